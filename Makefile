@@ -1,0 +1,39 @@
+# make quickstart   set up .venv and classify sample photographs
+# make test         set up what the tests need, lint, run the suite
+# make test-slow    what is too long for every change
+# make lint         ruff check and format
+PYTHON ?= python3.11
+BIN := .venv/bin
+PLUGINS := $(wildcard plugins/*/pyproject.toml)
+
+.PHONY: quickstart test test-slow lint clean
+
+quickstart: .venv/quickstart
+	$(BIN)/python demos/quickstart.py
+
+test: lint
+	$(BIN)/python -m pytest
+
+test-slow: .venv/test
+	$(BIN)/python -m pytest -m slow -v --no-header
+	@echo "make test-slow ran every test marked slow: those listed above"
+
+lint: .venv/test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+.venv/pyvenv.cfg:
+	$(PYTHON) -m venv .venv
+
+# pip sees pvzoo and its plugins in one call, so a plugin's need for pvzoo is met from here
+.venv/quickstart: .venv/pyvenv.cfg pyproject.toml demos/requirements.txt $(PLUGINS)
+	$(BIN)/python -m pip install --quiet -r demos/requirements.txt \
+	    -e . $(patsubst %/pyproject.toml,-e ./%,$(PLUGINS))
+	@touch $@
+
+.venv/test: .venv/quickstart
+	$(BIN)/python -m pip install --quiet -e '.[test]'
+	@touch $@
+
+clean:
+	rm -rf .venv quickstart-output

@@ -1,0 +1,1 @@
+"""A catalogue for pvzoo; see catalog.toml. There is no code here."""

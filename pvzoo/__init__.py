@@ -1,0 +1,57 @@
+"""pvzoo: pretrained vision models behind one interface.
+
+    >>> import pvzoo
+    >>> model = pvzoo.load("efficientnet-lite0-pip")
+    >>> result = model.predict("photo.jpg")
+    >>> result.names[0], result.scores[0]
+
+The public names are imported when they are first used, so that ``import pvzoo`` is instant.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from pvzoo.errors import PvzooError, PvzooWarning
+
+if TYPE_CHECKING:
+    from pvzoo.cards import Card, info, list_models
+    from pvzoo.images import open_image
+    from pvzoo.loading import load
+    from pvzoo.model import Model
+    from pvzoo.registry import list_plugins
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Card": "pvzoo.cards",
+    "Model": "pvzoo.model",
+    "info": "pvzoo.cards",
+    "list_models": "pvzoo.cards",
+    "list_plugins": "pvzoo.registry",
+    "load": "pvzoo.loading",
+    "open_image": "pvzoo.images",
+}
+
+__all__ = [
+    "Card",
+    "Model",
+    "PvzooError",
+    "PvzooWarning",
+    "info",
+    "list_models",
+    "list_plugins",
+    "load",
+    "open_image",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'pvzoo' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -1,0 +1,115 @@
+"""The contract of an adapter: how one family of networks is driven.
+
+A prediction goes ``read -> preprocess -> forward -> postprocess -> result``. pvzoo reads images,
+builds batches, overlaps decoding with the forward pass and hands out results; an adapter says:
+
+* `load`: build the network from a `Checkpoint`, with every weight accounted for;
+* `preprocess`: one upright RGB picture -> the network's input arrays;
+* `forward`: a batch of inputs -> a dict of outputs (this stage is what a backend may replace);
+* `postprocess`: one image's outputs -> the task's result.
+
+Post-processing must be functions of the outputs alone (no use of the network), so that an
+exported network can be run by another runtime with the same results.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from PIL import Image
+
+from pvzoo.tasks.base import Result
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model's files on this disk.
+
+    Attributes:
+        name: What the user called it; for messages.
+        config: The parsed ``config.json``, or the ``config`` table of the card.
+        folder: The folder that holds the configuration files.
+        weights: The weights file, or the index of a sharded one.
+        rename: (pattern, replacement) pairs for tensor names; see `pvzoo.cards.Source`.
+    """
+
+    name: str
+    config: dict[str, Any]
+    folder: Path
+    weights: Path
+    rename: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+
+
+class Adapter(ABC):
+    """Drives one family of networks.
+
+    Class attributes:
+        tasks: Ids of the tasks it can serve.
+        backend: Id of the backend that runs its forward pass unless another is asked for.
+
+    Instance attributes:
+        task: The id of the task this instance serves.
+        labels: Class names in the order of the network's outputs.
+        module: The network (a `torch.nn.Module` for the backend "torch").
+    """
+
+    tasks: ClassVar[tuple[str, ...]]
+    backend: ClassVar[str] = "torch"
+
+    task: str
+    labels: tuple[str, ...]
+    module: Any
+
+    @classmethod
+    @abstractmethod
+    def matches(cls, config: Mapping[str, Any]) -> bool:
+        """Whether a checkpoint with this ``config.json`` is of this family. Reads nothing else."""
+
+    @classmethod
+    @abstractmethod
+    def load(
+        cls, checkpoint: Checkpoint, *, task: str | None, dtype: Any, trust_remote_code: bool
+    ) -> Adapter:
+        """Build the network on the CPU, in evaluation mode, with the checkpoint's weights.
+
+        Args:
+            checkpoint: The files.
+            task: The task asked for; None leaves it to the checkpoint.
+            dtype: A `torch.dtype` for the weights, or "auto" for the one they are stored in.
+            trust_remote_code: Whether code that comes with the checkpoint may run.
+
+        Raises:
+            WeightsError: A weight is missing, left over or of the wrong shape.
+            UnsupportedModelError: The checkpoint does not serve the task.
+        """
+
+    @abstractmethod
+    def preprocess(
+        self, image: Image.Image, **prompts: Any
+    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """One upright RGB picture -> (inputs, meta).
+
+        Each input array has a leading axis with one entry per network input this image needs
+        (usually 1). ``meta`` is whatever `postprocess` needs to know of the image; it is not
+        looked at. Called from several threads at once.
+        """
+
+    @abstractmethod
+    def forward(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Run the network on a batch; every output has the batch as its leading axis.
+
+        Inputs arrive as the backend's own arrays (tensors on the network's device and in its dtype
+        for "torch").
+        """
+
+    @abstractmethod
+    def postprocess(self, outputs: dict[str, Any], meta: dict[str, Any], **controls: Any) -> Result:
+        """The outputs of one image (leading axis: its inputs) -> its result.
+
+        ``controls`` are all fields of the task's ``controls``.
+        """

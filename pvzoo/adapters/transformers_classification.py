@@ -1,0 +1,81 @@
+"""Image classifiers of transformers (`AutoModelForImageClassification`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from transformers import AutoModelForImageClassification
+from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES
+
+from pvzoo.adapters._classification import classify, probabilities
+from pvzoo.adapters._transformers import class_names, load_model, load_processor
+from pvzoo.adapters.base import Adapter, Checkpoint
+from pvzoo.errors import UnsupportedModelError
+from pvzoo.tasks.image_classification import Classification
+
+
+class TransformersClassificationAdapter(Adapter):
+    """Any transformers model whose config names an image-classification head."""
+
+    tasks = ("image-classification",)
+
+    def __init__(self, module: torch.nn.Module, processor: Any) -> None:
+        self.task = "image-classification"
+        self.module = module
+        self.labels = class_names(module.config)
+        self._processor = processor
+        # One output without a stated problem is a yes/no score, as transformers' pipeline has it.
+        self._multi_label = (
+            module.config.problem_type == "multi_label_classification" or len(self.labels) == 1
+        )
+
+    @classmethod
+    def matches(cls, config: Mapping[str, Any]) -> bool:
+        """The architecture saved is an image-classification head of its model type.
+
+        Remote code is judged by its ``auto_map``.
+        """
+        if "AutoModelForImageClassification" in (config.get("auto_map") or {}):
+            return True
+        heads = MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES.get(config.get("model_type", ""), ())
+        heads = (heads,) if isinstance(heads, str) else heads
+        return config.get("model_type") != "timm_wrapper" and any(
+            a in heads for a in config.get("architectures") or ()
+        )
+
+    @classmethod
+    def load(
+        cls, checkpoint: Checkpoint, *, task: str | None, dtype: Any, trust_remote_code: bool
+    ) -> TransformersClassificationAdapter:
+        """Load strictly; a regression head is refused."""
+        if checkpoint.config.get("problem_type") == "regression":
+            raise UnsupportedModelError(
+                f"{checkpoint.name} predicts numbers (problem_type 'regression'), not classes.",
+                "Use it with transformers directly.",
+            )
+        module = load_model(AutoModelForImageClassification, checkpoint, dtype, trust_remote_code)
+        return cls(module, load_processor(checkpoint, trust_remote_code))
+
+    def preprocess(
+        self, image: Image.Image, **prompts: Any
+    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """The checkpoint's own processor; usually ``pixel_values`` (1, 3, height, width)."""
+        inputs = self._processor(images=image, return_tensors="np")
+        return dict(inputs), {"size": image.size[::-1]}
+
+    def forward(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """(n, classes) logits."""
+        return {"logits": self.module(**inputs).logits}
+
+    def postprocess(
+        self, outputs: dict[str, Any], meta: dict[str, Any], **controls: Any
+    ) -> Classification:
+        """The best classes of one image."""
+        scores = probabilities(outputs["logits"], self._multi_label)[0]
+        return classify(
+            scores, self.labels, meta["size"], multi_label=self._multi_label, **controls
+        )

@@ -1,0 +1,1 @@
+"""Backends: what runs the forward pass; `base` is the contract."""

@@ -1,0 +1,39 @@
+"""The contract of a backend: it runs the forward pass of an adapter's network."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+
+from pvzoo.adapters.base import Adapter
+
+
+class Backend(ABC):
+    """Holds a network where it runs, and runs it.
+
+    Attributes:
+        device: Where inputs are sent to.
+        dtype: The floating-point type the network computes in.
+    """
+
+    device: Any
+    dtype: Any
+
+    @abstractmethod
+    def __init__(self, adapter: Adapter, *, device: Any, device_map: Any) -> None:
+        """Place the adapter's network.
+
+        Args:
+            adapter: Holds the network, in `adapter.module`.
+            device: Where to; None leaves it to the backend.
+            device_map: How to spread it over several devices; excludes ``device``.
+
+        Raises:
+            DeviceError: The device is not here or too small.
+        """
+
+    @abstractmethod
+    def forward(self, inputs: dict[str, np.ndarray]) -> dict[str, Any]:
+        """A batch of input arrays -> outputs, each with the batch as its leading axis."""

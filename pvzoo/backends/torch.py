@@ -1,0 +1,92 @@
+"""The default backend: PyTorch, placed by Accelerate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import PartialState, dispatch_model, infer_auto_device_map
+from accelerate.utils import get_balanced_memory
+
+from pvzoo.adapters.base import Adapter
+from pvzoo.backends.base import Backend
+from pvzoo.errors import DeviceError, UsageError
+
+
+class TorchBackend(Backend):
+    """Runs `adapter.forward` under `torch.inference_mode`.
+
+    Without a device, Accelerate chooses: the accelerator of this machine, or of this process under
+    ``accelerate launch``, else the CPU. ``device_map`` spreads a network that does not fit one
+    device over all of them, as Accelerate's `dispatch_model` does.
+    """
+
+    def __init__(self, adapter: Adapter, *, device: Any, device_map: Any) -> None:
+        self._adapter = adapter
+        module = adapter.module.eval()
+        self.dtype = next(p.dtype for p in module.parameters() if p.is_floating_point())
+        if device_map is not None:
+            adapter.module = _spread(module, device, device_map)
+            self.device = next(adapter.module.parameters()).device
+        else:
+            self.device = _device(device)
+            try:
+                module.to(self.device)
+            except torch.OutOfMemoryError as error:
+                raise DeviceError(
+                    f"The network does not fit {self.device}.",
+                    "Use device_map='auto' to spread it, or dtype='float16' to halve it.",
+                ) from error
+
+    def forward(self, inputs: dict[str, np.ndarray]) -> dict[str, Any]:
+        tensors = {name: self._tensor(array) for name, array in inputs.items()}
+        try:
+            with torch.inference_mode():
+                return self._adapter.forward(tensors)
+        except torch.OutOfMemoryError as error:
+            size = len(next(iter(inputs.values())))
+            raise DeviceError(
+                f"{self.device} has too little memory for a batch of {size}.",
+                "Use a smaller batch_size, or dtype='float16'.",
+            ) from error
+
+    def _tensor(self, array: np.ndarray) -> torch.Tensor:
+        tensor = torch.from_numpy(array)
+        dtype = self.dtype if tensor.is_floating_point() else tensor.dtype
+        return tensor.to(self.device, dtype)
+
+
+def _device(device: Any) -> torch.device:
+    if device is None:
+        return PartialState().device
+    try:
+        found = torch.device(device)
+        torch.empty(0, device=found)  # a device may be spelt right and not be here
+    except (RuntimeError, AssertionError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise DeviceError(
+            f"The device {device!r} cannot be used ({reason}).",
+            "Leave device out for the best one here, or use device='cpu'.",
+        ) from error
+    return found
+
+
+def _spread(module: torch.nn.Module, device: Any, device_map: Any) -> torch.nn.Module:
+    if device is not None:
+        raise UsageError("device and device_map exclude each other.", "Give one of them.")
+    if device_map == "auto":
+        whole = getattr(module, "_no_split_modules", None)
+        whole = list(whole) if whole else None
+        memory = get_balanced_memory(module, no_split_module_classes=whole)
+        device_map = infer_auto_device_map(module, memory, no_split_module_classes=whole)
+    if not isinstance(device_map, dict):
+        raise UsageError(
+            f"device_map is {device_map!r}.", "It is 'auto' or a dict, as Accelerate's."
+        )
+    try:
+        return dispatch_model(module, device_map)
+    except ValueError as error:
+        raise DeviceError(
+            f"The network does not fit the devices here ({error}).", "Use a smaller model."
+        ) from error

@@ -1,0 +1,553 @@
+"""Cards: one catalogue entry each, read from TOML, checked, looked up and searched.
+
+A catalogue file looks like this; `docs/catalog.md` explains every key::
+
+    contract = 1
+
+    [defaults]                                  # optional: the model a task uses when none is named
+    image-classification = "my-classifier"
+
+    [[models]]
+    name = "my-classifier"
+    task = "image-classification"
+    adapter = "timm"
+    source = { hub = "me/my-classifier" }       # or { package = ..., file = ..., sha256 = ... }
+    license = "apache-2.0"                      # leave out what is not known
+
+What is unknown is left out of the file and is None (or empty) on the card; nothing is guessed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pvzoo import registry
+from pvzoo.errors import (
+    CatalogError,
+    ModelNotFoundError,
+    NameClashError,
+    PvzooError,
+    UsageError,
+    nearest,
+)
+
+USER = "user"
+"""The "distribution" of cards that come from the user's own catalogue files."""
+
+# Licences of weights that allow any use, SPDX identifiers in lower case.
+PERMISSIVE = frozenset(
+    {
+        "apache-2.0",
+        "mit",
+        "bsd-2-clause",
+        "bsd-3-clause",
+        "cc0-1.0",
+        "isc",
+        "unlicense",
+        "cc-by-4.0",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One reported figure. ``source`` says who reported it and where it was read."""
+
+    name: str
+    value: float
+    dataset: str | None = None
+    source: str | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where weights come from; exactly one of ``hub``, ``package`` and ``path`` is set.
+
+    Attributes:
+        hub: A Hub repo id, at ``revision`` (branch, tag or commit; None is the default branch).
+        package: The import name of an installed package; ``file`` is inside it, with ``sha256``.
+        path: A folder on this machine.
+        file: The weights file, relative to the repo, package or folder; None finds the usual ones.
+        rename: (pattern, replacement) pairs, applied in order with `re.sub` to every tensor name.
+    """
+
+    hub: str | None = None
+    revision: str | None = None
+    package: str | None = None
+    path: Path | None = None
+    file: str | None = None
+    sha256: str | None = None
+    rename: tuple[tuple[str, str], ...] = ()
+
+    def __str__(self) -> str:
+        if self.hub:
+            return f"Hub repo {self.hub}" + (f" at {self.revision}" if self.revision else "")
+        if self.package:
+            return f"{self.file} in the Python package {self.package}"
+        return f"folder {self.path}"
+
+
+@dataclass(frozen=True)
+class Card:
+    """One model of the catalogue. None (or an empty tuple) means unknown.
+
+    Attributes:
+        params: Number of parameters.
+        license: The licence tag where the weights are published (an SPDX identifier, lower case).
+        license_upstream: What the authors say, where that differs from the tag.
+        input_size: Default side of the network's input, in pixels.
+        config: What a checkpoint's ``config.json`` would say, for weights that come without one.
+        facts: Where the facts on this card were looked up.
+        dist: The distribution that brought the card.
+    """
+
+    name: str
+    task: str
+    adapter: str
+    source: Source
+    aliases: tuple[str, ...] = ()
+    family: str | None = None
+    params: int | None = None
+    license: str | None = None
+    license_upstream: str | None = None
+    license_note: str | None = None
+    dataset: str | None = None
+    input_size: int | None = None
+    metrics: tuple[Metric, ...] = ()
+    summary: str | None = None
+    facts: str | None = None
+    config: dict[str, Any] = field(default_factory=dict, hash=False)
+    dist: str = USER
+
+    @property
+    def qualified_name(self) -> str:
+        """``dist:name``, which means this card whatever else is installed."""
+        return f"{self.dist}:{self.name}"
+
+    @property
+    def license_text(self) -> str:
+        """The licence for people: the tag, what upstream says, or "unknown"."""
+        tag = self.license or "unknown"
+        return f"{tag} (upstream: {self.license_upstream})" if self.license_upstream else tag
+
+    @property
+    def permissive(self) -> bool:
+        """Whether every licence stated for the weights is permissive, and one is stated."""
+        return self.license in PERMISSIVE and self.license_upstream in (None, *PERMISSIVE)
+
+
+# --- schema ---------------------------------------------------------------------------------------
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("must be a text that is not empty")
+    return value
+
+
+def _count(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
+        raise ValueError("must be a whole number above 0")
+    return value
+
+
+def _number(value: Any) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise ValueError("must be a number")
+    return float(value)
+
+
+def _model_name(value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", value):
+        raise ValueError("must be lower-case letters, digits, '-' and '.', such as 'my-model-50'")
+    return value
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    return tuple(_model_name(v) for v in _list(value))
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise ValueError("must be a list")
+    return value
+
+
+def _table(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError("must be a table")
+    return value
+
+
+def _inner_path(value: Any) -> str:
+    path = PurePosixPath(_text(value))
+    if path.is_absolute() or ".." in path.parts or "\\" in value or ":" in value:
+        raise ValueError("must be a path inside the package, with '/' and without '..'")
+    return str(path)
+
+
+def _sha256(value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[0-9a-f]{64}", value):
+        raise ValueError("must be 64 lower-case hexadecimal digits")
+    return value
+
+
+def _repo_id(value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[\w.-]+/[\w.-]+", value):
+        raise ValueError("must be a Hub repo id, 'owner/name'")
+    return value
+
+
+def _rename(value: Any) -> tuple[tuple[str, str], ...]:
+    rules = []
+    for rule in _list(value):
+        if not (
+            isinstance(rule, list) and len(rule) == 2 and all(isinstance(r, str) for r in rule)
+        ):
+            raise ValueError("must be a list of [pattern, replacement] pairs")
+        try:
+            re.compile(rule[0])
+        except re.error as error:
+            raise ValueError(
+                f"has the pattern {rule[0]!r}, which does not compile: {error}"
+            ) from None
+        rules.append((rule[0], rule[1]))
+    return tuple(rules)
+
+
+Check = Callable[[Any], Any]
+
+_METRIC: dict[str, Check] = {
+    "name": _text,
+    "value": _number,
+    "dataset": _text,
+    "source": _text,
+}
+_SOURCE: dict[str, Check] = {
+    "hub": _repo_id,
+    "revision": _text,
+    "package": _text,
+    "path": lambda value: Path(_text(value)),
+    "file": _inner_path,
+    "sha256": _sha256,
+    "rename": _rename,
+}
+_CARD: dict[str, Check] = {
+    "name": _model_name,
+    "task": _text,
+    "adapter": _text,
+    "source": _table,
+    "aliases": _names,
+    "family": _text,
+    "params": _count,
+    "license": _text,
+    "license_upstream": _text,
+    "license_note": _text,
+    "dataset": _text,
+    "input_size": _count,
+    "metrics": _list,
+    "summary": _text,
+    "facts": _text,
+    "config": _table,
+}
+_FILE: dict[str, Check] = {"contract": _count, "defaults": _table, "models": _list}
+
+
+def _checked(
+    table: Any, schema: dict[str, Check], required: Iterable[str], where: str
+) -> dict[str, Any]:
+    """The values of a table after their checks; `where` begins every complaint."""
+    if not isinstance(table, dict):
+        raise CatalogError(f"{where} must be a table, not {table!r}.")
+    for key in table:
+        if key not in schema:
+            raise CatalogError(
+                f"{where} has the unknown key {key!r}.",
+                nearest(key, schema) or f"Known keys: {', '.join(schema)}.",
+            )
+    for key in required:
+        if key not in table:
+            raise CatalogError(f"{where} lacks the key {key!r}.", "Add it.")
+    values = {}
+    for key, value in table.items():
+        try:
+            values[key] = schema[key](value)
+        except ValueError as error:
+            raise CatalogError(f"{where}: the key {key!r} {error}; it is {value!r}.") from None
+    return values
+
+
+def _source(table: dict[str, Any], where: str, base: Path) -> Source:
+    values = _checked(table, _SOURCE, (), where)
+    kinds = [k for k in ("hub", "package", "path") if k in values]
+    if len(kinds) != 1:
+        raise CatalogError(
+            f"{where} must have exactly one of the keys 'hub', 'package' and 'path'."
+        )
+    if kinds == ["package"] and not {"file", "sha256"} <= set(values):
+        raise CatalogError(f"{where} needs 'file' and 'sha256' beside 'package'.")
+    if kinds == ["path"]:
+        values["path"] = base / values["path"].expanduser()
+    return Source(**values)
+
+
+def _card(table: Any, file: Path, number: int, dist: str) -> Card:
+    name = table.get("name", f"number {number}") if isinstance(table, dict) else f"number {number}"
+    where = f"{file}: model {name!r}"
+    values = _checked(table, _CARD, ("name", "task", "adapter", "source"), where)
+    values["source"] = _source(values["source"], f"{where}, source", file.parent)
+    values["metrics"] = tuple(
+        Metric(**_checked(m, _METRIC, ("name", "value"), f"{where}, metric {i}"))
+        for i, m in enumerate(values.get("metrics", ()), 1)
+    )
+    return Card(**values, dist=dist)
+
+
+@dataclass(frozen=True)
+class CatalogFile:
+    """What one ``catalog.toml`` holds."""
+
+    cards: tuple[Card, ...]
+    defaults: dict[str, str]
+
+
+def read_catalog(file: Path, dist: str = USER) -> CatalogFile:
+    """Read and check one catalogue file.
+
+    Raises:
+        CatalogError: It is missing, is not TOML or breaks the schema; the message names the file,
+            the model and the key.
+    """
+    values = _checked(registry.read_toml(file), _FILE, (), str(file))
+    cards = [_card(t, file, i, dist) for i, t in enumerate(values.get("models", ()), 1)]
+    taken: dict[str, str] = {}
+    for card in cards:
+        for name in (card.name, *card.aliases):
+            if name in taken:
+                raise CatalogError(
+                    f"{file}: {name!r} names both {taken[name]!r} and {card.name!r}."
+                )
+            taken[name] = card.name
+    defaults = values.get("defaults", {})
+    for task, model in defaults.items():
+        if model not in taken and dist != USER:  # a user may name anybody's model
+            raise CatalogError(
+                f"{file}: the default for {task!r} is {model!r}, which is no model here."
+            )
+    return CatalogFile(tuple(cards), defaults)
+
+
+# --- the catalogue --------------------------------------------------------------------------------
+
+
+def user_files() -> list[Path]:
+    """The user's own catalogues: the files of ``PVZOO_CATALOG``, then the one in the config folder."""
+    from platformdirs import user_config_path
+
+    named = [
+        Path(p).expanduser() for p in os.environ.get("PVZOO_CATALOG", "").split(os.pathsep) if p
+    ]
+    for file in named:
+        if not file.is_file():
+            raise CatalogError(
+                f"PVZOO_CATALOG names {file}, which is not a file.", "Mend or unset PVZOO_CATALOG."
+            )
+    standard = user_config_path("pvzoo") / "catalog.toml"
+    return [*named, *([standard] if standard.is_file() else [])]
+
+
+class Catalogue:
+    """All cards known here, from pvzoo, its plugins and the user's own files."""
+
+    def __init__(self) -> None:
+        self.cards: list[Card] = []
+        self.defaults: list[tuple[str, dict[str, str]]] = []
+        for file in user_files():
+            self._add(USER, read_catalog(file, USER))
+        for part in registry.parts("catalogs"):
+            try:
+                registry.require_contract(part.dist)
+                read = read_catalog(registry.catalog_file(part), part.dist)
+            except PvzooError as error:  # this plugin is set aside; list_plugins says why
+                registry.fail(part, error)
+                continue
+            registry.succeed(part, read)
+            self._add(part.dist, read)
+        self._by_name: dict[str, list[Card]] = {}
+        for card in self.cards:
+            for name in (card.name, *card.aliases):
+                self._by_name.setdefault(name, []).append(card)
+
+    def _add(self, dist: str, read: CatalogFile) -> None:
+        self.cards += read.cards
+        self.defaults.append((dist, read.defaults))
+
+    def find(self, name: str) -> Card | None:
+        """The card that a name, an alias or ``dist:name`` means; None if there is none.
+
+        Capitals and underscores are forgiven: ``ResNet_50`` is ``resnet-50``.
+        """
+        dist, bare = registry.split_name(name)
+        bare = bare.lower().replace("_", "-")
+        cards = self._by_name.get(bare, [])
+        if dist is not None:
+            cards = [c for c in cards if c.dist == dist]
+        return registry.pick("model", bare, ((c.dist, c) for c in cards))
+
+    def not_found(self, name: str) -> ModelNotFoundError:
+        """The error for a name that `find` does not know, with the nearest names."""
+        dist, bare = registry.split_name(name)
+        if dist is not None and dist not in {c.dist for c in self.cards}:
+            return ModelNotFoundError(
+                f"No installed plugin {dist!r} brings models, so {name!r} names nothing.",
+                "pvzoo plugins lists what is installed.",
+            )
+        close = nearest(bare.lower().replace("_", "-"), self._by_name)
+        return ModelNotFoundError(
+            f"No model is called {name!r}.",
+            (close + " " if close else "")
+            + "A Hub repo is written owner/name, a folder ./name; pvzoo list shows the catalogue.",
+        )
+
+    def claimed_from_pvzoo(self, dist: str) -> list[str]:
+        """Names that `dist` gives to its cards although pvzoo's own catalogue has them."""
+        return sorted(
+            name
+            for name, cards in self._by_name.items()
+            if {registry.OWN, dist} <= {c.dist for c in cards}
+        )
+
+    def default(self, task: str) -> Card:
+        """The model a task uses when none is named: the user's choice, else a plugin's.
+
+        Raises:
+            ModelNotFoundError: Nobody names one.
+            NameClashError: Two plugins do, and the user does not.
+        """
+        named = [(dist, defaults[task]) for dist, defaults in self.defaults if task in defaults]
+        for dist, name in named:
+            if dist in (USER, registry.OWN):  # the user's files come first, then pvzoo's own
+                card = self.find(name)
+                if card is None:
+                    raise self.not_found(name)
+                return card
+        if len(named) > 1:
+            raise NameClashError(
+                f"No model was named, and {' and '.join(d for d, _ in named)} each bring a default "
+                f"for {task}.",
+                "Name one, or choose in [defaults] of your own catalogue file.",
+            )
+        if named:
+            dist, name = named[0]
+            return next(c for c in self._by_name[name] if c.dist == dist)
+        raise ModelNotFoundError(
+            f"No model was named, and no default for {task} is installed.",
+            "Name one; pvzoo list shows them."
+            + (
+                " Or install one that needs no download: pip install pvzoo-efficientnet-lite"
+                if task == "image-classification"
+                else ""
+            ),
+        )
+
+
+@cache
+def catalogue() -> Catalogue:
+    """The catalogue of this process; `pvzoo.registry.refresh` reads it anew."""
+    return Catalogue()
+
+
+def list_models(
+    text: str | None = None,
+    *,
+    task: str | None = None,
+    family: str | None = None,
+    license: str | None = None,
+    max_params: float | None = None,
+    metric: str | None = None,
+    min_metric: float | None = None,
+) -> list[Card]:
+    """The cards that fit every condition given, by name; with `metric`, best first.
+
+    A card whose fact is unknown never passes a condition on that fact.
+
+    Args:
+        text: Words that must all occur in the card's name, family, repo, dataset or summary.
+        task: A task id, such as "object-detection".
+        family: A family of networks, such as "rt_detr".
+        license: A licence every statement about the weights agrees with; "permissive" for any in
+            `PERMISSIVE`, "unknown" for cards that state none.
+        max_params: Most parameters, such as 50e6.
+        metric: A metric the card must report, such as "AP".
+        min_metric: The least value of `metric`.
+
+    Raises:
+        UsageError: A task, family or metric that no card has; it names the nearest.
+    """
+    cards = catalogue().cards
+    tasks = {c.task for c in cards} | set(registry.names("tasks"))
+    task = _known("task", task, tasks)
+    family = _known("family", family, {c.family for c in cards if c.family})
+    metric = _known("metric", metric, {m.name for c in cards for m in c.metrics})
+    if min_metric is not None and metric is None:
+        raise UsageError("min_metric needs metric.", "Say which one, such as metric='AP'.")
+    found = [
+        card
+        for card in cards
+        if (task is None or card.task == task)
+        and (family is None or card.family == family)
+        and (license is None or _license_fits(card, license.lower()))
+        and (max_params is None or (card.params is not None and card.params <= max_params))
+        and (text is None or all(w in _haystack(card) for w in text.lower().split()))
+    ]
+    if metric is None:
+        return sorted(found, key=lambda c: (c.name, c.dist))
+    best = {
+        id(c): max((m.value for m in c.metrics if m.name == metric), default=None) for c in found
+    }
+    found = [c for c in found if best[id(c)] is not None and best[id(c)] >= (min_metric or 0)]
+    return sorted(found, key=lambda c: (-best[id(c)], c.name))
+
+
+def _known(what: str, value: str | None, known: Iterable[str]) -> str | None:
+    """`value` in the spelling of `known`, compared without capitals, '-' and '_'."""
+    if value is None:
+        return None
+    known = sorted(known)
+    folded = {re.sub(r"[-_ ]", "", k.lower()): k for k in known}
+    found = folded.get(re.sub(r"[-_ ]", "", value.lower()))
+    if found is None:
+        hint = nearest(value, known) or f"Known: {', '.join(known)}."
+        raise UsageError(f"No card has the {what} {value!r}.", hint)
+    return found
+
+
+def _license_fits(card: Card, wanted: str) -> bool:
+    if wanted == "permissive":
+        return card.permissive
+    if wanted == "unknown":
+        return card.license is None and card.license_upstream is None
+    return card.license == wanted and card.license_upstream in (None, wanted)
+
+
+def _haystack(card: Card) -> str:
+    parts = (card.name, *card.aliases, card.family, card.source.hub, card.dataset, card.summary)
+    return " ".join(p for p in parts if p).lower()
+
+
+def info(name: str) -> Card:
+    """The card of a catalogue name, an alias or ``dist:name``.
+
+    Raises:
+        ModelNotFoundError: No card has that name; the message has the nearest ones.
+    """
+    card = catalogue().find(name)
+    if card is None:
+        raise catalogue().not_found(name)
+    return card

@@ -1,0 +1,77 @@
+"""Every error a user can cause, and the one warning class.
+
+Each message says what was wrong, with which input, and what to do next; the last part is also in
+``hint`` so that a screen can set it apart. Catch `PvzooError` to catch them all.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class PvzooError(Exception):
+    """What went wrong (`what`) and the way out (`hint`)."""
+
+    def __init__(self, what: str, hint: str = "") -> None:
+        super().__init__(f"{what} {hint}".strip())
+        self.what = what
+        self.hint = hint
+
+
+class ImageError(PvzooError):
+    """An input that is not an image pvzoo can read.
+
+    ``source`` names the input as the caller gave it; ``index`` is its place in a list or stream.
+    """
+
+    def __init__(self, what: str, hint: str = "", *, source: str = "", index: int = 0) -> None:
+        super().__init__(what, hint)
+        self.source = source
+        self.index = index
+
+
+class UsageError(PvzooError, ValueError):
+    """An argument that does not exist or has an impossible value."""
+
+
+class CatalogError(PvzooError):
+    """A catalogue file that breaks the schema; the message names the file and the key."""
+
+
+class ModelNotFoundError(PvzooError, LookupError):
+    """No card, folder or Hub repo of that name."""
+
+
+class NameClashError(PvzooError):
+    """Two plugins claim one name; the message names both."""
+
+
+class PluginError(PvzooError):
+    """A plugin that could not be loaded, with its own error."""
+
+
+class WeightsError(PvzooError):
+    """Weights that are missing, damaged or do not fit the network."""
+
+
+class HubError(PvzooError):
+    """The Hub, or the way to it, said no."""
+
+
+class DeviceError(PvzooError):
+    """A device that is not here, or too small."""
+
+
+class UnsupportedModelError(PvzooError):
+    """A checkpoint that no adapter can drive for the task."""
+
+
+class PvzooWarning(UserWarning):
+    """Something worth knowing that did not stop the call."""
+
+
+def nearest(name: str, known: Iterable[str], *, count: int = 3) -> str:
+    """``Did you mean a, b?`` for a mistyped name, or an empty string."""
+    close = difflib.get_close_matches(name, list(known), n=count, cutoff=0.55)
+    return f"Did you mean {', '.join(map(repr, close))}?" if close else ""

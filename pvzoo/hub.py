@@ -1,0 +1,274 @@
+"""Where weights come from: a Hub repo, an installed package or a folder -> files on this disk.
+
+Downloads go through `huggingface_hub` and its cache alone, so ``HF_HOME``, ``HF_HUB_OFFLINE``,
+``HF_ENDPOINT`` and ``HF_TOKEN`` mean what they mean everywhere. The configuration is fetched
+first, so that a repo nobody can drive is refused before its weights are downloaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import HfApi, constants, hf_hub_download, snapshot_download
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    HTTPError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from pvzoo.adapters.base import Checkpoint
+from pvzoo.cards import Source
+from pvzoo.errors import HubError, ModelNotFoundError, UnsupportedModelError, WeightsError
+
+# Weights files that adapters can read, the preferred first. Sharded ones are named by their index.
+_WEIGHTS = (
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "open_clip_model.safetensors",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+    "open_clip_pytorch_model.bin",
+)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A source whose configuration is here and whose weights can be had by `fetch`."""
+
+    name: str
+    config: dict[str, Any]
+    fetch: Callable[[], Checkpoint] = field(repr=False)
+
+
+def find(source: Source, name: str, config: dict[str, Any], *, trust_remote_code: bool) -> Found:
+    """Locate a source and read its configuration.
+
+    Args:
+        source: Where the weights are.
+        name: What the user called the model; for messages.
+        config: The card's own ``config``; if empty, the source's ``config.json`` is read.
+        trust_remote_code: Whether Python files are fetched too.
+
+    Raises:
+        HubError: The Hub cannot be reached, or refuses (a gated repo, a wrong token).
+        ModelNotFoundError: No such repo, revision or folder.
+        WeightsError: The package or a file is missing or damaged.
+    """
+    if source.hub:
+        return _find_on_hub(source, name, config, trust_remote_code)
+    folder = _package_folder(source, name) if source.package else source.path
+    if not folder.is_dir():
+        raise ModelNotFoundError(f"There is no folder {folder}.", f"Here is {Path.cwd()}.")
+
+    def fetch() -> Checkpoint:
+        return _checkpoint(source, name, config, folder)
+
+    if source.file and not config:
+        folder = (folder / source.file).parent
+    return Found(name, config or _read_config(folder / "config.json", name), fetch)
+
+
+def _checkpoint(source: Source, name: str, config: dict[str, Any], folder: Path) -> Checkpoint:
+    """The checkpoint in a folder, its weights found and, where a digest is stated, verified."""
+    if source.file:
+        weights = folder / source.file if (folder / source.file).exists() else None
+    else:
+        weights = next((folder / w for w in _WEIGHTS if (folder / w).exists()), None)
+    if weights is None:
+        raise WeightsError(
+            f"{name}: {folder} has no weights ({source.file or ' or '.join(_WEIGHTS[:1])}).",
+            "Weights are safetensors or PyTorch files; other formats cannot be read.",
+        )
+    if source.sha256:
+        with weights.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if digest != source.sha256:
+            raise WeightsError(
+                f"{weights} is not the file that the card of {name} describes (SHA-256 {digest}, "
+                f"expected {source.sha256}).",
+                "Install the package again, in the version the card was made for.",
+            )
+    config = config or _read_config(weights.parent / "config.json", name)
+    return Checkpoint(name, config, weights.parent, weights, source.rename)
+
+
+def _read_config(file: Path, name: str) -> dict[str, Any]:
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UnsupportedModelError(
+            f"{name} has no config.json (looked in {file.parent}), so it is not a model folder "
+            "that transformers or timm wrote.",
+            "Point to a folder with config.json and weights.",
+        ) from error
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"{file} cannot be read ({error}).", "Fetch it again.") from error
+    if not isinstance(config, dict):
+        raise WeightsError(f"{file} is not a JSON object.", "Fetch it again.")
+    return config
+
+
+def _package_folder(source: Source, name: str) -> Path:
+    """The folder of an installed package, located without importing it."""
+    spec = importlib.util.find_spec(source.package)
+    if spec is None or not spec.submodule_search_locations:
+        raise WeightsError(
+            f"The weights of {name} are in the Python package {source.package!r}, which is not "
+            "installed.",
+            f"Try: pip install {source.package.replace('_', '-')}",
+        )
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+# --- the Hub --------------------------------------------------------------------------------------
+
+
+def _find_on_hub(
+    source: Source, name: str, config: dict[str, Any], trust_remote_code: bool
+) -> Found:
+    repo, revision = source.hub, source.revision
+    if constants.HF_HUB_OFFLINE:
+        return _find_in_cache(source, name, config, "HF_HUB_OFFLINE is on")
+    try:
+        with _explained(repo, revision):
+            info = HfApi().model_info(repo, revision=revision)
+    except _Unreachable as error:  # the cache may still have it
+        return _find_in_cache(source, name, config, str(error))
+    files = {s.rfilename for s in info.siblings or ()}
+    if not config:
+        if "config.json" not in files:
+            raise UnsupportedModelError(
+                f"The Hub repo {repo} has no config.json, so it is not a model that transformers "
+                "or timm can open.",
+                f"See {constants.ENDPOINT}/{repo}/tree/main for what it holds.",
+            )
+        with _explained(repo, revision):
+            file = hf_hub_download(repo, "config.json", revision=info.sha)
+        config = _read_config(Path(file), name)
+
+    def fetch() -> Checkpoint:
+        wanted = _wanted(files, source.file, trust_remote_code)
+        if wanted is None:
+            raise WeightsError(
+                f"The Hub repo {repo} has no weights that PyTorch can read "
+                f"({source.file or 'safetensors or .bin'}).",
+                f"See {constants.ENDPOINT}/{repo}/tree/main for what it holds.",
+            )
+        with _explained(repo, revision):
+            # by `revision`, not by commit: that notes in the cache what the name meant
+            folder = Path(snapshot_download(repo, revision=revision, allow_patterns=wanted))
+        return _checkpoint(source, name, config, folder)
+
+    return Found(name, config, fetch)
+
+
+def _find_in_cache(source: Source, name: str, config: dict[str, Any], reason: str) -> Found:
+    """What is left of a Hub repo when the Hub cannot be asked."""
+    repo = source.hub + (f" at {source.revision}" if source.revision else "")
+    not_here = HubError(
+        f"{repo} is not in the cache ({constants.HF_HUB_CACHE}), and {reason}.",
+        "Load it once with the Hub in reach, or name a model whose weights come as a package, "
+        "such as efficientnet-lite0-pip.",
+    )
+    try:
+        folder = snapshot_download(
+            source.hub,
+            revision=source.revision,
+            local_files_only=True,
+            allow_patterns=["config.json"],
+        )
+    except LocalEntryNotFoundError as error:
+        raise not_here from error
+
+    def fetch() -> Checkpoint:
+        try:
+            return _checkpoint(source, name, config, Path(folder))
+        except WeightsError as error:
+            raise not_here from error
+
+    return Found(name, config or _read_config(Path(folder) / "config.json", name), fetch)
+
+
+def _wanted(files: set[str], weights: str | None, trust_remote_code: bool) -> list[str] | None:
+    """The files to download: configuration, one set of weights, and code only if trusted."""
+    chosen = weights or next((w for w in _WEIGHTS if w in files), None)
+    if chosen not in files:
+        return None
+    small = {f for f in files if "/" not in f and f.endswith((".json", ".txt", ".model"))}
+    wanted = {f for f in small if not f.endswith(".index.json")} | {chosen}
+    if chosen.endswith(".index.json"):
+        stem, suffix = chosen.removesuffix(".index.json").rsplit(".", 1)
+        wanted |= {f for f in files if re.fullmatch(rf"{stem}-\d+-of-\d+\.{suffix}", f)}
+    if trust_remote_code:
+        wanted |= {f for f in files if f.endswith(".py")}
+    return sorted(wanted)
+
+
+class _Unreachable(HubError):
+    """The Hub did not answer, or answered that it is out of order."""
+
+
+@contextmanager
+def _explained(repo: str, revision: str | None) -> Iterator[None]:
+    """Turn what `huggingface_hub` raises about a repo into a `PvzooError` with the way out."""
+    page = f"{constants.ENDPOINT}/{repo}"
+    try:
+        yield
+    except GatedRepoError as error:
+        raise HubError(
+            f"The Hub repo {repo} is gated: its authors want to be asked first.",
+            f"Ask for access at {page}, then log in with 'hf auth login' or set HF_TOKEN.",
+        ) from error
+    except RepositoryNotFoundError as error:
+        raise ModelNotFoundError(
+            f"The Hub has no repo {repo}, or it is private and you are not logged in.",
+            "Check the spelling; for a private repo run 'hf auth login' or set HF_TOKEN.",
+        ) from error
+    except RevisionNotFoundError as error:
+        raise ModelNotFoundError(
+            f"The Hub repo {repo} has no revision {revision!r}.",
+            f"See its branches and tags at {page}/tree/main.",
+        ) from error
+    except HFValidationError as error:
+        raise ModelNotFoundError(
+            f"{repo!r} is not a Hub repo id ({error}).", "It reads owner/name."
+        ) from error
+    except EntryNotFoundError as error:
+        cause = error.__cause__
+        if isinstance(error, LocalEntryNotFoundError) and cause is not None:
+            raise _Unreachable(
+                f"the Hub ({constants.ENDPOINT}) cannot be reached ({type(cause).__name__})"
+            ) from error
+        raise WeightsError(f"A file is missing in the Hub repo {repo} ({error}).") from error
+    except HfHubHTTPError as error:
+        status = error.response.status_code
+        if status == 401:
+            raise HubError(
+                f"The Hub refused the access token while asked for {repo}.",
+                "Mend or unset HF_TOKEN, or log in again with 'hf auth login'.",
+            ) from error
+        if status >= 500:
+            raise _Unreachable(
+                f"the Hub ({constants.ENDPOINT}) is out of order (it answered {status})"
+            ) from error
+        raise HubError(
+            f"The Hub answered {status} while asked for {repo} ({error}).", "Try again later."
+        ) from error
+    except (HTTPError, OfflineModeIsEnabled, ConnectionError, TimeoutError) as error:
+        raise _Unreachable(
+            f"the Hub ({constants.ENDPOINT}) cannot be reached ({type(error).__name__}: {error})"
+        ) from error

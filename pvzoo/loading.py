@@ -1,0 +1,177 @@
+"""`load`: from a name, a repo id or a folder to a model ready to predict."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pvzoo import registry
+from pvzoo.cards import Card, Source, catalogue
+from pvzoo.errors import PluginError, PvzooWarning, UnsupportedModelError, UsageError
+
+if TYPE_CHECKING:
+    from pvzoo.adapters.base import Adapter
+    from pvzoo.model import Model
+
+
+def load(
+    name: str | Path,
+    *,
+    task: str | None = None,
+    device: Any = None,
+    device_map: Any = None,
+    dtype: Any = None,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+    backend: str | None = None,
+) -> Model:
+    """Load a pretrained model.
+
+    Args:
+        name: A catalogue name (``"detr-resnet50"``, or ``"dist:name"`` to pick a plugin's), a Hub
+            repo id (``"facebook/detr-resnet-50"``, ``"timm/resnet50.a1_in1k"``), or a folder
+            (a `Path`, or a text that starts with ``.``, ``/`` or ``~`` or names an existing
+            folder). A name without ``/`` is looked up in the catalogue first.
+        task: Which task to serve, for checkpoints that can serve several.
+        device: Such as "cuda:0" or "cpu"; by default Accelerate's choice, one device.
+        device_map: "auto" to spread a network that does not fit one device over all of them, or
+            a dict as Accelerate's `dispatch_model` takes.
+        dtype: Type of the weights: a `torch.dtype`, its name ("float16"), or "auto" for the one
+            they are stored in. The default is float32.
+        revision: Branch, tag or commit of a Hub repo.
+        trust_remote_code: Whether Python code that comes with a Hub repo may run.
+        backend: What runs the forward pass; by default the adapter's own choice, "torch".
+
+    Raises:
+        PvzooError: One of its subclasses, with what was wrong and what to do next.
+    """
+    from pvzoo import hub
+    from pvzoo.model import Model
+
+    card, source, config = _resolve(name, revision)
+    wanted_task = task or (card.task if card else None)
+    if wanted_task is not None and wanted_task not in registry.names("tasks"):
+        registry.get("tasks", wanted_task)  # raises, naming the nearest task
+    found = hub.find(source, str(name), config, trust_remote_code=trust_remote_code)
+    adapter_class = (
+        registry.get("adapters", card.adapter)
+        if card
+        else _choose_adapter(found.config, str(name), wanted_task)
+    )
+    _check_task(adapter_class, wanted_task, str(name))
+    backend_class = registry.get("backends", backend or adapter_class.backend)
+    adapter = adapter_class.load(
+        found.fetch(), task=wanted_task, dtype=_dtype(dtype), trust_remote_code=trust_remote_code
+    )
+    task_class = registry.get("tasks", adapter.task)
+    return Model(
+        name=card.name if card else str(name),
+        adapter=adapter,
+        backend=backend_class(adapter, device=device, device_map=device_map),
+        task=task_class(),
+        card=card,
+    )
+
+
+def _resolve(name: str | Path, revision: str | None) -> tuple[Card | None, Source, dict[str, Any]]:
+    """What a name means: (its card if it has one, where its weights are, the card's config)."""
+    folder = _as_folder(name)
+    if folder is not None:
+        if revision is not None:
+            raise UsageError(f"{name} is a folder, which has no revision {revision!r}.")
+        return None, Source(path=folder), {}
+    if "/" in str(name):
+        if str(name).startswith("timm/"):
+            source, config = _timm_source(str(name))
+        else:
+            source, config = Source(hub=str(name)), {}
+        return None, replace(source, revision=revision), config
+    card = catalogue().find(str(name))
+    if card is None:
+        if Path(name).is_dir():
+            return None, Source(path=Path(name)), {}
+        raise catalogue().not_found(str(name))
+    if revision is not None:
+        if card.source.hub is None:
+            raise UsageError(
+                f"{card.name} is {card.source}, which has no revision {revision!r}.",
+                "Leave revision out.",
+            )
+        return card, replace(card.source, revision=revision), card.config
+    return card, card.source, card.config
+
+
+def _as_folder(name: str | Path) -> Path | None:
+    """The folder that `name` means by its form, or because a path with a slash exists."""
+    if isinstance(name, Path):
+        return name.expanduser()
+    if not isinstance(name, str) or not name:
+        raise UsageError(f"{name!r} is no model name.", "Pass a name, a Hub repo id or a folder.")
+    path = Path(name).expanduser()
+    by_form = name.startswith((".", "/", "~")) or path.is_absolute()
+    return path if by_form or ("/" in name.rstrip("/") and path.is_dir()) else None
+
+
+def _timm_source(name: str) -> tuple[Source, dict[str, Any]]:
+    """Where a ``timm/...`` name's weights are: timm's own table knows, for some are elsewhere."""
+    from timm.models import get_pretrained_cfg
+
+    model = name.removeprefix("timm/")
+    try:
+        cfg = get_pretrained_cfg(model)
+    except Exception:  # timm raises several things for names it does not know
+        cfg = None
+    if cfg is None or cfg.hf_hub_id == name:
+        return Source(hub=name), {}
+    if not cfg.hf_hub_id:
+        raise UnsupportedModelError(
+            f"timm publishes {model} at {cfg.url or 'no address'}, not on the Hub.",
+            "Choose another checkpoint of the architecture: pvzoo list --text shows some.",
+        )
+    architecture = model.partition(".")[0]
+    config = {"architecture": architecture, "pretrained_cfg": cfg.to_dict()}
+    return Source(hub=cfg.hf_hub_id, file=cfg.hf_hub_filename), config
+
+
+def _choose_adapter(config: Mapping[str, Any], name: str, task: str | None) -> type[Adapter]:
+    """The adapter whose family a config belongs to: pvzoo's own are asked first."""
+    for part in registry.parts("adapters"):
+        try:
+            adapter = registry.load_part(part)
+        except PluginError as error:
+            warnings.warn(f"{error} It was passed over.", PvzooWarning, stacklevel=3)
+            continue
+        if (task is None or task in adapter.tasks) and adapter.matches(config):
+            return adapter
+    what = ", ".join(config.get("architectures") or ()) or config.get("model_type") or "no head"
+    raise UnsupportedModelError(
+        f"No adapter here can drive {name}{f' for {task}' if task else ''}: its config names {what}.",
+        "It needs a vision head for one of: "
+        + ", ".join(registry.names("tasks"))
+        + ". A backbone alone, or a model of another kind, has none.",
+    )
+
+
+def _check_task(adapter_class: type[Adapter], task: str | None, name: str) -> None:
+    if task is not None and task not in adapter_class.tasks:
+        raise UnsupportedModelError(
+            f"{name} cannot serve {task}.", f"It serves {', '.join(adapter_class.tasks)}."
+        )
+
+
+def _dtype(dtype: Any) -> Any:
+    import torch
+
+    if dtype is None:
+        return torch.float32
+    if dtype == "auto":
+        return dtype
+    found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
+    if not isinstance(found, torch.dtype) or not found.is_floating_point:
+        raise UsageError(
+            f"{dtype!r} is no floating-point dtype.", "Use 'float32', 'float16' or 'bfloat16'."
+        )
+    return found

@@ -1,0 +1,166 @@
+"""Read, batch, run, hand out: images in, results out, in order and in bounded memory.
+
+Threads read and preprocess a bounded number of images ahead while the caller's thread runs the
+network. Inputs are batched by their shapes and never padded together, so what is predicted for an
+image does not depend on its companions.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from pvzoo.errors import ImageError, PvzooWarning
+from pvzoo.images import ImageHandle
+
+Inputs = dict[str, np.ndarray]
+Shape = tuple[tuple[str, tuple[int, ...], str], ...]
+
+WORKERS = 2
+"""Threads that read and preprocess."""
+
+
+@dataclass
+class _Item:
+    """One image on its way; ``result`` stays None until its forward pass, or if it is skipped."""
+
+    handle: ImageHandle
+    inputs: Inputs
+    meta: dict[str, Any]
+    result: Any = None
+
+
+def run(
+    images: Iterable[Any],
+    *,
+    preprocess: Callable[[Image.Image], tuple[Inputs, dict[str, Any]]],
+    forward: Callable[[Inputs], dict[str, Any]],
+    postprocess: Callable[[dict[str, Any], dict[str, Any]], Any],
+    batch_size: int,
+    on_error: str | Callable[[ImageError], None],
+) -> Iterator[Any]:
+    """The results of `images`, in order; see `Model.stream` for the arguments' meaning."""
+    waiting: deque[_Item] = deque()  # in order; results are handed out from its left end
+    batches: dict[Shape, list[_Item]] = {}  # not yet run, by the shape of their inputs
+
+    def flush(shape: Shape) -> None:
+        _run_batch(batches.pop(shape), forward, postprocess, batch_size)
+
+    for outcome in _prepared(images, preprocess, ahead=batch_size + 2 * WORKERS):
+        if isinstance(outcome, ImageError):
+            if on_error == "raise":
+                for shape in list(batches):
+                    flush(shape)
+                yield from _finished(waiting)
+                raise outcome
+            _report(outcome, on_error)
+            continue
+        waiting.append(outcome)
+        shape = _shape(outcome.inputs)
+        batch = batches.setdefault(shape, [])
+        batch.append(outcome)
+        if sum(_count(item.inputs) for item in batch) >= batch_size:
+            flush(shape)
+        elif len(waiting) >= 4 * batch_size:  # a rare shape must not hold up the others for ever
+            flush(_shape(waiting[0].inputs))
+        yield from _finished(waiting)
+    for shape in list(batches):
+        flush(shape)
+    yield from _finished(waiting)
+
+
+def _prepared(
+    images: Iterable[Any],
+    preprocess: Callable[[Image.Image], tuple[Inputs, dict[str, Any]]],
+    ahead: int,
+) -> Iterator[_Item | ImageError]:
+    """Each image opened and preprocessed, or its error; up to `ahead` of them at a time."""
+
+    def prepare(image: Any, index: int) -> _Item | ImageError:
+        try:
+            handle = ImageHandle.of(image, index)
+            picture = handle.open()
+        except ImageError as error:
+            return error
+        try:
+            return _Item(handle, *preprocess(picture))
+        except (ValueError, RuntimeError) as error:  # such as a picture of one pixel
+            size = f"{picture.width} x {picture.height} pixels"
+            return ImageError(
+                f"{handle.name} ({size}) cannot be prepared for this network ({error}).",
+                "Crop or scale it to a more usual size.",
+                source=handle.name,
+                index=index,
+            )
+
+    if isinstance(images, list) and len(images) == 1:  # no thread is needed for one image
+        yield prepare(images[0], 0)
+        return
+    pending: deque[Future[_Item | ImageError]] = deque()
+    pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="pvzoo-read")
+    try:
+        for index, image in enumerate(images):
+            pending.append(pool.submit(prepare, image, index))
+            if len(pending) >= ahead:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _finished(waiting: deque[_Item]) -> Iterator[Any]:
+    while waiting and waiting[0].result is not None:
+        yield waiting.popleft().result
+
+
+def _report(error: ImageError, on_error: str | Callable[[ImageError], None]) -> None:
+    if callable(on_error):
+        on_error(error)
+    else:
+        warnings.warn(f"Skipped: {error}", PvzooWarning, stacklevel=4)
+
+
+def _shape(inputs: Inputs) -> Shape:
+    """What must be equal for two images to share a batch: all but the leading axis."""
+    return tuple((name, a.shape[1:], a.dtype.str) for name, a in sorted(inputs.items()))
+
+
+def _count(inputs: Inputs) -> int:
+    """How many network inputs an image became."""
+    return len(next(iter(inputs.values())))
+
+
+def _run_batch(
+    items: list[_Item],
+    forward: Callable[[Inputs], dict[str, Any]],
+    postprocess: Callable[[dict[str, Any], dict[str, Any]], Any],
+    batch_size: int,
+) -> None:
+    """Fill in the results of images whose inputs have one shape.
+
+    An image of more inputs than `batch_size` is still run whole: its outputs belong together.
+    """
+    while items:
+        count = 1
+        while (
+            count < len(items) and sum(_count(i.inputs) for i in items[: count + 1]) <= batch_size
+        ):
+            count += 1
+        group, items = items[:count], items[count:]
+        names = group[0].inputs
+        outputs = forward({n: np.concatenate([i.inputs[n] for i in group]) for n in names})
+        start = 0
+        for item in group:
+            stop = start + _count(item.inputs)
+            own = {name: value[start:stop] for name, value in outputs.items()}
+            item.result = replace(postprocess(own, item.meta), image=item.handle)
+            item.inputs = {}  # the pixels have done their work
+            start = stop

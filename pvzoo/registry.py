@@ -1,0 +1,451 @@
+"""Entry points -> tasks, adapters, backends and catalogue files; pvzoo's own come the same way.
+
+Nothing here imports a plugin until somebody asks for a part of it, and a plugin that cannot be
+loaded takes nothing else down: asking for its part raises, `list_plugins` shows why.
+
+| group            | name -> value                                                            |
+| ---------------- | ------------------------------------------------------------------------ |
+| pvzoo.catalogs   | id -> a top-level package whose ``catalog.toml`` is read as a file        |
+| pvzoo.adapters   | adapter id -> class                                                      |
+| pvzoo.tasks      | task id -> class                                                         |
+| pvzoo.backends   | backend id -> class                                                      |
+| pvzoo.contract   | the contract version (an integer) -> anything; never loaded              |
+
+A plugin says which contract version it was built for either by the last group or by the key
+``contract`` of its ``catalog.toml``, so the version is known without running the plugin.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import tomllib
+import warnings
+from collections import defaultdict
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import Distribution, EntryPoint, distributions
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pvzoo.errors import (
+    CatalogError,
+    NameClashError,
+    PluginError,
+    PvzooError,
+    PvzooWarning,
+    UsageError,
+    nearest,
+)
+
+CONTRACT = 1
+"""Version of the contract between pvzoo and plugins (docs/plugins.md says what it covers)."""
+
+OWN = "pvzoo"
+CHECK_SECONDS = 60.0
+
+Group = Literal["catalogs", "adapters", "tasks", "backends"]
+_BASES: dict[str, str] = {
+    "adapters": "pvzoo.adapters.base:Adapter",
+    "tasks": "pvzoo.tasks.base:Task",
+    "backends": "pvzoo.backends.base:Backend",
+}
+
+
+@dataclass(frozen=True)
+class Part:
+    """One entry point of one distribution."""
+
+    group: str
+    name: str
+    dist: str
+    entry_point: EntryPoint
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """What `list_plugins` says of one installed distribution.
+
+    ``state`` is "ready" (all it brings was read or loaded), "not loaded" (it brings code that
+    nobody has asked for yet) or "failed" (``errors`` says why). ``warnings`` are claims that were
+    set aside, such as a name that pvzoo itself brings.
+    """
+
+    name: str
+    version: str
+    contract: int | None
+    provides: dict[str, tuple[str, ...]]
+    state: Literal["ready", "not loaded", "failed"]
+    errors: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass
+class _Installed:
+    """The installed plugins and what became of them in this process."""
+
+    parts: list[Part] = field(default_factory=list)
+    contracts: dict[str, int | PluginError] = field(default_factory=dict)
+    distributions: dict[str, Distribution] = field(default_factory=dict)
+    loaded: dict[Part, Any] = field(default_factory=dict)
+    failed: dict[Part, PluginError] = field(default_factory=dict)
+
+
+@cache
+def _installed() -> _Installed:
+    found = _Installed()
+    declared: dict[str, set[str]] = defaultdict(set)
+    for dist in distributions():
+        points = [p for p in dist.entry_points if p.group.startswith("pvzoo.")]
+        if not points:
+            continue
+        name = normalise_dist(dist.name)
+        if found.distributions.setdefault(name, dist) is not dist:
+            continue  # the same one again, later on sys.path, where imports do not find it
+        for point in points:
+            group = point.group.removeprefix("pvzoo.")
+            if group == "contract":
+                declared[name].add(point.name)
+            elif group in ("catalogs", *_BASES):
+                found.parts.append(Part(group, point.name, name, point))
+    for name in found.distributions:
+        found.contracts[name] = _contract(name, declared[name], found.parts)
+    return found
+
+
+def refresh() -> None:
+    """Forget what is installed, so that a plugin installed a moment ago is seen."""
+    from pvzoo import cards
+
+    importlib.invalidate_caches()
+    _installed.cache_clear()
+    _warn_once.cache_clear()
+    cards.catalogue.cache_clear()
+
+
+def normalise_dist(name: str) -> str:
+    """A distribution's name as the packaging index compares it."""
+    return name.lower().replace("_", "-").replace(".", "-")
+
+
+def _contract(dist: str, declared: set[str], parts: Iterable[Part]) -> int | PluginError:
+    """The contract version `dist` was built for, or the reason it cannot be used."""
+    versions: set[Any] = {int(v) if v.isdecimal() else v for v in declared}
+    for part in parts:
+        if part.dist == dist and part.group == "catalogs":
+            try:
+                stated = read_toml(catalog_file(part)).get("contract")
+            except PvzooError as error:
+                return PluginError(error.what, error.hint)
+            if stated is not None:
+                versions.add(stated)
+    if versions == {CONTRACT}:
+        return CONTRACT
+    if not versions:
+        return PluginError(
+            f"Plugin {dist!r} does not say which pvzoo contract it was built for.",
+            f"Its author should put 'contract = {CONTRACT}' at the top of its catalog.toml, or an "
+            f"entry point named {CONTRACT} in the group pvzoo.contract.",
+        )
+    stated_text = " and ".join(str(v) for v in sorted(versions, key=str))
+    return PluginError(
+        f"Plugin {dist!r} was built for pvzoo contract {stated_text}; this pvzoo has {CONTRACT}.",
+        f"Install a release of {dist} made for contract {CONTRACT}, or uninstall it.",
+    )
+
+
+def read_toml(file: Path) -> dict[str, Any]:
+    """A TOML file as a dict; read again only when its time or size changes.
+
+    Raises:
+        CatalogError: The file is missing or is not TOML; the message names it.
+    """
+    try:
+        stat = file.stat()
+        return _read_toml(file, stat.st_mtime_ns, stat.st_size)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise CatalogError(f"Catalogue {file} cannot be read: {error}.") from error
+
+
+@cache
+def _read_toml(file: Path, _time: int, _size: int) -> dict[str, Any]:
+    return tomllib.loads(file.read_text(encoding="utf-8"))
+
+
+def catalog_file(part: Part) -> Path:
+    """Where the ``catalog.toml`` of a `pvzoo.catalogs` entry point is, found without importing it.
+
+    The import system only *locates* a top-level package, in wheels, flat, src and editable
+    installs alike; a dotted name would import the package around it, so it is refused.
+    """
+    value = part.entry_point.value
+    if not value.isidentifier():
+        raise PluginError(
+            f"Plugin {part.dist!r} names {value!r} as its catalogue, which is not a top-level "
+            "package.",
+            "The value of a pvzoo.catalogs entry point is the bare name of the package that holds "
+            "catalog.toml.",
+        )
+    try:
+        spec = importlib.util.find_spec(value)
+    except Exception as error:  # whatever an import hook raises is this plugin's fault alone
+        raise PluginError(f"Package {value!r} of plugin {part.dist!r}: {error}.") from error
+    places = list(spec.submodule_search_locations or ()) if spec else []
+    for place in places:
+        file = Path(place) / "catalog.toml"
+        if file.is_file():
+            return file
+    raise PluginError(
+        f"Plugin {part.dist!r} has no catalog.toml in its package {value!r}"
+        + (f" (looked in {', '.join(places)})." if places else " (no such package)."),
+        "If it was built as a wheel, catalog.toml may be missing from its package data.",
+    )
+
+
+def require_contract(dist: str) -> None:
+    """Raise the `PluginError` of a distribution built for another contract version."""
+    contract = _installed().contracts[dist]
+    if isinstance(contract, PluginError):
+        raise contract
+
+
+def fail(part: Part, error: PvzooError) -> None:
+    """Note that a part could not be used, for `list_plugins` to show."""
+    _installed().failed[part] = (
+        error if isinstance(error, PluginError) else PluginError(error.what, error.hint)
+    )
+
+
+def succeed(part: Part, value: Any) -> None:
+    """Note that a part was read or loaded."""
+    installed = _installed()
+    installed.loaded[part] = value
+    installed.failed.pop(part, None)
+
+
+Named = TypeVar("Named")
+
+
+def split_name(name: str) -> tuple[str | None, str]:
+    """``"dist:name"`` -> ("dist", "name"), ``"name"`` -> (None, "name")."""
+    dist, colon, bare = name.partition(":")
+    return (normalise_dist(dist), bare) if colon else (None, name)
+
+
+def pick(what: str, name: str, claims: Iterable[tuple[str, Named]]) -> Named | None:
+    """Who a bare name means, of those who claim it: (distribution, thing) pairs.
+
+    pvzoo's own always wins, with a warning for the others; two others are an error.
+    """
+    claims = list(claims)
+    own = [thing for dist, thing in claims if dist == OWN]
+    others = sorted({dist for dist, _ in claims if dist != OWN})
+    if own:
+        if others:
+            _warn_once(
+                f"The {what} {name!r} is pvzoo's own; {', '.join(others)} claims it too. "
+                f"Write '{others[0]}:{name}' to get that one."
+            )
+        return own[0]
+    if len(others) > 1:
+        raise NameClashError(
+            f"The {what} {name!r} is claimed by {' and by '.join(others)}.",
+            f"Write '{others[0]}:{name}' or '{others[1]}:{name}' to choose one.",
+        )
+    return claims[0][1] if claims else None
+
+
+@cache
+def _warn_once(message: str) -> None:
+    warnings.warn(message, PvzooWarning, stacklevel=4)
+
+
+def parts(group: Group) -> list[Part]:
+    """All parts of a group, pvzoo's own first."""
+    found = [p for p in _installed().parts if p.group == group]
+    return sorted(found, key=lambda p: (p.dist != OWN, p.dist, p.name))
+
+
+def names(group: Group) -> list[str]:
+    """All names of a group, sorted, without loading anything."""
+    return sorted({p.name for p in parts(group)})
+
+
+def get(group: Group, name: str) -> Any:
+    """The class registered as `name` (or ``dist:name``) in a group, loaded now.
+
+    Raises:
+        UsageError: No plugin brings that name.
+        NameClashError: Two third parties claim it.
+        PluginError: The plugin that brings it fails to load; the message carries its error.
+    """
+    dist, bare = split_name(name)
+    what = group.removesuffix("s")
+    claims = [p for p in parts(group) if p.name == bare and dist in (None, p.dist)]
+    part = pick(what, bare, ((p.dist, p) for p in claims))
+    if part is None:
+        known = names(group)
+        raise UsageError(
+            f"No installed plugin brings the {what} {name!r}.",
+            nearest(bare, known) or f"Known: {', '.join(known) or 'none; is pvzoo installed?'}.",
+        )
+    return load_part(part)
+
+
+def load_part(part: Part) -> Any:
+    """The object of an entry point; its failure becomes a `PluginError` that is remembered."""
+    installed = _installed()
+    if part in installed.loaded:
+        return installed.loaded[part]
+    try:
+        require_contract(part.dist)
+        value = _import(part)
+    except PluginError as error:
+        fail(part, error)
+        raise
+    succeed(part, value)
+    return value
+
+
+def _import(part: Part) -> Any:
+    where = f"{part.group.removesuffix('s')} {part.name!r} of plugin {part.dist!r}"
+    try:
+        value = part.entry_point.load()
+        module, _, attribute = _BASES[part.group].partition(":")
+        base = getattr(importlib.import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        raise PluginError(
+            f"The {where} needs the module {missing!r}, which is not installed.",
+            f"Try: pip install {missing.replace('_', '-')}",
+        ) from error
+    except (Exception, SystemExit) as error:
+        said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        raise PluginError(
+            f"The {where} cannot be loaded ({said}).",
+            f"Report this to the author of {part.dist}, or uninstall it.",
+        ) from error
+    if not (isinstance(value, type) and issubclass(value, base)):
+        raise PluginError(
+            f"The {where} is {value!r}, not a subclass of {base.__module__}.{base.__name__}.",
+            f"Report this to the author of {part.dist}.",
+        )
+    return value
+
+
+def list_plugins(check: bool = False) -> list[Plugin]:
+    """Every installed distribution that brings something, pvzoo itself first.
+
+    Args:
+        check: Try each one that is not loaded yet, in a process of its own with a time limit
+            (`CHECK_SECONDS`), so that one that hangs or exits does no harm here.
+    """
+    from pvzoo import cards
+
+    cards.catalogue()  # reads the catalogue files, so that their faults are known
+    installed = _installed()
+    dists = sorted(installed.distributions, key=lambda d: (d != OWN, d))
+    checked: dict[str, list[str]] = {}
+    if check:
+        untried = [d for d in dists if _code_not_loaded(d)]
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            checked = dict(zip(untried, pool.map(_check_in_process, untried), strict=True))
+    return [_describe(dist, checked.get(dist)) for dist in dists]
+
+
+def _code_not_loaded(dist: str) -> list[Part]:
+    installed = _installed()
+    return [
+        p
+        for p in installed.parts
+        if p.dist == dist and p.group != "catalogs" and p not in installed.loaded
+    ]
+
+
+def _describe(dist: str, checked: list[str] | None) -> Plugin:
+    from pvzoo import cards
+
+    installed = _installed()
+    provides: dict[str, list[str]] = defaultdict(list)
+    errors: list[str] = []
+    contract = installed.contracts[dist]
+    if isinstance(contract, PluginError):
+        errors.append(str(contract))
+    for part in installed.parts:
+        if part.dist == dist:
+            provides[part.group].append(part.name)
+            if part in installed.failed:
+                errors.append(str(installed.failed[part]))
+    if dist == OWN or "catalogs" in provides:
+        provides["models"] = [c.name for c in cards.catalogue().cards if c.dist == dist]
+    errors = list(dict.fromkeys([*errors, *(checked or [])]))
+    if errors:
+        state = "failed"
+    elif checked is None and _code_not_loaded(dist):
+        state = "not loaded"
+    else:
+        state = "ready"
+    return Plugin(
+        name=dist,
+        version=installed.distributions[dist].version,
+        contract=contract if isinstance(contract, int) else None,
+        provides={group: tuple(values) for group, values in provides.items()},
+        state=state,
+        errors=tuple(errors),
+        warnings=tuple(_set_aside(dist)),
+    )
+
+
+def _set_aside(dist: str) -> list[str]:
+    """Names that `dist` claims and pvzoo itself brings."""
+    from pvzoo import cards
+
+    if dist == OWN:
+        return []
+    installed = _installed()
+    own = {(p.group, p.name) for p in installed.parts if p.dist == OWN and p.group != "catalogs"}
+    clashes = [
+        f"{p.group.removesuffix('s')} {p.name!r}"
+        for p in installed.parts
+        if p.dist == dist and (p.group, p.name) in own
+    ]
+    clashes += [f"model {name!r}" for name in cards.catalogue().claimed_from_pvzoo(dist)]
+    return [f"{c} is also pvzoo's own, and means pvzoo's" for c in clashes]
+
+
+def _check_in_process(dist: str) -> list[str]:
+    """Load all of a distribution's parts in a new process; its errors, none if all went well."""
+    with tempfile.TemporaryDirectory() as folder:
+        answer = Path(folder) / "answer.json"
+        code = "import sys; from pvzoo.registry import _check_main; _check_main(*sys.argv[1:])"
+        try:
+            done = subprocess.run(
+                [sys.executable, "-c", code, dist, str(answer)],
+                timeout=CHECK_SECONDS,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+            )
+        except subprocess.TimeoutExpired:
+            return [f"Plugin {dist!r} did not finish loading within {CHECK_SECONDS:g} seconds."]
+        if not answer.exists():
+            return [f"Plugin {dist!r} ended the process it was loaded in (exit {done.returncode})."]
+        return json.loads(answer.read_text())
+
+
+def _check_main(dist: str, answer: str) -> None:
+    errors = []
+    for part in _code_not_loaded(dist):
+        try:
+            load_part(part)
+        except PluginError as error:
+            errors.append(str(error))
+    Path(answer).write_text(json.dumps(errors))

@@ -1,0 +1,1 @@
+"""Tasks: what a prediction means. One file a task; `base` is the contract."""

@@ -1,0 +1,144 @@
+"""The contract of a task: the type of its results and what `predict` lets one choose.
+
+A task knows no network. Its result is a frozen dataclass of numpy arrays, derived from `Result`;
+its ``controls`` is a frozen dataclass of the keyword arguments that change how outputs are turned
+into a result; its ``prompts`` is one of those that change the network's *input*.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from PIL import Image
+
+from pvzoo.errors import PvzooError, UsageError, nearest
+from pvzoo.images import ImageHandle
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Result(ABC):
+    """What `predict` returns for one image. Subclasses add their arrays.
+
+    Attributes:
+        size: (height, width) of the upright image, in pixels.
+        image: The input, for drawing; set by the model that made the result.
+    """
+
+    task: ClassVar[str]
+
+    size: tuple[int, int]
+    image: ImageHandle | None = field(default=None, repr=False)
+
+    @property
+    def source(self) -> str | None:
+        """The path or URL of the input, or what kind of object it was."""
+        return self.image.name if self.image else None
+
+    @abstractmethod
+    def draw(self, picture: Image.Image) -> Image.Image:
+        """A new picture: `picture` (upright RGB, of this result's size) with the result on it."""
+
+    @abstractmethod
+    def rows(self) -> list[dict[str, Any]]:
+        """One dict of plain Python values per predicted thing: the rows of a table."""
+
+    def plot(self) -> Image.Image:
+        """The input with the result drawn on it.
+
+        Raises:
+            ImageError: The input was a file that is no longer there.
+        """
+        if self.image is None:
+            raise UsageError("This result does not know its image.", "Use result.draw(picture).")
+        return self.draw(self.image.open())
+
+    def save(self, path: str | Path) -> Path:
+        """Write the annotated picture; the suffix of `path` says in which format."""
+        path = Path(path)
+        if path.suffix.lower() not in Image.registered_extensions():
+            raise UsageError(
+                f"{path} does not end in the name of an image format.", "Use .png or .jpg."
+            )
+        picture = self.plot()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture.save(path)
+        return path
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain Python values, ready for JSON."""
+        height, width = self.size
+        return {
+            "task": self.task,
+            "source": self.source,
+            "width": width,
+            "height": height,
+            "predictions": self.rows(),
+        }
+
+    def to_json(self) -> str:
+        """`to_dict` as one line of JSON."""
+        return json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row per predicted thing; the columns are there even when there is no row."""
+        import pandas as pd
+
+        return pd.DataFrame(self.rows(), columns=list(self.columns))
+
+    columns: ClassVar[tuple[str, ...]] = ()
+
+
+@dataclass(frozen=True)
+class NoPrompts:
+    """For tasks whose network sees the image alone."""
+
+
+class Task(ABC):
+    """One task. Subclasses set the class attributes.
+
+    Attributes:
+        id: The Hub's own word for the task, such as "object-detection".
+        result: The dataclass of its results.
+        controls: A frozen dataclass; its fields are keyword arguments of `predict` that the
+            adapter's `postprocess` gets. Its ``__post_init__`` checks values with `UsageError`.
+        prompts: Likewise for keyword arguments that the adapter's `preprocess` gets.
+    """
+
+    id: ClassVar[str]
+    result: ClassVar[type[Result]]
+    controls: ClassVar[type]
+    prompts: ClassVar[type] = NoPrompts
+
+    def options(self, given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Sort the keyword arguments of `predict` into (prompts, controls), checked and complete.
+
+        Raises:
+            UsageError: An argument this task does not have, or an impossible value.
+        """
+        known = {f.name for f in (*fields(self.prompts), *fields(self.controls))}
+        for name in given:
+            if name not in known:
+                raise UsageError(
+                    f"{self.id} has no option {name!r}.",
+                    nearest(name, known) or f"It has: {', '.join(sorted(known))}.",
+                )
+        return _build(self.prompts, given), _build(self.controls, given)
+
+
+def _build(options: type, given: Mapping[str, Any]) -> dict[str, Any]:
+    names = {f.name for f in fields(options)}
+    try:
+        built = options(**{k: v for k, v in given.items() if k in names})
+    except PvzooError:
+        raise
+    except TypeError as error:
+        raise UsageError(f"Bad options: {error}.") from error
+    return {f.name: getattr(built, f.name) for f in fields(built)}
