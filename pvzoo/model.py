@@ -21,11 +21,7 @@ class Model:
 
     Attributes:
         name: Its catalogue name, Hub repo id or folder.
-        task: The task it serves, such as "object-detection".
-        labels: Class names in the order of the network's outputs.
         card: Its catalogue entry, if it was loaded by catalogue name.
-        device: Where the network's inputs go.
-        dtype: The type the network computes in.
     """
 
     def __init__(
@@ -39,18 +35,22 @@ class Model:
 
     @property
     def task(self) -> str:
+        """The task it serves, such as "object-detection"."""
         return self._task.id
 
     @property
     def labels(self) -> tuple[str, ...]:
+        """Class names in the order of the network's outputs."""
         return self._adapter.labels
 
     @property
     def device(self) -> Any:
+        """Where the network's inputs go."""
         return self._backend.device
 
     @property
     def dtype(self) -> Any:
+        """The type the network computes in."""
         return self._backend.dtype
 
     def __repr__(self) -> str:

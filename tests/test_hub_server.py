@@ -196,7 +196,8 @@ def test_a_renamed_repo_is_found_under_its_old_name(hub: HubServer) -> None:
     hub.rename("org/old", "team/new")
     assert api(hub).model_info("org/old").id == "team/new"
     folder = Path(snapshot_download("org/old"))
-    assert folder.name == sha and (folder / "model.safetensors").read_bytes() == WEIGHTS
+    assert folder.name == sha
+    assert (folder / "model.safetensors").read_bytes() == WEIGHTS
     assert 307 in {r.status for r in hub.requests_for("org/old/resolve")}
 
 

@@ -40,6 +40,7 @@ class TorchBackend(Backend):
                 ) from error
 
     def forward(self, inputs: dict[str, np.ndarray]) -> dict[str, Any]:
+        """A batch of arrays -> tensors on the network's device, computed without gradients."""
         tensors = {name: self._tensor(array) for name, array in inputs.items()}
         try:
             with torch.inference_mode():
