@@ -347,7 +347,7 @@ def read_catalog(file: Path, dist: str = USER) -> CatalogFile:
 
 
 def user_files() -> list[Path]:
-    """The user's own catalogues: the files of ``PVZOO_CATALOG``, then the one in the config folder."""
+    """The user's own catalogues: those of ``PVZOO_CATALOG``, then the one in the config folder."""
     from platformdirs import user_config_path
 
     named = [

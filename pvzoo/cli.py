@@ -1,8 +1,8 @@
 """The command line: ``pvzoo predict``, ``list``, ``info``, ``plugins``.
 
 Answers go to standard output, everything else to standard error. Exit codes: 0 all went well;
-1 nothing could be done (a `PvzooError`, in one line; ``--debug`` shows the traceback); 2 the command
-line was wrong; 3 some images were answered and others were not.
+1 nothing could be done (a `PvzooError`, in one line; ``--debug`` shows the traceback); 2 the
+command line was wrong; 3 some images were answered and others were not.
 """
 
 from __future__ import annotations

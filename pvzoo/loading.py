@@ -147,8 +147,9 @@ def _choose_adapter(config: Mapping[str, Any], name: str, task: str | None) -> t
         if (task is None or task in adapter.tasks) and adapter.matches(config):
             return adapter
     what = ", ".join(config.get("architectures") or ()) or config.get("model_type") or "no head"
+    purpose = f" for {task}" if task else ""
     raise UnsupportedModelError(
-        f"No adapter here can drive {name}{f' for {task}' if task else ''}: its config names {what}.",
+        f"No adapter here can drive {name}{purpose}: its config names {what}.",
         "It needs a vision head for one of: "
         + ", ".join(registry.names("tasks"))
         + ". A backbone alone, or a model of another kind, has none.",

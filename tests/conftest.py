@@ -1,0 +1,51 @@
+"""What many tests share: photographs, a loaded model, the Hub to test against."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hub_server import HubServer, redirect_client, skip_waiting
+
+# The user's own catalogue and tokens must not decide a test.
+os.environ.pop("PVZOO_CATALOG", None)
+os.environ["XDG_CONFIG_HOME"] = os.devnull
+
+
+@pytest.fixture(scope="session")
+def photographs() -> dict[str, Path]:
+    """Real photographs by what they show."""
+    import skimage
+    import sklearn
+
+    samples = Path(skimage.__file__).parent / "data"
+    images = Path(sklearn.__file__).parent / "datasets" / "images"
+    return {
+        "coffee": samples / "coffee.png",
+        "cat": samples / "chelsea.png",
+        "camera": samples / "camera.png",
+        "motorcycle": samples / "motorcycle_left.png",
+        "astronaut": samples / "astronaut.png",
+        "rocket": samples / "rocket.jpg",
+        "china": images / "china.jpg",
+        "flower": images / "flower.jpg",
+    }
+
+
+@pytest.fixture(scope="session")
+def lite0():
+    """EfficientNet-Lite0 with its real ImageNet weights."""
+    import pvzoo
+
+    return pvzoo.load("efficientnet-lite0-pip", device="cpu")
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
+    """An empty Hub on this machine that every download of the test goes to."""
+    with HubServer() as server:
+        redirect_client(monkeypatch, server, tmp_path / "hf-home")
+        skip_waiting(monkeypatch)
+        yield server
