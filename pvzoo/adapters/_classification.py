@@ -23,7 +23,7 @@ def classify(
     threshold: float,
     probabilities: bool,
 ) -> Classification:
-    """(classes,) scores -> the best classes of an image: at most `top_k`, none below `threshold`."""
+    """(classes,) scores -> the best classes of an image: at most `top_k`, none below `threshold`"""
     best, ids = scores.topk(min(top_k or len(scores), len(scores)))
     keep = best >= threshold
     ids, best = ids[keep].cpu().numpy(), best[keep].cpu().numpy()

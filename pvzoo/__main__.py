@@ -1,0 +1,5 @@
+"""``python -m pvzoo`` is ``pvzoo``."""
+
+from pvzoo.cli import main
+
+main()

@@ -1,0 +1,174 @@
+"""The command line, in processes of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import pvzoo
+
+
+def run(*args: object, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "pvzoo", *map(str, args)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "HF_HUB_OFFLINE": "1", **env},
+    )
+
+
+def test_the_version_is_printed():
+    assert run("--version").stdout == f"pvzoo {pvzoo.__version__}\n"
+
+
+def test_predict_without_a_model_uses_the_offline_default(photographs):
+    done = run("predict", photographs["coffee"])
+    assert done.returncode == 0
+    assert "espresso" in done.stdout
+    assert "0.95" in done.stdout
+
+
+def test_json_output_is_json_lines_and_nothing_else(photographs, tmp_path):
+    done = run(
+        "predict", photographs["coffee"], photographs["cat"], "--json", "--save", tmp_path / "out"
+    )
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [a["source"] for a in answers] == [str(photographs["coffee"]), str(photographs["cat"])]
+    assert answers[0]["predictions"][0]["name"] == "espresso"
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["chelsea.png", "coffee.png"]
+
+
+def test_folders_and_patterns_are_opened(photographs, tmp_path):
+    for name in ("b.png", "a.png", "deep/c.png"):
+        file = tmp_path / name
+        file.parent.mkdir(exist_ok=True)
+        Image.open(photographs["coffee"]).save(file)
+    (tmp_path / "notes.txt").write_text("no image")
+    done = run("predict", tmp_path, "--json")
+    sources = [json.loads(line)["source"] for line in done.stdout.splitlines()]
+    assert sources == [str(tmp_path / n) for n in ("a.png", "b.png", "deep/c.png")]
+    done = run("predict", tmp_path / "*.png", "--json")
+    assert len(done.stdout.splitlines()) == 2
+
+
+def test_pictures_of_the_same_name_do_not_overwrite_each_other(photographs, tmp_path):
+    for folder in ("x", "y"):
+        (tmp_path / folder).mkdir()
+        Image.open(photographs["coffee"]).save(tmp_path / folder / "same.png")
+    run("predict", tmp_path / "x", tmp_path / "y", "--save", tmp_path / "out")
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["same-2.png", "same.png"]
+
+
+def test_some_failed_images_give_exit_code_3_and_the_others_are_answered(photographs):
+    done = run("predict", photographs["coffee"], "missing.jpg", "--json")
+    assert done.returncode == 3
+    assert len(done.stdout.splitlines()) == 1
+    assert "missing.jpg does not exist" in done.stderr
+
+
+def test_nothing_answered_gives_exit_code_1():
+    done = run("predict", "missing.jpg")
+    assert done.returncode == 1
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("predict", "x.jpg", "--model", "resnet5"),
+        ("predict", "x.jpg", "--model", "no/such-folder-or-repo"),
+        ("info", "resnet5"),
+        ("list", "--task", "object-detektion"),
+        ("list", "--max-params", "fifty"),
+        ("predict", "nothing-*.jpg"),
+    ],
+)
+def test_an_error_is_one_line_without_a_traceback(args):
+    done = run(*args)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_debug_shows_the_traceback():
+    done = run("info", "resnet5", "--debug")
+    assert "Traceback" in done.stderr
+    assert "Traceback" in run("--debug", "info", "resnet5").stderr
+
+
+def test_a_wrong_command_line_gives_exit_code_2():
+    assert run("predict").returncode == 2
+    assert run("list", "--no-such-option").returncode == 2
+
+
+def test_a_misspelt_model_gets_the_nearest_names():
+    assert "resnet50" in run("info", "resnet5").stderr
+
+
+def test_list_filters_and_prints_every_name_whole():
+    done = run("list", "--task", "object-detection", "--max-params", "50M")
+    names = {line.split()[0] for line in done.stdout.splitlines()[1:]}
+    expected = pvzoo.list_models(task="object-detection", max_params=50e6)
+    assert names == {c.name for c in expected}
+    everything = run("list").stdout
+    assert all(card.name in everything for card in pvzoo.list_models())
+
+
+def test_list_as_json_can_be_read_back():
+    done = run("list", "--task", "panoptic-segmentation", "--metric", "PQ", "--json")
+    cards = [json.loads(line) for line in done.stdout.splitlines()]
+    values = [card["metrics"][0]["value"] for card in cards]
+    assert values == sorted(values, reverse=True)
+
+
+def test_info_shows_the_card_with_its_sources():
+    shown = run("info", "mask2former-swin-tiny-coco-panoptic").stdout
+    for text in ("facebook/mask2former-swin-tiny-coco-panoptic", "other (upstream: cc-by-nc-4.0)"):
+        assert text in shown
+    assert "PQ 53.2 on coco-2017 (facebookresearch/Mask2Former MODEL_ZOO.md" in shown
+
+
+def test_an_unknown_licence_is_shown_as_unknown():
+    lines = run("info", "efficientnet-lite0-pip").stdout.splitlines()
+    assert "licence      unknown" in [line.rstrip() for line in lines]
+
+
+def test_plugins_lists_what_is_installed():
+    shown = run("plugins", "--check").stdout
+    assert "pvzoo-efficientnet-lite 0.1.0, contract 1, ready" in shown
+    assert "adapters: timm, transformers-classification" in shown
+
+
+def test_the_users_own_catalogue_and_default_are_used(photographs, tmp_path):
+    catalogue = tmp_path / "mine.toml"
+    catalogue.write_text('[defaults]\nimage-classification = "efficientnet-lite1-pip"\n')
+    done = run("predict", photographs["coffee"], "--json", PVZOO_CATALOG=str(catalogue))
+    score = json.loads(done.stdout)["predictions"][0]["score"]
+    assert score == pytest.approx(0.54, abs=0.01)  # what lite1 says of it; lite0 says 0.95
+
+
+def test_the_quickstart_labels_its_photographs_and_writes_pictures(tmp_path):
+    script = Path(__file__).parents[1] / "demos" / "quickstart.py"
+    done = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, cwd=tmp_path, check=True
+    )
+    firsts = [line.split(None, 1)[1].partition(" 0.")[0] for line in done.stdout.splitlines()[:-1]]
+    assert firsts == [
+        "espresso",
+        "tiger cat",
+        "tripod",
+        "moped",
+        "palace",
+        "cheetah, chetah, Acinonyx jubatus",
+        "lion, king of beasts, Panthera leo",
+    ]
+    assert str(tmp_path / "quickstart-output") in done.stdout
+    assert len(list((tmp_path / "quickstart-output").glob("*.png"))) == len(firsts)
