@@ -19,6 +19,7 @@ What is unknown is left out of the file and is None (or empty) on the card; noth
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Callable, Iterable
@@ -138,7 +139,7 @@ class Card:
 
     @property
     def permissive(self) -> bool:
-        """Whether every licence stated for the weights is permissive, and one is stated."""
+        """Whether the tag is a permissive licence, and upstream does not say otherwise."""
         return self.license in PERMISSIVE and self.license_upstream in (None, *PERMISSIVE)
 
 
@@ -158,8 +159,8 @@ def _count(value: Any) -> int:
 
 
 def _number(value: Any) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        raise ValueError("must be a number")
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+        raise ValueError("must be a finite number")
     return float(value)
 
 
@@ -182,6 +183,18 @@ def _list(value: Any) -> list[Any]:
 def _table(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError("must be a table")
+    return value
+
+
+def _texts(value: Any) -> dict[str, str]:
+    if not all(isinstance(v, str) for v in _table(value).values()):
+        raise ValueError("must be a table of texts")
+    return value
+
+
+def _package(value: Any) -> str:
+    if not isinstance(value, str) or not value.isidentifier():  # a dotted one would be imported
+        raise ValueError("must be the import name of a top-level package")
     return value
 
 
@@ -213,7 +226,7 @@ def _rename(value: Any) -> tuple[tuple[str, str], ...]:
             raise ValueError("must be a list of [pattern, replacement] pairs")
         try:
             re.compile(rule[0])
-        except re.error as error:
+        except (re.error, OverflowError, RecursionError) as error:
             raise ValueError(
                 f"has the pattern {rule[0]!r}, which does not compile: {error}"
             ) from None
@@ -232,8 +245,8 @@ _METRIC: dict[str, Check] = {
 _SOURCE: dict[str, Check] = {
     "hub": _repo_id,
     "revision": _text,
-    "package": _text,
-    "path": lambda value: Path(_text(value)),
+    "package": _package,
+    "path": lambda value: Path(os.path.expanduser(_text(value))),
     "file": _inner_path,
     "sha256": _sha256,
     "rename": _rename,
@@ -256,7 +269,7 @@ _CARD: dict[str, Check] = {
     "facts": _text,
     "config": _table,
 }
-_FILE: dict[str, Check] = {"contract": _count, "defaults": _table, "models": _list}
+_FILE: dict[str, Check] = {"contract": _count, "defaults": _texts, "models": _list}
 
 
 def _checked(
@@ -293,7 +306,7 @@ def _source(table: dict[str, Any], where: str, base: Path) -> Source:
     if kinds == ["package"] and not {"file", "sha256"} <= set(values):
         raise CatalogError(f"{where} needs 'file' and 'sha256' beside 'package'.")
     if kinds == ["path"]:
-        values["path"] = base / values["path"].expanduser()
+        values["path"] = base / values["path"]
     return Source(**values)
 
 
@@ -351,19 +364,26 @@ def user_files() -> list[Path]:
     from platformdirs import user_config_path
 
     named = [
-        Path(p).expanduser() for p in os.environ.get("PVZOO_CATALOG", "").split(os.pathsep) if p
+        Path(os.path.expanduser(p)).absolute()
+        for p in os.environ.get("PVZOO_CATALOG", "").split(os.pathsep)
+        if p
     ]
     for file in named:
         if not file.is_file():
             raise CatalogError(
                 f"PVZOO_CATALOG names {file}, which is not a file.", "Mend or unset PVZOO_CATALOG."
             )
-    standard = user_config_path("pvzoo") / "catalog.toml"
-    return [*named, *([standard] if standard.is_file() else [])]
+    standard = user_config_path("pvzoo", appauthor=False) / "catalog.toml"
+    # os.path: a home that may not be looked into is one without a catalogue, not an error
+    return [*named, *([standard] if os.path.isfile(standard) else [])]
 
 
 class Catalogue:
-    """All cards known here, from pvzoo, its plugins and the user's own files."""
+    """All cards known here, from pvzoo, its plugins and the user's own files.
+
+    Of two cards of one name from one distribution the first counts: so the files of PVZOO_CATALOG
+    come before the one in the config folder.
+    """
 
     def __init__(self) -> None:
         self.cards: list[Card] = []
@@ -385,7 +405,8 @@ class Catalogue:
                 self._by_name.setdefault(name, []).append(card)
 
     def _add(self, dist: str, read: CatalogFile) -> None:
-        self.cards += read.cards
+        known = {card.qualified_name for card in self.cards}
+        self.cards += [card for card in read.cards if card.qualified_name not in known]
         self.defaults.append((dist, read.defaults))
 
     def find(self, name: str) -> Card | None:
@@ -400,20 +421,31 @@ class Catalogue:
             cards = [c for c in cards if c.dist == dist]
         return registry.pick("model", bare, ((c.dist, c) for c in cards))
 
-    def not_found(self, name: str) -> ModelNotFoundError:
-        """The error for a name that `find` does not know, with the nearest names."""
+    def of_repo(self, repo: str) -> Card | None:
+        """The card whose weights are in a Hub repo; of several the user's, then pvzoo's own."""
+        return next((c for c in self.cards if c.source.hub == repo), None)
+
+    def not_found(self, name: str) -> PvzooError:
+        """The error for a name that `find` does not know: the nearest names, or what hid it."""
         dist, bare = registry.split_name(name)
+        failed = registry.failures("catalogs")
+        if dist in failed:
+            return failed[dist]
         if dist is not None and dist not in {c.dist for c in self.cards}:
             return ModelNotFoundError(
                 f"No installed plugin {dist!r} brings models, so {name!r} names nothing.",
                 "pvzoo plugins lists what is installed.",
             )
-        close = nearest(bare.lower().replace("_", "-"), self._by_name)
-        return ModelNotFoundError(
-            f"No model is called {name!r}.",
-            (close + " " if close else "")
-            + "A Hub repo is written owner/name, a folder ./name; pvzoo list shows the catalogue.",
-        )
+        hints = [
+            nearest(bare.lower().replace("_", "-"), self._by_name),
+            "A Hub repo is written owner/name, a folder ./name; pvzoo list shows the catalogue.",
+        ]
+        if failed:
+            hints.append(
+                f"The catalogues of {', '.join(sorted(failed))} could not be used; "
+                "pvzoo plugins says why."
+            )
+        return ModelNotFoundError(f"No model is called {name!r}.", " ".join(filter(None, hints)))
 
     def claimed_from_pvzoo(self, dist: str) -> list[str]:
         """Names that `dist` gives to its cards although pvzoo's own catalogue has them."""
@@ -478,7 +510,7 @@ def list_models(
     A card whose fact is unknown never passes a condition on that fact.
 
     Args:
-        text: Words that must all occur in the card's name, family, repo, dataset or summary.
+        text: Words that must all occur in the card's names, family, repo, dataset or summary.
         task: A task id, such as "object-detection".
         family: A family of networks, such as "rt_detr".
         license: A licence every statement about the weights agrees with; "permissive" for any in
@@ -488,52 +520,60 @@ def list_models(
         min_metric: The least value of `metric`.
 
     Raises:
-        UsageError: A task, family or metric that no card has; it names the nearest.
+        UsageError: A task, family, licence or metric that no card has; it names the nearest.
     """
     cards = catalogue().cards
-    tasks = {c.task for c in cards} | set(registry.names("tasks"))
-    task = _known("task", task, tasks)
-    family = _known("family", family, {c.family for c in cards if c.family})
+    task = _known("task", task, {c.task for c in cards} | set(registry.names("tasks")))
+    family = _known("family", family, {c.family for c in cards})
+    license = _known("licence", license, {"permissive", "unknown"}.union(*map(_licenses, cards)))
     metric = _known("metric", metric, {m.name for c in cards for m in c.metrics})
     if min_metric is not None and metric is None:
         raise UsageError("min_metric needs metric.", "Say which one, such as metric='AP'.")
+
+    def best(card: Card) -> float:
+        """The card's best figure of `metric`; -inf if it reports none."""
+        return max((m.value for m in card.metrics if m.name == metric), default=-math.inf)
+
+    least = -math.inf if min_metric is None else min_metric
     found = [
         card
         for card in cards
         if (task is None or card.task == task)
         and (family is None or card.family == family)
-        and (license is None or _license_fits(card, license.lower()))
+        and (license is None or _license_fits(card, license))
         and (max_params is None or (card.params is not None and card.params <= max_params))
+        and (metric is None or -math.inf < best(card) >= least)
         and (text is None or all(w in _haystack(card) for w in text.lower().split()))
     ]
-    if metric is None:
-        return sorted(found, key=lambda c: (c.name, c.dist))
-    best = {
-        id(c): max((m.value for m in c.metrics if m.name == metric), default=None) for c in found
-    }
-    found = [c for c in found if best[id(c)] is not None and best[id(c)] >= (min_metric or 0)]
-    return sorted(found, key=lambda c: (-best[id(c)], c.name))
+    found.sort(key=lambda c: (c.name, c.dist))
+    return sorted(found, key=best, reverse=True) if metric else found
 
 
-def _known(what: str, value: str | None, known: Iterable[str]) -> str | None:
-    """`value` in the spelling of `known`, compared without capitals, '-' and '_'."""
+def _known(what: str, value: str | None, known: Iterable[str | None]) -> str | None:
+    """`value` in the spelling of `known`, compared without capitals, '-', '_' and spaces."""
     if value is None:
         return None
-    known = sorted(known)
-    folded = {re.sub(r"[-_ ]", "", k.lower()): k for k in known}
-    found = folded.get(re.sub(r"[-_ ]", "", value.lower()))
-    if found is None:
-        hint = nearest(value, known) or f"Known: {', '.join(known)}."
+    folded = {_fold(k): k for k in sorted(filter(None, known))}
+    if (found := folded.get(_fold(value))) is None:
+        spellings = list(folded.values())
+        hint = nearest(value.lower(), spellings) or f"Known: {', '.join(spellings)}."
         raise UsageError(f"No card has the {what} {value!r}.", hint)
     return found
+
+
+def _fold(name: str) -> str:
+    return re.sub(r"[-_ ]", "", name.lower())
+
+
+def _licenses(card: Card) -> set[str]:
+    """The licences stated for a card's weights; empty if none is."""
+    return {name for name in (card.license, card.license_upstream) if name}
 
 
 def _license_fits(card: Card, wanted: str) -> bool:
     if wanted == "permissive":
         return card.permissive
-    if wanted == "unknown":
-        return card.license is None and card.license_upstream is None
-    return card.license == wanted and card.license_upstream in (None, wanted)
+    return _licenses(card) == (set() if wanted == "unknown" else {wanted})
 
 
 def _haystack(card: Card) -> str:
@@ -542,12 +582,14 @@ def _haystack(card: Card) -> str:
 
 
 def info(name: str) -> Card:
-    """The card of a catalogue name, an alias or ``dist:name``.
+    """The card of a catalogue name, an alias, ``dist:name`` or a Hub repo of the catalogue.
 
     Raises:
         ModelNotFoundError: No card has that name; the message has the nearest ones.
+        NameClashError: Two plugins give a card that name.
+        PluginError: The plugin named before the colon could not be used.
     """
-    card = catalogue().find(name)
+    card = catalogue().of_repo(name) if "/" in name else catalogue().find(name)
     if card is None:
         raise catalogue().not_found(name)
     return card

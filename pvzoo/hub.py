@@ -73,25 +73,23 @@ def find(source: Source, name: str, config: dict[str, Any], *, trust_remote_code
     folder = _package_folder(source, name) if source.package else source.path
     if not folder.is_dir():
         raise ModelNotFoundError(f"There is no folder {folder}.", f"Here is {Path.cwd()}.")
-
-    def fetch() -> Checkpoint:
-        return _checkpoint(source, name, config, folder)
-
-    if source.file and not config:
-        folder = (folder / source.file).parent
-    return Found(name, config or _read_config(folder / "config.json", name), fetch)
+    config = config or _read_config((folder / (source.file or "x")).parent / "config.json", name)
+    return Found(name, config, lambda: _checkpoint(source, name, config, folder))
 
 
 def _checkpoint(source: Source, name: str, config: dict[str, Any], folder: Path) -> Checkpoint:
     """The checkpoint in a folder, its weights found and, where a digest is stated, verified."""
-    if source.file:
-        weights = folder / source.file if (folder / source.file).exists() else None
-    else:
-        weights = next((folder / w for w in _WEIGHTS if (folder / w).exists()), None)
+    weights = next((folder / w for w in _names(source) if (folder / w).is_file()), None)
     if weights is None:
-        raise WeightsError(
-            f"{name}: {folder} has no weights ({source.file or ' or '.join(_WEIGHTS[:1])}).",
+        raise _Absent(
+            f"{name}: {folder} has no weights ({' or '.join(_names(source))}).",
             "Weights are safetensors or PyTorch files; other formats cannot be read.",
+        )
+    lost = [s for s in shards(weights) if not s.is_file()]
+    if lost:
+        raise _Absent(
+            f"{name}: {lost[0].name} is missing, one of the files that {weights} names.",
+            "Fetch it again.",
         )
     if source.sha256:
         with weights.open("rb") as file:
@@ -102,8 +100,27 @@ def _checkpoint(source: Source, name: str, config: dict[str, Any], folder: Path)
                 f"expected {source.sha256}).",
                 "Install the package again, in the version the card was made for.",
             )
-    config = config or _read_config(weights.parent / "config.json", name)
     return Checkpoint(name, config, weights.parent, weights, source.rename)
+
+
+def _names(source: Source) -> tuple[str, ...]:
+    """The weights files that may serve a source, the preferred first."""
+    return (source.file,) if source.file else _WEIGHTS
+
+
+def shards(weights: Path) -> list[Path]:
+    """The files that the index of a sharded checkpoint names; the file itself if it is no index.
+
+    Raises:
+        WeightsError: The index is damaged.
+    """
+    if not weights.name.endswith(".index.json"):
+        return [weights]
+    try:
+        names = set(json.loads(weights.read_text(encoding="utf-8"))["weight_map"].values())
+        return [weights.parent / Path(name).name for name in sorted(names)]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise WeightsError(f"{weights} cannot be read ({error!r}).", "Fetch it again.") from error
 
 
 def _read_config(file: Path, name: str) -> dict[str, Any]:
@@ -124,7 +141,10 @@ def _read_config(file: Path, name: str) -> dict[str, Any]:
 
 def _package_folder(source: Source, name: str) -> Path:
     """The folder of an installed package, located without importing it."""
-    spec = importlib.util.find_spec(source.package)
+    try:
+        spec = importlib.util.find_spec(source.package)
+    except (ImportError, ValueError):
+        spec = None
     if spec is None or not spec.submodule_search_locations:
         raise WeightsError(
             f"The weights of {name} are in the Python package {source.package!r}, which is not "
@@ -143,34 +163,43 @@ def _find_on_hub(
     repo, revision = source.hub, source.revision
     if constants.HF_HUB_OFFLINE:
         return _find_in_cache(source, name, config, "HF_HUB_OFFLINE is on")
+    page = f"{constants.ENDPOINT}/{repo}/tree/{revision or 'main'}"
     try:
         with _explained(repo, revision):
-            info = HfApi().model_info(repo, revision=revision)
+            info = HfApi().model_info(repo, revision, timeout=constants.HF_HUB_ETAG_TIMEOUT)
+            files = {s.rfilename for s in info.siblings or ()}
+            if not config and "config.json" not in files:
+                raise UnsupportedModelError(
+                    f"The Hub repo {repo} has no config.json, so it is not a model that "
+                    "transformers or timm can open.",
+                    f"See {page} for what it holds.",
+                )
+            if not config:
+                file = Path(hf_hub_download(repo, "config.json", revision=info.sha))
+                config = _read_config(file, name)
     except _Unreachable as error:  # the cache may still have it
         return _find_in_cache(source, name, config, str(error))
-    files = {s.rfilename for s in info.siblings or ()}
-    if not config:
-        if "config.json" not in files:
-            raise UnsupportedModelError(
-                f"The Hub repo {repo} has no config.json, so it is not a model that transformers "
-                "or timm can open.",
-                f"See {constants.ENDPOINT}/{repo}/tree/main for what it holds.",
-            )
-        with _explained(repo, revision):
-            file = hf_hub_download(repo, "config.json", revision=info.sha)
-        config = _read_config(Path(file), name)
 
     def fetch() -> Checkpoint:
-        wanted = _wanted(files, source.file, trust_remote_code)
-        if wanted is None:
+        wanted = _wanted(files, source, trust_remote_code)
+        if not wanted:
             raise WeightsError(
                 f"The Hub repo {repo} has no weights that PyTorch can read "
                 f"({source.file or 'safetensors or .bin'}).",
-                f"See {constants.ENDPOINT}/{repo}/tree/main for what it holds.",
+                f"See {page} for what it holds.",
             )
-        with _explained(repo, revision):
-            # by `revision`, not by commit: that notes in the cache what the name meant
-            folder = Path(snapshot_download(repo, revision=revision, allow_patterns=wanted))
+        reason = ""
+        try:
+            with _explained(repo, revision):
+                # by `revision`, not by commit: that notes in the cache what the name meant
+                folder = Path(snapshot_download(repo, revision=revision, allow_patterns=wanted))
+        except _Unreachable as error:
+            reason = f" ({error})"
+        if reason or not all((folder / file).is_file() for file in wanted):
+            raise HubError(
+                f"The download of {repo} stopped before all of it was here{reason}.",
+                "Load it again; what has arrived is kept.",
+            )
         return _checkpoint(source, name, config, folder)
 
     return Found(name, config, fetch)
@@ -185,29 +214,37 @@ def _find_in_cache(source: Source, name: str, config: dict[str, Any], reason: st
         "such as efficientnet-lite0-pip.",
     )
     try:
-        folder = snapshot_download(
-            source.hub,
-            revision=source.revision,
-            local_files_only=True,
-            allow_patterns=["config.json"],
-        )
-    except LocalEntryNotFoundError as error:
+        with _explained(source.hub, source.revision):
+            cached = snapshot_download(
+                source.hub,
+                revision=source.revision,
+                local_files_only=True,
+                allow_patterns=["config.json"],
+            )
+    except (_Unreachable, WeightsError) as error:
         raise not_here from error
+    folder = Path(cached)
+    if not config and not (folder / "config.json").is_file():
+        raise not_here
+    config = config or _read_config(folder / "config.json", name)
 
     def fetch() -> Checkpoint:
         try:
-            return _checkpoint(source, name, config, Path(folder))
-        except WeightsError as error:
+            return _checkpoint(source, name, config, folder)
+        except _Absent as error:
             raise not_here from error
 
-    return Found(name, config or _read_config(Path(folder) / "config.json", name), fetch)
+    return Found(name, config, fetch)
 
 
-def _wanted(files: set[str], weights: str | None, trust_remote_code: bool) -> list[str] | None:
-    """The files to download: configuration, one set of weights, and code only if trusted."""
-    chosen = weights or next((w for w in _WEIGHTS if w in files), None)
-    if chosen not in files:
-        return None
+def _wanted(files: set[str], source: Source, trust_remote_code: bool) -> list[str]:
+    """The files to download: configuration, one set of weights, and code only if trusted.
+
+    Empty if the repo has no weights.
+    """
+    chosen = next((w for w in _names(source) if w in files), None)
+    if chosen is None:
+        return []
     small = {f for f in files if "/" not in f and f.endswith((".json", ".txt", ".model"))}
     wanted = {f for f in small if not f.endswith(".index.json")} | {chosen}
     if chosen.endswith(".index.json"):
@@ -220,6 +257,10 @@ def _wanted(files: set[str], weights: str | None, trust_remote_code: bool) -> li
 
 class _Unreachable(HubError):
     """The Hub did not answer, or answered that it is out of order."""
+
+
+class _Absent(WeightsError):
+    """The weights, or a part of them, are not there."""
 
 
 @contextmanager
@@ -236,7 +277,8 @@ def _explained(repo: str, revision: str | None) -> Iterator[None]:
     except RepositoryNotFoundError as error:
         raise ModelNotFoundError(
             f"The Hub has no repo {repo}, or it is private and you are not logged in.",
-            "Check the spelling; for a private repo run 'hf auth login' or set HF_TOKEN.",
+            "Check the spelling; for a private repo run 'hf auth login' or set HF_TOKEN. A folder "
+            f"here is written ./{repo}.",
         ) from error
     except RevisionNotFoundError as error:
         raise ModelNotFoundError(
@@ -245,7 +287,8 @@ def _explained(repo: str, revision: str | None) -> Iterator[None]:
         ) from error
     except HFValidationError as error:
         raise ModelNotFoundError(
-            f"{repo!r} is not a Hub repo id ({error}).", "It reads owner/name."
+            f"{repo!r} is neither a folder here nor a Hub repo id ({error}).",
+            "A repo id reads owner/name.",
         ) from error
     except EntryNotFoundError as error:
         cause = error.__cause__
@@ -256,14 +299,15 @@ def _explained(repo: str, revision: str | None) -> Iterator[None]:
         raise WeightsError(f"A file is missing in the Hub repo {repo} ({error}).") from error
     except HfHubHTTPError as error:
         status = error.response.status_code
-        if status == 401:
+        if status in (401, 403):
             raise HubError(
-                f"The Hub refused the access token while asked for {repo}.",
+                f"The Hub refused the access token while asked for {repo} ({status}).",
                 "Mend or unset HF_TOKEN, or log in again with 'hf auth login'.",
             ) from error
-        if status >= 500:
+        if status >= 500 or status == 429:
+            what = "is out of order" if status >= 500 else "wants fewer requests"
             raise _Unreachable(
-                f"the Hub ({constants.ENDPOINT}) is out of order (it answered {status})"
+                f"the Hub ({constants.ENDPOINT}) {what} (it answered {status})"
             ) from error
         raise HubError(
             f"The Hub answered {status} while asked for {repo} ({error}).", "Try again later."
@@ -271,4 +315,9 @@ def _explained(repo: str, revision: str | None) -> Iterator[None]:
     except (HTTPError, OfflineModeIsEnabled, ConnectionError, TimeoutError) as error:
         raise _Unreachable(
             f"the Hub ({constants.ENDPOINT}) cannot be reached ({type(error).__name__}: {error})"
+        ) from error
+    except OSError as error:  # a full disk, or a download that stays incomplete
+        raise HubError(
+            f"{repo} cannot be downloaded into the cache {constants.HF_HUB_CACHE} ({error}).",
+            "See that the disk has room and can be written; HF_HOME chooses another folder.",
         ) from error

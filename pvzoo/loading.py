@@ -51,6 +51,7 @@ def load(
     from pvzoo import hub
     from pvzoo.model import Model
 
+    dtype = _dtype(dtype)
     card, source, config = _resolve(name, revision)
     wanted_task = task or (card.task if card else None)
     if wanted_task is not None and wanted_task not in registry.names("tasks"):
@@ -59,12 +60,12 @@ def load(
     adapter_class = (
         registry.get("adapters", card.adapter)
         if card
-        else _choose_adapter(found.config, str(name), wanted_task)
+        else _choose_adapter(found.config, str(name), wanted_task, trust_remote_code)
     )
     _check_task(adapter_class, wanted_task, str(name))
     backend_class = registry.get("backends", backend or adapter_class.backend)
     adapter = adapter_class.load(
-        found.fetch(), task=wanted_task, dtype=_dtype(dtype), trust_remote_code=trust_remote_code
+        found.fetch(), task=wanted_task, dtype=dtype, trust_remote_code=trust_remote_code
     )
     task_class = registry.get("tasks", adapter.task)
     return Model(
@@ -112,7 +113,7 @@ def _as_folder(name: str | Path) -> Path | None:
         raise UsageError(f"{name!r} is no model name.", "Pass a name, a Hub repo id or a folder.")
     path = Path(name).expanduser()
     by_form = name.startswith((".", "/", "~")) or path.is_absolute()
-    return path if by_form or ("/" in name.rstrip("/") and path.is_dir()) else None
+    return path if by_form or ("/" in name and path.is_dir()) else None
 
 
 def _timm_source(name: str) -> tuple[Source, dict[str, Any]]:
@@ -136,8 +137,16 @@ def _timm_source(name: str) -> tuple[Source, dict[str, Any]]:
     return Source(hub=cfg.hf_hub_id, file=cfg.hf_hub_filename), config
 
 
-def _choose_adapter(config: Mapping[str, Any], name: str, task: str | None) -> type[Adapter]:
-    """The adapter whose family a config belongs to: pvzoo's own are asked first."""
+def _choose_adapter(
+    config: Mapping[str, Any], name: str, task: str | None, trust_remote_code: bool
+) -> type[Adapter]:
+    """The adapter whose family a config belongs to: pvzoo's own are asked first.
+
+    What a config says of code of its own counts only if that is trusted.
+    """
+    own_code = config.get("auto_map") and not trust_remote_code
+    if own_code:
+        config = {key: value for key, value in config.items() if key != "auto_map"}
     for part in registry.parts("adapters"):
         try:
             adapter = registry.load_part(part)
@@ -146,7 +155,12 @@ def _choose_adapter(config: Mapping[str, Any], name: str, task: str | None) -> t
             continue
         if (task is None or task in adapter.tasks) and adapter.matches(config):
             return adapter
-    what = ", ".join(config.get("architectures") or ()) or config.get("model_type") or "no head"
+    if own_code:
+        raise UnsupportedModelError(
+            f"{name} comes with Python code of its own, which was not run.",
+            "If you trust its author, pass trust_remote_code=True.",
+        )
+    what = ", ".join(config.get("architectures") or ()) or config.get("architecture") or "no head"
     purpose = f" for {task}" if task else ""
     raise UnsupportedModelError(
         f"No adapter here can drive {name}{purpose}: its config names {what}.",

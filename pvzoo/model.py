@@ -117,7 +117,7 @@ class Model:
             ImageError: With ``on_error="raise"``, in the place of the bad image.
             UsageError: An option the task does not have, or a source that is none.
         """
-        prompts, controls = self._task.options(options)
+        prompts, controls = self._task.options(options, self.labels)
         if not isinstance(batch_size, int) or batch_size < 1:
             raise UsageError(f"batch_size is {batch_size!r}.", "It is a whole number from 1.")
         if not callable(on_error) and on_error not in ("raise", "skip"):

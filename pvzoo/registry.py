@@ -21,6 +21,7 @@ import importlib
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -103,10 +104,13 @@ def _installed() -> _Installed:
     found = _Installed()
     declared: dict[str, set[str]] = defaultdict(set)
     for dist in distributions():
-        points = [p for p in dist.entry_points if p.group.startswith("pvzoo.")]
+        try:
+            points = [p for p in dist.entry_points if p.group.startswith("pvzoo.")]
+            name = normalise_dist(dist.name) if points else ""
+        except Exception:  # damaged metadata of any distribution at all must not matter here
+            continue
         if not points:
             continue
-        name = normalise_dist(dist.name)
         if found.distributions.setdefault(name, dist) is not dist:
             continue  # the same one again, later on sys.path, where imports do not find it
         for point in points:
@@ -132,7 +136,7 @@ def refresh() -> None:
 
 def normalise_dist(name: str) -> str:
     """A distribution's name as the packaging index compares it."""
-    return name.lower().replace("_", "-").replace(".", "-")
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _contract(dist: str, declared: set[str], parts: Iterable[Part]) -> int | PluginError:
@@ -143,9 +147,9 @@ def _contract(dist: str, declared: set[str], parts: Iterable[Part]) -> int | Plu
             try:
                 stated = read_toml(catalog_file(part)).get("contract")
             except PvzooError as error:
-                return PluginError(error.what, error.hint)
+                return _plugin_error(error)
             if stated is not None:
-                versions.add(stated)
+                versions.add(stated if type(stated) is int else repr(stated))
     if versions == {CONTRACT}:
         return CONTRACT
     if not versions:
@@ -170,7 +174,7 @@ def read_toml(file: Path) -> dict[str, Any]:
     try:
         stat = file.stat()
         return _read_toml(file, stat.st_mtime_ns, stat.st_size)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # TOMLDecodeError is a ValueError
         raise CatalogError(f"Catalogue {file} cannot be read: {error}.") from error
 
 
@@ -216,11 +220,22 @@ def require_contract(dist: str) -> None:
         raise contract
 
 
+def _usable(dist: str) -> bool:
+    return not isinstance(_installed().contracts[dist], PluginError)
+
+
 def fail(part: Part, error: PvzooError) -> None:
     """Note that a part could not be used, for `list_plugins` to show."""
-    _installed().failed[part] = (
-        error if isinstance(error, PluginError) else PluginError(error.what, error.hint)
-    )
+    _installed().failed[part] = _plugin_error(error)
+
+
+def _plugin_error(error: PvzooError) -> PluginError:
+    return error if isinstance(error, PluginError) else PluginError(error.what, error.hint)
+
+
+def failures(group: Group) -> dict[str, PluginError]:
+    """The distributions whose part of a group could not be used, each with its error."""
+    return {p.dist: error for p, error in _installed().failed.items() if p.group == group}
 
 
 def succeed(part: Part, value: Any) -> None:
@@ -281,6 +296,8 @@ def names(group: Group) -> list[str]:
 def get(group: Group, name: str) -> Any:
     """The class registered as `name` (or ``dist:name``) in a group, loaded now.
 
+    A plugin for another contract claims a name only if nobody else does: then to raise its error.
+
     Raises:
         UsageError: No plugin brings that name.
         NameClashError: Two third parties claim it.
@@ -289,7 +306,8 @@ def get(group: Group, name: str) -> Any:
     dist, bare = split_name(name)
     what = group.removesuffix("s")
     claims = [p for p in parts(group) if p.name == bare and dist in (None, p.dist)]
-    part = pick(what, bare, ((p.dist, p) for p in claims))
+    usable = [p for p in claims if _usable(p.dist)]
+    part = pick(what, bare, ((p.dist, p) for p in usable or claims))
     if part is None:
         known = names(group)
         raise UsageError(
@@ -316,27 +334,25 @@ def load_part(part: Part) -> Any:
 
 def _import(part: Part) -> Any:
     where = f"{part.group.removesuffix('s')} {part.name!r} of plugin {part.dist!r}"
+    report = f"Report this to the author of {part.dist}, or uninstall it."
+    module, _, attribute = _BASES[part.group].partition(":")
+    base = getattr(importlib.import_module(module), attribute)
     try:
         value = part.entry_point.load()
-        module, _, attribute = _BASES[part.group].partition(":")
-        base = getattr(importlib.import_module(module), attribute)
-    except ModuleNotFoundError as error:
-        missing = (error.name or "").partition(".")[0]
-        raise PluginError(
-            f"The {where} needs the module {missing!r}, which is not installed.",
-            f"Try: pip install {missing.replace('_', '-')}",
-        ) from error
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # sys.exit and the panics of native code are no Exception
+        if isinstance(error, ModuleNotFoundError) and error.name:
+            own = part.entry_point.value.partition(".")[0]
+            top, _, inner = error.name.partition(".")
+            hint = report if inner or top == own else f"Try: pip install {top.replace('_', '-')}"
+            what = f"The {where} needs the module {error.name!r}, which is not installed."
+            raise PluginError(what, hint) from error
         said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        raise PluginError(
-            f"The {where} cannot be loaded ({said}).",
-            f"Report this to the author of {part.dist}, or uninstall it.",
-        ) from error
+        raise PluginError(f"The {where} cannot be loaded ({said}).", report) from error
     if not (isinstance(value, type) and issubclass(value, base)):
-        raise PluginError(
-            f"The {where} is {value!r}, not a subclass of {base.__module__}.{base.__name__}.",
-            f"Report this to the author of {part.dist}.",
-        )
+        what = f"The {where} is {value!r}, not a subclass of {base.__module__}.{base.__name__}."
+        raise PluginError(what, report)
     return value
 
 
@@ -354,7 +370,7 @@ def list_plugins(check: bool = False) -> list[Plugin]:
     dists = sorted(installed.distributions, key=lambda d: (d != OWN, d))
     checked: dict[str, list[str]] = {}
     if check:
-        untried = [d for d in dists if _code_not_loaded(d)]
+        untried = [d for d in dists if _usable(d) and _code_not_loaded(d)]
         with ThreadPoolExecutor(max_workers=2) as pool:
             checked = dict(zip(untried, pool.map(_check_in_process, untried), strict=True))
     return [_describe(dist, checked.get(dist)) for dist in dists]
@@ -383,8 +399,8 @@ def _describe(dist: str, checked: list[str] | None) -> Plugin:
             provides[part.group].append(part.name)
             if part in installed.failed:
                 errors.append(str(installed.failed[part]))
-    if dist == OWN or "catalogs" in provides:
-        provides["models"] = [c.name for c in cards.catalogue().cards if c.dist == dist]
+    if models := [c.name for c in cards.catalogue().cards if c.dist == dist]:
+        provides["models"] = models
     errors = list(dict.fromkeys([*errors, *(checked or [])]))
     if errors:
         state = "failed"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,33 +15,91 @@ from pvzoo.images import SUFFIXES
 def images_of(source: Any) -> Iterable[Any]:
     """The images of a folder, a glob pattern, a dataset or any other iterable.
 
+    A folder gives its image files and those of its subfolders, by name; hidden ones (whose name
+    begins with a dot, such as the ``._photo.jpg`` of macOS) are left out. A pattern gives every
+    file it matches.
+
     Raises:
         UsageError: It is none of these, or a folder or pattern without any image.
     """
     if isinstance(source, Path):
         return _folder(source)
     if isinstance(source, str):
-        path = Path(source).expanduser()
-        return _folder(path) if path.is_dir() or not _has_magic(source) else _glob(str(path))
-    if _is_dataset(source):
+        return _folder_or_pattern(source)
+    if _is_a(source, "datasets", "Dataset", "IterableDataset"):
         return _image_column(source)
-    if isinstance(source, bytes | dict) or not isinstance(source, Iterable):
+    if _is_a(source, "datasets.arrow_dataset", "Column") or _is_a(
+        source, "datasets.iterable_dataset", "IterableColumn"
+    ):
+        return _column(source.source, source.column_name)
+    if _is_one_image(source) or not isinstance(source, Iterable):
         raise UsageError(
             f"stream does not take a single {type(source).__name__}.",
             "Use model.predict for one image, or pass a folder, a pattern or an iterable.",
         )
+    if isinstance(source, dict):
+        keys = ", ".join(map(repr, list(source)[:5]))
+        raise UsageError(
+            f"stream does not take a {type(source).__name__} (its keys: {keys}).",
+            "Pass one of its values, such as splits['test'].",
+        )
     return source
 
 
-def _has_magic(pattern: str) -> bool:
-    return any(c in pattern for c in "*?[")
+def _is_one_image(source: Any) -> bool:
+    """Whether it is an image that Python would take apart into lines, rows or channels."""
+    if isinstance(source, bytes | bytearray | memoryview) or hasattr(source, "read"):
+        return True
+    if isinstance(source, dict):
+        return {"bytes", "path"} <= set(source)
+    return getattr(source, "ndim", 4) in (2, 3) and (
+        _is_a(source, "numpy", "ndarray") or _is_a(source, "torch", "Tensor")
+    )
+
+
+def _is_a(source: Any, module: str, *names: str) -> bool:
+    """Whether it is of a class of another library, asked without importing the library."""
+    found = sys.modules.get(module)
+    kinds = tuple(getattr(found, name) for name in names if hasattr(found, name))
+    return isinstance(source, kinds)
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+
+def _folder_or_pattern(text: str) -> list[Path]:
+    start = text[:32].lower()
+    if "://" in start or start.startswith("data:"):
+        raise UsageError(
+            f"stream does not take a single address ({text[:200]}).",
+            "Use model.predict for one image, or pass a list of addresses.",
+        )
+    if not text.strip():
+        raise UsageError("The name of the folder is empty.", "Pass '.' for the present folder.")
+    path = _expand(Path(text))
+    try:
+        return _folder(path) if path.is_dir() or not glob.has_magic(text) else _glob(str(path))
+    except (OSError, ValueError) as error:  # too long, or with a null character
+        raise UsageError(
+            f"{text[:200]!r} is no folder or pattern ({str(error)[:200]}).", "Check the path."
+        ) from error
 
 
 def _folder(folder: Path) -> list[Path]:
-    folder = folder.expanduser()
+    folder = _expand(folder)
+    if folder.is_file():
+        raise UsageError(
+            f"{folder} is a file, not a folder.", "Use model.predict for one image, or a list."
+        )
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder.", f"Check the path (here is {Path.cwd()}).")
-    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    files = sorted(
+        p
+        for p in folder.rglob("*")
+        if p.suffix.lower() in SUFFIXES
+        and not any(part.startswith(".") for part in p.relative_to(folder).parts)
+        and p.is_file()
+    )
     if not files:
         raise UsageError(
             f"{folder} holds no image files ({', '.join(sorted(SUFFIXES))}).", "Check the path."
@@ -56,10 +114,14 @@ def _glob(pattern: str) -> list[Path]:
     return files
 
 
-def _is_dataset(source: Any) -> bool:
-    """Whether it is a whole `datasets` table, asked without importing `datasets`."""
-    datasets = sys.modules.get("datasets")
-    return datasets is not None and isinstance(source, datasets.Dataset | datasets.IterableDataset)
+def _expand(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError:  # "~backup" is a name, not the home of a user called backup
+        return path
+
+
+# --- datasets -------------------------------------------------------------------------------------
 
 
 def _image_column(dataset: Any) -> Iterable[Any]:
@@ -73,4 +135,28 @@ def _image_column(dataset: Any) -> Iterable[Any]:
             f"The dataset has {len(columns)} image columns ({found}); stream needs exactly one.",
             "Pass the column itself: dataset['image'].",
         )
-    return dataset[columns[0]]
+    return _column(dataset, columns[0])
+
+
+def _column(dataset: Any, name: str) -> Iterable[Any]:
+    """The images of a column, still encoded where they are.
+
+    So they are decoded here, in threads, and a damaged one is an `ImageError` with its place
+    rather than PIL's error out of the middle of `datasets`.
+    """
+    import datasets
+
+    features = getattr(dataset, "features", None) or {}
+    if not isinstance(features.get(name), datasets.Image) or _is_transformed(dataset):
+        return _values(dataset, name)
+    plain = dataset.with_format(None).cast_column(name, datasets.Image(decode=False))
+    return _values(plain, name)
+
+
+def _is_transformed(dataset: Any) -> bool:
+    """Whether the images come out of the user's own function (`set_transform`)."""
+    return isinstance(getattr(dataset, "format", None), dict) and dataset.format["type"] == "custom"
+
+
+def _values(dataset: Any, name: str) -> Iterator[Any]:
+    yield from dataset[name]

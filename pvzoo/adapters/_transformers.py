@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import torch
 from transformers import AutoImageProcessor
+from transformers.utils import (
+    SAFE_WEIGHTS_INDEX_NAME,
+    SAFE_WEIGHTS_NAME,
+    WEIGHTS_INDEX_NAME,
+    WEIGHTS_NAME,
+)
 
 from pvzoo.adapters.base import Checkpoint
 from pvzoo.errors import UnsupportedModelError, WeightsError
+
+# The weights files that transformers reads, in the order it looks for them.
+_WEIGHTS = (SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME, WEIGHTS_NAME, WEIGHTS_INDEX_NAME)
 
 
 def load_model(
@@ -25,6 +35,13 @@ def load_model(
             this transformers does not know it.
     """
     _check_trust(checkpoint, trust_remote_code)
+    read = next((w for w in _WEIGHTS if (checkpoint.folder / w).is_file()), None)
+    if checkpoint.rename or checkpoint.weights.name != read:
+        raise UnsupportedModelError(
+            f"{checkpoint.name}: transformers cannot be told to read {checkpoint.weights.name} or "
+            "to rename tensors.",
+            f"Save the weights as {SAFE_WEIGHTS_NAME}, under the names that transformers uses.",
+        )
     try:
         module, report = auto_class.from_pretrained(
             checkpoint.folder,
@@ -38,7 +55,13 @@ def load_model(
         raise UnsupportedModelError(
             f"{checkpoint.name} needs a package that is not installed.", str(error).strip()
         ) from error
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except pickle.UnpicklingError as error:
+        raise WeightsError(
+            f"{checkpoint.weights} is damaged, or is a pickle that holds more than tensors, which "
+            "could run any code; it was not opened.",
+            "Fetch it again, or ask its author for safetensors.",
+        ) from error
+    except Exception as error:  # transformers, and code that comes with a model, raise many things
         raise WeightsError(
             f"{checkpoint.name} cannot be loaded by transformers ({error}).",
             "Its files may be damaged or incomplete, or made for another version of transformers.",
@@ -63,7 +86,7 @@ def load_processor(checkpoint: Checkpoint, trust_remote_code: bool) -> Any:
         return AutoImageProcessor.from_pretrained(
             checkpoint.folder, trust_remote_code=trust_remote_code, local_files_only=True
         )
-    except (OSError, ValueError, KeyError) as error:
+    except Exception as error:  # as above
         raise WeightsError(
             f"{checkpoint.name} has no image processor that transformers can read ({error}).",
             "It needs a preprocessor_config.json, which says how its images are prepared.",
@@ -84,3 +107,37 @@ def _check_trust(checkpoint: Checkpoint, trust_remote_code: bool) -> None:
                 f"{checkpoint.name} comes with Python code of its own, which was not run.",
                 "If you trust its author, pass trust_remote_code=True.",
             )
+
+
+def named_classes(config: Any) -> tuple[str, ...]:
+    """Class names by id; "" for the ids that name no class, as in COCO's 91-id heads.
+
+    A checkpoint leaves such an id out of ``id2label`` or calls it "N/A".
+    """
+    names = {int(i): str(name) for i, name in config.id2label.items()}
+    return tuple(
+        "" if names.get(i, "N/A") in ("N/A", "") else names[i] for i in range(max(names) + 1)
+    )
+
+
+def backbone_config(checkpoint: Checkpoint) -> dict[str, Any]:
+    """A ``config`` argument for checkpoints that name their timm backbone in the old way.
+
+    transformers asks the Hub whether ``backbone`` is a repo as soon as such a config is built, also
+    when everything needed is on this disk; stating the backbone in full makes that needless.
+    """
+    from transformers import CONFIG_MAPPING
+
+    config = checkpoint.config
+    if not (config.get("backbone_kwargs") and config.get("backbone")):
+        return {}
+    if not config.get("use_timm_backbone", True) or config.get("backbone_config"):
+        return {}
+    old = ("backbone", "backbone_kwargs", "use_timm_backbone", "use_pretrained_backbone")
+    plain = {k: v for k, v in config.items() if k not in old}
+    plain["backbone_config"] = {
+        "model_type": "timm_backbone",
+        "backbone": config["backbone"],
+        **config["backbone_kwargs"],
+    }
+    return {"config": CONFIG_MAPPING[config["model_type"]].from_dict(plain)}

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 import re
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from pvzoo.adapters.base import Checkpoint
-from pvzoo.errors import WeightsError
+from pvzoo.errors import UnsupportedModelError, WeightsError
+from pvzoo.hub import shards
 
 
 def read_state_dict(file: Path) -> dict[str, torch.Tensor]:
@@ -22,23 +21,26 @@ def read_state_dict(file: Path) -> dict[str, torch.Tensor]:
         WeightsError: The file is damaged, or is a pickle of more than tensors.
     """
     if file.name.endswith(".index.json"):
-        shards = sorted(set(json.loads(file.read_text())["weight_map"].values()))
-        return {k: v for shard in shards for k, v in read_state_dict(file.parent / shard).items()}
+        return {k: v for shard in shards(file) for k, v in read_state_dict(shard).items()}
     try:
         if file.suffix == ".safetensors":
             return load_file(file)
         tensors = torch.load(file, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, SafetensorError) as error:
-        raise WeightsError(f"{file} cannot be read ({error}).", "Fetch it again.") from error
     except pickle.UnpicklingError as error:
         raise WeightsError(
-            f"{file} is a pickle that holds more than tensors, which could run any code; it was "
-            "not opened.",
-            "Ask its author for safetensors.",
+            f"{file} is damaged, or is a pickle that holds more than tensors, which could run any "
+            "code; it was not opened.",
+            "Fetch it again, or ask its author for safetensors.",
         ) from error
+    except Exception as error:  # damaged files make torch.load raise many things
+        raise WeightsError(f"{file} cannot be read ({error!r}).", "Fetch it again.") from error
     for key in ("state_dict", "model"):  # how training scripts wrap them
-        if isinstance(tensors.get(key), dict):
+        if isinstance(tensors, dict) and isinstance(tensors.get(key), dict):
             tensors = tensors[key]
+    if not isinstance(tensors, dict) or not all(map(torch.is_tensor, tensors.values())):
+        raise WeightsError(
+            f"{file} holds something else than named tensors.", "It must be a state dict."
+        )
     return tensors
 
 
@@ -70,3 +72,17 @@ def renamed(tensors: dict[str, torch.Tensor], checkpoint: Checkpoint) -> dict[st
             "Mend 'rename' in its card.",
         )
     return {new: tensors[name] for new, name in result.items()}
+
+
+def check_channels(name: str, channels: int) -> None:
+    """Refuse a network that takes images of other than three channels.
+
+    Raises:
+        UnsupportedModelError: It does.
+    """
+    if channels != 3:
+        raise UnsupportedModelError(
+            f"{name} takes images of {channels} channels; pvzoo gives it three, red, green and "
+            "blue.",
+            "Choose a checkpoint for colour images.",
+        )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -10,15 +12,19 @@ import timm
 import torch
 from PIL import Image
 from timm.data import ImageNetInfo, create_transform, infer_imagenet_subset, resolve_data_config
+from timm.models import PretrainedCfg, get_pretrained_cfg, is_model_pretrained
+from timm.models._hub import _parse_model_cfg  # timm has no public name for it
 
 from pvzoo.adapters._classification import classify, probabilities
-from pvzoo.adapters._weights import read_state_dict, renamed
+from pvzoo.adapters._weights import check_channels, read_state_dict, renamed
 from pvzoo.adapters.base import Adapter, Checkpoint
 from pvzoo.errors import UnsupportedModelError, WeightsError
 from pvzoo.tasks.image_classification import Classification
 
-# Keys of a pretrained_cfg that say where timm itself would fetch weights.
-_SOURCE_KEYS = ("url", "file", "state_dict", "hf_hub_id", "hf_hub_filename", "source")
+# What a pretrained_cfg may say here: all but where timm itself would fetch weights.
+_STATED = {f.name for f in fields(PretrainedCfg)} - {
+    *("url", "file", "state_dict", "hf_hub_id", "hf_hub_filename", "source", "custom_load")
+}
 
 
 class TimmAdapter(Adapter):
@@ -38,9 +44,15 @@ class TimmAdapter(Adapter):
 
     @classmethod
     def matches(cls, config: Mapping[str, Any]) -> bool:
-        """A timm config has an architecture, and no model type or that of transformers' wrapper."""
+        """A timm config has an architecture, and no model type or that of transformers' wrapper.
+
+        One without a classifier is none of ours.
+        """
+        architecture = config.get("architecture")
         return (
-            "architecture" in config and config.get("model_type", "timm_wrapper") == "timm_wrapper"
+            isinstance(architecture, str)
+            and config.get("model_type", "timm_wrapper") == "timm_wrapper"
+            and (not timm.is_model(architecture) or _classifies(_parsed(config)["pretrained_cfg"]))
         )
 
     @classmethod
@@ -48,11 +60,19 @@ class TimmAdapter(Adapter):
         cls, checkpoint: Checkpoint, *, task: str | None, dtype: Any, trust_remote_code: bool
     ) -> TimmAdapter:
         """Load strictly; a checkpoint without a classifier is refused."""
-        config = checkpoint.config
-        num_classes = _num_classes(config)
-        if not num_classes:
+        architecture = checkpoint.config["architecture"]
+        if not timm.is_model(architecture):
             raise UnsupportedModelError(
-                f"{checkpoint.name} has no classifier (num_classes is 0): it gives features only.",
+                f"{checkpoint.name} is of the architecture {architecture!r}, which timm "
+                f"{timm.__version__} does not have.",
+                "Try a newer timm.",
+            )
+        config = _parsed(checkpoint.config)
+        checkpoint = replace(checkpoint, config=config)
+        cfg = config["pretrained_cfg"]
+        if not _classifies(cfg):
+            raise UnsupportedModelError(
+                f"{checkpoint.name} has no classifier: it gives features only.",
                 "Choose a checkpoint fine-tuned for classification, such as one ending in 'in1k'.",
             )
         state_dict = read_state_dict(checkpoint.weights)
@@ -60,11 +80,15 @@ class TimmAdapter(Adapter):
             state_dict = renamed(state_dict, checkpoint)
         elif all(name.startswith("timm_model.") for name in state_dict):
             state_dict = {k.removeprefix("timm_model."): v for k, v in state_dict.items()}
-        module = _create(checkpoint, num_classes, state_dict)
+        module = _create(checkpoint, state_dict)
+        check_channels(checkpoint.name, module.pretrained_cfg["input_size"][0])
         if dtype == "auto":
             dtype = next(v.dtype for v in state_dict.values() if v.is_floating_point())
-        multi_label = config.get("problem_type") == "multi_label_classification"
-        return cls(module.to(dtype), _labels(config, num_classes), multi_label)
+        # One output is a yes/no score, as transformers' pipeline has it.
+        multi_label = (
+            config["problem_type"] == "multi_label_classification" or cfg["num_classes"] == 1
+        )
+        return cls(module.to(dtype), _labels(cfg), multi_label)
 
     def preprocess(
         self, image: Image.Image, **prompts: Any
@@ -86,55 +110,76 @@ class TimmAdapter(Adapter):
         )
 
 
-def _num_classes(config: Mapping[str, Any]) -> int:
-    in_cfg = (config.get("pretrained_cfg") or {}).get("num_classes", 1000)
-    return config.get("num_classes", in_cfg)
+def _parsed(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A config of any age, read as timm's own loader reads one: all of it in ``pretrained_cfg``.
+
+    A card may leave out how images are prepared: then its ``pretrained_cfg`` is that of timm's
+    table, which describes the architecture's default weights.
+    """
+    config = deepcopy(dict(config))
+    if config.get("model_args") is None:  # transformers' wrapper writes null
+        config.pop("model_args", None)
+    if config.get("pretrained_cfg") is None:
+        config.pop("pretrained_cfg", None)
+        if "input_size" not in config:  # else it is timm's first format, which was flat
+            listed = get_pretrained_cfg(config["architecture"])
+            config["pretrained_cfg"] = listed.to_dict() if listed else {}
+    problem_type = config.get("problem_type")
+    cfg, architecture, model_args = _parse_model_cfg(config, {})
+    cfg = {k: v for k, v in cfg.items() if k in _STATED} | {"architecture": architecture}
+    cfg.setdefault("num_classes", 1000)
+    return {"pretrained_cfg": cfg, "model_args": model_args, "problem_type": problem_type}
 
 
-def _create(
-    checkpoint: Checkpoint, num_classes: int, state_dict: dict[str, torch.Tensor]
-) -> torch.nn.Module:
+def _create(checkpoint: Checkpoint, state_dict: dict[str, torch.Tensor]) -> torch.nn.Module:
     """timm's own loading, from tensors in hand: its key filters and label offsets apply."""
-    config = checkpoint.config
-    architecture = config["architecture"]
-    if not timm.is_model(architecture):
-        raise UnsupportedModelError(
-            f"{checkpoint.name} is of the architecture {architecture!r}, which timm "
-            f"{timm.__version__} does not have.",
-            "Try a newer timm.",
-        )
-    # Without a pretrained_cfg, timm's own table describes the architecture's default weights.
-    pretrained_cfg = None
-    if config.get("pretrained_cfg"):
-        stated = {k: v for k, v in config["pretrained_cfg"].items() if k not in _SOURCE_KEYS}
-        pretrained_cfg = {**stated, "architecture": architecture}
+    cfg = checkpoint.config["pretrained_cfg"]
     try:
         module = timm.create_model(
-            architecture,
+            cfg["architecture"],
             pretrained=True,
-            pretrained_cfg=pretrained_cfg,
-            pretrained_cfg_overlay={"num_classes": num_classes, "state_dict": state_dict},
-            **{**(config.get("model_args") or {}), "num_classes": num_classes},
+            pretrained_cfg={**cfg, "state_dict": state_dict},
+            **{**checkpoint.config["model_args"], "num_classes": cfg["num_classes"]},
         )
-    except (RuntimeError, KeyError) as error:
+    except Exception as error:  # networks raise many things for arguments and tensors they reject
         raise WeightsError(
-            f"The weights {checkpoint.weights} do not fit {architecture!r}: {error}",
+            f"{checkpoint.weights} does not fit {cfg['architecture']!r} as its config has it: "
+            f"{error}",
             "The file and its config do not belong together; fetch both again.",
         ) from error
     module.pretrained_cfg.pop("state_dict", None)  # else timm keeps a second copy in memory
     return module
 
 
-def _labels(config: Mapping[str, Any], num_classes: int) -> tuple[str, ...]:
+def _classifies(pretrained_cfg: Mapping[str, Any]) -> bool:
+    """Whether the outputs are classes, not none at all or the embedding of CLIP's image tower.
+
+    timm calls an embedding classes too. It is told by what timm's table has for these weights: no
+    classifier there has classes that timm cannot name and so few of them.
+    """
+    count = pretrained_cfg["num_classes"]
+    name = f"{pretrained_cfg['architecture']}.{pretrained_cfg.get('tag')}"
+    embedding = (
+        is_model_pretrained(name)
+        and get_pretrained_cfg(name).num_classes == count < 5000
+        and infer_imagenet_subset(pretrained_cfg) is None
+        and not pretrained_cfg.get("label_names")
+    )
+    return count > 0 and not embedding
+
+
+def _labels(pretrained_cfg: Mapping[str, Any]) -> tuple[str, ...]:
     """Class names: the config's own, else timm's names of ImageNet classes, else numbers."""
-    pretrained_cfg = config.get("pretrained_cfg") or {}
-    names = config.get("label_names") or pretrained_cfg.get("label_names")
-    descriptions = config.get("label_descriptions") or pretrained_cfg.get("label_descriptions")
-    if names is not None and isinstance(descriptions, dict):
+    count = pretrained_cfg["num_classes"]
+    names = pretrained_cfg.get("label_names")
+    descriptions = pretrained_cfg.get("label_descriptions")
+    if isinstance(names, dict):  # number -> name, where some numbers have none
+        names = [names.get(str(i), f"class {i}") for i in range(count)]
+    if names is None and (subset := infer_imagenet_subset(pretrained_cfg)):
+        info = ImageNetInfo(subset)
+        names, descriptions = info.label_names(), info.label_descriptions(as_dict=True)
+    if names is None or len(names) != count:
+        return tuple(f"class {i}" for i in range(count))
+    if isinstance(descriptions, dict):
         names = [descriptions.get(name, name) for name in names]
-    if names is None:
-        subset = infer_imagenet_subset({"num_classes": num_classes})
-        names = ImageNetInfo(subset).label_descriptions() if subset else None
-    if names is None or len(names) != num_classes:
-        return tuple(f"class {i}" for i in range(num_classes))
-    return tuple(names)
+    return tuple(str(name) for name in names)

@@ -13,6 +13,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_CLASSIFICATIO
 
 from pvzoo.adapters._classification import classify, probabilities
 from pvzoo.adapters._transformers import class_names, load_model, load_processor
+from pvzoo.adapters._weights import check_channels
 from pvzoo.adapters.base import Adapter, Checkpoint
 from pvzoo.errors import UnsupportedModelError
 from pvzoo.tasks.image_classification import Classification
@@ -51,7 +52,8 @@ class TransformersClassificationAdapter(Adapter):
     def load(
         cls, checkpoint: Checkpoint, *, task: str | None, dtype: Any, trust_remote_code: bool
     ) -> TransformersClassificationAdapter:
-        """Load strictly; a regression head is refused."""
+        """Load strictly; a regression head, or a network that takes no RGB images, is refused."""
+        check_channels(checkpoint.name, checkpoint.config.get("num_channels", 3))
         if checkpoint.config.get("problem_type") == "regression":
             raise UnsupportedModelError(
                 f"{checkpoint.name} predicts numbers (problem_type 'regression'), not classes.",

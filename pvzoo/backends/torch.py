@@ -28,7 +28,9 @@ class TorchBackend(Backend):
         self.dtype = next(p.dtype for p in module.parameters() if p.is_floating_point())
         if device_map is not None:
             adapter.module = _spread(module, device, device_map)
-            self.device = next(adapter.module.parameters()).device
+            first = next(adapter.module.parameters()).device
+            # weights kept on the disk or in main memory until needed have no device of their own
+            self.device = torch.device("cpu") if first.type == "meta" else first
         else:
             self.device = _device(device)
             try:
@@ -63,7 +65,7 @@ def _device(device: Any) -> torch.device:
         return PartialState().device
     try:
         found = torch.device(device)
-        torch.empty(0, device=found)  # a device may be spelt right and not be here
+        torch.zeros(1, device=found).item()  # one may be spelt right and not be here, or be "meta"
     except (RuntimeError, AssertionError, TypeError) as error:
         reason = str(error).splitlines()[0]
         raise DeviceError(
@@ -85,9 +87,12 @@ def _spread(module: torch.nn.Module, device: Any, device_map: Any) -> torch.nn.M
         raise UsageError(
             f"device_map is {device_map!r}.", "It is 'auto' or a dict, as Accelerate's."
         )
+    for place in set(device_map.values()) - {"disk"}:
+        _device(place)
     try:
         return dispatch_model(module, device_map)
-    except ValueError as error:
+    except (ValueError, RuntimeError) as error:
         raise DeviceError(
-            f"The network does not fit the devices here ({error}).", "Use a smaller model."
+            f"The network cannot be spread over the devices here ({error}).",
+            "Use device_map='auto', dtype='float16' or a smaller model.",
         ) from error

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -117,8 +117,12 @@ class Task(ABC):
     controls: ClassVar[type]
     prompts: ClassVar[type] = NoPrompts
 
-    def options(self, given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    def options(
+        self, given: Mapping[str, Any], labels: Sequence[str]
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Sort the keyword arguments of `predict` into (prompts, controls), checked and complete.
+
+        A control called ``classes`` is turned from names and ids of classes into ids.
 
         Raises:
             UsageError: An argument this task does not have, or an impossible value.
@@ -130,7 +134,10 @@ class Task(ABC):
                     f"{self.id} has no option {name!r}.",
                     nearest(name, known) or f"It has: {', '.join(sorted(known))}.",
                 )
-        return _build(self.prompts, given), _build(self.controls, given)
+        controls = _build(self.controls, given)
+        if "classes" in controls:
+            controls["classes"] = class_ids(controls["classes"], labels)
+        return _build(self.prompts, given), controls
 
 
 def _build(options: type, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -142,3 +149,38 @@ def _build(options: type, given: Mapping[str, Any]) -> dict[str, Any]:
     except TypeError as error:
         raise UsageError(f"Bad options: {error}.") from error
     return {f.name: getattr(built, f.name) for f in fields(built)}
+
+
+def check_fraction(name: str, value: Any) -> None:
+    """Raise a `UsageError` unless the value is a number from 0 to 1."""
+    if not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise UsageError(f"{name} is {value!r}.", "It is a number from 0 to 1.")
+
+
+def check_count(name: str, value: Any) -> None:
+    """Raise a `UsageError` unless the value is a whole number from 1."""
+    if not isinstance(value, int) or value < 1:
+        raise UsageError(f"{name} is {value!r}.", "It is a whole number from 1, or None.")
+
+
+def class_ids(classes: Sequence[str | int] | None, names: Sequence[str]) -> list[int] | None:
+    """Names and ids of classes as ids, each of which names a class; None stays None.
+
+    Raises:
+        UsageError: A class the model does not have; the message has the nearest names.
+    """
+    if classes is None:
+        return None
+    ids: set[int] = set()
+    folded = [name.lower() for name in names]
+    for wanted in classes:
+        if isinstance(wanted, str):
+            found = [i for i, name in enumerate(folded) if name and name == wanted.lower()]
+        else:
+            found = [int(wanted)] if 0 <= wanted < len(names) and names[wanted] else []
+        if not found:
+            known = [name for name in names if name]
+            hint = nearest(str(wanted), known) or f"It has {len(known)}, such as {known[:5]}."
+            raise UsageError(f"The model has no class {wanted!r}.", hint)
+        ids.update(found)
+    return sorted(ids)

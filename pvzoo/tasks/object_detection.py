@@ -1,0 +1,130 @@
+"""Object detection: which things are where, as boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from PIL import Image
+
+from pvzoo.errors import UsageError
+from pvzoo.tasks.base import Result, Task, check_count, check_fraction
+
+if TYPE_CHECKING:
+    import supervision as sv
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Detections(Result):
+    """The objects of one image.
+
+    Attributes:
+        boxes: (n, 4) float32, left, top, right, bottom in pixels of the upright image.
+        scores: (n,) float32 in 0..1.
+        labels: (n,) int64 class ids.
+        names: n class names.
+    """
+
+    task: ClassVar[str] = "object-detection"
+    columns: ClassVar[tuple[str, ...]] = (
+        "label",
+        "name",
+        "score",
+        "xmin",
+        "ymin",
+        "xmax",
+        "ymax",
+    )
+
+    boxes: np.ndarray
+    scores: np.ndarray
+    labels: np.ndarray
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One dict an object: ``label``, ``name``, ``score`` and the box's four sides."""
+        sides = ("xmin", "ymin", "xmax", "ymax")
+        return [
+            {
+                "label": int(label),
+                "name": name,
+                "score": float(score),
+                **dict(zip(sides, map(float, box), strict=True)),
+            }
+            for label, name, score, box in zip(
+                self.labels, self.names, self.scores, self.boxes, strict=True
+            )
+        ]
+
+    def to_coco(self, image_id: int = 0) -> list[dict[str, Any]]:
+        """COCO results: ``bbox`` is left, top, width, height; ``category_id`` is the model's own id."""
+        return [
+            {
+                "image_id": image_id,
+                "category_id": int(label),
+                "bbox": [float(x0), float(y0), float(x1 - x0), float(y1 - y0)],
+                "score": float(score),
+            }
+            for label, score, (x0, y0, x1, y1) in zip(
+                self.labels, self.scores, self.boxes, strict=True
+            )
+        ]
+
+    def to_supervision(self) -> sv.Detections:
+        """As `supervision.Detections`, class names in ``data["class_name"]``."""
+        from pvzoo.drawing import supervision
+
+        return supervision().Detections(
+            xyxy=self.boxes,
+            confidence=self.scores,
+            class_id=self.labels,
+            data={"class_name": np.array(self.names, dtype=str)},
+        )
+
+    def draw(self, picture: Image.Image) -> Image.Image:
+        """The picture with boxes, class names and scores."""
+        from pvzoo.drawing import draw_objects
+
+        return draw_objects(picture, self.to_supervision())
+
+
+@dataclass(frozen=True)
+class DetectionControls:
+    """What `predict` lets one choose.
+
+    Attributes:
+        threshold: Least score of an object.
+        max_detections: Most objects an image gives, the best ones; None for all.
+        classes: Only these classes, by name or id; None for all.
+        nms: Suppress boxes that overlap a better one by more than this IoU; None for not at all.
+            One-to-one models such as DETR do not need it.
+        class_agnostic: Whether a box also suppresses those of other classes.
+    """
+
+    threshold: float = 0.5
+    max_detections: int | None = None
+    classes: Sequence[str | int] | None = None
+    nms: float | None = None
+    class_agnostic: bool = False
+
+    def __post_init__(self) -> None:
+        check_fraction("threshold", self.threshold)
+        if self.nms is not None:
+            check_fraction("nms", self.nms)
+        if self.max_detections is not None:
+            check_count("max_detections", self.max_detections)
+        if isinstance(self.classes, str | int):
+            raise UsageError(f"classes is {self.classes!r}.", f"Pass a list: [{self.classes!r}].")
+
+
+class ObjectDetection(Task):
+    """Object detection with boxes."""
+
+    id = "object-detection"
+    result = Detections
+    controls = DetectionControls

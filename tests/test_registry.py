@@ -1,0 +1,524 @@
+"""Plugins, good and hostile, all installed at once in a virtual environment of their own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from plugin_venv import MARK, Dist, PluginVenv
+
+import pvzoo
+from pvzoo import registry
+from pvzoo.errors import PvzooWarning, UsageError
+
+CARD = """
+[[models]]
+name = "{name}"
+task = "image-classification"
+adapter = "timm"
+source = {{ hub = "someone/{name}" }}
+"""
+
+NET = MARK + "from pvzoo.adapters.base import Adapter\nclass Net(Adapter): pass\n"
+
+
+def catalogue(*names: str, contract: str = "1") -> str:
+    return f"contract = {contract}\n" + "".join(CARD.format(name=name) for name in names)
+
+
+def cards_only(name: str, catalog: str, value: str | None = None) -> Dist:
+    """A plugin that is a catalogue in a package whose __init__ tells when it is imported."""
+    package = name.replace("-", "_")
+    files = {f"{package}/__init__.py": MARK, f"{package}/catalog.toml": catalog}
+    return Dist(name, files, {"pvzoo.catalogs": {name: value or package}})
+
+
+def adapter(
+    name: str,
+    code: str,
+    contract: str | None = "1",
+    value: str = "{package}.net:Net",
+    adapter: str = "{name}-net",
+    group: str = "adapters",
+) -> Dist:
+    """A plugin that is one adapter (or another class), with its contract as an entry point."""
+    package = name.replace("-", "_")
+    points = {f"pvzoo.{group}": {adapter.format(name=name): value.format(package=package)}}
+    if contract is not None:
+        points["pvzoo.contract"] = {contract: package}
+    files = {f"{package}/__init__.py": MARK, f"{package}/net.py": MARK + code}
+    return Dist(name, files, points)
+
+
+GOOD = Dist(
+    "pvz-good",
+    {
+        "pvz_good/__init__.py": MARK,
+        "pvz_good/net.py": NET,
+        "pvz_good/catalog.toml": catalogue("good-model", "shared-model"),
+    },
+    {
+        "pvzoo.catalogs": {"good": "pvz_good"},
+        "pvzoo.adapters": {"good-net": "pvz_good.net:Net", "shared-net": "pvz_good.net:Net"},
+    },
+)
+
+# What each of these does wrong, and what its error must say.
+FAIL_WHEN_LOADED = {
+    "pvz-raises": (adapter("pvz-raises", "raise RuntimeError('kaboom')"), "RuntimeError: kaboom"),
+    "pvz-exits": (adapter("pvz-exits", "import sys; sys.exit('bye')"), "SystemExit: bye"),
+    "pvz-panics": (
+        adapter("pvz-panics", "class Panic(BaseException): pass\nraise Panic('rusty')"),
+        "Panic: rusty",
+    ),
+    "pvz-needs": (
+        adapter("pvz-needs", "import no_such_module_anywhere"),
+        "needs the module 'no_such_module_anywhere', which is not installed. "
+        "Try: pip install no-such-module-anywhere",
+    ),
+    "pvz-nowhere": (
+        adapter("pvz-nowhere", NET, value="{package}.nowhere:Net"),
+        "needs the module 'pvz_nowhere.nowhere', which is not installed. Report this",
+    ),
+    "pvz-nothing": (
+        adapter("pvz-nothing", NET, value="{package}.net:Nothing"),
+        "has no attribute 'Nothing'",
+    ),
+    "pvz-function": (
+        adapter("pvz-function", "def Net(): pass"),
+        "not a subclass of pvzoo.adapters.base.Adapter",
+    ),
+    "pvz-task": (
+        adapter("pvz-task", NET, group="tasks"),
+        "not a subclass of pvzoo.tasks.base.Task",
+    ),
+}
+END_THE_PROCESS = {
+    "pvz-kills": (adapter("pvz-kills", "import os; os._exit(7)"), "ended the process", "exit 7"),
+    "pvz-hangs": (
+        adapter("pvz-hangs", "import time; time.sleep(3600)"),
+        "did not finish loading within",
+        "10 seconds",
+    ),
+}
+WRONG_CONTRACT = {
+    "pvz-old": (
+        adapter("pvz-old", NET, contract="0", adapter="good-net"),
+        "was built for pvzoo contract 0; this pvzoo has 1. Install a release of pvz-old",
+    ),
+    "pvz-future": (cards_only("pvz-future", catalogue("future-model", contract="99")), "99; this"),
+    "pvz-silent": (adapter("pvz-silent", NET, contract=None), "does not say which pvzoo contract"),
+    "pvz-between": (
+        Dist(
+            "pvz-between",
+            {"pvz_between/__init__.py": MARK, "pvz_between/catalog.toml": catalogue("between")},
+            {"pvzoo.catalogs": {"between": "pvz_between"}, "pvzoo.contract": {"2": "pvz_between"}},
+        ),
+        "contract 1 and 2",
+    ),
+    "pvz-odd": (cards_only("pvz-odd", catalogue("odd", contract="[1]")), "contract [1]"),
+}
+BROKEN_CATALOGUE = {
+    "pvz-broken": (cards_only("pvz-broken", "contract = 1\n[[models"), "cannot be read"),
+    "pvz-deep": (cards_only("pvz-deep", "contract = " + "[" * 9999), "cannot be read"),
+    "pvz-key": (
+        cards_only("pvz-key", catalogue("key-model") + "licence = 'mit'\n"),
+        "model 'key-model' has the unknown key 'licence'. Did you mean 'license'",
+    ),
+    "pvz-leaves": (
+        cards_only(
+            "pvz-leaves",
+            catalogue("leaves").replace(
+                'hub = "someone/leaves"',
+                f'package = "pvz_leaves", file = "../secret.bin", sha256 = "{"0" * 64}"',
+            ),
+        ),
+        "the key 'file' must be a path inside the package",
+    ),
+    "pvz-absent": (
+        Dist("pvz-absent", {}, {"pvzoo.catalogs": {"a": "pvz_not_there"}}),
+        "no catalog.toml in its package 'pvz_not_there' (no such package)",
+    ),
+    "pvz-empty": (
+        Dist("pvz-empty", {"pvz_empty/__init__.py": MARK}, {"pvzoo.catalogs": {"e": "pvz_empty"}}),
+        "may be missing from its package data",
+    ),
+    "pvz-dotted": (
+        cards_only("pvz-dotted", catalogue("dotted"), value="pvz_dotted.inner"),
+        "which is not a top-level package",
+    ),
+}
+NEIGHBOURS = [
+    GOOD,
+    cards_only("PVZ_Other", catalogue("other-model", "shared-model")),
+    adapter("pvz-other-net", NET, adapter="shared-net"),
+    cards_only("pvz-grabs", catalogue("resnet50", "grabs-model")),
+    adapter("pvz-grabs-net", NET, adapter="timm"),
+]
+QUARANTINED = {**WRONG_CONTRACT, **BROKEN_CATALOGUE}
+HOSTILE = {**FAIL_WHEN_LOADED, **END_THE_PROCESS, **QUARANTINED}
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> PluginVenv:
+    """An environment with every plugin above."""
+    folder = tmp_path_factory.mktemp("hostile")
+    made = PluginVenv(folder)
+    dists = [*NEIGHBOURS, *(case[0] for case in HOSTILE.values())]
+    made.install(*(dist.wheel(folder) for dist in dists))
+    damaged = made.site_packages / "damaged-1.0.dist-info"  # of a package that is no plugin at all
+    damaged.mkdir()
+    (damaged / "entry_points.txt").write_text("[console_scripts]\nthis is no entry point\n")
+    return made
+
+
+PLUGINS = """
+import dataclasses, pvzoo, warnings
+from pvzoo import registry
+registry.CHECK_SECONDS = 10
+answer = {p.name: dataclasses.asdict(p) for p in pvzoo.list_plugins(check=CHECK)}
+"""
+
+
+@pytest.fixture(scope="module")
+def listed(hostile: PluginVenv) -> dict[str, dict[str, Any]]:
+    """`list_plugins()` there, by plugin."""
+    return hostile.evaluate(PLUGINS.replace("CHECK)", "False)"))
+
+
+@pytest.fixture(scope="module")
+def checked(hostile: PluginVenv) -> dict[str, dict[str, Any]]:
+    """`list_plugins(check=True)` there, by plugin."""
+    return hostile.evaluate(PLUGINS.replace("CHECK)", "True)"))
+
+
+# --- listing runs no code -------------------------------------------------------------------------
+
+
+def test_listing_and_resolving_import_no_plugin(hostile):
+    hostile.imported()
+    answer = hostile.evaluate(
+        """
+import pvzoo, sys
+from pvzoo import registry
+pvzoo.list_plugins()
+names = [card.name for card in pvzoo.list_models()]
+where = pvzoo.info("good-model").dist, pvzoo.info("pvz-other:shared-model").dist
+adapters = registry.names("adapters")
+heavy = {"torch", "timm", "transformers", "datasets", "gradio"} & set(sys.modules)
+answer = names, where, adapters, sorted(heavy)
+"""
+    )
+    names, where, adapters, heavy = answer
+    assert {"good-model", "other-model", "detr-resnet50"} <= set(names)
+    assert where == ["pvz-good", "pvz-other"]
+    assert {"good-net", "pvz-raises-net", "pvz-hangs-net", "timm"} <= set(adapters)
+    assert heavy == []
+    assert hostile.imported() == set()
+
+
+def test_an_import_would_have_been_seen(hostile):
+    hostile.evaluate("import pvz_good.net; answer = 1")
+    assert hostile.imported() == {"pvz_good", "pvz_good.net"}
+
+
+def test_the_command_line_lists_models_beside_hostile_plugins(hostile):
+    hostile.imported()
+    done = hostile.pvzoo("list", "model")
+    assert done.returncode == 0, done.stderr
+    assert "good-model" in done.stdout
+    assert "future-model" not in done.stdout
+    assert hostile.imported() == set()
+
+
+def test_the_command_line_predicts_beside_hostile_plugins(hostile, photographs):
+    hostile.imported()
+    done = hostile.pvzoo("predict", str(photographs["coffee"]), "-m", "efficientnet-lite0-pip")
+    assert done.returncode == 0, done.stderr
+    assert "espresso" in done.stdout
+    assert hostile.imported() == set()
+
+
+def test_the_command_line_reports_hostile_plugins(hostile):
+    done = hostile.pvzoo("plugins")
+    assert done.returncode == 0, done.stderr
+    assert "pvz-future 1.0, contract unknown, failed" in done.stdout
+    assert "pvz-raises 1.0, contract 1, not loaded" in done.stdout
+
+
+# --- states ---------------------------------------------------------------------------------------
+
+
+def test_damaged_metadata_of_another_package_does_no_harm(hostile, listed):
+    assert (hostile.site_packages / "damaged-1.0.dist-info").is_dir()
+    assert "damaged" not in listed
+
+
+def test_pvzoo_comes_first_and_knows_what_it_brings(listed):
+    own = next(iter(listed.values()))
+    assert own["name"] == "pvzoo"
+    assert own["contract"] == registry.CONTRACT
+    assert "timm" in own["provides"]["adapters"]
+    assert "detr-resnet50" in own["provides"]["models"]
+    assert own["state"] == "not loaded"
+
+
+def test_a_plugin_of_cards_alone_is_ready_and_one_with_code_not_loaded(listed):
+    assert listed["pvz-other"]["state"] == "ready"
+    assert listed["pvz-good"]["state"] == "not loaded"
+    assert listed["pvz-good"]["provides"]["models"] == ["good-model", "shared-model"]
+
+
+@pytest.mark.parametrize("name", QUARANTINED)
+def test_a_plugin_in_quarantine_is_shown_with_its_fault(listed, name):
+    (error,) = listed[name]["errors"]
+    assert listed[name]["state"] == "failed"
+    assert QUARANTINED[name][1] in error
+    assert "models" not in listed[name]["provides"]
+
+
+@pytest.mark.parametrize("name", [*FAIL_WHEN_LOADED, *END_THE_PROCESS])
+def test_a_plugin_nobody_has_loaded_has_not_failed(listed, name):
+    assert listed[name]["state"] == "not loaded"
+    assert listed[name]["errors"] == () or listed[name]["errors"] == []
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_check_finds_what_is_wrong_with_each_plugin(checked, name):
+    _, *texts = HOSTILE[name]
+    (error,) = checked[name]["errors"]
+    assert checked[name]["state"] == "failed"
+    assert all(text in error for text in texts), error
+
+
+@pytest.mark.parametrize("name", ["pvz-good", "pvz-other", "pvz-other-net", "pvz-grabs"])
+def test_a_check_calls_a_good_plugin_ready(checked, name):
+    assert checked[name]["state"] == "ready"
+    assert checked[name]["errors"] == []
+
+
+# --- asking for what a plugin should have brought -------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def asked(hostile: PluginVenv) -> dict[str, Any]:
+    """What asking for each part raised in one process, and what worked after all of it."""
+    parts = {f"{name}:{name}-net": "adapters" for name in FAIL_WHEN_LOADED}
+    parts["pvz-task:pvz-task-net"] = "tasks"
+    parts["pvz-old:good-net"] = parts["pvz-silent:pvz-silent-net"] = "adapters"
+    parts["shared-net"] = parts["timmm"] = parts["nobody:timm"] = "adapters"
+    models = [*(f"{name}:any" for name in QUARANTINED if name not in ("pvz-old", "pvz-silent"))]
+    models += ["shared-model", "future-model", "nobody:model", "pvz-good:nothing"]
+    return hostile.evaluate(
+        f"""
+import pvzoo, warnings
+from pvzoo import registry
+answer = {{}}
+def ask(name, call):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            value = call()
+        except pvzoo.PvzooError as error:
+            answer[name] = [type(error).__name__, str(error)]
+        else:
+            value = value.__module__ if isinstance(value, type) else value.qualified_name
+            answer[name] = [value, *(str(w.message) for w in caught)]
+for name, group in {parts!r}.items():
+    ask(name, lambda: registry.get(group, name))
+for name in {models!r}:
+    ask(name, lambda: pvzoo.load(name))
+for name in ["good-net", "pvz-good:shared-net", "timm", "pvz_grabs.net:timm"]:
+    ask(name, lambda: registry.get("adapters", name))
+for name in ["good-model", "PVZ_Other:shared-model", "resnet50", "pvz-grabs:ResNet50"]:
+    ask(name, lambda: pvzoo.info(name))
+answer["states"] = {{p.name: p.state for p in pvzoo.list_plugins()}}
+"""
+    )
+
+
+@pytest.mark.parametrize("name", FAIL_WHEN_LOADED)
+def test_asking_for_a_part_that_fails_raises_its_error(asked, name):
+    kind, message = asked[f"{name}:{name}-net"]
+    assert kind == "PluginError"
+    assert FAIL_WHEN_LOADED[name][1] in message
+    assert asked["states"][name] == "failed"
+
+
+@pytest.mark.parametrize(("name", "part"), [("pvz-old", "good-net"), ("pvz-silent", None)])
+def test_asking_for_a_part_built_for_another_contract_raises_that(asked, name, part):
+    kind, message = asked[f"{name}:{part or name + '-net'}"]
+    assert kind == "PluginError"
+    assert WRONG_CONTRACT[name][1] in message
+
+
+@pytest.mark.parametrize("name", [n for n in QUARANTINED if n not in ("pvz-old", "pvz-silent")])
+def test_asking_for_a_model_of_a_plugin_in_quarantine_raises_its_fault(asked, name):
+    kind, message = asked[f"{name}:any"]
+    assert kind == "PluginError"
+    assert QUARANTINED[name][1] in message
+
+
+def test_a_name_nobody_knows_points_to_the_catalogues_that_could_not_be_used(asked):
+    kind, message = asked["future-model"]
+    assert kind == "ModelNotFoundError"
+    assert "pvz-future" in message
+    assert "pvzoo plugins says why" in message
+
+
+def test_two_plugins_that_claim_one_name_are_both_named(asked):
+    assert asked["shared-model"] == [
+        "NameClashError",
+        "The model 'shared-model' is claimed by pvz-good and by pvz-other. Write "
+        "'pvz-good:shared-model' or 'pvz-other:shared-model' to choose one.",
+    ]
+    kind, message = asked["shared-net"]
+    assert kind == "NameClashError"
+    assert "pvz-good and by pvz-other-net" in message
+
+
+def test_the_distribution_before_a_colon_picks_one_however_it_is_spelt(asked):
+    assert asked["PVZ_Other:shared-model"] == ["pvz-other:shared-model"]
+    assert asked["pvz-good:shared-net"] == ["pvz_good.net"]
+
+
+def test_a_plugin_for_another_contract_takes_no_name_from_a_good_one(asked):
+    assert asked["good-net"] == ["pvz_good.net"]
+
+
+def test_a_name_that_pvzoo_brings_means_pvzoos_with_a_warning(asked, listed):
+    value, warning = asked["resnet50"]
+    assert value == "pvzoo:resnet50"
+    assert "pvz-grabs claims it too. Write 'pvz-grabs:resnet50'" in warning
+    value, warning = asked["timm"]
+    assert value == "pvzoo.adapters.timm"
+    assert "pvz-grabs-net claims it too" in warning
+    assert listed["pvz-grabs"]["warnings"] == [
+        "model 'resnet50' is also pvzoo's own, and means pvzoo's"
+    ]
+    assert listed["pvz-grabs-net"]["warnings"] == [
+        "adapter 'timm' is also pvzoo's own, and means pvzoo's"
+    ]
+
+
+def test_a_name_taken_from_a_plugin_is_still_its_own_when_qualified(asked):
+    assert asked["pvz-grabs:ResNet50"] == ["pvz-grabs:resnet50"]
+    assert asked["good-model"] == ["pvz-good:good-model"]
+
+
+def test_a_wrong_name_or_distribution_is_answered_with_help(asked):
+    assert asked["timmm"][0] == "UsageError"
+    assert "'timm'" in asked["timmm"][1]
+    assert asked["nobody:timm"][0] == "UsageError"
+    assert "No installed plugin 'nobody'" in asked["nobody:model"][1]
+    assert asked["pvz-good:nothing"][0] == "ModelNotFoundError"
+
+
+# --- ways to install ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def layouts(tmp_path_factory: pytest.TempPathFactory) -> PluginVenv:
+    """Plugins of cards, with and without a Python file, installed in every way."""
+    folder = tmp_path_factory.mktemp("layouts")
+    made = PluginVenv(folder)
+    arguments: list[Any] = []
+    for way in ("wheel", "flat", "src"):
+        for bare in (False, True):
+            name = f"pvz-{way}-bare" if bare else f"pvz-{way}"
+            dist = cards_only(name, catalogue(name.removeprefix("pvz-")))
+            if bare:
+                dist = Dist(name, dict([*dist.files.items()][1:]), dist.entry_points)
+            project = dist.project(folder, src=way == "src")
+            arguments += [project] if way == "wheel" else ["-e", project]
+    made.install(*arguments)
+    return made
+
+
+@pytest.fixture(scope="module")
+def found(layouts: PluginVenv) -> dict[str, Any]:
+    layouts.imported()
+    return layouts.evaluate(
+        """
+import pvzoo
+answer = {p.name: [p.state, p.provides.get("models"), p.errors] for p in pvzoo.list_plugins()}
+"""
+    )
+
+
+@pytest.mark.parametrize("bare", ["", "-bare"], ids=["package", "no Python file"])
+@pytest.mark.parametrize("way", ["wheel", "flat", "src"])
+def test_a_catalogue_is_found_without_an_import_in_every_kind_of_install(layouts, found, way, bare):
+    assert found[f"pvz-{way}{bare}"] == ["ready", [f"{way}{bare}"], []]
+    assert layouts.imported() == set()
+
+
+def test_a_plugin_installed_while_python_runs_is_seen_after_refresh(layouts):
+    wheel = cards_only("pvz-late", catalogue("late-model")).wheel(layouts.folder)
+    answer = layouts.evaluate(
+        f"""
+import pvzoo, zipfile
+from pvzoo import registry
+before = [c.name for c in pvzoo.list_models("late-model")]
+zipfile.ZipFile({str(wheel)!r}).extractall({str(layouts.site_packages)!r})
+registry.refresh()
+answer = before, [c.name for c in pvzoo.list_models("late-model")]
+"""
+    )
+    assert answer == [[], ["late-model"]]
+
+
+# --- pvzoo's own ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("group", ["tasks", "adapters", "backends"])
+def test_pvzoos_own_parts_come_from_its_entry_points_and_load(group):
+    own = [part for part in registry.parts(group) if part.dist == "pvzoo"]
+    assert own
+    for part in own:
+        loaded = registry.get(group, part.name)
+        module, _, attribute = part.entry_point.value.partition(":")
+        assert (loaded.__module__, loaded.__name__) == (module, attribute)
+
+
+def test_pvzoos_own_catalogue_comes_from_its_entry_point():
+    (part,) = [part for part in registry.parts("catalogs") if part.dist == "pvzoo"]
+    assert part.entry_point.value == "pvzoo"
+    assert registry.catalog_file(part).name == "catalog.toml"
+
+
+def test_every_own_card_names_an_adapter_and_a_task_by_a_plain_name():
+    for card in pvzoo.list_models():
+        assert ":" not in card.adapter + card.task
+
+
+def test_an_unknown_part_is_answered_with_the_known_ones():
+    with pytest.raises(UsageError, match="Known: .*timm"):
+        registry.get("adapters", "zzz")
+    with pytest.raises(UsageError, match="Did you mean 'image-classification'"):
+        registry.get("tasks", "image-clasification")
+
+
+def test_a_name_is_split_at_its_colon_and_the_distribution_normalised():
+    assert registry.split_name("My_Zoo.models:net") == ("my-zoo-models", "net")
+    assert registry.split_name("net") == (None, "net")
+    assert registry.normalise_dist("a-_.b") == "a-b"
+
+
+def test_a_clash_with_pvzoo_warns_once():
+    name = "warned-once"
+    claims = [("pvzoo", 1), ("other", 2)]
+    with pytest.warns(PvzooWarning, match="other claims it too"):
+        assert registry.pick("model", name, claims) == 1
+    assert registry.pick("model", name, claims) == 1  # a second warning would be an error here
+
+
+def test_importing_pvzoo_reads_nothing_that_is_installed():
+    code = "import sys, pvzoo; print([m for m in sys.modules if m.startswith('pvzoo')])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert eval(done.stdout) == ["pvzoo.errors", "pvzoo"] or set(eval(done.stdout)) == {
+        "pvzoo",
+        "pvzoo.errors",
+    }
