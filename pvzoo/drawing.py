@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 if TYPE_CHECKING:
     import supervision as sv
@@ -70,3 +70,91 @@ def draw_objects(picture: Image.Image, detections: sv.Detections) -> Image.Image
         **palette,
     )
     return annotator.annotate(scene, inside, labels=labels)
+
+
+def tint(picture: Image.Image, colours: np.ndarray, opacity: float = 0.5) -> Image.Image:
+    """The picture with (height, width, 3) uint8 colours laid over it."""
+    return Image.blend(picture, Image.fromarray(colours), opacity)
+
+
+def add_legend(
+    picture: Image.Image, entries: list[tuple[str, tuple[int, int, int]]], most: int = 12
+) -> Image.Image:
+    """The picture with a legend below: coloured squares with names, in as many columns as fit."""
+    width = max(picture.width, 240)
+    text = max(12, min(width, picture.height) // 32)
+    font = ImageFont.load_default(size=text)
+    line, margin = round(text * 1.6), text // 2
+    left_out = len(entries) - most
+    entries = entries[:most]
+    if left_out > 0:
+        entries.append((f"and {left_out} smaller", (255, 255, 255)))
+    widest = max((font.getlength(name) for name, _ in entries), default=0) + 2 * text + margin
+    columns = max(1, int((width - margin) // widest))
+    lines = -(-len(entries) // columns)
+    canvas = Image.new("RGB", (width, picture.height + lines * line + margin), "white")
+    canvas.paste(picture, ((width - picture.width) // 2, 0))
+    pen = ImageDraw.Draw(canvas)
+    for place, (name, colour) in enumerate(entries):
+        x = margin + (place % columns) * widest
+        y = picture.height + margin // 2 + (place // columns) * line
+        pen.rectangle((x, y + 2, x + text, y + 2 + text), fill=colour)
+        room = width - x - 2 * text
+        pen.text((x + 1.5 * text, y + line / 2), shorten(name, room, font), "black", font, "lm")
+    return canvas
+
+
+def shorten(text: str, room: float, font: Any) -> str:
+    """`text`, cut with an ellipsis so that it is at most `room` pixels wide."""
+    if font.getlength(text) <= room:
+        return text
+    while text and font.getlength(text + "…") > room:
+        text = text[:-1]
+    return text + "…"
+
+
+def draw_segments(
+    picture: Image.Image, ids: np.ndarray, segments: list[tuple[int, int, str]]
+) -> Image.Image:
+    """Segments of a (height, width) id map, each (id, class id, name), tinted, outlined, named.
+
+    Segments of one class share its colour; the outline tells them apart.
+    """
+    table = np.zeros((int(ids.max()) + 1, 3), np.uint8)
+    for number, label, _ in segments:
+        table[number] = class_colour(label)
+    scene = np.asarray(tint(picture, table[ids])).copy()
+    void = ids == 0
+    scene[void] = np.asarray(picture)[void]
+    side = min(picture.size)
+    thickness = max(1, round(side / 400))
+    edge = np.zeros(ids.shape, bool)
+    edge[thickness:] |= ids[thickness:] != ids[:-thickness]
+    edge[:, thickness:] |= ids[:, thickness:] != ids[:, :-thickness]
+    scene[edge] = 255
+    result = Image.fromarray(scene)
+    pen = ImageDraw.Draw(result)
+    text = max(10, side // 32)
+    font = ImageFont.load_default(size=text)
+    pad = max(2, text // 4)
+    for number, label, name in segments:
+        x, y = _inside_point(ids == number)
+        name = shorten(name, picture.width - 2 * pad, font)
+        wide = font.getlength(name) / 2 + pad
+        tall = text / 2 + pad
+        x = min(max(x, wide), picture.width - wide)
+        y = min(max(y, tall), picture.height - tall)
+        pen.rectangle((x - wide, y - tall, x + wide, y + tall), fill=class_colour(label))
+        pen.text((x, y), name, "white", font, anchor="mm")
+    return result
+
+
+def _inside_point(mask: np.ndarray) -> tuple[float, float]:
+    """(x, y) of a pixel well inside a mask: the middle of the widest run of its middle row."""
+    rows = np.flatnonzero(mask.any(axis=1))
+    counts = mask[rows].sum(axis=1).cumsum()
+    y = int(rows[np.searchsorted(counts, counts[-1] / 2)])
+    edges = np.diff(np.concatenate([[0], mask[y].astype(np.int8), [0]]))
+    starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
+    widest = int(np.argmax(ends - starts))
+    return (float(starts[widest] + ends[widest]) / 2, float(y))

@@ -166,7 +166,9 @@ def _find_on_hub(
     page = f"{constants.ENDPOINT}/{repo}/tree/{revision or 'main'}"
     try:
         with _explained(repo, revision):
-            info = HfApi().model_info(repo, revision, timeout=constants.HF_HUB_ETAG_TIMEOUT)
+            info = HfApi().model_info(
+                repo, revision=revision, timeout=constants.HF_HUB_ETAG_TIMEOUT
+            )
             files = {s.rfilename for s in info.siblings or ()}
             if not config and "config.json" not in files:
                 raise UnsupportedModelError(

@@ -428,7 +428,7 @@ def _check_path(path: Path) -> None:
     except (FileNotFoundError, NotADirectoryError) as error:
         hint = f"Check the path (here is {Path.cwd()})."
         if not path.parent.exists():
-            hint = f"There is no folder {path.parent} (here is {Path.cwd()})."
+            hint = f"There is no folder {_short(str(path.parent))} (here is {Path.cwd()})."
         raise ImageError("does not exist.", hint) from error
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:

@@ -146,8 +146,9 @@ def _column(dataset: Any, name: str) -> Iterable[Any]:
     """
     import datasets
 
-    features = getattr(dataset, "features", None) or {}
-    if not isinstance(features.get(name), datasets.Image) or _is_transformed(dataset):
+    whole = isinstance(dataset, datasets.Dataset | datasets.IterableDataset)
+    feature = (dataset.features or {}).get(name) if whole else None  # else a column of a column
+    if not isinstance(feature, datasets.Image) or _is_transformed(dataset):
         return _values(dataset, name)
     plain = dataset.with_format(None).cast_column(name, datasets.Image(decode=False))
     return _values(plain, name)

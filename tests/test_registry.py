@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from typing import Any
 
 import pytest
@@ -22,6 +20,9 @@ source = {{ hub = "someone/{name}" }}
 """
 
 NET = MARK + "from pvzoo.adapters.base import Adapter\nclass Net(Adapter): pass\n"
+
+TASK = "from pvzoo.tasks.base import Task\nclass It(Task): pass\n"
+OWN_TASK = "image-classification"
 
 
 def catalogue(*names: str, contract: str = "1") -> str:
@@ -100,7 +101,7 @@ END_THE_PROCESS = {
     "pvz-hangs": (
         adapter("pvz-hangs", "import time; time.sleep(3600)"),
         "did not finish loading within",
-        "10 seconds",
+        "8 seconds",
     ),
 }
 WRONG_CONTRACT = {
@@ -152,10 +153,14 @@ BROKEN_CATALOGUE = {
 }
 NEIGHBOURS = [
     GOOD,
-    cards_only("PVZ_Other", catalogue("other-model", "shared-model")),
+    Dist(  # not one Python file
+        "PVZ_Other",
+        {"pvz_other/catalog.toml": catalogue("other-model", "shared-model")},
+        {"pvzoo.catalogs": {"other": "pvz_other"}},
+    ),
     adapter("pvz-other-net", NET, adapter="shared-net"),
     cards_only("pvz-grabs", catalogue("resnet50", "grabs-model")),
-    adapter("pvz-grabs-net", NET, adapter="timm"),
+    adapter("pvz-grabs-task", TASK, value="{package}.net:It", group="tasks", adapter=OWN_TASK),
 ]
 QUARANTINED = {**WRONG_CONTRACT, **BROKEN_CATALOGUE}
 HOSTILE = {**FAIL_WHEN_LOADED, **END_THE_PROCESS, **QUARANTINED}
@@ -168,16 +173,13 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> PluginVenv:
     made = PluginVenv(folder)
     dists = [*NEIGHBOURS, *(case[0] for case in HOSTILE.values())]
     made.install(*(dist.wheel(folder) for dist in dists))
-    damaged = made.site_packages / "damaged-1.0.dist-info"  # of a package that is no plugin at all
-    damaged.mkdir()
-    (damaged / "entry_points.txt").write_text("[console_scripts]\nthis is no entry point\n")
     return made
 
 
 PLUGINS = """
 import dataclasses, pvzoo, warnings
 from pvzoo import registry
-registry.CHECK_SECONDS = 10
+registry.CHECK_SECONDS = 8
 answer = {p.name: dataclasses.asdict(p) for p in pvzoo.list_plugins(check=CHECK)}
 """
 
@@ -251,11 +253,6 @@ def test_the_command_line_reports_hostile_plugins(hostile):
 # --- states ---------------------------------------------------------------------------------------
 
 
-def test_damaged_metadata_of_another_package_does_no_harm(hostile, listed):
-    assert (hostile.site_packages / "damaged-1.0.dist-info").is_dir()
-    assert "damaged" not in listed
-
-
 def test_pvzoo_comes_first_and_knows_what_it_brings(listed):
     own = next(iter(listed.values()))
     assert own["name"] == "pvzoo"
@@ -282,7 +279,7 @@ def test_a_plugin_in_quarantine_is_shown_with_its_fault(listed, name):
 @pytest.mark.parametrize("name", [*FAIL_WHEN_LOADED, *END_THE_PROCESS])
 def test_a_plugin_nobody_has_loaded_has_not_failed(listed, name):
     assert listed[name]["state"] == "not loaded"
-    assert listed[name]["errors"] == () or listed[name]["errors"] == []
+    assert listed[name]["errors"] == []
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -330,8 +327,10 @@ for name, group in {parts!r}.items():
     ask(name, lambda: registry.get(group, name))
 for name in {models!r}:
     ask(name, lambda: pvzoo.load(name))
-for name in ["good-net", "pvz-good:shared-net", "timm", "pvz_grabs.net:timm"]:
+for name in ["good-net", "pvz-good:shared-net"]:
     ask(name, lambda: registry.get("adapters", name))
+for name in [{OWN_TASK!r}, "pvz-grabs-task:" + {OWN_TASK!r}]:
+    ask(name, lambda: registry.get("tasks", name))
 for name in ["good-model", "PVZ_Other:shared-model", "resnet50", "pvz-grabs:ResNet50"]:
     ask(name, lambda: pvzoo.info(name))
 answer["states"] = {{p.name: p.state for p in pvzoo.list_plugins()}}
@@ -392,14 +391,15 @@ def test_a_name_that_pvzoo_brings_means_pvzoos_with_a_warning(asked, listed):
     value, warning = asked["resnet50"]
     assert value == "pvzoo:resnet50"
     assert "pvz-grabs claims it too. Write 'pvz-grabs:resnet50'" in warning
-    value, warning = asked["timm"]
-    assert value == "pvzoo.adapters.timm"
-    assert "pvz-grabs-net claims it too" in warning
+    value, warning = asked[OWN_TASK]
+    assert value == "pvzoo.tasks.image_classification"
+    assert "pvz-grabs-task claims it too" in warning
+    assert asked[f"pvz-grabs-task:{OWN_TASK}"] == ["pvz_grabs_task.net"]
     assert listed["pvz-grabs"]["warnings"] == [
         "model 'resnet50' is also pvzoo's own, and means pvzoo's"
     ]
-    assert listed["pvz-grabs-net"]["warnings"] == [
-        "adapter 'timm' is also pvzoo's own, and means pvzoo's"
+    assert listed["pvz-grabs-task"]["warnings"] == [
+        "task 'image-classification' is also pvzoo's own, and means pvzoo's"
     ]
 
 
@@ -421,19 +421,29 @@ def test_a_wrong_name_or_distribution_is_answered_with_help(asked):
 
 @pytest.fixture(scope="module")
 def layouts(tmp_path_factory: pytest.TempPathFactory) -> PluginVenv:
-    """Plugins of cards, with and without a Python file, installed in every way."""
+    """Two catalogues each, one in a folder without a Python file, installed in every way."""
     folder = tmp_path_factory.mktemp("layouts")
     made = PluginVenv(folder)
     arguments: list[Any] = []
     for way in ("wheel", "flat", "src"):
-        for bare in (False, True):
-            name = f"pvz-{way}-bare" if bare else f"pvz-{way}"
-            dist = cards_only(name, catalogue(name.removeprefix("pvz-")))
-            if bare:
-                dist = Dist(name, dict([*dist.files.items()][1:]), dist.entry_points)
-            project = dist.project(folder, src=way == "src")
-            arguments += [project] if way == "wheel" else ["-e", project]
+        package = f"pvz_{way}"
+        files = {
+            f"{package}/__init__.py": MARK,
+            f"{package}/catalog.toml": catalogue(f"{way}-model"),
+            f"{package}_bare/catalog.toml": catalogue(f"{way}-bare-model"),
+        }
+        points = {"pvzoo.catalogs": {way: package, f"{way}-bare": f"{package}_bare"}}
+        project = Dist(f"pvz-{way}", files, points).project(folder, src=way == "src")
+        arguments += [project] if way == "wheel" else ["-e", project]
     made.install(*arguments)
+    # what an interrupted removal leaves, and a package that is no plugin but has broken metadata
+    for name, text in {
+        "half": "[pvzoo.catalogs]\nhalf = half\n",
+        "odd": "[x]\nno entry point\n",
+    }.items():
+        left = made.site_packages / f"{name}-1.0.dist-info"
+        left.mkdir()
+        (left / "entry_points.txt").write_text(text)
     return made
 
 
@@ -448,11 +458,15 @@ answer = {p.name: [p.state, p.provides.get("models"), p.errors] for p in pvzoo.l
     )
 
 
-@pytest.mark.parametrize("bare", ["", "-bare"], ids=["package", "no Python file"])
 @pytest.mark.parametrize("way", ["wheel", "flat", "src"])
-def test_a_catalogue_is_found_without_an_import_in_every_kind_of_install(layouts, found, way, bare):
-    assert found[f"pvz-{way}{bare}"] == ["ready", [f"{way}{bare}"], []]
+def test_a_catalogue_is_found_without_an_import_in_every_kind_of_install(layouts, found, way):
+    assert found[f"pvz-{way}"] == ["ready", [f"{way}-model", f"{way}-bare-model"], []]
     assert layouts.imported() == set()
+
+
+def test_damaged_metadata_of_other_distributions_does_no_harm(layouts, found):
+    assert (layouts.site_packages / "odd-1.0.dist-info").is_dir()
+    assert {"half", "odd"} & set(found) == set()
 
 
 def test_a_plugin_installed_while_python_runs_is_seen_after_refresh(layouts):
@@ -495,7 +509,7 @@ def test_every_own_card_names_an_adapter_and_a_task_by_a_plain_name():
 
 
 def test_an_unknown_part_is_answered_with_the_known_ones():
-    with pytest.raises(UsageError, match="Known: .*timm"):
+    with pytest.raises(UsageError, match=r"Known: .*timm"):
         registry.get("adapters", "zzz")
     with pytest.raises(UsageError, match="Did you mean 'image-classification'"):
         registry.get("tasks", "image-clasification")
@@ -513,12 +527,3 @@ def test_a_clash_with_pvzoo_warns_once():
     with pytest.warns(PvzooWarning, match="other claims it too"):
         assert registry.pick("model", name, claims) == 1
     assert registry.pick("model", name, claims) == 1  # a second warning would be an error here
-
-
-def test_importing_pvzoo_reads_nothing_that_is_installed():
-    code = "import sys, pvzoo; print([m for m in sys.modules if m.startswith('pvzoo')])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert eval(done.stdout) == ["pvzoo.errors", "pvzoo"] or set(eval(done.stdout)) == {
-        "pvzoo",
-        "pvzoo.errors",
-    }

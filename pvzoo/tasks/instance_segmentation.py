@@ -1,0 +1,59 @@
+"""Instance segmentation: which things are where, as masks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pvzoo.masks import Masks
+from pvzoo.tasks.base import Task
+from pvzoo.tasks.object_detection import DetectionControls, Detections
+
+if TYPE_CHECKING:
+    import supervision as sv
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Instances(Detections):
+    """The objects of one image, with masks.
+
+    Attributes:
+        masks: n masks, run-length encoded: ``masks[i]`` is (height, width) bool,
+            ``masks.to_array()`` is all of them.
+    """
+
+    task: ClassVar[str] = "instance-segmentation"
+
+    masks: Masks
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain Python values, with a COCO run-length ``mask`` for each object."""
+        plain = super().to_dict()
+        for row, mask in zip(plain["predictions"], self.masks.to_coco(), strict=True):
+            row["mask"] = mask
+        return plain
+
+    def to_coco(
+        self, image_id: int = 0, segmentation: Literal["rle", "polygons"] = "rle"
+    ) -> list[dict[str, Any]]:
+        """COCO results with a ``segmentation``: run-length codes, or polygons (which lose holes)."""
+        results = super().to_coco(image_id)
+        codes = self.masks.to_coco()
+        for i, result in enumerate(results):
+            rle = segmentation == "rle"
+            result["segmentation"] = codes[i] if rle else self.masks.polygons(i)
+        return results
+
+    def to_supervision(self) -> sv.Detections:
+        """As `supervision.Detections`, with all masks decoded: (n, height, width) bool."""
+        found = super().to_supervision()
+        found.mask = self.masks.to_array()
+        return found
+
+
+class InstanceSegmentation(Task):
+    """Objects with masks."""
+
+    id = "instance-segmentation"
+    result = Instances
+    controls = DetectionControls

@@ -1,0 +1,150 @@
+"""Panoptic segmentation: every pixel to one segment, things counted and stuff fused."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from PIL import Image
+
+from pvzoo.masks import Masks
+from pvzoo.tasks.base import Result, Task, check_fraction
+
+
+@dataclass(frozen=True)
+class PanopticSegment:
+    """One segment of a panoptic map.
+
+    Attributes:
+        id: Its value in the map, from 1.
+        label: Class id.
+        name: Class name.
+        is_thing: Whether its class is countable.
+        score: Class score of the query that opened it.
+        area: Pixels.
+    """
+
+    id: int
+    label: int
+    name: str
+    is_thing: bool
+    score: float
+    area: int
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Panoptic(Result):
+    """The segments of one image.
+
+    Attributes:
+        map: (height, width) int32 segment ids; 0 is void.
+        segments: What the ids mean.
+    """
+
+    task: ClassVar[str] = "panoptic-segmentation"
+    columns: ClassVar[tuple[str, ...]] = ("id", "label", "name", "is_thing", "score", "area")
+
+    map: np.ndarray
+    segments: tuple[PanopticSegment, ...]
+
+    def __len__(self) -> int:
+        return len(self.segments)
+
+    def mask(self, id: int) -> np.ndarray:
+        """(height, width) bool: where a segment is."""
+        return self.map == id
+
+    def masks(self) -> Masks:
+        """The segments as masks, in their order."""
+        codes = [Masks.from_array(self.mask(s.id)[None]).counts[0] for s in self.segments]
+        return Masks(self.size, tuple(codes))
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One dict a segment: ``id``, ``label``, ``name``, ``is_thing``, ``score``, ``area``."""
+        return [
+            {
+                "id": s.id,
+                "label": s.label,
+                "name": s.name,
+                "is_thing": s.is_thing,
+                "score": s.score,
+                "area": s.area,
+            }
+            for s in self.segments
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain Python values, with a COCO run-length ``mask`` for each segment."""
+        plain = super().to_dict()
+        for row, mask in zip(plain["predictions"], self.masks().to_coco(), strict=True):
+            row["mask"] = mask
+        return plain
+
+    def to_coco(self, image_id: int = 0, file_name: str = "") -> dict[str, Any]:
+        """An entry of a COCO panoptic file's ``annotations``; its PNG is `to_coco_png`."""
+        boxes = self.masks().boxes
+        return {
+            "image_id": image_id,
+            "file_name": file_name,
+            "segments_info": [
+                {
+                    "id": s.id,
+                    "category_id": s.label,
+                    "isthing": int(s.is_thing),
+                    "iscrowd": 0,
+                    "area": s.area,
+                    "bbox": [float(x0), float(y0), float(x1 - x0), float(y1 - y0)],
+                }
+                for s, (x0, y0, x1, y1) in zip(self.segments, boxes, strict=True)
+            ],
+        }
+
+    def to_coco_png(self) -> Image.Image:
+        """The map as COCO panoptic pictures hold it: id = R + 256 G + 65536 B."""
+        ids = self.map.astype(np.uint32)
+        return Image.fromarray(np.stack([ids & 255, ids >> 8 & 255, ids >> 16], -1).astype(np.uint8))
+
+    def save_coco(self, png: str | Path, image_id: int = 0) -> Path:
+        """Write the COCO panoptic PNG, and its annotation beside it with the suffix .json."""
+        png = Path(png)
+        png.parent.mkdir(parents=True, exist_ok=True)
+        self.to_coco_png().save(png, format="PNG")
+        entry = json.dumps(self.to_coco(image_id, png.name))
+        png.with_suffix(".json").write_text(entry, encoding="utf-8")
+        return png
+
+    def draw(self, picture: Image.Image) -> Image.Image:
+        """The picture under a colour per segment, with outlines and a name in each."""
+        from pvzoo.drawing import draw_segments
+
+        shown = [(s.id, s.label, s.name) for s in self.segments]
+        return draw_segments(picture, self.map, shown)
+
+
+@dataclass(frozen=True)
+class PanopticControls:
+    """What `predict` lets one choose; None leaves it to the family's authors.
+
+    Attributes:
+        threshold: Least class score of a query.
+        overlap: Least share of its own mask that a query must win from the others.
+    """
+
+    threshold: float | None = None
+    overlap: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("threshold", "overlap"):
+            if getattr(self, name) is not None:
+                check_fraction(name, getattr(self, name))
+
+
+class PanopticSegmentation(Task):
+    """Every pixel to one segment."""
+
+    id = "panoptic-segmentation"
+    result = Panoptic
+    controls = PanopticControls

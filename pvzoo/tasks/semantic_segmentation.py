@@ -1,0 +1,109 @@
+"""Semantic segmentation: which class each pixel belongs to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from PIL import Image
+
+from pvzoo.masks import Masks
+from pvzoo.tasks.base import Result, Task
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SemanticMap(Result):
+    """The class of every pixel of one image.
+
+    Attributes:
+        map: (height, width) uint8, or uint16 for more than 256 classes: class ids.
+        labels: (k,) int64, the ids that occur, largest area first.
+        areas: (k,) int64, pixels of each.
+        names: k class names.
+        scores: (height, width) float32, the score of each pixel's class, if asked for. Its scale is
+            the family's own: sums of probabilities, or logits.
+    """
+
+    task: ClassVar[str] = "semantic-segmentation"
+    columns: ClassVar[tuple[str, ...]] = ("label", "name", "area", "share")
+
+    map: np.ndarray
+    labels: np.ndarray
+    areas: np.ndarray
+    names: tuple[str, ...]
+    scores: np.ndarray | None = None
+
+    @classmethod
+    def of(
+        cls, label_map: np.ndarray, class_names: tuple[str, ...], scores: np.ndarray | None = None
+    ) -> SemanticMap:
+        """The result of a (height, width) map of class ids."""
+        kind = np.uint8 if len(class_names) <= 256 else np.uint16
+        counts = np.bincount(label_map.reshape(-1), minlength=len(class_names))
+        labels = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
+        return cls(
+            size=label_map.shape,
+            map=label_map.astype(kind),
+            labels=labels,
+            areas=counts[labels],
+            names=tuple(class_names[i] for i in labels),
+            scores=scores,
+        )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def mask(self, label: int) -> np.ndarray:
+        """(height, width) bool: where a class is."""
+        return self.map == label
+
+    def masks(self) -> Masks:
+        """The classes that occur as masks, in the order of ``labels``."""
+        codes = [Masks.from_array(self.mask(i)[None]).counts[0] for i in self.labels]
+        return Masks(self.size, tuple(codes))
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One dict a class: ``label``, ``name``, ``area`` in pixels and ``share`` of the image."""
+        total = self.size[0] * self.size[1]
+        return [
+            {"label": int(i), "name": n, "area": int(a), "share": float(a / total)}
+            for i, n, a in zip(self.labels, self.names, self.areas, strict=True)
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain Python values, with a COCO run-length ``mask`` for each class."""
+        plain = super().to_dict()
+        for row, mask in zip(plain["predictions"], self.masks().to_coco(), strict=True):
+            row["mask"] = mask
+        return plain
+
+    def draw(self, picture: Image.Image) -> Image.Image:
+        """The picture under a colour per class, with a legend below."""
+        from pvzoo.drawing import add_legend, class_colour, tint
+
+        colours = np.array([class_colour(i) for i in range(int(self.map.max()) + 1)], np.uint8)
+        legend = [
+            (f"{row['name']} {row['share']:.0%}", class_colour(row["label"]))
+            for row in self.rows()
+        ]
+        return add_legend(tint(picture, colours[self.map]), legend)
+
+
+@dataclass(frozen=True)
+class SemanticControls:
+    """What `predict` lets one choose.
+
+    Attributes:
+        scores: Whether the result carries the score of each pixel's class.
+    """
+
+    scores: bool = False
+
+
+class SemanticSegmentation(Task):
+    """A class for every pixel."""
+
+    id = "semantic-segmentation"
+    result = SemanticMap
+    controls = SemanticControls
