@@ -105,6 +105,7 @@ class Card:
         input_size: Default side of the network's input, in pixels.
         config: What a checkpoint's ``config.json`` would say, for weights that come without one.
         facts: Where the facts on this card were looked up.
+        stuff: Names of the classes that are stuff, for panoptic models whose labels do not tell.
         dist: The distribution that brought the card.
     """
 
@@ -123,6 +124,7 @@ class Card:
     metrics: tuple[Metric, ...] = ()
     summary: str | None = None
     facts: str | None = None
+    stuff: tuple[str, ...] | None = None
     config: dict[str, Any] = field(default_factory=dict, hash=False)
     dist: str = USER
 
@@ -267,6 +269,7 @@ _CARD: dict[str, Check] = {
     "metrics": _list,
     "summary": _text,
     "facts": _text,
+    "stuff": lambda value: tuple(_text(v) for v in _list(value)),
     "config": _table,
 }
 _FILE: dict[str, Check] = {"contract": _count, "defaults": _texts, "models": _list}

@@ -20,6 +20,7 @@ from rich.markup import escape
 from rich.table import Table
 
 import pvzoo
+from pvzoo import registry
 from pvzoo.errors import ImageError, PvzooError, UsageError
 
 if TYPE_CHECKING:
@@ -124,6 +125,7 @@ def predict(
     from pvzoo.cards import catalogue
 
     images = _expand(inputs)
+    task = registry.task_id(task) if task else None
     name = model or catalogue().default(task or "image-classification").qualified_name
     loaded = pvzoo.load(
         name,

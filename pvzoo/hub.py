@@ -141,10 +141,7 @@ def _read_config(file: Path, name: str) -> dict[str, Any]:
 
 def _package_folder(source: Source, name: str) -> Path:
     """The folder of an installed package, located without importing it."""
-    try:
-        spec = importlib.util.find_spec(source.package)
-    except (ImportError, ValueError):
-        spec = None
+    spec = importlib.util.find_spec(source.package)
     if spec is None or not spec.submodule_search_locations:
         raise WeightsError(
             f"The weights of {name} are in the Python package {source.package!r}, which is not "

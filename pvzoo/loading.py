@@ -13,7 +13,7 @@ from pvzoo.cards import Card, Source, catalogue
 from pvzoo.errors import PluginError, PvzooWarning, UnsupportedModelError, UsageError
 
 if TYPE_CHECKING:
-    from pvzoo.adapters.base import Adapter
+    from pvzoo.adapters.base import Adapter, Checkpoint
     from pvzoo.model import Model
 
 
@@ -35,7 +35,8 @@ def load(
             repo id (``"facebook/detr-resnet-50"``, ``"timm/resnet50.a1_in1k"``), or a folder
             (a `Path`, or a text that starts with ``.``, ``/`` or ``~`` or names an existing
             folder). A name without ``/`` is looked up in the catalogue first.
-        task: Which task to serve, for checkpoints that can serve several.
+        task: Which task to serve, for checkpoints that can serve several, such as
+            "panoptic-segmentation" or just "panoptic".
         device: Such as "cuda:0" or "cpu"; by default Accelerate's choice, one device.
         device_map: "auto" to spread a network that does not fit one device over all of them, or
             a dict as Accelerate's `dispatch_model` takes.
@@ -53,9 +54,7 @@ def load(
 
     dtype = _dtype(dtype)
     card, source, config = _resolve(name, revision)
-    wanted_task = task or (card.task if card else None)
-    if wanted_task is not None and wanted_task not in registry.names("tasks"):
-        registry.get("tasks", wanted_task)  # raises, naming the nearest task
+    wanted_task = registry.task_id(task) if task else (card.task if card else None)
     found = hub.find(source, str(name), config, trust_remote_code=trust_remote_code)
     adapter_class = (
         registry.get("adapters", card.adapter)
@@ -65,7 +64,10 @@ def load(
     _check_task(adapter_class, wanted_task, str(name))
     backend_class = registry.get("backends", backend or adapter_class.backend)
     adapter = adapter_class.load(
-        found.fetch(), task=wanted_task, dtype=dtype, trust_remote_code=trust_remote_code
+        _with_card(found.fetch(), card),
+        task=wanted_task,
+        dtype=dtype,
+        trust_remote_code=trust_remote_code,
     )
     task_class = registry.get("tasks", adapter.task)
     return Model(
@@ -75,6 +77,20 @@ def load(
         task=task_class(),
         card=card,
     )
+
+
+def _with_card(checkpoint: Checkpoint, card: Card | None) -> Checkpoint:
+    """The checkpoint, with what its card knows and standard config files cannot say.
+
+    It goes where a folder saved by pvzoo has it: under the key ``pvzoo`` of the config.
+    """
+    if card is None:
+        return checkpoint
+    known: dict[str, Any] = {"task": card.task}
+    if card.stuff is not None:
+        known["stuff"] = list(card.stuff)
+    stated = checkpoint.config.get("pvzoo") or {}
+    return replace(checkpoint, config={**checkpoint.config, "pvzoo": {**stated, **known}})
 
 
 def _resolve(name: str | Path, revision: str | None) -> tuple[Card | None, Source, dict[str, Any]]:

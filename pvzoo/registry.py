@@ -317,6 +317,21 @@ def get(group: Group, name: str) -> Any:
     return load_part(part)
 
 
+def task_id(name: str) -> str:
+    """The id of a task, also from one of its words: "panoptic" is "panoptic-segmentation".
+
+    Raises:
+        UsageError: No task has that name, or several have that word.
+    """
+    ids = names("tasks")
+    fits = [i for i in ids if name.lower() == i] or [i for i in ids if name.lower() in i.split("-")]
+    if len(fits) != 1:
+        known = fits or ids
+        problem = f"{name!r} names several tasks." if fits else f"No task is called {name!r}."
+        raise UsageError(problem, nearest(name, ids) or f"Say one of: {', '.join(known)}.")
+    return fits[0]
+
+
 def load_part(part: Part) -> Any:
     """The object of an entry point; its failure becomes a `PluginError` that is remembered."""
     installed = _installed()
@@ -343,7 +358,7 @@ def _import(part: Part) -> Any:
         raise
     except BaseException as error:  # sys.exit and the panics of native code are no Exception
         if isinstance(error, ModuleNotFoundError) and error.name:
-            own = part.entry_point.value.partition(".")[0]
+            own = part.entry_point.module.partition(".")[0]
             top, _, inner = error.name.partition(".")
             hint = report if inner or top == own else f"Try: pip install {top.replace('_', '-')}"
             what = f"The {where} needs the module {error.name!r}, which is not installed."

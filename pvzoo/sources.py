@@ -78,11 +78,15 @@ def _folder_or_pattern(text: str) -> list[Path]:
         raise UsageError("The name of the folder is empty.", "Pass '.' for the present folder.")
     path = _expand(Path(text))
     try:
-        return _folder(path) if path.is_dir() or not glob.has_magic(text) else _glob(str(path))
+        path.stat()
+        exists = True
+    except (FileNotFoundError, NotADirectoryError):
+        exists = False
     except (OSError, ValueError) as error:  # too long, or with a null character
         raise UsageError(
-            f"{text[:200]!r} is no folder or pattern ({str(error)[:200]}).", "Check the path."
+            f"{text[:200]!r} is no folder or pattern ({str(error)[:60]}).", "Check the path."
         ) from error
+    return _folder(path) if exists or not glob.has_magic(text) else _glob(str(path))
 
 
 def _folder(folder: Path) -> list[Path]:

@@ -14,13 +14,22 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def randomise(module: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
-    """Give every weight and statistic a value of its own, so that none can be lost unnoticed."""
+    """Give every weight and statistic a value of its own, so that none can be lost unnoticed.
+
+    Matrices keep the size of what passes through them, so that outputs depend on inputs.
+    """
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, tensor in module.state_dict().items():
-            if tensor.is_floating_point():
-                noise = torch.rand(tensor.shape, generator=generator)
-                tensor.copy_(noise + 0.5 if "running_var" in name else (noise - 0.5) * 0.4)
+            if not tensor.is_floating_point():
+                continue
+            noise = torch.rand(tensor.shape, generator=generator) * 2 - 1
+            if tensor.ndim > 1:
+                tensor.copy_(noise * 2.4 / tensor[0].numel() ** 0.5)
+            elif name.endswith(("weight", "running_var")) or "lambda" in name:
+                tensor.copy_(1 + noise / 2)
+            else:
+                tensor.copy_(noise / 5)
     return module.eval()
 
 

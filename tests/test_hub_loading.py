@@ -107,12 +107,19 @@ def test_a_timm_checkpoint_equals_timm_opening_the_same_repo(hub, tmp_path, name
 
 
 def test_a_timm_name_served_elsewhere_is_found_through_timms_table(hub, tmp_path):
-    timm_folder(tmp_path / "m", "rdnet_tiny", safe=False)
+    import timm
+
+    timm_folder(tmp_path / "m", "cspnext_tiny", safe=False)
     weights = (tmp_path / "m" / "pytorch_model.bin").read_bytes()
-    hub.add_repo("naver-ai/rdnet_tiny.nv_in1k", {"pytorch_model.bin": weights})
-    assert len(pvzoo.load("timm/rdnet_tiny.nv_in1k").labels) == 1000
-    assert asked_for(hub, "/api/models/naver-ai/")
-    assert not asked_for(hub, "timm/rdnet")
+    hub.add_repo("munehiro-k/cspnext_tiny.rsb_a1_in1k", {"pytorch_model.bin": weights})
+    theirs = timm.create_model("cspnext_tiny.rsb_a1_in1k", pretrained=True).eval()
+    transform = timm.data.create_transform(
+        **timm.data.resolve_model_data_config(theirs), is_training=False
+    )
+    with torch.inference_mode():
+        expected = theirs(transform(NOISE)[None]).softmax(-1)[0].numpy()
+    np.testing.assert_array_equal(scores("timm/cspnext_tiny.rsb_a1_in1k"), expected)
+    assert not asked_for(hub, "timm/cspnext")
 
 
 def test_a_timm_name_without_a_repo_says_where_timm_has_it(hub):

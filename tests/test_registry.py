@@ -83,6 +83,10 @@ FAIL_WHEN_LOADED = {
         adapter("pvz-nowhere", NET, value="{package}.nowhere:Net"),
         "needs the module 'pvz_nowhere.nowhere', which is not installed. Report this",
     ),
+    "pvz-unpacked": (
+        adapter("pvz-unpacked", NET, value="{package}_net:Net"),
+        "needs the module 'pvz_unpacked_net', which is not installed. Report this",
+    ),
     "pvz-nothing": (
         adapter("pvz-nothing", NET, value="{package}.net:Nothing"),
         "has no attribute 'Nothing'",

@@ -92,10 +92,11 @@ def test_a_pattern_gives_every_file_it_matches_by_name(folder: Path) -> None:
 
 
 def test_a_tilde_is_the_home_folder(folder: Path, monkeypatch) -> None:
+    folder = folder.rename(folder.with_name("photos"))
     monkeypatch.setenv("HOME", str(folder))
     assert same("~")
     assert same(Path("~"))
-    assert same("~/?.png", [PICTURES[0]]) or "[" in str(folder)
+    assert same("~/?.png", [PICTURES[0]])
 
 
 def test_a_folder_whose_name_begins_with_a_tilde_is_read(folder: Path, monkeypatch) -> None:
@@ -114,7 +115,7 @@ def test_what_is_no_folder_or_pattern_is_refused(folder: Path, tmp_path: Path, m
     (tmp_path / "empty").mkdir()
     refused("empty", "empty holds no image files", ".jpg")
     refused("", "empty")
-    refused("a\0b", "null")
+    refused("a\0b", "a\\x00b", "null")
     refused("A" * 100_000, "AAAA")
     refused("https://example.org/a.png", "https://example.org/a.png", "model.predict")
     refused("data:image/png;base64," + "A" * 100_000, "model.predict")
@@ -203,7 +204,8 @@ def test_a_dataset_whose_images_are_not_decoded_is_read(table) -> None:
 @pytest.mark.parametrize("format", ["numpy", "torch", "arrow", "pandas"])
 def test_the_format_of_a_dataset_does_not_matter(table, format: str) -> None:
     assert same(table.with_format(format))
-    assert same(table.with_format(format)["image"])
+    if format != "arrow":  # whose columns are pyarrow's own
+        assert same(table.with_format(format)["image"])
     assert same(table.with_format(format).to_iterable_dataset())
 
 

@@ -70,14 +70,14 @@ def load_model(
     missing = sorted(report["missing_keys"]) + [str(k[0]) for k in report["mismatched_keys"]]
     if missing:
         raise WeightsError(
-            f"{checkpoint.name} lacks {len(missing)} weights that its network needs, such as "
-            f"{missing[0]!r}.",
+            f"{checkpoint.name} lacks {len(missing)} weights that its network needs, or has them in "
+            f"another shape, such as {missing[0]!r}.",
             "It may be a backbone without the head for this task, or a damaged checkpoint.",
         )
     return module
 
 
-def load_processor(checkpoint: Checkpoint, trust_remote_code: bool) -> Any:
+def load_processor(checkpoint: Checkpoint, trust_remote_code: bool, **kwargs: Any) -> Any:
     """The checkpoint's own image processor.
 
     Raises:
@@ -85,7 +85,10 @@ def load_processor(checkpoint: Checkpoint, trust_remote_code: bool) -> Any:
     """
     try:
         return AutoImageProcessor.from_pretrained(
-            checkpoint.folder, trust_remote_code=trust_remote_code, local_files_only=True
+            checkpoint.folder,
+            trust_remote_code=trust_remote_code,
+            local_files_only=True,
+            **kwargs,
         )
     except Exception as error:  # as above
         raise WeightsError(

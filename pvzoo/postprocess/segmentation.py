@@ -16,7 +16,9 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional as nnf
 
@@ -132,9 +134,7 @@ def panoptic(
     return _number_segments(winner, inside, own, scores, names, stuff, overlap, record)
 
 
-def _weighted_contest(
-    masks: Tensor, scores: Tensor, frame: Frame
-) -> tuple[Tensor, Tensor, Tensor]:
+def _weighted_contest(masks: Tensor, scores: Tensor, frame: Frame) -> tuple[Tensor, Tensor, Tensor]:
     """Each pixel to the query with the largest class score times mask probability.
 
     Returns:
@@ -215,9 +215,7 @@ def _number_segments(
         numbers[query] = segment.number
     numbers = numbers.to(winner.device)
     ids = torch.empty(winner.shape, dtype=torch.int32, device=winner.device)
-    for part, strip, seen in zip(
-        ids.split(256), winner.split(256), inside.split(256), strict=True
-    ):
+    for part, strip, seen in zip(ids.split(256), winner.split(256), inside.split(256), strict=True):
         part.copy_(numbers[strip.to(torch.int32)])
         if record.void_below_half:
             part.masked_fill_(~seen, 0)
@@ -241,9 +239,9 @@ def _contest_of_queries(
     """DETR's `PostProcessPanoptic`.
 
     The contest is held on the network's valid input and its map of winners scaled to the image with
-    nearest neighbours; a softmax over queries is won by the largest logit. Queries of one stuff
-    class are merged into the first in the first round only. As long as any query has 4 pixels or
-    fewer in the image, those are dropped and the rest contest anew.
+    nearest neighbours. Queries of one stuff class are merged into the first, in the first round
+    only. As long as any query has 4 pixels or fewer in the image, those are dropped and the rest
+    contest anew.
     """
     height, width = frame.valid
     full = _to_network(masks, frame)
@@ -255,19 +253,20 @@ def _contest_of_queries(
     )
     to_rows = _nearest_index(height, frame.image[0], masks.device)
     to_columns = _nearest_index(width, frame.image[1], masks.device)
-    round_ = 0
-    while True:
-        winner = full[kept].argmax(dim=0) if len(kept) else None
-        if winner is None:
-            return torch.zeros(frame.image, dtype=torch.int32, device=masks.device), []
-        if round_ == 0:
+    first_round = True
+    while len(kept):
+        # in strips, for memory; the softmax is theirs and decides near-ties
+        winner = torch.cat([strip[kept].softmax(0).argmax(0) for strip in full.split(64, dim=1)])
+        if first_round:
             winner = merged[winner]
         ids = winner.to(torch.int32)[to_rows][:, to_columns]
         areas = torch.bincount(ids.flatten(), minlength=len(kept))
         if int(areas.min()) > 4:
             break
         kept = kept[areas > 4]
-        round_ += 1
+        first_round = False
+    if not len(kept):
+        return torch.zeros(frame.image, dtype=torch.int32, device=masks.device), []
     segments = [
         Segment(i + 1, labels[q], float(scores[q]), int(area))
         for i, (q, area) in enumerate(zip(kept.tolist(), areas.tolist(), strict=True))
@@ -282,9 +281,10 @@ def _to_network(masks: Tensor, frame: Frame) -> Tensor:
 
 
 def _nearest_index(cells: int, pixels: int, device: torch.device) -> Tensor:
-    """Which cell PIL's nearest-neighbour scaling shows in each pixel: that of the pixel's middle."""
-    middles = (torch.arange(pixels, dtype=torch.float64, device=device) + 0.5) * (cells / pixels)
-    return middles.floor().long().clamp(max=cells - 1)
+    """Which cell PIL's nearest-neighbour scaling, which DETR's authors use, shows in each pixel."""
+    ramp = Image.fromarray(np.arange(cells, dtype=np.int32)[None])
+    index = np.asarray(ramp.resize((pixels, 1), Image.Resampling.NEAREST))[0]
+    return torch.from_numpy(index.astype(np.int64)).to(device)
 
 
 # --- instances ------------------------------------------------------------------------------------
@@ -412,9 +412,8 @@ def _cutouts(mask_logits: Tensor, frame: Frame) -> list[tuple[int, int, Tensor, 
 def _nearest_cutouts(mask_logits: Tensor, frame: Frame) -> list[tuple[int, int, Tensor, float]]:
     """As `_cutouts`, but binary on the network's input and enlarged with nearest neighbours."""
     device = mask_logits.device
-    # torch's "nearest" shows the cell of the pixel's upper left corner, as DETR's authors use it
     indices = [
-        nnf.interpolate(torch.arange(v, dtype=torch.float64)[None, None], size=i, mode="nearest")
+        nnf.interpolate(torch.arange(v, dtype=torch.float32)[None, None], size=i, mode="nearest")
         for v, i in zip(frame.valid, frame.image, strict=True)
     ]
     to_rows, to_columns = (i[0, 0].long().to(device) for i in indices)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -51,30 +52,64 @@ class Classification(Result):
         return plain
 
     def draw(self, picture: Image.Image) -> Image.Image:
-        """The picture with a panel below it: a line and a bar per class."""
-        width = max(picture.width, 240)
-        text = max(12, min(width, picture.height) // 24)
-        line, margin = round(text * 1.9), text // 2
-        rows = self.rows() or [{"name": "nothing above the threshold", "score": 0.0}]
-        canvas = Image.new("RGB", (width, picture.height + line * len(rows) + margin), "white")
+        """The picture with a panel below it: a line and a bar per class, of the best ten.
+
+        A picture smaller than the panel is enlarged, in whole steps, so that it can be seen.
+        """
+        zoom = max(1, _PANEL // max(picture.size))
+        picture = picture.resize((picture.width * zoom, picture.height * zoom), Image.NEAREST)
+        width = max(picture.width, _PANEL)
+        lines = self._lines()
+        size = max(12, min(width // 36, (width + picture.height) // 60))
+        font = _font(size, "".join(name for name, _ in lines))
+        line, margin = round(size * 1.9), size // 2
+        canvas = Image.new("RGB", (width, picture.height + line * len(lines) + margin), "white")
         canvas.paste(picture, ((width - picture.width) // 2, 0))
         pen = ImageDraw.Draw(canvas)
-        font = ImageFont.load_default(size=text)
-        for place, row in enumerate(rows):
+        for place, (name, score) in enumerate(lines):
             top = picture.height + margin // 2 + place * line
-            bar = (width - 2 * margin) * row["score"]
-            pen.rectangle((margin, top + 2, margin + bar, top + line - 2), fill=(173, 205, 255))
-            score = f"{row['score']:.2f}" if len(self) else ""
-            room = width - 3 * margin - pen.textlength(score, font) - margin
             middle = top + line / 2
-            name = _shorten(row["name"], room, pen, font)
+            room = width - 4 * margin
+            if score is not None:
+                bar = (width - 2 * margin) * score
+                pen.rectangle((margin, top + 2, margin + bar, top + line - 2), fill=(173, 205, 255))
+                number = f"{score:.2f}"
+                pen.text((width - 2 * margin, middle), number, "black", font, anchor="rm")
+                room -= pen.textlength(number, font) + margin
+            name = _shorten(name, room, pen, font)
             pen.text((2 * margin, middle), name, "black", font, anchor="lm")
-            pen.text((width - 2 * margin, middle), score, "black", font, anchor="rm")
         return canvas
+
+    def _lines(self) -> list[tuple[str, float | None]]:
+        """What the panel says: (text, score or None)."""
+        lines: list[tuple[str, float | None]] = [
+            (" ".join(row["name"].split()), row["score"]) for row in self.rows()[:_MOST_LINES]
+        ]
+        if not lines:
+            return [("nothing above the threshold", None)]
+        if len(self) > _MOST_LINES:
+            lines.append((f"and {len(self) - _MOST_LINES} more", None))
+        return lines
+
+
+_PANEL = 240  # pixels: the least width in which names can be read
+_MOST_LINES = 10
+
+
+def _font(size: int, text: str) -> Any:
+    """PIL's own font, or for letters it does not have one of the system's, if there is one."""
+    if not text.isascii():
+        for name in ("DejaVuSans.ttf", "Arial Unicode.ttf", "arial.ttf"):
+            try:
+                return ImageFont.truetype(name, size)
+            except OSError:
+                continue
+    return ImageFont.load_default(size=size)
 
 
 def _shorten(text: str, room: float, pen: ImageDraw.ImageDraw, font: Any) -> str:
     """`text`, cut with an ellipsis so that it is at most `room` pixels wide."""
+    text = text if len(text) <= 200 else text[:200] + "…"
     if pen.textlength(text, font) <= room:
         return text
     while text and pen.textlength(text + "…", font) > room:
@@ -97,10 +132,17 @@ class ClassificationControls:
     probabilities: bool = False
 
     def __post_init__(self) -> None:
-        if self.top_k is not None and (not isinstance(self.top_k, int) or self.top_k < 1):
+        if self.top_k is not None and not (_is(self.top_k, numbers.Integral) and self.top_k >= 1):
             raise UsageError(f"top_k is {self.top_k!r}.", "It is a whole number from 1, or None.")
-        if not isinstance(self.threshold, int | float) or not 0 <= self.threshold <= 1:
+        if not (_is(self.threshold, numbers.Real) and 0 <= self.threshold <= 1):
             raise UsageError(f"threshold is {self.threshold!r}.", "It is a number from 0 to 1.")
+        if not isinstance(self.probabilities, bool):
+            raise UsageError(f"probabilities is {self.probabilities!r}.", "It is True or False.")
+
+
+def _is(value: Any, kind: type) -> bool:
+    """Whether it is such a number, also one of numpy's; True and False are none."""
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 class ImageClassification(Task):

@@ -36,7 +36,7 @@ class Instances(Detections):
     def to_coco(
         self, image_id: int = 0, segmentation: Literal["rle", "polygons"] = "rle"
     ) -> list[dict[str, Any]]:
-        """COCO results with a ``segmentation``: run-length codes, or polygons (which lose holes)."""
+        """COCO results with a ``segmentation``: run-length codes, or polygons (they lose holes)."""
         results = super().to_coco(image_id)
         codes = self.masks.to_coco()
         for i, result in enumerate(results):

@@ -62,7 +62,7 @@ class Detections(Result):
         ]
 
     def to_coco(self, image_id: int = 0) -> list[dict[str, Any]]:
-        """COCO results: ``bbox`` is left, top, width, height; ``category_id`` is the model's own id."""
+        """COCO results: ``bbox`` is left, top, width, height; ``category_id`` the model's id."""
         return [
             {
                 "image_id": image_id,

@@ -105,7 +105,9 @@ class Panoptic(Result):
     def to_coco_png(self) -> Image.Image:
         """The map as COCO panoptic pictures hold it: id = R + 256 G + 65536 B."""
         ids = self.map.astype(np.uint32)
-        return Image.fromarray(np.stack([ids & 255, ids >> 8 & 255, ids >> 16], -1).astype(np.uint8))
+        return Image.fromarray(
+            np.stack([ids & 255, ids >> 8 & 255, ids >> 16], -1).astype(np.uint8)
+        )
 
     def save_coco(self, png: str | Path, image_id: int = 0) -> Path:
         """Write the COCO panoptic PNG, and its annotation beside it with the suffix .json."""

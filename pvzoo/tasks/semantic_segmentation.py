@@ -84,8 +84,7 @@ class SemanticMap(Result):
 
         colours = np.array([class_colour(i) for i in range(int(self.map.max()) + 1)], np.uint8)
         legend = [
-            (f"{row['name']} {row['share']:.0%}", class_colour(row["label"]))
-            for row in self.rows()
+            (f"{row['name']} {row['share']:.0%}", class_colour(row["label"])) for row in self.rows()
         ]
         return add_legend(tint(picture, colours[self.map]), legend)
 

@@ -1,0 +1,72 @@
+"""Which classes of a segmentation model are stuff (sky, road) rather than things (cars, people).
+
+Configs do not say. It is looked for, in this order, in the card or the config's ``pvzoo`` entry
+(``stuff``: class names), in OneFormer's ``metadata.thing_ids``, and among the published label sets
+of ``things_and_stuff.json``, which must agree with the model's own labels name by name.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+# DETR's authors number COCO's panoptic classes sparsely and call ids up to 90 things
+# (facebookresearch/detr, main.py: is_thing_map).
+_DETR_CLASSES, _DETR_LAST_THING = 250, 90
+
+
+@dataclass(frozen=True)
+class Stuff:
+    """Ids of the classes that are stuff; ``label_set`` is the published set they come from."""
+
+    ids: frozenset[int]
+    label_set: str | None = None
+
+
+def stuff_of(
+    config: Mapping[str, Any], labels: Sequence[str], metadata: Mapping[str, Any] | None = None
+) -> Stuff | None:
+    """The stuff classes of a model with these labels, None if nothing says.
+
+    Args:
+        config: The parsed ``config.json``.
+        labels: Class names in the model's order.
+        metadata: That of OneFormer's image processor.
+    """
+    label_set = next((name for name, known in _label_sets().items() if _agree(known, labels)), None)
+    stated = (config.get("pvzoo") or {}).get("stuff")
+    if stated is not None:
+        return Stuff(frozenset(i for i, name in enumerate(labels) if name in stated), label_set)
+    if metadata and "thing_ids" in metadata:
+        things = set(metadata["thing_ids"])
+        return Stuff(frozenset(i for i in range(len(labels)) if i not in things), label_set)
+    if label_set is not None:
+        known = _label_sets()[label_set]
+        return Stuff(frozenset(i for i, c in enumerate(known) if not c["isthing"]), label_set)
+    if config.get("model_type") == "detr" and len(labels) == _DETR_CLASSES:
+        return Stuff(frozenset(range(_DETR_LAST_THING + 1, _DETR_CLASSES)))
+    return None
+
+
+@cache
+def _label_sets() -> dict[str, list[dict[str, Any]]]:
+    return json.loads(resources.files("pvzoo").joinpath("things_and_stuff.json").read_text())
+
+
+def _agree(known: list[dict[str, Any]], labels: Sequence[str]) -> bool:
+    """Whether every label is, up to spelling, the known one in its place.
+
+    A published name may list synonyms ("road, route"), of which one in common is enough.
+    """
+    return len(known) == len(labels) and all(
+        _synonyms(entry["name"]) & _synonyms(label)
+        for entry, label in zip(known, labels, strict=True)
+    )
+
+
+def _synonyms(name: str) -> set[str]:
+    return {"".join(c for c in part.lower() if c.isalnum()) for part in name.split(",")}

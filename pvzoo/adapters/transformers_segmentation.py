@@ -1,0 +1,357 @@
+"""Segmentation models of transformers: universal (Mask2Former's family), instance and semantic."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from transformers import (
+    AutoModelForInstanceSegmentation,
+    AutoModelForSemanticSegmentation,
+    AutoModelForUniversalSegmentation,
+)
+from transformers.image_transforms import get_size_with_aspect_ratio
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_INSTANCE_SEGMENTATION_MAPPING_NAMES,
+    MODEL_FOR_SEMANTIC_SEGMENTATION_MAPPING_NAMES,
+    MODEL_FOR_UNIVERSAL_SEGMENTATION_MAPPING_NAMES,
+)
+
+from pvzoo.adapters._stuff import stuff_of
+from pvzoo.adapters._transformers import backbone_config, load_model, load_processor, named_classes
+from pvzoo.adapters.base import Adapter, Checkpoint
+from pvzoo.errors import PvzooWarning, UnsupportedModelError
+from pvzoo.masks import Masks, encode
+from pvzoo.postprocess import semantic
+from pvzoo.postprocess.detection import Boxes, best, suppress
+from pvzoo.postprocess.frame import Frame, Size
+from pvzoo.postprocess.segmentation import RECORDS, instances, panoptic
+from pvzoo.tasks.base import Result
+from pvzoo.tasks.instance_segmentation import Instances
+from pvzoo.tasks.panoptic_segmentation import Panoptic, PanopticSegment
+from pvzoo.tasks.semantic_segmentation import SemanticMap
+
+SEMANTIC, INSTANCE, PANOPTIC = (
+    "semantic-segmentation",
+    "instance-segmentation",
+    "panoptic-segmentation",
+)
+_UNIVERSAL = ("mask2former", "maskformer", "oneformer", "eomt", "eomt_dinov3")
+_TASKS = {**dict.fromkeys(_UNIVERSAL, (SEMANTIC, INSTANCE, PANOPTIC)), "rf_detr": (INSTANCE,)}
+_TASKS["detr"] = (INSTANCE, PANOPTIC)
+
+# How the authors of models that score pixels bring the scores to the image.
+_PIXEL_STEPS: dict[str, semantic.Steps] = {
+    "dpt": "bicubic",
+    "mobilenet_v2": "aligned",
+    "mobilevit": "aligned",
+    "mobilevitv2": "aligned",
+}
+# Checkpoints whose authors keep a panoptic segment from another class score than the family's.
+_PANOPTIC_SCORES = {("mask2former", "mapillary-vistas"): 0.0, ("oneformer", "ade20k-150"): 0.5}
+
+_ONEFORMER_MULTIPLE = 32  # SHI-Labs/OneFormer pads inputs to this (SIZE_DIVISIBILITY)
+_CROPPING = ("mobilenet_v2", "mobilevit", "mobilevitv2")
+
+
+class TransformersSegmentationAdapter(Adapter):
+    """Any transformers segmentation model for images, for one of the tasks it can serve."""
+
+    tasks = (SEMANTIC, INSTANCE, PANOPTIC)
+
+    def __init__(
+        self, module: torch.nn.Module, processor: Any, task: str, own_task: str, config: Any
+    ) -> None:
+        self.task = task
+        self.module = module
+        self.labels = named_classes(module.config)
+        self._model_type = module.config.model_type
+        self._processor = processor
+        self._images = getattr(processor, "image_processor", processor)
+        self._record = RECORDS.get(self._model_type)
+        # Authors scale masks before classes are summed, but in checkpoints made for this alone.
+        self._masks_first = own_task != SEMANTIC
+        stuff = stuff_of(config, self.labels, getattr(self._images, "metadata", None))
+        if task == PANOPTIC and stuff is None:
+            warnings.warn(
+                "Nothing says which classes of this model are stuff; all count as things, so their "
+                "segments are not fused. A 'stuff' list in its card or config would say it.",
+                PvzooWarning,
+                stacklevel=5,
+            )
+        self._stuff = stuff.ids if stuff else frozenset()
+        self._windowed = bool(getattr(self._images, "do_split_image", False))
+        if self._record:
+            key = (self._model_type, stuff.label_set if stuff else None)
+            self._panoptic_score = _PANOPTIC_SCORES.get(key, self._record.score)
+
+    @classmethod
+    def matches(cls, config: Mapping[str, Any]) -> bool:
+        """The architecture saved is a segmentation head of its model type."""
+        return _auto_class(config) is not None
+
+    @classmethod
+    def load(
+        cls, checkpoint: Checkpoint, *, task: str | None, dtype: Any, trust_remote_code: bool
+    ) -> TransformersSegmentationAdapter:
+        """Load strictly, for `task`, which a checkpoint that can do several must be told."""
+        config = checkpoint.config
+        auto_class = _auto_class(config)
+        model_type = config.get("model_type", "")
+        if auto_class is None or (
+            auto_class is not AutoModelForSemanticSegmentation and model_type not in RECORDS
+        ):
+            raise UnsupportedModelError(
+                f"{checkpoint.name} ({model_type or 'no model type'}) is no segmentation model for "
+                "images that pvzoo can drive.",
+                f"It can: {', '.join(_TASKS)} and the semantic models of transformers.",
+            )
+        kwargs = {"class_info_file": None} if model_type == "oneformer" else {}
+        processor = load_processor(checkpoint, trust_remote_code, **kwargs)
+        own_task = (config.get("pvzoo") or {}).get("task")
+        able = _TASKS.get(model_type, (SEMANTIC,))
+        if getattr(processor, "do_split_image", False):
+            able = (SEMANTIC,)  # EoMT cuts images into windows for this task alone
+        task = task or own_task or (able[0] if len(able) == 1 else None)
+        if task is None or task not in able:
+            problem = "can serve several tasks" if task is None else f"cannot serve {task}"
+            raise UnsupportedModelError(
+                f"{checkpoint.name} {problem}.",
+                f"Say which: task={' or task='.join(map(repr, able))}."
+                if task is None
+                else f"It serves {', '.join(able)}.",
+            )
+        module = load_model(
+            auto_class, checkpoint, dtype, trust_remote_code, **backbone_config(checkpoint)
+        )
+        if model_type in ("eomt", "eomt_dinov3"):
+            # Probabilities of masked attention during training; finished checkpoints hold zeros,
+            # and with anything between 0 and 1 the network draws lots at every call.
+            module.attn_mask_probs.zero_()
+        if model_type == "oneformer":
+            processor = _oneformer_processor(checkpoint, processor)
+        return cls(module, processor, task, own_task or task, config)
+
+    # --- the network's input ----------------------------------------------------------------------
+
+    def preprocess(
+        self, image: Image.Image, **prompts: Any
+    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """The checkpoint's own processor: ``pixel_values`` (n, 3, h, w), n > 1 for windows.
+
+        ``meta`` says where the image lies in the input.
+        """
+        size = image.size[::-1]
+        if self._model_type == "oneformer":
+            return self._preprocess_oneformer(image)
+        options: dict[str, Any] = {}
+        if self._model_type in _CROPPING and getattr(self._images, "do_center_crop", False):
+            # A centre crop would leave the rest of the picture without an answer.
+            crop = self._images.crop_size
+            options = {
+                "do_center_crop": False,
+                "size": {"height": crop["height"], "width": crop["width"]},
+            }
+        if self._model_type == "dpt":
+            options = {"keep_aspect_ratio": False}  # the network takes square inputs only
+        found = self._images(images=image, return_tensors="np", **options)
+        pixels = np.asarray(found["pixel_values"])
+        padded = pixels.shape[-2:]
+        meta = {"size": size, "padded": padded, "valid": padded}
+        inputs = {"pixel_values": pixels}
+        if self._model_type in ("eomt", "eomt_dinov3"):
+            target = self._images.size
+            meta["valid"] = get_size_with_aspect_ratio(
+                size, target["shortest_edge"], target.get("longest_edge")
+            )
+            if self._windowed:
+                meta["windows"] = [tuple(map(int, o[1:])) for o in found["patch_offsets"]]
+        if "pixel_mask" in found:
+            mask = np.asarray(found["pixel_mask"])[0]
+            meta["valid"] = (int(mask.any(axis=1).sum()), int(mask.any(axis=0).sum()))
+            if self._model_type in ("detr", "rf_detr"):  # the others do not look at it
+                inputs["pixel_mask"] = mask[None]
+        return inputs, meta
+
+    def _preprocess_oneformer(
+        self, image: Image.Image
+    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """With the task as words, and padded as its authors do; the processor leaves that out."""
+        word = self.task.partition("-")[0]
+        found = self._processor(images=image, task_inputs=[word], return_tensors="np")
+        pixels = np.asarray(found["pixel_values"])
+        valid = pixels.shape[-2:]
+        padded = [math.ceil(v / _ONEFORMER_MULTIPLE) * _ONEFORMER_MULTIPLE for v in valid]
+        margins = [(0, 0), (0, 0), *((0, p - v) for p, v in zip(padded, valid, strict=True))]
+        inputs = {
+            "pixel_values": np.pad(pixels, margins),
+            "task_inputs": np.asarray(found["task_inputs"]),
+        }
+        return inputs, {"size": image.size[::-1], "padded": tuple(padded), "valid": valid}
+
+    # --- forward ----------------------------------------------------------------------------------
+
+    def forward(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """``logits`` (n, classes, h, w), or ``classes``, ``masks`` (and ``boxes``) of queries."""
+        outputs = self.module(**inputs)
+        if self._record is None:
+            return {"logits": outputs.logits.float()}
+        if self._model_type in _UNIVERSAL:
+            classes, masks = outputs.class_queries_logits, outputs.masks_queries_logits
+            return {"classes": classes.float(), "masks": masks.float()}
+        masks = outputs.pred_masks  # DETR's keep an axis of length 1
+        masks = masks.reshape(*outputs.logits.shape[:2], *masks.shape[-2:])
+        return {
+            "classes": outputs.logits.float(),
+            "masks": masks.float(),
+            "boxes": outputs.pred_boxes.float(),
+        }
+
+    # --- results ----------------------------------------------------------------------------------
+
+    def postprocess(self, outputs: dict[str, Any], meta: dict[str, Any], **controls: Any) -> Result:
+        """The result of the task for one image."""
+        if self.task == SEMANTIC:
+            return self._semantic(outputs, meta, **controls)
+        if self.task == PANOPTIC:
+            return self._panoptic(outputs, meta, **controls)
+        return self._instances(outputs, meta, **controls)
+
+    def _frame(self, masks: torch.Tensor, meta: dict[str, Any]) -> Frame:
+        if self._model_type == "rf_detr":  # its masks are scaled straight to the image
+            cells: Size = tuple(masks.shape[-2:])
+            return Frame(cells, cells, meta["size"])
+        return Frame(meta["padded"], meta["valid"], meta["size"])
+
+    def _semantic(self, outputs: dict[str, Any], meta: dict[str, Any], scores: bool) -> SemanticMap:
+        if self._record is None:
+            logits = outputs["logits"][0]
+            steps = _PIXEL_STEPS.get(self._model_type, "bilinear")
+            frame = self._frame(logits, meta)
+            found = semantic.from_pixels(logits, frame, steps, with_scores=scores)
+        elif self._windowed:
+            found = semantic.from_windows(
+                outputs["classes"],
+                outputs["masks"],
+                meta["windows"],
+                network=meta["padded"],
+                scaled=meta["valid"],
+                image=meta["size"],
+                with_scores=scores,
+            )
+        else:
+            classes, masks = outputs["classes"][0], outputs["masks"][0]
+            frame = self._frame(masks, meta)
+            first = self._masks_first
+            found = semantic.from_queries(
+                classes, masks, frame, masks_first=first, with_scores=scores
+            )
+        labels, best_scores = found
+        return SemanticMap.of(
+            labels.cpu().numpy(),
+            self.labels,
+            None if best_scores is None else best_scores.cpu().numpy(),
+        )
+
+    def _panoptic(
+        self,
+        outputs: dict[str, Any],
+        meta: dict[str, Any],
+        threshold: float | None,
+        overlap: float | None,
+    ) -> Panoptic:
+        masks = outputs["masks"][0]
+        ids, segments = panoptic(
+            self._record,
+            outputs["classes"][0],
+            masks,
+            self._frame(masks, meta),
+            stuff=self._stuff,
+            threshold=self._panoptic_score if threshold is None else threshold,
+            overlap=self._record.overlap if overlap is None else overlap,
+        )
+        return Panoptic(
+            size=meta["size"],
+            map=ids.cpu().numpy(),
+            segments=tuple(
+                PanopticSegment(
+                    id=s.number,
+                    label=s.label,
+                    name=self.labels[s.label],
+                    is_thing=s.label not in self._stuff,
+                    score=s.score,
+                    area=s.area,
+                )
+                for s in segments
+            ),
+        )
+
+    def _instances(
+        self, outputs: dict[str, Any], meta: dict[str, Any], **controls: Any
+    ) -> Instances:
+        size = meta["size"]
+        things = {i for i, name in enumerate(self.labels) if name and i not in self._stuff}
+        if controls["classes"] is not None:
+            things &= set(controls["classes"])
+        masks = outputs["masks"][0]
+        found = instances(
+            self._record,
+            outputs["classes"][0],
+            masks,
+            self._frame(masks, meta),
+            labels=things,
+            threshold=controls["threshold"],
+            pack=lambda top, left, mask: encode(mask.cpu().numpy(), top, left, size),
+            boxes=outputs["boxes"][0] if "boxes" in outputs else None,
+        )
+        kept = Boxes(
+            torch.tensor([i.score for i in found], dtype=torch.float32),
+            torch.tensor([i.label for i in found], dtype=torch.int64),
+            torch.tensor([i.box for i in found], dtype=torch.float32).reshape(-1, 4),
+            torch.arange(len(found)),
+        )
+        if controls["nms"] is not None:
+            kept = suppress(kept, controls["nms"], controls["class_agnostic"])
+        if controls["max_detections"] is not None:
+            kept = best(kept, controls["max_detections"])
+        labels = kept.labels.numpy()
+        return Instances(
+            size=size,
+            boxes=kept.boxes.numpy(),
+            scores=kept.scores.numpy(),
+            labels=labels,
+            names=tuple(self.labels[i] for i in labels),
+            masks=Masks(size, tuple(found[i].mask for i in kept.queries.tolist())),
+        )
+
+
+def _auto_class(config: Mapping[str, Any]) -> Any:
+    """The auto class that opens a config's architecture; None if it is no segmentation head."""
+    model_type, saved = config.get("model_type", ""), config.get("architectures") or ()
+    for names, auto_class in (
+        (MODEL_FOR_UNIVERSAL_SEGMENTATION_MAPPING_NAMES, AutoModelForUniversalSegmentation),
+        (MODEL_FOR_INSTANCE_SEGMENTATION_MAPPING_NAMES, AutoModelForInstanceSegmentation),
+        (MODEL_FOR_SEMANTIC_SEGMENTATION_MAPPING_NAMES, AutoModelForSemanticSegmentation),
+    ):
+        if names.get(model_type) in saved:
+            return auto_class
+    return None
+
+
+def _oneformer_processor(checkpoint: Checkpoint, images: Any) -> Any:
+    """OneFormer's processor around an image processor that fetches no class list from the Hub."""
+    from transformers import AutoTokenizer, OneFormerProcessor
+
+    tokenizer = AutoTokenizer.from_pretrained(checkpoint.folder, local_files_only=True)
+    config = checkpoint.config
+    return OneFormerProcessor(
+        images,
+        tokenizer,
+        max_seq_length=config.get("max_seq_len", 77),
+        task_seq_length=config.get("task_seq_len", 77),
+    )

@@ -1,0 +1,94 @@
+"""Where a network is placed, and in which type it computes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from accelerate import PartialState
+from checkpoints import timm_folder, transformers_folder
+from PIL import Image
+
+import pvzoo
+from pvzoo.errors import DeviceError, UsageError
+
+NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8))
+
+
+@pytest.fixture(scope="module", params=["timm", "transformers"])
+def folder(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp(request.param)
+    if request.param == "timm":
+        timm_folder(folder, "test_vit", num_classes=5)
+    else:
+        transformers_folder(folder, "vit")
+    return folder
+
+
+def scores(folder, **options) -> np.ndarray:
+    return pvzoo.load(folder, **options).predict(NOISE, probabilities=True).probabilities
+
+
+def test_accelerate_chooses_the_device_if_none_is_named(folder):
+    model = pvzoo.load(folder)
+    assert model.device == PartialState().device
+    assert {p.device for p in model._adapter.module.parameters()} == {model.device}
+
+
+def test_the_network_is_in_evaluation_mode_and_keeps_no_gradients(folder):
+    model = pvzoo.load(folder, device="cpu")
+    assert not any(m.training for m in model._adapter.module.modules())
+    outputs = model._backend.forward({**model._adapter.preprocess(NOISE)[0]})
+    assert not outputs["logits"].requires_grad
+
+
+@pytest.mark.parametrize("device_map", ["auto", {"": "cpu"}])
+def test_a_device_map_changes_no_prediction(folder, device_map):
+    expected = scores(folder, device="cpu")
+    np.testing.assert_allclose(scores(folder, device_map=device_map), expected, atol=1e-6)
+
+
+def test_a_network_spread_part_by_part_changes_no_prediction(tmp_path):
+    transformers_folder(tmp_path, "vit")
+    expected = scores(tmp_path, device="cpu")
+    parts = {name: "cpu" for name, _ in pvzoo.load(tmp_path)._adapter.module.named_children()}
+    assert len(parts) > 1
+    np.testing.assert_allclose(scores(tmp_path, device_map=parts), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99", 99, "meta", 1.5, "auto", "cpuu"])
+def test_a_device_that_is_not_here_is_named(folder, device):
+    with pytest.raises(DeviceError, match="cannot be used") as caught:
+        pvzoo.load(folder, device=device)
+    assert repr(device) in str(caught.value)
+    assert "device='cpu'" in caught.value.hint
+
+
+@pytest.mark.parametrize("device_map", ["cuda:0", "balanced-ish", ["cpu"], 3])
+def test_an_impossible_device_map_is_refused(folder, device_map):
+    with pytest.raises(UsageError, match="'auto' or a dict"):
+        pvzoo.load(folder, device_map=device_map)
+
+
+@pytest.mark.parametrize("device_map", [{"absent": "cpu"}, {}, {"": "cuda:99"}, {"": "disk"}])
+def test_a_device_map_that_does_not_fit_is_refused(folder, device_map):
+    with pytest.raises(DeviceError) as caught:
+        pvzoo.load(folder, device_map=device_map)
+    assert caught.value.hint
+
+
+def test_device_and_device_map_exclude_each_other(folder):
+    with pytest.raises(UsageError, match="exclude each other"):
+        pvzoo.load(folder, device="cpu", device_map="auto")
+
+
+@pytest.mark.parametrize("dtype", ["int8", "float31", torch.int64, 16, "nn", "Tensor"])
+def test_what_is_no_floating_point_type_is_refused(folder, dtype):
+    with pytest.raises(UsageError, match="no floating-point dtype"):
+        pvzoo.load(folder, dtype=dtype)
+
+
+def test_an_unknown_backend_is_answered_with_the_nearest(folder):
+    with pytest.raises(UsageError, match=r"backend 'torhc'.*'torch'"):
+        pvzoo.load(folder, backend="torhc")
+    assert pvzoo.load(folder, backend="torch").labels
