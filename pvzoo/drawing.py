@@ -44,28 +44,59 @@ def class_colour(label: int) -> tuple[int, int, int]:
     return colour.r, colour.g, colour.b
 
 
+def text_size(width: int, height: int) -> int:
+    """A size of letters that can be read on small, large and very long pictures, in pixels."""
+    return max(12, min(width // 36, (width + height) // 60))
+
+
+def text_font(size: int, text: str) -> Any:
+    """PIL's own font, or for letters it does not have one of the system's, if there is one."""
+    path = _font_path(text)
+    return ImageFont.truetype(path, size) if path else ImageFont.load_default(size=size)
+
+
+def _font_path(text: str) -> str | None:
+    if not text.isascii():
+        for name in ("DejaVuSans.ttf", "Arial Unicode.ttf", "arial.ttf"):
+            try:
+                return ImageFont.truetype(name, 12).path
+            except OSError:
+                continue
+    return None
+
+
+def shorten(text: str, room: float, font: Any) -> str:
+    """`text`, cut with an ellipsis so that it is at most `room` pixels wide."""
+    text = text if len(text) <= 200 else text[:200] + "…"
+    if font.getlength(text) <= room:
+        return text
+    while text and font.getlength(text + "…") > room:
+        text = text[:-1]
+    return text + "…"
+
+
 def draw_objects(picture: Image.Image, detections: sv.Detections) -> Image.Image:
     """Boxes, masks if there are any, and labels that stay inside the frame."""
     sv = supervision()
     scene = picture.copy()
     if len(detections) == 0:
         return scene
-    side = min(picture.size)
-    thickness = max(1, round(side / 250))
+    size = text_size(*picture.size)
     palette = {"color": _palette(), "color_lookup": sv.ColorLookup.CLASS}
     if detections.mask is not None:
         scene = sv.MaskAnnotator(opacity=0.5, **palette).annotate(scene, detections)
     inside = detections[:]
     width, height = picture.size
     inside.xyxy = np.clip(detections.xyxy, 0, [width - 1, height - 1] * 2)
-    scene = sv.BoxAnnotator(thickness=thickness, **palette).annotate(scene, inside)
+    scene = sv.BoxAnnotator(thickness=max(1, size // 7), **palette).annotate(scene, inside)
     labels = [
         f"{name} {score:.2f}"
         for name, score in zip(inside.data["class_name"], inside.confidence, strict=True)
     ]
     annotator = sv.RichLabelAnnotator(
-        font_size=max(10, round(side / 32)),
-        text_padding=max(2, round(side / 160)),
+        font_path=_font_path("".join(labels)),
+        font_size=size,
+        text_padding=max(2, size // 4),
         smart_position=True,
         **palette,
     )
@@ -82,8 +113,8 @@ def add_legend(
 ) -> Image.Image:
     """The picture with a legend below: coloured squares with names, in as many columns as fit."""
     width = max(picture.width, 240)
-    text = max(12, min(width, picture.height) // 32)
-    font = ImageFont.load_default(size=text)
+    text = text_size(width, picture.height)
+    font = text_font(text, "".join(name for name, _ in entries))
     line, margin = round(text * 1.6), text // 2
     left_out = len(entries) - most
     entries = entries[:most]
@@ -104,15 +135,6 @@ def add_legend(
     return canvas
 
 
-def shorten(text: str, room: float, font: Any) -> str:
-    """`text`, cut with an ellipsis so that it is at most `room` pixels wide."""
-    if font.getlength(text) <= room:
-        return text
-    while text and font.getlength(text + "…") > room:
-        text = text[:-1]
-    return text + "…"
-
-
 def draw_segments(
     picture: Image.Image, ids: np.ndarray, segments: list[tuple[int, int, str]]
 ) -> Image.Image:
@@ -126,16 +148,15 @@ def draw_segments(
     scene = np.asarray(tint(picture, table[ids])).copy()
     void = ids == 0
     scene[void] = np.asarray(picture)[void]
-    side = min(picture.size)
-    thickness = max(1, round(side / 400))
+    text = text_size(*picture.size)
+    thickness = max(1, text // 10)
     edge = np.zeros(ids.shape, bool)
     edge[thickness:] |= ids[thickness:] != ids[:-thickness]
     edge[:, thickness:] |= ids[:, thickness:] != ids[:, :-thickness]
     scene[edge] = 255
     result = Image.fromarray(scene)
     pen = ImageDraw.Draw(result)
-    text = max(10, side // 32)
-    font = ImageFont.load_default(size=text)
+    font = text_font(text, "".join(name for _, _, name in segments))
     pad = max(2, text // 4)
     for number, label, name in segments:
         x, y = _inside_point(ids == number)

@@ -88,6 +88,8 @@ class ImageHandle:
     def of(cls, source: Any, index: int = 0) -> ImageHandle:
         """Take hold of any accepted input; a file object and a URL are read here, once.
 
+        Arrays and pictures in memory are copied, so that the caller may reuse them.
+
         Raises:
             ImageError: The input is of no accepted kind, or cannot be read.
         """
@@ -181,9 +183,9 @@ def _take(source: Any, index: int) -> tuple[Any, str]:
     if isinstance(source, Image.Image):
         return _take_picture(source, name)
     if isinstance(source, np.ndarray):
-        return source, f"{name} (numpy array, shape {source.shape}, {source.dtype})"
+        return _own(source), f"{name} (numpy array, shape {source.shape}, {source.dtype})"
     if _is_tensor(source):
-        return _from_tensor(source, refuse), f"{name} (torch tensor, {tuple(source.shape)})"
+        return _own(_from_tensor(source, refuse)), f"{name} (torch tensor, {tuple(source.shape)})"
     if isinstance(source, dict):
         return _take_row(source, index, refuse)
     if callable(getattr(source, "read", None)):
@@ -213,6 +215,12 @@ def _take_text(text: str, name: str, refuse: Refuse) -> tuple[Path | bytes, str]
     return _expand(Path(text)), _readable(text)
 
 
+def _own(array: np.ndarray) -> np.ndarray:
+    """A copy, for loops that write every frame into one buffer; not of what is refused later."""
+    limit = Image.MAX_IMAGE_PIXELS
+    return array.copy() if limit is None or array.size <= 4 * limit else array
+
+
 def _take_picture(picture: Image.Image, name: str) -> tuple[Image.Image, str]:
     file = getattr(picture, "filename", "")
     name = _readable(file) if file else f"{name} (PIL image, {picture.width}x{picture.height})"
@@ -228,6 +236,8 @@ def _take_picture(picture: Image.Image, name: str) -> tuple[Image.Image, str]:
             raise
         except Exception:
             return picture, name  # damaged: `open` will say so
+    if type(picture) is Image.Image:  # pixels in memory, which the caller may paint over
+        return picture.copy(), name
     return picture, name
 
 

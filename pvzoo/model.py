@@ -104,9 +104,9 @@ class Model:
         Reading and preprocessing of what comes next overlap with the forward pass.
 
         Args:
-            source: A folder (its image files, subfolders included, by name), a glob pattern, any
-                iterable of images, a `datasets.Dataset` or `IterableDataset` with one image
-                column, or one of its columns.
+            source: A folder (its image files by name, those of subfolders included, hidden ones
+                not), a glob pattern, any iterable of images, a `datasets.Dataset` or
+                `IterableDataset` with one image column, or one of its columns.
             batch_size: Most network inputs in one forward pass.
             on_error: What happens to an input that is no image: "raise"; "skip" it with a
                 `PvzooWarning`; or a function that is called with the `ImageError`, after which

@@ -83,9 +83,21 @@ def _prepared(
 ) -> Iterator[_Item | ImageError]:
     """Each image opened and preprocessed, or its error; up to `ahead` of them at a time."""
 
-    def prepare(image: Any, index: int) -> _Item | ImageError:
+    def take(image: Any, index: int) -> Any:
+        """Hold of an image before the caller's iterator moves on and perhaps reuses it.
+
+        Text is left to the threads: it does not change, and may be an address to download from.
+        """
         try:
-            handle = ImageHandle.of(image, index)
+            return image if isinstance(image, str) else ImageHandle.of(image, index)
+        except ImageError as error:
+            return error
+
+    def prepare(image: str | ImageHandle | ImageError, index: int) -> _Item | ImageError:
+        if isinstance(image, ImageError):
+            return image
+        try:
+            handle = ImageHandle.of(image, index) if isinstance(image, str) else image
             picture = handle.open()
         except ImageError as error:
             return error
@@ -101,13 +113,13 @@ def _prepared(
             )
 
     if isinstance(images, list) and len(images) == 1:  # no thread is needed for one image
-        yield prepare(images[0], 0)
+        yield prepare(take(images[0], 0), 0)
         return
     pending: deque[Future[_Item | ImageError]] = deque()
     pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="pvzoo-read")
     try:
         for index, image in enumerate(images):
-            pending.append(pool.submit(prepare, image, index))
+            pending.append(pool.submit(prepare, take(image, index), index))
             if len(pending) >= ahead:
                 yield pending.popleft().result()
         while pending:

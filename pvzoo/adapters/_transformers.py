@@ -70,8 +70,8 @@ def load_model(
     missing = sorted(report["missing_keys"]) + [str(k[0]) for k in report["mismatched_keys"]]
     if missing:
         raise WeightsError(
-            f"{checkpoint.name} lacks {len(missing)} weights that its network needs, or has them in "
-            f"another shape, such as {missing[0]!r}.",
+            f"{checkpoint.name} lacks {len(missing)} weights that its network needs, or has them "
+            f"in another shape, such as {missing[0]!r}.",
             "It may be a backbone without the head for this task, or a damaged checkpoint.",
         )
     return module

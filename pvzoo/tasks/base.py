@@ -8,6 +8,7 @@ into a result; its ``prompts`` is one of those that change the network's *input*
 from __future__ import annotations
 
 import json
+import numbers
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -61,15 +62,22 @@ class Result(ABC):
         return self.draw(self.image.open())
 
     def save(self, path: str | Path) -> Path:
-        """Write the annotated picture; the suffix of `path` says in which format."""
+        """Write the annotated picture; the suffix of `path` says in which format.
+
+        Raises:
+            UsageError: The suffix is no format that PIL writes, or the file cannot be written.
+        """
         path = Path(path)
-        if path.suffix.lower() not in Image.registered_extensions():
+        if Image.registered_extensions().get(path.suffix.lower()) not in Image.SAVE:
             raise UsageError(
                 f"{path} does not end in the name of an image format.", "Use .png or .jpg."
             )
         picture = self.plot()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        picture.save(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            picture.save(path)
+        except OSError as error:
+            raise UsageError(f"{path} cannot be written ({error}).", "Choose another.") from error
         return path
 
     def to_dict(self) -> dict[str, Any]:
@@ -84,8 +92,18 @@ class Result(ABC):
         }
 
     def to_json(self) -> str:
-        """`to_dict` as one line of JSON."""
-        return json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False)
+        """`to_dict` as one line of JSON.
+
+        Raises:
+            PvzooError: A score is not a number, which JSON cannot say.
+        """
+        try:
+            return json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False)
+        except ValueError as error:
+            raise PvzooError(
+                f"The result of {self.source} has scores that are not numbers.",
+                "The network overflowed; if it ran in float16, use float32 or bfloat16.",
+            ) from error
 
     def to_pandas(self) -> pd.DataFrame:
         """One row per predicted thing; the columns are there even when there is no row."""
@@ -153,14 +171,25 @@ def _build(options: type, given: Mapping[str, Any]) -> dict[str, Any]:
 
 def check_fraction(name: str, value: Any) -> None:
     """Raise a `UsageError` unless the value is a number from 0 to 1."""
-    if not isinstance(value, int | float) or not 0 <= value <= 1:
+    if not (_is(value, numbers.Real) and 0 <= value <= 1):
         raise UsageError(f"{name} is {value!r}.", "It is a number from 0 to 1.")
 
 
 def check_count(name: str, value: Any) -> None:
     """Raise a `UsageError` unless the value is a whole number from 1."""
-    if not isinstance(value, int) or value < 1:
+    if not (_is(value, numbers.Integral) and value >= 1):
         raise UsageError(f"{name} is {value!r}.", "It is a whole number from 1, or None.")
+
+
+def check_flag(name: str, value: Any) -> None:
+    """Raise a `UsageError` unless the value is True or False."""
+    if not isinstance(value, bool):
+        raise UsageError(f"{name} is {value!r}.", "It is True or False.")
+
+
+def _is(value: Any, kind: type) -> bool:
+    """Whether it is such a number, also one of numpy's; True and False are none."""
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 def class_ids(classes: Sequence[str | int] | None, names: Sequence[str]) -> list[int] | None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import numbers
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
-from pvzoo.errors import UsageError
-from pvzoo.tasks.base import Result, Task
+from pvzoo.drawing import shorten, text_font, text_size
+from pvzoo.tasks.base import Result, Task, check_count, check_flag, check_fraction
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -60,8 +59,8 @@ class Classification(Result):
         picture = picture.resize((picture.width * zoom, picture.height * zoom), Image.NEAREST)
         width = max(picture.width, _PANEL)
         lines = self._lines()
-        size = max(12, min(width // 36, (width + picture.height) // 60))
-        font = _font(size, "".join(name for name, _ in lines))
+        size = text_size(width, picture.height)
+        font = text_font(size, "".join(name for name, _ in lines))
         line, margin = round(size * 1.9), size // 2
         canvas = Image.new("RGB", (width, picture.height + line * len(lines) + margin), "white")
         canvas.paste(picture, ((width - picture.width) // 2, 0))
@@ -76,7 +75,7 @@ class Classification(Result):
                 number = f"{score:.2f}"
                 pen.text((width - 2 * margin, middle), number, "black", font, anchor="rm")
                 room -= pen.textlength(number, font) + margin
-            name = _shorten(name, room, pen, font)
+            name = shorten(name, room, font)
             pen.text((2 * margin, middle), name, "black", font, anchor="lm")
         return canvas
 
@@ -96,27 +95,6 @@ _PANEL = 240  # pixels: the least width in which names can be read
 _MOST_LINES = 10
 
 
-def _font(size: int, text: str) -> Any:
-    """PIL's own font, or for letters it does not have one of the system's, if there is one."""
-    if not text.isascii():
-        for name in ("DejaVuSans.ttf", "Arial Unicode.ttf", "arial.ttf"):
-            try:
-                return ImageFont.truetype(name, size)
-            except OSError:
-                continue
-    return ImageFont.load_default(size=size)
-
-
-def _shorten(text: str, room: float, pen: ImageDraw.ImageDraw, font: Any) -> str:
-    """`text`, cut with an ellipsis so that it is at most `room` pixels wide."""
-    text = text if len(text) <= 200 else text[:200] + "…"
-    if pen.textlength(text, font) <= room:
-        return text
-    while text and pen.textlength(text + "…", font) > room:
-        text = text[:-1]
-    return text + "…"
-
-
 @dataclass(frozen=True)
 class ClassificationControls:
     """What `predict` lets one choose.
@@ -132,17 +110,10 @@ class ClassificationControls:
     probabilities: bool = False
 
     def __post_init__(self) -> None:
-        if self.top_k is not None and not (_is(self.top_k, numbers.Integral) and self.top_k >= 1):
-            raise UsageError(f"top_k is {self.top_k!r}.", "It is a whole number from 1, or None.")
-        if not (_is(self.threshold, numbers.Real) and 0 <= self.threshold <= 1):
-            raise UsageError(f"threshold is {self.threshold!r}.", "It is a number from 0 to 1.")
-        if not isinstance(self.probabilities, bool):
-            raise UsageError(f"probabilities is {self.probabilities!r}.", "It is True or False.")
-
-
-def _is(value: Any, kind: type) -> bool:
-    """Whether it is such a number, also one of numpy's; True and False are none."""
-    return isinstance(value, kind) and not isinstance(value, bool)
+        if self.top_k is not None:
+            check_count("top_k", self.top_k)
+        check_fraction("threshold", self.threshold)
+        check_flag("probabilities", self.probabilities)
 
 
 class ImageClassification(Task):

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from pvzoo.errors import UsageError
-from pvzoo.tasks.base import Result, Task, check_count, check_fraction
+from pvzoo.tasks.base import Result, Task, check_count, check_flag, check_fraction
 
 if TYPE_CHECKING:
     import supervision as sv
@@ -120,6 +120,7 @@ class DetectionControls:
             check_count("max_detections", self.max_detections)
         if isinstance(self.classes, str | int):
             raise UsageError(f"classes is {self.classes!r}.", f"Pass a list: [{self.classes!r}].")
+        check_flag("class_agnostic", self.class_agnostic)
 
 
 class ObjectDetection(Task):

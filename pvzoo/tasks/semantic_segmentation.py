@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from pvzoo.masks import Masks
-from pvzoo.tasks.base import Result, Task
+from pvzoo.tasks.base import Result, Task, check_flag
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -98,6 +98,9 @@ class SemanticControls:
     """
 
     scores: bool = False
+
+    def __post_init__(self) -> None:
+        check_flag("scores", self.scores)
 
 
 class SemanticSegmentation(Task):
