@@ -1,47 +1,57 @@
-"""Drawing objects and masks on pictures, with supervision's annotators."""
+"""Drawing results on pictures, with PIL."""
 
 from __future__ import annotations
 
-import warnings
-from functools import cache
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-if TYPE_CHECKING:
-    import supervision as sv
+from pvzoo.masks import Masks
+
+Colour = tuple[int, int, int]
+Spot = tuple[float, float, float, float]
+"""Where a label may be: the point (x, y) lies at (across, down), in 0..1, of the label."""
+
+# Each is as far as can be from all before it (CIEDE2000): the first 20 differ by 20, all by 7. None
+# is near grey, black or white.
+_COLOURS = [
+    tuple(bytes.fromhex(code))
+    for code in """
+    e42430 00fc00 00b4fc 005424 0000f0 fcb424 f0b4fc 846018 00a890 d818a8 7878fc 849c00 f09c84
+    90003c 24f0fc 00609c e4e400 84300c 6c4884 90f0c0 d86c00 f0789c 008400 a8b4fc 546000 3cb454
+    d86cfc 9c30fc b48400 b4546c b4cc84 9c6ca8 0c84e4 f0d890 5454c0 9c0078 a8603c 248460 d89c60
+    fc603c 84cc00 b4a860 8400b4 fc0060 847800 a80c24 a890d8 18c0d8 d86c6c 6c843c 00d8c0 fc54c0
+    c03000 00e478 6c3c00 ccb400 304884 cc84c0 6ca8fc 544800 a8f078 6cc090 9c48b4 fc9000 786cb4
+    c00060 a86000 84a860 fc9ccc d818f0 489c00 549c6c 3c6cd8 9c4878 cc7854 3c6c24 b4c03c 9c4848
+    fc9054 fc0090 cc2448 b4f000 fc84f0 d85418 9c783c fcc084 4830a8 c06c90 a860e4 fcd848 fc9ca8
+    00b4b4 d8e478 7890d8 b46054 00cc18 543cfc 9c4800 909048 009ccc d8b46c 006c48 84cc6c 009048
+    fc1800 9c9000 783060 9c4830 48ccfc 305400 cc60c0 903c54 cc8424 00d89c 7860e4 ccb4fc fc786c
+    fc6c18 6c6018 6cf0e4 189cf0 782484 845424 b47848 c09c3c fc4848 7848c0 6cb430 003cd8 b400a8
+    cc90fc a80000 9c90fc fc00d8 547800 cc3c84 843030 b4549c 0c54c0 9cd89c 0078b4 0054fc 9078d8
+    78840c 00b478 d8cc60 b478cc 544890 c00084 905490 e49c30 fc6078 18c09c d8543c d85478 d88448
+    """.split()
+]
+_LEAST = 480  # pixels: the side a picture needs for names to fit in it
 
 
-@cache
-def supervision() -> ModuleType:
-    """The supervision package, without its remark that OpenCV would be faster."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="OpenCV")
-        import supervision
-    return supervision
+def class_colour(label: int) -> Colour:
+    """The RGB colour of a class id, whatever else is in the picture; 156 are distinct."""
+    return _COLOURS[int(label) % len(_COLOURS)]
 
 
-@cache
-def _palette() -> Any:
-    """Sixty distinct colours; a class keeps its colour whatever else is in the picture."""
-    # golden-angle steps of hue at three lightnesses: neighbours in id are far apart in colour
-    import colorsys
-
-    colours = []
-    for i in range(60):
-        hue = (i * 0.61803398875) % 1.0
-        lightness = (0.5, 0.38, 0.62)[i % 3]
-        rgb = colorsys.hls_to_rgb(hue, lightness, 0.85)
-        colours.append("#" + "".join(f"{round(255 * c):02x}" for c in rgb))
-    return supervision().ColorPalette.from_hex(colours)
+def _ink(background: Colour) -> str:
+    """Black or white, whichever can be read better on a colour."""
+    red, green, blue = ((c / 255) ** 2.2 for c in background)
+    luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    return "black" if luminance > 0.18 else "white"  # where both contrasts of WCAG are equal
 
 
-def class_colour(label: int) -> tuple[int, int, int]:
-    """The RGB colour of a class id."""
-    colour = _palette().by_idx(label)
-    return colour.r, colour.g, colour.b
+def enlarge(picture: Image.Image) -> tuple[Image.Image, int]:
+    """A small picture enlarged in whole steps, so that names fit in it; and how many times."""
+    zoom = max(1, _LEAST // max(picture.size))
+    return picture.resize((picture.width * zoom, picture.height * zoom), Image.NEAREST), zoom
 
 
 def text_size(width: int, height: int) -> int:
@@ -66,116 +76,179 @@ def _font_path(text: str) -> str | None:
 
 
 def shorten(text: str, room: float, font: Any) -> str:
-    """`text`, cut with an ellipsis so that it is at most `room` pixels wide."""
-    text = text if len(text) <= 200 else text[:200] + "…"
-    if font.getlength(text) <= room:
+    """`text` on one line, cut with an ellipsis so that it is at most `room` pixels wide."""
+    text = " ".join(text[:201].split())
+    if len(text) <= 200 and font.getlength(text) <= room:
         return text
     while text and font.getlength(text + "…") > room:
         text = text[:-1]
     return text + "…"
 
 
-def draw_objects(picture: Image.Image, detections: sv.Detections) -> Image.Image:
-    """Boxes, masks if there are any, and labels that stay inside the frame."""
-    sv = supervision()
-    scene = picture.copy()
-    if len(detections) == 0:
-        return scene
-    size = text_size(*picture.size)
-    palette = {"color": _palette(), "color_lookup": sv.ColorLookup.CLASS}
-    if detections.mask is not None:
-        scene = sv.MaskAnnotator(opacity=0.5, **palette).annotate(scene, detections)
-    inside = detections[:]
-    width, height = picture.size
-    inside.xyxy = np.clip(detections.xyxy, 0, [width - 1, height - 1] * 2)
-    scene = sv.BoxAnnotator(thickness=max(1, size // 7), **palette).annotate(scene, inside)
-    labels = [
-        f"{name} {score:.2f}"
-        for name, score in zip(inside.data["class_name"], inside.confidence, strict=True)
-    ]
-    annotator = sv.RichLabelAnnotator(
-        font_path=_font_path("".join(labels)),
-        font_size=size,
-        text_padding=max(2, size // 4),
-        smart_position=True,
-        **palette,
+def draw_objects(
+    picture: Image.Image,
+    boxes: np.ndarray,
+    scores: np.ndarray,
+    labels: np.ndarray,
+    names: Sequence[str],
+    masks: Masks | None = None,
+) -> Image.Image:
+    """Boxes, masks if there are any, and labels that stay inside the frame.
+
+    The better an object's score, the sooner it gets its label; one that would have to cover others
+    is left out. Small pictures are enlarged.
+    """
+    if masks is not None:
+        picture = tint(picture, _paint(picture, labels, masks))
+    scene, zoom = enlarge(picture)
+    frame = [scene.width - 1, scene.height - 1] * 2
+    boxes = np.clip(boxes.astype(float) * zoom, 0, frame).round()
+    size = _label_size(scene)
+    pen = ImageDraw.Draw(scene)
+    order = np.argsort(-scores, kind="stable")
+    for i in order[::-1]:
+        colour = class_colour(labels[i])
+        pen.rectangle(tuple(boxes[i]), outline=colour, width=max(2, size // 7))
+    _write(
+        scene,
+        (
+            (names[i], f" {scores[i]:.2f}", class_colour(labels[i]), _box_spots(boxes[i]))
+            for i in order
+        ),
+        size,
     )
-    return annotator.annotate(scene, inside, labels=labels)
+    return scene
 
 
-def tint(picture: Image.Image, colours: np.ndarray, opacity: float = 0.5) -> Image.Image:
-    """The picture with (height, width, 3) uint8 colours laid over it."""
-    return Image.blend(picture, Image.fromarray(colours), opacity)
+def _box_spots(box: np.ndarray) -> list[Spot]:
+    """On top of a box, inside it, below it; on the left, then on the right."""
+    x0, y0, x1, y1 = box
+    return [
+        *((x0, y0, 0, 1), (x0, y0, 0, 0), (x0, y1, 0, 0), (x0, y1, 0, 1)),
+        *((x1, y0, 1, 1), (x1, y0, 1, 0), (x1, y1, 1, 0), (x1, y1, 1, 1)),
+    ]
+
+
+def _label_size(picture: Image.Image) -> int:
+    """Letters for labels inside a picture: in a flat one, at most an eighth of its height."""
+    return max(12, min(text_size(*picture.size), picture.height // 8))
+
+
+def _write(
+    picture: Image.Image,
+    captions: Iterable[tuple[str, str, Colour, list[Spot]]],
+    size: int,
+) -> None:
+    """Write captions (name, ending, background, spots), most important first, into a picture.
+
+    Each goes to the first of its spots where it hides none of those before it, moved inside the
+    frame; if there is none, it is left out.
+    """
+    captions = list(captions)
+    pen = ImageDraw.Draw(picture)
+    font = text_font(size, "".join(name for name, *_ in captions))
+    pad = max(2, size // 4)
+    tall = size + 2 * pad
+    taken = np.zeros((0, 4))
+    for name, ending, colour, spots in captions:
+        room = picture.width - 2 * pad - font.getlength(ending)
+        text = shorten(name, room, font) + ending
+        wide = int(font.getlength(text)) + 1 + 2 * pad
+        for x, y, across, down in spots:
+            left = int(max(0, min(x - across * wide, picture.width - wide)))
+            top = int(max(0, min(y - down * tall, picture.height - tall)))
+            right, bottom = left + wide, top + tall
+            clear = (taken[:, 0] >= right) | (taken[:, 2] <= left)
+            clear |= (taken[:, 1] >= bottom) | (taken[:, 3] <= top)
+            if clear.all():
+                taken = np.vstack([taken, [left, top, right, bottom]])
+                pen.rectangle((left, top, right - 1, bottom - 1), fill=colour)
+                middle = (left + pad, top + tall / 2)
+                pen.text(middle, text, _ink(colour), font, anchor="lm")
+                break
+
+
+def _paint(picture: Image.Image, labels: np.ndarray, masks: Masks) -> Image.Image:
+    """The picture with masks in the solid colours of their classes, small ones over large ones."""
+    painted = picture.copy()
+    boxes = masks.boxes.astype(int)
+    for i in np.argsort(-masks.areas, kind="stable"):
+        left, top, right, bottom = boxes[i]
+        stencil = Image.fromarray(np.ascontiguousarray(masks[i][top:bottom, left:right]))
+        painted.paste(class_colour(labels[i]), (left, top), stencil)
+    return painted
+
+
+def tint(picture: Image.Image, colours: Image.Image) -> Image.Image:
+    """The picture with another one of the same size laid half transparent over it."""
+    return Image.blend(picture, colours, 0.5)
 
 
 def add_legend(
-    picture: Image.Image, entries: list[tuple[str, tuple[int, int, int]]], most: int = 12
+    picture: Image.Image, entries: list[tuple[str, Colour]], most: int = 12
 ) -> Image.Image:
     """The picture with a legend below: coloured squares with names, in as many columns as fit."""
-    width = max(picture.width, 240)
-    text = text_size(width, picture.height)
-    font = text_font(text, "".join(name for name, _ in entries))
-    line, margin = round(text * 1.6), text // 2
-    left_out = len(entries) - most
-    entries = entries[:most]
+    text = text_size(*picture.size)
+    entries, left_out = entries[:most], len(entries) - most
     if left_out > 0:
         entries.append((f"and {left_out} smaller", (255, 255, 255)))
+    font = text_font(text, "".join(name for name, _ in entries))
+    line, margin = round(text * 1.6), text // 2
+    room = picture.width - 2 * text - 2 * margin
+    entries = [(shorten(name, room, font), colour) for name, colour in entries]
     widest = max((font.getlength(name) for name, _ in entries), default=0) + 2 * text + margin
-    columns = max(1, int((width - margin) // widest))
+    columns = max(1, int((picture.width - margin) // widest))
     lines = -(-len(entries) // columns)
-    canvas = Image.new("RGB", (width, picture.height + lines * line + margin), "white")
-    canvas.paste(picture, ((width - picture.width) // 2, 0))
+    height = picture.height + lines * line + margin
+    canvas = Image.new("RGB", (picture.width, height), "white")
+    canvas.paste(picture)
     pen = ImageDraw.Draw(canvas)
     for place, (name, colour) in enumerate(entries):
         x = margin + (place % columns) * widest
-        y = picture.height + margin // 2 + (place // columns) * line
-        pen.rectangle((x, y + 2, x + text, y + 2 + text), fill=colour)
-        room = width - x - 2 * text
-        pen.text((x + 1.5 * text, y + line / 2), shorten(name, room, font), "black", font, "lm")
+        middle = picture.height + margin // 2 + (place // columns + 0.5) * line
+        pen.rectangle((x, middle - text / 2, x + text, middle + text / 2), fill=colour)
+        pen.text((x + 1.5 * text, middle), name, "black", font, "lm")
     return canvas
 
 
 def draw_segments(
-    picture: Image.Image, ids: np.ndarray, segments: list[tuple[int, int, str]]
+    picture: Image.Image, ids: np.ndarray, segments: list[tuple[int, int, str]], masks: Masks
 ) -> Image.Image:
     """Segments of a (height, width) id map, each (id, class id, name), tinted, outlined, named.
 
-    Segments of one class share its colour; the outline tells them apart.
+    Segments of one class share its colour; the outline tells them apart. `masks` are those of the
+    segments. Labels that would cover those of larger segments are left out; small pictures are
+    enlarged.
     """
     table = np.zeros((int(ids.max()) + 1, 3), np.uint8)
     for number, label, _ in segments:
         table[number] = class_colour(label)
-    scene = np.asarray(tint(picture, table[ids])).copy()
-    void = ids == 0
-    scene[void] = np.asarray(picture)[void]
-    text = text_size(*picture.size)
-    thickness = max(1, text // 10)
+    scene = picture.copy()
+    scene.paste(tint(picture, Image.fromarray(table[ids])), mask=Image.fromarray(ids > 0))
+    scene, zoom = enlarge(scene)
+    size = _label_size(scene)
+    thick = -(-max(1, size // 10) // zoom)
     edge = np.zeros(ids.shape, bool)
-    edge[thickness:] |= ids[thickness:] != ids[:-thickness]
-    edge[:, thickness:] |= ids[:, thickness:] != ids[:, :-thickness]
-    scene[edge] = 255
-    result = Image.fromarray(scene)
-    pen = ImageDraw.Draw(result)
-    font = text_font(text, "".join(name for _, _, name in segments))
-    pad = max(2, text // 4)
-    for number, label, name in segments:
-        x, y = _inside_point(ids == number)
-        name = shorten(name, picture.width - 2 * pad, font)
-        wide = font.getlength(name) / 2 + pad
-        tall = text / 2 + pad
-        x = min(max(x, wide), picture.width - wide)
-        y = min(max(y, tall), picture.height - tall)
-        pen.rectangle((x - wide, y - tall, x + wide, y + tall), fill=class_colour(label))
-        pen.text((x, y), name, "white", font, anchor="mm")
-    return result
+    edge[thick:] |= ids[thick:] != ids[:-thick]
+    edge[:, thick:] |= ids[:, thick:] != ids[:, :-thick]
+    scene.paste("white", mask=enlarge(Image.fromarray(edge))[0])
+    boxes = masks.boxes.astype(int)
+    captions = []
+    for i in np.argsort(-masks.areas, kind="stable"):
+        number, label, name = segments[i]
+        left, top, right, bottom = boxes[i]
+        x, y = _inside_point(ids[top:bottom, left:right] == number)
+        spot = ((left + x) * zoom, (top + y) * zoom, 0.5, 0.5)
+        captions.append((name, "", class_colour(label), [spot]))
+    _write(scene, captions, size)
+    return scene
 
 
 def _inside_point(mask: np.ndarray) -> tuple[float, float]:
-    """(x, y) of a pixel well inside a mask: the middle of the widest run of its middle row."""
-    rows = np.flatnonzero(mask.any(axis=1))
-    counts = mask[rows].sum(axis=1).cumsum()
-    y = int(rows[np.searchsorted(counts, counts[-1] / 2)])
+    """(x, y) well inside a mask that is not empty: middle of the widest run of its middle row."""
+    counts = mask.sum(axis=1).cumsum()
+    y = int(np.searchsorted(counts, counts[-1] / 2))
     edges = np.diff(np.concatenate([[0], mask[y].astype(np.int8), [0]]))
     starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
     widest = int(np.argmax(ends - starts))
-    return (float(starts[widest] + ends[widest]) / 2, float(y))
+    return float(starts[widest] + ends[widest]) / 2, y + 0.5

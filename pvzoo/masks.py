@@ -9,6 +9,8 @@ from typing import Any, overload
 import numpy as np
 from pycocotools import mask as coco
 
+from pvzoo.errors import UsageError
+
 
 @dataclass(frozen=True)
 class Masks(Sequence[np.ndarray]):
@@ -24,16 +26,28 @@ class Masks(Sequence[np.ndarray]):
 
     @classmethod
     def from_array(cls, masks: np.ndarray) -> Masks:
-        """(n, height, width) masks; whatever is not zero belongs to the mask."""
-        size = (int(masks.shape[1]), int(masks.shape[2]))
+        """(n, height, width) masks; whatever is not zero belongs to the mask.
+
+        Raises:
+            UsageError: The array has another number of axes.
+        """
+        masks = np.asarray(masks)
+        if masks.ndim != 3:
+            raise UsageError(
+                f"The masks have the shape {masks.shape}.", "It is (n, height, width)."
+            )
+        size = (masks.shape[1], masks.shape[2])
         return cls(size, tuple(encode(mask != 0, 0, 0, size) for mask in masks))
 
     @classmethod
-    def from_cutouts(
-        cls, cutouts: Iterable[tuple[int, int, np.ndarray]], size: tuple[int, int]
-    ) -> Masks:
-        """(top, left, bool mask without empty surroundings) of each; nothing is made full-size."""
-        return cls(size, tuple(encode(mask, top, left, size) for top, left, mask in cutouts))
+    def from_map(cls, ids: np.ndarray, wanted: Iterable[int]) -> Masks:
+        """Where a (height, width) map has each of the `wanted` values, found in one pass."""
+        columns = ids.T.reshape(-1)  # COCO counts down the columns
+        bounds = np.flatnonzero(columns[1:] != columns[:-1]) + 1
+        bounds = np.concatenate([[0], bounds, [columns.size]])
+        values, starts, ends = columns[bounds[:-1]], bounds[:-1], bounds[1:]
+        size = (ids.shape[0], ids.shape[1])
+        return cls(size, tuple(_pack(starts[values == i], ends[values == i], size) for i in wanted))
 
     @overload
     def __getitem__(self, index: int) -> np.ndarray: ...
@@ -45,7 +59,7 @@ class Masks(Sequence[np.ndarray]):
         """A mask as (height, width) bool, or some of the masks, still encoded."""
         if isinstance(index, slice):
             return Masks(self.size, self.counts[index])
-        return coco.decode(self._code(self.counts[index])).astype(bool)
+        return coco.decode(self._code(self.counts[index])).view(bool)
 
     def __len__(self) -> int:
         return len(self.counts)
@@ -80,13 +94,12 @@ class Masks(Sequence[np.ndarray]):
     def polygons(self, index: int) -> list[list[float]]:
         """The outlines of a mask as COCO polygons: flat lists x1, y1, x2, y2, ...
 
-        Polygons cannot say holes, and of single pixels and lines they say nothing: use `to_coco`
-        for what must come back exactly.
+        They run along the edges of the pixels, so that pycocotools makes the same mask of them but
+        for holes, which polygons cannot say: those come back filled. An empty mask has none.
         """
-        from pvzoo.drawing import supervision
-
-        outlines = supervision().mask_to_polygons(self[index])
-        return [outline.astype(float).flatten().tolist() for outline in outlines]
+        left, top, right, bottom = self.boxes[index].astype(int)
+        outlines = _outlines(self[index][top:bottom, left:right])
+        return [(outline + (left, top)).astype(float).flatten().tolist() for outline in outlines]
 
     def _code(self, counts: bytes) -> dict[str, Any]:
         return {"size": list(self.size), "counts": counts}
@@ -95,11 +108,15 @@ class Masks(Sequence[np.ndarray]):
 def encode(mask: np.ndarray, top: int, left: int, size: tuple[int, int]) -> bytes:
     """The run-length code of a (h, w) bool mask placed at (top, left) in an image of `size`.
 
-    COCO counts runs down the columns, beginning with zeros; a cut-out's runs are found in the
-    cut-out and moved to their place in the image.
+    A cut-out's runs are found in the cut-out and moved to their place in the image.
+
+    Raises:
+        ValueError: The mask does not lie in the image.
     """
     height, width = size
     h, w = mask.shape
+    if min(top, left, height - top - h, width - left - w) < 0:
+        raise ValueError(f"A mask of {h}x{w} at {top}, {left} leaves the image of {height}x{width}")
     edges = np.zeros((w, h + 2), dtype=np.int8)
     edges[:, 1:-1] = mask.T
     steps = np.diff(edges, axis=1)
@@ -107,15 +124,53 @@ def encode(mask: np.ndarray, top: int, left: int, size: tuple[int, int]) -> byte
     starts = (left + columns) * height + top + rows
     columns, rows = (steps == -1).nonzero()
     ends = (left + columns) * height + top + rows
-    if len(starts) == 0:
-        counts = [height * width]
-    else:
-        # a run that reaches the bottom goes on at the top of the next column
-        breaks = starts[1:] != ends[:-1]
-        starts = np.concatenate([starts[:1], starts[1:][breaks]])
-        ends = np.concatenate([ends[:-1][breaks], ends[-1:]])
-        bounds = np.stack([starts, ends], axis=1).flatten()
-        counts = np.diff(np.concatenate([[0], bounds, [height * width]])).tolist()
-        if counts[-1] == 0:
-            counts.pop()
+    # a run that reaches the bottom goes on at the top of the next column
+    breaks = starts[1:] != ends[:-1]
+    starts = np.concatenate([starts[:1], starts[1:][breaks]])
+    ends = np.concatenate([ends[:-1][breaks], ends[-1:]])
+    return _pack(starts, ends, size)
+
+
+def _pack(starts: np.ndarray, ends: np.ndarray, size: tuple[int, int]) -> bytes:
+    """The code of runs ``start:end`` of an image's pixels, counted down its columns.
+
+    COCO has the lengths of runs by turns, beginning with one outside the mask.
+    """
+    height, width = size
+    bounds = np.stack([starts, ends], axis=1).flatten()
+    counts = np.diff(np.concatenate([[0], bounds, [height * width]])).tolist()
+    if counts[-1] == 0 and len(counts) > 1:
+        counts.pop()
     return coco.frPyObjects({"size": [height, width], "counts": counts}, height, width)["counts"]
+
+
+def _outlines(mask: np.ndarray) -> list[np.ndarray]:
+    """The outer outlines of a (h, w) bool mask: (k, 2) corners x, y on the edges of its pixels.
+
+    Pixels that touch at a corner only are parts of their own. Along each row of pixel edges the
+    corners are by turns the beginning and the end of a line, and so along each column.
+    """
+    pixels = np.pad(mask, 1)
+    a, b, c, d = pixels[:-1, :-1], pixels[:-1, 1:], pixels[1:, :-1], pixels[1:, 1:]
+    touch = (a == d) & (b == c) & (a != b)  # two corners in one place
+    y, x = (touch | (a ^ b ^ c ^ d)).nonzero()
+    double = touch[y, x]
+    rising = double & b[y, x]  # the line on the left goes down, the one on the right up
+    y, x, rising = (np.repeat(v, 1 + double) for v in (y, x, rising))
+    number = np.arange(len(x))
+    down = np.lexsort((np.where(rising, -number, number), y, x))
+    along_column = np.empty_like(number)
+    along_column[down] = down.reshape(-1, 2)[:, ::-1].flatten()
+    next_down = along_column.tolist()
+    seen = np.zeros(len(number), dtype=bool)
+    outlines = []
+    for first in range(len(number)):  # if not seen, the upper left corner of an outline
+        loop, corner = [], first
+        while not seen[corner]:
+            other = corner ^ 1  # its neighbour along the row
+            seen[[corner, other]] = True
+            loop += [corner, other]
+            corner = next_down[other]
+        if loop and pixels[y[first] + 1, x[first] + 1]:  # otherwise it goes round a hole
+            outlines.append(np.stack([x[loop], y[loop]], axis=1))
+    return outlines

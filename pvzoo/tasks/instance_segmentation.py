@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from PIL import Image
+
+from pvzoo.drawing import draw_objects
+from pvzoo.errors import UsageError
 from pvzoo.masks import Masks
 from pvzoo.tasks.base import Task
 from pvzoo.tasks.object_detection import DetectionControls, Detections
@@ -36,12 +40,17 @@ class Instances(Detections):
     def to_coco(
         self, image_id: int = 0, segmentation: Literal["rle", "polygons"] = "rle"
     ) -> list[dict[str, Any]]:
-        """COCO results with a ``segmentation``: run-length codes, or polygons (they lose holes)."""
+        """COCO results with a ``segmentation``: run-length codes, or polygons (they lose holes).
+
+        Raises:
+            UsageError: `segmentation` is neither "rle" nor "polygons".
+        """
+        if segmentation not in ("rle", "polygons"):
+            raise UsageError(f"segmentation is {segmentation!r}.", 'It is "rle" or "polygons".')
         results = super().to_coco(image_id)
         codes = self.masks.to_coco()
         for i, result in enumerate(results):
-            rle = segmentation == "rle"
-            result["segmentation"] = codes[i] if rle else self.masks.polygons(i)
+            result["segmentation"] = codes[i] if segmentation == "rle" else self.masks.polygons(i)
         return results
 
     def to_supervision(self) -> sv.Detections:
@@ -49,6 +58,11 @@ class Instances(Detections):
         found = super().to_supervision()
         found.mask = self.masks.to_array()
         return found
+
+    def draw(self, picture: Image.Image) -> Image.Image:
+        """The picture with masks, boxes, class names and scores; a small one is enlarged."""
+        values = (self.boxes, self.scores, self.labels, self.names, self.masks)
+        return draw_objects(picture, *values)
 
 
 class InstanceSegmentation(Task):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from PIL import Image
 
+from pvzoo.drawing import draw_objects
 from pvzoo.errors import UsageError
 from pvzoo.tasks.base import Result, Task, check_count, check_flag, check_fraction
 
@@ -77,20 +81,25 @@ class Detections(Result):
 
     def to_supervision(self) -> sv.Detections:
         """As `supervision.Detections`, class names in ``data["class_name"]``."""
-        from pvzoo.drawing import supervision
-
         return supervision().Detections(
-            xyxy=self.boxes,
-            confidence=self.scores,
-            class_id=self.labels,
+            xyxy=self.boxes.copy(),  # may be changed in place; a result may not
+            confidence=self.scores.copy(),
+            class_id=self.labels.copy(),
             data={"class_name": np.array(self.names, dtype=str)},
         )
 
     def draw(self, picture: Image.Image) -> Image.Image:
-        """The picture with boxes, class names and scores."""
-        from pvzoo.drawing import draw_objects
+        """The picture with boxes, class names and scores; a small one is enlarged."""
+        return draw_objects(picture, self.boxes, self.scores, self.labels, self.names)
 
-        return draw_objects(picture, self.to_supervision())
+
+@cache
+def supervision() -> ModuleType:
+    """The supervision package, without its remark that OpenCV would be faster."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="OpenCV")
+        import supervision
+    return supervision
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from typing import Any, ClassVar
 import numpy as np
 from PIL import Image
 
+from pvzoo.drawing import draw_segments
+from pvzoo.errors import UsageError
 from pvzoo.masks import Masks
 from pvzoo.tasks.base import Result, Task, check_fraction
 
@@ -53,14 +55,18 @@ class Panoptic(Result):
     def __len__(self) -> int:
         return len(self.segments)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The class name of each segment."""
+        return tuple(s.name for s in self.segments)
+
     def mask(self, id: int) -> np.ndarray:
         """(height, width) bool: where a segment is."""
         return self.map == id
 
     def masks(self) -> Masks:
         """The segments as masks, in their order."""
-        codes = [Masks.from_array(self.mask(s.id)[None]).counts[0] for s in self.segments]
-        return Masks(self.size, tuple(codes))
+        return Masks.from_map(self.map, [s.id for s in self.segments])
 
     def rows(self) -> list[dict[str, Any]]:
         """One dict a segment: ``id``, ``label``, ``name``, ``is_thing``, ``score``, ``area``."""
@@ -85,7 +91,7 @@ class Panoptic(Result):
 
     def to_coco(self, image_id: int = 0, file_name: str = "") -> dict[str, Any]:
         """An entry of a COCO panoptic file's ``annotations``; its PNG is `to_coco_png`."""
-        boxes = self.masks().boxes
+        boxes = self.masks().boxes.astype(int).tolist()
         return {
             "image_id": image_id,
             "file_name": file_name,
@@ -96,7 +102,7 @@ class Panoptic(Result):
                     "isthing": int(s.is_thing),
                     "iscrowd": 0,
                     "area": s.area,
-                    "bbox": [float(x0), float(y0), float(x1 - x0), float(y1 - y0)],
+                    "bbox": [x0, y0, x1 - x0, y1 - y0],
                 }
                 for s, (x0, y0, x1, y1) in zip(self.segments, boxes, strict=True)
             ],
@@ -110,20 +116,30 @@ class Panoptic(Result):
         )
 
     def save_coco(self, png: str | Path, image_id: int = 0) -> Path:
-        """Write the COCO panoptic PNG, and its annotation beside it with the suffix .json."""
+        """Write the COCO panoptic PNG, and its annotation beside it with the suffix .json.
+
+        Raises:
+            UsageError: `png` does not end in .png, or the files cannot be written.
+        """
         png = Path(png)
-        png.parent.mkdir(parents=True, exist_ok=True)
-        self.to_coco_png().save(png, format="PNG")
+        if png.suffix.lower() != ".png":
+            raise UsageError(f"{png} does not end in .png.", "Use .png; the .json goes beside it.")
         entry = json.dumps(self.to_coco(image_id, png.name))
-        png.with_suffix(".json").write_text(entry, encoding="utf-8")
+        try:
+            png.parent.mkdir(parents=True, exist_ok=True)
+            self.to_coco_png().save(png)
+            png.with_suffix(".json").write_text(entry, encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"{png} cannot be written ({error}).", "Choose another.") from error
         return png
 
     def draw(self, picture: Image.Image) -> Image.Image:
-        """The picture under a colour per segment, with outlines and a name in each."""
-        from pvzoo.drawing import draw_segments
+        """The picture with segments in the colours of their classes, outlined and named.
 
+        A small one is enlarged.
+        """
         shown = [(s.id, s.label, s.name) for s in self.segments]
-        return draw_segments(picture, self.map, shown)
+        return draw_segments(picture, self.map, shown, self.masks())
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from PIL import Image
 
+from pvzoo.drawing import add_legend, class_colour, enlarge, tint
 from pvzoo.masks import Masks
 from pvzoo.tasks.base import Result, Task, check_flag
 
@@ -60,8 +61,7 @@ class SemanticMap(Result):
 
     def masks(self) -> Masks:
         """The classes that occur as masks, in the order of ``labels``."""
-        codes = [Masks.from_array(self.mask(i)[None]).counts[0] for i in self.labels]
-        return Masks(self.size, tuple(codes))
+        return Masks.from_map(self.map, self.labels)
 
     def rows(self) -> list[dict[str, Any]]:
         """One dict a class: ``label``, ``name``, ``area`` in pixels and ``share`` of the image."""
@@ -79,14 +79,16 @@ class SemanticMap(Result):
         return plain
 
     def draw(self, picture: Image.Image) -> Image.Image:
-        """The picture under a colour per class, with a legend below."""
-        from pvzoo.drawing import add_legend, class_colour, tint
-
-        colours = np.array([class_colour(i) for i in range(int(self.map.max()) + 1)], np.uint8)
+        """The picture under a colour per class, with a legend below; a small one is enlarged."""
+        table = np.array([class_colour(i) for i in range(int(self.labels.max()) + 1)], np.uint8)
+        tinted = tint(picture, Image.fromarray(table[self.map]))
         legend = [
-            (f"{row['name']} {row['share']:.0%}", class_colour(row["label"])) for row in self.rows()
+            (f"{share:.0%} {name}" if share >= 0.01 else f"<1% {name}", class_colour(label))
+            for label, name, share in zip(
+                self.labels, self.names, self.areas / self.map.size, strict=True
+            )
         ]
-        return add_legend(tint(picture, colours[self.map]), legend)
+        return add_legend(enlarge(tinted)[0], legend)
 
 
 @dataclass(frozen=True)
