@@ -16,9 +16,8 @@ Spot = tuple[float, float, float, float]
 
 # Each is as far as can be from all before it (CIEDE2000): the first 20 differ by 20, all by 7. None
 # is near grey, black or white.
-_COLOURS = [
-    tuple(bytes.fromhex(code))
-    for code in """
+_COLOURS = bytes.fromhex(
+    """
     e42430 00fc00 00b4fc 005424 0000f0 fcb424 f0b4fc 846018 00a890 d818a8 7878fc 849c00 f09c84
     90003c 24f0fc 00609c e4e400 84300c 6c4884 90f0c0 d86c00 f0789c 008400 a8b4fc 546000 3cb454
     d86cfc 9c30fc b48400 b4546c b4cc84 9c6ca8 0c84e4 f0d890 5454c0 9c0078 a8603c 248460 d89c60
@@ -31,14 +30,15 @@ _COLOURS = [
     fc6c18 6c6018 6cf0e4 189cf0 782484 845424 b47848 c09c3c fc4848 7848c0 6cb430 003cd8 b400a8
     cc90fc a80000 9c90fc fc00d8 547800 cc3c84 843030 b4549c 0c54c0 9cd89c 0078b4 0054fc 9078d8
     78840c 00b478 d8cc60 b478cc 544890 c00084 905490 e49c30 fc6078 18c09c d8543c d85478 d88448
-    """.split()
-]
+    """
+)
 _LEAST = 480  # pixels: the side a picture needs for names to fit in it
 
 
 def class_colour(label: int) -> Colour:
     """The RGB colour of a class id, whatever else is in the picture; 156 are distinct."""
-    return _COLOURS[int(label) % len(_COLOURS)]
+    red, green, blue = _COLOURS[int(label) * 3 % len(_COLOURS) :][:3]
+    return red, green, blue
 
 
 def _ink(background: Colour) -> str:
@@ -188,20 +188,20 @@ def add_legend(
     picture: Image.Image, entries: list[tuple[str, Colour]], most: int = 12
 ) -> Image.Image:
     """The picture with a legend below: coloured squares with names, in as many columns as fit."""
-    text = text_size(*picture.size)
+    width = max(picture.width, _LEAST // 2)
+    text = text_size(width, picture.height)
     entries, left_out = entries[:most], len(entries) - most
     if left_out > 0:
         entries.append((f"and {left_out} smaller", (255, 255, 255)))
     font = text_font(text, "".join(name for name, _ in entries))
     line, margin = round(text * 1.6), text // 2
-    room = picture.width - 2 * text - 2 * margin
+    room = width - 2 * text - 2 * margin
     entries = [(shorten(name, room, font), colour) for name, colour in entries]
     widest = max((font.getlength(name) for name, _ in entries), default=0) + 2 * text + margin
-    columns = max(1, int((picture.width - margin) // widest))
+    columns = max(1, int((width - margin) // widest))
     lines = -(-len(entries) // columns)
-    height = picture.height + lines * line + margin
-    canvas = Image.new("RGB", (picture.width, height), "white")
-    canvas.paste(picture)
+    canvas = Image.new("RGB", (width, picture.height + lines * line + margin), "white")
+    canvas.paste(picture, ((width - picture.width) // 2, 0))
     pen = ImageDraw.Draw(canvas)
     for place, (name, colour) in enumerate(entries):
         x = margin + (place % columns) * widest

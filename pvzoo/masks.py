@@ -97,9 +97,9 @@ class Masks(Sequence[np.ndarray]):
         They run along the edges of the pixels, so that pycocotools makes the same mask of them but
         for holes, which polygons cannot say: those come back filled. An empty mask has none.
         """
-        left, top, right, bottom = self.boxes[index].astype(int)
-        outlines = _outlines(self[index][top:bottom, left:right])
-        return [(outline + (left, top)).astype(float).flatten().tolist() for outline in outlines]
+        left, top, width, height = map(int, coco.toBbox(self._code(self.counts[index])))
+        outlines = _outlines(self[index][top : top + height, left : left + width])
+        return [(o + np.array([left, top])).astype(float).flatten().tolist() for o in outlines]
 
     def _code(self, counts: bytes) -> dict[str, Any]:
         return {"size": list(self.size), "counts": counts}
@@ -117,13 +117,12 @@ def encode(mask: np.ndarray, top: int, left: int, size: tuple[int, int]) -> byte
     h, w = mask.shape
     if min(top, left, height - top - h, width - left - w) < 0:
         raise ValueError(f"A mask of {h}x{w} at {top}, {left} leaves the image of {height}x{width}")
-    edges = np.zeros((w, h + 2), dtype=np.int8)
-    edges[:, 1:-1] = mask.T
-    steps = np.diff(edges, axis=1)
-    columns, rows = (steps == 1).nonzero()
-    starts = (left + columns) * height + top + rows
-    columns, rows = (steps == -1).nonzero()
-    ends = (left + columns) * height + top + rows
+    columns = np.zeros((w, h + 2), dtype=bool)
+    columns[:, 1:-1] = mask.T
+    # each column begins and ends outside the mask, so the changes are by turns starts and ends
+    changes = np.flatnonzero(columns[:, 1:] != columns[:, :-1])
+    column, row = np.divmod(changes, h + 1)
+    starts, ends = ((left + column) * height + top + row).reshape(-1, 2).T
     # a run that reaches the bottom goes on at the top of the next column
     breaks = starts[1:] != ends[:-1]
     starts = np.concatenate([starts[:1], starts[1:][breaks]])
@@ -162,13 +161,13 @@ def _outlines(mask: np.ndarray) -> list[np.ndarray]:
     along_column = np.empty_like(number)
     along_column[down] = down.reshape(-1, 2)[:, ::-1].flatten()
     next_down = along_column.tolist()
-    seen = np.zeros(len(number), dtype=bool)
+    seen = bytearray(len(number))
     outlines = []
     for first in range(len(number)):  # if not seen, the upper left corner of an outline
         loop, corner = [], first
         while not seen[corner]:
             other = corner ^ 1  # its neighbour along the row
-            seen[[corner, other]] = True
+            seen[corner] = seen[other] = True
             loop += [corner, other]
             corner = next_down[other]
         if loop and pixels[y[first] + 1, x[first] + 1]:  # otherwise it goes round a hole

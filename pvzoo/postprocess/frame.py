@@ -10,6 +10,7 @@ its window, and most tiles can be settled by that bound without computing a pixe
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -81,6 +82,7 @@ def scaling(cells: int, pixels: int, mode: str = "linear", align_corners: bool =
     return scaled.T.contiguous()
 
 
+@lru_cache(maxsize=8)  # images of a stream are often of one size
 def axes(cells: Size, frame: Frame, align_corners: bool) -> tuple[Tensor, Tensor]:
     """The matrices (image, cells) of both scalings and the crop between them, for rows and columns.
 

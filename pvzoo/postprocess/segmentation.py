@@ -162,7 +162,7 @@ def _weighted_contest(masks: Tensor, scores: Tensor, frame: Frame) -> tuple[Tens
             if len(needed):
                 if tall is None:
                     tall = row.weights @ window
-                values = tall[needed][:, :, column.cells] @ column.weights.T
+                values = tall[:, :, column.cells][needed] @ column.weights.T
                 positive = values >= 0  # sigmoid(x) >= 1/2
                 counted = mixed[i][needed]
                 own[needed[counted]] += positive[counted].sum(dim=(1, 2))
@@ -176,7 +176,7 @@ def _weighted_contest(masks: Tensor, scores: Tensor, frame: Frame) -> tuple[Tens
                 continue
             racing = rivals[i][needed]
             chances = values[racing].sigmoid() * scores[needed[racing], None, None]
-            first = chances.argmax(dim=0)  # the first of equal ones
+            first = chances.max(dim=0).indices  # the first of equal ones; argmax is far slower
             winner[place] = needed[racing][first].to(torch.int16)
             inside[place] = positive[racing].gather(0, first[None])[0]
     return winner, inside, own
@@ -394,7 +394,7 @@ def _cutouts(mask_logits: Tensor, frame: Frame) -> list[tuple[int, int, Tensor, 
             chosen = (high[i][touched] > 0).nonzero().flatten()
             if len(chosen) == 0:
                 continue
-            values = tall[chosen][:, :, column.cells] @ column.weights.T
+            values = tall[:, :, column.cells][chosen] @ column.weights.T
             found = values > 0
             queries = touched[chosen]
             sums[queries] += (values.sigmoid_() * found).sum(dim=(1, 2)).double()
@@ -426,10 +426,13 @@ def _nearest_cutouts(mask_logits: Tensor, frame: Frame) -> list[tuple[int, int, 
 
 def _trimmed(top: int, left: int, mask: Tensor) -> tuple[int, int, Tensor]:
     """The same mask without empty rows and columns around it."""
-    rows = mask.any(dim=1).nonzero().flatten()
+    if mask.numel() == 0:
+        return 0, 0, mask
+    bits = mask.view(torch.uint8)  # any() is many times slower than amax() on a CPU
+    rows = bits.amax(dim=1).nonzero().flatten()
     if len(rows) == 0:
         return 0, 0, mask[:0, :0]
-    columns = mask.any(dim=0).nonzero().flatten()
+    columns = bits.amax(dim=0).nonzero().flatten()
     y0, y1, x0, x1 = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
     return top + y0, left + x0, mask[y0:y1, x0:x1].clone()
 

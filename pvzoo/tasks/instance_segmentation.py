@@ -42,6 +42,9 @@ class Instances(Detections):
     ) -> list[dict[str, Any]]:
         """COCO results with a ``segmentation``: run-length codes, or polygons (they lose holes).
 
+        Given both boxes and masks, pycocotools takes an object's size from its box; to evaluate
+        masks by size, leave out ``bbox``.
+
         Raises:
             UsageError: `segmentation` is neither "rle" nor "polygons".
         """

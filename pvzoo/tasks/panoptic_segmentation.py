@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from PIL import Image
@@ -14,6 +14,10 @@ from pvzoo.drawing import draw_segments
 from pvzoo.errors import UsageError
 from pvzoo.masks import Masks
 from pvzoo.tasks.base import Result, Task, check_fraction
+from pvzoo.tasks.object_detection import supervision
+
+if TYPE_CHECKING:
+    import supervision as sv
 
 
 @dataclass(frozen=True)
@@ -110,10 +114,8 @@ class Panoptic(Result):
 
     def to_coco_png(self) -> Image.Image:
         """The map as COCO panoptic pictures hold it: id = R + 256 G + 65536 B."""
-        ids = self.map.astype(np.uint32)
-        return Image.fromarray(
-            np.stack([ids & 255, ids >> 8 & 255, ids >> 16], -1).astype(np.uint8)
-        )
+        octets = self.map.astype("<u4", order="C").view(np.uint8).reshape(*self.map.shape, 4)
+        return Image.fromarray(np.ascontiguousarray(octets[..., :3]))
 
     def save_coco(self, png: str | Path, image_id: int = 0) -> Path:
         """Write the COCO panoptic PNG, and its annotation beside it with the suffix .json.
@@ -132,6 +134,17 @@ class Panoptic(Result):
         except OSError as error:
             raise UsageError(f"{png} cannot be written ({error}).", "Choose another.") from error
         return png
+
+    def to_supervision(self) -> sv.Detections:
+        """As `supervision.Detections`, one per segment, all masks decoded: (n, height, width)."""
+        masks = self.masks()
+        return supervision().Detections(
+            xyxy=masks.boxes,
+            mask=masks.to_array(),
+            confidence=np.array([s.score for s in self.segments], dtype=np.float32),
+            class_id=np.array([s.label for s in self.segments], dtype=np.int64),
+            data={"class_name": np.array(self.names, dtype=str)},
+        )
 
     def draw(self, picture: Image.Image) -> Image.Image:
         """The picture with segments in the colours of their classes, outlined and named.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from PIL import Image
@@ -11,6 +11,10 @@ from PIL import Image
 from pvzoo.drawing import add_legend, class_colour, enlarge, tint
 from pvzoo.masks import Masks
 from pvzoo.tasks.base import Result, Task, check_flag
+from pvzoo.tasks.object_detection import supervision
+
+if TYPE_CHECKING:
+    import supervision as sv
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -77,6 +81,23 @@ class SemanticMap(Result):
         for row, mask in zip(plain["predictions"], self.masks().to_coco(), strict=True):
             row["mask"] = mask
         return plain
+
+    def to_coco(self, image_id: int = 0) -> list[dict[str, Any]]:
+        """COCO-Stuff results: a run-length ``segmentation`` per class."""
+        return [
+            {"image_id": image_id, "category_id": int(label), "segmentation": mask}
+            for label, mask in zip(self.labels, self.masks().to_coco(), strict=True)
+        ]
+
+    def to_supervision(self) -> sv.Detections:
+        """As `supervision.Detections`, one per class, all masks decoded: (k, height, width)."""
+        masks = self.masks()
+        return supervision().Detections(
+            xyxy=masks.boxes,
+            mask=masks.to_array(),
+            class_id=self.labels.copy(),
+            data={"class_name": np.array(self.names, dtype=str)},
+        )
 
     def draw(self, picture: Image.Image) -> Image.Image:
         """The picture under a colour per class, with a legend below; a small one is enlarged."""
