@@ -4,9 +4,9 @@
     python benchmarks/segmentation_postprocessing.py 1920x1280  # one size
 
 Mask2Former outputs (mask logits 200 x 304) are made up: "blobs" have soft edges, as those of a
-trained network; "noise" is the worst case for an engine that skips what it can prove empty. Each row is
-one call on each side, in processes of their own that take turns; memory is the peak above the
-inputs. pvzoo's times include the run-length encoding of instance masks. Linux only (/proc).
+trained network; "noise" is the worst case for an engine that skips what it can prove empty. Each
+row is one call on each side, in processes of their own that take turns; memory is the peak above
+the inputs. pvzoo's times include the run-length encoding of instance masks. Linux only (/proc).
 """
 
 from __future__ import annotations

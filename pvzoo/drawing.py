@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from pvzoo.masks import Masks
+if TYPE_CHECKING:
+    from pvzoo.masks import Masks
 
 Colour = tuple[int, int, int]
 Spot = tuple[float, float, float, float]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pvzoo import registry
-from pvzoo.cards import Card, Source, catalogue
+from pvzoo.cards import USER, Card, Source, catalogue
 from pvzoo.errors import PluginError, PvzooWarning, UnsupportedModelError, UsageError
 
 if TYPE_CHECKING:
@@ -101,6 +101,13 @@ def _resolve(name: str | Path, revision: str | None) -> tuple[Card | None, Sourc
             raise UsageError(f"{name} is a folder, which has no revision {revision!r}.")
         return None, Source(path=folder), {}
     if "/" in str(name):
+        card = catalogue().of_repo(str(name))
+        if card is not None and card.dist in (USER, registry.OWN):  # plugins speak for their names
+            return (
+                card,
+                replace(card.source, revision=revision or card.source.revision),
+                card.config,
+            )
         if str(name).startswith("timm/"):
             source, config = _timm_source(str(name))
         else:
@@ -146,7 +153,7 @@ def _timm_source(name: str) -> tuple[Source, dict[str, Any]]:
     if not cfg.hf_hub_id:
         raise UnsupportedModelError(
             f"timm publishes {model} at {cfg.url or 'no address'}, not on the Hub.",
-            "Choose another checkpoint of the architecture: pvzoo list --text shows some.",
+            f"Choose another checkpoint of the architecture: pvzoo list {model.partition('_')[0]}",
         )
     architecture = model.partition(".")[0]
     config = {"architecture": architecture, "pretrained_cfg": cfg.to_dict()}

@@ -103,7 +103,7 @@ class _Installed:
 def _installed() -> _Installed:
     found = _Installed()
     declared: dict[str, set[str]] = defaultdict(set)
-    for dist in distributions():
+    for dist in sorted(distributions(), key=_is_build_leftover):
         try:
             points = [p for p in dist.entry_points if p.group.startswith("pvzoo.")]
             name = normalise_dist(dist.name) if points else ""
@@ -122,6 +122,14 @@ def _installed() -> _Installed:
     for name in found.distributions:
         found.contracts[name] = _contract(name, declared[name], found.parts)
     return found
+
+
+def _is_build_leftover(dist: Distribution) -> bool:
+    """Whether its metadata is an ``.egg-info``, which a build leaves in a source folder.
+
+    One of an older build lies there for ever, and comes first where Python runs in that folder.
+    """
+    return str(getattr(dist, "_path", "")).endswith(".egg-info")
 
 
 def refresh() -> None:

@@ -299,3 +299,26 @@ def test_predicting_warns_of_nothing(lite0, photographs):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         lite0.predict(list(photographs.values()))
+
+
+def test_a_loop_that_reuses_one_buffer_gets_a_result_for_every_frame(lite0, photographs):
+    """As video readers do: the array of a frame is overwritten by the next."""
+    pictures = [Image.open(photographs[n]).convert("RGB").resize((96, 96)) for n in photographs]
+    expected = [lite0.predict(p).names for p in pictures]
+
+    def frames():
+        buffer = np.zeros((96, 96, 3), np.uint8)
+        for picture in pictures:
+            buffer[:] = np.asarray(picture)
+            yield buffer
+
+    def painted():
+        canvas = Image.new("RGB", (96, 96))
+        for picture in pictures:
+            canvas.paste(picture)
+            yield canvas
+
+    assert [r.names for r in lite0.stream(frames(), batch_size=3)] == expected
+    results = list(lite0.stream(painted(), batch_size=3))
+    assert [r.names for r in results] == expected
+    assert np.array_equal(np.asarray(results[0].image.open()), np.asarray(pictures[0]))

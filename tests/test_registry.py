@@ -531,3 +531,12 @@ def test_a_clash_with_pvzoo_warns_once():
     with pytest.warns(PvzooWarning, match="other claims it too"):
         assert registry.pick("model", name, claims) == 1
     assert registry.pick("model", name, claims) == 1  # a second warning would be an error here
+
+
+def test_a_task_can_be_named_by_one_of_its_words():
+    assert registry.task_id("panoptic") == "panoptic-segmentation"
+    assert registry.task_id("object-detection") == "object-detection"
+    with pytest.raises(UsageError, match="several tasks"):
+        registry.task_id("segmentation")
+    with pytest.raises(UsageError, match="'object-detection'"):
+        registry.task_id("object-detektion")

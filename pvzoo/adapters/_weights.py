@@ -55,7 +55,14 @@ def renamed(tensors: dict[str, torch.Tensor], checkpoint: Checkpoint) -> dict[st
     for name in tensors:
         new = name
         for number, (pattern, replacement) in enumerate(checkpoint.rename):
-            new, count = re.subn(pattern, replacement, new)
+            try:
+                new, count = re.subn(pattern, replacement, new)
+            except (re.error, IndexError) as error:
+                raise WeightsError(
+                    f"{checkpoint.name}: the rename rule {pattern!r} -> {replacement!r} fails "
+                    f"({error}).",
+                    "Mend 'rename' in its card.",
+                ) from error
             if count:
                 used.add(number)
         if new in result:
