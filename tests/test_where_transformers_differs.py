@@ -593,17 +593,36 @@ def test_eomt_draws_lots_with_unfinished_mask_probabilities(tmp_path):
     assert torch.equal(first, second)
 
 
-def test_oneformers_input_is_not_padded_to_what_its_network_needs(tmp_path):
-    segmentation_families.build("oneformer", tmp_path)
+@pytest.fixture(scope="module")
+def oneformer(tmp_path_factory) -> Path:
+    return segmentation_families.build("oneformer", tmp_path_factory.mktemp("oneformer"))
+
+
+def test_oneformers_input_is_not_padded_to_a_multiple_of_32_and_its_task_padded_with_words(
+    oneformer,
+):
     picture = segmentation_families.example_image(85, 64)
-    processor = transformers.OneFormerImageProcessor.from_pretrained(tmp_path, class_info_file=None)
-    pixels = processor(picture, task_inputs=["panoptic"], return_tensors="pt")["pixel_values"]
-    still(tuple(pixels.shape[-2:]) == (64, 85))
-    inputs, meta = pvzoo.load(tmp_path, task="panoptic", device="cpu")._adapter.preprocess(picture)
-    assert inputs["pixel_values"].shape[-2:] == meta["padded"] == (64, 96)
+    pipeline = transformers.pipeline(
+        "image-segmentation",
+        str(oneformer),
+        image_processor=transformers.OneFormerImageProcessor.from_pretrained(
+            oneformer, class_info_file=None
+        ),
+        tokenizer=transformers.AutoTokenizer.from_pretrained(oneformer),
+        device="cpu",
+    )
+    found = pipeline.preprocess(picture, subtask="panoptic")
+    still(tuple(found["pixel_values"].shape[-2:]) == (64, 85))
+    ours, meta = pvzoo.load(oneformer, task="panoptic", device="cpu")._adapter.preprocess(picture)
+    assert ours["pixel_values"].shape[-2:] == meta["padded"] == (64, 96)
     assert meta["valid"] == (64, 85)
-    np.testing.assert_array_equal(inputs["pixel_values"][..., :85], pixels)
-    assert not inputs["pixel_values"][..., 85:].any()
+    np.testing.assert_array_equal(ours["pixel_values"][..., :85], found["pixel_values"])
+    assert not ours["pixel_values"][..., 85:].any()
+
+    end = pipeline.tokenizer.eos_token_id
+    still(found["task_inputs"][0, -1] == end)
+    words = [*pipeline.tokenizer("the task is panoptic")["input_ids"]]
+    assert ours["task_inputs"][0].tolist() == words + [0] * (77 - len(words))
 
 
 def test_transparency_and_sixteen_bits_are_thrown_away():
