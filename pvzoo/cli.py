@@ -209,19 +209,22 @@ class _PictureNames:
 
 def _print_result(result: Result) -> None:
     rows = result.rows()
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), title_justify="left")
+    table = Table(box=None, padding=(0, 2, 0, 0), title_justify="left", header_style="dim")
     table.title = f"[bold]{escape(result.source or '')}[/]"
+    for column in result.columns if rows else ():
+        table.add_column(column)
     for row in rows:
-        table.add_row(*(_cell(value) for value in row.values() if _cell(value)))
+        table.add_row(*map(_cell, row.values()))
     out.print(table)
     if not rows:
-        out.print("  nothing above the threshold")
+        out.print("nothing above the threshold")
 
 
 def _cell(value: Any) -> str:
+    """A score with three decimals, pixels with one, anything else as it is."""
     if isinstance(value, float):
-        return f"{value:.3f}"
-    return escape(str(value)) if isinstance(value, str | int) else ""
+        return f"{value:.3f}" if abs(value) <= 1 else f"{value:.1f}"
+    return escape(str(value))
 
 
 # --- list, info, plugins --------------------------------------------------------------------------

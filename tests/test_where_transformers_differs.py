@@ -165,6 +165,19 @@ def test_instance_masks_have_the_blocky_edges_of_the_small_masks():
     assert_same_instances(our_instances("maskformer", classes, masks, frame), theirs)
 
 
+def test_mask_probabilities_are_scaled_instead_of_mask_logits():
+    generator = torch.Generator().manual_seed(0)
+    classes = 3 * torch.randn((8, CLASSES + 1), generator=generator)
+    masks, frame = 6 * torch.randn((8, 16, 16), generator=generator), frame_of((128, 128))
+    found = MASKFORMER.post_process_semantic_segmentation(
+        raw(classes, masks), target_sizes=[frame.image]
+    )[0]
+    theirs = reference.maskformer_semantic(classes, masks, resize_first=True, **sizes(frame))
+    still((found.numpy() != theirs).mean() > 0.01)
+    labels, _ = semantic.from_queries(classes, masks, frame, masks_first=True)
+    assert (labels.numpy() != theirs).mean() < 1e-4
+
+
 def test_the_padding_of_a_batch_is_taken_for_a_part_of_the_image():
     """The image is the left half of the input; its own left half is a thing, the rest stuff."""
     masks = torch.full((2, 32, 32), -8.0)
@@ -483,7 +496,7 @@ def test_the_pipeline_reads_instance_checkpoints_as_panoptic(mask2former):
 def test_the_pipeline_never_fuses_stuff(mask2former, tmp_path):
     picture = segmentation_families.example_image(150, 100)
     pipeline = transformers.pipeline("image-segmentation", str(mask2former), device="cpu")
-    stuff = [segmentation_families._NAMES[i] for i in segmentation_families.STUFF]
+    stuff = [f"class {i}" for i in segmentation_families.STUFF]
     found = [s["label"] for s in pipeline(picture, threshold=0.5) if s["label"] in stuff]
     still(len(found) > len(set(found)))
     shutil.copytree(mask2former, tmp_path / "model")
@@ -598,7 +611,7 @@ def oneformer(tmp_path_factory) -> Path:
     return segmentation_families.build("oneformer", tmp_path_factory.mktemp("oneformer"))
 
 
-def test_oneformers_input_is_not_padded_to_a_multiple_of_32_and_its_task_padded_with_words(
+def test_oneformers_input_is_not_padded_to_a_multiple_of_32_nor_its_task_with_zeros(
     oneformer,
 ):
     picture = segmentation_families.example_image(85, 64)

@@ -49,9 +49,23 @@ class TransformersDetectionAdapter(Adapter):
 
     @classmethod
     def matches(cls, config: Mapping[str, Any]) -> bool:
-        """The architecture saved is the object-detection head of its model type."""
-        head = MODEL_FOR_OBJECT_DETECTION_MAPPING_NAMES.get(config.get("model_type", ""))
-        return head in (config.get("architectures") or ())
+        """The architecture saved is the object-detection head of its model type.
+
+        Raises:
+            UnsupportedModelError: It gives no boxes; said here, before weights are fetched.
+        """
+        model_type = config.get("model_type", "")
+        head = MODEL_FOR_OBJECT_DETECTION_MAPPING_NAMES.get(model_type)
+        if head not in (config.get("architectures") or ()):
+            return False
+        if model_type in _HEAT_MAPS:
+            raise UnsupportedModelError(
+                f"A {model_type} model finds lines of text as a heat map, not objects with classes "
+                "and boxes.",
+                "Use it with transformers directly, or choose a detector: "
+                "pvzoo list --task object-detection.",
+            )
+        return True
 
     @classmethod
     def load(
@@ -59,13 +73,6 @@ class TransformersDetectionAdapter(Adapter):
     ) -> TransformersDetectionAdapter:
         """Load strictly; a network whose outputs are not known to be boxes is refused."""
         model_type = checkpoint.config.get("model_type")
-        if model_type in _HEAT_MAPS:
-            raise UnsupportedModelError(
-                f"{checkpoint.name} ({model_type}) finds lines of text as a heat map, not objects "
-                "with classes and boxes.",
-                "Use it with transformers directly, or choose a detector: "
-                "pvzoo list --task object-detection.",
-            )
         if model_type not in RECORDS and model_type != _BY_PROCESSOR:
             raise UnsupportedModelError(
                 f"{checkpoint.name} is of the family {model_type!r}, whose post-processing is not "
@@ -79,6 +86,12 @@ class TransformersDetectionAdapter(Adapter):
             trust_remote_code,
             **backbone_config(checkpoint),
         )
+        if model_type == "dab-detr" and module.dtype != torch.float32:
+            raise UnsupportedModelError(
+                f"{checkpoint.name} (dab-detr) runs in float32 alone: transformers makes its "
+                "position embeddings in float32, whatever the weights are.",
+                "Leave dtype out.",
+            )
         return cls(module, load_processor(checkpoint, trust_remote_code))
 
     def preprocess(

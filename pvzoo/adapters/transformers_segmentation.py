@@ -74,8 +74,9 @@ class TransformersSegmentationAdapter(Adapter):
         self._processor = processor
         self._images = getattr(processor, "image_processor", processor)
         self._record = RECORDS.get(self._model_type)
-        # Authors scale masks before classes are summed, but in checkpoints made for this alone.
-        self._masks_first = own_task != SEMANTIC
+        # Authors scale masks before classes are summed, but in checkpoints made for this alone;
+        # no OneFormer is.
+        self._masks_first = own_task != SEMANTIC or self._model_type == "oneformer"
         stuff = stuff_of(config, self.labels, getattr(self._images, "metadata", None))
         if task == PANOPTIC and stuff is None:
             warnings.warn(

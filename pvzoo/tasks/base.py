@@ -28,12 +28,17 @@ if TYPE_CHECKING:
 class Result(ABC):
     """What `predict` returns for one image. Subclasses add their arrays.
 
+    Class attributes:
+        task: The id of its task.
+        columns: Name and pandas dtype of each column of `to_pandas`: the keys of `rows`.
+
     Attributes:
         size: (height, width) of the upright image, in pixels.
         image: The input, for drawing; set by the model that made the result.
     """
 
     task: ClassVar[str]
+    columns: ClassVar[Mapping[str, str]]
 
     size: tuple[int, int]
     image: ImageHandle | None = field(default=None, repr=False)
@@ -109,9 +114,7 @@ class Result(ABC):
         """One row per predicted thing; the columns are there even when there is no row."""
         import pandas as pd
 
-        return pd.DataFrame(self.rows(), columns=list(self.columns))
-
-    columns: ClassVar[tuple[str, ...]] = ()
+        return pd.DataFrame(self.rows(), columns=list(self.columns)).astype(self.columns)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -25,7 +26,7 @@ class Classification(Result):
     """
 
     task: ClassVar[str] = "image-classification"
-    columns: ClassVar[tuple[str, ...]] = ("label", "name", "score")
+    columns: ClassVar[Mapping[str, str]] = {"label": "int64", "name": "str", "score": "float64"}
 
     labels: np.ndarray
     scores: np.ndarray

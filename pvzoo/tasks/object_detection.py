@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
@@ -32,15 +32,15 @@ class Detections(Result):
     """
 
     task: ClassVar[str] = "object-detection"
-    columns: ClassVar[tuple[str, ...]] = (
-        "label",
-        "name",
-        "score",
-        "xmin",
-        "ymin",
-        "xmax",
-        "ymax",
-    )
+    columns: ClassVar[Mapping[str, str]] = {
+        "label": "int64",
+        "name": "str",
+        "score": "float64",
+        "xmin": "float64",
+        "ymin": "float64",
+        "xmax": "float64",
+        "ymax": "float64",
+    }
 
     boxes: np.ndarray
     scores: np.ndarray

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -51,7 +52,14 @@ class Panoptic(Result):
     """
 
     task: ClassVar[str] = "panoptic-segmentation"
-    columns: ClassVar[tuple[str, ...]] = ("id", "label", "name", "is_thing", "score", "area")
+    columns: ClassVar[Mapping[str, str]] = {
+        "id": "int64",
+        "label": "int64",
+        "name": "str",
+        "is_thing": "bool",
+        "score": "float64",
+        "area": "int64",
+    }
 
     map: np.ndarray
     segments: tuple[PanopticSegment, ...]

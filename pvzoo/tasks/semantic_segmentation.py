@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -31,7 +32,12 @@ class SemanticMap(Result):
     """
 
     task: ClassVar[str] = "semantic-segmentation"
-    columns: ClassVar[tuple[str, ...]] = ("label", "name", "area", "share")
+    columns: ClassVar[Mapping[str, str]] = {
+        "label": "int64",
+        "name": "str",
+        "area": "int64",
+        "share": "float64",
+    }
 
     map: np.ndarray
     labels: np.ndarray
