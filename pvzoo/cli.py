@@ -209,15 +209,16 @@ class _PictureNames:
 
 def _print_result(result: Result) -> None:
     rows = result.rows()
-    table = Table(box=None, padding=(0, 2, 0, 0), title_justify="left", header_style="dim")
-    table.title = f"[bold]{escape(result.source or '')}[/]"
-    for column in result.columns if rows else ():
+    out.print(f"[bold]{escape(result.source or '')}[/]")
+    if not rows:
+        out.print("nothing above the threshold")
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for column in result.columns:
         table.add_column(column)
     for row in rows:
         table.add_row(*map(_cell, row.values()))
     out.print(table)
-    if not rows:
-        out.print("nothing above the threshold")
 
 
 def _cell(value: Any) -> str:

@@ -577,12 +577,14 @@ def _spread(
         head.bias.copy_(-weight @ mean)
 
 
-def _liven(model: Any, processor: Any, confident: float, seed: int) -> None:
+def liven(
+    model: Any, processor: Any, confident: float, seed: int, images: list[Any] | None = None
+) -> None:
+    """Redraw a detector's weights so that it finds boxes of many classes, in these images."""
     generator = torch.Generator().manual_seed(seed)
     # These two scale a reference box by the exponential of what the head says.
     exponential = model.config.model_type in ("lw_detr", "rf_detr")
-    images = _probe_images(seed)
-    inputs = processor(images=images, return_tensors="pt")
+    inputs = processor(images=images or _probe_images(seed), return_tensors="pt")
     with torch.no_grad():
         _redraw(model, exponential, generator)
         # The features of a random backbone differ little from place to place.
@@ -637,6 +639,6 @@ def build(family: str, folder: Path, seed: int = 0) -> None:
     finally:
         torch.set_rng_state(state)
     processor = getattr(tf, recipe.processor)(**recipe.processor_options)
-    _liven(model, processor, recipe.confident, seed)
+    liven(model, processor, recipe.confident, seed)
     model.save_pretrained(folder)
     processor.save_pretrained(folder)

@@ -148,7 +148,9 @@ def _standardise(
     _rescale(layer, scale, mean - output.mean(dim=1) * scale)
 
 
-def _assign_classes(model: nn.Module, layer: nn.Linear, inputs: dict[str, Any]) -> None:
+def _assign_classes(
+    model: nn.Module, layer: nn.Linear, inputs: dict[str, Any], queries: int = QUERIES
+) -> None:
     """Teach the class layer one class for each query, with a margin of its own.
 
     Every fifth query learns "no object".  Ridge regression on the queries' vectors; where these
@@ -159,14 +161,15 @@ def _assign_classes(model: nn.Module, layer: nn.Linear, inputs: dict[str, Any]) 
     with torch.no_grad():
         model(**inputs)
     handle.remove()
+    labels = layer.out_features - 1
     vectors = seen[-1].detach().double()
-    if vectors.shape[-2] != QUERIES:
+    if vectors.shape[-2] != queries:
         vectors = vectors.transpose(-3, -2)
-    vectors = vectors.reshape(-1, QUERIES, vectors.shape[-1])
-    targets = torch.zeros((QUERIES, LABELS + 1), dtype=torch.float64)
-    for query in range(QUERIES):
-        label = LABELS if query % 5 == 4 else (3 * query) % LABELS
-        targets[query, label] = 4.0 + 6.0 * ((7 * query) % QUERIES) / QUERIES
+    vectors = vectors.reshape(-1, queries, vectors.shape[-1])
+    targets = torch.zeros((queries, labels + 1), dtype=torch.float64)
+    for query in range(queries):
+        label = labels if query % 5 == 4 else (3 * query) % labels
+        targets[query, label] = 4.0 + 6.0 * ((7 * query) % queries) / queries
     known = nn.functional.pad(vectors, (0, 1), value=1.0).flatten(0, 1)
     wanted = targets.repeat(vectors.shape[0], 1)
     ridge = 0.01 * len(known) * torch.eye(known.shape[1], dtype=torch.float64)
@@ -186,7 +189,12 @@ def _fix_channel(layer: nn.Module, value: float) -> None:
 
 
 def _fit_queries(
-    classes: str, pixels: str, queries: str, *, no_object: bool = True
+    classes: str,
+    pixels: str,
+    queries: str,
+    *,
+    no_object: bool = True,
+    count: int = QUERIES,
 ) -> Callable[[nn.Module, dict[str, Any]], None]:
     """Fit a model whose mask logits are products of query vectors and pixel vectors.
 
@@ -205,7 +213,7 @@ def _fit_queries(
         _standardise(model, query_layer, inputs, channel=-1, std=5.0 / math.sqrt(size))
         _fix_channel(query_layer, -8.0)
         if no_object:
-            _assign_classes(model, class_layer, inputs)
+            _assign_classes(model, class_layer, inputs, count)
         else:
             _standardise(model, class_layer, inputs, channel=-1, std=2.0, mean=-2.0)
 
@@ -650,11 +658,12 @@ def _tipsv2() -> tuple[nn.Module, Any]:
 _SEMANTIC = "AutoModelForSemanticSegmentation"
 _UNIVERSAL = "AutoModelForUniversalSegmentation"
 _INSTANCE = "AutoModelForInstanceSegmentation"
-_FIT_MASK2FORMER = _fit_queries(
+_MASK2FORMER_LAYERS = (
     "class_predictor",
     "model.pixel_level_module.decoder.mask_projection",
     "model.transformer_module.decoder.mask_predictor.mask_embedder.2.0",
 )
+_FIT_MASK2FORMER = _fit_queries(*_MASK2FORMER_LAYERS)
 _FIT_ONEFORMER = _fit_queries(
     "model.transformer_module.decoder.class_embed",
     "model.pixel_level_module.decoder.mask_projection",
@@ -736,6 +745,15 @@ def build(family: str, folder: Path, seed: int = 0) -> Path:
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     return folder
+
+
+def liven_mask2former(
+    model: nn.Module, processor: Any, queries: int, images: list[Image.Image], seed: int = 0
+) -> None:
+    """Give a Mask2Former of any size weights that find segments in these images."""
+    _randomise(model, torch.Generator().manual_seed(seed))
+    inputs = dict(processor(images=images, return_tensors="pt"))
+    _fit_queries(*_MASK2FORMER_LAYERS, count=queries)(model, inputs)
 
 
 def write_class_info(folder: Path) -> Path:

@@ -145,7 +145,7 @@ def _weighted_contest(masks: Tensor, scores: Tensor, frame: Frame) -> tuple[Tens
     winner = torch.empty(frame.image, dtype=torch.int16, device=device)
     inside = torch.empty(frame.image, dtype=torch.bool, device=device)
     own = torch.zeros(len(masks), dtype=torch.int64, device=device)
-    rows, columns = grid(masks, frame, tile_size(device, 128))
+    rows, columns = grid(masks, frame, tile_size(device, 96))
     for row in rows:
         window = masks[:, row.cells]
         low, high = bounds(window, columns)
@@ -153,32 +153,29 @@ def _weighted_contest(masks: Tensor, scores: Tensor, frame: Frame) -> tuple[Tens
         rivals = most >= least.amax(dim=1, keepdim=True) - 1e-6  # others cannot win there
         mixed = (low < 0) & (high >= 0)
         whole = low >= 0
-        tall: Tensor | None = None
         for i, column in enumerate(columns):
             own += whole[i] * (len(row) * len(column))
             place = (row.pixels, column.pixels)
-            alone = int(rivals[i].sum()) == 1
-            needed = (mixed[i] if alone else mixed[i] | rivals[i]).nonzero().flatten()
+            racing = rivals[i].nonzero().flatten()
+            alone = len(racing) == 1
+            # the racing ones first, so that they are a slice of the values
+            others = (mixed[i] & ~rivals[i]).nonzero().flatten()
+            needed = racing if not alone or bool(mixed[i, racing]) else racing[:0]
+            needed = torch.cat([needed, others])
             if len(needed):
-                if tall is None:
-                    tall = row.weights @ window
-                values = tall[:, :, column.cells][needed] @ column.weights.T
+                cells = window[:, :, column.cells][needed]
+                values = row.weights @ cells @ column.weights.T
                 positive = values >= 0  # sigmoid(x) >= 1/2
-                counted = mixed[i][needed]
-                own[needed[counted]] += positive[counted].sum(dim=(1, 2))
+                areas = positive.flatten(1).sum(dim=1, dtype=torch.int32)
+                own[needed] += areas * mixed[i][needed]
             if alone:
-                query = int(rivals[i].nonzero())
-                winner[place] = query
-                if bool(mixed[i, query]):
-                    inside[place] = positive[int((needed == query).nonzero())]
-                else:
-                    inside[place] = whole[i, query]
+                winner[place] = int(racing)
+                inside[place] = positive[0] if bool(mixed[i, racing]) else whole[i, racing]
                 continue
-            racing = rivals[i][needed]
-            chances = values[racing].sigmoid() * scores[needed[racing], None, None]
+            chances = values[: len(racing)].sigmoid_().mul_(scores[racing, None, None])
             first = chances.max(dim=0).indices  # the first of equal ones; argmax is far slower
-            winner[place] = needed[racing][first].to(torch.int16)
-            inside[place] = positive[racing].gather(0, first[None])[0]
+            winner[place] = racing[first].to(torch.int16)
+            inside[place] = positive.gather(0, first[None])[0]
     return winner, inside, own
 
 
@@ -367,7 +364,7 @@ _EMPTY = torch.zeros((0, 0), dtype=torch.bool)
 def _cutouts(mask_logits: Tensor, frame: Frame) -> list[tuple[int, int, Tensor, float]]:
     """Per map: (top, left, where it is positive in the image, mean probability there)."""
     device = mask_logits.device
-    rows, columns = grid(mask_logits, frame, tile_size(device, 128))
+    rows, columns = grid(mask_logits, frame, tile_size(device, 96))
     # a tile whose window has no positive cell has no positive pixel
     row_has = [(mask_logits[:, r.cells].amax(dim=1) > -1e-5) for r in rows]
     places: list[tuple[int, int, Tensor]] = []
@@ -386,17 +383,12 @@ def _cutouts(mask_logits: Tensor, frame: Frame) -> list[tuple[int, int, Tensor, 
     for row in rows:
         window = mask_logits[:, row.cells]
         _, high = bounds(window, columns)
-        touched = (high > 0).any(dim=0).nonzero().flatten()
-        if len(touched) == 0:
-            continue
-        tall = row.weights @ window[touched]
         for i, column in enumerate(columns):
-            chosen = (high[i][touched] > 0).nonzero().flatten()
-            if len(chosen) == 0:
+            queries = (high[i] > 0).nonzero().flatten()
+            if len(queries) == 0:
                 continue
-            values = tall[:, :, column.cells][chosen] @ column.weights.T
+            values = row.weights @ window[:, :, column.cells][queries] @ column.weights.T
             found = values > 0
-            queries = touched[chosen]
             sums[queries] += (values.sigmoid_() * found).sum(dim=(1, 2)).double()
             areas[queries] += found.sum(dim=(1, 2))
             for part, query in zip(found, queries.tolist(), strict=True):

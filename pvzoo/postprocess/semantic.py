@@ -62,8 +62,7 @@ def from_queries(
             constant = ((high[c] + low[c]) / 2)[flat] @ some[flat]
             active = torch.ones(len(shares), dtype=torch.bool, device=device)
             active[flat] = False
-            scores = tiles.scores(r, c, active, some[active]) + constant[:, None, None]
-            score, first = scores.max(dim=0)
+            score, first = tiles.best(r, c, active, some[active], constant)
             labels[place] = classes[first].to(torch.int16)
             if best is not None:
                 best[place] = score
@@ -90,17 +89,24 @@ class _Tiles:
                 )
             ]
 
-    def scores(self, r: int, c: int, active: Tensor, shares: Tensor) -> Tensor:
-        """(classes, rows, columns) of the tile, from the `active` queries alone."""
+    def best(
+        self, r: int, c: int, active: Tensor, shares: Tensor, constant: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """(rows, columns) best score and its class in a tile.
+
+        Scores are `constant` (classes,), plus what the `active` queries add with their `shares`.
+        """
         row, column = self.rows[r], self.columns[c]
         window = self._maps[:, row.cells, column.cells][active]
         if self._masks_first:
             masks = (row.weights @ window @ column.weights.T).sigmoid_()
-            return (shares.T @ masks.flatten(1)).view(-1, *masks.shape[1:])
-        (row_in, row_out), (column_in, column_out) = self._steps[0][r], self._steps[1][c]
-        masks = (row_in @ window @ column_in.T).sigmoid_()
-        scores = (shares.T @ masks.flatten(1)).view(-1, *masks.shape[1:])
-        return row_out @ scores @ column_out.T
+            scores = (shares.T @ masks.flatten(1)).view(-1, *masks.shape[1:])
+        else:
+            (row_in, row_out), (column_in, column_out) = self._steps[0][r], self._steps[1][c]
+            masks = (row_in @ window @ column_in.T).sigmoid_()
+            scores = (shares.T @ masks.flatten(1)).view(-1, *masks.shape[1:])
+            scores = row_out @ scores @ column_out.T
+        return (scores + constant[:, None, None]).max(dim=0)
 
 
 def _two_steps(
