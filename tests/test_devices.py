@@ -10,7 +10,7 @@ from checkpoints import timm_folder, transformers_folder
 from PIL import Image
 
 import pvzoo
-from pvzoo.errors import DeviceError, UsageError
+from pvzoo.errors import DeviceError, PvzooError, UsageError
 
 NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8))
 
@@ -92,3 +92,13 @@ def test_an_unknown_backend_is_answered_with_the_nearest(folder):
     with pytest.raises(UsageError, match=r"backend 'torhc'.*'torch'"):
         pvzoo.load(folder, backend="torhc")
     assert pvzoo.load(folder, backend="torch").labels
+
+
+def test_numbers_that_are_not_finite_are_said_and_not_read(tmp_path):
+    """As when a network overflows in float16: nothing would be found, and nobody knew why."""
+    transformers_folder(tmp_path, "vit")
+    model = pvzoo.load(tmp_path, device="cpu")
+    with torch.no_grad():
+        next(model._adapter.module.parameters()).fill_(float("nan"))
+    with pytest.raises(PvzooError, match=r"not finite.*bfloat16"):
+        model.predict(np.zeros((32, 32, 3), np.uint8))

@@ -11,7 +11,7 @@ from accelerate.utils import get_balanced_memory
 
 from pvzoo.adapters.base import Adapter
 from pvzoo.backends.base import Backend
-from pvzoo.errors import DeviceError, UsageError
+from pvzoo.errors import DeviceError, PvzooError, UsageError
 
 
 class TorchBackend(Backend):
@@ -42,17 +42,36 @@ class TorchBackend(Backend):
                 ) from error
 
     def forward(self, inputs: dict[str, np.ndarray]) -> dict[str, Any]:
-        """A batch of arrays -> tensors on the network's device, computed without gradients."""
+        """A batch of arrays -> tensors on the network's device, computed without gradients.
+
+        Raises:
+            DeviceError: The device has too little memory.
+            PvzooError: The network cannot compute with this size or dtype, or gave numbers that
+                are not finite, from which nothing right can be read.
+        """
         tensors = {name: self._tensor(array) for name, array in inputs.items()}
         try:
             with torch.inference_mode():
-                return self._adapter.forward(tensors)
+                outputs = self._adapter.forward(tensors)
         except torch.OutOfMemoryError as error:
             size = len(next(iter(inputs.values())))
             raise DeviceError(
                 f"{self.device} has too little memory for a batch of {size}.",
                 "Use a smaller batch_size, or dtype='float16'.",
             ) from error
+        except RuntimeError as error:
+            shapes = ", ".join(f"{name} {tuple(t.shape)}" for name, t in tensors.items())
+            raise PvzooError(
+                f"The network failed on {shapes} in {self.dtype} ({str(error).splitlines()[0]}).",
+                "Some need larger images, or float32.",
+            ) from error
+        # the sum is finite only if all numbers are, and takes no memory
+        if not all(t.sum().isfinite() for t in outputs.values() if t.is_floating_point()):
+            raise PvzooError(
+                f"The network gave numbers that are not finite, computing in {self.dtype}.",
+                "Use dtype='bfloat16' or 'float32'; if it did, the weights are damaged.",
+            )
+        return outputs
 
     def _tensor(self, array: np.ndarray) -> torch.Tensor:
         tensor = torch.from_numpy(array)

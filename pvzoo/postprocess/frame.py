@@ -18,8 +18,8 @@ from torch.nn import functional as nnf
 
 Size = tuple[int, int]
 
-ROUNDING = 1e-5
-"""How much bounds are widened, for the rounding of products of up to some hundred terms."""
+ROUNDING = 4e-6
+"""By what share of themselves, and at least by how much, bounds are widened for rounding."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def bounds(window: Tensor, columns: list[Band]) -> tuple[Tensor, Tensor]:
     least, largest = window.amin(dim=1), window.amax(dim=1)
     low = torch.stack([least[:, c.cells].amin(dim=1) for c in columns])
     high = torch.stack([largest[:, c.cells].amax(dim=1) for c in columns])
-    return low - ROUNDING, high + ROUNDING
+    return low - ROUNDING * (1 + low.abs()), high + ROUNDING * (1 + high.abs())
 
 
 def tile_size(device: torch.device, small: int) -> int:
