@@ -142,7 +142,7 @@ def test_detections_do_not_depend_on_companions_or_batch_size(detector, photogra
     ]
     alone = model.predict(coffee, threshold=0.3)
     assert len(alone) >= 20
-    for batch_size, place in ((1, 0), (2, 1), (5, 4), (5, 2)):
+    for batch_size, place in ((1, 0), (2, 1), (5, 3)):
         images = [*companions[:place], coffee, *companions[place:]]
         results = model.predict(images, batch_size=batch_size, threshold=0.3)
         check_near(results[place], alone, **tolerance)
