@@ -13,7 +13,7 @@ from pvzoo.cards import USER, Card, Source, catalogue
 from pvzoo.errors import PluginError, PvzooWarning, UnsupportedModelError, UsageError
 
 if TYPE_CHECKING:
-    from pvzoo.adapters.base import Adapter, Checkpoint
+    from pvzoo.adapters.base import Adapter
     from pvzoo.model import Model
 
 
@@ -63,8 +63,10 @@ def load(
     )
     _check_task(adapter_class, wanted_task, str(name))
     backend_class = registry.get("backends", backend or adapter_class.backend)
+    config = _with_card(found.config, card)
+    adapter_class.check(str(name), config, wanted_task)
     adapter = adapter_class.load(
-        _with_card(found.fetch(), card),
+        replace(found.fetch(), config=config),
         task=wanted_task,
         dtype=dtype,
         trust_remote_code=trust_remote_code,
@@ -79,18 +81,17 @@ def load(
     )
 
 
-def _with_card(checkpoint: Checkpoint, card: Card | None) -> Checkpoint:
-    """The checkpoint, with what its card knows and standard config files cannot say.
+def _with_card(config: dict[str, Any], card: Card | None) -> dict[str, Any]:
+    """The config, with what its card knows and standard config files cannot say.
 
-    It goes where a folder saved by pvzoo has it: under the key ``pvzoo`` of the config.
+    It goes where a folder saved by pvzoo has it: under the key ``pvzoo``.
     """
     if card is None:
-        return checkpoint
+        return config
     known: dict[str, Any] = {"task": card.task}
     if card.stuff is not None:
         known["stuff"] = list(card.stuff)
-    stated = checkpoint.config.get("pvzoo") or {}
-    return replace(checkpoint, config={**checkpoint.config, "pvzoo": {**stated, **known}})
+    return {**config, "pvzoo": {**(config.get("pvzoo") or {}), **known}}
 
 
 def _resolve(name: str | Path, revision: str | None) -> tuple[Card | None, Source, dict[str, Any]]:

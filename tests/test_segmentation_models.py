@@ -720,3 +720,14 @@ def test_half_precision_works(checkpoint, pictures, family):
     found = model.predict(pictures["landscape"], scores=True)
     assert np.isfinite(found.scores).all()
     assert len(found) >= 3
+
+
+def test_a_checkpoint_that_is_told_no_task_is_refused_before_its_weights_are_fetched(
+    hub, checkpoint
+):
+    """They may be gigabytes, and it would be refused after them all the same."""
+    files = {f.name: f.read_bytes() for f in checkpoint("mask2former_swin").iterdir()}
+    hub.add_repo("me/several", files)
+    with pytest.raises(UnsupportedModelError, match="panoptic-segmentation"):
+        pvzoo.load("me/several")
+    assert not hub.requests_for("model.safetensors")

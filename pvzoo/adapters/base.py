@@ -70,6 +70,17 @@ class Adapter(ABC):
     def matches(cls, config: Mapping[str, Any]) -> bool:
         """Whether a checkpoint with this ``config.json`` is of this family. Reads nothing else."""
 
+    @classmethod  # noqa: B027 (refusing nothing is a meaning)
+    def check(cls, name: str, config: Mapping[str, Any], task: str | None) -> None:
+        """Refuse, by its config, a checkpoint that cannot be driven, before weights are fetched.
+
+        ``name`` is what the user called it, ``task`` the one asked for. By default nothing is
+        refused.
+
+        Raises:
+            UnsupportedModelError: With what is wrong with the checkpoint, and the way out.
+        """
+
     @classmethod
     @abstractmethod
     def load(

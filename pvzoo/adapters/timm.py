@@ -56,25 +56,29 @@ class TimmAdapter(Adapter):
         )
 
     @classmethod
+    def check(cls, name: str, config: Mapping[str, Any], task: str | None) -> None:
+        """Refuse what timm does not have, and a checkpoint without a classifier."""
+        architecture = config["architecture"]
+        if not timm.is_model(architecture):
+            raise UnsupportedModelError(
+                f"{name} is of the architecture {architecture!r}, which timm {timm.__version__} "
+                "does not have.",
+                "Try a newer timm.",
+            )
+        if not _classifies(_parsed(config)["pretrained_cfg"]):
+            raise UnsupportedModelError(
+                f"{name} has no classifier: it gives features only.",
+                "Choose a checkpoint fine-tuned for classification, such as one ending in 'in1k'.",
+            )
+
+    @classmethod
     def load(
         cls, checkpoint: Checkpoint, *, task: str | None, dtype: Any, trust_remote_code: bool
     ) -> TimmAdapter:
-        """Load strictly; a checkpoint without a classifier is refused."""
-        architecture = checkpoint.config["architecture"]
-        if not timm.is_model(architecture):
-            raise UnsupportedModelError(
-                f"{checkpoint.name} is of the architecture {architecture!r}, which timm "
-                f"{timm.__version__} does not have.",
-                "Try a newer timm.",
-            )
+        """Load strictly."""
         config = _parsed(checkpoint.config)
         checkpoint = replace(checkpoint, config=config)
         cfg = config["pretrained_cfg"]
-        if not _classifies(cfg):
-            raise UnsupportedModelError(
-                f"{checkpoint.name} has no classifier: it gives features only.",
-                "Choose a checkpoint fine-tuned for classification, such as one ending in 'in1k'.",
-            )
         state_dict = read_state_dict(checkpoint.weights)
         if checkpoint.rename:
             state_dict = renamed(state_dict, checkpoint)

@@ -49,16 +49,20 @@ class TransformersClassificationAdapter(Adapter):
         )
 
     @classmethod
+    def check(cls, name: str, config: Mapping[str, Any], task: str | None) -> None:
+        """Refuse a regression head, and a network that takes no RGB images."""
+        check_channels(name, config.get("num_channels", 3))
+        if config.get("problem_type") == "regression":
+            raise UnsupportedModelError(
+                f"{name} predicts numbers (problem_type 'regression'), not classes.",
+                "Use it with transformers directly.",
+            )
+
+    @classmethod
     def load(
         cls, checkpoint: Checkpoint, *, task: str | None, dtype: Any, trust_remote_code: bool
     ) -> TransformersClassificationAdapter:
-        """Load strictly; a regression head, or a network that takes no RGB images, is refused."""
-        check_channels(checkpoint.name, checkpoint.config.get("num_channels", 3))
-        if checkpoint.config.get("problem_type") == "regression":
-            raise UnsupportedModelError(
-                f"{checkpoint.name} predicts numbers (problem_type 'regression'), not classes.",
-                "Use it with transformers directly.",
-            )
+        """Load strictly."""
         module = load_model(AutoModelForImageClassification, checkpoint, dtype, trust_remote_code)
         return cls(module, load_processor(checkpoint, trust_remote_code))
 

@@ -49,36 +49,32 @@ class TransformersDetectionAdapter(Adapter):
 
     @classmethod
     def matches(cls, config: Mapping[str, Any]) -> bool:
-        """The architecture saved is the object-detection head of its model type.
+        """The architecture saved is the object-detection head of its model type."""
+        head = MODEL_FOR_OBJECT_DETECTION_MAPPING_NAMES.get(config.get("model_type", ""))
+        return head in (config.get("architectures") or ())
 
-        Raises:
-            UnsupportedModelError: It gives no boxes; said here, before weights are fetched.
-        """
-        model_type = config.get("model_type", "")
-        head = MODEL_FOR_OBJECT_DETECTION_MAPPING_NAMES.get(model_type)
-        if head not in (config.get("architectures") or ()):
-            return False
+    @classmethod
+    def check(cls, name: str, config: Mapping[str, Any], task: str | None) -> None:
+        """Refuse a network whose outputs are not known to be boxes."""
+        model_type = config.get("model_type")
         if model_type in _HEAT_MAPS:
             raise UnsupportedModelError(
-                f"A {model_type} model finds lines of text as a heat map, not objects with classes "
-                "and boxes.",
+                f"{name} ({model_type}) finds lines of text as a heat map, not objects with "
+                "classes and boxes.",
                 "Use it with transformers directly, or choose a detector: "
                 "pvzoo list --task object-detection.",
             )
-        return True
+        if model_type not in RECORDS and model_type != _BY_PROCESSOR:
+            raise UnsupportedModelError(
+                f"{name} is of the family {model_type!r}, whose post-processing is not known here.",
+                f"Known: {', '.join([*RECORDS, _BY_PROCESSOR])}.",
+            )
 
     @classmethod
     def load(
         cls, checkpoint: Checkpoint, *, task: str | None, dtype: Any, trust_remote_code: bool
     ) -> TransformersDetectionAdapter:
-        """Load strictly; a network whose outputs are not known to be boxes is refused."""
-        model_type = checkpoint.config.get("model_type")
-        if model_type not in RECORDS and model_type != _BY_PROCESSOR:
-            raise UnsupportedModelError(
-                f"{checkpoint.name} is of the family {model_type!r}, whose post-processing is not "
-                "known here.",
-                f"Known: {', '.join([*RECORDS, _BY_PROCESSOR])}.",
-            )
+        """Load strictly."""
         module = load_model(
             AutoModelForObjectDetection,
             checkpoint,
@@ -86,7 +82,7 @@ class TransformersDetectionAdapter(Adapter):
             trust_remote_code,
             **backbone_config(checkpoint),
         )
-        if model_type == "dab-detr" and module.dtype != torch.float32:
+        if module.config.model_type == "dab-detr" and module.dtype != torch.float32:
             raise UnsupportedModelError(
                 f"{checkpoint.name} (dab-detr) runs in float32 alone: transformers makes its "
                 "position embeddings in float32, whatever the weights are.",

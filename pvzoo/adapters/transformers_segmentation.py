@@ -41,7 +41,8 @@ SEMANTIC, INSTANCE, PANOPTIC = (
     "instance-segmentation",
     "panoptic-segmentation",
 )
-_UNIVERSAL = ("mask2former", "maskformer", "oneformer", "eomt", "eomt_dinov3")
+_EOMT = ("eomt", "eomt_dinov3")
+_UNIVERSAL = ("mask2former", "maskformer", "oneformer", *_EOMT)
 _TASKS = {**dict.fromkeys(_UNIVERSAL, (SEMANTIC, INSTANCE, PANOPTIC)), "rf_detr": (INSTANCE,)}
 _TASKS["detr"] = (INSTANCE, PANOPTIC)
 
@@ -70,6 +71,8 @@ class TransformersSegmentationAdapter(Adapter):
         self.task = task
         self.module = module
         self.labels = named_classes(module.config)
+        # every pixel belongs to some class, so one without a name needs a word too
+        self._names = tuple(name or f"class {i}" for i, name in enumerate(self.labels))
         self._model_type = module.config.model_type
         self._processor = processor
         self._images = getattr(processor, "image_processor", processor)
@@ -97,40 +100,38 @@ class TransformersSegmentationAdapter(Adapter):
         return _auto_class(config) is not None
 
     @classmethod
-    def load(
-        cls, checkpoint: Checkpoint, *, task: str | None, dtype: Any, trust_remote_code: bool
-    ) -> TransformersSegmentationAdapter:
-        """Load strictly, for `task`, which a checkpoint that can do several must be told."""
-        config = checkpoint.config
-        auto_class = _auto_class(config)
-        model_type = config.get("model_type", "")
+    def check(cls, name: str, config: Mapping[str, Any], task: str | None) -> None:
+        """Refuse what is no segmentation model, or able to do several tasks and told none."""
+        auto_class, model_type = _auto_class(config), config.get("model_type", "")
         if auto_class is None or (
             auto_class is not AutoModelForSemanticSegmentation and model_type not in RECORDS
         ):
             raise UnsupportedModelError(
-                f"{checkpoint.name} ({model_type or 'no model type'}) is no segmentation model for "
-                "images that pvzoo can drive.",
+                f"{name} ({model_type or 'no model type'}) is no segmentation model for images "
+                "that pvzoo can drive.",
                 f"It can: {', '.join(_TASKS)} and the semantic models of transformers.",
             )
+        if task or model_type not in _EOMT:  # EoMT's processor, not yet fetched, may decide
+            _choose_task(name, config, task, _TASKS.get(model_type, (SEMANTIC,)))
+
+    @classmethod
+    def load(
+        cls, checkpoint: Checkpoint, *, task: str | None, dtype: Any, trust_remote_code: bool
+    ) -> TransformersSegmentationAdapter:
+        """Load strictly, for `task` or the one the config states."""
+        config = checkpoint.config
+        auto_class, model_type = _auto_class(config), config["model_type"]
         kwargs = {"class_info_file": None} if model_type == "oneformer" else {}
         processor = load_processor(checkpoint, trust_remote_code, **kwargs)
-        own_task = (config.get("pvzoo") or {}).get("task")
         able = _TASKS.get(model_type, (SEMANTIC,))
         if getattr(processor, "do_split_image", False):
             able = (SEMANTIC,)  # EoMT cuts images into windows for this task alone
-        task = task or own_task or (able[0] if len(able) == 1 else None)
-        if task is None or task not in able:
-            problem = "can serve several tasks" if task is None else f"cannot serve {task}"
-            raise UnsupportedModelError(
-                f"{checkpoint.name} {problem}.",
-                f"Say which: task={' or task='.join(map(repr, able))}."
-                if task is None
-                else f"It serves {', '.join(able)}.",
-            )
+        task = _choose_task(checkpoint.name, config, task, able)
+        own_task = (config.get("pvzoo") or {}).get("task")
         module = load_model(
             auto_class, checkpoint, dtype, trust_remote_code, **backbone_config(checkpoint)
         )
-        if model_type in ("eomt", "eomt_dinov3"):
+        if model_type in _EOMT:
             # Probabilities of masked attention during training; finished checkpoints hold zeros,
             # and with anything between 0 and 1 the network draws lots at every call.
             module.attn_mask_probs.zero_()
@@ -165,7 +166,7 @@ class TransformersSegmentationAdapter(Adapter):
         padded = pixels.shape[-2:]
         meta = {"size": size, "padded": padded, "valid": padded}
         inputs = {"pixel_values": pixels}
-        if self._model_type in ("eomt", "eomt_dinov3"):
+        if self._model_type in _EOMT:
             target = self._images.size
             meta["valid"] = get_size_with_aspect_ratio(
                 size, target["shortest_edge"], target.get("longest_edge")
@@ -255,7 +256,7 @@ class TransformersSegmentationAdapter(Adapter):
         labels, best_scores = found
         return SemanticMap.of(
             labels.cpu().numpy(),
-            self.labels,
+            self._names,
             None if best_scores is None else best_scores.cpu().numpy(),
         )
 
@@ -283,7 +284,7 @@ class TransformersSegmentationAdapter(Adapter):
                 PanopticSegment(
                     id=s.number,
                     label=s.label,
-                    name=self.labels[s.label],
+                    name=self._names[s.label],
                     is_thing=s.label not in self._stuff,
                     score=s.score,
                     area=s.area,
@@ -342,6 +343,21 @@ def _auto_class(config: Mapping[str, Any]) -> Any:
         if names.get(model_type) in saved:
             return auto_class
     return None
+
+
+def _choose_task(
+    name: str, config: Mapping[str, Any], task: str | None, able: tuple[str, ...]
+) -> str:
+    """The task to serve, of those a checkpoint is able to: asked for, stated, or the only one."""
+    task = task or (config.get("pvzoo") or {}).get("task") or (able[0] if len(able) == 1 else None)
+    if task is None:
+        raise UnsupportedModelError(
+            f"{name} can serve several tasks.",
+            f"Say which: task={' or task='.join(map(repr, able))}.",
+        )
+    if task not in able:
+        raise UnsupportedModelError(f"{name} cannot serve {task}.", f"It serves {', '.join(able)}.")
+    return task
 
 
 def _oneformer_processor(checkpoint: Checkpoint, images: Any) -> Any:

@@ -103,7 +103,9 @@ class Instance:
 
 
 Pack = Callable[[int, int, Tensor], Any]
-"""(top, left, bool mask without empty surroundings) -> the form in which a mask is kept."""
+"""(top, left, bool mask without empty surroundings) -> the form in which a mask is kept.
+
+The mask it is given is a view into a buffer; what is kept must not refer to it."""
 
 MASK_BYTES = 64 * 2**20
 """About how many bytes of masks are held before they are packed."""
@@ -358,47 +360,27 @@ def _best_pairs(record: MaskRecord, class_logits: Tensor) -> tuple[Tensor, Tenso
     return best, index % scores.shape[1], index // scores.shape[1]
 
 
-_EMPTY = torch.zeros((0, 0), dtype=torch.bool)
-
-
 def _cutouts(mask_logits: Tensor, frame: Frame) -> list[tuple[int, int, Tensor, float]]:
     """Per map: (top, left, where it is positive in the image, mean probability there)."""
-    device = mask_logits.device
+    device, count = mask_logits.device, len(mask_logits)
+    masks = torch.zeros((count, *frame.image), dtype=torch.bool, device=device)
+    sums = torch.zeros(count, dtype=torch.float64, device=device)
+    areas = torch.zeros(count, dtype=torch.int64, device=device)
     rows, columns = grid(mask_logits, frame, tile_size(device, 96))
-    # a tile whose window has no positive cell has no positive pixel
-    row_has = [(mask_logits[:, r.cells].amax(dim=1) > -1e-5) for r in rows]
-    places: list[tuple[int, int, Tensor]] = []
-    for i in range(len(mask_logits)):
-        used_rows = [r for r, has in zip(rows, row_has, strict=True) if bool(has[i].any())]
-        cells = mask_logits[i].amax(dim=0) > -1e-5
-        used_columns = [c for c in columns if bool(cells[c.cells].any())]
-        if not used_rows or not used_columns:
-            places.append((0, 0, _EMPTY.to(device)))
-            continue
-        top, left = used_rows[0].start, used_columns[0].start
-        shape = (used_rows[-1].end - top, used_columns[-1].end - left)
-        places.append((top, left, torch.zeros(shape, dtype=torch.bool, device=device)))
-    sums = torch.zeros(len(mask_logits), dtype=torch.float64, device=device)
-    areas = torch.zeros(len(mask_logits), dtype=torch.int64, device=device)
     for row in rows:
         window = mask_logits[:, row.cells]
         _, high = bounds(window, columns)
         for i, column in enumerate(columns):
-            queries = (high[i] > 0).nonzero().flatten()
+            queries = (high[i] > 0).nonzero().flatten()  # elsewhere no pixel is positive
             if len(queries) == 0:
                 continue
             values = row.weights @ window[:, :, column.cells][queries] @ column.weights.T
             found = values > 0
             sums[queries] += (values.sigmoid_() * found).sum(dim=(1, 2)).double()
-            areas[queries] += found.sum(dim=(1, 2))
-            for part, query in zip(found, queries.tolist(), strict=True):
-                top, left, mask = places[query]
-                down, across = row.start - top, column.start - left
-                if down >= 0 and across >= 0:
-                    view = mask[down : down + len(row), across : across + len(column)]
-                    view.copy_(part[: view.shape[0], : view.shape[1]])
+            areas[queries] += found.flatten(1).sum(dim=1, dtype=torch.int32)
+            masks[queries, row.pixels, column.pixels] = found
     quality = (sums / (areas + 1e-6)).tolist()
-    return [(*_trimmed(*place), q) for place, q in zip(places, quality, strict=True)]
+    return [(*_trimmed(mask), q) for mask, q in zip(masks, quality, strict=True)]
 
 
 def _nearest_cutouts(mask_logits: Tensor, frame: Frame) -> list[tuple[int, int, Tensor, float]]:
@@ -412,21 +394,20 @@ def _nearest_cutouts(mask_logits: Tensor, frame: Frame) -> list[tuple[int, int, 
     result = []
     for one in mask_logits:
         small = _to_network(one[None], frame)[0].sigmoid() > 0.5
-        result.append((*_trimmed(0, 0, small[to_rows][:, to_columns]), 1.0))
+        result.append((*_trimmed(small[to_rows][:, to_columns]), 1.0))
     return result
 
 
-def _trimmed(top: int, left: int, mask: Tensor) -> tuple[int, int, Tensor]:
-    """The same mask without empty rows and columns around it."""
-    if mask.numel() == 0:
-        return 0, 0, mask
+def _trimmed(mask: Tensor) -> tuple[int, int, Tensor]:
+    """(top, left, the mask without empty rows and columns around it)."""
     bits = mask.view(torch.uint8)  # any() is many times slower than amax() on a CPU
     rows = bits.amax(dim=1).nonzero().flatten()
     if len(rows) == 0:
         return 0, 0, mask[:0, :0]
-    columns = bits.amax(dim=0).nonzero().flatten()
-    y0, y1, x0, x1 = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
-    return top + y0, left + x0, mask[y0:y1, x0:x1].clone()
+    top, bottom = int(rows[0]), int(rows[-1]) + 1
+    columns = bits[top:bottom].amax(dim=0).nonzero().flatten()
+    left, right = int(columns[0]), int(columns[-1]) + 1
+    return top, left, mask[top:bottom, left:right]
 
 
 def _pixel_box(box: Tensor, frame: Frame, clamp: bool) -> tuple[float, float, float, float]:
