@@ -117,11 +117,14 @@ def encode(mask: np.ndarray, top: int, left: int, size: tuple[int, int]) -> byte
     h, w = mask.shape
     if min(top, left, height - top - h, width - left - w) < 0:
         raise ValueError(f"A mask of {h}x{w} at {top}, {left} leaves the image of {height}x{width}")
-    columns = np.zeros((w, h + 2), dtype=bool)
-    columns[:, 1:-1] = mask.T
+    changes = np.zeros((h + 1, w), dtype=bool)  # between each pixel and the one above it
+    if mask.size:
+        changes[0], changes[-1] = mask[0], mask[-1]
+        np.not_equal(mask[1:], mask[:-1], out=changes[1:-1])
+    # sorting the few changes by column is far quicker than turning the mask
+    row, column = np.divmod(np.flatnonzero(changes), w) if w else np.zeros((2, 0), int)
+    column, row = np.divmod(np.sort(column * (h + 1) + row), h + 1)
     # each column begins and ends outside the mask, so the changes are by turns starts and ends
-    changes = np.flatnonzero(columns[:, 1:] != columns[:, :-1])
-    column, row = np.divmod(changes, h + 1)
     starts, ends = ((left + column) * height + top + row).reshape(-1, 2).T
     # a run that reaches the bottom goes on at the top of the next column
     breaks = starts[1:] != ends[:-1]

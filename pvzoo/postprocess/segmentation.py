@@ -366,7 +366,7 @@ def _cutouts(mask_logits: Tensor, frame: Frame) -> list[tuple[int, int, Tensor, 
     masks = torch.zeros((count, *frame.image), dtype=torch.bool, device=device)
     sums = torch.zeros(count, dtype=torch.float64, device=device)
     areas = torch.zeros(count, dtype=torch.int64, device=device)
-    rows, columns = grid(mask_logits, frame, tile_size(device, 96))
+    rows, columns = grid(mask_logits, frame, tile_size(device, 256))
     for row in rows:
         window = mask_logits[:, row.cells]
         _, high = bounds(window, columns)
