@@ -65,6 +65,7 @@ class Band:
         return slice(self.low, self.high)
 
 
+@lru_cache(maxsize=4)  # asked for band by band
 def scaling(cells: int, pixels: int, mode: str = "linear", align_corners: bool = False) -> Tensor:
     """The (pixels, cells) matrix of torch's own 1-D interpolation, rounding of positions included.
 
@@ -93,7 +94,9 @@ def axes(cells: Size, frame: Frame, align_corners: bool) -> tuple[Tensor, Tensor
         cells, frame.padded, frame.valid, frame.image, strict=True
     ):
         to_input = scaling(count, padded, align_corners=align_corners)[:valid]
-        matrices.append(scaling(valid, image) @ to_input)
+        # scaling the rows of the first matrix is the same as a product with the second
+        to_image = nnf.interpolate(to_input.T[None], size=image, mode="linear")[0]
+        matrices.append(to_image.T.contiguous())
     return matrices[0], matrices[1]
 
 
