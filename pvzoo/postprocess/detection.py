@@ -7,7 +7,6 @@ bit and in the same order; that function exists there fifteen times over, in the
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -57,7 +56,8 @@ RECORDS: dict[str, DetectionRecord] = {
 """By the ``model_type`` of the config."""
 
 
-class Boxes(NamedTuple):
+@dataclass(frozen=True)
+class Boxes:
     """Detections of one image: (n,) scores, (n,) class ids, (n, 4) xyxy pixels, (n,) queries."""
 
     scores: Tensor
@@ -65,9 +65,9 @@ class Boxes(NamedTuple):
     boxes: Tensor
     queries: Tensor
 
-    def __getitem__(self, keep: Tensor) -> Boxes:  # type: ignore[override]
+    def __getitem__(self, keep: Tensor) -> Boxes:
         """Those that a mask or an index tensor selects."""
-        return Boxes(*(field[keep] for field in tuple(self)))
+        return Boxes(self.scores[keep], self.labels[keep], self.boxes[keep], self.queries[keep])
 
 
 def decode(
