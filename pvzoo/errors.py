@@ -67,6 +67,10 @@ class UnsupportedModelError(PvzooError):
     """A checkpoint that no adapter can drive for the task."""
 
 
+class DataError(PvzooError):
+    """Labelled data that cannot be read or used; the message names the file or row."""
+
+
 class PvzooWarning(UserWarning):
     """Something worth knowing that did not stop the call."""
 
