@@ -35,7 +35,7 @@ semantic-segmentation and panoptic-segmentation
 | `segments.iscrowd` | bool | panoptic only: COCO's crowd |
 
 In a semantic dataset `segments` lists the values of every class, in each row the same; the value
-255 is void whether listed or not. In a panoptic one it lists the segments of the image, and 0 is
+255 is void unless it is listed. In a panoptic one it lists the segments of the image, and 0 is
 void. A value of the map that is neither listed nor void is a mistake, which the check reports.
 
 The ids of a ClassLabel column are the place of the class in its ``names``. Labels with mistakes are
@@ -64,7 +64,7 @@ VOID = -1
 """The category of what is neither trained nor evaluated."""
 
 SEMANTIC_VOID = 255
-"""The value of a semantic map that is void in every dataset."""
+"""The value of a semantic map that is void unless `segments` says otherwise."""
 
 
 def features(task: str, names: Sequence[str], *, multi_label: bool = False) -> Features:

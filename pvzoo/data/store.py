@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from datasets import Dataset, Features
 
 FORMAT = 1
-"""Raised when a reader's rows change, so that what an older pvzoo wrote is not taken for its own."""
+"""Raised when a reader's rows change, so that what an older pvzoo wrote is read anew."""
 
 ROWS_AT_ONCE = 1000
 
