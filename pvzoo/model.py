@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from pvzoo.adapters.base import Adapter
 from pvzoo.backends.base import Backend
@@ -12,6 +12,9 @@ from pvzoo.errors import ImageError, UsageError
 from pvzoo.pipeline import run
 from pvzoo.sources import images_of
 from pvzoo.tasks.base import Task
+
+if TYPE_CHECKING:
+    from pvzoo.metrics.base import Evaluation
 
 OnError = Literal["raise", "skip"] | Callable[[ImageError], None]
 
@@ -129,4 +132,43 @@ class Model:
             postprocess=lambda outputs, meta: self._adapter.postprocess(outputs, meta, **controls),
             batch_size=batch_size,
             on_error=on_error,
+        )
+
+    def evaluate(
+        self,
+        data: Any,
+        *,
+        split: str | None = None,
+        batch_size: int = 8,
+        progress: Callable[[int, int], None] | None = None,
+        **options: Any,
+    ) -> Evaluation:
+        """How good the predictions are on labelled data: the task's figures.
+
+        Classes of the model and of the data are matched by name; a `PvzooWarning` names classes of
+        the data that the model does not have, and which are left out. Under ``accelerate launch``
+        or ``torchrun`` each process takes its part of the images, and all return the same figures.
+
+        Args:
+            data: Whatever `pvzoo.data.load` takes: a dataset, a Hub dataset id, a folder or file.
+            split: Which split, for data that has several.
+            batch_size: Most network inputs in one forward pass.
+            progress: Called with the number of images done and of all images.
+            **options: The task's own, in the place of those that its figures are defined with (a
+                detector, for example, is asked for every object, however low its score).
+
+        Raises:
+            DataError: The data cannot be read, or no class of it is known to the model.
+            ImageError: An image of it cannot be read.
+        """
+        from pvzoo.evaluation import evaluate
+
+        return evaluate(
+            self,
+            self._task.metric,
+            data,
+            split=split,
+            progress=progress,
+            batch_size=batch_size,
+            **{**self._task.evaluation, **options},
         )

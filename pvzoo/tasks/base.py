@@ -23,6 +23,9 @@ from pvzoo.images import ImageHandle
 if TYPE_CHECKING:
     import pandas as pd
 
+    from pvzoo.metrics.base import Metric
+    from pvzoo.metrics.labels import LabelMatch
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Result(ABC):
@@ -131,12 +134,22 @@ class Task(ABC):
         controls: A frozen dataclass; its fields are keyword arguments of `predict` that the
             adapter's `postprocess` gets. Its ``__post_init__`` checks values with `UsageError`.
         prompts: Likewise for keyword arguments that the adapter's `preprocess` gets.
+        evaluation: The options of `predict` that its figures are defined with.
     """
 
     id: ClassVar[str]
     result: ClassVar[type[Result]]
     controls: ClassVar[type]
     prompts: ClassVar[type] = NoPrompts
+    evaluation: ClassVar[Mapping[str, Any]] = {}
+
+    def metric(self, match: LabelMatch) -> Metric:
+        """What makes the figures of `Model.evaluate` out of results and labels.
+
+        Raises:
+            UsageError: The task has none.
+        """
+        raise UsageError(f"{self.id} has no evaluation.", "Its plugin brings none.")
 
     def options(
         self, given: Mapping[str, Any], labels: Sequence[str]

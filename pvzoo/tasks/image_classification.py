@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from pvzoo.drawing import shorten, text_font, text_size
 from pvzoo.tasks.base import Result, Task, check_count, check_flag, check_fraction
+
+if TYPE_CHECKING:
+    from pvzoo.metrics.base import Metric
+    from pvzoo.metrics.labels import LabelMatch
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -123,3 +127,10 @@ class ImageClassification(Task):
     id = "image-classification"
     result = Classification
     controls = ClassificationControls
+    evaluation: ClassVar[Mapping[str, Any]] = {"probabilities": True}
+
+    def metric(self, match: LabelMatch) -> Metric:
+        """`pvzoo.metrics.classification.ClassificationMetric`."""
+        from pvzoo.metrics.classification import ClassificationMetric
+
+        return ClassificationMetric(match)

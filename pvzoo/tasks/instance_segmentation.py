@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -15,6 +16,9 @@ from pvzoo.tasks.object_detection import DetectionControls, Detections
 
 if TYPE_CHECKING:
     import supervision as sv
+
+    from pvzoo.metrics.base import Metric
+    from pvzoo.metrics.labels import LabelMatch
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -74,3 +78,10 @@ class InstanceSegmentation(Task):
     id = "instance-segmentation"
     result = Instances
     controls = DetectionControls
+    evaluation: ClassVar[Mapping[str, Any]] = {"threshold": 0.0}
+
+    def metric(self, match: LabelMatch) -> Metric:
+        """`pvzoo.metrics.detection.InstanceMetric`."""
+        from pvzoo.metrics.detection import InstanceMetric
+
+        return InstanceMetric(match)

@@ -19,6 +19,9 @@ from pvzoo.tasks.base import Result, Task, check_count, check_flag, check_fracti
 if TYPE_CHECKING:
     import supervision as sv
 
+    from pvzoo.metrics.base import Metric
+    from pvzoo.metrics.labels import LabelMatch
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Detections(Result):
@@ -138,3 +141,10 @@ class ObjectDetection(Task):
     id = "object-detection"
     result = Detections
     controls = DetectionControls
+    evaluation: ClassVar[Mapping[str, Any]] = {"threshold": 0.0}
+
+    def metric(self, match: LabelMatch) -> Metric:
+        """`pvzoo.metrics.detection.DetectionMetric`."""
+        from pvzoo.metrics.detection import DetectionMetric
+
+        return DetectionMetric(match)

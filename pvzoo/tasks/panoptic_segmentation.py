@@ -20,6 +20,9 @@ from pvzoo.tasks.object_detection import supervision
 if TYPE_CHECKING:
     import supervision as sv
 
+    from pvzoo.metrics.base import Metric
+    from pvzoo.metrics.labels import LabelMatch
+
 
 @dataclass(frozen=True)
 class PanopticSegment:
@@ -187,3 +190,9 @@ class PanopticSegmentation(Task):
     id = "panoptic-segmentation"
     result = Panoptic
     controls = PanopticControls
+
+    def metric(self, match: LabelMatch) -> Metric:
+        """`pvzoo.metrics.panoptic.PanopticMetric`."""
+        from pvzoo.metrics.panoptic import PanopticMetric
+
+        return PanopticMetric(match)

@@ -17,6 +17,9 @@ from pvzoo.tasks.object_detection import supervision
 if TYPE_CHECKING:
     import supervision as sv
 
+    from pvzoo.metrics.base import Metric
+    from pvzoo.metrics.labels import LabelMatch
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class SemanticMap(Result):
@@ -138,3 +141,9 @@ class SemanticSegmentation(Task):
     id = "semantic-segmentation"
     result = SemanticMap
     controls = SemanticControls
+
+    def metric(self, match: LabelMatch) -> Metric:
+        """`pvzoo.metrics.semantic.SemanticMetric`."""
+        from pvzoo.metrics.semantic import SemanticMetric
+
+        return SemanticMetric(match)

@@ -1,0 +1,105 @@
+"""`Model.evaluate`: predictions against labels, in bounded memory, in one process or many."""
+
+from __future__ import annotations
+
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from pvzoo.data.load import load
+from pvzoo.data.schema import class_names
+from pvzoo.errors import DataError, PvzooError, PvzooWarning
+from pvzoo.metrics.base import Evaluation, Metric
+from pvzoo.metrics.labels import LabelMatch
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from pvzoo.model import Model
+
+Progress = Callable[[int, int], None]
+
+
+def evaluate(
+    model: Model,
+    metric: Callable[[LabelMatch], Metric],
+    data: Any,
+    *,
+    split: str | None,
+    progress: Progress | None,
+    **options: Any,
+) -> Evaluation:
+    """See `Model.evaluate`; `metric` makes the metric of the model's task."""
+    from accelerate import PartialState
+    from accelerate.utils import broadcast_object_list, gather_object
+
+    dataset = one_split(load(data, model.task, split=split))
+    if not len(dataset):
+        raise DataError("The dataset has no images.", "There is nothing to evaluate on.")
+    match = LabelMatch.of(model.labels, class_names(dataset.features))
+    state = PartialState()
+    if match.only_in_data and state.is_main_process:
+        warnings.warn(str(match), PvzooWarning, stacklevel=3)
+    taken = metric(match)
+    # Each process has a run of images of its own, none twice; lengths may differ by one.
+    count, rest = divmod(len(dataset), state.num_processes)
+    start = state.process_index * count + min(state.process_index, rest)
+    stop = start + count + (state.process_index < rest)
+    failure: Exception | None = None
+    try:
+        for done, (index, result, row) in enumerate(
+            _predictions(model, dataset, start, stop, **options), 1
+        ):
+            taken.update(index, result, row)
+            if progress and state.is_main_process:
+                progress(min(done * state.num_processes, len(dataset)), len(dataset))
+    except Exception as error:  # the others are waiting: they must hear of it
+        failure = error
+    parts = gather_object([(state.process_index, failure and str(failure), taken.state())])
+    if failure is not None:
+        raise failure
+    for process, message, _ in parts:
+        if message:
+            raise PvzooError(f"Process {process} failed: {message}")
+    outcome: list[Any] = [None]
+    if state.is_main_process:
+        taken.merge([part for _, _, part in parts])
+        outcome = [taken.compute()]
+    return broadcast_object_list(outcome)[0]
+
+
+def one_split(data: Any) -> Dataset:
+    """The dataset, or the only split there is.
+
+    Raises:
+        DataError: There are several; the message names them.
+    """
+    if not isinstance(data, dict):
+        return data
+    if len(data) == 1:
+        return next(iter(data.values()))
+    names = ", ".join(data)
+    raise DataError(f"The data has several splits: {names}.", "Choose one with split=.")
+
+
+def _predictions(
+    model: Model, dataset: Dataset, start: int, stop: int, **options: Any
+) -> Iterator[tuple[int, Any, dict[str, Any]]]:
+    """(place, result, row with images not decoded) of the images `start` to `stop`."""
+    from datasets import Image
+
+    part = dataset.select(range(start, stop)).with_format(None)
+    for name, feature in part.features.items():
+        if isinstance(feature, Image):
+            part = part.cast_column(name, Image(decode=False))
+    waiting: deque[tuple[int, dict[str, Any]]] = deque()
+
+    def images() -> Iterator[Any]:
+        for index, row in enumerate(part, start):
+            waiting.append((index, row))
+            yield row["image"]
+
+    for result in model.stream(images(), **options):
+        index, row = waiting.popleft()
+        yield index, result, row
