@@ -1,4 +1,4 @@
-"""Entry points -> tasks, adapters, backends and catalogue files; pvzoo's own come the same way.
+"""Entry points -> what plugins bring; pvzoo's own tasks, adapters and so on come the same way.
 
 Nothing here imports a plugin until somebody asks for a part of it, and a plugin that cannot be
 loaded takes nothing else down: asking for its part raises, `list_plugins` shows why.
@@ -9,6 +9,7 @@ loaded takes nothing else down: asking for its part raises, `list_plugins` shows
 | pvzoo.adapters   | adapter id -> class                                                      |
 | pvzoo.tasks      | task id -> class                                                         |
 | pvzoo.backends   | backend id -> class                                                      |
+| pvzoo.datasets   | dataset id -> function (task or None, split or None) -> labelled data    |
 | pvzoo.contract   | the contract version (an integer) -> anything; never loaded              |
 
 A plugin says which contract version it was built for either by the last group or by the key
@@ -52,11 +53,12 @@ CONTRACT = 1
 OWN = "pvzoo"
 CHECK_SECONDS = 60.0
 
-Group = Literal["catalogs", "adapters", "tasks", "backends"]
-_BASES: dict[str, str] = {
+Group = Literal["catalogs", "adapters", "tasks", "backends", "datasets"]
+_BASES: dict[str, str | None] = {
     "adapters": "pvzoo.adapters.base:Adapter",
     "tasks": "pvzoo.tasks.base:Task",
     "backends": "pvzoo.backends.base:Backend",
+    "datasets": None,  # functions
 }
 
 
@@ -302,7 +304,7 @@ def names(group: Group) -> list[str]:
 
 
 def get(group: Group, name: str) -> Any:
-    """The class registered as `name` (or ``dist:name``) in a group, loaded now.
+    """The class or function registered as `name` (or ``dist:name``) in a group, loaded now.
 
     A plugin for another contract claims a name only if nobody else does: then to raise its error.
 
@@ -358,8 +360,6 @@ def load_part(part: Part) -> Any:
 def _import(part: Part) -> Any:
     where = f"{part.group.removesuffix('s')} {part.name!r} of plugin {part.dist!r}"
     report = f"Report this to the author of {part.dist}, or uninstall it."
-    module, _, attribute = _BASES[part.group].partition(":")
-    base = getattr(importlib.import_module(module), attribute)
     try:
         value = part.entry_point.load()
     except KeyboardInterrupt:
@@ -373,10 +373,19 @@ def _import(part: Part) -> Any:
             raise PluginError(what, hint) from error
         said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         raise PluginError(f"The {where} cannot be loaded ({said}).", report) from error
-    if not (isinstance(value, type) and issubclass(value, base)):
-        what = f"The {where} is {value!r}, not a subclass of {base.__module__}.{base.__name__}."
-        raise PluginError(what, report)
+    if wrong := _wrong_kind(value, _BASES[part.group]):
+        raise PluginError(f"The {where} is {value!r}, {wrong}.", report)
     return value
+
+
+def _wrong_kind(value: Any, base: str | None) -> str:
+    """Why `value` is not what an entry point should name; empty if it is."""
+    if base is None:
+        return "" if callable(value) else "not a function"
+    module, _, attribute = base.partition(":")
+    wanted = getattr(importlib.import_module(module), attribute)
+    fits = isinstance(value, type) and issubclass(value, wanted)
+    return "" if fits else f"not a subclass of {module}.{attribute}"
 
 
 def list_plugins(check: bool = False) -> list[Plugin]:

@@ -1,0 +1,95 @@
+"""What the commands share: the app, the two consoles, common options, a progress bar."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+import pvzoo
+
+SOME_FAILED = 3
+
+app = typer.Typer(
+    name="pvzoo",
+    help="Pretrained vision models behind one interface.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+# Into a pipe or a file, tables keep their full width: nothing is cut to fit a screen.
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 1000)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+_debug = False
+
+
+def debugging() -> bool:
+    """Whether ``--debug`` was given."""
+    return _debug
+
+
+def _set_debug(value: bool) -> None:
+    global _debug
+    _debug = _debug or value
+
+
+def show_warning(message: Warning | str, category: type[Warning], *_: Any) -> None:
+    """pvzoo's own warnings in one line, those of others only when debugging."""
+    if _debug or issubclass(category, pvzoo.PvzooWarning):
+        err.print(f"[yellow]warning:[/] {escape(str(message))}")
+
+
+@contextmanager
+def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A function (done, total) that shows how far a job is, on standard error.
+
+    It shows nothing where there is little to wait for or no one to see.
+    """
+    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+        job = bar.add_task(what, visible=False)
+
+        def show(done: int, total: int) -> None:
+            bar.update(job, completed=done, total=total, visible=total >= 10)
+
+        yield show
+
+
+def _version(value: bool) -> None:
+    if value:
+        out.print(f"pvzoo {pvzoo.__version__}")
+        raise typer.Exit
+
+
+Debug = Annotated[
+    bool, typer.Option("--debug", callback=_set_debug, help="Show tracebacks and all warnings.")
+]
+Task = Annotated[str | None, typer.Option(help="Which task, such as object-detection.")]
+ModelName = Annotated[
+    str | None, typer.Option("--model", "-m", help="Catalogue name, Hub repo id or folder.")
+]
+BatchSize = Annotated[int, typer.Option(help="Most images in one forward pass.")]
+Device = Annotated[str | None, typer.Option(help="Such as cpu or cuda:0.")]
+DType = Annotated[str | None, typer.Option("--dtype", help="Such as float16.")]
+Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit.")]
+TrustRemoteCode = Annotated[
+    bool, typer.Option("--trust-remote-code", help="Run Python code of the Hub repo.")
+]
+Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, one object a line.")]
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+    debug: Debug = False,
+) -> None:
+    pass

@@ -1,0 +1,153 @@
+"""``pvzoo list``, ``info`` and ``plugins``."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+import pvzoo
+from pvzoo.cli.app import Debug, Json, app, err, out
+from pvzoo.errors import UsageError
+
+if TYPE_CHECKING:
+    from pvzoo.cards import Card
+
+
+def _size(params: str | None) -> float | None:
+    """ "50M" -> 50e6."""
+    if params is None:
+        return None
+    factor = {"k": 1e3, "m": 1e6, "b": 1e9}.get(params[-1:].lower())
+    try:
+        return float(params[:-1]) * factor if factor else float(params)
+    except ValueError:
+        raise UsageError(f"--max-params {params} is no size.", "Write it like 50M.") from None
+
+
+@app.command("list")
+def list_(
+    text: Annotated[str | None, typer.Argument(help="Words to look for.")] = None,
+    task: Annotated[str | None, typer.Option(help="Such as object-detection.")] = None,
+    family: Annotated[str | None, typer.Option(help="Such as rt_detr.")] = None,
+    license: Annotated[
+        str | None, typer.Option(help="Such as apache-2.0, or: permissive, unknown.")
+    ] = None,
+    max_params: Annotated[str | None, typer.Option(help="Largest size, such as 50M.")] = None,
+    metric: Annotated[str | None, typer.Option(help="Reported metric; best first.")] = None,
+    min_metric: Annotated[float | None, typer.Option(help="Its least value.")] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """List the models of the catalogue."""
+    cards = pvzoo.list_models(
+        text,
+        task=task,
+        family=family,
+        license=license,
+        max_params=_size(max_params),
+        metric=metric,
+        min_metric=min_metric,
+    )
+    if json:
+        for card in cards:
+            sys.stdout.write(_card_json(card) + "\n")
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("model", "task", "size", "licence", "reported"):
+        table.add_column(heading, justify="right" if heading == "size" else "left", no_wrap=True)
+    for card in cards:
+        metrics = ", ".join(f"{m.name} {m.value:g}" for m in card.metrics)
+        table.add_row(
+            escape(card.name), card.task, _params(card), escape(card.license_text), escape(metrics)
+        )
+    out.print(table)
+    err.print(f"{len(cards)} models")
+
+
+def _params(card: Card) -> str:
+    return f"{card.params / 1e6:.1f}M" if card.params else "unknown"
+
+
+def _card_json(card: Card) -> str:
+    import dataclasses
+    import json
+
+    plain = dataclasses.asdict(card)
+    return json.dumps(plain, ensure_ascii=False, default=str)
+
+
+@app.command()
+def info(
+    name: Annotated[str, typer.Argument(help="Catalogue name.")],
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Show a model's card."""
+    card = pvzoo.info(name)
+    if json:
+        sys.stdout.write(_card_json(card) + "\n")
+        return
+    lines = {
+        "name": card.name,
+        "also called": ", ".join(card.aliases),
+        "what": card.summary,
+        "task": card.task,
+        "family": card.family or "unknown",
+        "weights": str(card.source),
+        "size": f"{_params(card)}{' parameters' if card.params else ''}",
+        "input": f"{card.input_size} px" if card.input_size else "unknown",
+        "licence": card.license_text,
+        "about it": card.license_note,
+        "trained on": card.dataset or "unknown",
+        "adapter": card.adapter,
+        "brought by": card.dist,
+        "facts from": card.facts,
+    }
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for key, value in lines.items():
+        if value:
+            table.add_row(f"[bold]{key}[/]", escape(value))
+    for metric in card.metrics:
+        on = f" on {metric.dataset}" if metric.dataset else ""
+        source = f" ({metric.source})" if metric.source else ""
+        table.add_row("[bold]reported[/]", escape(f"{metric.name} {metric.value:g}{on}{source}"))
+    out.print(table)
+
+
+@app.command()
+def plugins(
+    check: Annotated[
+        bool, typer.Option("--check", help="Try to load each, in a process of its own.")
+    ] = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """List the installed plugins and what each brings."""
+    import dataclasses
+    import json as json_module
+
+    found = pvzoo.list_plugins(check=check)
+    if json:
+        for plugin in found:
+            sys.stdout.write(json_module.dumps(dataclasses.asdict(plugin)) + "\n")
+        return
+    colours = {"ready": "green", "not loaded": "cyan", "failed": "red"}
+    for plugin in found:
+        contract = plugin.contract if plugin.contract is not None else "unknown"
+        colour = colours[plugin.state]
+        out.print(
+            f"[bold]{escape(plugin.name)}[/] {plugin.version}, contract {contract}, "
+            f"[{colour}]{plugin.state}[/]"
+        )
+        for group, names in plugin.provides.items():
+            if group != "catalogs":
+                listed = ", ".join(names) if len(names) <= 8 else f"{len(names)} of them"
+                out.print(f"  {group}: {escape(listed)}")
+        for error in plugin.errors:
+            out.print(f"  [red]error:[/] {escape(error)}")
+        for warning in plugin.warnings:
+            out.print(f"  [yellow]warning:[/] {escape(warning)}")

@@ -1,0 +1,151 @@
+"""``pvzoo predict``."""
+
+from __future__ import annotations
+
+import glob
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+import pvzoo
+from pvzoo import registry
+from pvzoo.cli.app import (
+    SOME_FAILED,
+    BatchSize,
+    Debug,
+    Device,
+    DType,
+    Json,
+    ModelName,
+    Revision,
+    Task,
+    TrustRemoteCode,
+    app,
+    debugging,
+    err,
+    out,
+    progress_bar,
+)
+from pvzoo.errors import ImageError
+
+if TYPE_CHECKING:
+    from pvzoo.tasks.base import Result
+
+
+@app.command()
+def predict(
+    inputs: Annotated[
+        list[str], typer.Argument(help="Files, folders, glob patterns or URLs.", metavar="IMAGE...")
+    ],
+    model: ModelName = None,
+    task: Task = None,
+    top_k: Annotated[int | None, typer.Option(help="Most classes per image.")] = None,
+    threshold: Annotated[float | None, typer.Option(help="Least score, from 0 to 1.")] = None,
+    json: Json = False,
+    save: Annotated[
+        Path | None, typer.Option(help="Write annotated pictures to this folder.")
+    ] = None,
+    batch_size: BatchSize = 8,
+    device: Device = None,
+    dtype: DType = None,
+    revision: Revision = None,
+    trust_remote_code: TrustRemoteCode = False,
+    debug: Debug = False,
+) -> None:
+    """Say what is in pictures."""
+    from pvzoo.cards import catalogue
+
+    images = _expand(inputs)
+    task = registry.task_id(task) if task else None
+    name = model or catalogue().default(task or "image-classification").qualified_name
+    loaded = pvzoo.load(
+        name,
+        task=task,
+        device=device,
+        dtype=dtype,
+        revision=revision,
+        trust_remote_code=trust_remote_code,
+    )
+    options = {"top_k": top_k, "threshold": threshold}
+    options = {k: v for k, v in options.items() if v is not None}
+    failed: list[ImageError] = []
+
+    def report(error: ImageError) -> None:
+        failed.append(error)
+        err.print(f"[red]error:[/] {escape(str(error))}")
+        if debugging():
+            err.print_exception()
+
+    pictures = _PictureNames(save) if save else None
+    results = loaded.stream(images, batch_size=batch_size, on_error=report, **options)
+    answered = 0
+    with progress_bar("images") as show:
+        for result in results:
+            answered += 1
+            show(answered + len(failed), len(images))
+            if json:
+                sys.stdout.write(result.to_json() + "\n")
+            else:
+                _print_result(result)
+            if pictures:
+                err.print(f"wrote {escape(str(result.save(pictures.of(result))))}")
+    if failed:
+        raise typer.Exit(SOME_FAILED if answered else 1)
+
+
+def _expand(inputs: list[str]) -> list[str | Path]:
+    """The images that arguments mean: patterns and folders opened, the rest left as it is."""
+    from pvzoo.sources import images_of
+
+    images: list[str | Path] = []
+    for text in inputs:
+        path = Path(text).expanduser()
+        is_url = text.startswith(("http://", "https://", "data:"))
+        if not is_url and (path.is_dir() or (glob.has_magic(text) and not path.exists())):
+            images += images_of(text)
+        else:
+            images.append(text)
+    return images
+
+
+class _PictureNames:
+    """A file name in a folder for every result, never the same twice."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._taken: set[str] = set()
+
+    def of(self, result: Result) -> Path:
+        source = (result.source or "image").partition("?")[0]
+        stem = "image" if source.startswith(("data:", "image ")) else Path(source).stem or "image"
+        name, number = stem, 1
+        while name in self._taken:
+            number += 1
+            name = f"{stem}-{number}"
+        self._taken.add(name)
+        return self._folder / f"{name}.png"
+
+
+def _print_result(result: Result) -> None:
+    rows = result.rows()
+    out.print(f"[bold]{escape(result.source or '')}[/]")
+    if not rows:
+        out.print("nothing above the threshold")
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for column in result.columns:
+        table.add_column(column)
+    for row in rows:
+        table.add_row(*map(_cell, row.values()))
+    out.print(table)
+
+
+def _cell(value: Any) -> str:
+    """A score with three decimals, pixels with one, anything else as it is."""
+    if isinstance(value, float):
+        return f"{value:.3f}" if abs(value) <= 1 else f"{value:.1f}"
+    return escape(str(value))
