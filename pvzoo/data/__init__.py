@@ -1,1 +1,51 @@
-"""Labelled data: read any common form into `datasets`, check it, mend it, write it."""
+"""Labelled data: read any common form into `datasets`, check it, mend it, write it.
+
+The public names are imported when they are first used, as in `pvzoo`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pvzoo.data.check import check
+    from pvzoo.data.load import load
+    from pvzoo.data.mend import mend
+    from pvzoo.data.pictures import contact_sheet
+    from pvzoo.data.retask import retask
+    from pvzoo.data.write import write
+
+_HOMES = {
+    "check": "pvzoo.data.check",
+    "contact_sheet": "pvzoo.data.pictures",
+    "load": "pvzoo.data.load",
+    "mend": "pvzoo.data.mend",
+    "retask": "pvzoo.data.retask",
+    "write": "pvzoo.data.write",
+}
+
+__all__ = ["check", "contact_sheet", "load", "mend", "retask", "write"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'pvzoo.data' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+class _Package(ModuleType):
+    """Keeps ``pvzoo.data.load`` the function, also once the module of that name is imported."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _HOMES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -1,0 +1,534 @@
+"""COCO: boxes and masks of objects in a JSON file, images beside it.
+
+``annotations/instances_train2017.json`` with ``train2017/``, Roboflow's
+``train/_annotations.coco.json``, and a JSON with its images beside it, in ``images/`` or ``data/``
+are all found. Image and annotation ids are kept where they are whole numbers; images without
+annotations are images without objects. Classes are in the order of their ids in the JSON. An
+annotation of an undeclared class gets a number that is no class: counted on from the last class
+if its id is above all declared ids or in a gap, and below zero if it is under them.
+
+Polygons are in pixels, the corner of the image is (0, 0); pycocotools makes masks of them. An
+object without a mask among others that have one gets an empty mask.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from warnings import warn
+
+import numpy as np
+from pycocotools import mask as pycoco
+
+from pvzoo.data.files import (
+    Split,
+    entries,
+    folders,
+    image_cell,
+    listing,
+    number,
+    objects_of,
+    read_json,
+    relative,
+    split_in,
+    split_name,
+    upright_size,
+    whole,
+)
+from pvzoo.data.schema import DETECTION, INSTANCE, features
+from pvzoo.data.store import write
+from pvzoo.errors import DataError, PvzooWarning
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+_LABEL_FOLDERS = ("annotations", "annotation", "labels")
+_IMAGE_FOLDERS = ("images", "image", "imgs", "img", "data", "jpegimages")
+
+
+def splits(path: Path) -> list[Split]:
+    """The splits of a JSON file or a folder with JSON files; none if it is no COCO data."""
+    files = label_files(path, panoptic=False)
+    sources = {name: Labels(file, name) for name, file in files.items()}
+
+    @cache
+    def common() -> tuple[Classes, str]:
+        return Classes(sources.values()), _task(sources.values())
+
+    def read(name: str | None, task: str | None) -> Dataset:
+        if task is None:
+            _refuse_keypoints(sources[name])
+        classes, natural = common()
+        return _read(sources[name], classes, task if task in (DETECTION, INSTANCE) else natural)
+
+    return [Split(name, partial(read, name)) for name in files]
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+
+def label_files(path: Path, *, panoptic: bool) -> dict[str | None, Path]:
+    """The JSON files of one kind by their splits; a file itself is of no split.
+
+    Raises:
+        DataError: Two files are of the same split.
+    """
+    if path.is_file():
+        kind = _kind(path) if path.suffix == ".json" else None
+        return {None: path} if kind and kind[0] == panoptic else {}
+    label_folders = [f for f in folders(path) if f.name.lower() in _LABEL_FOLDERS]
+    split_folders = [f for f in folders(path) if split_name(f.name)]
+    places = [path, *label_folders, *split_folders]
+    places += [f for p in split_folders for f in folders(p) if f.name.lower() in _LABEL_FOLDERS]
+    found = [f for p in places for f in entries(p) if f.suffix == ".json" and f.is_file()]
+    kinds = {file: kind for file in found if (kind := _kind(file)) and kind[0] == panoptic}
+    # COCO's own folder has keypoints and captions beside the instances
+    plain = [f for f, (_, plain) in kinds.items() if plain] or list(kinds)
+    chosen: dict[str | None, Path] = {}
+    for file in plain:
+        names = [file.stem, *(p.name for p in file.parents if p != path and path in p.parents)]
+        split = next((s for s in map(split_in, names) if s), None)
+        if split in chosen:
+            raise DataError(
+                f"{path} has two COCO files for "
+                f"{f'the split {split}' if split else 'the whole of it'}: "
+                f"{relative(chosen[split], path)} and {relative(file, path)}.",
+                "Point at the one you mean, or name them after their splits.",
+            )
+        chosen[split] = file
+    return chosen
+
+
+def _kind(file: Path) -> tuple[bool, bool] | None:
+    """(whether it is panoptic, whether it is of objects), by the keys; None if it is not COCO."""
+    if file.stat().st_size == 0:
+        return None
+    with file.open("rb") as opened:
+        text = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+        with text:
+            if any(text.find(f'"{k}"'.encode()) < 0 for k in ("images", "annotations")):
+                return None
+            captions = text.find(b'"caption"') >= 0 and text.find(b'"category_id"') < 0
+            if text.find(b'"categories"') < 0 and not captions:
+                return None
+            return text.find(b'"segments_info"') >= 0, not (
+                captions or text.find(b'"keypoints"') >= 0
+            )
+
+
+class Labels:
+    """One COCO JSON, parsed when it is first asked for, and where its images may be."""
+
+    def __init__(self, file: Path, split: str | None) -> None:
+        self.file = file
+        self._split = split or split_in(file.stem)
+        self._content: dict[str, list[Any]] | None = None
+
+    @property
+    def content(self) -> dict[str, list[Any]]:
+        """Its lists of images, annotations and categories, the entries of which are objects."""
+        if self._content is None:
+            self._content = self._parse()
+        return self._content
+
+    def _parse(self) -> dict[str, list[Any]]:
+        content = read_json(self.file)
+        if not isinstance(content, dict):
+            raise DataError(f"{self.file} is a JSON list, not a COCO object.", _LAYOUT)
+        parsed: dict[str, list[Any]] = {}
+        if "categories" not in content and "caption" in str(content.get("annotations"))[:10000]:
+            raise DataError(
+                f"{self.file} has captions, which pvzoo has no task for.",
+                "Point at the file with the instances.",
+            )
+        for key in ("images", "annotations", "categories"):
+            entries = content.get(key)
+            if not isinstance(entries, list):
+                raise DataError(f"{self.file} has no list of {key}.", _LAYOUT)
+            for place, entry in enumerate(entries):
+                if not isinstance(entry, dict):
+                    raise DataError(f"{self.file}: {key}[{place}] is no object.", _LAYOUT)
+            parsed[key] = entries
+        return parsed
+
+    @property
+    def root(self) -> Path:
+        """The folder that the JSON, or the folder ``annotations`` with it, is in."""
+        inside = self.file.parent.name.lower() in _LABEL_FOLDERS
+        return self.file.parent.parent if inside else self.file.parent
+
+    def image_folders(self) -> list[Path]:
+        """Where an image may be, the likeliest first."""
+        here, stem = self.file.parent, self.file.stem
+        places = dict.fromkeys([here, self.root])
+        inner = [f for p in places for f in folders(p)]
+        inner += [g for f in inner if f.name.lower() in _IMAGE_FOLDERS for g in folders(f)]
+
+        def rank(folder: Path) -> int:
+            name = folder.name.lower()
+            if stem.lower().endswith((f"_{name}", f"-{name}")):  # train2017 for instances_train2017
+                return 0
+            if self._split and split_in(name) == self._split:
+                return 1
+            return 3 if name in _IMAGE_FOLDERS else 4
+
+        other = {f for f in inner if split_in(f.name) not in (None, self._split)}
+        likely = sorted((f for f in inner if f not in other), key=rank)
+        first = [f for f in likely if rank(f) < 2]
+        first += [g for f in first for g in folders(f) if g.name.lower() in _IMAGE_FOLDERS]
+        return list(dict.fromkeys([here, *first, self.root, *likely]))
+
+    def images(self) -> list[tuple[int, dict[str, Any]]]:
+        """The images with their ids; ids that are no whole numbers are made up.
+
+        Raises:
+            DataError: An image has no id or file name, or two have the same id.
+        """
+        seen = set()
+        for place, image in enumerate(self.content["images"]):
+            if not isinstance(image.get("file_name"), str) or not image["file_name"]:
+                raise DataError(f"{self.file}: images[{place}] has no file_name.", _LAYOUT)
+            if not isinstance(image.get("id"), (int, float, str)):
+                raise DataError(f"{self.file}: images[{place}] has no id.", _LAYOUT)
+            if image["id"] in seen:
+                raise DataError(
+                    f"{self.file}: two images have the id {image['id']!r}; which one an "
+                    "annotation belongs to cannot be told.",
+                    "Give each image an id of its own.",
+                )
+            seen.add(image["id"])
+        kept = [whole(image["id"]) for image in self.content["images"]]
+        ids = list(range(len(kept))) if None in kept else kept
+        return list(zip(ids, self.content["images"], strict=True))
+
+    def by_image(self) -> dict[Any, list[dict[str, Any]]]:
+        """The annotations by the ids of their images.
+
+        Raises:
+            DataError: One names an image that is not there.
+        """
+        known = {image["id"] for _, image in self.images()}
+        found = defaultdict(list)
+        for place, annotation in enumerate(self.content["annotations"]):
+            image = annotation.get("image_id")
+            if not isinstance(image, (int, float, str)) or image not in known:
+                raise DataError(
+                    f"{self.where(place)} names the image {image!r}, which is not among the "
+                    "images of the file.",
+                    "Remove it, or add the image.",
+                )
+            found[image].append(annotation)
+        return found
+
+    def where(self, place: int) -> str:
+        """An annotation, for a message."""
+        name = self.content["annotations"][place].get("id")
+        return f"{self.file}: annotations[{place}]" + (f" (id {name})" if name is not None else "")
+
+
+_LAYOUT = "See cocodataset.org/#format-data for the layout, or export it again."
+
+
+def locate(name: str, places: Sequence[Path]) -> Path:
+    """Where an image of this name is; its path in the first of the places if it is in none."""
+    name = name.replace("\\", "/")
+    paths = [place / name for place in places]
+    if "/" in name:
+        paths += [place / name.rsplit("/", 1)[1] for place in places]
+    return next((path for path in paths if path.is_file()), paths[0])
+
+
+# --- classes --------------------------------------------------------------------------------------
+
+
+class Classes:
+    """The classes of all the files of a source: the same, in the same order, for each split.
+
+    Of several classes with the same name those without annotations are left out: Roboflow's files
+    begin with a class named after the project.
+
+    Attributes:
+        names: In the order of their ids in the files.
+        entries: The declared categories, likewise.
+    """
+
+    def __init__(self, sources: Iterable[Labels]) -> None:
+        declared: dict[int, dict[str, Any]] = {}
+        used: set[Any] = set()
+        for source in sources:
+            for number_, entry in _categories(source).items():
+                other = declared.setdefault(number_, entry)
+                if other["name"] != entry["name"]:
+                    raise DataError(
+                        f"{source.file} names the class {number_} {entry['name']!r}, which is "
+                        f"{other['name']!r} in another split.",
+                        "Point at one of the files, or give a class the same id in all of them.",
+                    )
+            used |= {whole(a.get("category_id")) for a in source.content["annotations"]}
+            used |= {
+                whole(s.get("category_id"))
+                for a in source.content["annotations"]
+                for s in a.get("segments_info") or ()
+                if isinstance(s, dict)
+            }
+        last = {entry["name"]: number_ for number_, entry in sorted(declared.items())}
+        repeated = {n for n, c in Counter(e["name"] for e in declared.values()).items() if c > 1}
+        for name in repeated:
+            same = [i for i, entry in declared.items() if entry["name"] == name]
+            keep = [i for i in same if i in used] or [last[name]]
+            for number_ in set(same) - set(keep):
+                del declared[number_]
+        ids = sorted(declared)
+        self.entries = [declared[i] for i in ids]
+        self.names = [entry["name"] for entry in self.entries]
+        self._places = {number_: place for place, number_ in enumerate(ids)}
+
+    def place(self, number_: int) -> int:
+        """The place of a declared id in `names`; for another one a number that is no place."""
+        if number_ in self._places:
+            return self._places[number_]
+        low, high = min(self._places), max(self._places)
+        if number_ < low:
+            return number_ - low
+        return len(self._places) + (number_ - high - 1 if number_ > high else number_)
+
+
+def _categories(source: Labels) -> dict[int, dict[str, Any]]:
+    found: dict[int, dict[str, Any]] = {}
+    for place, entry in enumerate(source.content["categories"]):
+        number_, name = whole(entry.get("id")), entry.get("name")
+        if number_ is None or not isinstance(name, (str, int)):
+            raise DataError(
+                f"{source.file}: categories[{place}] has no whole number as id, or no name.",
+                _LAYOUT,
+            )
+        if number_ in found:
+            raise DataError(
+                f"{source.file}: two categories have the id {number_}.", "Renumber one of them."
+            )
+        found[number_] = {**entry, "name": str(name)}
+    if not found:
+        raise DataError(f"{source.file} has no categories.", _LAYOUT)
+    return found
+
+
+# --- rows -----------------------------------------------------------------------------------------
+
+
+def _task(sources: Iterable[Labels]) -> str:
+    """What the labels of all splits are of."""
+    sources = list(sources)
+    masks = any(a.get("segmentation") for s in sources for a in s.content["annotations"])
+    return INSTANCE if masks else DETECTION
+
+
+def _refuse_keypoints(labels: Labels) -> None:
+    for place, annotation in enumerate(labels.content["annotations"]):
+        if annotation.get("keypoints"):
+            raise DataError(
+                f"{labels.where(place)} has keypoints, which pvzoo has no task for.",
+                f'To read the boxes alone pass task="{DETECTION}".',
+            )
+
+
+def _read(labels: Labels, classes: Classes, task: str) -> Dataset:
+    places = labels.image_folders()
+    columns = features(task, classes.names)
+    state = [labels.file, *places]
+    return write(lambda: _rows(labels, classes, task, places), columns, state, task, "coco")
+
+
+def _rows(
+    labels: Labels, classes: Classes, task: str, places: Sequence[Path]
+) -> Iterator[dict[str, Any]]:
+    by_image = labels.by_image()
+    numbers = _annotation_ids(labels)
+    positions = {id(a): place for place, a in enumerate(labels.content["annotations"])}
+    for image_id, image in labels.images():
+        path = locate(image["file_name"], places)
+        width, height = (whole(image.get(key)) or 0 for key in ("width", "height"))
+        if width <= 0 or height <= 0:
+            width, height = upright_size(path)
+        objects = []
+        for annotation in by_image.get(image["id"], ()):
+            place = positions[id(annotation)]
+            reader = _Annotation(annotation, labels.where(place))
+            objects.append({"id": numbers[place], **reader.object(classes, task, (height, width))})
+        yield {
+            "image": image_cell(path),
+            "image_id": image_id,
+            "file_name": relative(path, labels.root),
+            "width": width,
+            "height": height,
+            "objects": objects_of(objects, masks=task == INSTANCE),
+        }
+
+
+def _annotation_ids(labels: Labels) -> list[int]:
+    """The ids of the annotations; counted from 1 if they have none, or some have the same."""
+    ids = [whole(a.get("id")) for a in labels.content["annotations"]]
+    twice = [i for i, count in Counter(ids).items() if count > 1 and i is not None]
+    if twice:
+        warn(
+            f"{labels.file}: annotations have the same id ({listing(twice)}); they are numbered "
+            "anew.",
+            PvzooWarning,
+            stacklevel=2,
+        )
+    if twice or None in ids:
+        return list(range(1, len(ids) + 1))  # pycocotools takes a match with 0 for none
+    return ids
+
+
+@dataclass(frozen=True)
+class _Annotation:
+    """One entry of ``annotations``, and how to name it in a message."""
+
+    entry: Mapping[str, Any]
+    where: str
+
+    def object(self, classes: Classes, task: str, size: tuple[int, int]) -> dict[str, Any]:
+        """What `pvzoo.data.schema` calls an object, but for its id."""
+        category = whole(self.entry.get("category_id"))
+        if category is None:
+            raise DataError(f"{self.where} has no whole number as category_id.", _LAYOUT)
+        box = self._box()
+        given = self.entry.get("segmentation")
+        code = None
+        if given and (task == INSTANCE or box is None or self.entry.get("area") is None):
+            code = compressed(given, size, self.where)
+        if box is None:
+            if code is None:
+                raise DataError(f"{self.where} has neither bbox nor segmentation.", _LAYOUT)
+            box = pycoco.toBbox(code).tolist()
+        area = number(self.entry.get("area"))
+        if area is None:
+            area = float(pycoco.area(code)) if code else box[2] * box[3]
+        found = {
+            "bbox": box,
+            "category": classes.place(category),
+            "area": area,
+            "iscrowd": bool(self.entry.get("iscrowd")),
+            "ignore": bool(self.entry.get("ignore")),
+        }
+        if task == INSTANCE:
+            found["segmentation"] = code or empty_code(size)
+        return found
+
+    def _box(self) -> list[float] | None:
+        given = self.entry.get("bbox")
+        if given is None or given == []:
+            return None
+        numbers = [number(v) for v in given] if isinstance(given, list) else []
+        if len(numbers) != 4 or None in numbers:
+            raise DataError(
+                f"{self.where} has the bbox {given!r}.", "A box is left, top, width, height."
+            )
+        return numbers
+
+
+# --- masks ----------------------------------------------------------------------------------------
+
+
+def empty_code(size: tuple[int, int]) -> dict[str, Any]:
+    """The run-length code of a mask of (height, width) without a pixel."""
+    return _packed([size[0] * size[1]], size)
+
+
+def polygon_code(polygons: Sequence[Sequence[float]], size: tuple[int, int]) -> dict[str, Any]:
+    """The run-length code of polygons x1, y1, x2, y2, ... in pixels, in an image (height, width).
+
+    The mask is what pycocotools makes of them. Polygons of less than three points have no area.
+    """
+    height, width = size
+    if not height or not width:
+        return empty_code(size)
+    far = 4.0 * max(size)  # the code of pycocotools needs memory by the length of the outline
+    solid = [np.clip(p, -far, far).tolist() for p in polygons if len(p) >= 6]
+    if not solid:
+        return empty_code(size)
+    return _as_text(pycoco.merge(pycoco.frPyObjects(solid, height, width)))
+
+
+def compressed(given: Any, size: tuple[int, int], where: str) -> dict[str, Any]:
+    """Any of COCO's three forms of a mask as a compressed run-length code.
+
+    Args:
+        given: Polygons, or an object with size and counts, compressed (text) or not (a list).
+        size: (height, width) of the image, which polygons need.
+        where: What to call it in a message.
+
+    Raises:
+        DataError: It is none of these, or damaged.
+    """
+    if isinstance(given, dict):
+        return _run_lengths(given, where)
+    if not isinstance(given, list):
+        raise DataError(f"{where} has a segmentation that is no list or object.", _LAYOUT)
+    polygons = given if isinstance(given[0], list) else [given]
+    for polygon in polygons:
+        values = [number(v) for v in polygon] if isinstance(polygon, list) else [None]
+        if None in values or len(values) % 2 or not np.isfinite(values).all():
+            raise DataError(
+                f"{where} has a polygon that is not pairs of numbers.", "It is x1, y1, x2, y2, ..."
+            )
+    return polygon_code(polygons, size)
+
+
+def _run_lengths(given: dict[str, Any], where: str) -> dict[str, Any]:
+    size, counts = given.get("size"), given.get("counts")
+    sides = [whole(s) for s in size] if isinstance(size, list) else []
+    if len(sides) != 2 or None in sides or min(sides) < 0:
+        raise DataError(f"{where} has a mask of the size {size!r}.", "It is [height, width].")
+    if isinstance(counts, str):
+        runs = _unpacked(counts)
+    elif isinstance(counts, list) and None not in (runs := [whole(c) for c in counts]):
+        runs = np.array(runs, dtype=np.int64)
+    else:
+        runs = None
+    if runs is None or (runs < 0).any() or runs.sum() != sides[0] * sides[1]:
+        raise DataError(
+            f"{where} has run lengths that do not fill a mask of {sides[0]} x {sides[1]} (height x "
+            "width).",
+            "Export it again.",
+        )
+    if isinstance(counts, str):
+        return {"size": sides, "counts": counts}
+    return _packed(runs.tolist(), (sides[0], sides[1]))
+
+
+def _packed(runs: list[int], size: tuple[int, int]) -> dict[str, Any]:
+    height, width = size
+    return _as_text(pycoco.frPyObjects({"size": [height, width], "counts": runs}, height, width))
+
+
+def _as_text(code: dict[str, Any]) -> dict[str, Any]:
+    return {"size": list(code["size"]), "counts": code["counts"].decode("ascii")}
+
+
+def _unpacked(counts: str) -> np.ndarray | None:
+    """The run lengths in a compressed code, or None if it is none. (pycocotools trusts it.)
+
+    Each is written in digits to the base 32, the lowest first, a character each, from "0"; the
+    bit 32 says that more follow, and the bit 16 of the last one is the sign. From the fourth on
+    it is the difference from the last run but one (`rleToString` in maskApi.c of pycocotools).
+    """
+    digits = np.frombuffer(counts.encode("utf-8"), np.uint8).astype(np.int64) - 48
+    if not digits.size or digits.min() < 0 or digits.max() > 63 or digits[-1] & 32:
+        return None
+    last = np.flatnonzero(~digits & 32)
+    first = np.concatenate([[0], last[:-1] + 1])
+    length = last - first + 1
+    if length.max() > 12:  # 60 bits
+        return None
+    place = np.arange(digits.size) - np.repeat(first, length)
+    values = np.add.reduceat((digits & 31) << (5 * place), first)
+    values -= np.where(digits[last] & 16, 1 << (5 * length), 0)
+    values[1::2] = np.cumsum(values[1::2])
+    values[2::2] = np.cumsum(values[2::2])
+    return values

@@ -1,0 +1,183 @@
+"""What every reader of labelled files needs: listings, names of splits, sizes, damaged files."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PIL import ExifTags, Image
+
+from pvzoo.errors import DataError
+from pvzoo.images import SUFFIXES
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+_SPLITS = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "dev": "validation",
+    "test": "test",
+    "testing": "test",
+}
+
+
+@dataclass(frozen=True)
+class Split:
+    """One part of a source, not read yet.
+
+    Attributes:
+        name: "train", "validation", "test", or a name of the source's own; None if the source is
+            not split.
+        read: Called with a task, or None for the one that the labels are of; a reader that cannot
+            give the task gives its own.
+    """
+
+    name: str | None
+    read: Callable[[str | None], Dataset]
+
+
+def split_name(name: str) -> str | None:
+    """The split that a whole file or folder name stands for: ``val`` -> ``validation``."""
+    return _SPLITS.get(name.lower())
+
+
+def split_in(name: str) -> str | None:
+    """The split that is a part of a file or folder name: ``test_2`` -> ``test``."""
+    words = [_SPLITS[w] for w in re.split(r"[^a-z]+", name.lower()) if w in _SPLITS]
+    if "test" in words:  # test-dev, test_val
+        return "test"
+    return words[0] if len(set(words)) == 1 else None
+
+
+def entries(folder: Path) -> list[Path]:
+    """What is in a folder, in the order of names; no hidden files and none if it is no folder."""
+    if not folder.is_dir():
+        return []
+    return sorted(folder / e.name for e in os.scandir(folder) if not _is_hidden(e.name))
+
+
+def folders(folder: Path) -> list[Path]:
+    """The folders in a folder, in the order of names; no hidden ones."""
+    return [path for path in entries(folder) if path.is_dir()]
+
+
+def images(folder: Path) -> list[Path]:
+    """The image files below a folder, in the order of paths; no hidden ones."""
+    found = []
+    for parent, inner, names in os.walk(folder, followlinks=True):
+        inner[:] = [name for name in inner if not _is_hidden(name)]
+        found += [Path(parent, name) for name in names if is_image(name)]
+    return sorted(found)
+
+
+def has_images(folder: Path) -> bool:
+    """Whether there is an image file below a folder."""
+    for _, inner, names in os.walk(folder, followlinks=True):
+        inner[:] = [name for name in inner if not _is_hidden(name)]
+        if any(is_image(name) for name in names):
+            return True
+    return False
+
+
+def is_image(name: str) -> bool:
+    """Whether a file of this name is an image, and not hidden."""
+    return os.path.splitext(name)[1].lower() in SUFFIXES and not _is_hidden(name)
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith((".", "__MACOSX"))
+
+
+def relative(path: Path, root: Path) -> str:
+    """The path from a root, with slashes; the whole path if it leads out of the root."""
+    try:
+        return path.relative_to(root).as_posix()
+    except ValueError:
+        return path.as_posix()
+
+
+def image_cell(path: Path) -> dict[str, Any]:
+    """An image file as a row of a dataset holds it: by its path, to be decoded on access."""
+    return {"path": os.path.abspath(path), "bytes": None}
+
+
+def upright_size(path: Path) -> tuple[int, int]:
+    """(width, height) of an image turned upright by its EXIF, from its header alone.
+
+    (0, 0) for a file that is missing or no image: the check names it.
+    """
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            # PIL decodes the whole of a PNG in search of EXIF behind the pixels
+            exif = image.getexif() if image.format != "PNG" or "exif" in image.info else {}
+    except Exception:  # what PIL raises for damaged files knows no bounds
+        return (0, 0)
+    turned = exif.get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+    return (height, width) if turned else (width, height)
+
+
+def read_text(file: Path) -> str:
+    """The text of a UTF-8 file, with or without a byte-order mark.
+
+    Raises:
+        DataError: The file cannot be read or is no text.
+    """
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"{file} cannot be read ({error}).", "Save it as UTF-8 text, or fetch it again."
+        ) from error
+
+
+def read_json(file: Path) -> Any:
+    """What a JSON file holds.
+
+    Raises:
+        DataError: The file cannot be read or is no JSON.
+    """
+    try:
+        return json.loads(read_text(file))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{file} is not JSON ({error}).", "Export or fetch it again.") from error
+
+
+def number(value: Any) -> float | None:
+    """A number as float; None for what is no number, such as text and true."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(value)
+
+
+def whole(value: Any) -> int | None:
+    """A whole number as int (2.0 too); None for anything else."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def listing(names: Iterable[Any], count: int = 5) -> str:
+    """The first of some names, for a message: ``a, b, c, ... (12 in all)``."""
+    names = [str(name) for name in names]
+    shown = ", ".join(names[:count])
+    return f"{shown}, ... ({len(names)} in all)" if len(names) > count else shown
+
+
+def objects_of(found: Iterable[Mapping[str, Any]], *, masks: bool) -> dict[str, list[Any]]:
+    """Objects one by one -> the lists of `pvzoo.data.schema`."""
+    keys = ["id", "bbox", "category", "area", "iscrowd", "ignore", *["segmentation"] * masks]
+    lists: dict[str, list[Any]] = {key: [] for key in keys}
+    for thing in found:
+        for key in keys:
+            lists[key].append(thing[key])
+    return lists

@@ -1,0 +1,139 @@
+"""COCO panoptic: a JSON that says what the segments of PNG maps are.
+
+The maps are in a folder of the JSON's own name, in any folder beside it of the right split, or
+beside the JSON itself. Where a thing and a stuff class have the same name, the latter is told
+apart as in ``"grass (stuff)"``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from warnings import warn
+
+from pvzoo.data.coco import Classes, Labels, label_files, locate
+from pvzoo.data.files import Split, folders, image_cell, listing, relative, whole
+from pvzoo.data.schema import PANOPTIC, features
+from pvzoo.data.store import write
+from pvzoo.errors import DataError, PvzooWarning
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+
+def splits(path: Path) -> list[Split]:
+    """The splits of a JSON file or a folder with JSON files; none if it is not panoptic."""
+    files = label_files(path, panoptic=True)
+    sources = {name: Labels(file, name) for name, file in files.items()}
+
+    @cache
+    def classes() -> Classes:
+        return Classes(sources.values())
+
+    def read(name: str | None, task: str | None) -> Dataset:
+        return _read(sources[name], classes())
+
+    return [Split(name, partial(read, name)) for name in files]
+
+
+def _read(labels: Labels, classes: Classes) -> Dataset:
+    things = _things(labels, classes)
+    twice = {name for name, count in Counter(classes.names).items() if count > 1}
+    names = [
+        f"{name} (stuff)" if name in twice and not thing else name
+        for name, thing in zip(classes.names, things, strict=True)
+    ]
+    places, maps = _folders(labels)
+    return write(
+        lambda: _rows(labels, classes, things, places, maps),
+        features(PANOPTIC, names),
+        [labels.file, *dict.fromkeys([*places, *maps])],
+        "coco panoptic",
+    )
+
+
+def _things(labels: Labels, classes: Classes) -> list[bool]:
+    for entry in classes.entries:
+        if entry.get("isthing") not in (0, 1):
+            raise DataError(
+                f"{labels.file}: the category {entry['name']!r} does not say whether it is a "
+                "thing.",
+                'Give it "isthing": 1, or 0 for stuff.',
+            )
+    return [bool(entry["isthing"]) for entry in classes.entries]
+
+
+def _folders(labels: Labels) -> tuple[list[Path], list[Path]]:
+    """Where an image and where a map may be, the likeliest first."""
+    places = labels.image_folders()
+    maps = [f for p in (labels.file.parent, labels.root) for f in folders(p)]
+    maps = [f for f in maps if f.name == labels.file.stem or "panoptic" in f.name.lower()]
+    maps = sorted(dict.fromkeys(maps), key=lambda f: f.name != labels.file.stem)
+    images = [p for p in places if p not in maps]
+    return images, [*maps, labels.file.parent, *reversed(images)]
+
+
+def _rows(
+    labels: Labels,
+    classes: Classes,
+    things: Sequence[bool],
+    places: Sequence[Path],
+    maps: Sequence[Path],
+) -> Iterator[dict[str, Any]]:
+    by_image = labels.by_image()
+    without = []
+    for image_id, image in labels.images():
+        annotations = by_image.get(image["id"], [])
+        if not annotations:
+            without.append(image["file_name"])
+            continue
+        where = f"{labels.file}: the annotation of the image {image['id']!r}"
+        if len(annotations) > 1:
+            raise DataError(
+                f"{labels.file}: the image {image['id']!r} has {len(annotations)} annotations.",
+                "Panoptic data has one an image.",
+            )
+        name = annotations[0].get("file_name")
+        if not isinstance(name, str) or not name:
+            raise DataError(f"{where} has no file_name.", "It names the PNG of the segments.")
+        path = locate(image["file_name"], places)
+        yield {
+            "image": image_cell(path),
+            "image_id": image_id,
+            "file_name": relative(path, labels.root),
+            "annotation": image_cell(locate(name, maps)),
+            "segments": _segments(annotations[0], classes, things, where),
+        }
+    if without:
+        warn(
+            f"{labels.file}: {len(without)} images have no annotation and are left out "
+            f"({listing(without, 3)}).",
+            PvzooWarning,
+            stacklevel=2,
+        )
+
+
+def _segments(
+    annotation: dict[str, Any], classes: Classes, things: Sequence[bool], where: str
+) -> dict[str, list[Any]]:
+    lists: dict[str, list[Any]] = {"id": [], "category": [], "isthing": [], "iscrowd": []}
+    infos = annotation.get("segments_info")
+    if not isinstance(infos, list):
+        raise DataError(f"{where} has no list segments_info.", "Export it again.")
+    for place, info in enumerate(infos):
+        info = info if isinstance(info, dict) else {}
+        number, category = whole(info.get("id")), whole(info.get("category_id"))
+        if number is None or category is None:
+            raise DataError(
+                f"{where}: segments_info[{place}] has no whole numbers as id and category_id.",
+                "Export it again.",
+            )
+        category = classes.place(category)
+        lists["id"].append(number)
+        lists["category"].append(category)
+        lists["isthing"].append(0 <= category < len(things) and things[category])
+        lists["iscrowd"].append(bool(info.get("iscrowd")))
+    return lists
