@@ -6,7 +6,6 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ FORMAT = 1
 """Raised when a reader's rows change, so that what an older pvzoo wrote is read anew."""
 
 ROWS_AT_ONCE = 1000
+BYTES_AT_ONCE = 32 * 2**20
 
 
 def write(
@@ -45,14 +45,15 @@ def write(
         handle, name = tempfile.mkstemp(dir=folder, suffix=".part")
         os.close(handle)
         try:
-            _write(Path(name), rows(), columns)
+            save(Path(name), rows(), columns)
             os.replace(name, target)  # other processes see all of it or nothing
         finally:
             Path(name).unlink(missing_ok=True)
     return Dataset.from_file(str(target))
 
 
-def _write(path: Path, rows: Iterable[Mapping[str, Any]], columns: Features) -> None:
+def save(path: Path, rows: Iterable[Mapping[str, Any]], columns: Features) -> None:
+    """Write rows as an Arrow file, for `Dataset.from_file`; see `write` for what they hold."""
     import pyarrow as pa
     from datasets.arrow_writer import ArrowWriter
 
@@ -63,8 +64,17 @@ def _write(path: Path, rows: Iterable[Mapping[str, Any]], columns: Features) -> 
 
 
 def _chunks(rows: Iterable[Mapping[str, Any]]) -> Iterator[list[Any]]:
-    rows = iter(rows)
-    while chunk := list(islice(rows, ROWS_AT_ONCE)):
+    """The rows, so many at once that neither their number nor their pictures fill the memory."""
+    chunk: list[Any] = []
+    size = 0
+    for row in rows:
+        chunk.append(row)
+        cells = (cell.get("bytes") for cell in row.values() if isinstance(cell, Mapping))
+        size += sum(len(cell) for cell in cells if isinstance(cell, bytes))
+        if len(chunk) == ROWS_AT_ONCE or size >= BYTES_AT_ONCE:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
         yield chunk
 
 

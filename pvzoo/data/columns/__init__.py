@@ -1,0 +1,127 @@
+"""The Hub's usual columns -> the canonical ones of `pvzoo.data.schema`.
+
+| task | what is understood beside the image |
+| --- | --- |
+| image-classification | `label`, or the one column that names a class: ClassLabel, whole numbers or text; a list of those is multi-label |
+| object-detection | `objects`, a struct of lists or a list of structs, with `bbox` (left, top, width, height in pixels) and `category`; or both as lists of their own |
+| instance-segmentation | the same with `segmentation`: polygons or run-length codes as in COCO; or a coloured `annotation` whose red is the class and green the instance, 0 for none |
+| semantic-segmentation | a second image `annotation`, `label`, `mask` ... of class ids |
+| panoptic-segmentation | a second image `label`, `annotation` ... of segment ids, and `segments_info`, with `id` and `category_id` |
+
+Images are used where they are, neither decoded nor copied; labels are rewritten once for each
+state of the dataset.
+"""  # noqa: E501
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from pvzoo.data import derive
+from pvzoo.data.columns.channels import instances
+from pvzoo.data.columns.labels import classification
+from pvzoo.data.columns.objects import objects
+from pvzoo.data.columns.segments import panoptic, semantic
+from pvzoo.data.columns.source import Source
+from pvzoo.data.schema import CLASSIFICATION, PANOPTIC, SEMANTIC, TASKS, class_names, task_of
+from pvzoo.errors import DataError, UsageError, nearest
+
+if TYPE_CHECKING:
+    from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
+
+
+def canonical(
+    dataset: Dataset | IterableDataset | DatasetDict | IterableDatasetDict,
+    task: str | None = None,
+    *,
+    names: Sequence[str] | None = None,
+    reduce_labels: bool = False,
+) -> Dataset | DatasetDict:
+    """A dataset in the Hub's usual columns as a canonical one.
+
+    A dataset that is canonical already is returned as it is, or as what `retask` makes of it. A
+    stream is written to a file that lasts as long as the process. Class ids out of range and boxes
+    of any kind are kept, for the check to find.
+
+    Args:
+        dataset: All splits of a dictionary get the same classes, those of all of them together.
+        task: By default the one that the columns are of.
+        names: Class names in the order of the class ids, for labels that are numbers only.
+        reduce_labels: For maps in which 0 is void and k the k-th class, as in ADE20K.
+
+    Raises:
+        DataError: The columns are of no known form or of several, or a row breaks it.
+        UsageError: `names` or `reduce_labels` does not go with the dataset.
+    """
+    from datasets import DatasetDict, IterableDataset, IterableDatasetDict
+
+    if task is not None and task not in TASKS:
+        raise UsageError(f"There is no task {task!r}.", nearest(task, TASKS) or ", ".join(TASKS))
+    is_split = isinstance(dataset, DatasetDict | IterableDatasetDict)
+    given: dict[str, Any] = {**dataset} if is_split else {"": dataset}
+    if not given:
+        raise DataError("The dataset has no splits.", "Check how it was loaded.")
+    parts = {
+        name: derive.hold(part) if isinstance(part, IterableDataset) else part.with_format(None)
+        for name, part in given.items()
+    }
+    found = task_of(next(iter(parts.values())).features)
+    if found is None:
+        found, parts = _build(parts, task, names, reduce_labels)
+    else:
+        _check(parts, found, names, reduce_labels)
+    result = DatasetDict(parts) if is_split else parts[""]
+    if task in (None, found):
+        return result
+    from pvzoo.data.retask import retask
+
+    return retask(result, task)
+
+
+def _check(
+    parts: dict[str, Dataset], task: str, names: Sequence[str] | None, reduce_labels: bool
+) -> None:
+    """Refuse what has no meaning for canonical datasets."""
+    if names is not None or reduce_labels:
+        raise UsageError(
+            "The dataset has pvzoo's own columns: names and reduce_labels do not apply.",
+            "Leave them out.",
+        )
+    first = next(iter(parts.values()))
+    for name, part in parts.items():
+        same = task_of(part.features) == task
+        if not same or class_names(part.features) != class_names(first.features):
+            raise DataError(
+                f"The split {name!r} is of another task than the first one, or has other classes.",
+                "Load the splits together.",
+            )
+
+
+def _build(
+    parts: dict[str, Dataset],
+    task: str | None,
+    names: Sequence[str] | None,
+    reduce_labels: bool,
+) -> tuple[str, dict[str, Dataset]]:
+    """The task that the columns are of, and the canonical dataset of each split."""
+    first = next((part for part in parts.values() if len(part)), next(iter(parts.values())))
+    source = Source.of(first, task)
+    for name, part in parts.items():
+        for column in source.columns:
+            if part.features.get(column) != first.features[column]:
+                raise DataError(
+                    f"The split {name!r} has no column {column!r}, or one of another kind: "
+                    f"{part.features.get(column)}.",
+                    f"It needs {first.features[column]}.",
+                )
+    if reduce_labels and (source.map is None or source.task == PANOPTIC):
+        raise UsageError("reduce_labels is for maps of classes.", "Leave it out.")
+    if source.task == CLASSIFICATION:
+        return source.task, classification(parts, source, names)
+    if source.task == SEMANTIC:
+        return source.task, semantic(parts, source, names, reduce_labels)
+    if source.task == PANOPTIC:
+        return source.task, panoptic(parts, source, names)
+    if source.map:
+        return source.task, instances(parts, source, names, reduce_labels)
+    return source.task, objects(parts, source, names)

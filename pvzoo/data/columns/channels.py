@@ -1,0 +1,94 @@
+"""Maps whose red is a class and whose green is an instance -> canonical instance data.
+
+This is the form of transformers' example of instance segmentation and of ADE20K's own maps: a
+green of 0 is no instance, and a column `semantic_class_to_id` may name the classes. A class 0 with
+a name such as "background" is none.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pycocotools import mask as coco
+
+from pvzoo.data.columns.rows import Rows, build
+from pvzoo.data.columns.source import Source
+from pvzoo.data.columns.values import said_names, seen_values, warn_of_numbers
+from pvzoo.data.files import objects_of
+from pvzoo.data.maps import open_map, values_of
+from pvzoo.data.schema import INSTANCE, SEMANTIC_VOID, features
+from pvzoo.errors import DataError
+from pvzoo.masks import Masks
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+_BACKGROUND = ("background", "void", "ignore", "unlabeled", "unlabelled", "other", "others")
+
+
+def instances(
+    parts: Mapping[str, Dataset],
+    source: Source,
+    names: Sequence[str] | None,
+    reduce_labels: bool,
+) -> dict[str, Dataset]:
+    """The splits with canonical `objects`, one for each instance in the map."""
+    known = said_names(parts.values(), names, reduce_labels)
+    if known is None:
+        found = seen_values(parts.values(), source.map, _kinds)
+        known = {value: str(value) for value in found}
+        warn_of_numbers(known)
+    if reduce_labels or known.get(0, "").lower() in _BACKGROUND:
+        known.pop(0, None)
+    places = {value: place for place, value in enumerate(sorted(known))}
+
+    def labels(rows: Rows) -> Iterator[dict[str, Any]]:
+        numbers = itertools.count(1)
+        for i, (row, head, _) in enumerate(rows.read([source.map])):
+            pixels = _pixels(row[source.map], f"Row {i}: the {source.map}")
+            found = []
+            values = _instances(pixels)
+            for value, code in zip(values, Masks.from_map(pixels, values).to_coco(), strict=True):
+                kind = value % 256
+                if kind not in places and kind in (0, SEMANTIC_VOID):
+                    continue
+                found.append(
+                    {
+                        "id": next(numbers),
+                        "bbox": coco.toBbox(code).tolist(),
+                        # a number that is no class is for the check to find
+                        "category": places.get(kind, len(places) + kind),
+                        "area": float(coco.area(code)),
+                        "iscrowd": False,
+                        "ignore": False,
+                        "segmentation": code,
+                    }
+                )
+            head |= {"width": pixels.shape[1], "height": pixels.shape[0]}
+            yield head | {"objects": objects_of(found, masks=True)}
+
+    columns = features(INSTANCE, [known[value] for value in places])
+    return build(parts, source, columns, labels, places, files=[source.map])
+
+
+def _pixels(cell: Any, name: str) -> np.ndarray:
+    """(height, width) values, class + 256 x instance + 65536 x whatever is blue."""
+    picture = open_map(cell, name)
+    if len(picture.getbands()) < 3:
+        raise DataError(
+            f"{name} has no channel of instances.",
+            "Read it as semantic-segmentation, or save the instances as green.",
+        )
+    return values_of(picture, name) % 65536
+
+
+def _instances(pixels: np.ndarray) -> list[int]:
+    """The values that stand for an instance."""
+    return [int(value) for value in np.unique(pixels) if value >= 256]
+
+
+def _kinds(cell: Any, name: str) -> set[int]:
+    return {value % 256 for value in _instances(_pixels(cell, name))} - {0, SEMANTIC_VOID}

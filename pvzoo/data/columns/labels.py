@@ -1,0 +1,36 @@
+"""Columns of classes -> canonical classification data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pvzoo.data.columns.classes import Classes
+from pvzoo.data.columns.rows import Rows, build
+from pvzoo.data.columns.source import Source, item
+from pvzoo.data.schema import CLASSIFICATION, features
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+
+def classification(
+    parts: Mapping[str, Dataset], source: Source, names: Sequence[str] | None
+) -> dict[str, Dataset]:
+    """The splits with `label`, or `labels` where the column is of lists."""
+    column = source.label
+    kind = next(iter(parts.values())).features[column]
+    each = item(kind)
+    path = (column,) if each is None else (column, None)
+    classes = Classes.of(parts.values(), path, each or kind, names)
+
+    def labels(rows: Rows) -> Iterator[dict[str, Any]]:
+        for row, head, _ in rows.read([column]):
+            value = row[column]
+            if each is None:
+                yield head | {"label": classes.place(value)}
+            else:
+                yield head | {"labels": [classes.place(one) for one in value or ()]}
+
+    columns = features(CLASSIFICATION, classes.names, multi_label=each is not None)
+    return build(parts, source, columns, labels)

@@ -1,0 +1,127 @@
+"""Boxes and masks in columns of objects -> canonical detection and instance data."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pycocotools import mask as coco
+
+from pvzoo.data.coco import compressed, empty_code
+from pvzoo.data.columns.classes import Classes, are_unique
+from pvzoo.data.columns.rows import Picture, Rows, build
+from pvzoo.data.columns.source import BOX, CROWD, IGNORE, MASK, Source, is_number
+from pvzoo.data.files import objects_of, upright_size
+from pvzoo.data.schema import INSTANCE, features
+from pvzoo.errors import DataError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+
+def objects(
+    parts: Mapping[str, Dataset], source: Source, names: Sequence[str] | None
+) -> dict[str, Dataset]:
+    """The splits with canonical `objects`, and the width and height that the dataset says.
+
+    Raises:
+        DataError: The objects have no category, or an object is not what it should be.
+    """
+    records, masks = source.records, source.task == INSTANCE
+    category = records.category()
+    if category is None:
+        raise DataError(
+            f"The objects have no category, only {', '.join(records.fields)}.",
+            "Add one with dataset.map, also where there is one class only.",
+        )
+    classes = Classes.of(parts.values(), records.path(category), records.fields[category], names)
+    roles = {
+        "bbox": records.first(BOX),
+        "category": category,
+        "area": records.first(["area"]),
+        "iscrowd": records.first(CROWD),
+        "ignore": records.first(IGNORE),
+        "segmentation": records.first(MASK) if masks else None,
+    }
+
+    def labels(rows: Rows) -> Iterator[dict[str, Any]]:
+        kinds, number = rows.dataset.features, records.number()
+        kept = number if number and are_unique(rows.dataset, records.path(number)) else None
+        fields = {role: name for role, name in (roles | {"id": kept}).items() if name}
+        sized = [n for n in ("width", "height") if is_number(kinds.get(n))]
+        columns = [*{records.path(name)[0] for name in fields.values()}, *sized]
+        numbers = itertools.count(1)  # pycocotools takes a match with 0 for none
+        for i, (row, head, picture) in enumerate(rows.read(columns)):
+            width, height = _size(row, picture)
+            lists = records.lists(row, list(fields.values()))
+            found = []
+            for place, given in enumerate(_each(lists, f"Row {i}")):
+                given = {role: given[name] for role, name in fields.items()}
+                if given.get("id") is None:
+                    given["id"] = next(numbers)
+                where = f"Row {i}, object {place}"
+                found.append(_object(given, classes, (height, width), masks, where))
+            head |= {"width": width, "height": height}
+            yield head | {"objects": objects_of(found, masks=masks)}
+
+    columns = features(source.task, classes.names)
+    return build(parts, source, columns, labels, files=[source.image])
+
+
+def _size(row: Mapping[str, Any], picture: Picture) -> tuple[int, int]:
+    """(width, height) as the row says, else as the header of the picture does."""
+    said = row.get("width"), row.get("height")
+    return said if all(said) else upright_size(picture.open())
+
+
+def _each(lists: Mapping[str, list[Any]], where: str) -> Iterator[dict[str, Any]]:
+    """The objects of lists one by one."""
+    lengths = {name: len(values) for name, values in lists.items()}
+    if len(set(lengths.values())) > 1:
+        said = ", ".join(f"{length} of {name}" for name, length in lengths.items())
+        raise DataError(f"{where}: the objects have {said}.", "It is one of each an object.")
+    for values in zip(*lists.values(), strict=True):
+        yield dict(zip(lists, values, strict=True))
+
+
+def _object(
+    given: Mapping[str, Any], classes: Classes, size: tuple[int, int], masks: bool, where: str
+) -> dict[str, Any]:
+    code = _code(given["segmentation"], size, where) if masks else None
+    box = given["bbox"] if "bbox" in given else coco.toBbox(code).tolist()
+    if not isinstance(box, list) or len(box) != 4 or None in box:
+        raise DataError(
+            f"{where} has the box {box!r}.", "A box is left, top, width, height in pixels."
+        )
+    box = [float(v) for v in box]
+    area = given.get("area")
+    if area is None:
+        area = coco.area(code) if code else box[2] * box[3]
+    thing = {
+        "id": given["id"],
+        "bbox": box,
+        "category": classes.place(given["category"]),
+        "area": float(area),
+        "iscrowd": bool(given.get("iscrowd")),
+        "ignore": bool(given.get("ignore")),
+    }
+    return thing | ({"segmentation": code} if masks else {})
+
+
+def _code(given: Any, size: tuple[int, int], where: str) -> dict[str, Any]:
+    """A mask in any of COCO's forms, or as JSON of one, as a compressed run-length code."""
+    if isinstance(given, str):
+        try:
+            given = json.loads(given)
+        except ValueError as error:
+            raise DataError(
+                f"{where} has a mask that is text, but no JSON ({error}).",
+                "Make it polygons or a run-length code as in COCO.",
+            ) from error
+    if isinstance(given, dict) and isinstance(given.get("counts"), bytes):
+        given = {**given, "counts": given["counts"].decode("ascii", "replace")}
+    if not given or (isinstance(given, list) and not any(part != [] for part in given)):
+        return empty_code(size)
+    return compressed(given, size, where)

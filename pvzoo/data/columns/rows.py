@@ -1,0 +1,152 @@
+"""Rows with what the canonical columns of every task say of an image."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from pvzoo.data import derive
+from pvzoo.data.columns.classes import are_unique, leaves
+from pvzoo.data.columns.source import Source, is_number, is_text
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from datasets import Dataset, Features
+
+_IMAGE_ID = ("image_id", "img_id", "id")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image, not decoded: its path, or its bytes where the dataset has them in its file."""
+
+    path: str | None
+    stored: pa.Buffer | None
+
+    def open(self) -> Any:
+        """What PIL can open; only what is looked at is read."""
+        import pyarrow as pa
+
+        return Path(self.path or "") if self.stored is None else pa.BufferReader(self.stored)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A dataset to be read row by row.
+
+    Attributes:
+        dataset: With an Image column of pictures.
+        image: The name of that column.
+    """
+
+    dataset: Dataset
+    image: str
+
+    @classmethod
+    def of(cls, dataset: Dataset, image: str) -> Rows:
+        """Those of a dataset, the pictures of which may be paths or bytes as well."""
+        from datasets import Image as ImageColumn
+
+        if dataset.features[image] != ImageColumn():
+            dataset = dataset.cast_column(image, ImageColumn())
+        return cls(dataset, image)
+
+    def read(
+        self, columns: Sequence[str]
+    ) -> Iterator[tuple[dict[str, Any], dict[str, Any], Picture]]:
+        """Of each row: `columns`, the canonical ``image_id`` and ``file_name``, the picture."""
+        kinds = self.dataset.features
+        ids = (n for n in _IMAGE_ID if is_number(kinds.get(n)))
+        id_column = next((n for n in ids if are_unique(self.dataset, (n,))), None)
+        name_column = "file_name" if is_text(kinds.get("file_name")) else None
+        root = "" if name_column else self._root()
+        wanted = [*dict.fromkeys(n for n in (*columns, id_column, name_column) if n)]
+        rows = (
+            derive.rows(self.dataset, wanted) if wanted else ({} for _ in range(len(self.dataset)))
+        )
+        for i, (row, picture) in enumerate(zip(rows, self._pictures(), strict=True)):
+            name = row[name_column] if name_column else _name(picture.path, root)
+            head = {
+                "image_id": row[id_column] if id_column else i,
+                "file_name": name or f"{i:06d}{suffix_of(picture.open())}",
+            }
+            yield row, head, picture
+
+    def _pictures(self) -> Iterator[Picture]:
+        for table in derive.tables(self.dataset, [self.image]):
+            cells = table[self.image].combine_chunks()
+            paths = cells.field("path").to_pylist()
+            for path, stored in zip(paths, cells.field("bytes"), strict=True):
+                yield Picture(path, stored.as_buffer() if stored.is_valid else None)
+
+    def _root(self) -> str:
+        """The folder that all images are in, if they are files here."""
+        root = None
+        for leaf in leaves(self.dataset, (self.image, "path")):
+            for path in leaf.to_pylist():
+                if not path or not os.path.isabs(path):
+                    return ""
+                folder = os.path.dirname(path)
+                root = folder if root in (None, folder) else os.path.commonpath([root, folder])
+        return root or ""
+
+
+def build(
+    parts: Mapping[str, Dataset],
+    source: Source,
+    columns: Features,
+    labels: Callable[[Rows], Iterator[dict[str, Any]]],
+    *about: Any,
+    files: Sequence[str] = (),
+    map_as_it_is: bool = False,
+) -> dict[str, Dataset]:
+    """The canonical dataset of each split.
+
+    Args:
+        parts: The splits.
+        source: What their columns are.
+        columns: The canonical columns.
+        labels: Gives the canonical columns but for the image.
+        about: What the labels depend on beside the dataset.
+        files: The image columns whose files the labels depend on.
+        map_as_it_is: Whether the map is the canonical ``annotation``.
+    """
+    images = {"image": source.image} | ({"annotation": source.map} if map_as_it_is else {})
+    built = {}
+    for name, part in parts.items():
+        rows = Rows.of(part, source.image)
+        built[name] = derive.with_labels(
+            rows.dataset,
+            images,
+            columns,
+            lambda rows=rows: labels(rows),
+            source,
+            *about,
+            files=derive.image_files(rows.dataset, files),
+        )
+    return built
+
+
+def suffix_of(source: Any) -> str:
+    """The usual suffix of a picture's format, by its header; ``.png`` if it cannot be read."""
+    try:
+        with Image.open(source) as picture:
+            kind = picture.format or "PNG"
+    except Exception:  # what PIL raises for damaged files knows no bounds
+        kind = "PNG"
+    return {"JPEG": ".jpg", "MPO": ".jpg", "TIFF": ".tif"}.get(kind, f".{kind.lower()}")
+
+
+def _name(path: str | None, root: str) -> str:
+    """A path as a file name with slashes, from the root if there is one."""
+    path = path or ""
+    if "://" in path:  # "zip://a/b.jpg::https://host/images.zip"
+        path = path.partition("://")[2].partition("::")[0]
+    elif root:
+        path = os.path.relpath(path, root)
+    return path.replace(os.sep, "/").lstrip("/")

@@ -1,0 +1,281 @@
+"""Which column of a dataset is what, and the task that its columns are of."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pvzoo.data import derive
+from pvzoo.data.files import listing
+from pvzoo.data.maps import open_map
+from pvzoo.data.schema import CLASSIFICATION, DETECTION, INSTANCE, PANOPTIC, SEMANTIC
+from pvzoo.errors import DataError
+
+if TYPE_CHECKING:
+    from datasets import Dataset, Features
+
+BOX = ("bbox", "bboxes", "boxes", "box")
+CLASS = ("category", "categories", "category_id", "category_ids", "label", "labels", "class")
+CLASS += ("classes", "class_id", "class_ids", "class_label", "label_id", "category_name", "name")
+MASK = ("segmentation", "segmentations", "polygon", "polygons", "rle", "mask", "masks")
+ID = ("id", "ids", "bbox_id", "object_id", "annotation_id")
+CROWD = ("iscrowd", "is_crowd", "crowd")
+IGNORE = ("ignore", "difficult", "is_difficult")
+THING = ("isthing", "is_thing")
+
+_IMAGE = ("image", "img", "picture", "photo", "pixel_values", "image_path", "img_path", "path")
+_IMAGE += ("file_path", "filepath", "image_file", "file_name", "filename", "file")
+_MAP = re.compile(r"mask|seg|label|annot|ground.?truth|^gt$", re.IGNORECASE)
+_OBJECTS = ("objects", "annotations", "annotation", "boxes", "bboxes", "faces", "instances")
+_LABEL = re.compile(r"(^|_)(labels?|class|classes|category|target)$", re.IGNORECASE)
+
+_NEEDED = (
+    "image-classification needs `label`, object-detection `objects` with `bbox` and `category`, "
+    "instance-segmentation `segmentation` in `objects` too, semantic-segmentation a second image "
+    "`annotation`, panoptic-segmentation that and `segments_info`. Rename columns with "
+    "dataset.rename_column(old, new)."
+)
+
+
+@dataclass(frozen=True)
+class Records:
+    """Things of an image: a struct of lists, a list of structs, or lists of their own.
+
+    Attributes:
+        column: None if each field is a column.
+        fields: What each field is of.
+        listed: Whether it is a list of structs.
+    """
+
+    column: str | None
+    fields: Mapping[str, Any]
+    listed: bool = False
+
+    def first(self, names: Sequence[str]) -> str | None:
+        """The first of these fields that there is."""
+        return next((name for name in names if name in self.fields), None)
+
+    def category(self) -> str | None:
+        """The field with the class: one that has names before one of numbers."""
+        for kind in (is_class, is_text, is_number):
+            for name in CLASS:
+                if name in self.fields and kind(self.fields[name]):
+                    return name
+        return None
+
+    def number(self) -> str | None:
+        """The field with the id of each thing."""
+        return next((n for n in ID if n in self.fields and is_number(self.fields[n])), None)
+
+    def lists(self, row: Mapping[str, Any], fields: Sequence[str]) -> dict[str, list[Any]]:
+        """Some fields of the things of a row."""
+        value = row if self.column is None else row[self.column]
+        if self.listed:
+            return {name: [thing[name] for thing in value or ()] for name in fields}
+        return {name: (value or {}).get(name) or [] for name in fields}
+
+    def path(self, field: str) -> tuple[str | None, ...]:
+        """The way to the values of a field in Arrow; see `classes.leaves`."""
+        if self.column is None:
+            return (field, None)
+        return (self.column, None, field) if self.listed else (self.column, field, None)
+
+
+@dataclass(frozen=True)
+class Source:
+    """The columns of a dataset that matter, and the task they are of."""
+
+    task: str
+    image: str
+    label: str | None = None
+    records: Records | None = None
+    map: str | None = None
+
+    @classmethod
+    def of(cls, dataset: Dataset, task: str | None) -> Source:
+        """What the columns are; a map is looked at once to tell its kind.
+
+        `task` decides where the columns are of several; where they cannot be of it, it has no
+        effect.
+
+        Raises:
+            DataError: The columns are of no task, or of several.
+        """
+        columns = dataset.features
+        image = _image_column(columns)
+        objects, segments = _objects(columns), _records(columns, "segments_info")
+        map_ = _map_column(columns, image, task)
+        found: dict[str, Source] = {}
+        if objects and objects.first(MASK):
+            found[INSTANCE] = cls(INSTANCE, image, records=objects)
+        if objects and objects.first(BOX):
+            found[DETECTION] = cls(DETECTION, image, records=objects)
+        if map_ and segments:
+            found[PANOPTIC] = cls(PANOPTIC, image, map=map_, records=segments)
+        elif map_ and not objects:
+            kind = task if task in (INSTANCE, SEMANTIC) else _kind_of_map(dataset, map_)
+            found[kind] = cls(kind, image, map=map_)
+        if (task == CLASSIFICATION or not found) and (label := _label_column(columns)):
+            found[CLASSIFICATION] = cls(CLASSIFICATION, image, label=label)
+        if task in found:
+            return found[task]
+        kinds = [kind for kind in found if kind != DETECTION or INSTANCE not in found]
+        if len(kinds) == 1:
+            return found[kinds[0]]
+        there = listing((f"{n} ({_kind_name(k)})" for n, k in columns.items()), 20)
+        if kinds:
+            raise DataError(
+                f"The columns can be read as {' and as '.join(kinds)}: {there}.", "Say the task."
+            )
+        raise DataError(f"The columns are of no known form: {there}.", _NEEDED)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that matter."""
+        named = [self.image, self.label, self.map]
+        if self.records is not None:
+            named += [self.records.column] if self.records.column else list(self.records.fields)
+        return tuple(dict.fromkeys(name for name in named if name))
+
+
+# --- kinds of columns -----------------------------------------------------------------------------
+
+
+def is_class(kind: Any) -> bool:
+    """Whether it is a ClassLabel."""
+    from datasets import ClassLabel
+
+    return isinstance(kind, ClassLabel)
+
+
+def is_number(kind: Any) -> bool:
+    """Whether it is of whole numbers."""
+    from datasets import Value
+
+    return isinstance(kind, Value) and re.match(r"u?int\d", kind.dtype) is not None
+
+
+def is_text(kind: Any) -> bool:
+    """Whether it is of text."""
+    from datasets import Value
+
+    return isinstance(kind, Value) and "string" in kind.dtype
+
+
+def item(kind: Any) -> Any:
+    """What a list is of; None for what is no list."""
+    from datasets import LargeList, List
+
+    return kind.feature if isinstance(kind, List | LargeList) else None
+
+
+def is_grey(pixels: np.ndarray) -> bool:
+    """Whether (height, width, 3 or 4) pixels have no colour."""
+    return bool((pixels[..., :1] == pixels[..., 1:3]).all())
+
+
+def _kind_name(kind: Any) -> str:
+    return "struct" if isinstance(kind, dict) else getattr(kind, "dtype", type(kind).__name__)
+
+
+# --- finding them ---------------------------------------------------------------------------------
+
+
+def _image_column(columns: Features) -> str:
+    from datasets import Image
+
+    pictures = [name for name, kind in columns.items() if isinstance(kind, Image)]
+    if "image" in pictures:
+        return "image"
+    likely = [name for name in pictures if not _MAP.search(name)] or pictures
+    likely = [name for name in likely if name in _IMAGE] or likely
+    if len(likely) == 1:
+        return likely[0]
+    if likely:
+        raise DataError(
+            f"There are several image columns: {', '.join(likely)}.",
+            f'Name the picture: dataset.rename_column("{likely[0]}", "image").',
+        )
+    for name in _IMAGE:
+        kind = columns.get(name)
+        stored = isinstance(kind, dict) and set(kind) == {"bytes", "path"}
+        if stored or is_text(kind) or getattr(kind, "dtype", None) in ("binary", "large_binary"):
+            return name
+    raise DataError(
+        f"There is no image column among {', '.join(columns) or 'no columns at all'}.",
+        'Make one of paths or bytes: dataset.cast_column("image", datasets.Image()).',
+    )
+
+
+def _label_column(columns: Features) -> str | None:
+    """The column of classes for classification."""
+
+    def fits(name: str) -> bool:
+        kind = item(columns[name]) or columns[name]
+        return is_class(kind) or is_number(kind) or is_text(kind)
+
+    plain = [name for name in ("label", "labels") if name in columns and fits(name)]
+    other = [name for name, kind in columns.items() if is_class(item(kind) or kind)]
+    found = plain or other or [name for name in columns if _LABEL.search(name) and fits(name)]
+    if len(found) > 1:
+        raise DataError(
+            f"Several columns name a class: {', '.join(found)}.",
+            f'Leave one: dataset.remove_columns("{found[1]}").'
+            if plain
+            else f'Say which: dataset.rename_column("{found[0]}", "label").',
+        )
+    return found[0] if found else None
+
+
+def _map_column(columns: Features, image: str, task: str | None) -> str | None:
+    from datasets import Image
+
+    pictures = [n for n, kind in columns.items() if isinstance(kind, Image) and n != image]
+    likely = [name for name in pictures if _MAP.search(name)]
+    if task in (INSTANCE, SEMANTIC, PANOPTIC):
+        likely = likely or pictures
+    if len(likely) > 1 and "annotation" not in likely:
+        raise DataError(
+            f"Several image columns may be the map of labels: {', '.join(likely)}.",
+            f'Say which: dataset.rename_column("{likely[0]}", "annotation").',
+        )
+    return "annotation" if "annotation" in likely else next(iter(likely), None)
+
+
+def _records(columns: Features, name: str) -> Records | None:
+    kind = columns.get(name)
+    if isinstance(kind, dict):
+        return Records(name, {k: item(v) for k, v in kind.items() if item(v) is not None})
+    if isinstance(item(kind), dict):
+        return Records(name, item(kind), listed=True)
+    return None
+
+
+def _objects(columns: Features) -> Records | None:
+    for name in _OBJECTS:
+        found = _records(columns, name)
+        if found and (found.first(BOX) or found.first(MASK)):
+            return found
+    lists = {name: item(kind) for name, kind in columns.items() if item(kind) is not None}
+    apart = Records(None, lists)
+    return apart if apart.first(BOX) and apart.category() else None
+
+
+def _kind_of_map(dataset: Dataset, column: str) -> str:
+    """Whether a map is of classes, or of classes and instances, by its first row."""
+    if len(dataset) == 0:
+        return SEMANTIC
+    cell = next(derive.rows(dataset, [column]))[column]
+    pixels = np.asarray(open_map(cell, f"Row 0: the {column}"))
+    if pixels.ndim < 3 or pixels.shape[2] < 3 or is_grey(pixels):
+        return SEMANTIC
+    if (pixels[..., 2] == 0).all():
+        return INSTANCE
+    raise DataError(
+        f"Row 0: the {column} is a picture in colours, which do not say what they stand for.",
+        "Save maps as grey or palette PNG of class ids.",
+    )

@@ -1,0 +1,73 @@
+"""What the values of maps are called."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pvzoo.data import derive
+from pvzoo.data.files import listing
+from pvzoo.errors import PvzooWarning
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+CLASS_TO_ID = "semantic_class_to_id"
+"""The column that transformers' example of instance segmentation has the names in."""
+
+
+def said_names(
+    parts: Iterable[Dataset], names: Sequence[str] | None, reduce_labels: bool
+) -> dict[int, str] | None:
+    """The name of each value, by the caller or the column `semantic_class_to_id`; else None."""
+    if names is not None:
+        return dict(enumerate(names, start=1 if reduce_labels else 0))
+    for part in parts:
+        if len(part) and isinstance(part.features.get(CLASS_TO_ID), dict):
+            row = next(derive.rows(part, [CLASS_TO_ID]))[CLASS_TO_ID]
+            known = {int(value): name for name, value in row.items() if value is not None}
+            return {v: name for v, name in known.items() if v > 0 or not reduce_labels}
+    return None
+
+
+def seen_values(
+    parts: Iterable[Dataset], column: str, values: Callable[[Any, str], set[int]]
+) -> set[int]:
+    """What `values` finds in the maps of all splits; each is read once for each state of it.
+
+    Args:
+        parts: The splits.
+        column: The column of maps.
+        values: Given a map, not decoded, and its name in messages, the values that matter.
+    """
+    from datasets import Features, Value
+
+    def found(part: Dataset) -> Iterator[dict[str, int]]:
+        seen: set[int] = set()
+        for i, row in enumerate(derive.rows(part, [column])):
+            seen |= values(row[column], f"Row {i}: the {column}")
+        return ({"value": value} for value in sorted(seen))
+
+    everything: set[int] = set()
+    for part in parts:
+        about = (column, values.__module__)
+        kept = derive.write(
+            part,
+            lambda part=part: found(part),
+            Features({"value": Value("int64")}),
+            *about,
+            files=derive.image_files(part, [column]),
+        )
+        everything |= set(kept["value"])
+    return everything
+
+
+def warn_of_numbers(known: Mapping[int, str]) -> None:
+    """Say that the classes are called by their numbers."""
+    warnings.warn(
+        f"Nothing names the classes of the maps: they are called {listing(known.values())}. "
+        "Give pvzoo.data.columns.canonical their names.",
+        PvzooWarning,
+        stacklevel=5,
+    )

@@ -1,0 +1,208 @@
+"""Labels of one task as those of another that needs less.
+
+| from | to | how |
+| --- | --- | --- |
+| instance-segmentation | object-detection | masks are left out |
+| panoptic-segmentation | semantic-segmentation | maps are rewritten: the class of each segment, 255 for void |
+| panoptic-segmentation | instance-segmentation | things, crowds too, as masks with the boxes around them |
+| panoptic-segmentation | object-detection | the same without masks |
+"""  # noqa: E501
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pycocotools import mask as coco
+
+from pvzoo.data import derive
+from pvzoo.data.files import objects_of
+from pvzoo.data.maps import encode_grey, read_map
+from pvzoo.data.schema import (
+    DETECTION,
+    INSTANCE,
+    PANOPTIC,
+    SEMANTIC,
+    SEMANTIC_VOID,
+    VOID,
+    class_names,
+    features,
+    task_of,
+)
+from pvzoo.errors import DataError
+from pvzoo.masks import Masks
+
+if TYPE_CHECKING:
+    from datasets import Dataset, DatasetDict
+
+_FAR_VOID = 65535
+"""Void in maps of more than 255 classes."""
+
+
+def retask(data: Dataset | DatasetDict, task: str) -> Dataset | DatasetDict:
+    """A canonical dataset as one of another task; images are neither copied nor decoded.
+
+    Classes that are only ever stuff are left out of objects. Give all splits at once, so that they
+    keep the same classes.
+
+    Raises:
+        DataError: The labels do not say what the task needs, or a map cannot be read.
+    """
+    from datasets import DatasetDict
+
+    parts: Mapping[str, Dataset] = data if isinstance(data, DatasetDict) else {"": data}
+    found = {task_of(part.features) for part in parts.values()}
+    if found == {task}:
+        return data
+    if len(found) != 1 or None in found:
+        raise DataError(
+            "The dataset does not have the columns of one task.",
+            "Make it canonical: pvzoo.data.load(dataset).",
+        )
+    if len({class_names(part.features) for part in parts.values()}) > 1:
+        raise DataError("The splits have different classes.", "Load them together.")
+    (source,) = found
+    change = _CHANGES.get((source, task))
+    if change is None:
+        ways = [to for given, to in _CHANGES if given == source]
+        raise DataError(
+            f"Labels of {source} cannot be made into {task}.",
+            f"They can be made into {' or '.join(ways)}."
+            if ways
+            else "They say too little for any other task.",
+        )
+    changed = change(parts, task)
+    return DatasetDict(changed) if isinstance(data, DatasetDict) else changed[""]
+
+
+def _without_masks(parts: Mapping[str, Dataset], task: str) -> dict[str, Dataset]:
+    def labels(part: Dataset) -> Iterator[dict[str, Any]]:
+        names = ["image_id", "file_name", "width", "height", "objects"]
+        for row in derive.rows(part, names):
+            objects = {k: v for k, v in row["objects"].items() if k != "segmentation"}
+            yield row | {"objects": objects}
+
+    return _changed(parts, task, class_names(_first(parts).features), labels)
+
+
+# --- panoptic to objects --------------------------------------------------------------------------
+
+
+def _to_objects(parts: Mapping[str, Dataset], task: str) -> dict[str, Dataset]:
+    names = class_names(_first(parts).features)
+    things, stuff = set(), set()
+    for part in parts.values():
+        for row in derive.rows(part, ["segments"]):
+            segments = row["segments"]
+            for category, isthing in zip(segments["category"], segments["isthing"], strict=True):
+                (things if isthing else stuff).add(category)
+    kept = [i for i in range(len(names)) if i in things or i not in stuff]
+    places = {category: place for place, category in enumerate(kept)}
+
+    def labels(part: Dataset) -> Iterator[dict[str, Any]]:
+        numbers = itertools.count(1)  # a segment's own id is unique in its image only
+        for i, row in enumerate(
+            derive.rows(part, ["image_id", "file_name", "annotation", "segments"])
+        ):
+            pixels = read_map(row.pop("annotation"), f"Row {i}: the annotation")
+            found = _things(row.pop("segments"))
+            codes = Masks.from_map(pixels, [thing["id"] for thing in found]).to_coco()
+            objects = [
+                {
+                    "id": next(numbers),
+                    "bbox": coco.toBbox(code).tolist(),
+                    "category": places.get(
+                        thing["category"], _beyond(thing["category"], names, kept)
+                    ),
+                    "area": float(coco.area(code)),
+                    "iscrowd": thing["iscrowd"],
+                    "ignore": False,
+                    "segmentation": code,
+                }
+                for thing, code in zip(found, codes, strict=True)
+            ]
+            row |= {"width": pixels.shape[1], "height": pixels.shape[0]}
+            yield row | {"objects": objects_of(objects, masks=task == INSTANCE)}
+
+    return _changed(parts, task, [names[i] for i in kept], labels, kept)
+
+
+def _things(segments: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
+    rows = (
+        dict(zip(segments, values, strict=True)) for values in zip(*segments.values(), strict=True)
+    )
+    return [row for row in rows if row["isthing"] and row["category"] != VOID]
+
+
+def _beyond(category: int, names: tuple[str, ...], kept: list[int]) -> int:
+    """A number that is no class before, as one that is none after."""
+    return category if category < 0 else category - len(names) + len(kept)
+
+
+# --- panoptic to semantic -------------------------------------------------------------------------
+
+
+def _to_semantic(parts: Mapping[str, Dataset], task: str) -> dict[str, Dataset]:
+    names = class_names(_first(parts).features)
+    void = SEMANTIC_VOID if len(names) <= SEMANTIC_VOID else _FAR_VOID
+    meaning = {"id": list(range(len(names))), "category": list(range(len(names)))}
+    if void == _FAR_VOID:  # 255 is a class
+        meaning = {"id": [*meaning["id"], void], "category": [*meaning["category"], VOID]}
+
+    def labels(part: Dataset) -> Iterator[dict[str, Any]]:
+        for i, row in enumerate(
+            derive.rows(part, ["image_id", "file_name", "annotation", "segments"])
+        ):
+            pixels = read_map(row["annotation"], f"Row {i}: the annotation")
+            segments = row["segments"]
+            classes = {
+                value: category if 0 <= category < void else void
+                for value, category in zip(segments["id"], segments["category"], strict=True)
+            }
+            values, places = np.unique(pixels, return_inverse=True)
+            said = np.array([classes.get(value, void) for value in values.tolist()])
+            encoded = encode_grey(said[places].reshape(pixels.shape))
+            row["annotation"] = {"path": None, "bytes": encoded}
+            yield row | {"segments": meaning}
+
+    return _changed(parts, task, names, labels)
+
+
+# --- all ------------------------------------------------------------------------------------------
+
+
+def _first(parts: Mapping[str, Dataset]) -> Dataset:
+    return next(iter(parts.values()))
+
+
+def _changed(
+    parts: Mapping[str, Dataset],
+    task: str,
+    names: list[str] | tuple[str, ...],
+    labels: Callable[[Dataset], Iterator[dict[str, Any]]],
+    *about: Any,
+) -> dict[str, Dataset]:
+    columns = features(task, names)
+    return {
+        name: derive.with_labels(
+            part,
+            {"image": "image"},
+            columns,
+            lambda part=part: labels(part),
+            "retask",
+            task,
+            *about,
+            files=derive.image_files(part, {"annotation"} & set(part.features)),
+        )
+        for name, part in parts.items()
+    }
+
+
+_CHANGES: dict[tuple[str, str], Callable[..., dict[str, Dataset]]] = {
+    (INSTANCE, DETECTION): _without_masks,
+    (PANOPTIC, SEMANTIC): _to_semantic,
+    (PANOPTIC, INSTANCE): _to_objects,
+    (PANOPTIC, DETECTION): _to_objects,
+}
