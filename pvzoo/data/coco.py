@@ -270,12 +270,10 @@ class Classes:
                         "Point at one of the files, or give a class the same id in all of them.",
                     )
             used |= {whole(a.get("category_id")) for a in source.content["annotations"]}
-            used |= {
-                whole(s.get("category_id"))
-                for a in source.content["annotations"]
-                for s in a.get("segments_info") or ()
-                if isinstance(s, dict)
-            }
+            for annotation in source.content["annotations"]:
+                segments = annotation.get("segments_info")
+                if isinstance(segments, list):
+                    used |= {whole(s.get("category_id")) for s in segments if isinstance(s, dict)}
         last = {entry["name"]: number_ for number_, entry in sorted(declared.items())}
         repeated = {n for n, c in Counter(e["name"] for e in declared.values()).items() if c > 1}
         for name in repeated:

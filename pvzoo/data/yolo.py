@@ -116,10 +116,10 @@ class _Source:
                 f"{self.file} has names: {given!r}.",
                 "Write a list of names, or a mapping from numbers to names.",
             )
-        total = max([count or 0, *(number + 1 for number in names)])
-        if count is not None and names and total != count:
+        total = max(names) + 1 if names else count or 0
+        if count is not None and total != count:
             raise DataError(
-                f"{self.file} says nc: {count} but names the classes up to {total - 1}.",
+                f"{self.file} says nc: {count} but names {total} classes.",
                 "Make them agree.",
             )
         return [names.get(number, str(number)) for number in range(total)]
