@@ -1,0 +1,1 @@
+"""One module a format; `pvzoo.data.write` calls them."""

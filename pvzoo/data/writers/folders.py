@@ -1,0 +1,150 @@
+"""Folders whose places are the labels: of classes, and of images and masks."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pvzoo.data import derive
+from pvzoo.data.files import listing
+from pvzoo.data.folders import MapClasses
+from pvzoo.data.maps import encode_grey, open_map, read_map
+from pvzoo.data.schema import SEMANTIC_VOID, VOID
+from pvzoo.data.writers.images import Names, Parts, copy_image
+from pvzoo.errors import DataError, PvzooWarning
+from pvzoo.images import ImageHandle
+
+# --- classes --------------------------------------------------------------------------------------
+
+
+def write_classes(parts: Parts, folder: Path) -> None:
+    """Write ``<split>/<class>/``, or ``<split>/metadata.jsonl`` for several labels an image."""
+    multi_label = any("labels" in part.features for part in parts.splits.values())
+    lost = (_write_labels if multi_label else _write_class_folders)(parts, folder)
+    if lost:
+        warnings.warn(f"Left out, as they are no class: {lost} labels.", PvzooWarning, stacklevel=3)
+
+
+def _write_class_folders(parts: Parts, folder: Path) -> int:
+    """Returns how many images have no class, and no place."""
+    refused = [name for name in parts.names if not _names_folder(name)]
+    if refused:
+        raise DataError(
+            f"Classes cannot name a folder: {listing(map(repr, refused))}.",
+            "Rename them: dataset.cast_column with a ClassLabel of other names.",
+        )
+    lost = 0
+    for split in parts.splits:
+        root = folder / (split or ".")
+        for name in parts.names:
+            (root / name).mkdir(parents=True, exist_ok=True)
+        names = {name: Names() for name in parts.names}
+        for row in parts.rows(split):
+            if not 0 <= (label := row["label"]) < len(parts.names):
+                lost += 1
+                continue
+            name = parts.names[label]
+            base = os.path.basename((row["file_name"] or "").replace("\\", "/"))
+            copy_image(row, root / name, names[name], base)
+    return lost
+
+
+def _names_folder(name: str) -> bool:
+    plain = name.strip() == name and not name.startswith((".", "__MACOSX"))
+    return bool(name) and plain and not set(name) & set("/\\\0") and len(name.encode()) < 256
+
+
+def _write_labels(parts: Parts, folder: Path) -> int:
+    """Returns how many labels are no class."""
+    lost = 0
+    for split in parts.splits:
+        root, names = folder / (split or "."), Names(parts.file_names(split))
+        root.mkdir(exist_ok=True)
+        with (root / "metadata.jsonl").open("w", encoding="utf-8") as file:
+            for row in parts.rows(split):
+                known = [i for i in row["labels"] if 0 <= i < len(parts.names)]
+                lost += len(row["labels"]) - len(known)
+                entry = {
+                    "file_name": copy_image(row, root, names),
+                    "image_id": row["image_id"],
+                    "labels": [parts.names[i] for i in known],
+                }
+                file.write(f"{json.dumps(entry, ensure_ascii=False)}\n")
+    return lost
+
+
+# --- images and masks -----------------------------------------------------------------------------
+
+
+def write_maps(parts: Parts, folder: Path) -> None:
+    """Write ``images/<split>/``, ``masks/<split>/`` and ``id2label.json``.
+
+    Maps keep their values where a list of values and names says all, else the value of each pixel
+    becomes its class, and void 255. PNGs that keep their values are copied.
+    """
+    first = next((part for part in parts.splits.values() if len(part)), None)
+    given = next(derive.rows(first, ["segments"]))["segments"] if first else {"id": []}
+    said = _said(given, parts.names)
+    void = SEMANTIC_VOID if len(parts.names) <= SEMANTIC_VOID else 65535
+    value_names = said or {**dict(enumerate(parts.names)), void: "void"}
+    if MapClasses(value_names).labels != list(parts.names):
+        raise DataError(
+            f"A class has a name that stands for void: {listing(parts.names)}.", "Rename it."
+        )
+    for split in parts.splits:
+        below = split or "."
+        names = Names(parts.file_names(split))
+        (folder / "images" / below).mkdir(parents=True)
+        (folder / "masks" / below).mkdir(parents=True)
+        for row in parts.rows(split):
+            name = copy_image(row, folder / "images" / below, names)
+            change = None if said else _numbered(row["segments"], len(parts.names), void)
+            target = folder / "masks" / below / Path(name).with_suffix(".png")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(_map(row, change))
+    text = json.dumps({str(value): name for value, name in value_names.items()}, indent=2)
+    (folder / "id2label.json").write_text(f"{text}\n", encoding="utf-8")
+
+
+def _said(segments: Mapping[str, list[int]], names: tuple[str, ...]) -> dict[int, str] | None:
+    """The name of each value, or None if the list would be read as other classes than these."""
+    pairs = sorted(zip(segments["id"], segments.get("category", ()), strict=True))
+    said = {value: "void" if place == VOID else names[place] for value, place in pairs}
+    same = MapClasses(said).labels == list(names)
+    return said if same and all(0 <= value <= 65535 for value in said) else None
+
+
+def _numbered(
+    segments: Mapping[str, list[int]], count: int, void: int
+) -> Callable[[np.ndarray], np.ndarray]:
+    """What makes a class id of each value; a value that means nothing gets one that does not."""
+    known = {SEMANTIC_VOID: void}
+    known |= {
+        value: void if place == VOID else place
+        for value, place in zip(segments["id"], segments["category"], strict=True)
+    }
+    unknown = count if count != void else void + 1
+
+    def change(pixels: np.ndarray) -> np.ndarray:
+        values, places = np.unique(pixels, return_inverse=True)
+        ids = np.array([known.get(value, unknown) for value in values.tolist()])
+        return ids[places].reshape(pixels.shape)
+
+    return change
+
+
+def _map(row: Mapping[str, Any], change: Callable[[np.ndarray], np.ndarray] | None) -> bytes:
+    name = f"The map of the image {row['file_name']}"
+    if change is not None:
+        return encode_grey(change(read_map(row["annotation"], name)))
+    picture = open_map(row["annotation"], name)
+    if picture.format == "PNG" and len(picture.getbands()) == 1:
+        data = ImageHandle.of(row["annotation"]).data
+        return data.read_bytes() if isinstance(data, Path) else data
+    return encode_grey(read_map(row["annotation"], name))
