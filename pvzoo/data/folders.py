@@ -353,7 +353,7 @@ def _coloured(
         try:
             red, green, blue = map(int, colour)
         except (TypeError, ValueError):
-            red = -1
+            red = green = blue = -1
         if not name or not all(0 <= v <= 255 for v in (red, green, blue)):
             raise DataError(
                 f"{file}: the class number {place + 1} ({name}) has no colour.",

@@ -302,14 +302,15 @@ class _Source:
     def _from_xml(self, part: _Part, task: str) -> Dataset:
         annotations = self.annotations[part.xmls]
         ids = part.ids("Main") or part.ids("Segmentation")
-        if ids is None:
-            chosen = list(annotations)
-            self._warn_of_images_without_xml(part)
-        else:
-            chosen = [name for name in ids if name in annotations]
+        chosen = [n for n in (annotations if ids is None else ids) if n in annotations]
+        paths = {name: _picture(part, name, annotations[name].image) for name in chosen}
+        if ids is not None:
             lost = [name for name in ids if name not in annotations]
             _warn_left_out(lost, f"images of the split {part.split}", f"XML in {part.xmls}")
-        paths = {name: _picture(part, name, annotations[name].image) for name in chosen}
+        else:
+            used = set(paths.values())
+            lost = [relative(p, part.root) for p in images(part.pictures) if p not in used]
+            _warn_left_out(lost, "images", "XML; one without objects needs one without <object>")
         sizeless = [paths[n] for n in chosen if 0 in annotations[n].size and paths[n].is_file()]
         state = [part.pictures, *(annotations[name].file for name in chosen), *sizeless]
         return write(
@@ -319,12 +320,6 @@ class _Source:
             task,
             "voc",
         )
-
-    def _warn_of_images_without_xml(self, part: _Part) -> None:
-        known = {a.file.stem for a in self.annotations[part.xmls].values()}
-        known |= {Path(a.image).stem for a in self.annotations[part.xmls].values()}
-        lost = [relative(p, part.root) for p in images(part.pictures) if p.stem not in known]
-        _warn_left_out(lost, "images", "XML; one without objects needs an XML without <object>")
 
     def _xml_rows(self, part: _Part, paths: dict[str, Path], task: str) -> Iterator[dict[str, Any]]:
         places = {name: place for place, name in enumerate(self.names)}

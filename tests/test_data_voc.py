@@ -1,0 +1,296 @@
+"""Pascal VOC folders, held against supervision and against maps drawn here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from labelled_files import (
+    NAMES,
+    assert_same_but_for_the_border,
+    corners,
+    decoded,
+    own_cache,  # noqa: F401
+    picture,
+    rotated_picture,
+    some_detections,
+)
+from PIL import Image
+
+from pvzoo.data import voc
+from pvzoo.data.load import load
+from pvzoo.data.schema import class_names, task_of
+from pvzoo.errors import DataError, PvzooWarning
+
+BOX = "<bndbox><xmin>3</xmin><ymin>2</ymin><xmax>6</xmax><ymax>5</ymax></bndbox>"
+
+
+def xml(*objects: str, name: str = "a.jpg", size: str = "<width>20</width><height>10</height>"):
+    things = "".join(f"<object>{inner}</object>" for inner in objects)
+    return f"<annotation><filename>{name}</filename><size>{size}</size>{things}</annotation>"
+
+
+def put(file: Path, text: str) -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+    return file
+
+
+def devkit(root: Path, **texts: str) -> Path:
+    """Annotations and JPEGImages of these names."""
+    for name, text in texts.items():
+        put(root / f"Annotations/{name}.xml", text)
+        picture(root / f"JPEGImages/{name}.jpg", 20, 10)
+    return root
+
+
+def rows(dataset) -> list[dict]:
+    return list(dataset.remove_columns("image"))
+
+
+@pytest.mark.parametrize("masks", [False, True])
+def test_what_supervision_writes_is_read(tmp_path, masks):
+    source = some_detections(tmp_path / "drawn", 8, masks=masks)
+    root = tmp_path / "voc"
+    source.as_pascal_voc(str(root / "images"), str(root / "annotations"))
+    dataset = load(root)
+    names = class_names(dataset.features)
+    assert names == tuple(sorted(NAMES))
+    assert task_of(dataset.features) == ("instance-segmentation" if masks else "object-detection")
+    assert len(dataset) == len(source)
+    for row, (path, pixels, wanted) in zip(dataset, source, strict=True):
+        assert row["file_name"] == f"images/{Path(path).name}"
+        assert row["image"].size == (row["width"], row["height"]) == pixels.shape[1::-1]
+        objects = row["objects"]
+        assert [names[c] for c in objects["category"]] == [NAMES[c] for c in wanted.class_id]
+        assert np.array_equal(corners(objects), wanted.xyxy)
+        if masks:
+            for code, mask in zip(objects["segmentation"], wanted.mask, strict=True):
+                assert_same_but_for_the_border(decoded(code), mask)
+
+
+def test_edges_count_from_one_and_difficult_objects_are_ignored_not_dropped(tmp_path):
+    hard = f"<name>dog</name><difficult>1</difficult>{BOX}"
+    part = "<name>cat</name><part><name>head</name><bndbox><xmin>9</xmin></bndbox></part>" + BOX
+    root = devkit(tmp_path / "x", a=xml(hard, part), b=xml(name="b.jpg"))
+    dataset = load(root)
+    assert class_names(dataset.features) == ("cat", "dog")
+    first, second = rows(dataset)
+    assert first["objects"] == {
+        "id": [1, 2],
+        "bbox": [[2, 1, 4, 4]] * 2,
+        "category": [1, 0],
+        "area": [16, 16],
+        "iscrowd": [False, False],
+        "ignore": [True, False],
+    }
+    assert second["objects"]["id"] == []
+    assert load(root / "Annotations").to_dict() == dataset.to_dict()
+
+
+def test_the_lists_of_imagesets_are_the_splits(tmp_path):
+    texts = {n: xml(f"<name>{n}</name>{BOX}", name=f"{n}.jpg") for n in "abc"}
+    root = devkit(tmp_path / "VOCdevkit/VOC2007", **texts)
+    sets = {"train": "c\na\n", "val": "b 1\n", "trainval": "a\nb\nc\n", "cat_train": "a -1\n"}
+    for name, text in sets.items():
+        put(root / f"ImageSets/Main/{name}.txt", text)
+    loaded = load(tmp_path / "VOCdevkit")
+    assert {k: v["file_name"] for k, v in loaded.items()} == {
+        "train": ["JPEGImages/c.jpg", "JPEGImages/a.jpg"],
+        "validation": ["JPEGImages/b.jpg"],
+    }
+    assert all(class_names(part.features) == ("a", "b", "c") for part in loaded.values())
+    for name in ("train", "val"):
+        (root / f"ImageSets/Main/{name}.txt").unlink()
+    assert {k: len(v) for k, v in load(root).items()} == {"train": 3}
+    put(root / "ImageSets/Main/test.txt", "d\n")
+    with pytest.warns(PvzooWarning, match=r"1 images of the split test .*XML in .* \(d\)"):
+        assert len(load(root, split="test")) == 0
+    devkit(tmp_path / "VOCdevkit/VOC2012", **texts)
+    with pytest.raises(DataError, match="several VOC datasets: VOC2007, VOC2012"):
+        load(tmp_path / "VOCdevkit")
+
+
+def test_roboflows_folders_with_xml_beside_the_images_are_splits(tmp_path):
+    for split in ("train", "valid"):
+        put(tmp_path / split / "a.xml", xml(f"<name>cat</name>{BOX}"))
+        picture(tmp_path / split / "a.jpg")
+    loaded = load(tmp_path)
+    assert {k: v["file_name"] for k, v in loaded.items()} == {
+        "train": ["train/a.jpg"],
+        "validation": ["valid/a.jpg"],
+    }
+
+
+def test_images_are_found_by_the_name_in_the_file_or_of_the_file(tmp_path):
+    put(tmp_path / "Annotations/1.xml", xml(f"<name>x</name>{BOX}", name="C:\\shots\\one.png"))
+    put(tmp_path / "Annotations/2.xml", xml(f"<name>x</name>{BOX}", name="renamed.jpg"))
+    put(tmp_path / "Annotations/3.xml", xml(f"<name>x</name>{BOX}", name="gone.jpg"))
+    picture(tmp_path / "images/one.png")
+    picture(tmp_path / "images/2.JPG")
+    assert load(tmp_path)["file_name"] == ["images/one.png", "images/2.JPG", "images/gone.jpg"]
+
+
+def test_the_size_is_that_of_the_upright_image_where_the_file_does_not_say_it(tmp_path):
+    root = devkit(tmp_path, a=xml(f"<name>x</name>{BOX}", size=""))
+    rotated_picture(root / "JPEGImages/a.jpg", 40, 30)
+    assert [(r["width"], r["height"]) for r in rows(load(root))] == [(40, 30)]
+
+
+def test_values_that_mean_nothing_are_kept(tmp_path):
+    odd = BOX.replace("<xmin>3", "<xmin>90").replace("<ymax>5", "<ymax>-5.5")
+    (row,) = rows(load(devkit(tmp_path, a=xml(f"<name>x</name>{odd}"))))
+    assert row["objects"]["bbox"] == [[89, 1, -83, -6.5]]
+
+
+def test_images_without_xml_are_left_out_and_said(tmp_path):
+    root = devkit(tmp_path, a=xml(f"<name>x</name>{BOX}"))
+    picture(root / "JPEGImages/b.jpg")
+    with pytest.warns(PvzooWarning, match=r"1 images are left out.*JPEGImages/b\.jpg"):
+        assert len(load(root)) == 1
+
+
+BROKEN = {
+    "no xml": ("<annotation><object>", "is not XML .*line 1"),
+    "no name": (xml(BOX), "object 1 has no name"),
+    "no box": (xml(f"<name>x</name>{BOX}", "<name>y</name>"), r"object 2 \(y\) has no bndbox"),
+    "three edges": (xml("<name>x</name>" + BOX.replace("<ymax>5</ymax>", "")), "not four numbers"),
+    "a word": (xml("<name>x</name>" + BOX.replace(">5<", ">five<")), "not four numbers"),
+    "odd polygon": (
+        xml(f"<name>x</name>{BOX}<polygon><x1>1</x1><y1>2</y1><x2>3</x2></polygon>"),
+        "not pairs of numbers",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_damaged_file_is_named_with_the_place(tmp_path, name):
+    text, match = BROKEN[name]
+    root = devkit(tmp_path, a=text)
+    with pytest.raises(DataError, match=match) as caught:
+        load(root)
+    assert caught.value.what.startswith(f"{root}/Annotations/a.xml")
+    assert caught.value.hint
+
+
+# --- maps -----------------------------------------------------------------------------------------
+
+
+def maps(root: Path, rng: np.random.Generator, count: int = 5) -> dict[str, tuple]:
+    """Palette maps of classes and objects as VOC has them: a void line around each object."""
+    drawn = {}
+    for place in range(count):
+        width, height = (int(n) for n in rng.integers(30, 60, 2))
+        kinds, told = np.zeros((2, height, width), np.uint8)
+        for number in range(1, 4):
+            top, left = rng.integers(0, height - 12), rng.integers(0, width - 12)
+            box = np.s_[top : top + 12, left : left + 12]
+            inner = np.s_[top + 1 : top + 11, left + 1 : left + 11]
+            kinds[box], told[box] = 255, 255
+            kinds[inner], told[inner] = rng.integers(1, 21), number
+        drawn[f"{place:03}"] = kinds, told
+        for kind, values in (("Class", kinds), ("Object", told)):
+            (root / f"Segmentation{kind}").mkdir(parents=True, exist_ok=True)
+            image = Image.fromarray(values, "P")
+            image.putpalette(rng.integers(0, 256, 768, dtype=np.uint8).tobytes())
+            image.save(root / f"Segmentation{kind}/{place:03}.png")
+        picture(root / f"JPEGImages/{place:03}.jpg", width, height)
+    return drawn
+
+
+@pytest.fixture
+def segmented(tmp_path) -> tuple[Path, dict[str, tuple]]:
+    root = tmp_path / "VOC2012"
+    drawn = maps(root, np.random.default_rng(0))
+    for name in drawn:
+        put(root / f"Annotations/{name}.xml", xml(f"<name>dog</name>{BOX}", name=f"{name}.jpg"))
+    put(root / "ImageSets/Main/train.txt", "\n".join(drawn))
+    put(root / "ImageSets/Main/val.txt", "000\n")
+    put(root / "ImageSets/Segmentation/train.txt", "003\n001\n")
+    put(root / "ImageSets/Segmentation/val.txt", "000\n")
+    return root, drawn
+
+
+def test_maps_of_classes_are_semantic_data(segmented):
+    root, drawn = segmented
+    loaded = load(root, "semantic-segmentation")
+    names = class_names(loaded["train"].features)
+    assert names == ("background", *voc.CLASSES)
+    assert loaded["train"]["file_name"] == ["JPEGImages/003.jpg", "JPEGImages/001.jpg"]
+    for part, of in (("train", ["003", "001"]), ("validation", ["000"])):
+        for row, name in zip(loaded[part], of, strict=True):
+            assert row["segments"] == {"id": list(range(21)), "category": list(range(21))}
+            assert np.array_equal(np.asarray(row["annotation"]), drawn[name][0])
+    assert {k: len(v) for k, v in load(root).items()} == {"train": 5, "validation": 1}
+
+
+def test_maps_of_objects_are_instances(segmented):
+    root, drawn = segmented
+    loaded = load(root, "instance-segmentation")
+    assert class_names(loaded["train"].features) == voc.CLASSES
+    for row, name in zip(loaded["train"], ("003", "001"), strict=True):
+        kinds, told = drawn[name]
+        objects = row["objects"]
+        wanted = [n for n in (1, 2, 3) if (told == n).any()]
+        assert len(objects["id"]) == len(wanted)
+        for place, number in enumerate(wanted):
+            mask = told == number
+            assert np.array_equal(decoded(objects["segmentation"][place]), mask)
+            y, x = np.nonzero(mask)
+            box = [x.min(), y.min(), np.ptp(x) + 1, np.ptp(y) + 1]
+            assert objects["bbox"][place] == box
+            assert objects["area"][place] == mask.sum()
+            assert objects["category"][place] == np.bincount(kinds[mask]).argmax() - 1
+        assert (row["width"], row["height"]) == row["image"].size
+    ids = [i for o in loaded["train"]["objects"] for i in o["id"]]
+    assert len(set(ids)) == len(ids)
+
+
+def test_a_list_of_names_beside_the_maps_names_their_values(tmp_path):
+    maps(tmp_path, np.random.default_rng(1))
+    names = ["_background_", *(f"class {i}" for i in range(1, 21))]
+    put(tmp_path / "class_names.txt", "\n".join(["__ignore__", *names]))
+    dataset = load(tmp_path)  # without XML the maps of objects are what there is
+    assert task_of(dataset.features) == "instance-segmentation"
+    assert class_names(dataset.features) == tuple(names[1:])
+    assert class_names(load(tmp_path, "semantic-segmentation").features) == tuple(names)
+
+
+def test_maps_that_nothing_names_are_named_by_their_values(tmp_path):
+    drawn = maps(tmp_path, np.random.default_rng(2))
+    values = {v for kinds, _ in drawn.values() for v in np.unique(kinds)} - {255}
+    with pytest.warns(PvzooWarning, match="does not name the classes"):
+        dataset = load(tmp_path, "semantic-segmentation")
+    assert class_names(dataset.features) == tuple(str(v) for v in sorted(values))
+
+
+def test_colour_maps_are_read_by_cvats_labelmap(tmp_path):
+    colours = {"background": (0, 0, 0), "road": (128, 0, 255), "sky": (255, 255, 0)}
+    lines = [f"{name}:{','.join(map(str, rgb))}::" for name, rgb in colours.items()]
+    put(tmp_path / "labelmap.txt", "# label:color_rgb:parts:actions\n" + "\n".join(lines))
+    values = np.random.default_rng(0).integers(0, 3, (10, 12))
+    pixels = np.array(list(colours.values()), np.uint8)[values]
+    (tmp_path / "SegmentationClass").mkdir()
+    Image.fromarray(pixels).save(tmp_path / "SegmentationClass/a.png")
+    picture(tmp_path / "JPEGImages/a.jpg", 12, 10)
+    (row,) = load(tmp_path)
+    rgb = np.asarray(row["annotation"]).astype(int)
+    found = rgb[..., 0] + 256 * rgb[..., 1] + 65536 * rgb[..., 2]
+    place = dict(zip(row["segments"]["id"], row["segments"]["category"], strict=True))
+    assert np.array_equal(np.vectorize(place.get)(found), values)
+
+
+def test_tasks_that_the_folder_has_no_labels_for_are_refused(tmp_path):
+    root = devkit(tmp_path, a=xml(f"<name>x</name>{BOX}"))
+    for task, lack in (("semantic", "SegmentationClass"), ("instance", "no masks of objects")):
+        with pytest.raises(DataError, match=lack):
+            load(root, f"{task}-segmentation")
+
+
+def test_an_object_without_class_is_named(tmp_path):
+    drawn = maps(tmp_path, np.random.default_rng(3), count=1)
+    Image.fromarray(np.zeros_like(drawn["000"][0])).save(tmp_path / "SegmentationClass/000.png")
+    put(tmp_path / "class_names.txt", "background\nthing")
+    with pytest.raises(DataError, match=r"SegmentationObject/000.png: the object 1 has no class"):
+        load(tmp_path, "instance-segmentation")
