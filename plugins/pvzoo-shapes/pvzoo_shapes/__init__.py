@@ -4,7 +4,7 @@
     >>> train = pvzoo_shapes.scenes("instance-segmentation", count=10_000, size=128, seed=0)
 
 `scenes` gives a `datasets.Dataset` in pvzoo's columns, `Shapes` is the `datasets` builder behind
-it, `draw` gives one scene as arrays. What needs `datasets` is imported when it is first used.
+it. What needs `datasets` is imported when it is first used.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from pvzoo_shapes.backgrounds import STUFF
-from pvzoo_shapes.drawing import ANY_COLOUR, MAX_OBJECTS, Scene, Thing, draw
+from pvzoo_shapes.drawing import ANY_COLOUR
 from pvzoo_shapes.forms import MORE_SHAPES, SHAPES
 
 if TYPE_CHECKING:
@@ -24,15 +24,11 @@ _IN_BUILDER = ("Shapes", "load", "scenes")
 __all__ = [
     "scenes",
     "load",
-    "draw",
     "Shapes",
-    "Scene",
-    "Thing",
     "SHAPES",
     "MORE_SHAPES",
     "STUFF",
     "ANY_COLOUR",
-    "MAX_OBJECTS",
 ]
 
 

@@ -268,9 +268,11 @@ def _size(size: Any) -> tuple[int, int]:
 def _known_shapes(names: Sequence[str]) -> tuple[str, ...]:
     if isinstance(names, str):
         raise UsageError(f"shapes is the text {names!r}.", f"Pass a list: [{names!r}].")
+    if not isinstance(names, Sequence):
+        raise UsageError(f"shapes is {names!r}.", f"It is a list of names: {', '.join(FORMS)}.")
     names = tuple(names)
     for name in names:
-        if name not in FORMS:
+        if not isinstance(name, str) or name not in FORMS:
             hint = nearest(str(name), FORMS) or f"Known: {', '.join(FORMS)}."
             raise UsageError(f"There is no shape {name!r}.", hint)
     if not names or len(set(names)) < len(names):
@@ -279,13 +281,13 @@ def _known_shapes(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _ranges(colours: Any) -> tuple[Range, Range, Range]:
-    hint = "It is three (low, high): hue in degrees, saturation and value in 0..1."
+    hint = "It is three (low, high): hue in 0..720 degrees, saturation and value in 0..1."
     try:
         ranges = tuple((float(low), float(high)) for low, high in colours)
     except (TypeError, ValueError) as error:
         raise UsageError(f"colours is {colours!r}.", hint) from error
     if len(ranges) != 3 or not all(
-        low <= high and (k == 0 or 0 <= low <= high <= 1) for k, (low, high) in enumerate(ranges)
+        0 <= low <= high <= most for (low, high), most in zip(ranges, (720, 1, 1), strict=False)
     ):
         raise UsageError(f"colours is {colours!r}.", hint)
     return ranges

@@ -45,21 +45,21 @@ def _disc(centre_x: float, centre_y: float, radius: float) -> Distance:
 
 
 def _polygon(vertices: np.ndarray) -> Distance:
-    starts = vertices[..., None, None]  # an edge a row, all edges at once
-    ax, ay = starts[:, 0], starts[:, 1]
+    ax, ay = vertices[:, :1], vertices[:, 1:]  # an edge a row, all edges at once
     bx, by = np.roll(ax, -1, axis=0), np.roll(ay, -1, axis=0)
     ex, ey = bx - ax, by - ay
     squares = ex * ex + ey * ey
     slope = ex / np.where(ey == 0, 1, ey)  # a level edge crosses no level line
 
     def distance(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        px, py = x - ax, y - ay
+        level = y.reshape(-1)
+        px, py = x.reshape(-1) - ax, level - ay
         along = np.clip((px * ex + py * ey) / squares, 0, 1)
         nearest = np.sqrt(((px - along * ex) ** 2 + (py - along * ey) ** 2).min(0))
         # even-odd rule: how many edges cross the way from the point to the right?
-        crossed = ((ay <= y) != (by <= y)) & (px < py * slope)
+        crossed = ((ay <= level) != (by <= level)) & (px < py * slope)
         inside = np.logical_xor.reduce(crossed)
-        return np.where(inside, -nearest, nearest)
+        return np.where(inside, -nearest, nearest).reshape(x.shape)
 
     return distance
 
