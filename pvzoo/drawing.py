@@ -89,15 +89,15 @@ def shorten(text: str, room: float, font: Any) -> str:
 def draw_objects(
     picture: Image.Image,
     boxes: np.ndarray,
-    scores: np.ndarray,
+    scores: np.ndarray | None,
     labels: np.ndarray,
     names: Sequence[str],
     masks: Masks | None = None,
 ) -> Image.Image:
     """Boxes, masks if there are any, and labels that stay inside the frame.
 
-    The better an object's score, the sooner it gets its label; one that would have to cover others
-    is left out. Small pictures are enlarged.
+    The better an object's score, or without scores the larger its box, the sooner it gets its
+    label; one that would have to cover others is left out. Small pictures are enlarged.
     """
     if masks is not None:
         picture = tint(picture, _paint(picture, labels, masks))
@@ -106,16 +106,15 @@ def draw_objects(
     boxes = np.clip(boxes.astype(float) * zoom, 0, frame).round()
     size = _label_size(scene)
     pen = ImageDraw.Draw(scene)
-    order = np.argsort(-scores, kind="stable")
+    sides = boxes[:, 2:] - boxes[:, :2]
+    order = np.argsort(-(sides.prod(axis=1) if scores is None else scores), kind="stable")
+    endings = [""] * len(boxes) if scores is None else [f" {score:.2f}" for score in scores]
     for i in order[::-1]:
         colour = class_colour(labels[i])
         pen.rectangle(tuple(boxes[i]), outline=colour, width=max(2, size // 7))
     _write(
         scene,
-        (
-            (names[i], f" {scores[i]:.2f}", class_colour(labels[i]), _box_spots(boxes[i]))
-            for i in order
-        ),
+        ((names[i], endings[i], class_colour(labels[i]), _box_spots(boxes[i])) for i in order),
         size,
     )
     return scene

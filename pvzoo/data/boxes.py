@@ -1,0 +1,191 @@
+"""What can be wrong with the boxes of a dataset, and how it is undone.
+
+Boxes are (n, 4) float64, left, top, width, height in pixels, as in `pvzoo.data.schema`; frames are
+(width, height), or (n, 2) with one for each box.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from PIL import Image
+
+from pvzoo.data import rules
+from pvzoo.data.rules import Rule
+
+TOLERANCE = 1.0
+"""Pixels that a box may reach out of its frame: formats that count pixels from 1 or include the
+last one differ by that much."""
+
+LEAST_SIDE = 1e-3
+"""Pixels: a box of a smaller width or height is empty."""
+
+UPRIGHT: Mapping[int, Image.Transpose] = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""How a picture of each EXIF orientation is turned upright."""
+
+
+# --- single boxes ---------------------------------------------------------------------------------
+
+
+def positive(boxes: np.ndarray) -> np.ndarray:
+    """The same boxes with left and right, top and bottom in order: no negative width or height."""
+    corners, sides = boxes[:, :2], boxes[:, 2:]
+    return np.hstack([np.minimum(corners, corners + sides), np.abs(sides)])
+
+
+def clip(boxes: np.ndarray, frame: tuple[int, int]) -> np.ndarray:
+    """The part of each box that lies in the frame; none has a width or height of 0 or less."""
+    first = np.clip(boxes[:, :2], 0, frame)
+    last = np.clip(boxes[:, :2] + boxes[:, 2:], 0, frame)
+    return np.hstack([first, last - first])
+
+
+def finite(boxes: np.ndarray) -> np.ndarray:
+    """(n,) bool: whether all four are numbers."""
+    return np.isfinite(boxes).all(axis=1)
+
+
+def faults(boxes: np.ndarray, frame: tuple[int, int]) -> dict[Rule, np.ndarray]:
+    """Which box breaks which rule: (n,) bool each. None is out of a frame without pixels."""
+    good = finite(boxes)
+    empty = good & _is_empty(boxes)
+    solid = good & ~empty
+    outside, beyond = np.zeros((2, len(boxes)), bool)
+    if min(frame) > 0:
+        straight = positive(boxes)
+        outside = solid & _is_empty(clip(straight, frame))
+        beyond = solid & ~outside & (overhang(straight, frame) > TOLERANCE)
+    return {
+        rules.NOT_FINITE: ~good,
+        rules.INVERTED: solid & _is_inverted(boxes),
+        rules.EMPTY: empty,
+        rules.OUTSIDE: outside,
+        rules.OVERHANG: beyond,
+    }
+
+
+def _is_inverted(boxes: np.ndarray) -> np.ndarray:
+    return (boxes[:, 2:] < 0).any(axis=1)
+
+
+def _is_empty(boxes: np.ndarray) -> np.ndarray:
+    return (np.abs(boxes[:, 2:]) < LEAST_SIDE).any(axis=1)
+
+
+def overhang(boxes: np.ndarray, frame: tuple[int, int] | np.ndarray) -> np.ndarray:
+    """(n,) pixels by which each box, of positive size, reaches out of its frame at most."""
+    beyond = boxes[:, :2] + boxes[:, 2:] - frame
+    return np.maximum(-boxes[:, :2], beyond).max(axis=1, initial=0)
+
+
+def turn(boxes: np.ndarray, orientation: int, raw: tuple[int, int]) -> np.ndarray:
+    """Boxes in the stored pixels of a picture -> in the picture turned upright.
+
+    Args:
+        boxes: Of positive size.
+        orientation: EXIF's, 1 to 8.
+        raw: (width, height) of the stored pixels.
+    """
+    x0, y0, w, h = boxes.T
+    x1, y1 = raw[0] - x0 - w, raw[1] - y0 - h  # distances from the right and bottom edges
+    return np.stack(
+        {
+            1: (x0, y0, w, h),
+            2: (x1, y0, w, h),
+            3: (x1, y1, w, h),
+            4: (x0, y1, w, h),
+            5: (y0, x0, h, w),
+            6: (y1, x0, h, w),
+            7: (y1, x1, h, w),
+            8: (y0, x1, h, w),
+        }[orientation],
+        axis=1,
+    )
+
+
+# --- conventions of a whole dataset ---------------------------------------------------------------
+
+_Convert = Callable[[np.ndarray, np.ndarray], np.ndarray]
+_CONVENTIONS: dict[str, _Convert] = {
+    # what four numbers may be instead of what they should be -> what they should be
+    "xywh": lambda b, frame: b,
+    "xyxy": lambda b, frame: np.hstack([b[:, :2], b[:, 2:] - b[:, :2]]),
+    "xywh read as xyxy": lambda b, frame: np.hstack([b[:, :2], b[:, 2:] + b[:, :2]]),
+    "cxcywh": lambda b, frame: np.hstack([b[:, :2] - b[:, 2:] / 2, b[:, 2:]]),
+    "pixels read as normalised": lambda b, frame: b / np.tile(frame, 2),
+    "normalised xywh": lambda b, frame: b * np.tile(frame, 2),
+    "normalised xyxy": lambda b, frame: _CONVENTIONS["xyxy"](b * np.tile(frame, 2), frame),
+    "normalised cxcywh": lambda b, frame: _CONVENTIONS["cxcywh"](b * np.tile(frame, 2), frame),
+}
+
+UNCLEAR = ("unclear", "normalised, unclear")
+"""Boxes of which several conventions explain as many."""
+
+SUSPECT = 0.05
+"""Share of impossible boxes from which on another convention is considered."""
+
+EXPLAINED = 0.98
+"""Share of boxes that another convention must make possible. (Of the boxes of large objects in the
+middle of the picture, nine in ten are possible as left, top, right, bottom too.)"""
+
+FEW_BOXES = 8
+"""Of fewer boxes half must be impossible; nothing is concluded from one or two."""
+
+
+def to_pixels(boxes: np.ndarray, frame: tuple[int, int], convention: str) -> np.ndarray:
+    """Boxes that are of another convention, as left, top, width, height in pixels."""
+    frames = np.broadcast_to(np.array(frame, float), (len(boxes), 2))
+    return _CONVENTIONS[convention](boxes, frames)
+
+
+def votes(boxes: np.ndarray, frame: tuple[int, int]) -> Counter[str]:
+    """How many of an image's boxes each convention makes possible, and of how many ("all").
+
+    Under the key "suspect": how many are impossible as they are, beyond carelessness: inverted,
+    more than a tenth of the frame out of it, or all within its first pixel.
+    """
+    boxes = boxes[finite(boxes)]
+    if not len(boxes) or min(frame) < 8:
+        return Counter()
+    frames = np.broadcast_to(np.array(frame, float), (len(boxes), 2))
+    unit = (np.abs(boxes) <= 1.01).all(axis=1)
+    far = overhang(positive(boxes), frames) > 0.1 * max(frame)
+    count = Counter(all=len(boxes), suspect=int((unit | far | _is_inverted(boxes)).sum()))
+    for name, convert in _CONVENTIONS.items():
+        there = convert(boxes, frames)
+        fits = (there[:, 2:] > 0).all(axis=1)
+        fits &= overhang(there, frames) <= max(TOLERANCE, 0.01 * max(frame))
+        fits &= (there[:, :2] + there[:, 2:]).max(axis=1) > 1.01
+        if name == "pixels read as normalised":  # no other mistake makes numbers that large
+            fits &= (boxes[:, :2] + boxes[:, 2:] > 2 * frames).all(axis=1)
+        count[name] = int((fits & (unit == name.startswith("normalised"))).sum())
+    return count
+
+
+def convention(count: Mapping[str, int]) -> str:
+    """The convention that boxes are in, by the sum of their images' `votes`.
+
+    It is "xywh", as it should be, unless many boxes are impossible as such and one other convention
+    explains (nearly) all of them; one of `UNCLEAR` if several do.
+    """
+    total, suspect = count.get("all", 0), count.get("suspect", 0)
+    if total < 3 or suspect < (SUSPECT if total >= FEW_BOXES else 0.5) * total:
+        return "xywh"
+    others = [name for name in _CONVENTIONS if name != "xywh"]
+    fitting = {name: count[name] for name in others if count[name] >= EXPLAINED * total}
+    best = [name for name in fitting if fitting[name] == max(fitting.values())]
+    if len(fitting) == 1 or (len(best) == 1 and fitting[best[0]] == total):
+        return best[0]
+    if not fitting:
+        return "xywh"
+    return UNCLEAR[all(name.startswith("normalised") for name in fitting)]

@@ -1,0 +1,854 @@
+"""`check`: what is wrong with labelled data, before anything is trained on it.
+
+Two passes, in memory that does not grow but for 32 bytes an image: one over the labels alone, which
+says how their boxes and classes are to be read, and one over images and labels together.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import warnings
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import ExifTags, Image
+from pycocotools import mask as coco
+
+from pvzoo.data import boxes as box
+from pvzoo.data import rules
+from pvzoo.data.rules import Finding, Rule
+from pvzoo.data.schema import (
+    CLASSIFICATION,
+    DETECTION,
+    INSTANCE,
+    PANOPTIC,
+    SEMANTIC,
+    SEMANTIC_VOID,
+    VOID,
+    class_names,
+    task_of,
+)
+from pvzoo.errors import DataError, ImageError
+from pvzoo.images import ImageHandle
+
+if TYPE_CHECKING:
+    from datasets import Dataset, DatasetDict
+
+Size = tuple[int, int]
+"""(width, height) in pixels."""
+
+Progress = Callable[[int, int], None]
+
+SHOWN = 5
+"""How many places a finding names."""
+
+_CONVENTION_RULES = {
+    "xyxy": rules.XYXY,
+    "xywh read as xyxy": rules.XYWH,
+    "cxcywh": rules.CXCYWH,
+    "pixels read as normalised": rules.TWICE_SCALED,
+    "normalised xywh": rules.NORMALISED,
+    "normalised xyxy": rules.NORMALISED,
+    "normalised cxcywh": rules.NORMALISED,
+    "unclear": rules.UNCLEAR,
+    "normalised, unclear": rules.NORMALISED_UNCLEAR,
+}
+_LEAVE_OUT = {rules.UNREADABLE, rules.DUPLICATE, rules.LEAK}
+"""Rules that are mended by leaving out images."""
+
+# An image in two splits belongs to the one of the higher rank.
+_RANKS = {"validation": 1, "test": 2}
+
+
+# --- what comes out -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What `pvzoo.data.mend` does to one split.
+
+    Attributes:
+        fingerprint: Of the labels that were checked, see `fingerprint`.
+        drop: Rows to leave out.
+        turned: Rows whose labels are in stored pixels: EXIF orientation, (width, height) of those.
+        convention: What the boxes are in, see `pvzoo.data.boxes`.
+        class_shift: What to add to class ids.
+        value_shift: What to add to the values listed for semantic maps.
+        relabel: Whether any label changes.
+    """
+
+    fingerprint: str
+    drop: tuple[int, ...]
+    turned: Mapping[int, tuple[int, Size]]
+    convention: str
+    class_shift: int
+    value_shift: int
+    relabel: bool
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `check` found. Printed, it says what, where, how often and how to mend it.
+
+    Attributes:
+        findings: The broken rules, errors first.
+        images: How many images were looked at.
+        objects: How many objects or segments they have; 0 for tasks without.
+        plans: What `mend` does, by split; the split of unsplit data is "".
+    """
+
+    findings: tuple[Finding, ...]
+    images: int
+    objects: int
+    plans: Mapping[str, Plan] = field(repr=False)
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """What spoils training or figures."""
+        return tuple(f for f in self.findings if f.severity == "error")
+
+    @property
+    def warnings(self) -> tuple[Finding, ...]:
+        """What may be meant."""
+        return tuple(f for f in self.findings if f.severity == "warning")
+
+    @property
+    def places(self) -> tuple[tuple[str, int], ...]:
+        """The images that findings name: (split, row) each, once, those of errors first."""
+        return tuple(dict.fromkeys(place for f in self.findings for place in f.places))
+
+    def raise_for_errors(self) -> None:
+        """Raise a `DataError` that names the rules, if there are errors."""
+        if self.errors:
+            named = ", ".join(f"{f.rule} ({f.count:,})" for f in self.errors)
+            hint = "See where with print(pvzoo.data.check(data)) or 'pvzoo check'."
+            if any(f.mendable for f in self.errors):
+                hint += " pvzoo.data.mend(data) mends what is unambiguous."
+            raise DataError(f"The labelled data has mistakes: {named}.", hint)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain Python values, ready for JSON."""
+        return {
+            "images": self.images,
+            "objects": self.objects,
+            "errors": len(self.errors),
+            "warnings": len(self.warnings),
+            "findings": [
+                {
+                    "rule": f.rule,
+                    "severity": f.severity,
+                    "count": f.count,
+                    "what": f.what,
+                    "mend": f.mend,
+                    "mendable": f.mendable,
+                    "where": list(f.where),
+                }
+                for f in self.findings
+            ],
+        }
+
+    def __str__(self) -> str:
+        counted = f"{self.images:,} images"
+        counted += f" with {self.objects:,} objects" if self.objects else ""
+        if not self.findings:
+            return f"{counted}: nothing wrong was found."
+        found = f"errors: {len(self.errors)}, warnings: {len(self.warnings)}"
+        return "\n\n".join([f"{counted}: {found}.", *map(str, self.findings)])
+
+
+class _Notes:
+    """Broken rules as they are met: how often, and the first places."""
+
+    def __init__(self) -> None:
+        self.count: Counter[Rule] = Counter()
+        self.where: dict[Rule, list[tuple[str, tuple[str, int] | None]]] = {}
+
+    def add(
+        self,
+        rule: Rule,
+        text: str | Callable[[], str],
+        place: tuple[str, int] | None,
+        count: int = 1,
+    ) -> None:
+        """Note it; a `text` that is not at hand is asked for if it is one of the first."""
+        self.count[rule] += count
+        where = self.where.setdefault(rule, [])
+        if len(where) < SHOWN:
+            where.append((text if isinstance(text, str) else text(), place))
+
+    def rename(self, old: Rule, new: Rule) -> None:
+        if old in self.count:
+            self.count[new], self.where[new] = self.count.pop(old), self.where.pop(old)
+
+    def findings(self) -> tuple[Finding, ...]:
+        found = [
+            Finding(
+                rule=rule.name,
+                severity=rule.severity,
+                count=self.count[rule],
+                what=rule.what,
+                mend=rule.mend,
+                mendable=rule.mendable,
+                where=tuple(text for text, _ in where),
+                places=tuple(dict.fromkeys(place for _, place in where if place)),
+            )
+            for rule, where in self.where.items()
+        ]
+        return tuple(sorted(found, key=lambda f: f.severity))  # "error" comes before "warning"
+
+
+# --- one image ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What an image file and its map say.
+
+    Attributes:
+        problem: Why one of them cannot be read; the rest is then meaningless.
+        raw: Size of the stored pixels.
+        upright: Size of the picture turned upright.
+        orientation: EXIF's, 1 to 8.
+        digest: Of the upright pixels.
+        map_size: Size of the map.
+        map_values: The values that occur in it.
+        map_digest: Of its values.
+    """
+
+    problem: str = ""
+    raw: Size = (0, 0)
+    upright: Size = (0, 0)
+    orientation: int = 1
+    digest: bytes = b""
+    map_size: Size = (0, 0)
+    map_values: frozenset[int] = frozenset()
+    map_digest: bytes = b""
+
+
+def _look(image: Any, annotation: Any, has_map: bool) -> _Look:
+    from pvzoo.data.maps import read_map
+
+    try:
+        handle = ImageHandle.of(image)
+        picture = handle.open()
+        raw, orientation = _header(handle, picture.size)
+        seen = {"raw": raw, "upright": picture.size, "orientation": orientation}
+        digest = _digest(picture.mode, picture.size, np.asarray(picture))
+        if not has_map:
+            return _Look(digest=digest, **seen)
+        if annotation is None:
+            return _Look("has no map of its labels")
+        values = read_map(annotation, "the map of its labels")
+    except ImageError as error:
+        return _Look(error.what.removeprefix(error.source).strip())
+    except DataError as error:
+        return _Look(error.what)
+    return _Look(
+        digest=digest,
+        map_size=(values.shape[1], values.shape[0]),
+        map_values=frozenset(_present(values).tolist()),
+        map_digest=_digest(values.shape, values),
+        **seen,
+    )
+
+
+def _header(handle: ImageHandle, upright: Size) -> tuple[Size, int]:
+    """Size of the stored pixels and orientation of an image that can be read."""
+    data = handle.data
+    with Image.open(BytesIO(data) if isinstance(data, bytes) else data) as image:
+        # PIL decodes the whole of a PNG in search of EXIF behind the pixels
+        told = image.format != "PNG" or "exif" in image.info or image.size != upright
+        try:
+            orientation = image.getexif().get(ExifTags.Base.Orientation, 1) if told else 1
+        except Exception:  # a broken note beside a picture counts as none
+            orientation = 1
+        return image.size, orientation if orientation in box.UPRIGHT else 1
+
+
+def _present(values: np.ndarray) -> np.ndarray:
+    """The values of a map, once each; by its runs, which is quicker than sorting its pixels."""
+    flat = values.reshape(-1)
+    return np.unique(np.concatenate([flat[:1], flat[1:][flat[1:] != flat[:-1]]]))
+
+
+def _digest(*parts: Any) -> bytes:
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        is_array = isinstance(part, np.ndarray)
+        digest.update(np.ascontiguousarray(part) if is_array else repr(part).encode())
+    return digest.digest()
+
+
+# --- one split ------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Part:
+    """One split and what is learnt about it."""
+
+    name: str
+    dataset: Dataset
+    columns: tuple[str, ...]
+    names: tuple[str, ...]
+    votes: Counter[str] = field(default_factory=Counter)
+    classes: Counter[int | None] = field(default_factory=Counter)
+    objects: int = 0
+    convention: str = "xywh"
+    fingerprint: str = ""
+    values: set[int] = field(default_factory=set)
+    digests: list[bytes | None] = field(default_factory=list)
+    drop: set[int] = field(default_factory=set)
+    turned: dict[int, tuple[int, Size]] = field(default_factory=dict)
+    unsure: dict[int, tuple[int, Size]] = field(default_factory=dict)
+    upright: int = 0
+
+    def place(self, row: int) -> tuple[str, int]:
+        return (self.name, row)
+
+    def text(self, file_name: str | None, row: int) -> str:
+        name = file_name or f"row {row}"
+        return f"{self.name}: {name}" if self.name else name
+
+    def text_of(self, row: int) -> str:
+        names = self.dataset.with_format(None).select_columns(["file_name"])
+        return self.text(names[row]["file_name"], row)
+
+
+_LABELS = {
+    DETECTION: ("width", "height", "objects"),
+    INSTANCE: ("width", "height", "objects"),
+    SEMANTIC: ("annotation", "segments"),
+    PANOPTIC: ("annotation", "segments"),
+}
+
+
+def label_rows(dataset: Dataset) -> Iterator[dict[str, Any]]:
+    """The labels of a canonical dataset without its images and maps, row by row."""
+    from pvzoo.data.derive import rows
+
+    columns = [name for name in dataset.features if name not in ("image", "annotation")]
+    return rows(dataset, columns)
+
+
+def fingerprint(dataset: Dataset) -> str:
+    """What tells whether a report is of the labels of a dataset."""
+    digest = hashlib.blake2b(digest_size=16)
+    for row in label_rows(dataset):
+        digest.update(repr(row).encode())
+    return digest.hexdigest()
+
+
+def splits(data: Dataset | DatasetDict) -> dict[str, Dataset]:
+    """The splits of what `pvzoo.data.load` gives, by name; "" for data that is not split."""
+    return dict(data) if isinstance(data, Mapping) else {"": data}
+
+
+def check(source: Any, task: str | None = None, *, progress: Progress | None = None) -> Report:
+    """Look for mistakes in labelled data.
+
+    Args:
+        source: Anything that `pvzoo.data.load` takes.
+        task: What to read the labels as; by default the one they are of.
+        progress: Called after each image with how many are done, and how many there are.
+
+    Raises:
+        DataError: The source is no labelled data.
+    """
+    from pvzoo.data.load import load
+
+    parts = [_part(name, dataset) for name, dataset in splits(load(source, task)).items()]
+    tasks = {task_of(part.dataset.features) for part in parts}
+    if len(tasks) > 1:
+        raise DataError(
+            f"The splits are of several tasks: {', '.join(sorted(map(str, tasks)))}.",
+            "Say which task to read the labels as.",
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of frames and broken EXIF, once per image
+        return _Check(tasks.pop(), parts, progress).run()
+
+
+def _part(name: str, dataset: Dataset) -> _Part:
+    task = task_of(dataset.features)
+    assert task, "load gives canonical columns"
+    labels = _LABELS.get(task, ("labels" if "labels" in dataset.features else "label",))
+    return _Part(name, dataset, ("file_name", "image", *labels), class_names(dataset.features))
+
+
+class _Check:
+    def __init__(self, task: str, parts: list[_Part], progress: Progress | None) -> None:
+        self.task = task
+        self.parts = parts
+        self.notes = _Notes()
+        self.progress = progress
+        self.class_shift = 0
+        self.value_shift = 0
+        self.listed: dict[int, int] = {}  # the first semantic row's values and classes
+
+    def run(self) -> Report:
+        for part in self.parts:
+            self._survey(part)
+        self._conclude()
+        done, total = 0, sum(len(part.dataset) for part in self.parts)
+        for part in self.parts:
+            for number, row, look in _looks(part):
+                self._row(part, number, row, look)
+                done += 1
+                if self.progress:
+                    self.progress(done, total)
+        self._orientations()
+        self._repeats()
+        if self.task == SEMANTIC:
+            self._semantic_values()
+        self._classes()
+        findings = self.notes.findings()
+        relabel = any(rule.mendable and rule not in _LEAVE_OUT for rule in self.notes.count)
+        plans = {
+            part.name: Plan(
+                fingerprint=part.fingerprint,
+                drop=tuple(sorted(part.drop)),
+                turned=dict(part.turned),
+                convention=part.convention,
+                class_shift=self.class_shift,
+                value_shift=self.value_shift,
+                relabel=relabel,
+            )
+            for part in self.parts
+        }
+        return Report(findings, total, sum(part.objects for part in self.parts), plans)
+
+    # --- the labels alone
+
+    def _survey(self, part: _Part) -> None:
+        digest = hashlib.blake2b(digest_size=16)
+        for row in label_rows(part.dataset):
+            digest.update(repr(row).encode())
+            if self.task == CLASSIFICATION:
+                part.classes.update(row["labels"] or [] if "labels" in row else [row["label"]])
+            elif self.task in (DETECTION, INSTANCE):
+                objects = row["objects"] or {}
+                part.classes.update(objects.get("category") or [])
+                part.objects += len(objects.get("bbox") or [])
+                part.votes += box.votes(box_array(objects), _declared(row))
+            elif self.task == PANOPTIC:
+                categories = (row["segments"] or {}).get("category") or []
+                part.classes.update(categories)
+                part.objects += len(categories)
+        part.fingerprint = digest.hexdigest()
+
+    def _conclude(self) -> None:
+        """How boxes and classes are to be read, from all that was surveyed."""
+        together = sum((part.votes for part in self.parts), Counter())
+        for part in self.parts:
+            enough = part.votes["all"] >= box.FEW_BOXES
+            part.convention = box.convention(part.votes if enough else together)
+            if part.names != self.parts[0].names:
+                text = f"{part.name}: {_few(part.names)}; {self.parts[0].name}: "
+                self.notes.add(rules.NAMES, text + _few(self.parts[0].names), None)
+        seen = {i for part in self.parts for i in part.classes if i is not None}
+        if self.task in (CLASSIFICATION, PANOPTIC):  # where -1 means something else
+            seen -= {VOID}
+        self.class_shift = _shift(seen, range(len(self.parts[0].names)))
+
+    # --- images and labels
+
+    def _row(self, part: _Part, number: int, row: Mapping[str, Any], look: _Look) -> None:
+        name = part.text(row["file_name"], number)
+        if look.problem:
+            self.notes.add(rules.UNREADABLE, f"{name}: {look.problem}", part.place(number))
+            part.drop.add(number)
+            part.digests.append(None)
+            return
+        labels = [row[c] for c in part.columns if c not in ("file_name", "image", "annotation")]
+        told = [
+            {k: v for k, v in label.items() if k != "id"} if "bbox" in label else label
+            for label in (x if isinstance(x, dict) else {"": x} for x in labels)
+        ]
+        part.digests.append(look.digest + _digest(told, look.map_digest))
+
+        def note(rule: Rule, text: str = "") -> None:
+            self.notes.add(rule, f"{name}{text}", part.place(number))
+
+        if self.task == CLASSIFICATION:
+            self._label(part, row, note)
+        elif self.task in (DETECTION, INSTANCE):
+            self._objects(part, number, row, look, note)
+        else:
+            self._map(part, number, row, look, note)
+
+    def _label(self, part: _Part, row: Mapping[str, Any], note: Callable[..., None]) -> None:
+        if "labels" in row:
+            for label in row["labels"] or []:
+                self._class(part, label, "", note)
+        elif row["label"] is None or row["label"] == VOID:
+            if self._is_labelled(part):
+                note(rules.NO_LABEL)
+        else:
+            self._class(part, row["label"], "", note)
+
+    def _class(self, part: _Part, label: int | None, of: str, note: Callable[..., None]) -> None:
+        """Note a class id that is no place in the names."""
+        if label is not None and 0 <= label < len(part.names) and not self.class_shift:
+            return
+        if label is not None and 0 <= label + self.class_shift < len(part.names):
+            note(rules.OFF_BY_ONE, f"{of}: class id {label} of {len(part.names)}")
+        else:
+            note(rules.OUT_OF_RANGE, f"{of}: class id {label} of {len(part.names)}")
+
+    def _objects(
+        self,
+        part: _Part,
+        number: int,
+        row: Mapping[str, Any],
+        look: _Look,
+        note: Callable[..., None],
+    ) -> None:
+        objects = row["objects"] or {}
+        if is_uneven(objects):
+            note(rules.UNEVEN, _lengths(objects))
+            return
+        given = box_array(objects)
+        boxes, frame = given, _declared(row)
+        convention = _CONVENTION_RULES.get(part.convention)
+        if convention and len(given):
+            text = f"{part.text(row['file_name'], number)}: {_numbers(given[0])}, {_pixels(frame)}"
+            self.notes.add(convention, text, part.place(number), len(given))
+        known = part.convention not in box.UNCLEAR
+        if known:
+            boxes = box.to_pixels(given, frame, part.convention)
+            frame = self._frame(part, number, boxes, frame, look, note)
+        about = [
+            f", object {i}" if i is not None else ""
+            for i in objects.get("id") or [None] * len(boxes)
+        ]
+        for i, label in enumerate(objects["category"] if len(boxes) else []):
+            self._class(part, label, about[i], note)
+        sound = np.full(len(boxes), known)
+        if known:
+            for rule, broken in box.faults(boxes, frame).items():
+                sound &= ~broken
+                for i in np.flatnonzero(broken):
+                    note(rule, f"{about[i]}: {_numbers(given[i])}, {_pixels(frame)}")
+            for i in repeated(objects, boxes):
+                note(rules.REPEATED, f"{about[i]}: {_numbers(given[i])}")
+        if self.task == INSTANCE:
+            for i, code in enumerate(objects["segmentation"] if len(boxes) else []):
+                self._mask(code, boxes[i] if sound[i] else None, frame, about[i], note)
+
+    def _frame(
+        self,
+        part: _Part,
+        number: int,
+        boxes: np.ndarray,
+        declared: Size,
+        look: _Look,
+        note: Callable[..., None],
+    ) -> Size:
+        """The (width, height) that the labels of an image are in."""
+        turned = look.raw != look.upright
+        if turned and declared in (look.raw, look.upright):
+            solid = box.positive(boxes[box.finite(boxes)])
+            leaves = {
+                size: bool((box.overhang(solid, size) > box.TOLERANCE).any())
+                for size in (look.raw, look.upright)
+            }
+            other = look.upright if declared == look.raw else look.raw
+            frame = other if leaves[declared] and not leaves[other] else declared
+            if frame == look.raw:
+                part.turned[number] = (look.orientation, look.raw)
+                size = f"{look.raw[0]} x {look.raw[1]}"
+                note(rules.ROTATED, f": orientation {look.orientation}, stored as {size}")
+                return frame
+            part.upright += bool(len(boxes))
+        elif look.orientation != 1 and declared == look.upright and len(boxes):
+            part.unsure[number] = (look.orientation, look.raw)
+        if declared != look.upright:
+            size = f"{look.upright[0]} x {look.upright[1]}"
+            note(rules.SIZE, f": labelled as {declared[0]} x {declared[1]}, is {size}")
+        return declared
+
+    def _mask(
+        self,
+        code: Mapping[str, Any] | None,
+        bbox: np.ndarray | None,
+        frame: Size,
+        about: str,
+        note: Callable[..., None],
+    ) -> None:
+        if not code or not is_whole(code):
+            note(rules.MASK_BROKEN, about)
+            return
+        height, width = code["size"]
+        if (width, height) != frame:
+            note(rules.MASK_SIZE, f"{about}: {width} x {height}, {_pixels(frame)}")
+        elif coco.area(code) == 0:
+            note(rules.MASK_EMPTY, about)
+        elif bbox is not None and not _fits(bbox, np.array(coco.toBbox(code))):
+            of_mask = _numbers(coco.toBbox(code))
+            note(rules.MASK_ELSEWHERE, f"{about}: box {_numbers(bbox)}, that of the mask {of_mask}")
+
+    def _map(
+        self,
+        part: _Part,
+        number: int,
+        row: Mapping[str, Any],
+        look: _Look,
+        note: Callable[..., None],
+    ) -> None:
+        turned = look.raw != look.upright
+        if turned and look.map_size == look.raw:
+            part.turned[number] = (look.orientation, look.raw)
+            note(rules.ROTATED, f": orientation {look.orientation}")
+        elif look.map_size != look.upright:
+            size = f"{look.map_size[0]} x {look.map_size[1]}"
+            note(rules.MASK_SIZE, f": the map is {size}, {_pixels(look.upright)}")
+        elif turned:
+            part.upright += 1
+        elif look.orientation != 1:
+            part.unsure[number] = (look.orientation, look.raw)
+        segments = row["segments"] or {}
+        if is_uneven(segments):
+            note(rules.UNEVEN, _lengths(segments))
+            return
+        ids, categories = segments.get("id") or [], segments.get("category") or []
+        for i, label in zip(ids, categories, strict=True):
+            if label != VOID:
+                self._class(part, label, f", segment {i}", note)
+        for i, times in Counter(ids).items():
+            if times > 1:
+                note(rules.OVERLAP, f": {times} segments have the id {i}")
+        void = {SEMANTIC_VOID} if self.task == SEMANTIC else {0}
+        if strange := sorted(look.map_values - void - set(ids)):
+            note(rules.VALUES, f": {_few(strange)}")
+        if self.task == SEMANTIC:
+            part.values |= look.map_values - (void - set(ids))
+            self.listed = self.listed or dict(zip(ids, categories, strict=True))
+            return
+        for i in sorted(set(ids) - look.map_values):
+            note(rules.SEGMENT_EMPTY, f", segment {i}")
+        if 0 in ids:
+            note(rules.SEGMENT_ZERO)
+
+    # --- what only the whole says
+
+    def _orientations(self) -> None:
+        """Images of which nothing says how they were labelled, by the others of the data."""
+        raw = any(part.turned for part in self.parts)
+        upright = any(part.upright for part in self.parts)
+        if upright and not raw:
+            return
+        for part in self.parts:
+            for row, how in part.unsure.items():
+                sure = raw and not upright
+                rule = rules.ROTATED if sure else rules.MAYBE_ROTATED
+                self.notes.add(rule, partial(part.text_of, row), part.place(row))
+                if sure:
+                    part.turned[row] = how
+
+    def _repeats(self) -> None:
+        """Images that are there more than once."""
+        for part in self.parts:
+            first: dict[bytes, int] = {}
+            for row, digest in enumerate(part.digests):
+                if digest is None:
+                    continue
+                earlier = first.setdefault(digest[:16], row)
+                if earlier == row:
+                    continue
+                same = part.digests[earlier] == digest
+                rule = rules.DUPLICATE if same else rules.CONTRADICTION
+                text = partial(_equation, part, row, part, earlier)
+                self.notes.add(rule, text, part.place(row))
+                if same:
+                    part.drop.add(row)
+        parts = sorted(self.parts, key=lambda part: _RANKS.get(part.name, 0))
+        for i, part in enumerate(parts):
+            for other in parts[i + 1 :]:
+                self._shared(part, other)
+
+    def _shared(self, part: _Part, other: _Part) -> None:
+        """Images of `part` that are in `other` too, which ranks at least as high."""
+        theirs = {digest[:16]: row for row, digest in enumerate(other.digests) if digest}
+        sure = _RANKS.get(part.name, 0) < _RANKS.get(other.name, 0)
+        for row, digest in enumerate(part.digests):
+            if not digest or digest[:16] not in theirs or (sure and row in part.drop):
+                continue
+            text = partial(_equation, part, row, other, theirs[digest[:16]])
+            self.notes.add(rules.LEAK if sure else rules.SHARED, text, part.place(row))
+            if sure:
+                part.drop.add(row)
+
+    def _semantic_values(self) -> None:
+        """Which classes occur; and whether all values are one higher than those listed."""
+        own = [i for i, label in self.listed.items() if label != VOID]
+        values = set().union(*(part.values for part in self.parts))
+        values -= {i for i, label in self.listed.items() if label == VOID}
+        known = range(min(own, default=0), max(own, default=-1) + 1)
+        if len(own) == len(known) and _shift(values, known) == -1:
+            self.value_shift = 1
+            self.notes.rename(rules.VALUES, rules.OFF_BY_ONE)
+        for part in self.parts:
+            for value, label in self.listed.items():
+                part.classes[label] += value + self.value_shift in part.values
+
+    def _classes(self) -> None:
+        """Splits without images or labels, and classes that do not occur."""
+        used = {
+            part.name: {
+                i + self.class_shift
+                for i, count in part.classes.items()
+                if count and i is not None and 0 <= i + self.class_shift < len(part.names)
+            }
+            for part in self.parts
+        }
+        anywhere = set().union(*used.values())
+        nothing = (rules.NOTHING, rules.NOTHING_HERE)
+        if self.task == CLASSIFICATION:
+            nothing = (rules.NO_LABEL, rules.NO_LABELS_HERE)
+        labelled = [self._is_labelled(part) for part in self.parts]
+        for part, is_labelled in zip(self.parts, labelled, strict=True):
+            label = part.name or "the data"
+            if not len(part.dataset):
+                self.notes.add(rules.NO_IMAGES, label, None)
+            elif not is_labelled:
+                self.notes.add(nothing[any(labelled)], label, None, len(part.dataset))
+            elif missing := [
+                name
+                for i, name in enumerate(part.names)
+                if name and i in anywhere and i not in used[part.name]
+            ]:
+                self.notes.add(rules.ABSENT, f"{label}: {_few(missing)}", None, len(missing))
+        never = [n for i, n in enumerate(self.parts[0].names) if n and i not in anywhere]
+        if never and anywhere:
+            self.notes.add(rules.NEVER, _few(never), None, len(never))
+
+    def _is_labelled(self, part: _Part) -> bool:
+        if self.task in (DETECTION, INSTANCE):
+            return part.objects > 0
+        return any(count for i, count in part.classes.items() if i not in (None, VOID))
+
+
+def _equation(part: _Part, row: int, other: _Part, other_row: int) -> str:
+    return f"{part.text_of(row)} is {other.text_of(other_row)}"
+
+
+def _looks(part: _Part) -> Iterator[tuple[int, dict[str, Any], _Look]]:
+    """Each row of a split with what its image says; images are decoded a few ahead, in threads."""
+    from pvzoo.data.derive import rows
+
+    has_map = "annotation" in part.columns
+    workers = min(8, os.cpu_count() or 1)
+    waiting: deque[tuple[int, dict[str, Any], Future[_Look]]] = deque()
+    with ThreadPoolExecutor(workers, "pvzoo-check") as pool:
+        for number, row in enumerate(rows(part.dataset, part.columns)):
+            cells = (row.pop("image"), row.pop("annotation", None))
+            waiting.append((number, row, pool.submit(_look, *cells, has_map)))
+            if len(waiting) > 4 * workers:
+                number, row, look = waiting.popleft()
+                yield number, row, look.result()
+        for number, row, look in waiting:
+            yield number, row, look.result()
+
+
+# --- labels as arrays and words -------------------------------------------------------------------
+
+
+def box_array(objects: Mapping[str, Any]) -> np.ndarray:
+    """The boxes of a row, (n, 4) float64; nan for what is missing."""
+    found = [b if b is not None else [None] * 4 for b in objects.get("bbox") or []]
+    return np.array(found, dtype=float).reshape(-1, 4)
+
+
+def repeated(objects: Mapping[str, Any], boxes: np.ndarray) -> list[int]:
+    """The objects of a row that are the same as an earlier one."""
+    seen: set[Any] = set()
+    found = []
+    for i, numbers in enumerate(boxes.tolist()):
+        told = [objects[k][i] for k in ("category", "iscrowd", "ignore") if objects.get(k)]
+        code = objects["segmentation"][i] if objects.get("segmentation") else None
+        key = (*numbers, *told, code["counts"] if code else None)
+        if key in seen and np.isfinite(numbers).all():
+            found.append(i)
+        seen.add(key)
+    return found
+
+
+def is_whole(code: Mapping[str, Any]) -> bool:
+    """Whether a compressed run-length code has as many pixels as it says.
+
+    pycocotools itself only notices those that have too many. The code is that of its rleFrString:
+    numbers in 5 bits a character, lowest first, each from the third on as the difference to the
+    one before the last.
+    """
+    if not code.get("size") or not code.get("counts") or min(code["size"]) < 1:
+        return False
+    octets = np.frombuffer(code["counts"].encode(), np.uint8).astype(np.int64) - 48
+    if octets.min() < 0 or octets.max() > 63 or octets[-1] & 32:
+        return False
+    ends = np.flatnonzero(octets & 32 == 0)
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    places = np.arange(len(octets)) - np.repeat(starts, ends - starts + 1)
+    if places.max() > 10:
+        return False
+    runs = np.add.reduceat((octets & 31) << (5 * places), starts)
+    runs -= np.where(octets[ends] & 16, 1 << (5 * (places[ends] + 1)), 0)
+    runs[1::2], runs[2::2] = runs[1::2].cumsum(), runs[2::2].cumsum()
+    return bool((runs >= 0).all() and runs.sum() == code["size"][0] * code["size"][1])
+
+
+def _fits(bbox: np.ndarray, of_mask: np.ndarray) -> bool:
+    """Whether two boxes differ by at most 2 pixels a side, or overlap by half (IoU)."""
+    a, b = (np.concatenate([v[:2], v[:2] + v[2:]]) for v in (bbox, of_mask))
+    if not np.isfinite(a).all() or np.abs(a - b).max() <= 2:
+        return True  # what is no box at all is reported as such
+    sides = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
+    common = sides.clip(0).prod()
+    return common >= 0.5 * (bbox[2:].prod() + of_mask[2:].prod() - common)
+
+
+def _shift(seen: set[int], known: range) -> int:
+    """1 or -1 if all ids would be known, and some are not, when that was added; else 0.
+
+    Not from ids that are fewer than half of what is known, which may be single mistakes.
+    """
+    if not known or 2 * len(seen) <= len(known):
+        return 0
+    if max(seen) == known.stop and min(seen) > known.start:
+        return -1
+    if min(seen) == known.start - 1 and max(seen) < known.stop - 1:
+        return 1
+    return 0
+
+
+def _declared(row: Mapping[str, Any]) -> Size:
+    return (row["width"] or 0, row["height"] or 0)
+
+
+def is_uneven(lists: Mapping[str, Any]) -> bool:
+    """Whether a row's lists differ in length; one that is missing counts as empty."""
+    return len({len(v or []) for v in lists.values()}) > 1
+
+
+def _lengths(lists: Mapping[str, Any]) -> str:
+    return ": " + ", ".join(f"{len(v or [])} {k}" for k, v in lists.items())
+
+
+def _numbers(values: Iterable[float]) -> str:
+    return "[" + ", ".join(f"{v:.4g}" if abs(v) < 10 else f"{v:.1f}" for v in values) + "]"
+
+
+def _pixels(size: Size) -> str:
+    return f"image {size[0]} x {size[1]}"
+
+
+def _few(values: Iterable[Any], most: int = 8) -> str:
+    values = list(values)
+    shown = ", ".join(map(str, values[:most]))
+    return f"{shown} and {len(values) - most} more" if len(values) > most else shown

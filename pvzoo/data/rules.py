@@ -1,0 +1,335 @@
+"""What `pvzoo.data.check` looks for: each rule by name, and how it is mended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One kind of mistake.
+
+    Attributes:
+        name: What people call it; two rules of one name differ in how sure or how bad it is.
+        severity: "error" for what spoils training or figures, "warning" for what may be meant.
+        what: What is wrong, as a sentence.
+        mend: What to do about it, as a sentence.
+        mendable: Whether `pvzoo.data.mend` does it.
+    """
+
+    name: str
+    severity: Literal["error", "warning"]
+    what: str
+    mend: str
+    mendable: bool = False
+
+
+# --- images ---------------------------------------------------------------------------------------
+
+NO_IMAGES = Rule(
+    "no-images", "error", "A split has no images.", "Check where its images are, or leave it out."
+)
+UNREADABLE = Rule(
+    "unreadable-image",
+    "error",
+    "Images, or maps of their labels, cannot be read.",
+    "Fetch them again; or leave them out.",
+    mendable=True,
+)
+DUPLICATE = Rule(
+    "duplicate-image",
+    "warning",
+    "Images have the pixels and the labels of an earlier one of their split.",
+    "Leave out all but the first.",
+    mendable=True,
+)
+CONTRADICTION = Rule(
+    "duplicate-image",
+    "warning",
+    "Images have the pixels of an earlier one of their split, but other labels.",
+    "Decide which labels are right and leave out the other image.",
+)
+LEAK = Rule(
+    "image-in-two-splits",
+    "error",
+    "Images of the split that is measured on are in the one that is learnt from.",
+    "Leave them out of the one that is learnt from.",
+    mendable=True,
+)
+SHARED = Rule(
+    "image-in-two-splits",
+    "error",
+    "Images are in two splits, and the names of the splits do not say where they belong.",
+    "Leave them out of one.",
+)
+
+# --- sizes and orientation ------------------------------------------------------------------------
+
+SIZE = Rule(
+    "size-mismatch",
+    "error",
+    "Images have another size than their labels say.",
+    "If the images were scaled after they were labelled, scale the labels too; else correct the "
+    "size in the labels.",
+)
+ROTATED = Rule(
+    "exif-rotated",
+    "error",
+    "Labels were drawn on the stored pixels of images that their EXIF turns upright.",
+    "Turn the labels upright.",
+    mendable=True,
+)
+MAYBE_ROTATED = Rule(
+    "exif-rotated",
+    "warning",
+    "The EXIF of images turns them upright, and nothing says whether their labels were drawn on "
+    "the upright picture, as is taken to be so, or on the stored pixels.",
+    "Look at them on a contact sheet.",
+)
+
+# --- boxes ----------------------------------------------------------------------------------------
+
+XYXY = Rule(
+    "xyxy-as-xywh",
+    "error",
+    "The boxes of a split are left, top, right, bottom in the place of left, top, width, height.",
+    "Subtract left from the third number and top from the fourth.",
+    mendable=True,
+)
+XYWH = Rule(
+    "xywh-as-xyxy",
+    "error",
+    "The boxes of a split were left, top, width, height but were read as left, top, right, bottom, "
+    "so that left and top were subtracted from width and height.",
+    "Add left to the third number and top to the fourth.",
+    mendable=True,
+)
+CXCYWH = Rule(
+    "cxcywh-as-xywh",
+    "error",
+    "The boxes of a split have the centre in the place of left and top.",
+    "Subtract half of the width and height from the first two numbers.",
+    mendable=True,
+)
+UNCLEAR = Rule(
+    "unclear-boxes",
+    "error",
+    "Many boxes of a split are impossible as left, top, width, height; as what they were meant "
+    "cannot be told.",
+    "Find out, and convert them to left, top, width, height in pixels.",
+)
+NORMALISED = Rule(
+    "normalised-boxes",
+    "error",
+    "The boxes of a split are shares of the image's width and height in the place of pixels.",
+    "Multiply by the width and height of each image.",
+    mendable=True,
+)
+NORMALISED_UNCLEAR = Rule(
+    "normalised-boxes",
+    "error",
+    "The boxes of a split are shares of the image's width and height in the place of pixels; "
+    "whether they are corners, centres or left, top, width, height cannot be told.",
+    "Find out which, and convert them to left, top, width, height in pixels.",
+)
+TWICE_SCALED = Rule(
+    "pixels-as-normalised",
+    "error",
+    "The boxes of a split were in pixels but were read as shares of the image's width and height, "
+    "and multiplied by them.",
+    "Divide by the width and height of each image.",
+    mendable=True,
+)
+NOT_FINITE = Rule(
+    "box-not-a-number",
+    "error",
+    "Boxes have a coordinate that is missing, not a number or infinite.",
+    "Draw the boxes anew.",
+)
+INVERTED = Rule(
+    "inverted-box",
+    "error",
+    "Boxes have a negative width or height.",
+    "Swap left and right, or top and bottom.",
+    mendable=True,
+)
+EMPTY = Rule(
+    "empty-box",
+    "error",
+    "Boxes have no width or no height.",
+    "Leave the objects out.",
+    mendable=True,
+)
+OUTSIDE = Rule(
+    "box-out-of-frame",
+    "error",
+    "Boxes lie wholly outside of their image.",
+    "Leave the objects out.",
+    mendable=True,
+)
+OVERHANG = Rule(
+    "box-out-of-frame",
+    "warning",
+    "Boxes reach out of their image by more than a pixel.",
+    "Cut them off at its edges.",
+    mendable=True,
+)
+REPEATED = Rule(
+    "repeated-object",
+    "warning",
+    "Objects are listed twice in their image, with the same class and the same place.",
+    "Leave out all but the first.",
+    mendable=True,
+)
+UNEVEN = Rule(
+    "uneven-labels",
+    "error",
+    "Images have lists of labels of different lengths, such as more boxes than classes.",
+    "Export the labels anew.",
+)
+
+# --- classes --------------------------------------------------------------------------------------
+
+NAMES = Rule(
+    "classes-differ",
+    "error",
+    "The classes of a split are not those of the first one, in the same order.",
+    "Give all splits the same list of classes.",
+)
+OFF_BY_ONE = Rule(
+    "class-ids-off-by-one",
+    "error",
+    "Class ids are one too high or too low throughout: the names of the classes count from 0.",
+    "Shift them by one.",
+    mendable=True,
+)
+OUT_OF_RANGE = Rule(
+    "class-id-out-of-range",
+    "error",
+    "Class ids stand for no class.",
+    "Add the missing names to the list of classes, or correct the ids.",
+)
+NO_LABEL = Rule(
+    "missing-label",
+    "error",
+    "Images have no class.",
+    "Give them one, or leave them out.",
+)
+NO_LABELS_HERE = Rule(
+    "missing-label",
+    "warning",
+    "A split has no labels at all.",
+    "Nothing can be learnt from it or measured on it; it is good for predictions only.",
+)
+NOTHING = Rule(
+    "no-objects",
+    "error",
+    "There is not one object in all of the data.",
+    "Check where the labels are, and whether their names match those of the images.",
+)
+NOTHING_HERE = Rule(
+    "no-objects",
+    "warning",
+    "A split has images but no objects.",
+    "If they should have objects, check where the labels are.",
+)
+ABSENT = Rule(
+    "class-absent-from-split",
+    "warning",
+    "Classes that occur in one split do not occur in another.",
+    "Divide the images into splits anew so that each class is in each; a class cannot be learnt "
+    "or measured where it does not occur.",
+)
+NEVER = Rule(
+    "class-without-examples",
+    "warning",
+    "Classes do not occur at all.",
+    "Remove their names, or check whether their labels were lost.",
+)
+
+# --- masks and maps -------------------------------------------------------------------------------
+
+MASK_SIZE = Rule(
+    "mask-size",
+    "error",
+    "Masks or maps have another size than their image.",
+    "Export them at the size of the image; scale maps without interpolation.",
+)
+MASK_BROKEN = Rule(
+    "broken-mask",
+    "error",
+    "Masks have a run-length code that is damaged or missing.",
+    "Export them anew.",
+)
+MASK_EMPTY = Rule(
+    "empty-mask",
+    "warning",
+    "Masks have no pixel.",
+    "Draw them anew, or leave the objects out.",
+)
+MASK_ELSEWHERE = Rule(
+    "box-does-not-fit-mask",
+    "warning",
+    "Objects have a box that is not that of their mask (they overlap by less than half).",
+    "Look at them on a contact sheet; if the masks are right, take the boxes from them.",
+)
+VALUES = Rule(
+    "mask-values",
+    "error",
+    "Maps have values that stand for no class or segment.",
+    "List what they stand for. If 0 is void and the classes count from 1, read the data with "
+    "reduce_labels.",
+)
+OVERLAP = Rule(
+    "overlapping-segments",
+    "error",
+    "Segments share an id, so that the same pixels belong to both.",
+    "Give each pixel to one segment.",
+)
+SEGMENT_EMPTY = Rule(
+    "empty-segment",
+    "warning",
+    "Segments are listed that have no pixel in the map.",
+    "Leave them out of the list, or draw them.",
+)
+SEGMENT_ZERO = Rule(
+    "segment-zero",
+    "error",
+    "Segments have the id 0, which is void.",
+    "Number segments from 1.",
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A rule that is broken, how often and where.
+
+    Attributes:
+        rule: Its name, such as "box-out-of-frame".
+        severity: "error" or "warning".
+        count: How many images, objects or classes break it.
+        what: What is wrong.
+        mend: What to do about it.
+        mendable: Whether `pvzoo.data.mend` does it.
+        where: The first few, in words.
+        places: The images of those: (split, row) each; the split of unsplit data is "".
+    """
+
+    rule: str
+    severity: Literal["error", "warning"]
+    count: int
+    what: str
+    mend: str
+    mendable: bool
+    where: tuple[str, ...]
+    places: tuple[tuple[str, int], ...]
+
+    def __str__(self) -> str:
+        lines = [f"{self.severity}: {self.rule}, {self.count:,} times. {self.what}"]
+        lines += [f"    {place}" for place in self.where]
+        if self.count > len(self.where):
+            lines.append(f"    and {self.count - len(self.where):,} more")
+        done = " (mending does that)" if self.mendable else ""
+        lines.append(f"    To mend: {self.mend.rstrip('.')}{done}.")
+        return "\n".join(lines)
