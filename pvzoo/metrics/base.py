@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pvzoo.data.schema import VOID
+from pvzoo.errors import DataError, PvzooError
 from pvzoo.metrics.labels import LabelMatch
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ class Evaluation(Mapping[str, float]):
         confusion_names: What the columns of `confusion` stand for; its rows are the first ones.
         images: How many images they are of.
         labels: How the classes of the model and of the data were matched.
+        left_out: How many images were not judged, as their class is none of the model's.
     """
 
     figures: dict[str, float]
@@ -36,6 +39,7 @@ class Evaluation(Mapping[str, float]):
     labels: LabelMatch
     confusion: np.ndarray | None = None
     confusion_names: tuple[str, ...] = field(default=(), repr=False)
+    left_out: int = 0
 
     def __getitem__(self, name: str) -> float:
         return self.figures[name]
@@ -50,6 +54,7 @@ class Evaluation(Mapping[str, float]):
         """Plain Python values, ready for JSON; nan as None."""
         return {
             "images": self.images,
+            "left_out": self.left_out,
             "metrics": _plain(self.figures),
             "per_class": {name: _plain(row) for name, row in self.per_class.items()},
             "confusion": None if self.confusion is None else self.confusion.tolist(),
@@ -109,3 +114,68 @@ class Metric(ABC):
     @abstractmethod
     def compute(self) -> Evaluation:
         """The figures of all that was taken."""
+
+
+def column(
+    row: Mapping[str, Any], name: str, values: Any, shape: tuple[int, ...], dtype: type
+) -> np.ndarray:
+    """Lists of a row as an array of that shape.
+
+    Raises:
+        DataError: They are none, such as a null or a box of three numbers.
+    """
+    try:
+        array = np.asarray(values)
+        array = array if array.size else np.zeros(array.shape, dtype)  # [] has no type of its own
+        fits = np.can_cast(array.dtype, dtype, "same_kind")  # a null or a text would be cast, too
+        fits &= array.shape == shape or array.size == 0 == np.prod(shape)
+    except ValueError:  # lists of several lengths
+        fits = False
+    if not fits:
+        text = repr(values)
+        raise DataError(
+            f"The {name} of {row['file_name']} is {text if len(text) < 80 else text[:80] + '...'}.",
+            "pvzoo.data.schema says what it should be; pvzoo.data.check finds all such rows.",
+        )
+    return array.reshape(shape).astype(dtype)
+
+
+def class_ids(
+    row: Mapping[str, Any], name: str, values: Sequence[int], classes: int, *, void: bool = False
+) -> np.ndarray:
+    """Class ids of a row as (n,) int64; with `void`, `schema.VOID` may be among them.
+
+    Raises:
+        DataError: One of them is no class of the data.
+    """
+    ids = column(row, name, values, (len(values),), np.int64)
+    wrong = ids[(ids >= classes) | (ids < (VOID if void else 0))]
+    if len(wrong):
+        raise DataError(
+            f"{row['file_name']} has the class id {wrong[0]}, but the {classes} classes of the "
+            f"data are numbered from 0 to {classes - 1}.",
+            "Correct the labels; pvzoo.data.check finds all such rows.",
+        )
+    return ids
+
+
+def check_numbers(row: Mapping[str, Any], *predicted: np.ndarray) -> None:
+    """Raise a `PvzooError` if the model predicts something that is not a number."""
+    if not all(np.isfinite(values).all() for values in predicted):
+        raise PvzooError(
+            f"What the model predicts for {row['file_name']} are not numbers.",
+            "The network overflowed; if it ran in float16, use float32 or bfloat16.",
+        )
+
+
+def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """Float64 shares; nan where the whole is 0."""
+    return np.divide(
+        part, whole, out=np.full(np.shape(whole), np.nan), where=np.not_equal(whole, 0)
+    )
+
+
+def mean(values: np.ndarray) -> float:
+    """The mean of those that are not nan; nan if there are none."""
+    values = values[~np.isnan(values)]
+    return float(values.mean()) if values.size else float("nan")

@@ -1,0 +1,217 @@
+"""Accuracy of classification, and average precision where an image may have several classes."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pvzoo.errors import UsageError
+from pvzoo.metrics.base import Evaluation, Metric, check_numbers, class_ids, mean, ratio
+from pvzoo.metrics.labels import LabelMatch
+
+if TYPE_CHECKING:
+    from pvzoo.tasks.image_classification import Classification
+
+THRESHOLD = 0.5
+"""Least score of a class that counts as predicted where an image may have several."""
+
+MOST_CONFUSED = 1000
+"""Most classes of a confusion matrix: that of 20,000 would need 3 GB."""
+
+
+class ClassificationMetric(Metric):
+    """`SingleLabelMetric` for data with a `label`, `MultiLabelMetric` for data with `labels`."""
+
+    def __init__(self, match: LabelMatch) -> None:
+        super().__init__(match)
+        self._single = SingleLabelMetric(match)
+        self._multi = MultiLabelMetric(match)
+
+    def update(self, index: int, result: Classification, row: Mapping[str, Any]) -> None:
+        """Take the scores of one image."""
+        (self._multi if "labels" in row else self._single).update(index, result, row)
+
+    def state(self) -> tuple[Any, Any]:
+        """The states of both; one of them is empty."""
+        return self._single.state(), self._multi.state()
+
+    def merge(self, states: Sequence[tuple[Any, Any]]) -> None:
+        """Take what all states have."""
+        self._single.merge([single for single, _ in states])
+        self._multi.merge([multi for _, multi in states])
+
+    def compute(self) -> Evaluation:
+        """The figures of the one that was used."""
+        multi = self._multi.compute()
+        return multi if multi.images else self._single.compute()
+
+
+class SingleLabelMetric(Metric):
+    """Accuracy where an image has one class.
+
+    Figures: ``top1`` and, of a model with at least five classes, ``top5``: the share of images
+    whose class is the best one, or among the best five, of the model's. Of equal scores the later
+    class is the better one, as in scikit-learn's `top_k_accuracy_score`. For each class
+    ``precision``, ``recall``, ``f1`` (nan where they are 0 / 0) and ``support``, how many images
+    are of it. The confusion matrix has a row for each class of the data; its last column, "other",
+    is for answers that are no class of the data. Above `MOST_CONFUSED` classes there is none.
+
+    Images of a class that the model does not have are left out, and counted in ``left_out``. An
+    answer that is no class of the data is wrong like any other.
+    """
+
+    def __init__(self, match: LabelMatch) -> None:
+        super().__init__(match)
+        self._output = {label: i for i, label in enumerate(match.to_data) if label >= 0}
+        self._answers = array("i")  # for each image: its class, the answer, the rank of its class
+        self._left_out = 0
+
+    def update(self, index: int, result: Classification, row: Mapping[str, Any]) -> None:
+        """Take the scores of one image."""
+        scores = _scores(result, row)
+        label = int(class_ids(row, "label", [row["label"]], len(self.match.data))[0])
+        if label not in self._output:
+            self._left_out += 1
+            return
+        right = self._output[label]
+        answer = len(scores) - 1 - int(scores[::-1].argmax())
+        better = np.count_nonzero(scores > scores[right])
+        better += np.count_nonzero(scores[right + 1 :] == scores[right])
+        self._answers.extend((label, self.match.to_data[answer], better))
+
+    def state(self) -> tuple[bytes, int]:
+        """Three numbers for each image, and how many were left out."""
+        return self._answers.tobytes(), self._left_out
+
+    def merge(self, states: Sequence[tuple[bytes, int]]) -> None:
+        """Take the images of all states."""
+        self._answers = array("i", b"".join(answers for answers, _ in states))
+        self._left_out = sum(left_out for _, left_out in states)
+
+    def compute(self) -> Evaluation:
+        """See the class."""
+        names = self.match.data
+        labels, answers, better = np.array(self._answers, dtype=np.int64).reshape(-1, 3).T
+        answers = np.where(answers < 0, len(names), answers)  # "other"
+        figures = {"top1": mean((better < 1).astype(float))}
+        if len(self.match.model) >= 5:
+            figures["top5"] = mean((better < 5).astype(float))
+        hits, predicted, support = (
+            np.bincount(ids, minlength=len(names) + 1)[:-1]
+            for ids in (labels[labels == answers], answers, labels)
+        )
+        confusion = None
+        if len(names) <= MOST_CONFUSED:
+            shape = (len(names), len(names) + 1)
+            pairs = np.ravel_multi_index((labels, answers), shape)
+            confusion = np.bincount(pairs, minlength=np.prod(shape)).reshape(shape)
+        return Evaluation(
+            figures,
+            _per_class(self.match, hits, predicted, support),
+            len(labels),
+            self.match,
+            confusion=confusion,
+            confusion_names=() if confusion is None else (*names, "other"),
+            left_out=self._left_out,
+        )
+
+
+class MultiLabelMetric(Metric):
+    """Average precision and F1 where an image may have several classes, or none.
+
+    Figures: ``map``, the mean over the classes that occur of scikit-learn's
+    `average_precision_score`; ``f1_micro`` and ``f1_macro`` of the classes with a score of at least
+    `THRESHOLD`. For each class ``ap``, ``precision``, ``recall``, ``f1`` and ``support``. What is
+    0 / 0 is nan, and left out of the means.
+
+    Classes that only the model or only the data has are left out.
+    """
+
+    def __init__(self, match: LabelMatch) -> None:
+        super().__init__(match)
+        self._outputs = [match.to_data.index(label) for label in match.common]
+        self._scores = array("f")  # a row of the common classes for each image
+        self._truth = bytearray()  # likewise, 1 for the classes it has
+        self._images = 0
+
+    def update(self, index: int, result: Classification, row: Mapping[str, Any]) -> None:
+        """Take the scores of one image."""
+        scores = _scores(result, row)[self._outputs]
+        labels = class_ids(row, "labels", row["labels"], len(self.match.data))
+        self._scores.frombytes(scores.astype(np.float32).tobytes())
+        self._truth += np.isin(self.match.common, labels).tobytes()
+        self._images += 1
+
+    def state(self) -> tuple[bytes, bytes, int]:
+        """The scores as float32 and the truth as bool, both (images, classes), and how many."""
+        return self._scores.tobytes(), bytes(self._truth), self._images
+
+    def merge(self, states: Sequence[tuple[bytes, bytes, int]]) -> None:
+        """Take the images of all states."""
+        self._scores = array("f", b"".join(scores for scores, _, _ in states))
+        self._truth = bytearray(b"".join(truth for _, truth, _ in states))
+        self._images = sum(images for _, _, images in states)
+
+    def compute(self) -> Evaluation:
+        """See the class."""
+        shape = (self._images, len(self.match.common))
+        scores = np.frombuffer(self._scores, np.float32).reshape(shape)
+        truth = np.frombuffer(self._truth, np.bool_).reshape(shape)
+        aps = np.array([average_precision(s, t) for s, t in zip(scores.T, truth.T, strict=True)])
+        found = scores >= THRESHOLD
+        counts = np.zeros((3, len(self.match.data)), np.int64)
+        counts[:, list(self.match.common)] = (found & truth).sum(0), found.sum(0), truth.sum(0)
+        per_class = _per_class(self.match, *counts)
+        for row, ap in zip(per_class.values(), aps, strict=True):
+            row["ap"] = float(ap)
+        hits, predicted, support = counts.sum(1)
+        figures = {
+            "map": mean(aps),
+            "f1_micro": float(ratio(2 * hits, predicted + support)),
+            "f1_macro": mean(np.array([row["f1"] for row in per_class.values()])),
+        }
+        return Evaluation(figures, per_class, self._images, self.match)
+
+
+def average_precision(scores: np.ndarray, truth: np.ndarray) -> float:
+    """The precision at each distinct score, weighted with the recall gained there; nan without any.
+
+    Args:
+        scores: (n,).
+        truth: (n,) bool.
+    """
+    if not truth.any():
+        return float("nan")
+    order = np.argsort(-scores, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)
+    hits = np.cumsum(truth[order])[ends]
+    return float(np.sum(np.diff(hits, prepend=0) / hits[-1] * (hits / (ends + 1))))
+
+
+def _scores(result: Classification, row: Mapping[str, Any]) -> np.ndarray:
+    if result.probabilities is None:
+        raise UsageError(
+            "The result lacks the scores of all classes.", "Predict with probabilities=True."
+        )
+    check_numbers(row, result.probabilities)
+    return result.probabilities
+
+
+def _per_class(
+    match: LabelMatch, hits: np.ndarray, predicted: np.ndarray, support: np.ndarray
+) -> dict[str, dict[str, float]]:
+    """What follows from three counts of each class of the data, for those that the model has."""
+    precision, recall = ratio(hits, predicted), ratio(hits, support)
+    f1 = ratio(2 * hits, predicted + support)
+    return {
+        match.data[label]: {
+            "precision": float(precision[label]),
+            "recall": float(recall[label]),
+            "f1": float(f1[label]),
+            "support": float(support[label]),
+        }
+        for label in match.common
+    }

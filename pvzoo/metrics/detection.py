@@ -1,0 +1,213 @@
+"""COCO's average precision and recall, of boxes and of masks.
+
+The figures are those of pycocotools. What is COCO's own:
+
+* Detections and objects of a class match by IoU, at the thresholds 0.50, 0.55, ..., 0.95. Of the
+  detections of a class in an image the best 100 count (10 for ``mar_10``, 1 for ``mar_1``).
+* Small is up to 32 x 32 pixels, large from 96 x 96: an object by `objects.area` of its row, also
+  when boxes are compared; a detection by its own box or mask.
+* A crowd is neither asked for nor an error when found. pycocotools knows no other such region, so
+  what `objects.ignore` marks is evaluated as a crowd.
+* A figure is a mean over the classes that have an object to be found.
+* Of detections with the same score the one in the image with the lower `image_id` comes first, and
+  within an image the one that comes first in the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from pycocotools import mask as coco
+
+from pvzoo.data.check import is_whole
+from pvzoo.errors import DataError
+from pvzoo.metrics.base import Evaluation, Metric, check_numbers, class_ids, column
+from pvzoo.metrics.coco import curves
+from pvzoo.metrics.labels import LabelMatch
+
+if TYPE_CHECKING:
+    from pvzoo.tasks.instance_segmentation import Instances
+    from pvzoo.tasks.object_detection import Detections
+
+State = tuple[np.ndarray, np.ndarray, np.ndarray]
+Figures = tuple[dict[str, float], dict[str, dict[str, float]]]
+
+# boxes are left, top, width, height
+_IMAGE = [("index", "i8"), ("image_id", "i8"), ("size", "i4", 2)]
+_FOUND = [("image", "i8"), ("label", "i4"), ("score", "f4"), ("area", "f8"), ("box", "f4", 4)]
+_OBJECT = [("image", "i8"), ("label", "i4"), ("crowd", "?"), ("area", "f8"), ("box", "f8", 4)]
+_MASK = ("mask", "O")  # bytes: a compressed run-length code
+
+
+class DetectionMetric(Metric):
+    """COCO's figures of boxes.
+
+    Figures, under torchmetrics' names: ``map`` (the mean over all thresholds), ``map_50``,
+    ``map_75``, ``map_small``, ``map_medium``, ``map_large``, ``mar_1``, ``mar_10``, ``mar_100``,
+    ``mar_small``, ``mar_medium``, ``mar_large``. They are nan where there is nothing to be found;
+    pycocotools says -1. For each class ``map``, ``map_50``, ``mar_100`` and ``objects``, the number
+    to be found.
+
+    Objects of a class that the model does not have are left out as if they were not there, and so
+    are detections of a class that the data does not have.
+    """
+
+    found_fields: ClassVar[np.dtype] = np.dtype(_FOUND)
+    object_fields: ClassVar[np.dtype] = np.dtype(_OBJECT)
+
+    def __init__(self, match: LabelMatch) -> None:
+        super().__init__(match)
+        self._images: list[np.ndarray] = []
+        self._found: list[np.ndarray] = []
+        self._objects: list[np.ndarray] = []
+
+    def update(self, index: int, result: Detections, row: Mapping[str, Any]) -> None:
+        """Take the boxes of one image."""
+        image_id = column(row, "image_id", row["image_id"], (), np.int64)
+        found, objects = self._found_in(result, row), self._objects_of(result, row)
+        found["image"] = objects["image"] = index
+        self._images.append(np.array([(index, image_id, result.size)], _IMAGE))
+        self._found.append(found[found["label"] >= 0])
+        self._objects.append(objects[np.isin(objects["label"], self.match.common)])
+
+    def _found_in(self, result: Any, row: Mapping[str, Any]) -> np.ndarray:
+        """The detections of an image, with the class ids of the data."""
+        check_numbers(row, result.scores, result.boxes)
+        found = np.zeros(len(result.labels), self.found_fields)
+        found["label"] = self.match.translate(result.labels)
+        found["score"] = result.scores
+        found["box"][:, :2] = result.boxes[:, :2]
+        found["box"][:, 2:] = result.boxes[:, 2:] - result.boxes[:, :2]
+        found["area"] = found["box"][:, 2:].astype(np.float64).prod(axis=1)
+        return found
+
+    def _objects_of(self, result: Any, row: Mapping[str, Any]) -> np.ndarray:
+        """The objects that the data has for the image."""
+        said = row["objects"]
+        count = len(said["category"])
+        objects = np.zeros(count, self.object_fields)
+        classes = len(self.match.data)
+        objects["label"] = class_ids(row, "objects.category", said["category"], classes)
+        objects["box"] = column(row, "objects.bbox", said["bbox"], (count, 4), np.float64)
+        objects["area"] = column(row, "objects.area", said["area"], (count,), np.float64)
+        crowd = column(row, "objects.iscrowd", said["iscrowd"], (count,), np.bool_)
+        ignore = column(row, "objects.ignore", said["ignore"], (count,), np.bool_)
+        objects["crowd"] = crowd | ignore
+        return objects
+
+    def state(self) -> State:
+        """Structured arrays: the images, the detections and the objects."""
+        return (
+            np.concatenate([np.empty(0, _IMAGE), *self._images]),
+            np.concatenate([np.empty(0, self.found_fields), *self._found]),
+            np.concatenate([np.empty(0, self.object_fields), *self._objects]),
+        )
+
+    def merge(self, states: Sequence[State]) -> None:
+        """Take the arrays of all states."""
+        self._images = [images for images, _, _ in states]
+        self._found = [found for _, found, _ in states]
+        self._objects = [objects for _, _, objects in states]
+
+    def compute(self) -> Evaluation:
+        """COCO's figures; see the class."""
+        images, found, objects = self.state()
+        images = images[np.lexsort((images["index"], images["image_id"]))]
+        # from here on an image is its place among all of them
+        places = np.argsort(images["index"])
+        for table in (found, objects):
+            table["image"] = places[np.searchsorted(images["index"][places], table["image"])]
+        figures, per_class = self._figures(images, found, objects)
+        return Evaluation(figures, per_class, len(images), self.match)
+
+    def _figures(self, images: np.ndarray, found: np.ndarray, objects: np.ndarray) -> Figures:
+        def overlaps(some: np.ndarray, others: np.ndarray) -> np.ndarray:
+            return coco.iou(some["box"], others["box"], others["crowd"])
+
+        classes = self.match.common
+        return self._summary(objects, *curves(found, objects, classes, overlaps))
+
+    def _summary(self, objects: np.ndarray, precision: np.ndarray, recall: np.ndarray) -> Figures:
+        """What pycocotools' ``summarize`` prints, under other names, and the same of each class."""
+        figures = {
+            "map": _mean(precision[:, :, :, 0, 2]),
+            "map_50": _mean(precision[0, :, :, 0, 2]),
+            "map_75": _mean(precision[5, :, :, 0, 2]),
+        }
+        for area, name in enumerate(("small", "medium", "large"), 1):
+            figures[f"map_{name}"] = _mean(precision[:, :, :, area, 2])
+        for limit, most in enumerate((1, 10, 100)):
+            figures[f"mar_{most}"] = _mean(recall[:, :, 0, limit])
+        for area, name in enumerate(("small", "medium", "large"), 1):
+            figures[f"mar_{name}"] = _mean(recall[:, :, area, 2])
+        counts = np.bincount(objects["label"][~objects["crowd"]], minlength=len(self.match.data))
+        per_class = {
+            self.match.data[label]: {
+                "map": _mean(precision[:, :, k, 0, 2]),
+                "map_50": _mean(precision[0, :, k, 0, 2]),
+                "mar_100": _mean(recall[:, k, 0, 2]),
+                "objects": float(counts[label]),
+            }
+            for k, label in enumerate(self.match.common)
+        }
+        return figures, per_class
+
+
+class InstanceMetric(DetectionMetric):
+    """COCO's figures of masks, under the names of `DetectionMetric`.
+
+    ``box_map`` and ``box_map_50`` are those of the boxes, which are not taken from the masks.
+    """
+
+    found_fields = np.dtype([*_FOUND, ("mask_area", "f8"), _MASK])
+    object_fields = np.dtype([*_OBJECT, _MASK])
+
+    def _found_in(self, result: Instances, row: Mapping[str, Any]) -> np.ndarray:
+        found = super()._found_in(result, row)
+        found["mask"] = result.masks.counts
+        found["mask_area"] = result.masks.areas
+        return found
+
+    def _objects_of(self, result: Instances, row: Mapping[str, Any]) -> np.ndarray:
+        objects = super()._objects_of(result, row)
+        codes = row["objects"]["segmentation"]
+        if len(codes) != len(objects) or not all(code and is_whole(code) for code in codes):
+            raise DataError(
+                f"{row['file_name']} has an object whose mask is damaged or missing.",
+                "Export the masks anew; pvzoo.data.check finds all such rows.",
+            )
+        for place, code in enumerate(codes):
+            if tuple(code["size"]) != result.size:
+                (height, width), (h, w) = result.size, code["size"]
+                raise DataError(
+                    f"{row['file_name']} is {width} x {height} pixels, but it has a mask of "
+                    f"{w} x {h}.",
+                    "Export the masks at the size of the image.",
+                )
+            objects["mask"][place] = code["counts"].encode()
+        return objects
+
+    def _figures(self, images: np.ndarray, found: np.ndarray, objects: np.ndarray) -> Figures:
+        boxes, _ = super()._figures(images, found, objects)
+        found["area"] = found["mask_area"]
+
+        def overlaps(some: np.ndarray, others: np.ndarray) -> np.ndarray:
+            size = images["size"][some["image"][0]].tolist()
+            codes = (
+                [{"size": size, "counts": mask} for mask in side["mask"].tolist()]
+                for side in (some, others)
+            )
+            return coco.iou(*codes, others["crowd"])
+
+        figures, per_class = self._summary(
+            objects, *curves(found, objects, self.match.common, overlaps)
+        )
+        return figures | {"box_map": boxes["map"], "box_map_50": boxes["map_50"]}, per_class
+
+
+def _mean(values: np.ndarray) -> float:
+    """The mean of what COCO defines; it says -1 for the rest."""
+    values = values[values > -1]
+    return float(values.mean()) if values.size else float("nan")

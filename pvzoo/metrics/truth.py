@@ -1,0 +1,69 @@
+"""The labels of a semantic or panoptic row, as metrics need them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from pvzoo.data.maps import read_map
+from pvzoo.data.schema import VOID
+from pvzoo.errors import DataError
+from pvzoo.metrics.base import class_ids, column
+from pvzoo.metrics.labels import LabelMatch
+
+
+def read_truth(
+    row: Mapping[str, Any], size: tuple[int, int], match: LabelMatch, void: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The segment of each pixel and the class of each segment.
+
+    Args:
+        row: With `annotation` and `segments`.
+        size: (height, width) of the image.
+        match: Classes that the model does not have are void.
+        void: The value of the map that is void unless it is listed.
+
+    Returns:
+        (height, width) int64 places in `segments`, n for `void`; (n + 1,) int64 classes of the
+        data, or `VOID`.
+
+    Raises:
+        DataError: The map cannot be read, has another size than the image or a value that is
+            neither listed nor void; or the segments make no sense.
+    """
+    name = row["file_name"]
+    values = read_map(row["annotation"], f"The map of {name}")
+    if values.shape != size:
+        (height, width), (h, w) = size, values.shape
+        raise DataError(
+            f"{name} is {width} x {height} pixels, but its map is {w} x {h}.",
+            "Export the map at the size of the image, without interpolation.",
+        )
+    segments = row["segments"]
+    count = len(segments["id"])
+    ids = column(row, "segments.id", segments["id"], (count,), np.int64)
+    if len(np.unique(ids)) < count:
+        raise DataError(f"{name} lists a segment twice: {ids.tolist()}.", "Number them anew.")
+    classes = class_ids(row, "segments.category", segments["category"], len(match.data), void=True)
+    if len(classes) != count:
+        raise DataError(
+            f"{name} lists {count} segments but {len(classes)} classes.", "Export it anew."
+        )
+    places = find(values, ids)
+    strange = (places == count) & (values != void)
+    if strange.any():
+        raise DataError(
+            f"The map of {name} has values that stand for nothing: "
+            f"{np.unique(values[strange])[:5].tolist()}.",
+            "List them in its segments; pvzoo.data.check finds all such maps.",
+        )
+    return places, np.append(np.where(np.isin(classes, match.common), classes, VOID), VOID)
+
+
+def find(values: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """The place of each value in `ids`, of the shape of the values; len(ids) where it is none."""
+    order = np.argsort(ids)
+    places = np.append(order, len(ids))[np.searchsorted(ids, values, sorter=order)]
+    return np.where(np.append(ids, 0)[places] == values, places, len(ids))
