@@ -1,15 +1,16 @@
 """A small Hugging Face Hub that runs inside the test process.
 
 ``HubServer`` answers, on two local ports, the part of the Hub's HTTP API that ``huggingface_hub``
-uses to look up, download and upload model repositories. One port plays the Hub itself, the other
+uses to look up, download and upload repositories. One port plays the Hub itself, the other
 plays the file store (CDN) to which the Hub redirects for large files. Tests fill it with
 repositories, point the real client at ``HubServer.url``, and read ``HubServer.requests`` to see
 what was asked of it. It can also be told to fail: see ``fail_next``, ``delay_next`` and
 ``truncate_next``.
 
-Only models are served (no datasets, no spaces, no pull requests), and files are never announced as
-stored on Xet, so that clients with ``hf_xet`` installed download over plain HTTP. Such clients
-upload over Xet without asking, however: ``redirect_client`` and ``client_env`` turn Xet off.
+Models are served and, for reading only, datasets (no spaces, no pull requests). Files are never
+announced as stored on Xet, so that clients with ``hf_xet`` installed download over plain HTTP. Such
+clients upload over Xet without asking, however: ``redirect_client`` and ``client_env`` turn Xet
+off.
 """
 
 from __future__ import annotations
@@ -93,7 +94,10 @@ class File:
 
 @dataclass
 class Repo:
-    """A model repository: commits, and names for some of them."""
+    """A repository: commits, and names for some of them.
+
+    The id of a dataset begins with ``datasets/``, as on the Hub's own pages.
+    """
 
     repo_id: str
     private: bool = False
@@ -239,7 +243,8 @@ class HubServer:
         """Create a repository with one commit on ``main`` and return the id of the commit.
 
         ``files`` is either the content of each path or a folder to read. ``info`` is added to the
-        answer to ``model_info``, under the names that the Hub's JSON has.
+        answer to ``model_info``, under the names that the Hub's JSON has. A ``repo_id`` such as
+        ``datasets/owner/name`` makes a dataset.
         """
         described = {"pipeline_tag": pipeline_tag, "library_name": library_name}
         known = {name: value for name, value in described.items() if value is not None}
@@ -375,7 +380,7 @@ class HubServer:
 
     def _repo(self, call: Call, *, write: bool = False) -> Repo:
         """The repository that the call is about, if the caller is allowed to know of it."""
-        repo_id = call.parts["repo"]
+        repo_id = call.parts.get("kind", "") + call.parts["repo"]
         new_id = self._renamed.get(repo_id)
         repo = self.repos.get(new_id or repo_id)
         if repo is None or (repo.private and call.user != TRUSTED_USER):
@@ -419,8 +424,8 @@ class HubServer:
         sha = repo.sha(call.parts.get("revision") or "main")
         files = repo.commits[sha]
         info: dict[str, Any] = {
-            "id": repo.repo_id,
-            "modelId": repo.repo_id,
+            "id": repo.repo_id.removeprefix("datasets/"),
+            "modelId": repo.repo_id.removeprefix("datasets/"),
             "sha": sha,
             "private": repo.private,
             "gated": repo.gated,
@@ -432,8 +437,8 @@ class HubServer:
             "siblings": [_sibling(p, files[p], call.flag("blobs")) for p in sorted(files)],
             **repo.info,
         }
-        if "/" in repo.repo_id:
-            info["author"] = repo.repo_id.split("/")[0]
+        if "/" in info["id"]:
+            info["author"] = info["id"].split("/")[0]
         if expand := call.query.get("expand"):
             info = {name: info[name] for name in ("id", *expand) if name in info}
         return Reply.json(info)
@@ -604,8 +609,10 @@ class HubServer:
 
 # The names of repositories have one part or two, and revisions come with their slashes encoded.
 _REPO = r"(?P<repo>[^/]+(?:/[^/]+)?)"
+_DATASET = r"(?P<kind>datasets/)(?P<repo>[^/]+/[^/]+)"
 _REVISION = r"(?P<revision>[^/]+)"
 _MODEL = f"/api/models/{_REPO}"
+_DATA = f"/api/{_DATASET}"
 _LFS = f"/{_REPO}\\.git/info/lfs/objects"
 _OID = r"/(?P<oid>[0-9a-f]{64})"
 
@@ -627,8 +634,13 @@ _ROUTES: list[tuple[str, str, re.Pattern[str], Callable[[HubServer, Call], Reply
         ("hub", "POST", f"{_MODEL}/preupload/{_REVISION}", HubServer._preupload),
         ("hub", "POST", f"{_MODEL}/commit/{_REVISION}", HubServer._commit),
         ("hub", "GET", _MODEL, HubServer._model_info),
+        ("hub", "GET", f"{_DATA}/revision/{_REVISION}", HubServer._model_info),
+        ("hub", "GET", f"{_DATA}/tree/{_REVISION}(?P<path>/.*)?", HubServer._tree),
+        ("hub", "POST", f"{_DATA}/paths-info/{_REVISION}", HubServer._paths_info),
+        ("hub", "GET", _DATA, HubServer._model_info),
         ("hub", "POST", f"{_LFS}/batch", HubServer._lfs_batch),
         ("hub", "POST", f"{_LFS}/verify", HubServer._lfs_verify),
+        ("hub", "GET", f"/{_DATASET}/resolve/{_REVISION}/(?P<path>.+)", HubServer._resolve),
         ("hub", "GET", f"/{_REPO}/resolve/{_REVISION}/(?P<path>.+)", HubServer._resolve),
     ]
 ]
@@ -858,6 +870,13 @@ def redirect_client(
         # Created anew at the next call. Imported here, because an object that is created first
         # while we are in charge would outlive us.
         monkeypatch.setattr(transformers_hub, "_hf_api", None)
+    datasets = sys.modules.get("datasets")
+    if datasets is not None:
+        address = f"{server.url}/datasets/{{repo_id}}/resolve/{{revision}}/{{path}}"
+        monkeypatch.setattr(datasets.config, "HF_ENDPOINT", server.url)
+        monkeypatch.setattr(datasets.config, "HUB_DATASETS_URL", address)
+        monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", home / "datasets")
     # The client that is open may have been made with other proxy settings.
     _http.close_session()
 

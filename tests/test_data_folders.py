@@ -207,7 +207,7 @@ def test_reduced_labels_make_zero_void_and_move_the_rest(tmp_path):
     pair(tmp_path, "images/2.png", "masks/2.png", 0, 1)
     plain = load(tmp_path)
     reduced = load(tmp_path, reduce_labels=True)
-    assert reduced.features == plain.features
+    assert reduced.features == plain.features  # the same classes
     assert reduced["segments"] == [{"id": [0, 1, 2], "category": [-1, 0, 1]}] * 2
     assert np.array_equal(np.asarray(reduced[0]["annotation"]), values)
     picture(tmp_path / "classes/cat/1.png")

@@ -124,7 +124,7 @@ _MASK_ENDING = re.compile(
 _LOSSY = frozenset({".jpg", ".jpeg", ".jpe", ".jfif"})
 
 
-def mask_splits(path: Path) -> list[Split]:
+def mask_splits(path: Path, *, reduce_labels: bool) -> list[Split]:
     """The splits of folders of images and masks; none if there are none."""
     places = _mask_folders(path)
     for _, masks in places.values():
@@ -138,7 +138,8 @@ def mask_splits(path: Path) -> list[Split]:
     @cache
     def common() -> MapClasses:
         maps = [f for _, masks in places.values() for f in images(masks) if _is_mask(f)]
-        return find_map_classes(path, maps) or unnamed_classes(path, maps)
+        named = find_map_classes(path, maps, reduce_labels=reduce_labels)
+        return named or unnamed_classes(path, maps, reduce_labels=reduce_labels)
 
     def read(pictures: Path, masks: Path, task: str | None) -> Dataset:
         return semantic_rows(_pairs(pictures, masks), common(), path)
@@ -280,8 +281,13 @@ def _is_void(name: str) -> bool:
     return name.lower() in _VOID_NAMES
 
 
-def find_map_classes(root: Path, maps: Sequence[Path]) -> MapClasses | None:
+def find_map_classes(root: Path, maps: Sequence[Path], *, reduce_labels: bool) -> MapClasses | None:
     """What a file in the root says about the values of these maps; None if there is none.
+
+    Args:
+        root: Where to look.
+        maps: All of them; the first one shows whether they are in RGB.
+        reduce_labels: Whether 0 is void, and the first name of the file that of the value 1.
 
     Raises:
         DataError: The file is damaged, or has no colours while the maps are in RGB.
@@ -296,10 +302,12 @@ def find_map_classes(root: Path, maps: Sequence[Path]) -> MapClasses | None:
                 f"{maps[0]} is in RGB, and {file} says no colours for the classes.", _HOW
             )
         return MapClasses(colours)
+    if reduce_labels:
+        names = {0: "void"} | {value + 1: name for value, name in names.items()}
     return MapClasses(names)
 
 
-def unnamed_classes(where: Path, maps: Sequence[Path]) -> MapClasses:
+def unnamed_classes(where: Path, maps: Sequence[Path], *, reduce_labels: bool) -> MapClasses:
     """Classes named after the values that are in the maps, all of which are read."""
     values: set[int] = set()
     for file in maps:
@@ -314,7 +322,8 @@ def unnamed_classes(where: Path, maps: Sequence[Path]) -> MapClasses:
         f"{where} does not name the classes of its masks; they are called by their values. Write "
         "the names into a classes.txt there, a line each, beginning with that of the value 0."
     )
-    return MapClasses({value: str(value) for value in sorted(values)})
+    names = {value: str(value) for value in sorted(values)}
+    return MapClasses(names | {0: "void"} if reduce_labels else names)
 
 
 def _is_rgb(file: Path) -> bool:

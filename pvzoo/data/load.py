@@ -12,20 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from pvzoo.data import coco, files, folders, panoptic, voc, yolo
 from pvzoo.data.files import Split, entries, listing, split_name
-from pvzoo.data.schema import DETECTION, INSTANCE, PANOPTIC, SEMANTIC, TASKS, VOID, task_of
-from pvzoo.errors import DataError, HubError, nearest
+from pvzoo.data.schema import DETECTION, INSTANCE, PANOPTIC, SEMANTIC, TASKS, task_of
+from pvzoo.errors import DataError, HubError, UsageError, nearest
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
-
-_FORMATS = {
-    "COCO": (coco.splits, (DETECTION, INSTANCE)),
-    "COCO panoptic": (panoptic.splits, (PANOPTIC, SEMANTIC)),
-    "YOLO": (yolo.splits, (DETECTION, INSTANCE)),
-    "Pascal VOC": (voc.splits, (DETECTION, INSTANCE, SEMANTIC)),
-    "images and masks": (folders.mask_splits, (SEMANTIC,)),
-}
-"""How each format is recognised, and the tasks that its labels are of."""
 
 _LOOKED_FOR = (
     "Looked for: COCO (a JSON with images, annotations and categories), YOLO (a data.yaml with "
@@ -67,92 +58,54 @@ def load(
             the task. Labels with impossible *values* are no error here: `pvzoo.data.check` finds
             them.
         HubError: The Hub cannot be reached, or refuses.
+        UsageError: There is no such task.
     """
     if task is not None and task not in TASKS:
-        raise DataError(
+        raise UsageError(
             f"There is no task {task!r}.", nearest(task, TASKS) or f"Tasks: {', '.join(TASKS)}."
         )
-    parts = _parts(source, task)
-    if split is not None:
-        parts = [_pick(parts, split, source)]
-    read = {part.name: _as_task(part.read(task), task) for part in parts}
-    if reduce_labels:
-        read = {name: _reduced(dataset) for name, dataset in read.items()}
-    if split is not None or set(read) == {None}:
-        return next(iter(read.values()))
-    from datasets import DatasetDict
-
-    return DatasetDict(read)
-
-
-def _pick(parts: Sequence[Split], name: str, source: Any) -> Split:
-    for part in parts:
-        if part.name == name:
-            return part
-    names = [part.name for part in parts if part.name]
-    there = f"It has {', '.join(names)}." if names else "It is not split: leave split out."
-    raise DataError(f"{_short(source)} has no split {name!r}.", there)
-
-
-def _as_task(dataset: Dataset, task: str | None) -> Dataset:
-    if task is None or task_of(dataset.features) == task:
-        return dataset
-    from pvzoo.data.retask import retask
-
-    return retask(dataset, task)
-
-
-def _parts(source: Any, task: str | None) -> list[Split]:
-    """The splits of any source, not read yet."""
     if isinstance(source, (str, os.PathLike)):
         path = Path(source).expanduser()
-        if path.exists():
-            return _path_parts(path, task)
-        return _dataset_parts(_from_hub(str(source)))
-    return _dataset_parts(source)
+        if not path.exists():
+            dataset = _from_hub(str(source))
+        elif (dataset := _written_by_datasets(path)) is None:
+            return _read(_splits(path, task, reduce_labels), path, task, split, reduce_labels)
+    else:
+        _check_type(source)
+        dataset = source
+    from pvzoo.data.columns import canonical
+
+    return _pick(canonical(dataset, task, reduce_labels=reduce_labels), split, source)
 
 
-# --- datasets -------------------------------------------------------------------------------------
-
-
-def _dataset_parts(source: Any) -> list[Split]:
+def _check_type(source: Any) -> None:
     from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
 
-    if isinstance(source, (DatasetDict, IterableDatasetDict)):
-        if not source:
-            raise DataError("The DatasetDict is empty.", "Give it at least one split.")
-        named: dict[str | None, Any] = {**source}
-    elif isinstance(source, (Dataset, IterableDataset)):
-        named = {None: source}
-    else:
-        kind = type(source).__name__
+    if not isinstance(source, (Dataset, DatasetDict, IterableDataset, IterableDatasetDict)):
         raise DataError(
-            f"A {kind} is no labelled data that pvzoo knows.",
+            f"A {type(source).__name__} is no labelled data that pvzoo knows.",
             "Make it a dataset first, with datasets.Dataset.from_list or from_dict."
             if isinstance(source, (list, tuple, dict))
             else "Pass a path, the id of a dataset on the Hub, or a datasets.Dataset.",
         )
-    from pvzoo.data.columns import canonical
-
-    return [Split(name, partial(canonical, dataset)) for name, dataset in named.items()]
 
 
-def _reduced(dataset: Dataset) -> Dataset:
-    """The semantic dataset with each class one value higher in the map, and 0 void."""
-    if task_of(dataset.features) != SEMANTIC:
-        raise DataError("reduce_labels is for semantic masks.", "Leave it out.")
-    from datasets import Image
+def _pick(data: Dataset | DatasetDict, split: str | None, source: Any) -> Dataset | DatasetDict:
+    """The split that is asked for; all that there is if none is."""
+    from datasets import DatasetDict
 
-    def shift(segments: dict[str, list[int]]) -> dict[str, Any]:
-        ids, categories = segments["id"], segments["category"]
-        return {
-            "segments": {"id": [0, *(i + 1 for i in ids)], "category": [VOID, *categories]},
-        }
+    names = [str(name) for name in data] if isinstance(data, DatasetDict) else []
+    if split is None:
+        return data
+    if split not in names:
+        raise _no_split(split, names, source)
+    return data[split]
 
-    columns = dataset.features
-    for name in ("image", "annotation"):  # or map would decode them
-        dataset = dataset.cast_column(name, Image(decode=False))
-    return dataset.map(shift, input_columns=["segments"]).cast(columns)
+
+def _no_split(split: str, names: Sequence[str], source: Any) -> DataError:
+    what = str(source) if isinstance(source, (str, os.PathLike)) else "The dataset"
+    hint = f"It has {', '.join(names)}." if names else "It is not split: leave split out."
+    return DataError(f"{what} has no split {split!r}.", hint)
 
 
 # --- the Hub --------------------------------------------------------------------------------------
@@ -161,12 +114,9 @@ _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(:[\w.-]+)?")
 
 
 def _from_hub(name: str) -> Any:
+    """The Hub dataset ``owner/name`` or ``owner/name:config``, from the cache if it is there."""
     if not _HUB_ID.fullmatch(name):
-        raise DataError(
-            f"{name!r} is neither a file or folder here nor the id of a dataset on the Hub.",
-            f"Check the path (here is {Path.cwd()}); a Hub id reads owner/name or "
-            "owner/name:config.",
-        )
+        raise _no_source(name)
     from datasets import load_dataset
 
     repo, _, config = name.partition(":")
@@ -174,17 +124,19 @@ def _from_hub(name: str) -> Any:
         return load_dataset(repo, config or None)
 
 
+def _no_source(name: str) -> DataError:
+    return DataError(
+        f"{name!r} is neither a file or folder here nor the id of a dataset on the Hub.",
+        f"Check the path (here is {Path.cwd()}); a Hub id reads owner/name or owner/name:config.",
+    )
+
+
 @contextmanager
 def _explained(repo: str) -> Iterator[None]:
     """Turn what `datasets` raises about a Hub dataset into a `PvzooError` with the way out."""
-    from datasets.exceptions import (
-        DataFilesNotFoundError,
-        DatasetBuildError,
-        DatasetNotFoundError,
-        DatasetsError,
-    )
+    from datasets.exceptions import DataFilesNotFoundError, DatasetNotFoundError, DatasetsError
     from huggingface_hub import constants
-    from huggingface_hub.errors import HfHubHTTPError, HTTPError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError
 
     page = f"{constants.ENDPOINT}/datasets/{repo}"
     try:
@@ -205,49 +157,51 @@ def _explained(repo: str) -> Iterator[None]:
             "of that name, or it is private and you are not logged in.",
             "Check the spelling; for a private dataset run 'hf auth login' or set HF_TOKEN.",
         ) from error
-    except DatasetBuildError as error:
-        raise DataError(
-            f"The Hub dataset {repo} cannot be read ({error.__cause__ or error}).",
-            f"See {page} for whether its files are sound.",
-        ) from error
+    except HFValidationError as error:
+        raise _no_source(repo) from error
     except HfHubHTTPError as error:
         status = error.response.status_code
-        refused = status in (401, 403)
+        refused = "Mend or unset HF_TOKEN, or log in again with 'hf auth login'."
         raise HubError(
             f"The Hub answered {status} while asked for the dataset {repo}.",
-            "Mend or unset HF_TOKEN, or log in again with 'hf auth login'."
-            if refused
-            else "Try again later.",
+            refused if status in (401, 403) else "Try again later.",
         ) from error
-    except (HTTPError, ConnectionError, TimeoutError) as error:
-        raise HubError(
-            f"{repo} is no file or folder here, and the Hub ({constants.ENDPOINT}) cannot be "
-            f"reached to look for a dataset of that name ({error}).",
-            "Check the path, or load it once with the Hub in reach: then the cache has it.",
-        ) from error
-    except ValueError as error:  # an unknown config, or none named where there are several
-        if "onfig" not in str(error):
-            raise
-        raise DataError(
-            f"The Hub dataset {repo}: {str(error).splitlines()[0]}", f"Write {repo}:config."
-        ) from error
-    except (DatasetsError, OSError, RuntimeError) as error:  # loading scripts; a full disk
-        raise DataError(
-            f"The Hub dataset {repo} cannot be loaded ({error}).", f"See {page}."
-        ) from error
+    except (DatasetsError, HTTPError, OSError, RuntimeError, ValueError) as error:
+        said = " ".join(str(error.__cause__ or error).split())
+        # datasets makes a FileNotFoundError of a Hub that does not answer
+        if isinstance(error, (HTTPError, ConnectionError)) or "LocalEntryNotFound" in said:
+            raise HubError(
+                f"{repo} is no file or folder here, and the Hub ({constants.ENDPOINT}) cannot be "
+                f"reached to look for a dataset of that name ({said}).",
+                "Check the path, or load it once with the Hub in reach: then the cache has it.",
+            ) from error
+        hint = f"See {page} for what it holds."
+        if "onfig name is missing" in said or "BuilderConfig" in said:
+            hint = f"Name the configuration with {repo}:config."
+        raise DataError(f"The Hub dataset {repo} cannot be read ({said}).", hint) from error
 
 
 # --- files and folders ----------------------------------------------------------------------------
 
 
-def _path_parts(path: Path, task: str | None) -> list[Split]:
+def _splits(path: Path, task: str | None, reduce_labels: bool) -> list[Split]:
     """The splits of a file or folder, in the format that its contents are of."""
-    dataset = _written_by_datasets(path)
-    if dataset is not None:
-        return _dataset_parts(dataset)
-    found = {name: parts for name, (splits, _) in _FORMATS.items() if (parts := splits(path))}
+    formats = {  # how each is recognised, and the tasks that its labels are of
+        "COCO": (coco.splits, (DETECTION, INSTANCE)),
+        "COCO panoptic": (panoptic.splits, (PANOPTIC, SEMANTIC)),
+        "YOLO": (yolo.splits, (DETECTION, INSTANCE)),
+        "Pascal VOC": (
+            partial(voc.splits, reduce_labels=reduce_labels),
+            (DETECTION, INSTANCE, SEMANTIC),
+        ),
+        "images and masks": (
+            partial(folders.mask_splits, reduce_labels=reduce_labels),
+            (SEMANTIC,),
+        ),
+    }
+    found = {name: parts for name, (splits, _) in formats.items() if (parts := splits(path))}
     if len(found) > 1:  # COCO's own folder has instances beside panoptic labels
-        found = {name: found[name] for name in found if task in _FORMATS[name][1]} or found
+        found = {name: found[name] for name in found if task in formats[name][1]} or found
     if len(found) > 1:
         raise DataError(
             f"{path} has labels in several formats: {', '.join(found)}.",
@@ -262,6 +216,30 @@ def _path_parts(path: Path, task: str | None) -> list[Split]:
             what += f"; it holds {listing(inside, 8)}" if inside else "; it is empty"
         raise DataError(f"{what}.", _LOOKED_FOR)
     return parts
+
+
+def _read(
+    parts: Sequence[Split], path: Path, task: str | None, split: str | None, reduce_labels: bool
+) -> Dataset | DatasetDict:
+    """The splits of a file or folder as datasets of the task, or the one that is asked for."""
+    names = [part.name for part in parts if part.name]
+    if split is not None and split not in names:
+        raise _no_split(split, names, path)
+    chosen = [part for part in parts if split in (None, part.name)]
+    read = {part.name: part.read(task) for part in chosen}
+    found = task_of(next(iter(read.values())).features)
+    if reduce_labels and found != SEMANTIC:
+        raise DataError(f"reduce_labels is for semantic masks; {path} has {found} labels.")
+    from datasets import DatasetDict
+
+    if task not in (None, found):
+        from pvzoo.data.retask import retask
+
+        # all splits at once, so that the classes are the same
+        read |= {part.name: part.read(task) for part in parts if part not in chosen}
+        read = retask(DatasetDict({name or "": dataset for name, dataset in read.items()}), task)
+        read = {name or None: dataset for name, dataset in read.items()}
+    return DatasetDict(read) if split is None and names else read[split]
 
 
 def _written_by_datasets(path: Path) -> Any:
@@ -300,7 +278,3 @@ def _is_metadata(file: Path) -> bool:
         return False
     with file.open(encoding="utf-8", errors="replace") as opened:
         return "file_name" in opened.readline()
-
-
-def _short(source: Any) -> str:
-    return str(source) if isinstance(source, (str, os.PathLike)) else type(source).__name__

@@ -85,7 +85,7 @@ CLASSES = (
 _BORDER = (255, 224 + 256 * 224 + 65536 * 192)  # as an index, and as a colour of VOC's palette
 
 
-def splits(path: Path) -> list[Split]:
+def splits(path: Path, *, reduce_labels: bool) -> list[Split]:
     """The splits of a folder of VOC data; none if it is not.
 
     Raises:
@@ -100,7 +100,7 @@ def splits(path: Path) -> list[Split]:
                 "Point at one of them.",
             )
         parts = _parts(inner[0]) if inner else {}
-    source = _Source(list(parts.values()))
+    source = _Source(list(parts.values()), reduce_labels)
     return [Split(name, partial(source.read, part)) for name, part in parts.items()]
 
 
@@ -249,6 +249,7 @@ def _number(item: ElementTree.Element | None) -> float | None:
 @dataclass(frozen=True, eq=False)
 class _Source:
     parts: Sequence[_Part]
+    reduce_labels: bool
 
     @cached_property
     def annotations(self) -> dict[Path, dict[str, _Annotation]]:
@@ -364,12 +365,12 @@ class _Source:
 
     def _map_classes(self, folder: Path) -> MapClasses:
         maps = images(folder)
-        classes = find_map_classes(folder.parent, maps)
+        classes = find_map_classes(folder.parent, maps, reduce_labels=self.reduce_labels)
         if classes is not None:
             return classes
         if self.names and set(self.names) <= set(CLASSES):
             return MapClasses(dict(enumerate(("background", *CLASSES))))
-        return unnamed_classes(folder, maps)
+        return unnamed_classes(folder, maps, reduce_labels=self.reduce_labels)
 
     def _semantic(self, part: _Part, folder: Path) -> Dataset:
         classes = self._map_classes(folder)
