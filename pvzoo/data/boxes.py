@@ -148,23 +148,26 @@ def to_pixels(boxes: np.ndarray, frame: tuple[int, int], convention: str) -> np.
     return _CONVENTIONS[convention](boxes, frames)
 
 
-def votes(boxes: np.ndarray, frame: tuple[int, int]) -> Counter[str]:
-    """How many of an image's boxes each convention makes possible, and of how many ("all").
+def votes(boxes: np.ndarray, frames: np.ndarray) -> Counter[str]:
+    """How many boxes each convention makes possible, and of how many ("all").
 
     Under the key "suspect": how many are impossible as they are, beyond carelessness: inverted,
     more than a tenth of the frame out of it, or all within its first pixel.
+
+    Args:
+        boxes: Of any number of images.
+        frames: (n, 2), those of their images; boxes of images of a few pixels do not count.
     """
-    boxes = boxes[finite(boxes)]
-    if not len(boxes) or min(frame) < 8:
-        return Counter()
-    frames = np.broadcast_to(np.array(frame, float), (len(boxes), 2))
+    use = finite(boxes) & (frames.min(axis=1) >= 8)
+    boxes, frames = boxes[use], frames[use].astype(float)
+    longest = frames.max(axis=1)
     unit = (np.abs(boxes) <= 1.01).all(axis=1)
-    far = overhang(positive(boxes), frames) > 0.1 * max(frame)
+    far = overhang(positive(boxes), frames) > 0.1 * longest
     count = Counter(all=len(boxes), suspect=int((unit | far | _is_inverted(boxes)).sum()))
     for name, convert in _CONVENTIONS.items():
         there = convert(boxes, frames)
         fits = (there[:, 2:] > 0).all(axis=1)
-        fits &= overhang(there, frames) <= max(TOLERANCE, 0.01 * max(frame))
+        fits &= overhang(there, frames) <= np.maximum(TOLERANCE, 0.01 * longest)
         fits &= (there[:, :2] + there[:, 2:]).max(axis=1) > 1.01
         if name == "pixels read as normalised":  # no other mistake makes numbers that large
             fits &= (boxes[:, :2] + boxes[:, 2:] > 2 * frames).all(axis=1)
@@ -173,7 +176,7 @@ def votes(boxes: np.ndarray, frame: tuple[int, int]) -> Counter[str]:
 
 
 def convention(count: Mapping[str, int]) -> str:
-    """The convention that boxes are in, by the sum of their images' `votes`.
+    """The convention that boxes are in, by the sum of their `votes`.
 
     It is "xywh", as it should be, unless many boxes are impossible as such and one other convention
     explains (nearly) all of them; one of `UNCLEAR` if several do.

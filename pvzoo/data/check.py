@@ -49,6 +49,8 @@ Progress = Callable[[int, int], None]
 SHOWN = 5
 """How many places a finding names."""
 
+_ROWS_AT_ONCE = 1000
+
 _CONVENTION_RULES = {
     "xyxy": rules.XYXY,
     "xywh read as xyxy": rules.XYWH,
@@ -364,15 +366,11 @@ def check(source: Any, task: str | None = None, *, progress: Progress | None = N
     from pvzoo.data.load import load
 
     parts = [_part(name, dataset) for name, dataset in splits(load(source, task)).items()]
-    tasks = {task_of(part.dataset.features) for part in parts}
-    if len(tasks) > 1:
-        raise DataError(
-            f"The splits are of several tasks: {', '.join(sorted(map(str, tasks)))}.",
-            "Say which task to read the labels as.",
-        )
+    found_task = task_of(parts[0].dataset.features)
+    assert found_task, "load gives canonical columns"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of frames and broken EXIF, once per image
-        return _Check(tasks.pop(), parts, progress).run()
+        return _Check(found_task, parts, progress).run()
 
 
 def _part(name: str, dataset: Dataset) -> _Part:
@@ -428,6 +426,14 @@ class _Check:
 
     def _survey(self, part: _Part) -> None:
         digest = hashlib.blake2b(digest_size=16)
+        some: list[np.ndarray] = []
+        frames: list[np.ndarray] = []
+
+        def vote() -> None:
+            if some:
+                part.votes += box.votes(np.concatenate(some), np.concatenate(frames))
+                some.clear(), frames.clear()
+
         for row in label_rows(part.dataset):
             digest.update(repr(row).encode())
             if self.task == CLASSIFICATION:
@@ -436,11 +442,15 @@ class _Check:
                 objects = row["objects"] or {}
                 part.classes.update(objects.get("category") or [])
                 part.objects += len(objects.get("bbox") or [])
-                part.votes += box.votes(box_array(objects), _declared(row))
+                some.append(box_array(objects))
+                frames.append(np.tile(_declared(row), (len(some[-1]), 1)))
+                if len(some) == _ROWS_AT_ONCE:
+                    vote()
             elif self.task == PANOPTIC:
                 categories = (row["segments"] or {}).get("category") or []
                 part.classes.update(categories)
                 part.objects += len(categories)
+        vote()
         part.fingerprint = digest.hexdigest()
 
     def _conclude(self) -> None:
@@ -449,9 +459,6 @@ class _Check:
         for part in self.parts:
             enough = part.votes["all"] >= box.FEW_BOXES
             part.convention = box.convention(part.votes if enough else together)
-            if part.names != self.parts[0].names:
-                text = f"{part.name}: {_few(part.names)}; {self.parts[0].name}: "
-                self.notes.add(rules.NAMES, text + _few(self.parts[0].names), None)
         seen = {i for part in self.parts for i in part.classes if i is not None}
         if self.task in (CLASSIFICATION, PANOPTIC):  # where -1 means something else
             seen -= {VOID}

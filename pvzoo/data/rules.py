@@ -191,12 +191,6 @@ UNEVEN = Rule(
 
 # --- classes --------------------------------------------------------------------------------------
 
-NAMES = Rule(
-    "classes-differ",
-    "error",
-    "The classes of a split are not those of the first one, in the same order.",
-    "Give all splits the same list of classes.",
-)
 OFF_BY_ONE = Rule(
     "class-ids-off-by-one",
     "error",

@@ -1,0 +1,307 @@
+"""The check of labelled data: silent on clean data, and every mistake by its name."""
+
+from __future__ import annotations
+
+import json
+import tracemalloc
+from collections import Counter
+
+import numpy as np
+import pytest
+from broken_data import BROKEN, every_box, xyxy
+from clean_data import (
+    HEIGHT,
+    WIDTH,
+    dataset,
+    encoded,
+    noise,
+    objects,
+    own_cache,  # noqa: F401
+    rows,
+)
+from datasets import DatasetDict
+from PIL import Image
+from pycocotools import mask as coco
+
+from pvzoo.data import boxes as box
+from pvzoo.data import rules
+from pvzoo.data.check import check, is_whole
+from pvzoo.data.schema import CLASSIFICATION, DETECTION, INSTANCE, PANOPTIC, SEMANTIC, TASKS
+from pvzoo.errors import DataError
+
+pytestmark = pytest.mark.usefixtures("own_cache")
+
+
+def found(data) -> dict[str, int]:
+    return {finding.rule: finding.count for finding in check(data).findings}
+
+
+def loaded(parts):
+    made = {name: dataset(parts.task, part) for name, part in parts.data().items()}
+    return made[""] if "" in made else DatasetDict(made)
+
+
+# --- clean data -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_clean_data_raises_nothing(task):
+    for seed in range(3):
+        assert found(dataset(task, rows(task, seed=seed))) == {}
+    parts = {"train": rows(task, seed=3), "validation": rows(task, 12, seed=4)}
+    report = check(DatasetDict({name: dataset(task, part) for name, part in parts.items()}))
+    assert report.findings == ()
+    assert report.images == 36
+    assert str(report).startswith("36 images")
+
+
+def test_clean_multi_label_data_raises_nothing():
+    made = rows(CLASSIFICATION)
+    for number, row in enumerate(made):
+        row["labels"] = [[], [0], [0, 2], [1]][number % 4]
+        del row["label"]
+    assert found(dataset(CLASSIFICATION, made, multi_label=True)) == {}
+    made[1]["labels"] = [0, 7]
+    assert found(dataset(CLASSIFICATION, made, multi_label=True)) == {"class-id-out-of-range": 1}
+
+
+@pytest.mark.parametrize("orientation", range(2, 9))
+@pytest.mark.parametrize("task", [DETECTION, INSTANCE, SEMANTIC, PANOPTIC])
+def test_labels_on_the_upright_picture_of_an_exif_rotated_image_are_clean(task, orientation):
+    made = rows(task, 12)
+    for number, turned in ((0, 6), (1, orientation)):  # the first says how the data was labelled
+        size = (HEIGHT, WIDTH) if turned >= 5 else (WIDTH, HEIGHT)
+        made[number]["image"] = encoded(noise(np.random.default_rng(number), *size), turned)
+    assert found(dataset(task, made)) == {}
+
+
+def test_a_semantic_map_may_list_255_and_void():
+    made = rows(SEMANTIC)
+    for row in made:
+        row["segments"] = {"id": [0, 1, 2, 255], "category": [0, 1, -1, 2]}
+    assert found(dataset(SEMANTIC, made)) == {}
+
+
+def test_boxes_on_the_last_pixel_and_touching_the_frame_are_clean():
+    made = rows(DETECTION)
+    bboxes = [[WIDTH - 1, HEIGHT - 1, 1, 1], [0, 0, 0.01, 0.01], [WIDTH - 0.5, 5, 1.5, 9]]
+    made[0]["objects"] = objects(bboxes, [0, 1, 2])
+    assert found(dataset(DETECTION, made)) == {}
+
+
+# --- broken data ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_each_mistake_is_named_counted_and_nothing_else_is(name):
+    case = BROKEN[name]
+    report = check(loaded(case))
+    assert {f.rule: f.count for f in report.findings} == case.expected
+    assert {f.severity for f in report.findings} == {case.severity}
+    assert {f.mendable for f in report.findings} == {case.mendable}
+    text = str(report)
+    assert all(rule in text for rule in case.expected)
+
+
+def test_every_rule_is_broken_by_one_of_the_tests():
+    named = {rule.name for rule in vars(rules).values() if isinstance(rule, rules.Rule)}
+    assert named == {rule for case in BROKEN.values() for rule in case.expected}
+
+
+def test_mistakes_of_several_kinds_are_all_named():
+    made = rows(DETECTION)
+    every_box(made, xyxy)
+    made[0]["image"]["bytes"] = b""
+    made[1]["objects"]["category"][0] = 9
+    report = check(dataset(DETECTION, made))
+    assert {f.rule for f in report.errors} == {
+        "xyxy-as-xywh",
+        "unreadable-image",
+        "class-id-out-of-range",
+    }
+
+
+def test_a_box_mistake_is_found_under_another_convention():
+    made = rows(DETECTION)
+    every_box(made, xyxy)
+    made[3]["objects"]["bbox"][0] = [50, 20, 40, 30]  # as corners, from right to left
+    assert found(dataset(DETECTION, made))["inverted-box"] == 1
+
+
+# --- the report -----------------------------------------------------------------------------------
+
+
+def test_a_finding_says_where_the_first_mistakes_are():
+    made = rows(DETECTION)
+    for number in range(7):
+        made[number]["image"]["bytes"] = b""
+    report = check(DatasetDict(train=dataset(DETECTION, made)))
+    [finding] = report.findings
+    assert finding.count == 7
+    assert finding.places == tuple(("train", i) for i in range(5))
+    assert finding.where[1].startswith("train: 1.png: ")
+    assert "and 2 more" in str(report)
+    assert report.places == finding.places
+
+
+def test_objects_are_named_by_their_id_and_numbers():
+    made = rows(DETECTION)
+    made[4]["objects"] = objects([[200, 10, 5, 5]], [1], first_id=77)
+    [finding] = check(dataset(DETECTION, made)).findings
+    assert finding.where == ("4.png, object 77: [200.0, 10.0, 5, 5], image 96 x 64",)
+
+
+def test_a_report_is_json_and_raises_for_errors_only():
+    report = check(loaded(BROKEN["boxes wholly out of the frame"]))
+    plain = json.loads(json.dumps(report.to_dict()))
+    assert plain["errors"] == 1
+    assert plain["findings"][0]["rule"] == "box-out-of-frame"
+    with pytest.raises(DataError, match=r"box-out-of-frame \(2\)"):
+        report.raise_for_errors()
+    warned = check(loaded(BROKEN["boxes partly out of the frame"]))
+    assert warned.warnings
+    warned.raise_for_errors()
+
+
+def test_errors_come_before_warnings():
+    made = rows(DETECTION)
+    made[0]["objects"] = objects([[-9, 0, 30, 30]], [0])
+    made[9]["objects"] = objects([[-90, 0, 30, 30]], [1])
+    report = check(dataset(DETECTION, made))
+    assert [f.severity for f in report.findings] == ["error", "warning"]
+    assert report.places == (("", 9), ("", 0))
+
+
+def test_progress_counts_every_image_of_every_split():
+    calls = []
+    data = DatasetDict(
+        train=dataset(DETECTION, rows(DETECTION)), test=dataset(DETECTION, rows(DETECTION, 6, 1))
+    )
+    check(data, progress=lambda done, total: calls.append((done, total)))
+    assert calls == [(i, 30) for i in range(1, 31)]
+
+
+def test_a_folder_is_checked_as_it_is_read(tmp_path):
+    (tmp_path / "images").mkdir()
+    rng = np.random.default_rng(0)
+    for name in "abc":
+        Image.fromarray(noise(rng)).save(tmp_path / "images" / f"{name}.png")
+    (tmp_path / "images" / "c.png").write_bytes(b"not a picture")
+    content = {
+        "images": [
+            {"id": i, "file_name": f"{name}.png", "width": WIDTH, "height": HEIGHT}
+            for i, name in enumerate("abc")
+        ],
+        "categories": [{"id": 1, "name": "cat"}],
+        "annotations": [
+            {"id": 1, "image_id": 0, "category_id": 1, "bbox": [90, 10, 20, 20]},
+            {"id": 2, "image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 0]},
+        ],
+    }
+    (tmp_path / "instances.json").write_text(json.dumps(content))
+    assert found(tmp_path) == {"unreadable-image": 1, "empty-box": 1, "box-out-of-frame": 1}
+
+
+def test_memory_does_not_grow_with_the_number_of_images():
+    rng = np.random.default_rng(0)
+
+    def peak(count: int) -> int:
+        made = (
+            {**row, "image": encoded(noise(rng, 300, 200))} for row in rows(CLASSIFICATION, count)
+        )
+        data = dataset(CLASSIFICATION, made)
+        tracemalloc.start()
+        check(data)
+        top = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return top
+
+    peak(9)
+    few, many = peak(20), peak(60)
+    assert many - few < 40 * 300 * 200  # a third of the pixels of the images more
+
+
+# --- conventions of boxes -------------------------------------------------------------------------
+
+
+def random_boxes(rng: np.random.Generator, frame: tuple[int, int]) -> np.ndarray:
+    """Boxes in a frame, of one of many habits: tiny to large, anywhere, central or in a corner."""
+    least, most = sorted(rng.random(2) * [0.2, 1.0])
+    sides = rng.uniform(least, most + 1e-3, (int(rng.integers(1, 6)), 2)) * frame
+    place = rng.random(len(sides))[:, None]
+    habit = rng.integers(3)
+    place = [rng.random(sides.shape), 0.5 + 0 * place, 0.3 * place][habit]
+    return np.hstack([place * (np.array(frame) - sides), sides])
+
+
+def test_clean_boxes_of_any_habit_are_never_taken_for_another_convention():
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        count: Counter[str] = Counter()
+        for _ in range(int(rng.integers(1, 20))):
+            frame = tuple(int(n) for n in rng.integers(30, 2000, 2))
+            boxes = np.round(random_boxes(rng, frame), 1)
+            spoilt = rng.random(len(boxes)) < 0.04  # a few careless ones among them
+            boxes[spoilt] += rng.uniform(-0.1, 0.1, (spoilt.sum(), 4)) * np.tile(frame, 2)
+            count += box.votes(boxes, np.tile(frame, (len(boxes), 1)))
+        assert box.convention(count) == "xywh", seed
+
+
+@pytest.mark.parametrize(
+    ("convention", "given"),
+    [
+        ("xyxy", lambda b, f: np.hstack([b[:, :2], b[:, :2] + b[:, 2:]])),
+        ("xywh read as xyxy", lambda b, f: np.hstack([b[:, :2], b[:, 2:] - b[:, :2]])),
+        ("cxcywh", lambda b, f: np.hstack([b[:, :2] + b[:, 2:] / 2, b[:, 2:]])),
+        ("pixels read as normalised", lambda b, f: b * f),
+        ("normalised xywh", lambda b, f: b / f),
+        ("normalised xyxy", lambda b, f: np.hstack([b[:, :2], b[:, :2] + b[:, 2:]]) / f),
+        ("normalised cxcywh", lambda b, f: np.hstack([b[:, :2] + b[:, 2:] / 2, b[:, 2:]]) / f),
+    ],
+)
+def test_boxes_of_another_convention_are_told_and_undone(convention, given):
+    for seed in range(15):
+        rng = np.random.default_rng(seed)
+        count: Counter[str] = Counter()
+        for _ in range(40):
+            frame = tuple(int(n) for n in rng.integers(100, 2000, 2))
+            sides = rng.uniform(0.05, 0.7, (3, 2)) * frame
+            boxes = np.hstack([rng.random((3, 2)) * (frame - sides), sides])
+            spoilt = given(boxes, np.tile(frame, 2))
+            count += box.votes(spoilt, np.tile(frame, (3, 1)))
+            assert np.allclose(box.to_pixels(spoilt, frame, convention), boxes)
+        assert box.convention(count) == convention, seed
+
+
+def test_boxes_turn_with_their_pictures():
+    rng = np.random.default_rng(0)
+    for orientation, method in {1: None, **box.UPRIGHT}.items():
+        width, height = (int(n) for n in rng.integers(8, 30, 2))
+        x0, y0 = int(rng.integers(width - 4)), int(rng.integers(height - 4))
+        w, h = int(rng.integers(1, width - x0 + 1)), int(rng.integers(1, height - y0 + 1))
+        pixels = np.zeros((height, width), np.uint8)
+        pixels[y0 : y0 + h, x0 : x0 + w] = 255
+        picture = Image.fromarray(pixels)
+        picture = picture.transpose(method) if method is not None else picture
+        left, top, right, bottom = picture.getbbox()
+        turned = box.turn(np.array([[x0, y0, w, h]], float), orientation, (width, height))
+        assert turned.tolist() == [[left, top, right - left, bottom - top]]
+
+
+# --- run-length codes -----------------------------------------------------------------------------
+
+
+def test_whole_codes_are_told_from_damaged_ones():
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        height, width = (int(n) for n in rng.integers(1, 60, 2))
+        mask = np.asfortranarray(rng.random((height, width)) < rng.random(), np.uint8)
+        code = coco.encode(mask)
+        code["counts"] = code["counts"].decode()
+        assert is_whole(code)
+        assert not is_whole({**code, "size": [height, width + 1]})
+        assert not is_whole({**code, "counts": code["counts"] + "1"})
+        assert not is_whole({**code, "counts": code["counts"][:-1]})
+    assert not is_whole({"size": [4, 4], "counts": "\x00\x7f~"})
+    assert not is_whole({"size": None, "counts": None})
+    assert not is_whole({"size": [9, 9], "counts": "o" * 40})
