@@ -37,7 +37,7 @@ def write(
     | --- | --- | --- | --- |
     | coco | detection, instance | `annotations/instances_train.json`, `train/` | |
     | coco | panoptic | `annotations/panoptic_train.json`, PNGs in `annotations/panoptic_train/`, `train/` | |
-    | yolo | detection, instance | `data.yaml`, `images/train/`, `labels/train/` | crowds, objects to ignore, ids, areas; of masks also holes, and the box where it is not that of the mask |
+    | yolo | detection, instance | `data.yaml`, `images/train/`, `labels/train/` | crowds, objects to ignore, ids, areas, and a box that is not that of its mask |
     | folder | classification | `train/<class>/`; with several labels an image `train/metadata.jsonl` | ids; the order of the classes, which is that of their names |
     | folder | semantic | `id2label.json`, `images/train/`, `masks/train/` | ids |
 

@@ -1,7 +1,8 @@
 """YOLO: data.yaml and a text file beside each image, in fractions of the upright picture.
 
-A mask of several parts is one polygon: its outlines are joined by a way there and back, which has
-no area. That is how ultralytics converts COCO, and pycocotools makes the same mask of it.
+A mask of several parts is one polygon, also one with holes: the outlines are joined by ways there
+and back, which have no area. That is how ultralytics joins the parts of COCO's masks; pycocotools,
+which fills by the even-odd rule, makes the same mask of it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import yaml
+from pycocotools import mask as coco
 
 from pvzoo.data.schema import INSTANCE
 from pvzoo.data.writers.images import Names, Parts, copy_image
@@ -74,11 +76,20 @@ def _lines(row: Mapping[str, Any], lost: dict[str, int], *, masks: bool) -> Iter
 def _polygon(code: Mapping[str, Any]) -> list[float]:
     """A mask as one polygon in fractions of its size; empty for one without a pixel."""
     height, width = code["size"]
-    outlines = Masks((height, width), (code["counts"].encode("ascii"),)).polygons(0)
-    if not outlines:
-        return []
-    points = join([np.reshape(outline, (-1, 2)) for outline in outlines])
-    return (points / (width, height)).flatten().tolist()
+    outlines = _outlines({"size": [height, width], "counts": code["counts"].encode("ascii")})
+    return (join(outlines) / (width, height)).flatten().tolist() if outlines else []
+
+
+def _outlines(code: Mapping[str, Any]) -> list[np.ndarray]:
+    """(k, 2) outlines of the parts of a mask, of the holes in them, of the parts in those ..."""
+    (height, width), found = code["size"], []
+    while outlines := Masks((height, width), (code["counts"],)).polygons(0):
+        filled = coco.merge(coco.frPyObjects(outlines, height, width))
+        # of the parts that lie in no hole
+        outlines = Masks((height, width), (filled["counts"],)).polygons(0)
+        found += [np.reshape(outline, (-1, 2)) for outline in outlines]
+        code = coco.encode(coco.decode(filled) - coco.decode(code))
+    return found
 
 
 def join(outlines: Sequence[np.ndarray]) -> np.ndarray:
