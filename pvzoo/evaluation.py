@@ -12,6 +12,7 @@ from pvzoo.data.schema import class_names
 from pvzoo.errors import DataError, PvzooError, PvzooWarning
 from pvzoo.metrics.base import Evaluation, Metric
 from pvzoo.metrics.labels import LabelMatch
+from pvzoo.processes import processes
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -31,14 +32,13 @@ def evaluate(
     **options: Any,
 ) -> Evaluation:
     """See `Model.evaluate`; `metric` makes the metric of the model's task."""
-    from accelerate import PartialState
     from accelerate.utils import broadcast_object_list, gather_object
 
     dataset = one_split(load(data, model.task, split=split))
     if not len(dataset):
         raise DataError("The dataset has no images.", "There is nothing to evaluate on.")
     match = LabelMatch.of(model.labels, class_names(dataset.features))
-    state = PartialState()
+    state = processes()
     if match.only_in_data and state.is_main_process:
         warnings.warn(str(match), PvzooWarning, stacklevel=3)
     taken = metric(match)
@@ -89,6 +89,8 @@ def _predictions(
     """(place, result, row with images not decoded) of the images `start` to `stop`."""
     from datasets import Image
 
+    if start == stop:  # more processes than images
+        return
     part = dataset.select(range(start, stop)).with_format(None)
     for name, feature in part.features.items():
         if isinstance(feature, Image):

@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate import PartialState, dispatch_model, infer_auto_device_map
+from accelerate import dispatch_model, infer_auto_device_map
 from accelerate.utils import get_balanced_memory
 
 from pvzoo.adapters.base import Adapter
 from pvzoo.backends.base import Backend
 from pvzoo.errors import DeviceError, PvzooError, UsageError
+from pvzoo.processes import processes
 
 
 class TorchBackend(Backend):
@@ -81,7 +82,7 @@ class TorchBackend(Backend):
 
 def _device(device: Any) -> torch.device:
     if device is None:
-        return PartialState().device
+        return processes().device
     try:
         found = torch.device(device)
         torch.zeros(1, device=found).item()  # one may be spelt right and not be here, or be "meta"

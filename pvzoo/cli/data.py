@@ -108,11 +108,10 @@ def evaluate(
     debug: Debug = False,
 ) -> None:
     """Measure a model on labelled data."""
-    from accelerate import PartialState
-
     from pvzoo import data as data_module
     from pvzoo.cards import catalogue
     from pvzoo.data.schema import task_of
+    from pvzoo.processes import processes
 
     task = registry.task_id(task) if task else None
     labelled = data
@@ -131,7 +130,7 @@ def evaluate(
     )
     with progress_bar("images") as show:
         found = loaded.evaluate(labelled, split=split, batch_size=batch_size, progress=show)
-    if not PartialState().is_main_process:
+    if not processes().is_main_process:
         return
     if json:
         sys.stdout.write(found.to_json() + "\n")

@@ -1,0 +1,34 @@
+"""What each process of the tests of distributed evaluation runs; see test_evaluate.py.
+
+Arguments: the folder to work in, and as JSON the cases: [name, task, number of images, image to
+break or -1]. Process r writes ``<r>.json``: what `evaluate` gave or raised in each case.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import colour_model
+from accelerate import PartialState
+
+from pvzoo.errors import PvzooError
+
+
+def main(folder: str, cases: str) -> None:
+    rank = os.environ["RANK"]
+    answers = {}
+    for name, task, count, broken in json.loads(cases):
+        pictures = Path(folder) / rank / name
+        data = colour_model.dataset(task, pictures, count)
+        if broken >= 0:
+            (pictures / f"{broken}.png").write_bytes(b"no picture")
+        try:
+            answers[name] = colour_model.model(task).evaluate(data, batch_size=3).to_dict()
+        except PvzooError as error:
+            answers[name] = {"error": str(error)}
+    answers["processes"] = PartialState().num_processes
+    Path(folder, f"{rank}.json").write_text(json.dumps(answers))
+
+
+main(*sys.argv[1:])
