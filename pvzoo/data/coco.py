@@ -438,19 +438,20 @@ def empty_code(size: tuple[int, int]) -> dict[str, Any]:
     return _packed([size[0] * size[1]], size)
 
 
-def polygon_code(polygons: Sequence[Sequence[float]], size: tuple[int, int]) -> dict[str, Any]:
+def polygon_code(
+    polygons: Sequence[Sequence[float] | np.ndarray], size: tuple[int, int]
+) -> dict[str, Any]:
     """The run-length code of polygons x1, y1, x2, y2, ... in pixels, in an image (height, width).
 
     The mask is what pycocotools makes of them. Polygons of less than three points have no area.
     """
     height, width = size
-    if not height or not width:
-        return empty_code(size)
     far = 4.0 * max(size)  # the code of pycocotools needs memory by the length of the outline
-    solid = [np.clip(p, -far, far).tolist() for p in polygons if len(p) >= 6]
-    if not solid:
+    solid = [np.clip(np.asarray(p, float), -far, far) for p in polygons if len(p) >= 6]
+    if not solid or not height or not width:
         return empty_code(size)
-    return _as_text(pycoco.merge(pycoco.frPyObjects(solid, height, width)))
+    codes = pycoco.frPyObjects(solid, height, width)
+    return _as_text(pycoco.merge(codes) if len(codes) > 1 else codes[0])
 
 
 def compressed(given: Any, size: tuple[int, int], where: str) -> dict[str, Any]:
@@ -469,13 +470,24 @@ def compressed(given: Any, size: tuple[int, int], where: str) -> dict[str, Any]:
     if not isinstance(given, list):
         raise DataError(f"{where} has a segmentation that is no list or object.", _LAYOUT)
     polygons = given if isinstance(given[0], list) else [given]
-    for polygon in polygons:
-        values = [number(v) for v in polygon] if isinstance(polygon, list) else [None]
-        if None in values or len(values) % 2 or not np.isfinite(values).all():
-            raise DataError(
-                f"{where} has a polygon that is not pairs of numbers.", "It is x1, y1, x2, y2, ..."
-            )
-    return polygon_code(polygons, size)
+    outlines = [_numbers(polygon) for polygon in polygons]
+    if any(outline is None or outline.size % 2 for outline in outlines):
+        raise DataError(
+            f"{where} has a polygon that is not pairs of numbers.", "It is x1, y1, x2, y2, ..."
+        )
+    return polygon_code(outlines, size)
+
+
+def _numbers(given: Any) -> np.ndarray | None:
+    """A list of finite numbers as float64; None if it is none."""
+    try:
+        numbers = np.array(given)
+    except ValueError:  # lists of different lengths
+        return None
+    if given == []:
+        return np.empty(0)
+    plain = numbers.ndim == 1 and numbers.dtype.kind in "iuf" and np.isfinite(numbers).all()
+    return numbers.astype(float) if plain else None
 
 
 def _run_lengths(given: dict[str, Any], where: str) -> dict[str, Any]:

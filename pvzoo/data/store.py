@@ -82,6 +82,6 @@ def _key(columns: Features, files: Iterable[Path], about: tuple[Any, ...]) -> st
     digest = hashlib.sha256(repr((FORMAT, columns, about)).encode())
     for file in files:
         stat = file.stat()
-        state = (str(file.resolve()), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+        state = (os.path.abspath(file), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
         digest.update(repr(state).encode())
     return digest.hexdigest()[:32]
