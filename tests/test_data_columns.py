@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import fsspec
 import numpy as np
 import pytest
 from datasets import (
@@ -708,6 +709,27 @@ def test_a_stream_is_read_once_row_by_row(typed: bool) -> None:
         assert row["objects"]["bbox"] == [o["bbox"] for o in old["objects"]]
         wanted = Image.open(io.BytesIO(old["image"]["bytes"]))
         assert (np.asarray(row["image"]) == np.asarray(wanted)).all()
+
+
+def test_remote_images_of_a_stream_are_fetched() -> None:
+    image = encoded(picture(np.random.default_rng(0)))
+    fsspec.filesystem("memory").pipe("/shelf/a.png", image)
+    data = Dataset.from_dict({"image": ["memory://shelf/a.png"], "label": [0]})
+    stream = data.cast_column("image", ImageColumn()).to_iterable_dataset()
+    found = canonical(stream)
+    fsspec.filesystem("memory").rm("/shelf", recursive=True)
+    assert found["file_name"][:] == ["shelf/a.png"]
+    kept = found.cast_column("image", ImageColumn(decode=False))
+    assert kept[0]["image"]["bytes"] == image
+
+
+@pytest.mark.parametrize("kind", [ImageColumn(decode=False), ImageColumn(mode="L")])
+def test_image_columns_of_every_setting_become_plain_ones(kind: ImageColumn) -> None:
+    data = labelled(3, "label", [0, 1, 0], Value("int64")).cast_column("image", kind)
+    for given in (data, data.to_iterable_dataset()):
+        found = canonical(given)
+        assert found.features["image"] == ImageColumn()
+        assert found[0]["image"].mode == "RGB"
 
 
 def test_a_stream_that_breaks_its_columns_is_refused() -> None:

@@ -97,9 +97,9 @@ def image_files(dataset: Dataset, columns: Iterable[str]) -> list[Path]:
     found = []
     for name in columns:
         for table in tables(dataset, [name]):
-            cells = table[name].combine_chunks()
-            paths = cells.field("path").filter(cells.field("bytes").is_null())
-            found += [Path(path) for path in paths.to_pylist() if path and Path(path).is_file()]
+            for cells in table[name].chunks:
+                paths = cells.field("path").filter(cells.field("bytes").is_null()).to_pylist()
+                found += [Path(path) for path in paths if path and Path(path).is_file()]
     return found
 
 

@@ -79,10 +79,10 @@ class Rows:
 
     def _pictures(self) -> Iterator[Picture]:
         for table in derive.tables(self.dataset, [self.image]):
-            cells = table[self.image].combine_chunks()
-            paths = cells.field("path").to_pylist()
-            for path, stored in zip(paths, cells.field("bytes"), strict=True):
-                yield Picture(path, stored.as_buffer() if stored.is_valid else None)
+            for cells in table[self.image].chunks:  # put together they would be copied
+                paths = cells.field("path").to_pylist()
+                for path, stored in zip(paths, cells.field("bytes"), strict=True):
+                    yield Picture(path, stored.as_buffer() if stored.is_valid else None)
 
     def _root(self) -> str:
         """The folder that all images are in, if they are files here."""
