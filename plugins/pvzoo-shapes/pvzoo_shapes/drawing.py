@@ -37,6 +37,7 @@ class Thing:
         shape: Its name.
         rotation: Degrees, clockwise.
         colour: (3,) float32, RGB in 0..1, before shading and noise.
+        box: Left, top, right, bottom of its outline in pixels, also of what others hide.
         mask: (height, width) bool, all of it, also what others hide: the pixels whose centres it
             covers.
     """
@@ -44,6 +45,7 @@ class Thing:
     shape: str
     rotation: float
     colour: np.ndarray
+    box: tuple[float, float, float, float]
     mask: np.ndarray
 
 
@@ -113,7 +115,7 @@ def _place(
     """Draw a shape on `canvas` and mark it in `visible`, or None if no try found a place."""
     for _ in range(_TRIES):
         rotation = rng.uniform(0, 2 * np.pi)
-        distance, window = _lay(rng, shape, rotation, visible.shape)
+        distance, window, box = _lay(rng, shape, rotation, visible.shape)
         covered = distance <= 0
         if not (_fits(covered, visible.shape) and _all_seen(covered, window, visible, things)):
             continue
@@ -125,18 +127,18 @@ def _place(
         visible[window][covered] = len(things) + 1
         mask = np.zeros(visible.shape, dtype=bool)
         mask[window] = covered
-        return Thing(shape, float(np.degrees(rotation)), colour, mask)
+        return Thing(shape, float(np.degrees(rotation)), colour, box, mask)
     return None
 
 
 def _lay(
     rng: np.random.Generator, shape: str, rotation: float, size: tuple[int, int]
-) -> tuple[np.ndarray, tuple[slice, slice]]:
+) -> tuple[np.ndarray, tuple[slice, slice], tuple[float, float, float, float]]:
     """A shape of any extent anywhere in the frame.
 
     Returns:
         (h, w) distances in pixels of the pixel centres of a window to its outline, negative inside;
-        and the window's rows and columns.
+        the window's rows and columns; left, top, right, bottom of the outline.
     """
     form = FORMS[shape]
     left, top, right, bottom = form.box(rotation)
@@ -144,13 +146,14 @@ def _lay(
     scale = extent / max(right - left, bottom - top)  # pixels a unit
     start_x = rng.uniform(0, size[1] - scale * (right - left))
     start_y = rng.uniform(0, size[0] - scale * (bottom - top))
+    end_x, end_y = start_x + scale * (right - left), start_y + scale * (bottom - top)
     first_x, first_y = max(int(start_x) - 1, 0), max(int(start_y) - 1, 0)
-    last_x = min(int(start_x + scale * (right - left)) + 2, size[1])
-    last_y = min(int(start_y + scale * (bottom - top)) + 2, size[0])
+    last_x, last_y = min(int(end_x) + 2, size[1]), min(int(end_y) + 2, size[0])
     x = (np.arange(first_x, last_x) + 0.5 - start_x) / scale + left
     y = (np.arange(first_y, last_y) + 0.5 - start_y) / scale + top
     x, y = turn(x, y[:, None], -rotation)
-    return scale * form.distance(x, y), (slice(first_y, last_y), slice(first_x, last_x))
+    window = slice(first_y, last_y), slice(first_x, last_x)
+    return scale * form.distance(x, y), window, (start_x, start_y, end_x, end_y)
 
 
 def _fits(mask: np.ndarray, size: tuple[int, int]) -> bool:

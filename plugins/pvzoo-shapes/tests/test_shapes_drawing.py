@@ -20,7 +20,7 @@ SIZES = [(128, 128), (64, 64), (97, 131), (200, 65), (33, 32), (150, 512), (512,
 def scenes() -> list[Scene]:
     """Many of the usual size, some of others."""
     rng = np.random.default_rng(1)
-    counts = [150, 40, 20, 20, 60, 2, 2]
+    counts = [100, 30, 15, 15, 40, 2, 1]
     return [
         draw(int(rng.integers(2**40)), int(rng.integers(2**40)), size=size, shapes=tuple(FORMS))
         for size, count in zip(SIZES, counts, strict=True)
@@ -31,7 +31,7 @@ def scenes() -> list[Scene]:
 @pytest.fixture(scope="module")
 def small() -> list[Scene]:
     """Very many, for counting."""
-    return [draw(2, index, size=(32, 32)) for index in range(400)]
+    return [draw(2, index, size=(32, 32)) for index in range(300)]
 
 
 def extent(mask: np.ndarray) -> float:
@@ -151,29 +151,22 @@ def test_the_box_of_a_turned_shape_is_tight(name):
         assert (gap < 0.12).all()  # few random points come near a sharp corner
 
 
-def test_each_mask_is_the_shape_it_is_called_turned_as_it_says(scenes):
-    overlaps: dict[str, list[float]] = {name: [] for name in FORMS}
+def test_a_mask_has_the_pixels_whose_centres_the_turned_shape_covers(scenes):
+    seen = Counter()
     for s in scenes:
         for thing in s.things:
-            ys, xs = thing.mask.nonzero()
-            if len(ys) < 300:  # too coarse to place the reference
-                continue
-            left, top, right, bottom = FORMS[thing.shape].box(np.radians(thing.rotation))
-            scale = max(np.ptp(xs) + 1, np.ptp(ys) + 1) / max(right - left, bottom - top)
-            middle_x, middle_y = (xs.min() + xs.max() + 1) / 2, (ys.min() + ys.max() + 1) / 2
-            rows, columns = slice(ys.min(), ys.max() + 1), slice(xs.min(), xs.max() + 1)
-            y, x = np.mgrid[rows, columns] + 0.5
-            mask = thing.mask[rows, columns]
-            x = (x - middle_x) / scale + (left + right) / 2
-            y = (y - middle_y) / scale + (top + bottom) / 2
-            cos, sin = np.cos(np.radians(thing.rotation)), np.sin(np.radians(thing.rotation))
-            points = np.stack([cos * x + sin * y, cos * y - sin * x], axis=-1).reshape(-1, 2)
-            expected = contains(thing.shape, points).reshape(mask.shape)
-            overlaps[thing.shape].append((expected & mask).sum() / (expected | mask).sum())
-    for name, values in overlaps.items():
-        assert len(values) > 5, name
-        assert min(values) > 0.75, name
-        assert np.median(values) > 0.92, name
+            turn = np.radians(thing.rotation)
+            own = FORMS[thing.shape].box(turn)
+            scale = (thing.box[2] - thing.box[0]) / (own[2] - own[0])
+            y, x = np.indices(thing.mask.shape) + 0.5
+            x, y = (x - thing.box[0]) / scale + own[0], (y - thing.box[1]) / scale + own[1]
+            near = (abs(x) < 1.5) & (abs(y) < 1.5)
+            x, y = x[near], y[near]
+            back = [np.cos(turn) * x + np.sin(turn) * y, np.cos(turn) * y - np.sin(turn) * x]
+            assert (contains(thing.shape, np.stack(back, axis=1)) == thing.mask[near]).all()
+            assert not thing.mask[~near].any()
+            seen[thing.shape] += 1
+    assert set(seen) == set(FORMS)
 
 
 def test_every_shape_is_drawn_about_as_often_in_every_rotation(small):
@@ -183,7 +176,9 @@ def test_every_shape_is_drawn_about_as_often_in_every_rotation(small):
     assert min(counts.values()) > 0.75 * len(things) / len(SHAPES)
     for name in SHAPES:
         turns = [t.rotation for t in things if t.shape == name]
-        assert np.histogram(turns, bins=6, range=(0, 360))[0].min() > len(turns) / 12
+        mean = len(turns) / 6
+        counts = np.histogram(turns, bins=6, range=(0, 360))[0]
+        assert abs(counts - mean).max() < 4.5 * np.sqrt(mean)
 
 
 def test_the_further_shapes_come_only_when_asked_for(small):
@@ -207,15 +202,19 @@ def test_a_visible_part_has_the_colour_of_its_shape(scenes):
                 assert abs(seen - thing.colour).max() < 0.2
 
 
-def test_what_is_beside_a_shape_has_another_colour(scenes):
+def test_shapes_stand_out_against_what_is_beside_them(scenes):
+    far = []
     for s in scenes:
-        canvas = uniform_filter(s.image.astype(float), (3, 3, 1)) / 255
+        smooth = uniform_filter(s.image.astype(float), (3, 3, 1)) / 255
         for number, thing in enumerate(s.things, 1):
             if (s.visible[thing.mask] == number).all():  # the front ones
-                grown = ~binary_erosion(~thing.mask, iterations=4)
-                ring = grown & binary_erosion(~thing.mask, iterations=2)
-                far = np.linalg.norm(canvas[ring] - thing.colour, axis=1) > 0.15
-                assert far.mean() > 0.4
+                outside = binary_erosion(~thing.mask, iterations=2)
+                ring = outside & ~binary_erosion(outside, iterations=2)
+                away = np.linalg.norm(smooth[ring] - thing.colour, axis=1)
+                far.append((away > 0.2).mean())
+    # of colours taken without a look at what is beneath, one in ten would be below
+    assert np.mean(np.array(far) < 0.6) < 0.04
+    assert len(far) > 200
 
 
 def test_a_colour_does_not_give_away_the_shape(small):
