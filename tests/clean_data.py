@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import io
 from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +20,6 @@ from pvzoo.data.schema import (
     DETECTION,
     INSTANCE,
     PANOPTIC,
-    SEMANTIC,
-    VOID,
     features,
 )
 from pvzoo.masks import encode
@@ -44,7 +44,7 @@ def encoded(pixels: np.ndarray, orientation: int = 1, suffix: str = "PNG") -> di
     exif = Image.Exif()
     exif[0x0112] = orientation
     options = {"exif": exif} if orientation != 1 else {}
-    picture.save(file, suffix, **options)
+    picture.save(file, suffix, compress_level=1, **options)
     return {"bytes": file.getvalue(), "path": None}
 
 
@@ -80,6 +80,11 @@ def objects(bboxes: Sequence[Any], categories: Sequence[Any], first_id: int = 1)
 
 def rows(task: str, count: int = 24, seed: int = 0) -> list[dict[str, Any]]:
     """Rows of noise with labels anywhere: crowds, ignored and tiny objects, void, empty images."""
+    return copy.deepcopy(_rows(task, count, seed))
+
+
+@cache
+def _rows(task: str, count: int, seed: int) -> list[dict[str, Any]]:
     rng = np.random.default_rng(seed)
     made = []
     for number in range(count):
@@ -156,6 +161,3 @@ def dataset(
 def plain(data: datasets.Dataset) -> list[dict[str, Any]]:
     """All rows, images not decoded."""
     return data.with_format("arrow")[:].to_pylist()
-
-
-__all__ = ["NAMES", "VOID", "SEMANTIC", "own_cache"]

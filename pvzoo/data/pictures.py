@@ -98,7 +98,7 @@ def _tile(dataset: Dataset, split: str, number: int) -> Image.Image:
         picture = _draw(row, dataset.features, TILE)
     except (ImageError, DataError) as error:
         picture = Image.new("RGB", (TILE, TILE // 2), "white")
-        words, lines = error.what.split(), [""]
+        words, lines = error.what.removeprefix(getattr(error, "source", "")).split(), [""]
         font = text_font(14, error.what)
         for word in words:
             if font.getlength(f"{lines[-1]} {word}") > TILE - 2 * _GAP:

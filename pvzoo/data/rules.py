@@ -320,7 +320,7 @@ class Finding:
     places: tuple[tuple[str, int], ...]
 
     def __str__(self) -> str:
-        lines = [f"{self.severity}: {self.rule}, {self.count:,} times. {self.what}"]
+        lines = [f"{self.severity}: {self.rule} ({self.count:,}). {self.what}"]
         lines += [f"    {place}" for place in self.where]
         if self.count > len(self.where):
             lines.append(f"    and {self.count - len(self.where):,} more")
