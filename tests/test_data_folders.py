@@ -64,6 +64,33 @@ def test_a_class_may_be_called_like_a_split(tmp_path):
     assert class_names(load(tmp_path).features) == ("test", "train", "tram")
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("images/1.png",),  # YOLO without its data.yaml
+        ("images/train/1.png", "images/val/2.png"),
+        ("train/images/1.png", "valid/images/2.png"),
+        ("train/1.png", "test/2.png"),
+    ],
+)
+def test_folders_that_are_no_classes_are_not_taken_for_them(tmp_path, names):
+    for name in names:
+        picture(tmp_path / name)
+        label = tmp_path / name.replace("images", "labels").replace(".png", ".txt")
+        label.parent.mkdir(parents=True, exist_ok=True)
+        label.write_text("0 0.5 0.5 0.1 0.1")
+    with pytest.raises(DataError, match="in no format that pvzoo reads"):
+        load(tmp_path)
+
+
+def test_a_folder_of_other_files_is_no_class(tmp_path):
+    picture(tmp_path / "a/1.png")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs/readme.md").write_text("about")
+    assert class_names(load(tmp_path).features) == ("a", "empty")
+
+
 def test_folders_beside_the_splits_are_left_out_and_said(tmp_path):
     for name in ("train/a/1.png", "val/a/1.png", "samples/1.png", "test/1.png"):
         picture(tmp_path / name)

@@ -35,6 +35,7 @@ from pvzoo.data.files import (
     objects_of,
     read_json,
     relative,
+    side,
     split_in,
     split_name,
     upright_size,
@@ -349,8 +350,8 @@ def _rows(
     positions = {id(a): place for place, a in enumerate(labels.content["annotations"])}
     for image_id, image in labels.images():
         path = locate(image["file_name"], places)
-        width, height = (whole(image.get(key)) or 0 for key in ("width", "height"))
-        if width <= 0 or height <= 0:
+        width, height = side(image.get("width")), side(image.get("height"))
+        if not width or not height:
             width, height = upright_size(path)
         objects = []
         for annotation in by_image.get(image["id"], ()):
@@ -493,7 +494,7 @@ def _numbers(given: Any) -> np.ndarray | None:
 def _run_lengths(given: dict[str, Any], where: str) -> dict[str, Any]:
     size, counts = given.get("size"), given.get("counts")
     sides = [whole(s) for s in size] if isinstance(size, list) else []
-    if len(sides) != 2 or None in sides or min(sides) < 0:
+    if len(sides) != 2 or any(s is None or not 0 <= s < 2**31 for s in sides):
         raise DataError(f"{where} has a mask of the size {size!r}.", "It is [height, width].")
     if isinstance(counts, str):
         runs = _unpacked(counts)
@@ -501,7 +502,8 @@ def _run_lengths(given: dict[str, Any], where: str) -> dict[str, Any]:
         runs = np.array(runs, dtype=np.int64)
     else:
         runs = None
-    if runs is None or (runs < 0).any() or runs.sum() != sides[0] * sides[1]:
+    total = sides[0] * sides[1]
+    if runs is None or ((runs < 0) | (runs > total)).any() or runs.sum() != total:
         raise DataError(
             f"{where} has run lengths that do not fill a mask of {sides[0]} x {sides[1]} (height x "
             "width).",

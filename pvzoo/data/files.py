@@ -156,14 +156,24 @@ def number(value: Any) -> float | None:
     """A number as float; None for what is no number, such as text and true."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        return None
 
 
 def whole(value: Any) -> int | None:
-    """A whole number as int (2.0 too); None for anything else."""
+    """A whole number of 64 bits as int (2.0 too); None for anything else."""
     if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+        value = int(value)
+    plain = isinstance(value, int) and not isinstance(value, bool)
+    return value if plain and -(2**63) <= value < 2**63 else None
+
+
+def side(value: Any) -> int:
+    """The width or height of an image in pixels; 0 for what can be none."""
+    value = whole(value)
+    return value if value is not None and 0 < value < 2**31 else 0
 
 
 def listing(names: Iterable[Any], count: int = 5) -> str:

@@ -1,7 +1,7 @@
 """Folders of images whose places are their labels: folders of classes, and images with masks.
 
 **Classes**: ``class/image.jpg``, with the splits above (``train/class/image.jpg``) or not. A class
-is a folder of the first level, also when it has folders in it or no image.
+is a folder of the first level, also when it has folders in it or is empty.
 
 **Semantic masks**: ``images/`` and ``masks/`` (or labels, annotations, gt), with the splits below
 (``images/train``) or above (``train/images``), or ``train`` and ``trainannot``. A mask has the
@@ -40,6 +40,7 @@ from PIL import Image
 
 from pvzoo.data.files import (
     Split,
+    entries,
     folders,
     has_images,
     image_cell,
@@ -67,9 +68,12 @@ def class_splits(path: Path) -> list[Split]:
     """The splits of folders of classes; none if there are no folders with images."""
     tops = [f for f in folders(path) if has_images(f)]
     named = {split_name(f.name): f for f in tops if split_name(f.name)}
-    split = {name: f for name, f in named.items() if any(has_images(g) for g in folders(f))}
-    if not split or (len(split) == 1 and len(tops) > 1):  # a class may be called test
-        return [Split(None, partial(_read_classes, path, None, [path]))] if tops else []
+    split = {name: f for name, f in named.items() if any(map(has_images, folders(f)))}
+    if not split:
+        classes = any(f not in named.values() and not _is_of_images(f) for f in tops)
+        return [Split(None, partial(_read_classes, path, None, [path]))] if classes else []
+    if all(_is_of_images(g) for f in split.values() for g in folders(f) if has_images(g)):
+        return []
     lost = [relative(f, path) for f in tops if f not in split.values()]
     if lost:
         _warn(f"{path}: left out, as no split with folders of classes: {listing(lost)}.")
@@ -77,10 +81,16 @@ def class_splits(path: Path) -> list[Split]:
     return [Split(name, partial(_read_classes, path, f, parts)) for name, f in split.items()]
 
 
+def _is_of_images(folder: Path) -> bool:
+    """Whether it has the name of a folder of images of any class, as beside YOLO's labels."""
+    return folder.name.lower() in _IMAGES
+
+
 def _read_classes(
     root: Path, part: Path | None, parts: Sequence[Path], task: str | None
 ) -> Dataset:
-    names = sorted({f.name for p in parts for f in folders(p)})
+    classes = [f for p in parts for f in folders(p) if has_images(f) or not entries(f)]
+    names = sorted({f.name for f in classes})
     found = [
         (image, label)
         for label, name in enumerate(names)

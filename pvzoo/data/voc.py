@@ -40,6 +40,7 @@ from pvzoo.data.files import (
     objects_of,
     read_text,
     relative,
+    side,
     split_name,
     upright_size,
 )
@@ -193,13 +194,13 @@ def _read_xml(file: Path) -> _Annotation:
         root = ElementTree.fromstring(file.read_bytes())
     except (OSError, ElementTree.ParseError, ValueError, LookupError) as error:
         raise DataError(f"{file} is not XML ({error}).", "Mend or export it again.") from error
-    height, width = (_number(root.find(f"size/{side}")) or 0 for side in ("height", "width"))
+    height, width = (side(_number(root.find(f"size/{key}"))) for key in ("height", "width"))
     objects = [
         _read_object(item, f"{file}: object {place}")
         for place, item in enumerate(root.findall("object"), 1)
     ]
     name = (root.findtext("filename") or "").strip()
-    return _Annotation(file, name, (int(height), int(width)), tuple(objects))
+    return _Annotation(file, name, (height, width), tuple(objects))
 
 
 def _read_object(item: ElementTree.Element, where: str) -> _Object:
@@ -328,7 +329,7 @@ class _Source:
         for image_id, (name, path) in enumerate(paths.items()):
             annotation = self.annotations[part.xmls][name]
             height, width = annotation.size
-            if height <= 0 or width <= 0:
+            if not height or not width:
                 width, height = upright_size(path)
             objects = []
             for thing in annotation.objects:
