@@ -254,7 +254,8 @@ class Classes:
     begin with a class named after the project.
 
     Attributes:
-        names: In the order of their ids in the files.
+        ids: In the files, ascending.
+        names: In the order of `ids`.
         entries: The declared categories, likewise.
     """
 
@@ -282,10 +283,10 @@ class Classes:
             keep = [i for i in same if i in used] or [last[name]]
             for number_ in set(same) - set(keep):
                 del declared[number_]
-        ids = sorted(declared)
-        self.entries = [declared[i] for i in ids]
+        self.ids = sorted(declared)
+        self.entries = [declared[i] for i in self.ids]
         self.names = [entry["name"] for entry in self.entries]
-        self._places = {number_: place for place, number_ in enumerate(ids)}
+        self._places = {number_: place for place, number_ in enumerate(self.ids)}
 
     def place(self, number_: int) -> int:
         """The place of a declared id in `names`; for another one a number that is no place."""
@@ -339,7 +340,8 @@ def _read(labels: Labels, classes: Classes, task: str) -> Dataset:
     places = labels.image_folders()
     columns = features(task, classes.names)
     state = [labels.file, *places]
-    return write(lambda: _rows(labels, classes, task, places), columns, state, task, "coco")
+    rows = partial(_rows, labels, classes, task, places)
+    return write(rows, columns, state, task, "coco", classes.ids)
 
 
 def _rows(

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pvzoo import registry
 from pvzoo.data import coco, files, folders, panoptic, voc, yolo
 from pvzoo.data.files import Split, entries, listing, split_name
 from pvzoo.data.schema import DETECTION, INSTANCE, PANOPTIC, SEMANTIC, TASKS, task_of
@@ -17,6 +18,8 @@ from pvzoo.errors import DataError, HubError, UsageError, nearest
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
+
+_ORDER = {"train": 1, "validation": 2, "test": 3}
 
 _LOOKED_FOR = (
     "Looked for: COCO (a JSON with images, annotations and categories), YOLO (a data.yaml with "
@@ -41,6 +44,7 @@ def load(
               panoptic), YOLO, Pascal VOC, folders of images and masks, folders of classes,
               datasets' own ``metadata.csv`` or ``.jsonl`` folders, or what `save_to_disk` wrote;
             * a dataset of the Hub, ``owner/name`` or ``owner/name:config``;
+            * a dataset that an installed plugin brings, by its name;
             * a `datasets.Dataset`, `DatasetDict`, `IterableDataset` or `IterableDatasetDict` in
               the Hub's usual columns.
         task: What to read the labels as; by default the one they are of. Masks can be read as
@@ -66,6 +70,8 @@ def load(
         )
     if isinstance(source, (str, os.PathLike)):
         path = Path(source).expanduser()
+        if _is_of_plugin(str(source)) and not path.exists():
+            return _from_plugin(str(source), task, split)
         if not path.exists():
             dataset = _from_hub(str(source))
         elif (dataset := _written_by_datasets(path)) is None:
@@ -106,6 +112,20 @@ def _no_split(split: str, names: Sequence[str], source: Any) -> DataError:
     what = str(source) if isinstance(source, (str, os.PathLike)) else "The dataset"
     hint = f"It has {', '.join(names)}." if names else "It is not split: leave split out."
     return DataError(f"{what} has no split {split!r}.", hint)
+
+
+# --- plugins --------------------------------------------------------------------------------------
+
+
+def _is_of_plugin(name: str) -> bool:
+    return registry.split_name(name)[1] in registry.names("datasets")
+
+
+def _from_plugin(name: str, task: str | None, split: str | None) -> Dataset | DatasetDict:
+    data = registry.get("datasets", name)(task, split)
+    if isinstance(data, dict) or split is None:
+        return _pick(data, split, name)
+    return data
 
 
 # --- the Hub --------------------------------------------------------------------------------------
@@ -215,7 +235,7 @@ def _splits(path: Path, task: str | None, reduce_labels: bool) -> list[Split]:
         if path.is_dir():
             what += f"; it holds {listing(inside, 8)}" if inside else "; it is empty"
         raise DataError(f"{what}.", _LOOKED_FOR)
-    return parts
+    return sorted(parts, key=lambda part: _ORDER.get(part.name, 0))
 
 
 def _read(

@@ -52,6 +52,7 @@ def _read(labels: Labels, classes: Classes) -> Dataset:
         features(PANOPTIC, names),
         [labels.file, *dict.fromkeys([*places, *maps])],
         "coco panoptic",
+        classes.ids,
     )
 
 

@@ -402,7 +402,7 @@ class _Source:
                     "objects": objects_of(objects, masks=task == INSTANCE),
                 }
 
-        return write(rows, features(task, names), state, task, "voc maps")
+        return write(rows, features(task, names), state, task, "voc maps", places)
 
 
 def _warn_left_out(lost: Sequence[str], what: str, lack: str) -> None:
