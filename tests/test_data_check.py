@@ -24,7 +24,8 @@ from pycocotools import mask as coco
 
 from pvzoo.data import boxes as box
 from pvzoo.data import rules
-from pvzoo.data.check import check, is_whole
+from pvzoo.data.check import check
+from pvzoo.data.labels import is_whole
 from pvzoo.data.schema import CLASSIFICATION, DETECTION, INSTANCE, PANOPTIC, SEMANTIC, TASKS
 from pvzoo.errors import DataError
 

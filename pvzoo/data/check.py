@@ -1,29 +1,28 @@
 """`check`: what is wrong with labelled data, before anything is trained on it.
 
-Two passes, in memory that does not grow but for 32 bytes an image: one over the labels alone, which
-says how their boxes and classes are to be read, and one over images and labels together.
+Two passes: one over the labels alone, which says how their boxes and classes are to be read, and
+one over images and labels together. Memory grows by the digests of the images only.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 import warnings
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import ExifTags, Image
 from pycocotools import mask as coco
 
 from pvzoo.data import boxes as box
 from pvzoo.data import rules
-from pvzoo.data.rules import Finding, Rule
+from pvzoo.data.labels import box_array, is_uneven, is_whole, label_rows, repeated, splits
+from pvzoo.data.looks import Look, digest_of, looks
+from pvzoo.data.report import Notes, Plan, Report, Size
+from pvzoo.data.rules import Rule
 from pvzoo.data.schema import (
     CLASSIFICATION,
     DETECTION,
@@ -35,19 +34,11 @@ from pvzoo.data.schema import (
     class_names,
     task_of,
 )
-from pvzoo.errors import DataError, ImageError
-from pvzoo.images import ImageHandle
 
 if TYPE_CHECKING:
-    from datasets import Dataset, DatasetDict
-
-Size = tuple[int, int]
-"""(width, height) in pixels."""
+    from datasets import Dataset
 
 Progress = Callable[[int, int], None]
-
-SHOWN = 5
-"""How many places a finding names."""
 
 _ROWS_AT_ONCE = 1000
 
@@ -69,225 +60,6 @@ _LEAVE_OUT = {rules.UNREADABLE, rules.DUPLICATE, rules.LEAK}
 _RANKS = {"validation": 1, "test": 2}
 
 
-# --- what comes out -------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What `pvzoo.data.mend` does to one split.
-
-    Attributes:
-        fingerprint: Of the labels that were checked, see `fingerprint`.
-        drop: Rows to leave out.
-        turned: Rows whose labels are in stored pixels: EXIF orientation, (width, height) of those.
-        convention: What the boxes are in, see `pvzoo.data.boxes`.
-        class_shift: What to add to class ids.
-        value_shift: What to add to the values listed for semantic maps.
-        relabel: Whether any label changes.
-    """
-
-    fingerprint: str
-    drop: tuple[int, ...]
-    turned: Mapping[int, tuple[int, Size]]
-    convention: str
-    class_shift: int
-    value_shift: int
-    relabel: bool
-
-
-@dataclass(frozen=True)
-class Report:
-    """What `check` found. Printed, it says what, where, how often and how to mend it.
-
-    Attributes:
-        findings: The broken rules, errors first.
-        images: How many images were looked at.
-        objects: How many objects or segments they have; 0 for tasks without.
-        plans: What `mend` does, by split; the split of unsplit data is "".
-    """
-
-    findings: tuple[Finding, ...]
-    images: int
-    objects: int
-    plans: Mapping[str, Plan] = field(repr=False)
-
-    @property
-    def errors(self) -> tuple[Finding, ...]:
-        """What spoils training or figures."""
-        return tuple(f for f in self.findings if f.severity == "error")
-
-    @property
-    def warnings(self) -> tuple[Finding, ...]:
-        """What may be meant."""
-        return tuple(f for f in self.findings if f.severity == "warning")
-
-    @property
-    def places(self) -> tuple[tuple[str, int], ...]:
-        """The images that findings name: (split, row) each, once, those of errors first."""
-        return tuple(dict.fromkeys(place for f in self.findings for place in f.places))
-
-    def raise_for_errors(self) -> None:
-        """Raise a `DataError` that names the rules, if there are errors."""
-        if self.errors:
-            named = ", ".join(f"{f.rule} ({f.count:,})" for f in self.errors)
-            hint = "See where with print(pvzoo.data.check(data)) or 'pvzoo check'."
-            if any(f.mendable for f in self.errors):
-                hint += " pvzoo.data.mend(data) mends what is unambiguous."
-            raise DataError(f"The labelled data has mistakes: {named}.", hint)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain Python values, ready for JSON."""
-        return {
-            "images": self.images,
-            "objects": self.objects,
-            "errors": len(self.errors),
-            "warnings": len(self.warnings),
-            "findings": [
-                {
-                    "rule": f.rule,
-                    "severity": f.severity,
-                    "count": f.count,
-                    "what": f.what,
-                    "mend": f.mend,
-                    "mendable": f.mendable,
-                    "where": list(f.where),
-                }
-                for f in self.findings
-            ],
-        }
-
-    def __str__(self) -> str:
-        counted = f"{self.images:,} images"
-        counted += f" with {self.objects:,} objects" if self.objects else ""
-        if not self.findings:
-            return f"{counted}: nothing wrong was found."
-        found = f"errors: {len(self.errors)}, warnings: {len(self.warnings)}"
-        return "\n\n".join([f"{counted}: {found}.", *map(str, self.findings)])
-
-
-class _Notes:
-    """Broken rules as they are met: how often, and the first places."""
-
-    def __init__(self) -> None:
-        self.count: Counter[Rule] = Counter()
-        self.where: dict[Rule, list[tuple[str, tuple[str, int] | None]]] = {}
-
-    def add(
-        self,
-        rule: Rule,
-        text: str | Callable[[], str],
-        place: tuple[str, int] | None,
-        count: int = 1,
-    ) -> None:
-        """Note it; a `text` that is not at hand is asked for if it is one of the first."""
-        self.count[rule] += count
-        where = self.where.setdefault(rule, [])
-        if len(where) < SHOWN:
-            where.append((text if isinstance(text, str) else text(), place))
-
-    def rename(self, old: Rule, new: Rule) -> None:
-        if old in self.count:
-            self.count[new], self.where[new] = self.count.pop(old), self.where.pop(old)
-
-    def findings(self) -> tuple[Finding, ...]:
-        found = [
-            Finding(
-                rule=rule.name,
-                severity=rule.severity,
-                count=self.count[rule],
-                what=rule.what,
-                mend=rule.mend,
-                mendable=rule.mendable,
-                where=tuple(text for text, _ in where),
-                places=tuple(dict.fromkeys(place for _, place in where if place)),
-            )
-            for rule, where in self.where.items()
-        ]
-        return tuple(sorted(found, key=lambda f: f.severity))  # "error" comes before "warning"
-
-
-# --- one image ------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Look:
-    """What an image file and its map say.
-
-    Attributes:
-        problem: Why one of them cannot be read; the rest is then meaningless.
-        raw: Size of the stored pixels.
-        upright: Size of the picture turned upright.
-        orientation: EXIF's, 1 to 8.
-        digest: Of the upright pixels.
-        map_size: Size of the map.
-        map_values: The values that occur in it.
-        map_digest: Of its values.
-    """
-
-    problem: str = ""
-    raw: Size = (0, 0)
-    upright: Size = (0, 0)
-    orientation: int = 1
-    digest: bytes = b""
-    map_size: Size = (0, 0)
-    map_values: frozenset[int] = frozenset()
-    map_digest: bytes = b""
-
-
-def _look(image: Any, annotation: Any, has_map: bool) -> _Look:
-    from pvzoo.data.maps import read_map
-
-    try:
-        handle = ImageHandle.of(image)
-        picture = handle.open()
-        raw, orientation = _header(handle, picture.size)
-        seen = {"raw": raw, "upright": picture.size, "orientation": orientation}
-        digest = _digest(picture.mode, picture.size, np.asarray(picture))
-        if not has_map:
-            return _Look(digest=digest, **seen)
-        if annotation is None:
-            return _Look("has no map of its labels")
-        values = read_map(annotation, "the map of its labels")
-    except ImageError as error:
-        return _Look(error.what.removeprefix(error.source).strip())
-    except DataError as error:
-        return _Look(error.what)
-    return _Look(
-        digest=digest,
-        map_size=(values.shape[1], values.shape[0]),
-        map_values=frozenset(_present(values).tolist()),
-        map_digest=_digest(values.shape, values),
-        **seen,
-    )
-
-
-def _header(handle: ImageHandle, upright: Size) -> tuple[Size, int]:
-    """Size of the stored pixels and orientation of an image that can be read."""
-    data = handle.data
-    with Image.open(BytesIO(data) if isinstance(data, bytes) else data) as image:
-        # PIL decodes the whole of a PNG in search of EXIF behind the pixels
-        told = image.format != "PNG" or "exif" in image.info or image.size != upright
-        try:
-            orientation = image.getexif().get(ExifTags.Base.Orientation, 1) if told else 1
-        except Exception:  # a broken note beside a picture counts as none
-            orientation = 1
-        return image.size, orientation if orientation in box.UPRIGHT else 1
-
-
-def _present(values: np.ndarray) -> np.ndarray:
-    """The values of a map, once each; by its runs, which is quicker than sorting its pixels."""
-    flat = values.reshape(-1)
-    return np.unique(np.concatenate([flat[:1], flat[1:][flat[1:] != flat[:-1]]]))
-
-
-def _digest(*parts: Any) -> bytes:
-    digest = hashlib.blake2b(digest_size=16)
-    for part in parts:
-        is_array = isinstance(part, np.ndarray)
-        digest.update(np.ascontiguousarray(part) if is_array else repr(part).encode())
-    return digest.digest()
-
-
 # --- one split ------------------------------------------------------------------------------------
 
 
@@ -297,7 +69,6 @@ class _Part:
 
     name: str
     dataset: Dataset
-    columns: tuple[str, ...]
     names: tuple[str, ...]
     votes: Counter[str] = field(default_factory=Counter)
     classes: Counter[int | None] = field(default_factory=Counter)
@@ -323,35 +94,6 @@ class _Part:
         return self.text(names[row]["file_name"], row)
 
 
-_LABELS = {
-    DETECTION: ("width", "height", "objects"),
-    INSTANCE: ("width", "height", "objects"),
-    SEMANTIC: ("annotation", "segments"),
-    PANOPTIC: ("annotation", "segments"),
-}
-
-
-def label_rows(dataset: Dataset) -> Iterator[dict[str, Any]]:
-    """The labels of a canonical dataset without its images and maps, row by row."""
-    from pvzoo.data.derive import rows
-
-    columns = [name for name in dataset.features if name not in ("image", "annotation")]
-    return rows(dataset, columns)
-
-
-def fingerprint(dataset: Dataset) -> str:
-    """What tells whether a report is of the labels of a dataset."""
-    digest = hashlib.blake2b(digest_size=16)
-    for row in label_rows(dataset):
-        digest.update(repr(row).encode())
-    return digest.hexdigest()
-
-
-def splits(data: Dataset | DatasetDict) -> dict[str, Dataset]:
-    """The splits of what `pvzoo.data.load` gives, by name; "" for data that is not split."""
-    return dict(data) if isinstance(data, Mapping) else {"": data}
-
-
 def check(source: Any, task: str | None = None, *, progress: Progress | None = None) -> Report:
     """Look for mistakes in labelled data.
 
@@ -365,26 +107,20 @@ def check(source: Any, task: str | None = None, *, progress: Progress | None = N
     """
     from pvzoo.data.load import load
 
-    parts = [_part(name, dataset) for name, dataset in splits(load(source, task)).items()]
-    found_task = task_of(parts[0].dataset.features)
-    assert found_task, "load gives canonical columns"
+    parts = [
+        _Part(name, dataset, class_names(dataset.features))
+        for name, dataset in splits(load(source, task)).items()
+    ]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of frames and broken EXIF, once per image
-        return _Check(found_task, parts, progress).run()
-
-
-def _part(name: str, dataset: Dataset) -> _Part:
-    task = task_of(dataset.features)
-    assert task, "load gives canonical columns"
-    labels = _LABELS.get(task, ("labels" if "labels" in dataset.features else "label",))
-    return _Part(name, dataset, ("file_name", "image", *labels), class_names(dataset.features))
+        return _Check(parts, progress).run()
 
 
 class _Check:
-    def __init__(self, task: str, parts: list[_Part], progress: Progress | None) -> None:
-        self.task = task
+    def __init__(self, parts: list[_Part], progress: Progress | None) -> None:
+        self.task = task_of(parts[0].dataset.features)
         self.parts = parts
-        self.notes = _Notes()
+        self.notes = Notes()
         self.progress = progress
         self.class_shift = 0
         self.value_shift = 0
@@ -396,7 +132,7 @@ class _Check:
         self._conclude()
         done, total = 0, sum(len(part.dataset) for part in self.parts)
         for part in self.parts:
-            for number, row, look in _looks(part):
+            for number, row, look in looks(part.dataset):
                 self._row(part, number, row, look)
                 done += 1
                 if self.progress:
@@ -466,19 +202,17 @@ class _Check:
 
     # --- images and labels
 
-    def _row(self, part: _Part, number: int, row: Mapping[str, Any], look: _Look) -> None:
+    def _row(self, part: _Part, number: int, row: Mapping[str, Any], look: Look) -> None:
         name = part.text(row["file_name"], number)
         if look.problem:
             self.notes.add(rules.UNREADABLE, f"{name}: {look.problem}", part.place(number))
             part.drop.add(number)
             part.digests.append(None)
             return
-        labels = [row[c] for c in part.columns if c not in ("file_name", "image", "annotation")]
-        told = [
-            {k: v for k, v in label.items() if k != "id"} if "bbox" in label else label
-            for label in (x if isinstance(x, dict) else {"": x} for x in labels)
-        ]
-        part.digests.append(look.digest + _digest(told, look.map_digest))
+        told = {key: row[key] for key in ("label", "labels", "segments") if key in row}
+        if row.get("objects"):
+            told["objects"] = {key: row["objects"][key] for key in row["objects"] if key != "id"}
+        part.digests.append(look.digest + digest_of(told, look.map_digest))
 
         def note(rule: Rule, text: str = "") -> None:
             self.notes.add(rule, f"{name}{text}", part.place(number))
@@ -514,7 +248,7 @@ class _Check:
         part: _Part,
         number: int,
         row: Mapping[str, Any],
-        look: _Look,
+        look: Look,
         note: Callable[..., None],
     ) -> None:
         objects = row["objects"] or {}
@@ -555,7 +289,7 @@ class _Check:
         number: int,
         boxes: np.ndarray,
         declared: Size,
-        look: _Look,
+        look: Look,
         note: Callable[..., None],
     ) -> Size:
         """The (width, height) that the labels of an image are in."""
@@ -606,7 +340,7 @@ class _Check:
         part: _Part,
         number: int,
         row: Mapping[str, Any],
-        look: _Look,
+        look: Look,
         note: Callable[..., None],
     ) -> None:
         turned = look.raw != look.upright
@@ -746,68 +480,7 @@ def _equation(part: _Part, row: int, other: _Part, other_row: int) -> str:
     return f"{part.text_of(row)} is {other.text_of(other_row)}"
 
 
-def _looks(part: _Part) -> Iterator[tuple[int, dict[str, Any], _Look]]:
-    """Each row of a split with what its image says; images are decoded a few ahead, in threads."""
-    from pvzoo.data.derive import rows
-
-    has_map = "annotation" in part.columns
-    workers = min(8, os.cpu_count() or 1)
-    waiting: deque[tuple[int, dict[str, Any], Future[_Look]]] = deque()
-    with ThreadPoolExecutor(workers, "pvzoo-check") as pool:
-        for number, row in enumerate(rows(part.dataset, part.columns)):
-            cells = (row.pop("image"), row.pop("annotation", None))
-            waiting.append((number, row, pool.submit(_look, *cells, has_map)))
-            if len(waiting) > 4 * workers:
-                number, row, look = waiting.popleft()
-                yield number, row, look.result()
-        for number, row, look in waiting:
-            yield number, row, look.result()
-
-
 # --- labels as arrays and words -------------------------------------------------------------------
-
-
-def box_array(objects: Mapping[str, Any]) -> np.ndarray:
-    """The boxes of a row, (n, 4) float64; nan for what is missing."""
-    found = [b if b is not None else [None] * 4 for b in objects.get("bbox") or []]
-    return np.array(found, dtype=float).reshape(-1, 4)
-
-
-def repeated(objects: Mapping[str, Any], boxes: np.ndarray) -> list[int]:
-    """The objects of a row that are the same as an earlier one."""
-    seen: set[Any] = set()
-    found = []
-    for i, numbers in enumerate(boxes.tolist()):
-        told = [objects[k][i] for k in ("category", "iscrowd", "ignore") if objects.get(k)]
-        code = objects["segmentation"][i] if objects.get("segmentation") else None
-        key = (*numbers, *told, code["counts"] if code else None)
-        if key in seen and np.isfinite(numbers).all():
-            found.append(i)
-        seen.add(key)
-    return found
-
-
-def is_whole(code: Mapping[str, Any]) -> bool:
-    """Whether a compressed run-length code has as many pixels as it says.
-
-    pycocotools itself only notices those that have too many. The code is that of its rleFrString:
-    numbers in 5 bits a character, lowest first, each from the third on as the difference to the
-    one before the last.
-    """
-    if not code.get("size") or not code.get("counts") or min(code["size"]) < 1:
-        return False
-    octets = np.frombuffer(code["counts"].encode(), np.uint8).astype(np.int64) - 48
-    if octets.min() < 0 or octets.max() > 63 or octets[-1] & 32:
-        return False
-    ends = np.flatnonzero(octets & 32 == 0)
-    starts = np.concatenate([[0], ends[:-1] + 1])
-    places = np.arange(len(octets)) - np.repeat(starts, ends - starts + 1)
-    if places.max() > 10:
-        return False
-    runs = np.add.reduceat((octets & 31) << (5 * places), starts)
-    runs -= np.where(octets[ends] & 16, 1 << (5 * (places[ends] + 1)), 0)
-    runs[1::2], runs[2::2] = runs[1::2].cumsum(), runs[2::2].cumsum()
-    return bool((runs >= 0).all() and runs.sum() == code["size"][0] * code["size"][1])
 
 
 def _fits(bbox: np.ndarray, of_mask: np.ndarray) -> bool:
@@ -836,11 +509,6 @@ def _shift(seen: set[int], known: range) -> int:
 
 def _declared(row: Mapping[str, Any]) -> Size:
     return (row["width"] or 0, row["height"] or 0)
-
-
-def is_uneven(lists: Mapping[str, Any]) -> bool:
-    """Whether a row's lists differ in length; one that is missing counts as empty."""
-    return len({len(v or []) for v in lists.values()}) > 1
 
 
 def _lengths(lists: Mapping[str, Any]) -> str:

@@ -10,18 +10,10 @@ from pycocotools import mask as coco
 
 from pvzoo.data import boxes as box
 from pvzoo.data import rules
-from pvzoo.data.check import (
-    Plan,
-    Report,
-    box_array,
-    check,
-    fingerprint,
-    is_uneven,
-    is_whole,
-    repeated,
-    splits,
-)
-from pvzoo.data.schema import VOID, task_of
+from pvzoo.data.check import check
+from pvzoo.data.labels import box_array, fingerprint, is_uneven, is_whole, repeated, splits
+from pvzoo.data.report import Plan, Report
+from pvzoo.data.schema import VOID
 from pvzoo.errors import DataError
 from pvzoo.masks import encode
 
@@ -101,13 +93,9 @@ _Change = Callable[[Mapping[str, Any], Plan, _Turned], dict[str, Any]]
 
 
 def _change(dataset: Dataset) -> _Change:
-    columns = dataset.features
-    assert task_of(columns), "load gives canonical columns"
-    if "objects" in columns:
+    if "objects" in dataset.features:
         return _objects
-    if "segments" in columns:
-        return _segments
-    return _labels
+    return _segments if "segments" in dataset.features else _labels
 
 
 def _labels(row: Mapping[str, Any], plan: Plan, turned: _Turned) -> dict[str, Any]:

@@ -293,37 +293,3 @@ SEGMENT_ZERO = Rule(
     "Segments have the id 0, which is void.",
     "Number segments from 1.",
 )
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A rule that is broken, how often and where.
-
-    Attributes:
-        rule: Its name, such as "box-out-of-frame".
-        severity: "error" or "warning".
-        count: How many images, objects or classes break it.
-        what: What is wrong.
-        mend: What to do about it.
-        mendable: Whether `pvzoo.data.mend` does it.
-        where: The first few, in words.
-        places: The images of those: (split, row) each; the split of unsplit data is "".
-    """
-
-    rule: str
-    severity: Literal["error", "warning"]
-    count: int
-    what: str
-    mend: str
-    mendable: bool
-    where: tuple[str, ...]
-    places: tuple[tuple[str, int], ...]
-
-    def __str__(self) -> str:
-        lines = [f"{self.severity}: {self.rule} ({self.count:,}). {self.what}"]
-        lines += [f"    {place}" for place in self.where]
-        if self.count > len(self.where):
-            lines.append(f"    and {self.count - len(self.where):,} more")
-        done = " (mending does that)" if self.mendable else ""
-        lines.append(f"    To mend: {self.mend.rstrip('.')}{done}.")
-        return "\n".join(lines)

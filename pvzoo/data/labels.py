@@ -1,0 +1,83 @@
+"""The labels of canonical datasets, split by split and row by row."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from datasets import Dataset, DatasetDict
+
+COLUMNS = ("file_name", "label", "labels", "width", "height", "objects", "segments")
+"""Those of all tasks that hold labels, but for maps."""
+
+
+def label_rows(dataset: Dataset) -> Iterator[dict[str, Any]]:
+    """The labels of a canonical dataset without its images and maps, row by row."""
+    from pvzoo.data.derive import rows
+
+    return rows(dataset, [name for name in dataset.features if name in COLUMNS])
+
+
+def fingerprint(dataset: Dataset) -> str:
+    """What tells whether a report is of the labels of a dataset."""
+    digest = hashlib.blake2b(digest_size=16)
+    for row in label_rows(dataset):
+        digest.update(repr(row).encode())
+    return digest.hexdigest()
+
+
+def splits(data: Dataset | DatasetDict) -> dict[str, Dataset]:
+    """The splits of what `pvzoo.data.load` gives, by name; "" for data that is not split."""
+    return dict(data) if isinstance(data, Mapping) else {"": data}
+
+
+def box_array(objects: Mapping[str, Any]) -> np.ndarray:
+    """The boxes of a row, (n, 4) float64; nan for what is missing."""
+    found = [b if b is not None else [None] * 4 for b in objects.get("bbox") or []]
+    return np.array(found, dtype=float).reshape(-1, 4)
+
+
+def repeated(objects: Mapping[str, Any], boxes: np.ndarray) -> list[int]:
+    """The objects of a row that are the same as an earlier one."""
+    seen: set[Any] = set()
+    found = []
+    for i, numbers in enumerate(boxes.tolist()):
+        told = [objects[k][i] for k in ("category", "iscrowd", "ignore") if objects.get(k)]
+        code = objects["segmentation"][i] if objects.get("segmentation") else None
+        key = (*numbers, *told, code["counts"] if code else None)
+        if key in seen and np.isfinite(numbers).all():
+            found.append(i)
+        seen.add(key)
+    return found
+
+
+def is_uneven(lists: Mapping[str, Any]) -> bool:
+    """Whether a row's lists differ in length; one that is missing counts as empty."""
+    return len({len(v or []) for v in lists.values()}) > 1
+
+
+def is_whole(code: Mapping[str, Any]) -> bool:
+    """Whether a compressed run-length code has as many pixels as it says.
+
+    pycocotools itself only notices those that have too many. The code is that of its rleFrString:
+    numbers in 5 bits a character, lowest first, each from the third on as the difference to the
+    one before the last.
+    """
+    if not code.get("size") or not code.get("counts") or min(code["size"]) < 1:
+        return False
+    octets = np.frombuffer(code["counts"].encode(), np.uint8).astype(np.int64) - 48
+    if octets.min() < 0 or octets.max() > 63 or octets[-1] & 32:
+        return False
+    ends = np.flatnonzero(octets & 32 == 0)
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    places = np.arange(len(octets)) - np.repeat(starts, ends - starts + 1)
+    if places.max() > 10:
+        return False
+    runs = np.add.reduceat((octets & 31) << (5 * places), starts)
+    runs -= np.where(octets[ends] & 16, 1 << (5 * (places[ends] + 1)), 0)
+    runs[1::2], runs[2::2] = runs[1::2].cumsum(), runs[2::2].cumsum()
+    return bool((runs >= 0).all() and runs.sum() == code["size"][0] * code["size"][1])

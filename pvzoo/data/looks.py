@@ -1,0 +1,122 @@
+"""What the images and maps of a dataset say: decoded one by one, a few ahead in threads."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import ExifTags, Image
+
+from pvzoo.data.boxes import UPRIGHT
+from pvzoo.data.labels import COLUMNS
+from pvzoo.data.report import Size
+from pvzoo.errors import DataError, ImageError
+from pvzoo.images import ImageHandle
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+
+@dataclass(frozen=True)
+class Look:
+    """What an image file and its map say.
+
+    Attributes:
+        problem: Why one of them cannot be read; the rest is then meaningless.
+        raw: Size of the stored pixels.
+        upright: Size of the picture turned upright.
+        orientation: EXIF's, 1 to 8.
+        digest: Of the upright pixels.
+        map_size: Size of the map.
+        map_values: The values that occur in it.
+        map_digest: Of its values.
+    """
+
+    problem: str = ""
+    raw: Size = (0, 0)
+    upright: Size = (0, 0)
+    orientation: int = 1
+    digest: bytes = b""
+    map_size: Size = (0, 0)
+    map_values: frozenset[int] = frozenset()
+    map_digest: bytes = b""
+
+
+def _look(image: Any, annotation: Any, has_map: bool) -> Look:
+    from pvzoo.data.maps import read_map
+
+    try:
+        handle = ImageHandle.of(image)
+        picture = handle.open()
+        raw, orientation = _header(handle, picture.size)
+        seen = {"raw": raw, "upright": picture.size, "orientation": orientation}
+        digest = digest_of(picture.mode, picture.size, np.asarray(picture))
+        if not has_map:
+            return Look(digest=digest, **seen)
+        if annotation is None:
+            return Look("has no map of its labels")
+        values = read_map(annotation, "the map of its labels")
+    except ImageError as error:
+        return Look(error.what.removeprefix(error.source).strip())
+    except (DataError, OSError) as error:  # an OSError: the file went away meanwhile
+        return Look(str(getattr(error, "what", error)))
+    return Look(
+        digest=digest,
+        map_size=(values.shape[1], values.shape[0]),
+        map_values=frozenset(_present(values).tolist()),
+        map_digest=digest_of(values.shape, values),
+        **seen,
+    )
+
+
+def _header(handle: ImageHandle, upright: Size) -> tuple[Size, int]:
+    """Size of the stored pixels and orientation of an image that can be read."""
+    data = handle.data
+    with Image.open(BytesIO(data) if isinstance(data, bytes) else data) as image:
+        # PIL decodes the whole of a PNG in search of EXIF behind the pixels
+        told = image.format != "PNG" or "exif" in image.info or image.size != upright
+        try:
+            orientation = image.getexif().get(ExifTags.Base.Orientation, 1) if told else 1
+        except Exception:  # a broken note beside a picture counts as none
+            orientation = 1
+        return image.size, orientation if orientation in UPRIGHT else 1
+
+
+def _present(values: np.ndarray) -> np.ndarray:
+    """The values of a map, once each; by its runs, which is quicker than sorting its pixels."""
+    flat = values.reshape(-1)
+    return np.unique(np.concatenate([flat[:1], flat[1:][flat[1:] != flat[:-1]]]))
+
+
+def digest_of(*parts: Any) -> bytes:
+    """16 bytes that tell arrays, and anything with a `repr`, apart."""
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        is_array = isinstance(part, np.ndarray)
+        digest.update(np.ascontiguousarray(part) if is_array else repr(part).encode())
+    return digest.digest()
+
+
+def looks(dataset: Dataset) -> Iterator[tuple[int, dict[str, Any], Look]]:
+    """Each row of a canonical dataset: its number, its labels, and what its image and map say."""
+    from pvzoo.data.derive import rows
+
+    columns = [c for c in dataset.features if c in (*COLUMNS, "image", "annotation")]
+    workers = min(8, os.cpu_count() or 1)
+    waiting: deque[tuple[int, dict[str, Any], Future[Look]]] = deque()
+    with ThreadPoolExecutor(workers, "pvzoo-check") as pool:
+        for number, row in enumerate(rows(dataset, columns)):
+            cells = (row.pop("image"), row.pop("annotation", None))
+            waiting.append((number, row, pool.submit(_look, *cells, "annotation" in columns)))
+            if len(waiting) > 4 * workers:
+                number, row, look = waiting.popleft()
+                yield number, row, look.result()
+        for number, row, look in waiting:
+            yield number, row, look.result()
