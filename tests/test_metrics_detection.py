@@ -29,8 +29,10 @@ Case = list[tuple[Any, dict[str, Any]]]
 
 
 @pytest.fixture(autouse=True)
-def few_images_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both sides of the limits that bound memory."""
     monkeypatch.setattr(coco, "IMAGES_AT_ONCE", 2)
+    monkeypatch.setattr(coco, "MANY", 10)
 
 
 # --- random cases ---------------------------------------------------------------------------------

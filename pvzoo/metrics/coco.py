@@ -16,6 +16,10 @@ import numpy as np
 IMAGES_AT_ONCE = 256
 """Images whose boxes are Python dicts at one time."""
 
+MANY = 20_000
+"""Detections of a class above which sizes are evaluated one after another: slower, but the matches,
+200 bytes for each detection and size, are not all held at one time."""
+
 Overlaps = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
@@ -36,12 +40,12 @@ def curves(
         Precision, (thresholds, recalls, classes, sizes, limits), and the highest recall,
         (thresholds, classes, sizes, limits); -1 where there is no object to be found.
     """
-    from faster_coco_eval import faster_eval_api_cpp as cpp
     from faster_coco_eval.core.cocoeval import Params
 
     params = Params("bbox")  # thresholds, sizes and limits are the same for masks
     params.catIds = [0]  # one class at a time
-    shape = (len(classes), len(params.areaRng), len(params.maxDets))
+    sizes = params.areaRng
+    shape = (len(classes), len(sizes), len(params.maxDets))
     precision = np.full((len(params.iouThrs), len(params.recThrs), *shape), -1.0)
     recall = np.full((len(params.iouThrs), *shape), -1.0)
     found = found[np.lexsort((-found["score"], found["image"], found["label"]))]
@@ -52,44 +56,71 @@ def curves(
         rank = np.arange(len(some)) - np.searchsorted(some["image"], some["image"])
         some = some[rank < params.maxDets[-1]]
         images = np.union1d(some["image"], others["image"])
-        matches: list[list[Any]] = [[] for _ in params.areaRng]
-        for start in range(0, len(images), IMAGES_AT_ONCE):
-            chunk = images[start : start + IMAGES_AT_ONCE]
-            detections, truths, ious = cpp.Dataset(), cpp.Dataset(), []
-            for i, (d, o) in enumerate(_groups(some, others, "image", chunk)):
-                _add_detections(detections, i, d)
-                _add_truths(truths, i, o)
-                ious.append([overlaps(d, o).tolist() if len(d) and len(o) else []])
-            matched = cpp.COCOevalEvaluateImages(
-                params.areaRng,
-                params.maxDets[-1],
-                params.iouThrs,
-                ious,
-                truths,
-                detections,
-                list(range(len(chunk))),
-                params.catIds,
-                True,
+        at_once = len(sizes) if len(some) <= MANY else 1
+        for first in range(0, len(sizes), at_once):
+            part = slice(first, first + at_once)
+            params.areaRng = sizes[part]
+            precision[:, :, k, part], recall[:, k, part] = _curves_of_class(
+                params, images, some, others, overlaps
             )
-            for size, part in enumerate(matches):  # all images of a size, then the next size
-                part += matched[size * len(chunk) : (size + 1) * len(chunk)]
-        params.imgIds = list(range(len(images)))
-        curve = cpp.COCOevalAccumulate(params, [m for part in matches for m in part])
-        precision[:, :, k] = curve["precision"][:, :, 0]
-        recall[:, k] = curve["recall"][:, 0]
     return precision, recall
 
 
-def _add_detections(dataset: Any, image: int, rows: np.ndarray) -> None:
-    values = zip(rows["area"].tolist(), rows["score"].tolist(), strict=True)
-    for id, (area, score) in enumerate(values, 1):  # an id 0 would mean "no match"
-        dataset.append_ref(image, 0, {"id": id, "area": area, "score": score})
+def _curves_of_class(
+    params: Any, images: np.ndarray, some: np.ndarray, others: np.ndarray, overlaps: Overlaps
+) -> tuple[np.ndarray, np.ndarray]:
+    """(thresholds, recalls, sizes, limits) and (thresholds, sizes, limits); of `params`' sizes."""
+    from faster_coco_eval import faster_eval_api_cpp as cpp
+
+    matches: list[list[Any]] = [[] for _ in params.areaRng]
+    for start in range(0, len(images), IMAGES_AT_ONCE):
+        chunk = images[start : start + IMAGES_AT_ONCE]
+        d, o = _in_images(some, chunk), _in_images(others, chunk)
+        ious: list[list[Any]] = [[[]] for _ in chunk]
+        both = np.intersect1d(d["image"], o["image"])
+        pairs = zip(np.searchsorted(chunk, both), _groups(d, o, "image", both), strict=True)
+        for place, pair in pairs:
+            ious[place][0] = overlaps(*pair).tolist()
+        matched = cpp.COCOevalEvaluateImages(
+            params.areaRng,
+            params.maxDets[-1],
+            params.iouThrs,
+            ious,
+            _truths(cpp.Dataset(), chunk, o),
+            _detections(cpp.Dataset(), chunk, d),
+            list(range(len(chunk))),
+            params.catIds,
+            True,
+        )
+        for size, part in enumerate(matches):  # all images of a size, then the next size
+            part += matched[size * len(chunk) : (size + 1) * len(chunk)]
+    params.imgIds = list(range(len(images)))
+    curve = cpp.COCOevalAccumulate(params, [match for part in matches for match in part])
+    return curve["precision"][:, :, 0], curve["recall"][:, 0]
 
 
-def _add_truths(dataset: Any, image: int, rows: np.ndarray) -> None:
-    values = zip(rows["area"].tolist(), rows["crowd"].tolist(), strict=True)
-    for id, (area, crowd) in enumerate(values, 1):
-        dataset.append_ref(image, 0, {"id": id, "area": area, "iscrowd": crowd, "ignore": crowd})
+def _in_images(rows: np.ndarray, images: np.ndarray) -> np.ndarray:
+    """The rows from the first to the last of the images, by which they are sorted."""
+    start, end = np.searchsorted(rows["image"], [images[0], images[-1] + 1])
+    return rows[start:end]
+
+
+def _detections(dataset: Any, images: np.ndarray, rows: np.ndarray) -> Any:
+    """The dataset with the rows, each in the place of its image."""
+    places = np.searchsorted(images, rows["image"]).tolist()
+    values = zip(places, rows["area"].tolist(), rows["score"].tolist(), strict=True)
+    for id, (place, area, score) in enumerate(values, 1):  # an id of 0 would mean "no match"
+        dataset.append_ref(place, 0, {"id": id, "area": area, "score": score})
+    return dataset
+
+
+def _truths(dataset: Any, images: np.ndarray, rows: np.ndarray) -> Any:
+    """Likewise."""
+    places = np.searchsorted(images, rows["image"]).tolist()
+    values = zip(places, rows["area"].tolist(), rows["crowd"].tolist(), strict=True)
+    for id, (place, area, crowd) in enumerate(values, 1):
+        dataset.append_ref(place, 0, {"id": id, "area": area, "iscrowd": crowd, "ignore": crowd})
+    return dataset
 
 
 def _groups(

@@ -59,6 +59,8 @@ class DetectionMetric(Metric):
 
     def __init__(self, match: LabelMatch) -> None:
         super().__init__(match)
+        self._classes = match.common
+        self._known = np.isin(np.arange(len(match.data)), self._classes)
         self._images: list[np.ndarray] = []
         self._found: list[np.ndarray] = []
         self._objects: list[np.ndarray] = []
@@ -70,7 +72,7 @@ class DetectionMetric(Metric):
         found["image"] = objects["image"] = index
         self._images.append(np.array([(index, image_id, result.size)], _IMAGE))
         self._found.append(found[found["label"] >= 0])
-        self._objects.append(objects[np.isin(objects["label"], self.match.common)])
+        self._objects.append(objects[self._known[objects["label"]]])
 
     def _found_in(self, result: Any, row: Mapping[str, Any]) -> np.ndarray:
         """The detections of an image, with the class ids of the data."""
@@ -100,9 +102,9 @@ class DetectionMetric(Metric):
     def state(self) -> State:
         """Structured arrays: the images, the detections and the objects."""
         return (
-            np.concatenate([np.empty(0, _IMAGE), *self._images]),
-            np.concatenate([np.empty(0, self.found_fields), *self._found]),
-            np.concatenate([np.empty(0, self.object_fields), *self._objects]),
+            _joined(self._images, np.dtype(_IMAGE)),
+            _joined(self._found, self.found_fields),
+            _joined(self._objects, self.object_fields),
         )
 
     def merge(self, states: Sequence[State]) -> None:
@@ -126,8 +128,7 @@ class DetectionMetric(Metric):
         def overlaps(some: np.ndarray, others: np.ndarray) -> np.ndarray:
             return coco.iou(some["box"], others["box"], others["crowd"])
 
-        classes = self.match.common
-        return self._summary(objects, *curves(found, objects, classes, overlaps))
+        return self._summary(objects, *curves(found, objects, self._classes, overlaps))
 
     def _summary(self, objects: np.ndarray, precision: np.ndarray, recall: np.ndarray) -> Figures:
         """What pycocotools' ``summarize`` prints, under other names, and the same of each class."""
@@ -150,7 +151,7 @@ class DetectionMetric(Metric):
                 "mar_100": _mean(recall[:, k, 0, 2]),
                 "objects": float(counts[label]),
             }
-            for k, label in enumerate(self.match.common)
+            for k, label in enumerate(self._classes)
         }
         return figures, per_class
 
@@ -202,9 +203,13 @@ class InstanceMetric(DetectionMetric):
             return coco.iou(*codes, others["crowd"])
 
         figures, per_class = self._summary(
-            objects, *curves(found, objects, self.match.common, overlaps)
+            objects, *curves(found, objects, self._classes, overlaps)
         )
         return figures | {"box_map": boxes["map"], "box_map_50": boxes["map_50"]}, per_class
+
+
+def _joined(arrays: list[np.ndarray], fields: np.dtype) -> np.ndarray:
+    return np.concatenate([np.empty(0, fields), *arrays], dtype=fields)
 
 
 def _mean(values: np.ndarray) -> float:
