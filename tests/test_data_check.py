@@ -273,6 +273,13 @@ def test_boxes_of_another_convention_are_told_and_undone(convention, given):
         assert np.allclose(undone, boxes[:1])
 
 
+def test_large_central_objects_given_by_their_centres_are_not_taken_for_scaled_twice():
+    rng = np.random.default_rng(0)
+    frames = rng.integers(300, 2000, (30, 2))
+    boxes = np.hstack([frames / 2, frames * rng.uniform(0.6, 0.95, (30, 2))])
+    assert box.convention(box.votes(boxes, frames)) == "cxcywh"
+
+
 def test_boxes_turn_with_their_pictures():
     rng = np.random.default_rng(0)
     for orientation, method in {1: None, **box.UPRIGHT}.items():
