@@ -31,13 +31,31 @@ from pvzoo.cli.app import (
 )
 
 if TYPE_CHECKING:
+    from datasets import Dataset, DatasetDict
+
     from pvzoo.metrics.base import Evaluation
 
 Data = Annotated[
-    str, typer.Argument(help="A folder, a COCO file, a data.yaml or a Hub dataset id.")
+    str,
+    typer.Argument(
+        help="A folder, a COCO file, a data.yaml, a Hub dataset id or the name of a plugin's data."
+    ),
 ]
 Split = Annotated[str | None, typer.Option(help="Which split, such as validation.")]
-Format = Annotated[str, typer.Option("--to", help="coco, yolo or folder.")]
+
+
+def _load(data: str, task: str | None, split: str | None) -> Dataset | DatasetDict:
+    from pvzoo import data as data_module
+
+    with err.status(f"reading {escape(data)}"):  # shown on a terminal only
+        return data_module.load(data, task, split=split)
+
+
+def _task_of(dataset: Dataset | DatasetDict) -> str | None:
+    from pvzoo.data.schema import task_of
+
+    first = next(iter(dataset.values())) if isinstance(dataset, Mapping) else dataset
+    return task_of(first.features)
 
 
 @app.command()
@@ -49,14 +67,18 @@ def check(
         Path | None, typer.Option(help="Write a picture of samples with their labels drawn.")
     ] = None,
     mend: Annotated[Path | None, typer.Option(help="Write mended data to this new folder.")] = None,
-    to: Format = "coco",
+    to: Annotated[
+        str | None,
+        typer.Option(help="As coco, yolo or folder; by default coco where it has a place for it."),
+    ] = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Say what is wrong with labelled data, before anything is trained on it."""
     from pvzoo import data as data_module
+    from pvzoo.data.schema import CLASSIFICATION, SEMANTIC
 
-    dataset = data_module.load(data, registry.task_id(task) if task else None, split=split)
+    dataset = _load(data, registry.task_id(task) if task else None, split)
     with progress_bar("images") as show:
         report = data_module.check(dataset, progress=show)
     if json:
@@ -68,6 +90,7 @@ def check(
         err.print(f"wrote {escape(str(sheet))}")
     if mend:
         mended = data_module.mend(dataset, report)
+        to = to or ("folder" if _task_of(mended) in (CLASSIFICATION, SEMANTIC) else "coco")
         with progress_bar("images") as show:
             data_module.write(mended, mend, to, progress=show)
         err.print(f"wrote {escape(str(mend))}")
@@ -79,7 +102,7 @@ def check(
 def convert(
     data: Data,
     folder: Annotated[Path, typer.Argument(help="A new folder.")],
-    to: Format,
+    to: Annotated[str, typer.Option(help="coco, yolo or folder.")],
     task: Task = None,
     split: Split = None,
     debug: Debug = False,
@@ -87,7 +110,7 @@ def convert(
     """Write labelled data in another format."""
     from pvzoo import data as data_module
 
-    dataset = data_module.load(data, registry.task_id(task) if task else None, split=split)
+    dataset = _load(data, registry.task_id(task) if task else None, split)
     with progress_bar("images") as show:
         data_module.write(dataset, folder, to, progress=show)
     err.print(f"wrote {escape(str(folder))}")
@@ -108,17 +131,14 @@ def evaluate(
     debug: Debug = False,
 ) -> None:
     """Measure a model on labelled data."""
-    from pvzoo import data as data_module
     from pvzoo.cards import catalogue
-    from pvzoo.data.schema import task_of
     from pvzoo.processes import processes
 
     task = registry.task_id(task) if task else None
-    labelled = data
+    dataset = None
     if model is None:
-        labelled = data_module.load(data, task, split=split)
-        first = next(iter(labelled.values())) if isinstance(labelled, Mapping) else labelled
-        task = task_of(first.features)
+        dataset = _load(data, task, split)
+        task = _task_of(dataset)
         model = catalogue().default(task).qualified_name
     loaded = pvzoo.load(
         model,
@@ -128,8 +148,10 @@ def evaluate(
         revision=revision,
         trust_remote_code=trust_remote_code,
     )
+    if dataset is None:  # the model says what to read the labels as
+        dataset = _load(data, loaded.task, split)
     with progress_bar("images") as show:
-        found = loaded.evaluate(labelled, split=split, batch_size=batch_size, progress=show)
+        found = loaded.evaluate(dataset, batch_size=batch_size, progress=show)
     if not processes().is_main_process:
         return
     if json:
@@ -138,11 +160,15 @@ def evaluate(
         _print_evaluation(loaded.name, found)
 
 
+_COUNTS = ("support", "objects", "pixels", "segments")
+"""Figures of a class that are counts; all others are shares."""
+
+
 def _print_evaluation(model: str, found: Evaluation) -> None:
     out.print(f"[bold]{escape(model)}[/] on {found.images} images")
     figures = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for name, value in found.items():
-        figures.add_row(name, _number(value))
+        figures.add_row(name, _share(value))
     out.print(figures)
     if found.per_class:
         columns = next(iter(found.per_class.values()))
@@ -150,14 +176,15 @@ def _print_evaluation(model: str, found: Evaluation) -> None:
         for heading in ("class", *columns):
             table.add_column(heading, justify="left" if heading == "class" else "right")
         for name, row in found.per_class.items():
-            table.add_row(escape(name), *map(_number, row.values()))
+            numbers = [f"{v:.0f}" if k in _COUNTS else _share(v) for k, v in row.items()]
+            table.add_row(escape(name), *numbers)
         out.print(table)
-    if text := str(found.labels):
-        err.print(escape(text))
+    if found.left_out:
+        err.print(f"Left out, as the model does not have their class: {found.left_out} images")
+    if found.labels.only_in_model and not found.labels.only_in_data:  # else a warning said both
+        err.print(escape(str(found.labels)))
 
 
-def _number(value: float) -> str:
-    """A share with four decimals, a count as it is; what the data cannot say as a dash."""
-    if value != value:
-        return "-"
-    return str(value) if isinstance(value, int) else f"{value:.4f}"
+def _share(value: float) -> str:
+    """Four decimals; what the data cannot say as a dash."""
+    return "-" if value != value else f"{value:.4f}"
