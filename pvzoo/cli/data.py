@@ -42,13 +42,18 @@ Data = Annotated[
     ),
 ]
 Split = Annotated[str | None, typer.Option(help="Which split, such as validation.")]
+ReduceLabels = Annotated[
+    bool, typer.Option("--reduce-labels", help="In semantic masks 0 is void, 1 the first class.")
+]
 
 
-def _load(data: str, task: str | None, split: str | None) -> Dataset | DatasetDict:
+def _load(
+    data: str, task: str | None, split: str | None, reduce_labels: bool
+) -> Dataset | DatasetDict:
     from pvzoo import data as data_module
 
     with err.status(f"reading {escape(data)}"):  # shown on a terminal only
-        return data_module.load(data, task, split=split)
+        return data_module.load(data, task, split=split, reduce_labels=reduce_labels)
 
 
 def _task_of(dataset: Dataset | DatasetDict) -> str | None:
@@ -63,6 +68,7 @@ def check(
     data: Data,
     task: Task = None,
     split: Split = None,
+    reduce_labels: ReduceLabels = False,
     sheet: Annotated[
         Path | None, typer.Option(help="Write a picture of samples with their labels drawn.")
     ] = None,
@@ -78,7 +84,7 @@ def check(
     from pvzoo import data as data_module
     from pvzoo.data.schema import CLASSIFICATION, SEMANTIC
 
-    dataset = _load(data, registry.task_id(task) if task else None, split)
+    dataset = _load(data, registry.task_id(task) if task else None, split, reduce_labels)
     with progress_bar("images") as show:
         report = data_module.check(dataset, progress=show)
     if json:
@@ -105,12 +111,13 @@ def convert(
     to: Annotated[str, typer.Option(help="coco, yolo or folder.")],
     task: Task = None,
     split: Split = None,
+    reduce_labels: ReduceLabels = False,
     debug: Debug = False,
 ) -> None:
     """Write labelled data in another format."""
     from pvzoo import data as data_module
 
-    dataset = _load(data, registry.task_id(task) if task else None, split)
+    dataset = _load(data, registry.task_id(task) if task else None, split, reduce_labels)
     with progress_bar("images") as show:
         data_module.write(dataset, folder, to, progress=show)
     err.print(f"wrote {escape(str(folder))}")
@@ -122,6 +129,7 @@ def evaluate(
     model: ModelName = None,
     task: Task = None,
     split: Split = None,
+    reduce_labels: ReduceLabels = False,
     batch_size: BatchSize = 8,
     device: Device = None,
     dtype: DType = None,
@@ -137,7 +145,7 @@ def evaluate(
     task = registry.task_id(task) if task else None
     dataset = None
     if model is None:
-        dataset = _load(data, task, split)
+        dataset = _load(data, task, split, reduce_labels)
         task = _task_of(dataset)
         model = catalogue().default(task).qualified_name
     loaded = pvzoo.load(
@@ -149,7 +157,7 @@ def evaluate(
         trust_remote_code=trust_remote_code,
     )
     if dataset is None:  # the model says what to read the labels as
-        dataset = _load(data, loaded.task, split)
+        dataset = _load(data, loaded.task, split, reduce_labels)
     with progress_bar("images") as show:
         found = loaded.evaluate(dataset, batch_size=batch_size, progress=show)
     if not processes().is_main_process:
