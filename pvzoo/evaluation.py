@@ -80,7 +80,7 @@ def one_split(data: Any) -> Dataset:
     if len(data) == 1:
         return next(iter(data.values()))
     names = ", ".join(data)
-    raise DataError(f"The data has several splits: {names}.", "Choose one with split=.")
+    raise DataError(f"The data has several splits: {names}.", "Choose one with split=, or --split.")
 
 
 def _predictions(

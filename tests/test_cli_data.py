@@ -17,6 +17,7 @@ from PIL import Image
 from test_cli import run
 
 import pvzoo.data
+from pvzoo.errors import DataError, UsageError
 
 NAMES = ["circle", "square", "star"]
 SPLITS = {"train": 40, "val": 10}
@@ -218,5 +219,9 @@ def test_the_drawn_shapes_are_data_by_name():
     done = run("check", "shapes", "--split", "tset")
     assert done.returncode == 1
     assert "shapes has no split 'tset'. It has train and validation." in done.stderr
+    with pytest.raises(DataError, match="Did you mean 'shapes'"):
+        pvzoo.data.load("shaped")
+    with pytest.raises(UsageError, match="reduce_labels"):
+        pvzoo.data.load("shapes", split="validation", reduce_labels=True)
     done = run("plugins")
     assert re.search(r"^pvzoo-shapes .*\n  datasets: shapes$", done.stdout, re.MULTILINE)

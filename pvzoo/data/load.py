@@ -71,8 +71,10 @@ def load(
     if isinstance(source, (str, os.PathLike)):
         path = Path(source).expanduser()
         if _is_of_plugin(str(source)) and not path.exists():
-            return _from_plugin(str(source), task, split)
-        if not path.exists():
+            dataset = registry.get("datasets", str(source))(task, split)
+            if not isinstance(dataset, dict):
+                split = None  # it is that one
+        elif not path.exists():
             dataset = _from_hub(str(source))
         elif (dataset := _written_by_datasets(path)) is None:
             return _read(_splits(path, task, reduce_labels), path, task, split, reduce_labels)
@@ -121,13 +123,6 @@ def _is_of_plugin(name: str) -> bool:
     return registry.split_name(name)[1] in registry.names("datasets")
 
 
-def _from_plugin(name: str, task: str | None, split: str | None) -> Dataset | DatasetDict:
-    data = registry.get("datasets", name)(task, split)
-    if isinstance(data, dict) or split is None:
-        return _pick(data, split, name)
-    return data
-
-
 # --- the Hub --------------------------------------------------------------------------------------
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(:[\w.-]+)?")
@@ -145,9 +140,10 @@ def _from_hub(name: str) -> Any:
 
 
 def _no_source(name: str) -> DataError:
+    hint = f"Check the path (here is {Path.cwd()}); a Hub id reads owner/name or owner/name:config."
     return DataError(
         f"{name!r} is neither a file or folder here nor the id of a dataset on the Hub.",
-        f"Check the path (here is {Path.cwd()}); a Hub id reads owner/name or owner/name:config.",
+        nearest(name, registry.names("datasets")) or hint,
     )
 
 
