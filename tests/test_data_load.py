@@ -154,8 +154,8 @@ def test_an_unknown_task_or_split_is_an_error_that_lists_those_there_are(tmp_pat
         load(labelled, split="train")
     for name in ("train/a/1.png", "test/a/1.png"):
         picture(tmp_path / "folders" / name)
-    with pytest.raises(DataError, match=r"folders has no split 'val'\. It has train, test\."):
-        load(tmp_path / "folders", split="val")
+    with pytest.raises(DataError, match=r"folders has no split 'mini'\. It has train, test\."):
+        load(tmp_path / "folders", split="mini")
     with pytest.raises(DataError, match="image-classification cannot be made into"):
         load(tmp_path / "folders", "object-detection")
 

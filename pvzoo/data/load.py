@@ -69,6 +69,8 @@ def load(
             f"There is no task {task!r}.", nearest(task, TASKS) or f"Tasks: {', '.join(TASKS)}."
         )
     if isinstance(source, (str, os.PathLike)):
+        if not str(source):
+            raise DataError("The name of the data is empty.", "Pass '.' for the present folder.")
         path = Path(source).expanduser()
         if _is_of_plugin(str(source)) and not path.exists():
             dataset = registry.get("datasets", str(source))(task, split)
@@ -103,11 +105,15 @@ def _pick(data: Dataset | DatasetDict, split: str | None, source: Any) -> Datase
     from datasets import DatasetDict
 
     names = [str(name) for name in data] if isinstance(data, DatasetDict) else []
-    if split is None:
-        return data
-    if split not in names:
-        raise _no_split(split, names, source)
-    return data[split]
+    return data if split is None else data[_named(split, names, source)]
+
+
+def _named(split: str, names: Sequence[str], source: Any) -> str:
+    """The split of that name; "val" is also "validation", as where folders are read."""
+    for name in (split, split_name(split)):
+        if name in names:
+            return name
+    raise _no_split(split, names, source)
 
 
 def _no_split(split: str, names: Sequence[str], source: Any) -> DataError:
@@ -239,8 +245,8 @@ def _read(
 ) -> Dataset | DatasetDict:
     """The splits of a file or folder as datasets of the task, or the one that is asked for."""
     names = [part.name for part in parts if part.name]
-    if split is not None and split not in names:
-        raise _no_split(split, names, path)
+    if split is not None:
+        split = _named(split, names, path)
     chosen = [part for part in parts if split in (None, part.name)]
     read = {part.name: part.read(task) for part in chosen}
     found = task_of(next(iter(read.values())).features)

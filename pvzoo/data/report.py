@@ -136,8 +136,9 @@ class Report:
         }
 
     def __str__(self) -> str:
-        counted = f"{self.images:,} images"
-        counted += f" with {self.objects:,} objects" if self.objects else ""
+        counted = f"{self.images:,} image{'s' * (self.images != 1)}"
+        if self.objects:
+            counted += f" with {self.objects:,} object{'s' * (self.objects != 1)}"
         if not self.findings:
             return f"{counted}: nothing wrong was found."
         found = f"errors: {len(self.errors)}, warnings: {len(self.warnings)}"
