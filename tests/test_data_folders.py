@@ -83,6 +83,33 @@ def test_folders_that_are_no_classes_are_not_taken_for_them(tmp_path, names):
         load(tmp_path)
 
 
+def test_a_folder_around_the_classes_is_no_class(tmp_path):
+    for name in ("101_Obj/cat/1.png", "101_Obj/dog/2.png", "101_Obj/dog/deeper/3.png"):
+        picture(tmp_path / name)
+    dataset = load(tmp_path)
+    assert class_names(dataset.features) == ("cat", "dog")
+    assert dataset["file_name"] == ["cat/1.png", "dog/2.png", "dog/deeper/3.png"]
+    for name in ("a/b/train/cat/1.png", "a/b/test/dog/2.png"):
+        picture(tmp_path / "twice" / name)
+    loaded = load(tmp_path / "twice")
+    assert list(loaded) == ["train", "test"]
+    assert class_names(loaded["test"].features) == ("cat", "dog")
+
+
+def test_a_folder_around_masks_is_no_class(tmp_path):
+    pair(tmp_path / "data", "images/1.png", "masks/1.png", 0, 1)
+    named(tmp_path / "data", "x", "y")
+    assert task_of(load(tmp_path).features) == "semantic-segmentation"
+
+
+def test_several_folders_of_folders_are_not_taken_for_classes(tmp_path):
+    for name in ("seg_a/cat/1.png", "seg_a/dog/1.png", "seg_b/cat/1.png"):
+        picture(tmp_path / name)
+    with pytest.raises(DataError, match=r"folders of folders: seg_a, seg_b\..*such as .*seg_a\."):
+        load(tmp_path)
+    assert class_names(load(tmp_path / "seg_a").features) == ("cat", "dog")
+
+
 def test_a_folder_of_other_files_is_no_class(tmp_path):
     picture(tmp_path / "a/1.png")
     (tmp_path / "empty").mkdir()

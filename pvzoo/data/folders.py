@@ -1,7 +1,8 @@
 """Folders of images whose places are their labels: folders of classes, and images with masks.
 
 **Classes**: ``class/image.jpg``, with the splits above (``train/class/image.jpg``) or not. A class
-is a folder of the first level, also when it has folders in it or is empty.
+is a folder of the first level, also when it has folders in it or is empty; but where that level is
+a single folder of folders, as archives unpack to, the data is what is in it.
 
 **Semantic masks**: ``images/`` and ``masks/`` (or labels, annotations, gt), with the splits below
 (``images/train``) or above (``train/images``), or ``train`` and ``trainannot``. A mask has the
@@ -79,6 +80,27 @@ def class_splits(path: Path) -> list[Split]:
         _warn(f"{path}: left out, as no split with folders of classes: {listing(lost)}.")
     parts = list(split.values())
     return [Split(name, partial(_read_classes, path, f, parts)) for name, f in split.items()]
+
+
+def wrapped(path: Path) -> Path | None:
+    """The one folder in which all of the data is, as where an archive was unpacked; else None.
+
+    Raises:
+        DataError: There are several folders, and each holds its images in folders of its own.
+    """
+    tops = [f for f in folders(path) if has_images(f)]
+    if any(split_name(f.name) or _is_of_images(f) for f in tops):
+        return None
+    if not tops or any(is_image(f.name) for top in tops for f in entries(top)):
+        return None
+    if len(tops) > 1:
+        raise DataError(
+            f"{path} has folders of folders: {listing(f.name for f in tops)}. Which level is that "
+            "of the classes cannot be told.",
+            f"Point at one of them, such as {tops[0]}. If they are the classes, move the images "
+            "of each up into it; if they are splits, call them train, validation and test.",
+        )
+    return tops[0]
 
 
 def _is_of_images(folder: Path) -> bool:

@@ -230,6 +230,8 @@ def _splits(path: Path, task: str | None, reduce_labels: bool) -> list[Split]:
             "Say the task, or point at the labels you mean: the JSON, the data.yaml or the "
             "Annotations folder.",
         )
+    if not found and (inner := folders.wrapped(path)):
+        return _splits(inner, task, reduce_labels)
     parts = next(iter(found.values()), None) or folders.class_splits(path)
     if not parts:
         inside = [p.name + "/" * p.is_dir() for p in entries(path)]
