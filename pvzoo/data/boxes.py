@@ -138,6 +138,10 @@ EXPLAINED = 0.98
 """Share of boxes that another convention must make possible. (Of the boxes of large objects in the
 middle of the picture, nine in ten are possible as left, top, right, bottom too.)"""
 
+FILLED = 0.1
+"""Share of boxes that reach, in one direction, beyond half of their frame at least, once they are
+divided by it; boxes of a picture scaled down since, or in thousandths, stay near its corner."""
+
 FEW_BOXES = 8
 """Of fewer boxes half must be impossible; nothing is concluded from one or two."""
 
@@ -152,7 +156,8 @@ def votes(boxes: np.ndarray, frames: np.ndarray) -> Counter[str]:
     """How many boxes each convention makes possible, and of how many ("all").
 
     Under the key "suspect": how many are impossible as they are, beyond carelessness: inverted,
-    more than a tenth of the frame out of it, or all within its first pixel.
+    more than a tenth of the frame out of it, or all within its first pixel. Under "filled": how
+    many of those that can be pixels read as normalised reach beyond half of the frame once undone.
 
     Args:
         boxes: Of any number of images.
@@ -171,6 +176,8 @@ def votes(boxes: np.ndarray, frames: np.ndarray) -> Counter[str]:
         fits &= (there[:, :2] + there[:, 2:]).max(axis=1) > 1.01
         if name == "pixels read as normalised":  # no other mistake makes numbers that large
             fits &= (boxes[:, :2] + boxes[:, 2:] > 2 * frames).all(axis=1)
+            reach = (there[:, :2] + there[:, 2:]) / frames
+            count["filled"] = int((fits & (reach > 0.5).any(axis=1)).sum())
         count[name] = int((fits & (unit == name.startswith("normalised"))).sum())
     return count
 
@@ -179,13 +186,18 @@ def convention(count: Mapping[str, int]) -> str:
     """The convention that boxes are in, by the sum of their `votes`.
 
     It is "xywh", as it should be, unless many boxes are impossible as such and one other convention
-    explains (nearly) all of them; one of `UNCLEAR` if several do.
+    explains (nearly) all of them; one of `UNCLEAR` if several do, or one that leaves the frames
+    empty.
     """
     total, suspect = count.get("all", 0), count.get("suspect", 0)
     if total < 3 or suspect < (SUSPECT if total >= FEW_BOXES else 0.5) * total:
         return "xywh"
     others = [name for name in _CONVENTIONS if name != "xywh"]
     fitting = {name: count[name] for name in others if count[name] >= EXPLAINED * total}
+    if count.get("filled", 0) < FILLED * total:
+        scaled = fitting.pop("pixels read as normalised", 0)
+        if scaled and not fitting:
+            return UNCLEAR[0]
     best = [name for name in fitting if fitting[name] == max(fitting.values())]
     if len(fitting) == 1 or (len(best) == 1 and fitting[best[0]] == total):
         return best[0]
