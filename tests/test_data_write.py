@@ -6,6 +6,7 @@ import errno
 import io
 import json
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,10 @@ from pycocotools import mask as pycoco
 from pycocotools.coco import COCO
 
 from pvzoo.data.load import load
+from pvzoo.data.mend import mend
 from pvzoo.data.schema import class_names, features, task_of
 from pvzoo.data.write import write
+from pvzoo.data.writers.images import Names
 from pvzoo.data.writers.yolo import join
 from pvzoo.errors import DataError, PvzooWarning, UsageError
 from pvzoo.masks import Masks
@@ -447,6 +450,35 @@ def test_boxes_in_an_image_of_unknown_size_are_refused(tmp_path: Path) -> None:
     assert list(tmp_path.glob("*out*")) == []
 
 
+@pytest.mark.parametrize("task", ["object-detection", "instance-segmentation"])
+def test_labels_of_stored_pixels_are_refused_by_yolo_until_they_are_mended(
+    tmp_path: Path, task: str
+) -> None:
+    rows = raw(objects(19, task, plain=True))
+    row = next(r for r in rows if r["objects"]["id"] and min(r["width"], r["height"]) > 8)
+    if task == "object-detection":
+        row["objects"]["bbox"] = [[1.0, 2.0, 3.0, 5.0] for _ in row["objects"]["bbox"]]
+        row["objects"]["category"] = list(range(len(row["objects"]["bbox"])))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    size = (row["height"], row["width"])
+    row["image"] = encoded(np.zeros((*size, 3), np.uint8), "JPEG", exif=exif)
+    row["file_name"] = "turned.jpg"
+    data = canonical_dataset(task, NAMES, [row])
+    with pytest.raises(DataError, match=r"turned\.jpg .*pvzoo\.data\.mend"):
+        write(data, tmp_path / "out", "yolo")
+    assert list(tmp_path.glob("*out*")) == []
+
+    mended = mend(data)
+    write(mended, tmp_path / "out", "yolo")
+    found = load(tmp_path / "out", task, split="train")
+    assert (found[0]["width"], found[0]["height"]) == size == found[0]["image"].size
+    assert len(found[0]["objects"]["bbox"]) == len(row["objects"]["bbox"])
+    if task == "object-detection":
+        boxes = mended[0]["objects"]["bbox"]
+        assert np.allclose(found[0]["objects"]["bbox"], boxes, atol=1e-6)
+
+
 # --- images and their names -----------------------------------------------------------------------
 
 
@@ -483,6 +515,18 @@ def test_names_are_safe_unique_and_otherwise_kept(
     ):
         assert (tmp_path / "out/images" / name).read_bytes() == row["image"]["bytes"]
     assert {p.name for p in tmp_path.iterdir()} <= {"out", "cache"}
+
+
+def test_very_many_images_of_one_name_are_numbered_in_a_moment() -> None:
+    names = Names()
+    start = time.process_time()
+    taken = [names.take("image.jpg", str) for _ in range(30_000)]
+    assert time.process_time() - start < 5  # a minute if each tried all numbers
+    assert taken[:2] + taken[-1:] == ["image.jpg", "image-2.jpg", "image-30000.jpg"]
+    assert [names.take(name, str) for name in ("image-2.png", "IMAGE.png")] == [
+        "image-2-2.png",
+        "IMAGE-30001.png",
+    ]
 
 
 def test_yolo_labels_lie_beside_images_from_folders_called_images(tmp_path: Path) -> None:

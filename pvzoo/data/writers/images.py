@@ -85,7 +85,7 @@ class Names:
         """`names` are those to come; the folders that all of them are in are left out."""
         folders = {os.path.dirname(_inside(name)) for name in names}
         self._root = os.path.commonpath(folders) if folders and "" not in folders else ""
-        self._taken: set[str] = set()
+        self._taken: dict[str, int] = {}  # a stem and the last number tried behind it
 
     def take(self, name: str, suffix: Callable[[], str]) -> str:
         """A name like this one, with slashes; `suffix` is asked if it has none of an image."""
@@ -95,11 +95,12 @@ class Names:
         stem, ending = os.path.splitext(inside)
         if ending.lower() not in SUFFIXES:
             stem, ending = inside or "image", suffix()
-        free, number = stem, 1
+        free, number = stem, self._taken.get(stem.casefold(), 1)
         while free.casefold() in self._taken:
             number += 1
             free = f"{stem}-{number}"
-        self._taken.add(free.casefold())
+        self._taken[stem.casefold()] = number
+        self._taken.setdefault(free.casefold(), 1)
         return free + ending
 
 

@@ -17,6 +17,7 @@ import numpy as np
 import yaml
 from pycocotools import mask as coco
 
+from pvzoo.data.files import upright_size
 from pvzoo.data.schema import INSTANCE
 from pvzoo.data.writers.images import Names, Parts, copy_image
 from pvzoo.errors import DataError, PvzooWarning
@@ -37,6 +38,8 @@ def write(parts: Parts, folder: Path) -> None:
             # without folders: "images" among them would change where labels are looked for
             base = os.path.basename((row["file_name"] or "").replace("\\", "/"))
             name = copy_image(row, pictures, names, base)
+            if row["objects"]["id"]:
+                _check_size(row, upright_size(pictures / name))
             lines = list(_lines(row, lost, masks=parts.task == INSTANCE))
             file = labels / Path(name).with_suffix(".txt")
             file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
@@ -48,14 +51,28 @@ def write(parts: Parts, folder: Path) -> None:
         warnings.warn(f"Left out, as YOLO cannot say them: {said}.", PvzooWarning, stacklevel=3)
 
 
-def _lines(row: Mapping[str, Any], lost: dict[str, int], *, masks: bool) -> Iterable[str]:
-    """The line of each object; counts those that have none."""
-    objects, size = row["objects"], (row["width"], row["height"])
-    if objects["id"] and not all(size):
+def _check_size(row: Mapping[str, Any], upright: tuple[int, int]) -> None:
+    """Refuse labels whose fractions would be of another frame than the picture's.
+
+    `upright` is (0, 0) for a picture that cannot be read.
+    """
+    size = (row["width"], row["height"])
+    if not all(size):
         raise DataError(
             f"The image {row['file_name']} has no known size, which fractions need.",
             "Leave it out, or say its width and height.",
         )
+    if all(upright) and size != upright:
+        raise DataError(
+            f"The labels of {row['file_name']} are of {size[0]} x {size[1]} pixels, but the "
+            f"upright image has {upright[0]} x {upright[1]}: their fractions would be wrong.",
+            "Run pvzoo.data.check; pvzoo.data.mend turns the labels of images that EXIF rotates.",
+        )
+
+
+def _lines(row: Mapping[str, Any], lost: dict[str, int], *, masks: bool) -> Iterable[str]:
+    """The line of each object; counts those that have none."""
+    objects, size = row["objects"], (row["width"], row["height"])
     for i, category in enumerate(objects["category"]):
         if objects["iscrowd"][i] or objects["ignore"][i]:
             lost["crowds" if objects["iscrowd"][i] else "objects to ignore"] += 1
