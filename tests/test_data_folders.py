@@ -160,6 +160,8 @@ LAYOUTS = {
     "no splits": ("images/1.jpg", "masks/1.png", None),
     "splits below": ("images/training/1.jpg", "annotations/training/1.png", "train"),
     "splits above": ("valid/images/1.jpg", "valid/labels/1.png", "validation"),
+    "beginnings": ("images/a/1.jpg", "masks/a/mask_1.png", None),
+    "subfolders": ("images/Cat_0.jpg", "annotations/trimaps/Cat_0.png", None),
     "endings": ("imgs/car_1.jpg", "gt/car_1_mask.png", None),
     "cityscapes": (
         "leftImg8bit/val/ulm/u_1_leftImg8bit.png",
@@ -278,6 +280,19 @@ def test_images_and_masks_without_each_other_are_left_out_and_said(tmp_path):
     mask(tmp_path / "masks/3.png", random_values(0, 0, 1))
     with pytest.warns(PvzooWarning, match=r"1 masks .* have no image .* \(3\.png\)"):
         assert len(load(tmp_path)) == 1
+
+
+def test_images_and_masks_of_which_none_pair_are_an_error_that_shows_their_names(tmp_path):
+    pair(named(tmp_path, "x", "y"), "images/photo1.png", "masks/drawn1.png", 0, 1)
+    with pytest.raises(DataError, match=r"such as 'photo1' and masks such as 'drawn1\.png'"):
+        load(tmp_path)
+
+
+def test_a_name_in_two_subfolders_does_not_pair_across_folders(tmp_path):
+    pair(named(tmp_path, "x", "y"), "images/a/1.png", "masks/a/1.png", 0, 1)
+    picture(tmp_path / "images/b/1.png")
+    with pytest.warns(PvzooWarning, match=r"1 images .* \(b/1\)"):
+        assert load(tmp_path)["file_name"] == ["images/a/1.png"]
 
 
 def test_masks_that_cannot_serve_are_named(tmp_path):

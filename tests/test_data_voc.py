@@ -294,3 +294,20 @@ def test_an_object_without_class_is_named(tmp_path):
     put(tmp_path / "class_names.txt", "background\nthing")
     with pytest.raises(DataError, match=r"SegmentationObject/000.png: the object 1 has no class"):
         load(tmp_path, "instance-segmentation")
+
+
+def test_xml_and_maps_in_folders_of_the_annotations_are_told_apart_by_the_task(tmp_path):
+    put(tmp_path / "annotations/xmls/cat_1.xml", xml(f"<name>cat</name>{BOX}", name="cat_1.jpg"))
+    picture(tmp_path / "images/cat_1.jpg", 20, 10)
+    (tmp_path / "annotations/trimaps").mkdir()
+    trimap = np.arange(200, dtype=np.uint8).reshape(10, 20) % 3 + 1
+    Image.fromarray(trimap).save(tmp_path / "annotations/trimaps/cat_1.png")
+    with pytest.raises(DataError, match="several formats: Pascal VOC, images and masks"):
+        load(tmp_path)
+    (row,) = load(tmp_path, "object-detection")
+    assert row["file_name"] == "images/cat_1.jpg"
+    assert row["objects"]["bbox"] == [[2, 1, 4, 4]]
+    with pytest.warns(PvzooWarning, match="does not name the classes"):
+        dataset = load(tmp_path, "semantic-segmentation")
+    assert class_names(dataset.features) == ("1", "2", "3")
+    assert np.array_equal(np.asarray(dataset[0]["annotation"]), trimap)

@@ -6,8 +6,9 @@ a single folder of folders, as archives unpack to, the data is what is in it.
 
 **Semantic masks**: ``images/`` and ``masks/`` (or labels, annotations, gt), with the splits below
 (``images/train``) or above (``train/images``), or ``train`` and ``trainannot``. A mask has the
-name of its image, with or without an ending such as ``_mask`` or ``_labelIds``, and is a PNG or
-another format without loss. Its values are greys (8 or 16 bit), palette indices or, in RGB,
+name of its image, with or without ``mask_`` before it or an ending such as ``_mask`` or
+``_labelIds``, and is a PNG or another format without loss; it may be in another subfolder than the
+image where no other has its name. Its values are greys (8 or 16 bit), palette indices or, in RGB,
 R + 256 G + 65536 B.
 
 The names of the values are in a file beside the two folders:
@@ -28,7 +29,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
@@ -153,6 +154,7 @@ _MASK_ENDING = re.compile(
     r"[_-](gtFine_labelIds|labelIds|labels?|masks?|gt|seg|segmentation|annotation|L)$",
     re.IGNORECASE,
 )
+_MASK_START = re.compile(r"(?<![^/])masks?[_-]", re.IGNORECASE)
 _LOSSY = frozenset({".jpg", ".jpeg", ".jpe", ".jfif"})
 
 
@@ -213,20 +215,31 @@ def _is_mask(file: Path) -> bool:
 
 
 def _pairs(pictures: Path, masks: Path) -> list[tuple[Path, Path]]:
-    """Each image with its mask."""
+    """Each image with its mask.
+
+    Raises:
+        DataError: An image has several masks, or none has one.
+    """
     whole_names: dict[str, list[Path]] = defaultdict(list)
     bare_names: dict[str, list[Path]] = defaultdict(list)
+    last_names: dict[str, list[Path]] = defaultdict(list)
     for file in images(masks):
         if file.suffix.lower() not in _LOSSY and _is_mask(file):
             name = file.relative_to(masks).with_suffix("").as_posix()
             whole_names[name].append(file)
-            bare_names[_MASK_ENDING.sub("", name)].append(file)
+            bare = _MASK_START.sub("", _MASK_ENDING.sub("", name))
+            bare_names[bare].append(file)
+            last_names[bare.rsplit("/", 1)[-1]].append(file)
+    photos = images(pictures)
+    stems = Counter(image.stem for image in photos)
     found = []
     without = []
-    for image in images(pictures):
+    for image in photos:
         name = image.relative_to(pictures).with_suffix("").as_posix()
         bare = _IMAGE_ENDING.sub("", name)
         choice = whole_names.get(name) or bare_names.get(name) or bare_names.get(bare) or []
+        if not choice and stems[image.stem] == 1 and len(last_names[image.stem]) == 1:
+            choice = last_names[image.stem]  # in another subfolder
         if len(choice) > 1:
             raise DataError(
                 f"{image} has several masks: {listing(f.name for f in choice)}.",
@@ -236,13 +249,19 @@ def _pairs(pictures: Path, masks: Path) -> list[tuple[Path, Path]]:
             found.append((image, choice[0]))
         else:
             without.append(name)
+    used = {mask for _, mask in found}
+    over = [f.name for files in whole_names.values() for f in files if f not in used]
+    if not found and without and over:
+        raise DataError(
+            f"No image in {pictures} has a mask in {masks}: there are images such as "
+            f"{without[0]!r} and masks such as {over[0]!r}.",
+            "Give each mask the name of its image.",
+        )
     if without:
         _warn(
             f"{len(without)} images in {pictures} have no mask in {masks} and are left out "
             f"({listing(without, 3)})."
         )
-    used = {mask for _, mask in found}
-    over = [f.name for files in whole_names.values() for f in files if f not in used]
     if over:
         _warn(
             f"{len(over)} masks in {masks} have no image in {pictures} and are left out "

@@ -208,13 +208,14 @@ def _explained(repo: str) -> Iterator[None]:
 
 def _splits(path: Path, task: str | None, reduce_labels: bool) -> list[Split]:
     """The splits of a file or folder, in the format that its contents are of."""
-    formats = {  # how each is recognised, and the tasks that its labels are of
+    # how each is recognised, and the tasks that it is taken for where there are others too
+    formats = {
         "COCO": (coco.splits, (DETECTION, INSTANCE)),
         "COCO panoptic": (panoptic.splits, (PANOPTIC, SEMANTIC)),
         "YOLO": (yolo.splits, (DETECTION, INSTANCE)),
         "Pascal VOC": (
             partial(voc.splits, reduce_labels=reduce_labels),
-            (DETECTION, INSTANCE, SEMANTIC),
+            (DETECTION, INSTANCE),
         ),
         "images and masks": (
             partial(folders.mask_splits, reduce_labels=reduce_labels),

@@ -1,10 +1,11 @@
 """Pascal VOC: an XML file for each image, and maps of its pixels in ``SegmentationClass``.
 
 Folders are found as in the devkit (``Annotations``, ``JPEGImages``, ``ImageSets/Main``), with
-``images`` in the place of ``JPEGImages``, and with the XML beside the images, also by splits as
-Roboflow writes it. Edges of boxes are the devkit's: pixels counted from 1, the last one included,
-so that left = xmin - 1 and width = xmax - xmin + 1. (LabelImg and others write edges counted from
-0; such boxes come out at most a pixel off.) Classes are in the order of the alphabet.
+``images`` in the place of ``JPEGImages``, with the XML in the one folder of ``annotations`` that
+has any, and with the XML beside the images, also by splits as Roboflow writes it. Edges of boxes
+are the devkit's: pixels counted from 1, the last one included, so that left = xmin - 1 and width =
+xmax - xmin + 1. (LabelImg and others write edges counted from 0; such boxes come out at most a
+pixel off.) Classes are in the order of the alphabet.
 
 Objects marked difficult are kept, with ``ignore`` set. Instance masks are the objects'
 ``<polygon>`` elements (vertices counted from 1) where there are any, else what
@@ -136,6 +137,9 @@ def _parts(path: Path) -> dict[str | None, _Part]:
     if path.name.lower() in ("annotations", "annotation") and _has_xml(path):
         path = path.parent
     xmls = next((f for f in folders(path) if f.name.lower() in ("annotations", "annotation")), path)
+    deeper = [f for f in folders(xmls) if _has_xml(f)]
+    if xmls != path and not _has_xml(xmls) and len(deeper) == 1:
+        xmls = deeper[0]
     pictures = next(
         (f for f in folders(path) if f.name.lower() in ("jpegimages", "images", "image")), xmls
     )
