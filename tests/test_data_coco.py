@@ -266,6 +266,19 @@ def test_a_changed_file_is_read_again_and_an_unchanged_one_is_not(tmp_path, monk
     assert load(file).remove_columns("image")[0]["objects"]["bbox"] == [[0, 0, 1, 1]]
 
 
+def test_annotations_of_images_that_are_not_in_the_file_are_left_out_and_said(tmp_path):
+    content = random_coco(np.random.default_rng(0))
+    all_of_them = load(save(tmp_path / "all.json", content)).remove_columns("image")
+    lost = content["images"][::2]
+    ids = {image["id"] for image in lost}
+    content["images"] = content["images"][1::2]
+    count = sum(a["image_id"] in ids for a in content["annotations"])
+    with pytest.warns(PvzooWarning, match=rf"part\.json: {count} annotations are left out.*in all"):
+        part = load(save(tmp_path / "part.json", content)).remove_columns("image")
+    assert list(part) == [row for row in all_of_them if row["image_id"] not in ids]
+    assert len(part) == 7
+
+
 BROKEN = {
     "no list": ([1], "is a JSON list"),
     "no images": ({"images": 3, "annotations": [], "categories": []}, "has no list of images"),
@@ -278,8 +291,8 @@ BROKEN = {
         {**one_image(), "images": [{"id": 1, "file_name": "a"}, {"id": 1, "file_name": "b"}]},
         "two images have the id 1",
     ),
-    "unknown image": (one_image(image_id=5), r"annotations\[0\] \(id 7\) names the image 5"),
-    "no image": (one_image(image_id="absent"), "names the image None"),
+    "unknown images": (one_image(image_id="1"), "names the image '1', and the first image is 1"),
+    "no image": (one_image(image_id="absent"), r"annotations\[0\] \(id 7\) has no image_id"),
     "three numbers": (one_image(bbox=[1, 2, 3]), r"\(id 7\) has the bbox \[1, 2, 3\]"),
     "text in a box": (one_image(bbox=[1, 2, "3", 4]), r"\(id 7\) has the bbox"),
     "no box": (one_image(bbox="absent"), "neither bbox nor segmentation"),
@@ -420,7 +433,6 @@ PANOPTIC_BROKEN = {
         r"segments_info\[2\] has no",
     ),
     "twice": (lambda c: c["annotations"].append(c["annotations"][0]), "10 has 2 annotations"),
-    "unknown image": (lambda c: c["annotations"][0].update(image_id=99), "names the image 99"),
 }
 
 

@@ -210,20 +210,37 @@ class Labels:
     def by_image(self) -> dict[Any, list[dict[str, Any]]]:
         """The annotations by the ids of their images.
 
+        Those of images that are not in the file are left out, which is said: a part of a dataset
+        often comes with all of its annotations.
+
         Raises:
-            DataError: One names an image that is not there.
+            DataError: One names no image, or there is none of the images of the file.
         """
         known = {image["id"] for _, image in self.images()}
         found = defaultdict(list)
+        lost = []
         for place, annotation in enumerate(self.content["annotations"]):
             image = annotation.get("image_id")
-            if not isinstance(image, (int, float, str)) or image not in known:
-                raise DataError(
-                    f"{self.where(place)} names the image {image!r}, which is not among the "
-                    "images of the file.",
-                    "Remove it, or add the image.",
-                )
-            found[image].append(annotation)
+            if not isinstance(image, (int, float, str)):
+                raise DataError(f"{self.where(place)} has no image_id.", _LAYOUT)
+            if image in known:
+                found[image].append(annotation)
+            else:
+                lost.append(image)
+        if lost and known and not found:
+            raise DataError(
+                f"{self.file}: no annotation is of an image of the file; the first names the image "
+                f"{lost[0]!r}, and the first image is {self.content['images'][0]['id']!r}.",
+                "Export it again, with the same ids in both lists.",
+            )
+        if lost:
+            names = listing(map(repr, dict.fromkeys(lost)), 3)
+            warn(
+                f"{self.file}: {len(lost)} annotations are left out, as their images are not in "
+                f"the file (image_id {names}).",
+                PvzooWarning,
+                stacklevel=2,
+            )
         return found
 
     def where(self, place: int) -> str:
