@@ -11,8 +11,9 @@ PLUGINS := $(wildcard plugins/*/pyproject.toml)
 quickstart: .venv/quickstart
 	$(BIN)/python demos/quickstart.py
 
+# two processes of one thread each are faster here than one of two
 test: lint
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: .venv/test
 	$(BIN)/python -m pytest -m slow -v --no-header
