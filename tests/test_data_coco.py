@@ -201,6 +201,18 @@ def test_mistakes_in_values_are_kept(tmp_path):
     assert objects["area"] == [12.0, 9.0, -0.0, pytest.approx(0.12)]
 
 
+def test_the_images_of_lvis_are_found_by_the_end_of_their_address(tmp_path):
+    content = one_image()
+    del content["images"][0]["file_name"]
+    content["images"][0]["coco_url"] = "http://images.cocodataset.org/train2017/000000000139.jpg"
+    save(tmp_path / "lvis_v1_val.json", content)  # its val has images of COCO's train
+    picture(tmp_path / "train2017/000000000139.jpg", 10, 8)
+    picture(tmp_path / "val2017/000000000139.jpg", 3, 3)
+    (row,) = load(tmp_path)["validation"]
+    assert row["file_name"] == "train2017/000000000139.jpg"
+    assert row["image"].size == (10, 8)
+
+
 def test_an_image_that_is_not_there_does_not_stop_the_reader(tmp_path):
     dataset = load(save(tmp_path / "x.json", one_image()))
     assert dataset.with_format("arrow")[0]["image"][0]["path"].as_py() == str(tmp_path / "a.png")

@@ -3,9 +3,12 @@
 ``annotations/instances_train2017.json`` with ``train2017/``, Roboflow's
 ``train/_annotations.coco.json``, and a JSON with its images beside it, in ``images/`` or ``data/``
 are all found. Image and annotation ids are kept where they are whole numbers; images without
-annotations are images without objects. Classes are in the order of their ids in the JSON. An
-annotation of an undeclared class gets a number that is no class: counted on from the last class
-if its id is above all declared ids or in a gap, and below zero if it is under them.
+annotations are images without objects. LVIS, whose images have a ``coco_url`` in the place of a
+``file_name``, is read too; its lists of the classes that were looked for are not.
+
+Classes are in the order of their ids in the JSON. An annotation of an undeclared class gets a
+number that is no class: counted on from the last class if its id is above all declared ids or in a
+gap, and below zero if it is under them.
 
 Polygons are in pixels, the corner of the image is (0, 0); pycocotools makes masks of them. An
 object without a mask among others that have one gets an empty mask.
@@ -155,6 +158,9 @@ class Labels:
                 if not isinstance(entry, dict):
                     raise DataError(f"{self.file}: {key}[{place}] is no object.", _LAYOUT)
             parsed[key] = entries
+        for image in parsed["images"]:
+            if not image.get("file_name") and isinstance(image.get("coco_url"), str):  # LVIS
+                image["file_name"] = "/".join(image["coco_url"].split("/")[-2:])
         return parsed
 
     @property
