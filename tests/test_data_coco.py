@@ -192,7 +192,9 @@ def test_mistakes_in_values_are_kept(tmp_path):
         {"id": 10 + i, "image_id": 1, "category_id": c, "bbox": box, "ignore": i % 2}
         for i, (c, box) in enumerate(zip((5, 6, 3, 1), boxes, strict=True))
     ]
-    dataset = load(save(tmp_path / "x.json", content)).remove_columns("image")
+    said = r"x\.json: the category_id 1, 3, 6 is not among the categories; their ids are 2, 4, 5\."
+    with pytest.warns(PvzooWarning, match=said):
+        dataset = load(save(tmp_path / "x.json", content)).remove_columns("image")
     objects = dataset[0]["objects"]
     assert objects["bbox"] == boxes
     # above all ids, in a gap, and below all of them
@@ -424,6 +426,16 @@ def test_panoptic_segments_and_maps_are_those_of_the_file(tmp_path):
         assert np.asarray(row["image"]).std() < 40  # the picture, and not the map of its name
         assert row["file_name"] == f"val2017/{row['image_id'] - 5:03}.png"
     assert load(tmp_path / "annotations/panoptic_val2017.json")["image_id"] == dataset["image_id"]
+
+
+def test_segments_of_undeclared_classes_are_said_by_the_ids_of_the_file(tmp_path):
+    content = random_panoptic(tmp_path, np.random.default_rng(4))
+    content["annotations"][0]["segments_info"][0]["category_id"] = 11
+    file = save(tmp_path / "annotations/panoptic_val2017.json", content)
+    with pytest.warns(PvzooWarning, match=r"category_id 11 is not .* ids are 3, 10, 20, 21\."):
+        dataset = load(file)
+    segments = dataset.remove_columns(["image", "annotation"])[-1]["segments"]
+    assert segments["category"] == [4 + 11, 1, 2, 3]
 
 
 def test_instances_beside_panoptic_labels_are_told_apart_by_the_task(tmp_path):

@@ -8,7 +8,7 @@ annotations are images without objects. LVIS, whose images have a ``coco_url`` i
 
 Classes are in the order of their ids in the JSON. An annotation of an undeclared class gets a
 number that is no class: counted on from the last class if its id is above all declared ids or in a
-gap, and below zero if it is under them.
+gap, and below zero if it is under them. A `PvzooWarning` says the ids of the file.
 
 Polygons are in pixels, the corner of the image is (0, 0); pycocotools makes masks of them. An
 object without a mask among others that have one gets an empty mask.
@@ -18,9 +18,10 @@ from __future__ import annotations
 
 import mmap
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from warnings import warn
@@ -282,9 +283,9 @@ class Classes:
         entries: The declared categories, likewise.
     """
 
-    def __init__(self, sources: Iterable[Labels]) -> None:
+    def __init__(self, sources: Collection[Labels]) -> None:
         declared: dict[int, dict[str, Any]] = {}
-        used: set[Any] = set()
+        used_in = {source.file: _used(source) for source in sources}
         for source in sources:
             for number_, entry in _categories(source).items():
                 other = declared.setdefault(number_, entry)
@@ -294,11 +295,15 @@ class Classes:
                         f"{other['name']!r} in another split.",
                         "Point at one of the files, or give a class the same id in all of them.",
                     )
-            used |= {whole(a.get("category_id")) for a in source.content["annotations"]}
-            for annotation in source.content["annotations"]:
-                segments = annotation.get("segments_info")
-                if isinstance(segments, list):
-                    used |= {whole(s.get("category_id")) for s in segments if isinstance(s, dict)}
+        for file, ids in used_in.items():
+            if undeclared := sorted(ids - declared.keys()):
+                warn(
+                    f"{file}: the category_id {listing(undeclared)} is not among the categories; "
+                    f"their ids are {listing(sorted(declared))}.",
+                    PvzooWarning,
+                    stacklevel=2,
+                )
+        used = set().union(*used_in.values())
         last = {entry["name"]: number_ for number_, entry in sorted(declared.items())}
         repeated = {n for n, c in Counter(e["name"] for e in declared.values()).items() if c > 1}
         for name in repeated:
@@ -319,6 +324,14 @@ class Classes:
         if number_ < low:
             return number_ - low
         return len(self._places) + (number_ - high - 1 if number_ > high else number_)
+
+
+def _used(source: Labels) -> set[int]:
+    """The ids of the classes that annotations and segments are of."""
+    annotations = source.content["annotations"]
+    infos = [a["segments_info"] for a in annotations if isinstance(a.get("segments_info"), list)]
+    things = chain(annotations, (s for info in infos for s in info if isinstance(s, dict)))
+    return {whole(thing.get("category_id")) for thing in things} - {None}
 
 
 def _categories(source: Labels) -> dict[int, dict[str, Any]]:
