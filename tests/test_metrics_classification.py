@@ -186,6 +186,29 @@ def test_multi_label_figures_are_those_of_scikit_learn(seed: int) -> None:
     assert found.images == count
 
 
+@pytest.mark.parametrize(
+    ("key", "some", "nothing"),
+    [("label", [0, 1, 1, 0], [-1, None]), ("labels", [[0], [1, 2]], [None])],
+)
+def test_images_without_a_label_are_left_out_and_counted(
+    key: str, some: list[Any], nothing: list[Any]
+) -> None:
+    scores = np.random.default_rng(0).random((len(some), 3)).astype(np.float32)
+    alone = evaluated(THREE, scores, rows(key, some))
+    metrics = [ClassificationMetric(THREE), ClassificationMetric(THREE)]
+    for index, row in enumerate(rows(key, some)):
+        metrics[0].update(index, result(scores[index]), row)
+    for index, row in enumerate(rows(key, nothing), len(some)):
+        metrics[1].update(index, result(scores[0]), row)
+    assert (metrics[1].compute().images, metrics[1].compute().left_out) == (0, len(nothing))
+    together = ClassificationMetric(THREE)
+    together.merge([metric.state() for metric in metrics])
+    found = together.compute()
+    assert (found.images, found.left_out) == (len(some), len(nothing))
+    assert found.figures == alone.figures
+    assert found.per_class == alone.per_class
+
+
 # --- what is refused ------------------------------------------------------------------------------
 
 
@@ -193,8 +216,8 @@ def test_multi_label_figures_are_those_of_scikit_learn(seed: int) -> None:
     ("key", "value", "message"),
     [
         ("label", 3, r"a/0\.jpg has the class id 3, but the 3 classes"),
-        ("label", -1, r"a/0\.jpg has the class id -1"),
-        ("label", None, r"label of a/0\.jpg is \[None\]"),
+        ("label", -2, r"a/0\.jpg has the class id -2"),
+        ("label", "cat", r"label of a/0\.jpg is \['cat'\]"),
         ("labels", [0, 7], r"a/0\.jpg has the class id 7"),
         ("labels", [None], r"labels of a/0\.jpg is \[None\]"),
     ],

@@ -352,6 +352,39 @@ def test_labels_that_mean_nothing_are_refused_with_the_name_of_the_image(
     assert metric.compute().images == 0
 
 
+@pytest.mark.parametrize("null", [None, dict.fromkeys(row()["objects"])])
+def test_an_image_whose_objects_are_null_has_none(null: Any) -> None:
+    found = detections(((0, 0, 9, 9), 0.5))
+    masks = Masks.from_array(np.ones((1, 100, 100)))
+    instances = Instances(
+        **{k: getattr(found, k) for k in ("size", "boxes", "scores", "labels", "names")},
+        masks=masks,
+    )
+    for kind, result in ((DetectionMetric, found), (InstanceMetric, instances)):
+        metric = kind(ONE)
+        metric.update(0, result, row() | {"objects": null})
+        assert metric.compute().images == 1
+        assert np.isnan(metric.compute()["map"])
+    metric = DetectionMetric(ONE)
+    metric.update(0, found, row((0, 0, 9, 9)))
+    metric.update(1, detections(((0, 0, 9, 9), 0.9)), row(image_id=2) | {"objects": null})
+    assert metric.compute()["map_50"] == 0.5  # the better one found nothing
+
+
+def test_boxes_of_another_size_of_image_are_refused() -> None:
+    found = detections(((0, 0, 9, 9), 0.5))
+    turned = Detections(
+        **{k: getattr(found, k) for k in ("boxes", "scores", "labels", "names")}, size=(100, 60)
+    )
+    for size in ({"width": 60, "height": 100}, {"width": 0, "height": 0}, {"width": None}):
+        DetectionMetric(ONE).update(0, turned, row((0, 0, 9, 9)) | size)
+    stored = {"width": 100, "height": 60}
+    message = r"a/1\.png is 60 x 100 pixels, but its boxes are .* 100 x 60\..*mend"
+    with pytest.raises(DataError, match=message):
+        DetectionMetric(ONE).update(0, turned, row((0, 0, 9, 9)) | stored)
+    DetectionMetric(ONE).update(0, turned, row() | stored)  # nothing that could be elsewhere
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_predictions_that_are_not_numbers_are_refused(value: float) -> None:
     for found in (detections(((0, 0, 9, 9), value)), detections(((0, 0, 9, value), 0.5))):

@@ -276,6 +276,11 @@ def test_labels_that_mean_nothing_are_refused_with_the_name_of_the_image() -> No
         (changed(category=[0]), r"2 segments but 1 classes"),
         (changed(iscrowd=[None, False]), r"segments\.iscrowd"),
         (changed(isthing=[True]), r"segments\.isthing"),
+        (changed(isthing=None), r"segments\.isthing"),
+        (changed(category=None), r"segments\.category"),
+        (changed(id=None), r"has no segments"),
+        (row | {"segments": None}, r"has no segments"),
+        (row | {"annotation": None}, r"is missing"),
         (row | {"annotation": {"bytes": b"no picture", "path": None}}, r"cannot be read"),
         (row | {"annotation": {"bytes": None, "path": "no/such.png"}}, r"cannot be read"),
         (

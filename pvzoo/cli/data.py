@@ -188,7 +188,9 @@ def _print_evaluation(model: str, found: Evaluation) -> None:
             table.add_row(escape(name), *numbers)
         out.print(table)
     if found.left_out:
-        err.print(f"Left out, as the model does not have their class: {found.left_out} images")
+        err.print(
+            f"Left out: {found.left_out} images without a class, or of one the model does not have"
+        )
     if found.labels.only_in_model and not found.labels.only_in_data:  # else a warning said both
         err.print(escape(str(found.labels)))
 

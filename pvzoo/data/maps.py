@@ -31,10 +31,12 @@ def open_map(cell: Any, name: str) -> Image.Image:
     """The map as `datasets` decodes it, in its own mode.
 
     Raises:
-        DataError: It cannot be read.
+        DataError: It is missing or cannot be read.
     """
     from datasets import Image as ImageColumn
 
+    if cell is None:
+        raise DataError(f"{name} is missing.", "Restore it, or leave the row out.")
     try:
         return ImageColumn().decode_example(cell)
     except Exception as error:  # what PIL raises for damaged files knows no bounds

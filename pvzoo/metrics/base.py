@@ -30,7 +30,8 @@ class Evaluation(Mapping[str, float]):
         confusion_names: What the columns of `confusion` stand for; its rows are the first ones.
         images: How many images they are of.
         labels: How the classes of the model and of the data were matched.
-        left_out: How many images were not judged, as their class is none of the model's.
+        left_out: How many images were not judged, as they have no class, or one that is none of
+            the model's.
     """
 
     figures: dict[str, float]
@@ -141,14 +142,19 @@ def column(
 
 
 def class_ids(
-    row: Mapping[str, Any], name: str, values: Sequence[int], classes: int, *, void: bool = False
+    row: Mapping[str, Any],
+    name: str,
+    values: Sequence[int] | None,
+    classes: int,
+    *,
+    void: bool = False,
 ) -> np.ndarray:
     """Class ids of a row as (n,) int64; with `void`, `schema.VOID` may be among them.
 
     Raises:
-        DataError: One of them is no class of the data.
+        DataError: They are missing, or one of them is no class of the data.
     """
-    ids = column(row, name, values, (len(values),), np.int64)
+    ids = column(row, name, values, (len(values or ()),), np.int64)
     wrong = ids[(ids >= classes) | (ids < (VOID if void else 0))]
     if len(wrong):
         raise DataError(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pvzoo.data.schema import VOID
 from pvzoo.errors import UsageError
 from pvzoo.metrics.base import Evaluation, Metric, check_numbers, class_ids, mean, ratio
 from pvzoo.metrics.labels import LabelMatch
@@ -46,7 +47,7 @@ class ClassificationMetric(Metric):
     def compute(self) -> Evaluation:
         """The figures of the one that was used."""
         multi = self._multi.compute()
-        return multi if multi.images else self._single.compute()
+        return multi if multi.images or multi.left_out else self._single.compute()
 
 
 class SingleLabelMetric(Metric):
@@ -59,8 +60,9 @@ class SingleLabelMetric(Metric):
     are of it. The confusion matrix has a row for each class of the data; its last column, "other",
     is for answers that are no class of the data. Above `MOST_CONFUSED` classes there is none.
 
-    Images of a class that the model does not have are left out, and counted in ``left_out``. An
-    answer that is no class of the data is wrong like any other.
+    Images without a class (`schema.VOID` or a null) and those of a class that the model does not
+    have are left out, and counted in ``left_out``. An answer that is no class of the data is wrong
+    like any other.
     """
 
     def __init__(self, match: LabelMatch) -> None:
@@ -72,7 +74,9 @@ class SingleLabelMetric(Metric):
     def update(self, index: int, result: Classification, row: Mapping[str, Any]) -> None:
         """Take the scores of one image."""
         scores = _scores(result, row)
-        label = int(class_ids(row, "label", [row["label"]], len(self.match.data))[0])
+        label = VOID if row["label"] is None else row["label"]
+        classes = len(self.match.data)
+        label = int(class_ids(row, "label", [label], classes, void=True)[0])
         if label not in self._output:
             self._left_out += 1
             return
@@ -127,7 +131,8 @@ class MultiLabelMetric(Metric):
     `THRESHOLD`. For each class ``ap``, ``precision``, ``recall``, ``f1`` and ``support``. What is
     0 / 0 is nan, and left out of the means.
 
-    Classes that only the model or only the data has are left out.
+    Classes that only the model or only the data has are left out, and so are images with a null in
+    the place of their classes, which ``left_out`` counts.
     """
 
     def __init__(self, match: LabelMatch) -> None:
@@ -135,25 +140,32 @@ class MultiLabelMetric(Metric):
         self._outputs = [match.to_data.index(label) for label in match.common]
         self._scores = array("f")  # a row of the common classes for each image
         self._truth = bytearray()  # likewise, 1 for the classes it has
-        self._images = 0
+        self._images = self._left_out = 0
 
     def update(self, index: int, result: Classification, row: Mapping[str, Any]) -> None:
         """Take the scores of one image."""
         scores = _scores(result, row)[self._outputs]
+        if row["labels"] is None:
+            self._left_out += 1
+            return
         labels = class_ids(row, "labels", row["labels"], len(self.match.data))
         self._scores.frombytes(scores.astype(np.float32).tobytes())
         self._truth += np.isin(self.match.common, labels).tobytes()
         self._images += 1
 
-    def state(self) -> tuple[bytes, bytes, int]:
-        """The scores as float32 and the truth as bool, both (images, classes), and how many."""
-        return self._scores.tobytes(), bytes(self._truth), self._images
+    def state(self) -> tuple[bytes, bytes, int, int]:
+        """The scores as float32 and the truth as bool, both (images, classes).
 
-    def merge(self, states: Sequence[tuple[bytes, bytes, int]]) -> None:
+        How many images that are, and how many were left out.
+        """
+        return self._scores.tobytes(), bytes(self._truth), self._images, self._left_out
+
+    def merge(self, states: Sequence[tuple[bytes, bytes, int, int]]) -> None:
         """Take the images of all states."""
-        self._scores = array("f", b"".join(scores for scores, _, _ in states))
-        self._truth = bytearray(b"".join(truth for _, truth, _ in states))
-        self._images = sum(images for _, _, images in states)
+        self._scores = array("f", b"".join(scores for scores, *_ in states))
+        self._truth = bytearray(b"".join(truth for _, truth, *_ in states))
+        self._images = sum(images for _, _, images, _ in states)
+        self._left_out = sum(left_out for *_, left_out in states)
 
     def compute(self) -> Evaluation:
         """See the class."""
@@ -173,7 +185,7 @@ class MultiLabelMetric(Metric):
             "f1_micro": float(ratio(2 * hits, predicted + support)),
             "f1_macro": mean(np.array([row["f1"] for row in per_class.values()])),
         }
-        return Evaluation(figures, per_class, self._images, self.match)
+        return Evaluation(figures, per_class, self._images, self.match, left_out=self._left_out)
 
 
 def average_precision(scores: np.ndarray, truth: np.ndarray) -> float:

@@ -40,6 +40,8 @@ _FOUND = [("image", "i8"), ("label", "i4"), ("score", "f4"), ("area", "f8"), ("b
 _OBJECT = [("image", "i8"), ("label", "i4"), ("crowd", "?"), ("area", "f8"), ("box", "f8", 4)]
 _MASK = ("mask", "O")  # bytes: a compressed run-length code
 
+_NO_OBJECTS = dict.fromkeys(("category", "bbox", "area", "iscrowd", "ignore"))
+
 
 class DetectionMetric(Metric):
     """COCO's figures of boxes.
@@ -51,7 +53,8 @@ class DetectionMetric(Metric):
     to be found.
 
     Objects of a class that the model does not have are left out as if they were not there, and so
-    are detections of a class that the data does not have.
+    are detections of a class that the data does not have. An image whose `objects` are null has
+    none.
     """
 
     found_fields: ClassVar[np.dtype] = np.dtype(_FOUND)
@@ -86,11 +89,19 @@ class DetectionMetric(Metric):
         return found
 
     def _objects_of(self, result: Any, row: Mapping[str, Any]) -> np.ndarray:
-        """The objects that the data has for the image."""
-        said = row["objects"]
+        """The objects that the data has for the image; nulls are none."""
+        said = {name: values or [] for name, values in (row["objects"] or _NO_OBJECTS).items()}
         count = len(said["category"])
         objects = np.zeros(count, self.object_fields)
         classes = len(self.match.data)
+        (height, width), (w, h) = result.size, (row.get("width") or 0, row.get("height") or 0)
+        if count and min(w, h) > 0 and (w, h) != (width, height):
+            raise DataError(
+                f"{row['file_name']} is {width} x {height} pixels, but its boxes are of an image "
+                f"of {w} x {h}.",
+                "Run pvzoo.data.check; pvzoo.data.mend turns the labels of images that EXIF "
+                "rotates.",
+            )
         objects["label"] = class_ids(row, "objects.category", said["category"], classes)
         objects["box"] = column(row, "objects.bbox", said["bbox"], (count, 4), np.float64)
         objects["area"] = column(row, "objects.area", said["area"], (count,), np.float64)
@@ -173,7 +184,7 @@ class InstanceMetric(DetectionMetric):
 
     def _objects_of(self, result: Instances, row: Mapping[str, Any]) -> np.ndarray:
         objects = super()._objects_of(result, row)
-        codes = row["objects"]["segmentation"]
+        codes = (row["objects"] or {}).get("segmentation") or []
         if len(codes) != len(objects) or not all(code and is_whole(code) for code in codes):
             raise DataError(
                 f"{row['file_name']} has an object whose mask is damaged or missing.",

@@ -30,8 +30,8 @@ def read_truth(
         data, or `VOID`.
 
     Raises:
-        DataError: The map cannot be read, has another size than the image or a value that is
-            neither listed nor void; or the segments make no sense.
+        DataError: The map is missing, cannot be read, has another size than the image or a value
+            that is neither listed nor void; or the segments are missing or make no sense.
     """
     name = row["file_name"]
     values = read_map(row["annotation"], f"The map of {name}")
@@ -42,6 +42,11 @@ def read_truth(
             "Export the map at the size of the image, without interpolation.",
         )
     segments = row["segments"]
+    if not segments or segments["id"] is None:
+        raise DataError(
+            f"{name} has no segments, which say what the values of its map mean.",
+            "Export it anew, or leave the row out; pvzoo.data.check finds all such rows.",
+        )
     count = len(segments["id"])
     ids = column(row, "segments.id", segments["id"], (count,), np.int64)
     if len(np.unique(ids)) < count:
