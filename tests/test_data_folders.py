@@ -204,6 +204,19 @@ def test_masks_that_nothing_names_are_named_by_their_values(tmp_path, kind):
     assert dataset["segments"][0] == {"id": [0, 7, high], "category": [0, 1, 2]}
 
 
+def test_masks_that_nothing_names_are_read_once_for_each_state_of_them(tmp_path, monkeypatch):
+    pair(tmp_path, "images/1.png", "masks/1.png", 0, 7)
+    with pytest.warns(PvzooWarning, match=r"classes\.txt"):
+        first = load(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr("pvzoo.data.folders.read_map", None)  # a mask cannot be read
+        with pytest.warns(PvzooWarning, match=r"classes\.txt"):
+            assert load(tmp_path).features == first.features
+    pair(tmp_path, "images/1.png", "masks/1.png", 0, 3, 9)
+    with pytest.warns(PvzooWarning, match=r"classes\.txt"):
+        assert class_names(load(tmp_path).features) == ("0", "3", "9")
+
+
 def test_black_and_white_masks_have_two_classes(tmp_path):
     pair(tmp_path, "images/1.png", "masks/1.png", 0, 255)
     with pytest.warns(PvzooWarning):

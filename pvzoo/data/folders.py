@@ -359,14 +359,16 @@ def find_map_classes(root: Path, maps: Sequence[Path], *, reduce_labels: bool) -
 
 
 def unnamed_classes(where: Path, maps: Sequence[Path], *, reduce_labels: bool) -> MapClasses:
-    """Classes named after the values that are in the maps, all of which are read."""
-    values: set[int] = set()
-    for file in maps:
-        if _is_rgb(file):
-            raise DataError(
-                f"{file} is in RGB, and nothing says which class a colour stands for.", _HOW
-            )
-        values.update(np.unique(read_map(image_cell(file), str(file))).tolist())
+    """Classes named after the values that are in the maps; each state of these is read once."""
+    from datasets import Features, Value
+
+    kept = write(
+        lambda: ({"value": value} for value in _values_in(maps)),
+        Features({"value": Value("int64")}),
+        maps,
+        "values of maps",
+    )
+    values = set(kept["value"])
     if values != {0, SEMANTIC_VOID}:  # a mask in black and white
         values -= {SEMANTIC_VOID}
     _warn(
@@ -375,6 +377,17 @@ def unnamed_classes(where: Path, maps: Sequence[Path], *, reduce_labels: bool) -
     )
     names = {value: str(value) for value in sorted(values)}
     return MapClasses(names | {0: "void"} if reduce_labels else names)
+
+
+def _values_in(maps: Sequence[Path]) -> list[int]:
+    values: set[int] = set()
+    for file in maps:
+        if _is_rgb(file):
+            raise DataError(
+                f"{file} is in RGB, and nothing says which class a colour stands for.", _HOW
+            )
+        values.update(np.unique(read_map(image_cell(file), str(file))).tolist())
+    return sorted(values)
 
 
 def _is_rgb(file: Path) -> bool:
