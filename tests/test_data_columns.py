@@ -623,6 +623,25 @@ def test_arguments_without_a_meaning_for_the_dataset_are_refused() -> None:
         canonical(canonical(data), names=["c", "d"])
 
 
+def test_a_class_beside_a_map_needs_the_task() -> None:
+    rng = np.random.default_rng(0)
+    grey = [Image.fromarray(rng.integers(0, 2, (7, 9), dtype=np.uint8)) for _ in range(4)]
+    rows = [
+        {"image": cell(picture(rng)), "mask": cell(g), "label": i % 2, "scene": i}
+        for i, g in enumerate(grey)
+    ]
+    kinds = {"mask": ImageColumn(), "label": Value("int64"), "scene": ClassLabel(num_classes=4)}
+    both = from_rows(rows, **kinds)
+    message = r"semantic-segmentation and as image-classification: .*label.*Say the task"
+    with pytest.raises(DataError, match=message):
+        canonical(both)
+    assert canonical(both, "image-classification")["label"][:] == [0, 1, 0, 1]
+    for data, task in ((both, "semantic-segmentation"), (both.remove_columns("label"), None)):
+        with pytest.warns(PvzooWarning, match="Nothing names the classes"):
+            found = canonical(data, task)
+        assert task_of(found.features) == "semantic-segmentation"
+
+
 def test_splits_of_different_columns_are_refused_by_name() -> None:
     parts = DatasetDict(
         train=labelled(1, "label", [0, 1], ClassLabel(names=["a", "b"])),

@@ -119,7 +119,12 @@ class Source:
         elif map_ and not objects:
             kind = task if task in (INSTANCE, SEMANTIC) else _kind_of_map(dataset, map_)
             found[kind] = cls(kind, image, map=map_)
-        if (task == CLASSIFICATION or not found) and (label := _label_column(columns)):
+        label = None
+        if task == CLASSIFICATION or not found:
+            label = _label_column(columns)
+        elif task is None and any(other.map for other in found.values()):
+            label = next(iter(_plain_labels(columns)), None)
+        if label:
             found[CLASSIFICATION] = cls(CLASSIFICATION, image, label=label)
         if task in found:
             return found[task]
@@ -213,14 +218,13 @@ def _image_column(columns: Features) -> str:
 
 def _label_column(columns: Features) -> str | None:
     """The column of classes for classification."""
-
-    def fits(name: str) -> bool:
-        kind = item(columns[name]) or columns[name]
-        return is_class(kind) or is_number(kind) or is_text(kind)
-
-    plain = [name for name in ("label", "labels") if name in columns and fits(name)]
+    plain = _plain_labels(columns)
     other = [name for name, kind in columns.items() if is_class(item(kind) or kind)]
-    found = plain or other or [name for name in columns if _LABEL.search(name) and fits(name)]
+    found = (
+        plain
+        or other
+        or [name for name in columns if _LABEL.search(name) and _names_class(columns[name])]
+    )
     if len(found) > 1:
         raise DataError(
             f"Several columns name a class: {', '.join(found)}.",
@@ -229,6 +233,16 @@ def _label_column(columns: Features) -> str | None:
             else f'Say which: dataset.rename_column("{found[0]}", "label").',
         )
     return found[0] if found else None
+
+
+def _plain_labels(columns: Features) -> list[str]:
+    return [n for n in ("label", "labels") if n in columns and _names_class(columns[n])]
+
+
+def _names_class(kind: Any) -> bool:
+    """Whether a column of it, or of lists of it, can be of classes."""
+    kind = item(kind) or kind
+    return is_class(kind) or is_number(kind) or is_text(kind)
 
 
 def _map_column(columns: Features, image: str, task: str | None) -> str | None:
