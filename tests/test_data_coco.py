@@ -293,6 +293,33 @@ def test_annotations_of_images_that_are_not_in_the_file_are_left_out_and_said(tm
     assert len(part) == 7
 
 
+def test_only_the_files_that_changed_are_parsed_again(tmp_path, monkeypatch):
+    for split in ("train", "val", "test"):
+        save(tmp_path / "boxes" / f"{split}.json", one_image())
+        random_panoptic(tmp_path / "segments" / split, np.random.default_rng(0))
+        (tmp_path / "segments" / split / "annotations/panoptic_val2017.json").rename(
+            tmp_path / "segments" / split / "labels.json"
+        )
+    first = {name: load(tmp_path / name) for name in ("boxes", "segments")}
+    assert all(list(loaded) == ["train", "validation", "test"] for loaded in first.values())
+    parsed = []
+
+    def read_json(file: Path):
+        parsed.append(file.name)
+        return json.loads(file.read_text())
+
+    monkeypatch.setattr("pvzoo.data.coco.read_json", read_json)
+    for name, loaded in first.items():
+        assert load(tmp_path / name).cache_files == loaded.cache_files
+        part = load(tmp_path / name, split="validation")
+        assert part.cache_files == loaded["validation"].cache_files
+    assert parsed == []
+    save(tmp_path / "boxes/val.json", one_image(segmentation=[[1, 1, 7, 1, 7, 5, 1, 5]]))
+    part = load(tmp_path / "boxes", split="validation")
+    assert task_of(part.features) == "instance-segmentation"
+    assert parsed == ["val.json"]
+
+
 BROKEN = {
     "no list": ([1], "is a JSON list"),
     "no images": ({"images": 3, "annotations": [], "categories": []}, "has no list of images"),

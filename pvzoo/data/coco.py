@@ -16,11 +16,12 @@ object without a mask among others that have one gets an empty mask.
 
 from __future__ import annotations
 
+import json
 import mmap
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -164,6 +165,36 @@ class Labels:
                 image["file_name"] = "/".join(image["coco_url"].split("/")[-2:])
         return parsed
 
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """What reading any split needs of it; each state of the file is parsed for it once.
+
+        The ``categories``, the ids of classes in use (``used``), whether there are ``masks``, and
+        where the first ``keypoints`` are, or None.
+        """
+        from datasets import Features, Value
+
+        kept = write(
+            lambda: [{"summary": json.dumps(self._summarise())}],
+            Features({"summary": Value("string")}),
+            [self.file],
+            "coco summary",
+            str(self.file),  # which a message may name
+        )
+        return json.loads(kept[0]["summary"])
+
+    def _summarise(self) -> dict[str, Any]:
+        annotations = self.content["annotations"]
+        infos = [i for a in annotations if isinstance(i := a.get("segments_info"), list)]
+        things = chain(annotations, (s for info in infos for s in info if isinstance(s, dict)))
+        posed = (self.where(place) for place, a in enumerate(annotations) if a.get("keypoints"))
+        return {
+            "categories": self.content["categories"],
+            "used": sorted({whole(thing.get("category_id")) for thing in things} - {None}),
+            "masks": any(a.get("segmentation") for a in annotations),
+            "keypoints": next(posed, None),
+        }
+
     @property
     def root(self) -> Path:
         """The folder that the JSON, or the folder ``annotations`` with it, is in."""
@@ -285,7 +316,7 @@ class Classes:
 
     def __init__(self, sources: Collection[Labels]) -> None:
         declared: dict[int, dict[str, Any]] = {}
-        used_in = {source.file: _used(source) for source in sources}
+        used_in = {source.file: set(source.summary["used"]) for source in sources}
         for source in sources:
             for number_, entry in _categories(source).items():
                 other = declared.setdefault(number_, entry)
@@ -326,17 +357,9 @@ class Classes:
         return len(self._places) + (number_ - high - 1 if number_ > high else number_)
 
 
-def _used(source: Labels) -> set[int]:
-    """The ids of the classes that annotations and segments are of."""
-    annotations = source.content["annotations"]
-    infos = [a["segments_info"] for a in annotations if isinstance(a.get("segments_info"), list)]
-    things = chain(annotations, (s for info in infos for s in info if isinstance(s, dict)))
-    return {whole(thing.get("category_id")) for thing in things} - {None}
-
-
 def _categories(source: Labels) -> dict[int, dict[str, Any]]:
     found: dict[int, dict[str, Any]] = {}
-    for place, entry in enumerate(source.content["categories"]):
+    for place, entry in enumerate(source.summary["categories"]):
         number_, name = whole(entry.get("id")), entry.get("name")
         if number_ is None or not isinstance(name, (str, int)):
             raise DataError(
@@ -358,18 +381,15 @@ def _categories(source: Labels) -> dict[int, dict[str, Any]]:
 
 def _task(sources: Iterable[Labels]) -> str:
     """What the labels of all splits are of."""
-    sources = list(sources)
-    masks = any(a.get("segmentation") for s in sources for a in s.content["annotations"])
-    return INSTANCE if masks else DETECTION
+    return INSTANCE if any(source.summary["masks"] for source in sources) else DETECTION
 
 
 def _refuse_keypoints(labels: Labels) -> None:
-    for place, annotation in enumerate(labels.content["annotations"]):
-        if annotation.get("keypoints"):
-            raise DataError(
-                f"{labels.where(place)} has keypoints, which pvzoo has no task for.",
-                f'To read the boxes alone pass task="{DETECTION}".',
-            )
+    if where := labels.summary["keypoints"]:
+        raise DataError(
+            f"{where} has keypoints, which pvzoo has no task for.",
+            f'To read the boxes alone pass task="{DETECTION}".',
+        )
 
 
 def _read(labels: Labels, classes: Classes, task: str) -> Dataset:
