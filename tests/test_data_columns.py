@@ -30,7 +30,7 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from pvzoo.data.columns import canonical
-from pvzoo.data.schema import class_names, task_of
+from pvzoo.data.schema import VOID_NAMES, class_names, task_of
 from pvzoo.errors import DataError, PvzooWarning, UsageError
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -621,6 +621,22 @@ def test_arguments_without_a_meaning_for_the_dataset_are_refused() -> None:
         canonical(data, reduce_labels=True)
     with pytest.raises(UsageError, match="pvzoo's own columns"):
         canonical(canonical(data), names=["c", "d"])
+
+
+@pytest.mark.parametrize("name", sorted(VOID_NAMES))
+def test_a_class_called_void_is_void_in_any_map(name: str) -> None:
+    rng = np.random.default_rng(0)
+    names = [name.capitalize(), "cat"]
+    found = canonical(mapped([random_map(rng, [0, 1])]), names=names)
+    assert class_names(found.features) == ("cat",)
+    assert found[0]["segments"] == {"id": [0, 1], "category": [-1, 0]}
+    pixels = np.zeros((6, 9, 3), np.uint8)
+    pixels[:3] = 0, 1, 0  # instance 1, of the class 0
+    pixels[4:] = 1, 2, 0  # instance 2, of the class 1
+    found = canonical(mapped([Image.fromarray(pixels)]), "instance-segmentation", names=names)
+    assert class_names(found.features) == ("cat",)
+    assert found[0]["objects"]["bbox"] == [[0, 4, 9, 2]]
+    assert found[0]["objects"]["category"] == [0]
 
 
 def test_a_class_beside_a_map_needs_the_task() -> None:

@@ -63,6 +63,9 @@ TASKS = (CLASSIFICATION, DETECTION, INSTANCE, SEMANTIC, PANOPTIC)
 VOID = -1
 """The category of what is neither trained nor evaluated."""
 
+VOID_NAMES = frozenset({"void", "unlabeled", "unlabelled", "ignore", "__ignore__"})
+"""Lower-case names of classes that are void."""
+
 SEMANTIC_VOID = 255
 """The value of a semantic map that is void unless `segments` says otherwise."""
 

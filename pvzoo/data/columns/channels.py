@@ -19,14 +19,14 @@ from pvzoo.data.columns.source import Source
 from pvzoo.data.columns.values import said_names, seen_values, warn_of_numbers
 from pvzoo.data.files import objects_of
 from pvzoo.data.maps import open_map, values_of
-from pvzoo.data.schema import INSTANCE, SEMANTIC_VOID, features
+from pvzoo.data.schema import INSTANCE, SEMANTIC_VOID, VOID_NAMES, features
 from pvzoo.errors import DataError
 from pvzoo.masks import Masks
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-_BACKGROUND = ("background", "void", "ignore", "unlabeled", "unlabelled", "other", "others")
+_BACKGROUND = VOID_NAMES | {"background", "other", "others"}
 
 
 def instances(

@@ -14,13 +14,11 @@ from pvzoo.data.columns.rows import Rows, build
 from pvzoo.data.columns.source import CROWD, THING, Source, is_grey
 from pvzoo.data.columns.values import CLASS_TO_ID, said_names, seen_values, warn_of_numbers
 from pvzoo.data.maps import encode_grey, open_map, values_of
-from pvzoo.data.schema import PANOPTIC, SEMANTIC, SEMANTIC_VOID, VOID, features
+from pvzoo.data.schema import PANOPTIC, SEMANTIC, SEMANTIC_VOID, VOID, VOID_NAMES, features
 from pvzoo.errors import DataError, PvzooWarning
 
 if TYPE_CHECKING:
     from datasets import Dataset
-
-_VOID_NAMES = ("void", "ignore", "unlabeled", "unlabelled")
 
 
 def semantic(
@@ -32,9 +30,9 @@ def semantic(
     """The splits with a canonical `annotation`, and the same `segments` in every row.
 
     Grey and palette maps are used as they are. Those saved in colours are written anew if they
-    are grey in truth, or have classes as red and instances as green. Classes called "void",
-    "ignore", "unlabeled" or "unlabelled" are void. Where nothing names the classes they are the
-    values that occur, but for 255, unless the maps are of 0 and 255 alone.
+    are grey in truth, or have classes as red and instances as green. Classes with one of
+    `schema.VOID_NAMES` are void. Where nothing names the classes they are the values that occur,
+    but for 255, unless the maps are of 0 and 255 alone.
 
     Raises:
         DataError: A map cannot be read, or has colours.
@@ -70,7 +68,7 @@ def semantic(
             )
         known = {value: str(value) for value in sorted(found) if value > 0 or not reduce_labels}
         warn_of_numbers(known)
-    void = {value for value, name in known.items() if name.lower() in _VOID_NAMES}
+    void = {value for value, name in known.items() if name.lower() in VOID_NAMES}
     void |= {0} if reduce_labels else set()
     places = {value: place for place, value in enumerate(sorted(known.keys() - void))}
     ids = sorted(places.keys() | void)
