@@ -160,6 +160,62 @@ def test_all_splits_get_the_classes_of_all_of_them() -> None:
     assert canonical(streams)["test"]["label"][:] == [0, 2]
 
 
+@pytest.mark.parametrize(
+    ("kind", "values", "read"),
+    [
+        (ClassLabel(names=["a", "b", "c"]), [2, 0, 1], False),
+        (Value("string"), ["c", "a", "b"], True),
+        (Value("int64"), [2, 0, 1], True),
+    ],
+)
+def test_of_one_split_only_the_labels_of_the_others_are_read_if_anything(
+    kind: Any, values: list[Any], read: bool
+) -> None:
+    rng = np.random.default_rng(0)
+    given = {"train": values, "test": values[2:]}
+    seen: list[str] = []
+
+    def rows(name: str) -> Any:
+        for value in given[name]:
+            seen.append(name)
+            nowhere = {"bytes": None, "path": "http://127.0.0.1:9/a.png"}  # not to be fetched
+            yield {"image": nowhere if name == "train" else cell(picture(rng)), "label": value}
+
+    columns = Features({"image": ImageColumn(), "label": kind})
+    streams = IterableDatasetDict(
+        {
+            name: IterableDataset.from_generator(rows, features=columns, gen_kwargs={"name": name})
+            for name in given
+        }
+    )
+    found = canonical(streams, split="test")
+    assert seen == ["test"] + ["train"] * 3 * read
+    assert (len(found), len(class_names(found.features)), found[0]["label"]) == (1, 3, 1)
+    plain = DatasetDict({name: labelled(8, "label", given[name], kind) for name in given})
+    whole, one = canonical(plain), canonical(plain, split="test")
+    assert one.features == whole["test"].features
+    assert one["label"][:] == whole["test"]["label"][:] == [1]
+    assert canonical(whole, split="test")["label"][:] == [1]
+    with pytest.raises(UsageError, match=r"no split 'val'.*train, test"):
+        canonical(streams, split="val")
+    with pytest.raises(UsageError, match="leave split out"):
+        canonical(plain["test"], split="test")
+
+
+def test_one_split_of_maps_has_the_values_of_all_of_them() -> None:
+    rng = np.random.default_rng(0)
+    plain = {
+        "train": mapped([random_map(rng, [0, 1, 7])], "mask"),
+        "test": mapped([random_map(rng, [0, 1])], "mask"),
+    }
+    streams = IterableDatasetDict({k: v.to_iterable_dataset() for k, v in plain.items()})
+    for data in (DatasetDict(plain), streams):
+        with pytest.warns(PvzooWarning, match="Nothing names the classes"):
+            found = canonical(data, split="test")
+        assert class_names(found.features) == ("0", "1", "7")
+        assert len(found) == 1
+
+
 # --- objects --------------------------------------------------------------------------------------
 
 

@@ -19,10 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 from pvzoo.data import derive
 from pvzoo.data.columns.channels import instances
+from pvzoo.data.columns.classes import Naming
 from pvzoo.data.columns.labels import classification
 from pvzoo.data.columns.objects import objects
 from pvzoo.data.columns.segments import panoptic, semantic
 from pvzoo.data.columns.source import Source
+from pvzoo.data.columns.values import CLASS_TO_ID
+from pvzoo.data.files import listing
 from pvzoo.data.schema import CLASSIFICATION, PANOPTIC, SEMANTIC, TASKS, class_names, task_of
 from pvzoo.errors import DataError, UsageError, nearest
 
@@ -34,6 +37,7 @@ def canonical(
     dataset: Dataset | IterableDataset | DatasetDict | IterableDatasetDict,
     task: str | None = None,
     *,
+    split: str | None = None,
     names: Sequence[str] | None = None,
     reduce_labels: bool = False,
 ) -> Dataset | DatasetDict:
@@ -46,12 +50,14 @@ def canonical(
     Args:
         dataset: All splits of a dictionary get the same classes, those of all of them together.
         task: By default the one that the columns are of.
+        split: Only this one of a dictionary. Of the others nothing is read where the columns name
+            their classes, else only the labels; its classes are those of all splits all the same.
         names: Class names in the order of the class ids, for labels that are numbers only.
         reduce_labels: For maps in which 0 is void and k the k-th class, as in ADE20K.
 
     Raises:
         DataError: The columns are of no known form or of several, or a row breaks it.
-        UsageError: `names` or `reduce_labels` does not go with the dataset.
+        UsageError: `split`, `names` or `reduce_labels` does not go with the dataset.
     """
     from datasets import DatasetDict, IterableDataset, IterableDatasetDict
 
@@ -61,16 +67,24 @@ def canonical(
     given: dict[str, Any] = {**dataset} if is_split else {"": dataset}
     if not given:
         raise DataError("The dataset has no splits.", "Check how it was loaded.")
-    parts = {
-        name: derive.hold(part) if isinstance(part, IterableDataset) else part.with_format(None)
-        for name, part in given.items()
-    }
-    found = task_of(next(iter(parts.values())).features)
+    if split is not None and (split not in given or not is_split):
+        hint = f"It has {listing(given)}." if is_split else "It has none: leave split out."
+        raise UsageError(f"The dataset has no split {split!r}.", hint)
+    wanted = list(given) if split is None else [split]
+    everything: dict[str, Dataset | IterableDataset] = {}
+    for name, part in given.items():
+        if not isinstance(part, IterableDataset):
+            part = part.with_format(None)
+        elif name in wanted or part.features is None:  # else it says what its columns are
+            part = derive.hold(part)
+        everything[name] = part
+    parts = {name: everything[name] for name in wanted}
+    found = task_of(parts[wanted[0]].features)
     if found is None:
-        found, parts = _build(parts, task, names, reduce_labels)
+        found, parts = _build(parts, everything, task, names, reduce_labels)
     else:
-        _check(parts, found, names, reduce_labels)
-    result = DatasetDict(parts) if is_split else parts[""]
+        _check(everything, found, names, reduce_labels)
+    result = DatasetDict(parts) if is_split and split is None else parts[wanted[0]]
     if task in (None, found):
         return result
     from pvzoo.data.retask import retask
@@ -79,7 +93,10 @@ def canonical(
 
 
 def _check(
-    parts: dict[str, Dataset], task: str, names: Sequence[str] | None, reduce_labels: bool
+    parts: dict[str, Dataset | IterableDataset],
+    task: str,
+    names: Sequence[str] | None,
+    reduce_labels: bool,
 ) -> None:
     """Refuse what has no meaning for canonical datasets."""
     if names is not None or reduce_labels:
@@ -99,14 +116,15 @@ def _check(
 
 def _build(
     parts: dict[str, Dataset],
+    everything: dict[str, Dataset | IterableDataset],
     task: str | None,
     names: Sequence[str] | None,
     reduce_labels: bool,
 ) -> tuple[str, dict[str, Dataset]]:
-    """The task that the columns are of, and the canonical dataset of each split."""
+    """The task that the columns are of, and the canonical dataset of each of `parts`."""
     first = next((part for part in parts.values() if len(part)), next(iter(parts.values())))
     source = Source.of(first, task)
-    for name, part in parts.items():
+    for name, part in everything.items():
         for column in source.columns:
             if part.features.get(column) != first.features[column]:
                 raise DataError(
@@ -116,12 +134,14 @@ def _build(
                 )
     if reduce_labels and (source.map is None or source.task == PANOPTIC):
         raise UsageError("reduce_labels is for maps of classes.", "Leave it out.")
+    others = [part for name, part in everything.items() if name not in parts]
+    naming = Naming(parts.values(), others, [*source.naming, CLASS_TO_ID])
     if source.task == CLASSIFICATION:
-        return source.task, classification(parts, source, names)
+        return source.task, classification(parts, naming, source, names)
     if source.task == SEMANTIC:
-        return source.task, semantic(parts, source, names, reduce_labels)
+        return source.task, semantic(parts, naming, source, names, reduce_labels)
     if source.task == PANOPTIC:
-        return source.task, panoptic(parts, source, names)
+        return source.task, panoptic(parts, naming, source, names)
     if source.map:
-        return source.task, instances(parts, source, names, reduce_labels)
-    return source.task, objects(parts, source, names)
+        return source.task, instances(parts, naming, source, names, reduce_labels)
+    return source.task, objects(parts, naming, source, names)

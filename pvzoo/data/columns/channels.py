@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pycocotools import mask as coco
 
+from pvzoo.data.columns.classes import Naming
 from pvzoo.data.columns.rows import Rows, build
 from pvzoo.data.columns.source import Source
 from pvzoo.data.columns.values import said_names, seen_values, warn_of_numbers
@@ -31,14 +32,15 @@ _BACKGROUND = VOID_NAMES | {"background", "other", "others"}
 
 def instances(
     parts: Mapping[str, Dataset],
+    naming: Naming,
     source: Source,
     names: Sequence[str] | None,
     reduce_labels: bool,
 ) -> dict[str, Dataset]:
     """The splits with canonical `objects`, one for each instance in the map."""
-    known = said_names(parts.values(), names, reduce_labels)
+    known = said_names(naming, names, reduce_labels)
     if known is None:
-        found = seen_values(parts.values(), source.map, _kinds)
+        found = seen_values(naming, source.map, _kinds)
         known = {value: str(value) for value in found}
         warn_of_numbers(known)
     if reduce_labels or known.get(0, "").lower() in _BACKGROUND:

@@ -14,10 +14,40 @@ from pvzoo.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from datasets import Dataset
+    from datasets import Dataset, IterableDataset
 
 MOST_CLASSES = 10_000
 """More are taken for something else than classes."""
+
+
+class Naming:
+    """The datasets that say together which classes there are, as often as they are asked for.
+
+    Streams are held on the way to them: where the column names its classes that is never.
+    """
+
+    def __init__(
+        self,
+        held: Iterable[Dataset],
+        others: Iterable[Dataset | IterableDataset],
+        columns: Sequence[str],
+    ) -> None:
+        """`held` come first; of streams only `columns` are held, as far as they have them."""
+        self._held = list(held)
+        self._others = list(others)
+        self._columns = columns
+
+    def __iter__(self) -> Iterator[Dataset]:
+        from datasets import IterableDataset
+
+        yield from self._held
+        while self._others:
+            part = self._others.pop(0)
+            if isinstance(part, IterableDataset):
+                names = [name for name in self._columns if name in part.features]
+                part = derive.hold(part.select_columns(names))
+            self._held.append(part)
+            yield part
 
 
 @dataclass(frozen=True)

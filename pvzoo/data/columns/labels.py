@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pvzoo.data.columns.classes import Classes
+from pvzoo.data.columns.classes import Classes, Naming
 from pvzoo.data.columns.rows import Rows, build
 from pvzoo.data.columns.source import Source, item
 from pvzoo.data.schema import CLASSIFICATION, features
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 def classification(
-    parts: Mapping[str, Dataset], source: Source, names: Sequence[str] | None
+    parts: Mapping[str, Dataset], naming: Naming, source: Source, names: Sequence[str] | None
 ) -> dict[str, Dataset]:
     """The splits with `label`, or `labels` where the column is of lists."""
     column = source.label
     kind = next(iter(parts.values())).features[column]
     each = item(kind)
     path = (column,) if each is None else (column, None)
-    classes = Classes.of(parts.values(), path, each or kind, names)
+    classes = Classes.of(naming, path, each or kind, names)
 
     def labels(rows: Rows) -> Iterator[dict[str, Any]]:
         for row, head, _ in rows.read([column]):

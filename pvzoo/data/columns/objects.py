@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pycocotools import mask as coco
 
 from pvzoo.data.coco import compressed, empty_code
-from pvzoo.data.columns.classes import Classes, are_unique
+from pvzoo.data.columns.classes import Classes, Naming, are_unique
 from pvzoo.data.columns.rows import Picture, Rows, build
 from pvzoo.data.columns.source import BOX, CROWD, IGNORE, MASK, Source, is_number
 from pvzoo.data.files import objects_of, upright_size
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def objects(
-    parts: Mapping[str, Dataset], source: Source, names: Sequence[str] | None
+    parts: Mapping[str, Dataset], naming: Naming, source: Source, names: Sequence[str] | None
 ) -> dict[str, Dataset]:
     """The splits with canonical `objects`, and the width and height that the dataset says.
 
@@ -36,7 +36,7 @@ def objects(
             f"The objects have no category, only {', '.join(records.fields)}.",
             "Add one with dataset.map, also where there is one class only.",
         )
-    classes = Classes.of(parts.values(), records.path(category), records.fields[category], names)
+    classes = Classes.of(naming, records.path(category), records.fields[category], names)
     roles = {
         "bbox": records.first(BOX),
         "category": category,

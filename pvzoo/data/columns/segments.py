@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pvzoo.data import derive
-from pvzoo.data.columns.classes import MOST_CLASSES, Classes
+from pvzoo.data.columns.classes import MOST_CLASSES, Classes, Naming
 from pvzoo.data.columns.rows import Rows, build
 from pvzoo.data.columns.source import CROWD, THING, Source, is_grey
 from pvzoo.data.columns.values import CLASS_TO_ID, said_names, seen_values, warn_of_numbers
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 def semantic(
     parts: Mapping[str, Dataset],
+    naming: Naming,
     source: Source,
     names: Sequence[str] | None,
     reduce_labels: bool,
@@ -37,7 +38,7 @@ def semantic(
     Raises:
         DataError: A map cannot be read, or has colours.
     """
-    known = said_names(parts.values(), names, reduce_labels)
+    known = said_names(naming, names, reduce_labels)
     first = next((part for part in parts.values() if len(part)), None)
     declared = first is not None and CLASS_TO_ID in first.features
     coloured = first is not None and _is_coloured(first, source.map)
@@ -58,7 +59,7 @@ def semantic(
         return set(np.unique(values(cell, name)).tolist())
 
     if known is None:
-        found = seen_values(parts.values(), source.map, unique)
+        found = seen_values(naming, source.map, unique)
         if found != {0, SEMANTIC_VOID}:  # a black and white mask
             found -= {SEMANTIC_VOID}
         if len(found) > MOST_CLASSES:
@@ -92,7 +93,7 @@ def _is_coloured(dataset: Dataset, column: str) -> bool:
 
 
 def panoptic(
-    parts: Mapping[str, Dataset], source: Source, names: Sequence[str] | None
+    parts: Mapping[str, Dataset], naming: Naming, source: Source, names: Sequence[str] | None
 ) -> dict[str, Dataset]:
     """The splits with the map as `annotation` and canonical `segments`.
 
@@ -107,7 +108,7 @@ def panoptic(
             "Each needs id, its value in the map, and category_id.",
         )
     thing, crowd = records.first(THING), records.first(CROWD)
-    classes = Classes.of(parts.values(), records.path(category), records.fields[category], names)
+    classes = Classes.of(naming, records.path(category), records.fields[category], names)
     if thing is None:
         warnings.warn(
             "The segments do not say whether they are things (isthing): all are taken for things.",

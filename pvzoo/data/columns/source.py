@@ -146,6 +146,12 @@ class Source:
             named += [self.records.column] if self.records.column else list(self.records.fields)
         return tuple(dict.fromkeys(name for name in named if name))
 
+    @property
+    def naming(self) -> tuple[str, ...]:
+        """Those of them that all classes can be told from."""
+        apart = (self.image, self.map if self.task == PANOPTIC else None)
+        return tuple(name for name in self.columns if name not in apart)
+
 
 # --- kinds of columns -----------------------------------------------------------------------------
 
