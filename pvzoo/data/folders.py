@@ -56,7 +56,7 @@ from pvzoo.data.files import (
     whole,
 )
 from pvzoo.data.maps import read_map
-from pvzoo.data.schema import CLASSIFICATION, SEMANTIC, SEMANTIC_VOID, VOID, features
+from pvzoo.data.schema import CLASSIFICATION, SEMANTIC, SEMANTIC_VOID, VOID, VOID_NAMES, features
 from pvzoo.data.store import write
 from pvzoo.errors import DataError, PvzooWarning
 
@@ -291,7 +291,6 @@ def semantic_rows(pairs: Sequence[tuple[Path, Path]], classes: MapClasses, root:
 
 # --- what the values of a map mean ----------------------------------------------------------------
 
-_VOID_NAMES = frozenset({"void", "unlabeled", "unlabelled", "ignore", "__ignore__"})
 _NAMES_FILES = (
     "classes.txt",
     "labels.txt",
@@ -329,7 +328,7 @@ class MapClasses:
 
 
 def _is_void(name: str) -> bool:
-    return name.lower() in _VOID_NAMES
+    return name.lower() in VOID_NAMES
 
 
 def find_map_classes(root: Path, maps: Sequence[Path], *, reduce_labels: bool) -> MapClasses | None:

@@ -85,7 +85,10 @@ def load(
         dataset = source
     from pvzoo.data.columns import canonical
 
-    return _pick(canonical(dataset, task, reduce_labels=reduce_labels), split, source)
+    if split is not None:
+        names = [str(name) for name in dataset] if isinstance(dataset, dict) else []
+        split = _named(split, names, source)
+    return canonical(dataset, task, split=split, reduce_labels=reduce_labels)
 
 
 def _check_type(source: Any) -> None:
@@ -98,14 +101,6 @@ def _check_type(source: Any) -> None:
             if isinstance(source, (list, tuple, dict))
             else "Pass a path, the id of a dataset on the Hub, or a datasets.Dataset.",
         )
-
-
-def _pick(data: Dataset | DatasetDict, split: str | None, source: Any) -> Dataset | DatasetDict:
-    """The split that is asked for; all that there is if none is."""
-    from datasets import DatasetDict
-
-    names = [str(name) for name in data] if isinstance(data, DatasetDict) else []
-    return data if split is None else data[_named(split, names, source)]
 
 
 def _named(split: str, names: Sequence[str], source: Any) -> str:
