@@ -71,6 +71,10 @@ class DataError(PvzooError):
     """Labelled data that cannot be read or used; the message names the file or row."""
 
 
+class TrainingError(PvzooError):
+    """A training run that cannot go on, or may not be resumed; the message says at which step."""
+
+
 class PvzooWarning(UserWarning):
     """Something worth knowing that did not stop the call."""
 

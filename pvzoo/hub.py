@@ -162,7 +162,7 @@ def _find_on_hub(
         return _find_in_cache(source, name, config, "HF_HUB_OFFLINE is on")
     page = f"{constants.ENDPOINT}/{repo}/tree/{revision or 'main'}"
     try:
-        with _explained(repo, revision):
+        with explained(repo, revision):
             info = HfApi().model_info(
                 repo, revision=revision, timeout=constants.HF_HUB_ETAG_TIMEOUT
             )
@@ -189,7 +189,7 @@ def _find_on_hub(
             )
         reason = ""
         try:
-            with _explained(repo, revision):
+            with explained(repo, revision):
                 # by `revision`, not by commit: that notes in the cache what the name meant
                 folder = Path(snapshot_download(repo, revision=revision, allow_patterns=wanted))
         except _Unreachable as error:
@@ -213,7 +213,7 @@ def _find_in_cache(source: Source, name: str, config: dict[str, Any], reason: st
         "such as efficientnet-lite0-pip.",
     )
     try:
-        with _explained(source.hub, source.revision):
+        with explained(source.hub, source.revision):
             cached = snapshot_download(
                 source.hub,
                 revision=source.revision,
@@ -263,7 +263,7 @@ class _Absent(WeightsError):
 
 
 @contextmanager
-def _explained(repo: str, revision: str | None) -> Iterator[None]:
+def explained(repo: str, revision: str | None = None) -> Iterator[None]:
     """Turn what `huggingface_hub` raises about a repo into a `PvzooError` with the way out."""
     page = f"{constants.ENDPOINT}/{repo}"
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from pvzoo.adapters.base import Adapter
@@ -14,7 +14,10 @@ from pvzoo.sources import images_of
 from pvzoo.tasks.base import Task
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pvzoo.metrics.base import Evaluation
+    from pvzoo.training.report import TrainingReport
 
 OnError = Literal["raise", "skip"] | Callable[[ImageError], None]
 
@@ -25,13 +28,22 @@ class Model:
     Attributes:
         name: Its catalogue name, Hub repo id or folder.
         card: Its catalogue entry, if it was loaded by catalogue name.
+        report: How it was fine-tuned, if `fine_tune` made it.
     """
 
     def __init__(
-        self, *, name: str, adapter: Adapter, backend: Backend, task: Task, card: Card | None
+        self,
+        *,
+        name: str,
+        adapter: Adapter,
+        backend: Backend,
+        task: Task,
+        card: Card | None,
+        report: TrainingReport | None = None,
     ) -> None:
         self.name = name
         self.card = card
+        self.report = report
         self._adapter = adapter
         self._backend = backend
         self._task = task
@@ -172,3 +184,115 @@ class Model:
             batch_size=batch_size,
             **{**self._task.evaluation, **options},
         )
+
+    def fine_tune(
+        self,
+        train: Any,
+        eval: Any = None,
+        *,
+        epochs: int,
+        output_dir: str | Path,
+        batch_size: int | Literal["auto"] = "auto",
+        learning_rate: float | Mapping[str, float] | None = None,
+        freeze: Literal["backbone"] | None = None,
+        augment: bool | Callable[..., Any] = True,
+        image_size: int | None = None,
+        early_stopping: int | None = None,
+        seed: int = 0,
+        resume: bool = True,
+        report_to: str | list[str] | None = None,
+        push_to_hub: str | None = None,
+        trainer_args: Mapping[str, Any] | None = None,
+    ) -> Model:
+        """A new model, trained further on labelled data; this one stays as it is.
+
+        The classes become those of the data; what the network knows of classes with the same name
+        is kept. The data is checked first (`pvzoo.data.check`): errors stop the run before it
+        begins. Under ``accelerate launch`` or ``torchrun`` all processes train one model.
+
+        A run that was killed goes on from its last whole checkpoint when the same call is made
+        again, and ends with the weights it would have had.
+
+        Args:
+            train: Whatever `pvzoo.data.load` takes. Of data with splits, "train" is trained on
+                and "validation", if there is one, evaluated.
+            eval: What to evaluate on at the end of every epoch; the weights of the best epoch are
+                kept. Without it those of the last are.
+            epochs: How often every image is seen.
+            output_dir: A new folder, which gets the tuned model, its report and checkpoints; or
+                that of the same call, to go on with it.
+            batch_size: Images a step and process; "auto" is 8 on a CPU, and on an accelerator what
+                Accelerate finds to fit, from 64 down.
+            learning_rate: The highest, of all but the backbone, whose own keeps the proportion of
+                its family's recipe (`pvzoo.training.recipes`); or a dict, "backbone" and "rest".
+            freeze: "backbone" to train the rest only.
+            augment: True for the task's own augmentation, False for none, or a function
+                (picture, target) -> (picture, target); see `pvzoo.training.samples`.
+            image_size: Side of the square that pictures are scaled to, in pixels.
+            early_stopping: Stop after this many epochs without a better figure.
+            seed: Decides everything that is drawn by lot.
+            resume: Whether to go on with a run that `output_dir` holds; False refuses it.
+            report_to: Where Trainer reports to, such as "tensorboard".
+            push_to_hub: A Hub repo that the tuned model is uploaded to in the end.
+            trainer_args: Further arguments of `transformers.TrainingArguments`.
+
+        Raises:
+            DataError: The data cannot be read, or the check found errors in it.
+            UnsupportedModelError: A network of this family cannot be trained.
+            TrainingError: A loss or gradient is not a number, `output_dir` is another run's, or a
+                checkpoint cannot be written.
+        """
+        from pathlib import Path
+
+        from pvzoo.processes import processes
+        from pvzoo.training.run import Options, fine_tune
+
+        options = Options(
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            freeze=freeze,
+            augment=augment,
+            image_size=image_size,
+            early_stopping=early_stopping,
+            seed=seed,
+            output_dir=Path(output_dir).expanduser(),
+            resume=resume,
+            report_to=report_to,
+            trainer_args=trainer_args or {},
+        )
+        tuned = fine_tune(self, self._adapter, train, eval, options)
+        if push_to_hub is not None and processes().is_main_process:
+            tuned.push_to_hub(push_to_hub)
+        return tuned
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the model to a new folder, which `pvzoo.load` and its own library open.
+
+        With a model card: what it is, how good, trained on what, and how to use it.
+
+        Raises:
+            UsageError: The folder is not empty, or cannot be written.
+        """
+        from pathlib import Path
+
+        from pvzoo.publishing import save
+
+        return save(self, self._adapter, Path(folder).expanduser())
+
+    def push_to_hub(
+        self, repo_id: str, *, private: bool | None = None, message: str = "Upload with pvzoo"
+    ) -> str:
+        """Upload what `save` writes to a repo of the Hub, made if there is none; its address.
+
+        Args:
+            repo_id: ``owner/name``.
+            private: Whether a new repo is private; None is the owner's default.
+            message: Of the commit.
+
+        Raises:
+            HubError: The Hub cannot be reached, or refuses.
+        """
+        from pvzoo.publishing import push
+
+        return push(self, self._adapter, repo_id, private=private, message=message)

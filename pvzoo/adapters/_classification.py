@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 
 from pvzoo.tasks.image_classification import Classification
@@ -35,3 +38,18 @@ def classify(
         multi_label=multi_label,
         probabilities=scores.cpu().numpy() if probabilities else None,
     )
+
+
+def class_targets(targets: Sequence[Any]) -> torch.Tensor:
+    """Targets (`pvzoo.training.samples`) of a batch: (n,) int64, or (n, classes) float32."""
+    if "labels" in targets[0]:
+        return torch.stack([target["labels"] for target in targets])
+    return torch.tensor([target["label"] for target in targets])
+
+
+def class_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy of (n, classes) logits with `class_targets`; binary if they are float."""
+    logits = logits.float()
+    if targets.is_floating_point():
+        return torch.nn.functional.binary_cross_entropy_with_logits(logits, targets)
+    return torch.nn.functional.cross_entropy(logits, targets)

@@ -8,6 +8,9 @@ builds batches, overlaps decoding with the forward pass and hands out results; a
 * `forward`: a batch of inputs -> a dict of outputs (this stage is what a backend may replace);
 * `postprocess`: one image's outputs -> the task's result.
 
+That is all prediction and evaluation need. An adapter that can be fine-tuned also says: `retarget`,
+`batch`, `loss`, `backbone`, `save`.
+
 Post-processing must be functions of the outputs alone (no use of the network), so that an
 exported network can be run by another runtime with the same results.
 """
@@ -15,7 +18,7 @@ exported network can be run by another runtime with the same results.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -23,6 +26,7 @@ from typing import Any, ClassVar
 import numpy as np
 from PIL import Image
 
+from pvzoo.errors import UnsupportedModelError
 from pvzoo.tasks.base import Result
 
 
@@ -45,12 +49,30 @@ class Checkpoint:
     rename: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
 
+@dataclass(frozen=True)
+class Classes:
+    """The classes that a network is to be given.
+
+    Attributes:
+        names: In the order of its outputs.
+        kept: For each the class of the old network that has its name, or None.
+        stuff: Names of those that are stuff, for panoptic segmentation.
+        multi_label: Whether an image can have several, for classification.
+    """
+
+    names: tuple[str, ...]
+    kept: tuple[int | None, ...]
+    stuff: tuple[str, ...] = ()
+    multi_label: bool = False
+
+
 class Adapter(ABC):
     """Drives one family of networks.
 
     Class attributes:
         tasks: Ids of the tasks it can serve.
         backend: Id of the backend that runs its forward pass unless another is asked for.
+        library: The Hub's word for the library whose format `save` writes.
 
     Instance attributes:
         task: The id of the task this instance serves.
@@ -60,6 +82,7 @@ class Adapter(ABC):
 
     tasks: ClassVar[tuple[str, ...]]
     backend: ClassVar[str] = "torch"
+    library: ClassVar[str] = "transformers"
 
     task: str
     labels: tuple[str, ...]
@@ -124,3 +147,42 @@ class Adapter(ABC):
 
         ``controls`` are all fields of the task's ``controls``.
         """
+
+    # --- fine-tuning, which is optional -----------------------------------------------------------
+
+    def retarget(self, classes: Classes, *, image_size: int | None, seed: int) -> Adapter:
+        """A new adapter whose network has other classes, and shares no memory with this one.
+
+        Args:
+            classes: What it should tell apart; weights of kept classes are kept.
+            image_size: Side of the square that pictures are scaled to, in pixels; None for what the
+                network was trained with.
+            seed: For the weights that are new.
+
+        Raises:
+            UnsupportedModelError: This network cannot be trained, or not at this size.
+        """
+        raise UnsupportedModelError(
+            f"{type(self).__name__} cannot fine-tune.", "Its plugin brings no training."
+        )
+
+    def batch(self, pictures: Sequence[Image.Image], targets: Sequence[Any]) -> dict[str, Any]:
+        """Upright RGB pictures and targets (`pvzoo.training.samples`) -> what `loss` takes."""
+        raise NotImplementedError
+
+    def loss(self, module: Any, batch: dict[str, Any]) -> Any:
+        """The loss of a batch, a scalar; `module` is the network, perhaps wrapped by Accelerate."""
+        raise NotImplementedError
+
+    @property
+    def backbone(self) -> tuple[str, ...]:
+        """What the names of the backbone's parameters begin with."""
+        raise NotImplementedError
+
+    def save(self, folder: Path) -> None:
+        """Write what `load` reads, in the format of the network's own library, into a folder."""
+        raise NotImplementedError
+
+    def snippet(self, name: str) -> str:
+        """Python that opens what `save` wrote with the network's own library; for model cards."""
+        raise NotImplementedError

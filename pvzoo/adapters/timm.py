@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import fields, replace
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,12 +15,19 @@ import timm
 import torch
 from PIL import Image
 from timm.data import ImageNetInfo, create_transform, infer_imagenet_subset, resolve_data_config
-from timm.models import PretrainedCfg, get_pretrained_cfg, is_model_pretrained
+from timm.models import (
+    PretrainedCfg,
+    get_model_args,
+    get_pretrained_cfg,
+    is_model_pretrained,
+    save_for_hf,
+)
 from timm.models._hub import _parse_model_cfg  # timm has no public name for it
 
-from pvzoo.adapters._classification import classify, probabilities
+from pvzoo.adapters._classification import class_loss, class_targets, classify, probabilities
+from pvzoo.adapters._heads import class_axes, with_classes
 from pvzoo.adapters._weights import check_channels, read_state_dict, renamed
-from pvzoo.adapters.base import Adapter, Checkpoint
+from pvzoo.adapters.base import Adapter, Checkpoint, Classes
 from pvzoo.errors import UnsupportedModelError, WeightsError
 from pvzoo.tasks.image_classification import Classification
 
@@ -31,6 +41,7 @@ class TimmAdapter(Adapter):
     """Any timm checkpoint with a classifier: timm's own format, or transformers' timm_wrapper."""
 
     tasks = ("image-classification",)
+    library = "timm"
 
     def __init__(self, module: torch.nn.Module, labels: tuple[str, ...], multi_label: bool) -> None:
         self.task = "image-classification"
@@ -112,6 +123,97 @@ class TimmAdapter(Adapter):
         return classify(
             scores, self.labels, meta["size"], multi_label=self._multi_label, **controls
         )
+
+    # --- fine-tuning ------------------------------------------------------------------------------
+
+    def retarget(self, classes: Classes, *, image_size: int | None, seed: int) -> TimmAdapter:
+        """With the classifier of `classes`."""
+        module = self.module if image_size is None else _at_size(self.module, image_size)
+        module = with_classes(
+            lambda count: _alike(module, count), module, len(self.labels), classes.kept, seed
+        )
+        return type(self)(module, classes.names, classes.multi_label)
+
+    def batch(self, pictures: Sequence[Image.Image], targets: Sequence[Any]) -> dict[str, Any]:
+        """``x`` and ``labels``."""
+        inputs = [self.preprocess(picture)[0]["x"] for picture in pictures]
+        return {"x": torch.from_numpy(np.concatenate(inputs)), "labels": class_targets(targets)}
+
+    def loss(self, module: Any, batch: dict[str, Any]) -> torch.Tensor:
+        """Cross-entropy, binary for several labels."""
+        return class_loss(module(batch["x"]), batch["labels"])
+
+    @cached_property
+    def backbone(self) -> tuple[str, ...]:
+        """All but what has an entry for each class."""
+        axes = class_axes(lambda count: _alike(self.module, count), len(self.labels))
+        return tuple(name for name, _ in self.module.named_parameters() if name not in axes)
+
+    def save(self, folder: Path) -> None:
+        """As ``timm.create_model("local-dir:...")`` and transformers' wrapper read it."""
+        kind = "multi_label" if self._multi_label else "single_label"
+        about = {
+            "label_names": list(self.labels),
+            "problem_type": f"{kind}_classification",
+            "pvzoo": {"task": self.task},
+        }
+        save_for_hf(self.module, folder, model_config=about, safe_serialization=True)
+        file = folder / "config.json"
+        config = json.loads(file.read_text(encoding="utf-8"))
+        del config["model_args"]["num_classes"]  # transformers' wrapper would pass it twice
+        file.write_text(json.dumps(config, indent=2), encoding="utf-8")
+
+    def snippet(self, name: str) -> str:
+        """For model cards; of a folder as of a Hub repo."""
+        return (
+            "import os\n\nimport timm\n\n"
+            f'name = "{name}"\n'
+            'where = "local-dir:" if os.path.isdir(name) else "hf-hub:"\n'
+            "network = timm.create_model(where + name, pretrained=True)"
+        )
+
+
+def _alike(module: torch.nn.Module, count: int) -> torch.nn.Module:
+    """A new network like one, but for `count` classes without names."""
+    named = ("label_names", "label_descriptions", "label_offset")
+    cfg = {k: v for k, v in module.pretrained_cfg.items() if k not in named and k in _STATED}
+    return timm.create_model(
+        cfg["architecture"],
+        pretrained_cfg={**cfg, "num_classes": count},
+        **{**get_model_args(module), "num_classes": count},
+    )
+
+
+def _at_size(module: torch.nn.Module, image_size: int) -> torch.nn.Module:
+    """A copy that takes squares of `image_size`, to which pictures are scaled without cropping.
+
+    Raises:
+        UnsupportedModelError: It cannot.
+    """
+    module = deepcopy(module)
+    try:
+        if hasattr(module, "set_input_size"):
+            module.set_input_size((image_size, image_size))
+        example = torch.zeros(1, 3, image_size, image_size)
+        with torch.no_grad():
+            module(example.to(next(module.parameters())))
+    except Exception as error:  # networks raise many things for sizes they are not made for
+        architecture = module.pretrained_cfg["architecture"]
+        raise UnsupportedModelError(
+            f"{architecture} does not take pictures of {image_size} x {image_size} pixels "
+            f"({str(error).strip()}).",
+            "Leave image_size out for the size it was trained with, or choose another model.",
+        ) from error
+    squares = {
+        "input_size": (3, image_size, image_size),
+        "crop_pct": 1.0,
+        "crop_mode": "squash",
+        "pool_size": None,
+    }
+    dropped = ("test_input_size", "test_crop_pct")
+    cfg = {k: v for k, v in module.pretrained_cfg.items() if k not in dropped}
+    module.pretrained_cfg = {**cfg, **squares}
+    return module
 
 
 def _parsed(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,10 +13,17 @@ from PIL import Image
 from transformers import AutoModelForImageClassification
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES
 
-from pvzoo.adapters._classification import classify, probabilities
+from pvzoo.adapters import _training
+from pvzoo.adapters._classification import (
+    class_loss,
+    class_targets,
+    classify,
+    probabilities,
+)
+from pvzoo.adapters._heads import class_axes
 from pvzoo.adapters._transformers import class_names, load_model, load_processor
 from pvzoo.adapters._weights import check_channels
-from pvzoo.adapters.base import Adapter, Checkpoint
+from pvzoo.adapters.base import Adapter, Checkpoint, Classes
 from pvzoo.errors import UnsupportedModelError
 from pvzoo.tasks.image_classification import Classification
 
@@ -85,3 +94,39 @@ class TransformersClassificationAdapter(Adapter):
         return classify(
             scores, self.labels, meta["size"], multi_label=self._multi_label, **controls
         )
+
+    # --- fine-tuning ------------------------------------------------------------------------------
+
+    def retarget(
+        self, classes: Classes, *, image_size: int | None, seed: int
+    ) -> TransformersClassificationAdapter:
+        """With the head of `classes`."""
+        module = _training.retargeted(self.module, classes, seed)
+        kind = "multi_label" if classes.multi_label else "single_label"
+        module.config.problem_type = f"{kind}_classification"
+        tuned = type(self)(module, _training.resized(self._processor, image_size))
+        return _training.at_size(tuned, image_size)
+
+    def batch(self, pictures: Sequence[Image.Image], targets: Sequence[Any]) -> dict[str, Any]:
+        """Inputs and ``labels``."""
+        inputs = [self.preprocess(picture)[0] for picture in pictures]
+        return {**_training.stack(inputs), "labels": class_targets(targets)}
+
+    def loss(self, module: Any, batch: dict[str, Any]) -> torch.Tensor:
+        """Cross-entropy, binary for several labels."""
+        inputs = {name: value for name, value in batch.items() if name != "labels"}
+        return class_loss(module(**inputs).logits, batch["labels"])
+
+    @cached_property
+    def backbone(self) -> tuple[str, ...]:
+        """All but what has an entry for each class: heads have many names."""
+        axes = class_axes(_training.maker(self.module, self.labels), len(self.labels))
+        return tuple(name for name, _ in self.module.named_parameters() if name not in axes)
+
+    def save(self, folder: Path) -> None:
+        """As `AutoModelForImageClassification.from_pretrained` reads it."""
+        _training.save(self.module, self._processor, folder, {"task": self.task})
+
+    def snippet(self, name: str) -> str:
+        """For model cards."""
+        return _training.snippet("AutoModelForImageClassification", name)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,8 +13,10 @@ from PIL import Image
 from transformers import AutoModelForObjectDetection
 from transformers.models.auto.modeling_auto import MODEL_FOR_OBJECT_DETECTION_MAPPING_NAMES
 
+from pvzoo.adapters import _training
+from pvzoo.adapters._counts import counted_over_processes
 from pvzoo.adapters._transformers import backbone_config, load_model, load_processor, named_classes
-from pvzoo.adapters.base import Adapter, Checkpoint
+from pvzoo.adapters.base import Adapter, Checkpoint, Classes
 from pvzoo.errors import UnsupportedModelError
 from pvzoo.postprocess.detection import RECORDS, Boxes, best, decode, suppress
 from pvzoo.tasks.object_detection import Detections
@@ -144,3 +147,54 @@ class TransformersDetectionAdapter(Adapter):
         )[0]
         queries = torch.zeros_like(found["labels"])  # not told, and not needed
         return Boxes(found["scores"], found["labels"], found["boxes"], queries)
+
+    # --- fine-tuning ------------------------------------------------------------------------------
+
+    def retarget(
+        self, classes: Classes, *, image_size: int | None, seed: int
+    ) -> TransformersDetectionAdapter:
+        """With the head of `classes`; all families but PP-DocLayout, which has no loss."""
+        if self._model_type.startswith("pp_doclayout"):
+            raise _training.refuse(self._model_type, "transformers has no loss for it")
+        return type(self)(
+            _training.retargeted(self.module, classes, seed),
+            _training.resized(self._processor, image_size),
+        )
+
+    def batch(self, pictures: Sequence[Image.Image], targets: Sequence[Any]) -> dict[str, Any]:
+        """Padded inputs, and ``labels``: classes and relative boxes.
+
+        Boxes are relative to the picture where the network is told by a mask what is padding, as
+        DETR's authors have it; their port rescales them to the padded frame, so that what is
+        learned depends on the rest of the batch. Other networks see the frame.
+        """
+        inputs = [self.preprocess(picture)[0] for picture in pictures]
+        batch = _training.stack(inputs)
+        frame = batch["pixel_values"].shape[-2:]
+        labels = []
+        for picture, target, own in zip(pictures, targets, inputs, strict=True):
+            size = picture.size[::-1]
+            if "pixel_mask" not in batch:
+                shape = own["pixel_values"].shape[-2:]
+                size = tuple(s * f / v for s, f, v in zip(size, frame, shape, strict=True))
+            boxes = _training.relative_boxes(target, size)
+            labels.append({"class_labels": target["categories"], "boxes": boxes})
+        return {**batch, "labels": labels}
+
+    def loss(self, module: Any, batch: dict[str, Any]) -> torch.Tensor:
+        """The family's own loss."""
+        with counted_over_processes():
+            return module(**batch).loss
+
+    @property
+    def backbone(self) -> tuple[str, ...]:
+        """The convolutional or transformer network that sees the pixels."""
+        return _training.backbone_of(self.module)
+
+    def save(self, folder: Path) -> None:
+        """As `AutoModelForObjectDetection.from_pretrained` reads it."""
+        _training.save(self.module, self._processor, folder, {"task": self.task})
+
+    def snippet(self, name: str) -> str:
+        """For model cards."""
+        return _training.snippet("AutoModelForObjectDetection", name)

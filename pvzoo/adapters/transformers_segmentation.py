@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
+from torchvision.ops import masks_to_boxes
 from transformers import (
     AutoModelForInstanceSegmentation,
     AutoModelForSemanticSegmentation,
@@ -22,9 +24,11 @@ from transformers.models.auto.modeling_auto import (
     MODEL_FOR_UNIVERSAL_SEGMENTATION_MAPPING_NAMES,
 )
 
+from pvzoo.adapters import _training
+from pvzoo.adapters._counts import counted_over_processes
 from pvzoo.adapters._stuff import stuff_of
 from pvzoo.adapters._transformers import backbone_config, load_model, load_processor, named_classes
-from pvzoo.adapters.base import Adapter, Checkpoint
+from pvzoo.adapters.base import Adapter, Checkpoint, Classes
 from pvzoo.errors import PvzooWarning, UnsupportedModelError
 from pvzoo.masks import Masks, encode
 from pvzoo.postprocess import semantic
@@ -330,6 +334,104 @@ class TransformersSegmentationAdapter(Adapter):
             names=tuple(self.labels[i] for i in labels),
             masks=Masks(size, tuple(found[i].mask for i in kept.queries.tolist())),
         )
+
+    # --- fine-tuning ------------------------------------------------------------------------------
+
+    def retarget(
+        self, classes: Classes, *, image_size: int | None, seed: int
+    ) -> TransformersSegmentationAdapter:
+        """With the head of `classes`; all families but OneFormer, and EoMT's windows."""
+        if self._model_type == "oneformer":
+            raise _training.refuse("oneformer", "its loss needs texts that name each object")
+        if self._windowed:
+            raise _training.refuse(self._model_type, "it cuts images into windows")
+        module = _training.retargeted(self.module, classes, seed)
+        about = {"task": self.task, "stuff": list(classes.stuff)}
+        processor = _training.resized(self._processor, image_size)
+        return type(self)(module, processor, self.task, self.task, {"pvzoo": about})
+
+    def batch(self, pictures: Sequence[Image.Image], targets: Sequence[Any]) -> dict[str, Any]:
+        """Padded inputs and the family's labels: a map of classes, or a mask for each segment."""
+        prepared = [self.preprocess(picture) for picture in pictures]
+        batch = _training.stack([inputs for inputs, _ in prepared])
+        padded = tuple(batch["pixel_values"].shape[-2:])
+        frames = [(meta["valid"], padded) for _, meta in prepared]
+        if self._record is None:
+            maps = [
+                _training.place_map(_void(target["map"]), *frame, _training.VOID)
+                for target, frame in zip(targets, frames, strict=True)
+            ]
+            return {**batch, "labels": torch.stack(maps).long()}
+        found = [_segments(target, *frame) for target, frame in zip(targets, frames, strict=True)]
+        categories, masks = [c for c, _ in found], [m for _, m in found]
+        if self._model_type in _UNIVERSAL:
+            return {**batch, "class_labels": categories, "mask_labels": masks}
+        labels = [
+            {"class_labels": c, "masks": m, "boxes": _boxes_of(m, valid)}
+            for c, m, (valid, _) in zip(categories, masks, frames, strict=True)
+        ]
+        return {**batch, "labels": labels}
+
+    def loss(self, module: Any, batch: dict[str, Any]) -> torch.Tensor:
+        """The family's own loss; nothing for a batch without a pixel or object to learn from."""
+        with counted_over_processes():
+            outputs = module(**batch)
+        labels = batch.get("labels")
+        if self._record is None and not (labels != _training.VOID).any():
+            return outputs.logits.sum() * 0  # a mean over no pixel is not a number
+        if outputs.loss.ndim:  # so RF-DETR's if no image of the batch has an object
+            return sum(v for v in outputs.loss_dict.values() if v.ndim == 0)
+        return outputs.loss
+
+    @property
+    def backbone(self) -> tuple[str, ...]:
+        """The network that sees the pixels."""
+        return _training.backbone_of(self.module)
+
+    def save(self, folder: Path) -> None:
+        """As the `AutoModelFor...Segmentation` of the family reads it."""
+        stuff = [self.labels[i] for i in sorted(self._stuff)]
+        _training.save(self.module, self._processor, folder, {"task": self.task, "stuff": stuff})
+
+    def snippet(self, name: str) -> str:
+        """For model cards."""
+        kind = type(self.module).__name__
+        config = {"model_type": self._model_type, "architectures": [kind]}
+        return _training.snippet(_auto_class(config).__name__, name)
+
+
+def _void(values: torch.Tensor) -> torch.Tensor:
+    return torch.where(values < 0, _training.VOID, values)
+
+
+def _segments(target: Any, valid: Size, padded: Size) -> tuple[torch.Tensor, torch.Tensor]:
+    """(n,) classes and (n, height, width) float32 masks of a target, in the network's frame.
+
+    A semantic map gives a segment for each class that occurs, as Mask2Former's authors train it.
+    Segments too small to be left after scaling are dropped.
+    """
+    if "masks" in target:
+        masks = _training.place_map(target["masks"].to(torch.uint8), valid, padded, 0)
+        categories = target["categories"]
+    else:
+        places = _training.place_map(target["map"], valid, padded, -1)
+        found = places.unique()
+        found = found[found >= 0].long()
+        masks = places[None] == found[:, None, None]
+        categories = target["categories"][found] if "categories" in target else found
+    masks = masks.float()
+    kept = masks.flatten(1).any(dim=1)
+    return categories[kept], masks[kept]
+
+
+def _boxes_of(masks: torch.Tensor, valid: Size) -> torch.Tensor:
+    """(n, 4) float32: centre and size of the boxes round masks, as shares of the picture."""
+    boxes = masks_to_boxes(masks) if len(masks) else torch.zeros(0, 4)
+    left, top, right, bottom = boxes.unbind(-1)
+    right, bottom = right + 1, bottom + 1  # torchvision gives the last pixel, not its edge
+    found = torch.stack([(left + right) / 2, (top + bottom) / 2, right - left, bottom - top], -1)
+    height, width = valid
+    return found / torch.tensor([width, height, width, height])
 
 
 def _auto_class(config: Mapping[str, Any]) -> Any:

@@ -1,0 +1,91 @@
+"""Trains the plugin's detector from scratch: an RT-DETRv2 for drawn scenes of 128 pixels.
+
+    python detector.py FOLDER [--epochs 20] [--scenes 8000]
+
+The network is made here with random weights, saved as any checkpoint is, and trained by pvzoo's
+own `fine_tune`. Killed and started again it goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import pvzoo_shapes
+import torch
+from transformers import (
+    RTDetrImageProcessor,
+    RTDetrResNetConfig,
+    RTDetrV2Config,
+    RTDetrV2ForObjectDetection,
+)
+
+import pvzoo
+
+SIZE = 128
+SEED = 0
+
+
+def untrained(folder: Path) -> Path:
+    """The network with random weights, as a folder that any tool of transformers opens."""
+    names = dict(enumerate(pvzoo_shapes.SHAPES))
+    torch.manual_seed(SEED)
+    config = RTDetrV2Config(
+        backbone_config=RTDetrResNetConfig(
+            embedding_size=32,
+            hidden_sizes=[32, 48, 64, 96],
+            depths=[1, 1, 1, 1],
+            layer_type="basic",
+            out_features=["stage2", "stage3", "stage4"],
+        ),
+        encoder_in_channels=[48, 64, 96],
+        feat_strides=[8, 16, 32],
+        encoder_hidden_dim=64,
+        encoder_ffn_dim=128,
+        encoder_attention_heads=4,
+        decoder_in_channels=[64, 64, 64],
+        d_model=64,
+        decoder_ffn_dim=128,
+        decoder_attention_heads=4,
+        decoder_layers=3,
+        hidden_expansion=0.5,
+        num_queries=30,
+        num_denoising=20,
+        freeze_backbone_batch_norms=False,
+        initializer_bias_prior_prob=0.01,
+        id2label=names,
+        label2id={name: i for i, name in names.items()},
+    )
+    network = RTDetrV2ForObjectDetection(config)
+    print(f"{sum(p.numel() for p in network.parameters()) / 1e6:.2f}M parameters")
+    network.save_pretrained(folder)
+    RTDetrImageProcessor(size={"height": SIZE, "width": SIZE}).save_pretrained(folder)
+    return folder
+
+
+def main() -> None:
+    """Train, and say how good it became."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--scenes", type=int, default=8000)
+    told = parser.parse_args()
+    start = told.folder / "untrained"
+    if not start.exists():
+        untrained(start)
+    tuned = pvzoo.load(start, device="cpu").fine_tune(
+        pvzoo_shapes.scenes("object-detection", count=told.scenes, size=SIZE, seed=SEED),
+        pvzoo_shapes.scenes("object-detection", count=500, size=SIZE, seed=SEED + 1),
+        epochs=told.epochs,
+        batch_size=16,
+        learning_rate={"backbone": 8e-4, "rest": 8e-4},
+        augment=False,
+        seed=SEED,
+        trainer_args={"lr_scheduler_type": "cosine"},
+        output_dir=told.folder / "run",
+    )
+    print(tuned.report.metrics)
+
+
+if __name__ == "__main__":
+    main()

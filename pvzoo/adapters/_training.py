@@ -1,0 +1,214 @@
+"""Fine-tuning of transformers' networks: all that does not depend on the task."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from PIL import Image
+from torchvision.transforms.v2 import functional
+from torchvision.transforms.v2.functional import InterpolationMode
+
+from pvzoo.adapters._heads import Make, with_classes
+from pvzoo.adapters.base import Adapter, Classes
+from pvzoo.errors import UnsupportedModelError
+from pvzoo.postprocess.detection import RECORDS
+
+A = TypeVar("A", bound=Adapter)
+
+PRIOR = 0.01
+"""Probability of every new class, as authors of focal losses have it (RetinaNet, section 4.1)."""
+VOID = 255
+"""What transformers' losses of semantic maps leave out."""
+
+
+def maker(module: torch.nn.Module, names: Sequence[str]) -> Make:
+    """Makes networks like one, whose first classes have these names; see `with_classes`."""
+
+    def make(count: int) -> torch.nn.Module:
+        config = deepcopy(module.config)
+        config.id2label = {i: names[i] if i < len(names) else str(i) for i in range(count)}
+        config.label2id = {name: i for i, name in config.id2label.items()}
+        return type(module)(config)
+
+    return make
+
+
+def retargeted(module: torch.nn.Module, classes: Classes, seed: int) -> torch.nn.Module:
+    """The network with other classes; see `Adapter.retarget`.
+
+    New classes of detectors whose scores are sigmoids start at a probability of `PRIOR`. What
+    transformers' initialisation has depends on the family, and is 1 / (classes + 1) or a half for
+    most, so that the first steps would be spent on a loss many times as large.
+    """
+    record, count = RECORDS.get(module.config.model_type), module.config.num_labels
+    # published configs that leave out class 0 name one beyond the head
+    kept = [None if i is None or i >= count else i for i in classes.kept]
+    fresh = with_classes(
+        maker(module, classes.names),
+        module,
+        count,
+        kept,
+        seed,
+        math.log(PRIOR / (1 - PRIOR)) if record and not record.softmax else None,
+    )
+    if module.config.model_type == "deformable_detr" and module.config.two_stage:
+        # Row 0 of the last head ranks the proposals, whatever class 0 is; no loss of transformers
+        # would teach it anew.
+        old, new = (m.model.decoder.class_embed[-1].state_dict() for m in (module, fresh))
+        for name, value in new.items():
+            value[0] = old[name][0]
+    return fresh
+
+
+def resized(processor: Any, image_size: int | None) -> Any:
+    """A copy of an image processor that scales to a square, if one is asked for.
+
+    Some keep the picture's proportions whatever they are told: those of ConvNeXt cut a square out
+    of it, those of EoMT pad it to one.
+
+    Its ``do_reduce_labels`` is off: the new classes are numbered without a void one.
+
+    Raises:
+        UnsupportedModelError: It cannot be told a size.
+    """
+    processor = deepcopy(processor)
+    images = getattr(processor, "image_processor", processor)
+    if getattr(images, "do_reduce_labels", False):
+        images.do_reduce_labels = False
+    if image_size is None:
+        return processor
+    if not getattr(images, "size", None):
+        raise UnsupportedModelError(
+            f"The {type(images).__name__} cannot be told an image size.", "Leave image_size out."
+        )
+    edges = {edge for edge, pixels in dict(images.size).items() if pixels is not None}
+    cropping = getattr(images, "do_center_crop", False)
+    if hasattr(images, "do_split_image") or (edges == {"shortest_edge"} and not cropping):
+        images.size = dict.fromkeys(edges, image_size)
+    else:
+        images.size = {"height": image_size, "width": image_size}
+    if getattr(images, "crop_size", None):
+        images.crop_size = {"height": image_size, "width": image_size}
+    return processor
+
+
+def at_size(adapter: A, image_size: int | None) -> A:
+    """The adapter, after a trial with a blank picture if a size of pictures was asked for.
+
+    Raises:
+        UnsupportedModelError: Its network does not take pictures of that size.
+    """
+    if image_size is None:
+        return adapter
+    inputs, _ = adapter.preprocess(Image.new("RGB", (image_size, image_size)))
+    weight = next(p for p in adapter.module.parameters() if p.is_floating_point())
+    tensors = {name: torch.from_numpy(a).to(weight.device) for name, a in inputs.items()}
+    tensors = {k: t.to(weight.dtype) if t.is_floating_point() else t for k, t in tensors.items()}
+    try:
+        with torch.no_grad():
+            adapter.forward(tensors)
+    except Exception as error:  # networks raise many things for sizes they are not made for
+        raise UnsupportedModelError(
+            f"This {type(adapter.module).__name__} does not take pictures of {image_size} x "
+            f"{image_size} pixels ({str(error).strip()}).",
+            "Leave image_size out for the size it was trained with, or choose another model.",
+        ) from error
+    return adapter
+
+
+def save(module: torch.nn.Module, processor: Any, folder: Path, about: dict[str, Any]) -> None:
+    """As `from_pretrained` reads it; `about` goes under the key ``pvzoo`` of config.json."""
+    module.save_pretrained(folder, max_shard_size="1000GB")
+    processor.save_pretrained(folder)
+    file = folder / "config.json"
+    config = json.loads(file.read_text(encoding="utf-8"))
+    file.write_text(json.dumps({**config, "pvzoo": about}, indent=2), encoding="utf-8")
+
+
+def stack(inputs: Sequence[dict[str, np.ndarray]]) -> dict[str, torch.Tensor]:
+    """The inputs of several images as one batch, padded with zeros on the right and below.
+
+    ``pixel_mask`` (n, height, width), for networks that look at one, is 0 in the padding.
+    """
+    batch: dict[str, torch.Tensor] = {}
+    for name in inputs[0]:
+        arrays = [one[name] for one in inputs]
+        if arrays[0].ndim < 3:
+            batch[name] = torch.from_numpy(np.concatenate(arrays))
+            continue
+        height = max(a.shape[-2] for a in arrays)
+        width = max(a.shape[-1] for a in arrays)
+        padded = np.zeros((len(arrays), *arrays[0].shape[1:-2], height, width), arrays[0].dtype)
+        for place, array in zip(padded, arrays, strict=True):
+            place[..., : array.shape[-2], : array.shape[-1]] = array[0]
+        batch[name] = torch.from_numpy(padded)
+    return batch
+
+
+def relative_boxes(target: Any, frame: tuple[float, float]) -> torch.Tensor:
+    """(n, 4) float32: centre and size of a target's boxes as shares of `frame` (height, width)."""
+    height, width = frame
+    left, top, right, bottom = target["boxes"].as_subclass(torch.Tensor).unbind(-1)
+    boxes = torch.stack([(left + right) / 2, (top + bottom) / 2, right - left, bottom - top], -1)
+    return boxes / torch.tensor([width, height, width, height])
+
+
+def place_map(
+    values: torch.Tensor, valid: tuple[int, int], padded: tuple[int, int], fill: int
+) -> torch.Tensor:
+    """A map of the picture, (..., h, w), scaled to `valid` and padded to `padded` with `fill`."""
+    scaled = functional.resize(
+        values.as_subclass(torch.Tensor)[None], list(valid), InterpolationMode.NEAREST_EXACT
+    )[0]
+    margins = [0, padded[1] - valid[1], 0, padded[0] - valid[0]]
+    return torch.nn.functional.pad(scaled, margins, value=fill)
+
+
+def refuse(name: str, why: str) -> UnsupportedModelError:
+    """That a family cannot be fine-tuned."""
+    return UnsupportedModelError(
+        f"The family {name!r} cannot be fine-tuned: {why}.",
+        "Choose a model of another family: pvzoo list.",
+    )
+
+
+def backbone_of(module: torch.nn.Module) -> tuple[str, ...]:
+    """The prefixes of the parameters of a network's backbone, found by the places it may be at.
+
+    Raises:
+        UnsupportedModelError: It is at none of them.
+    """
+    names = [name for name, _ in module.named_parameters()]
+    for part in _BACKBONES:
+        for name in names:
+            if f".{part}." in f".{name}":
+                return (name[: f".{name}".index(f".{part}.") + len(part) + 1],)
+    for prefixes in ((f"{module.base_model_prefix}.",), _VIT):
+        if any(name.startswith(prefixes) for name in names):
+            return prefixes
+    raise UnsupportedModelError(f"The backbone of a {type(module).__name__} is not known.")
+
+
+# The innermost first: what joins a backbone to its decoder (as LW-DETR's projector, next to the
+# ViT in model.backbone) is new to it and trained with the decoder, as authors have it.
+_BACKBONES = (
+    *("pixel_level_module.encoder", "conv_encoder.backbone", "conv_encoder.model"),
+    *("backbone.backbone", "backbone"),
+)
+_VIT = ("embeddings.", "layers.", "layernorm.")  # EoMT is a ViT, with its heads beside the layers
+
+
+def snippet(auto_class: str, name: str) -> str:
+    """Python that opens a saved network with transformers."""
+    return (
+        f"from transformers import AutoImageProcessor, {auto_class}\n\n"
+        f'processor = AutoImageProcessor.from_pretrained("{name}")\n'
+        f'network = {auto_class}.from_pretrained("{name}")'
+    )

@@ -1,0 +1,98 @@
+"""``pvzoo fine-tune``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+import pvzoo
+from pvzoo import registry
+from pvzoo.cli.app import Debug, Device, ModelName, Revision, Task, TrustRemoteCode, app, err, out
+from pvzoo.errors import UsageError
+
+
+@app.command("fine-tune")
+def fine_tune(
+    train: Annotated[str, typer.Argument(help="Labelled data, as pvzoo check takes it.")],
+    output_dir: Annotated[Path, typer.Option(help="A new folder, or that of the same run.")],
+    epochs: Annotated[int, typer.Option(help="How often every image is seen.")],
+    model: ModelName = None,
+    eval: Annotated[
+        str | None, typer.Option(help="Data to measure on; by default the split 'validation'.")
+    ] = None,
+    task: Task = None,
+    batch_size: Annotated[str, typer.Option(help="Images a step, or auto.")] = "auto",
+    learning_rate: Annotated[float | None, typer.Option(help="By default the recipe's.")] = None,
+    freeze: Annotated[str | None, typer.Option(help="backbone, to train the rest only.")] = None,
+    augment: Annotated[bool, typer.Option(help="Whether pictures are varied.")] = True,
+    image_size: Annotated[int | None, typer.Option(help="Side of the network's input.")] = None,
+    early_stopping: Annotated[
+        int | None, typer.Option(help="Stop after so many epochs without a better figure.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Decides all that is drawn by lot.")] = 0,
+    resume: Annotated[bool, typer.Option(help="Go on with the run of the folder.")] = True,
+    report_to: Annotated[str | None, typer.Option(help="Such as tensorboard.")] = None,
+    trainer_args: Annotated[
+        str | None, typer.Option(help="More of transformers' TrainingArguments, as JSON.")
+    ] = None,
+    push_to_hub: Annotated[
+        str | None, typer.Option(help="A Hub repo to upload the tuned model to.")
+    ] = None,
+    device: Device = None,
+    revision: Revision = None,
+    trust_remote_code: TrustRemoteCode = False,
+    debug: Debug = False,
+) -> None:
+    """Train a model further on labelled data."""
+    from pvzoo import data as data_module
+    from pvzoo.cards import catalogue
+    from pvzoo.data.schema import task_of
+    from pvzoo.processes import processes
+
+    task = registry.task_id(task) if task else None
+    labelled: Any = train
+    if model is None:
+        labelled = data_module.load(train, task)
+        first = next(iter(labelled.values())) if isinstance(labelled, dict) else labelled
+        task = task_of(first.features)
+        model = catalogue().default(task).qualified_name
+    loaded = pvzoo.load(
+        model, task=task, device=device, revision=revision, trust_remote_code=trust_remote_code
+    )
+    tuned = loaded.fine_tune(
+        labelled,
+        eval,
+        output_dir=output_dir,
+        epochs=epochs,
+        batch_size=int(batch_size) if batch_size.isdecimal() else batch_size,
+        learning_rate=learning_rate,
+        freeze=freeze,
+        augment=augment,
+        image_size=image_size,
+        early_stopping=early_stopping,
+        seed=seed,
+        resume=resume,
+        report_to=report_to,
+        trainer_args=_parsed(trainer_args),
+        push_to_hub=push_to_hub,
+    )
+    if processes().is_main_process:
+        for name, value in tuned.report.metrics.items():
+            out.print(f"{name}  {value:.4f}")
+        err.print(f"the tuned model is in {escape(str(output_dir))}")
+
+
+def _parsed(text: str | None) -> dict[str, Any]:
+    try:
+        found = json.loads(text) if text else {}
+    except ValueError as error:
+        raise UsageError(
+            f"--trainer-args is no JSON ({error}).", "Write '{\"name\": value}'."
+        ) from error
+    if not isinstance(found, dict):
+        raise UsageError(f"--trainer-args is {text}.", "Write '{\"name\": value}'.")
+    return found

@@ -1,0 +1,122 @@
+"""`Model.save` and `Model.push_to_hub`: a folder that other libraries open, with a model card."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pvzoo.errors import UsageError
+
+if TYPE_CHECKING:
+    from pvzoo.adapters.base import Adapter
+    from pvzoo.model import Model
+    from pvzoo.training.report import TrainingReport
+
+_FIGURES = 12
+"""Most figures in a card's table."""
+
+
+def save(model: Model, adapter: Adapter, folder: Path) -> Path:
+    """Write a model to a new folder, all of it or nothing.
+
+    Raises:
+        UsageError: The folder is not empty, or cannot be written.
+        UnsupportedModelError: The adapter cannot save.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} is not empty.", "Choose a new folder.")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+        try:
+            adapter.save(part)
+            (part / "README.md").write_text(card(model, adapter, folder.name), encoding="utf-8")
+            if folder.exists():
+                folder.rmdir()
+            part.chmod(0o755)  # mkdtemp's are for the owner alone
+            part.rename(folder)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be written ({error}).", "Choose another.") from error
+    return folder
+
+
+def push(
+    model: Model, adapter: Adapter, repo_id: str, *, private: bool | None, message: str
+) -> str:
+    """Upload a model to a repo of the Hub, made if it is not there; the address of the commit.
+
+    Raises:
+        HubError: The Hub cannot be reached, or refuses.
+    """
+    from huggingface_hub import HfApi
+
+    from pvzoo.hub import explained
+
+    with tempfile.TemporaryDirectory() as folder:
+        home = save(model, adapter, Path(folder) / repo_id.rpartition("/")[2])
+        (home / "README.md").write_text(card(model, adapter, repo_id), encoding="utf-8")
+        with explained(repo_id):
+            api = HfApi()
+            api.create_repo(repo_id, private=private, exist_ok=True)
+            return str(api.upload_folder(repo_id=repo_id, folder_path=home, commit_message=message))
+
+
+def card(model: Model, adapter: Adapter, name: str) -> str:
+    """A model card: the Hub's front matter, what it is, how good, from what, and how to use it."""
+    from huggingface_hub import ModelCardData
+
+    data = ModelCardData(
+        pipeline_tag=_HUB_TAGS.get(model.task, model.task),
+        library_name=adapter.library,
+        tags=["pvzoo", model.task],
+    )
+    parts = [
+        f"---\n{data.to_yaml()}\n---",
+        f"# {name}",
+        f"A network for {model.task} with {sum(map(bool, model.labels))} classes: "
+        f"{_few([n for n in model.labels if n])}.",
+    ]
+    if model.report is not None:
+        parts.append(_trained(model.report))
+    parts += [
+        "## Use",
+        f'```python\nimport pvzoo\n\nmodel = pvzoo.load("{name}")\n'
+        'result = model.predict("photo.jpg")\n```',
+        f"It opens without pvzoo too:\n\n```python\n{adapter.snippet(name)}\n```",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _trained(report: TrainingReport) -> str:
+    settings = report.settings
+    data = f"{settings['train']['images']} images"
+    if "eval" in settings:
+        data += f", measured on {settings['eval']['images']} others"
+    rows = [f"| {k} | {v:.4f} |" for k, v in list(report.metrics.items())[:_FIGURES] if v == v]
+    lines = [
+        "## Training",
+        f"Fine-tuned from `{settings['model']}` with pvzoo on {data}.",
+    ]
+    if rows:
+        lines.append("\n".join(["| figure | value |", "| --- | --- |", *rows]))
+    shown = ("epochs", "batch_size", "learning_rate", "freeze", "augment", "image_size", "seed")
+    listed = "\n".join(f"* {key}: {settings[key]}" for key in shown)
+    recipe = settings["recipe"]
+    lines.append(f"{listed}\n* recipe: {recipe['source']}")
+    return "\n\n".join(lines)
+
+
+def _few(names: list[str]) -> str:
+    shown = ", ".join(names[:20])
+    return f"{shown} and {len(names) - 20} more" if len(names) > 20 else shown
+
+
+# The Hub has one tag for all segmentation.
+_HUB_TAGS: dict[str, Any] = dict.fromkeys(
+    ("semantic-segmentation", "instance-segmentation", "panoptic-segmentation"),
+    "image-segmentation",
+)

@@ -1,0 +1,126 @@
+"""Checkpoints that are either whole or not there.
+
+One is written beside its place, with a manifest of its files, synced to the disk and renamed. A
+folder without a manifest, or whose files are not those of its manifest, is no checkpoint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+from pvzoo.errors import PvzooWarning
+
+MANIFEST = "manifest.json"
+REQUIRED = ("model.safetensors", "optimizer.pt", "scheduler.pt", "trainer_state.json")
+"""Without these a run cannot go on as if it had not stopped; so too without each rank's RNG."""
+
+_NAME = re.compile(r"checkpoint-(\d+)")
+
+
+def place(output_dir: Path, step: int) -> Path:
+    """Where the checkpoint of a step is."""
+    return output_dir / f"checkpoint-{step}"
+
+
+def part(output_dir: Path, step: int) -> Path:
+    """Where it is while it is being written; the name is taken for no checkpoint."""
+    return output_dir / f".checkpoint-{step}.part"
+
+
+def seal(output_dir: Path, step: int) -> Path:
+    """Make the written `part` the checkpoint of a step, in one move that a power cut cannot split.
+
+    Raises:
+        OSError: The disk is full, or gone.
+    """
+    written, final = part(output_dir, step), place(output_dir, step)
+    files = {file.name: _stamp(file) for file in sorted(written.iterdir())}
+    (written / MANIFEST).write_text(json.dumps(files, indent=1))
+    for file in (*written.iterdir(), written):
+        _sync(file)
+    discard(final)
+    written.rename(final)
+    _sync(output_dir)
+    return final
+
+
+def discard(folder: Path) -> None:
+    """Remove a checkpoint; killed in the middle of it, what is left is not taken for one."""
+    if folder.exists():
+        doomed = folder.with_name(f".{folder.name}.deleted")
+        shutil.rmtree(doomed, ignore_errors=True)
+        folder.rename(doomed)
+        shutil.rmtree(doomed, ignore_errors=True)
+
+
+def sweep(output_dir: Path) -> None:
+    """Remove what killed runs left half-written or half-deleted."""
+    for pattern in (".checkpoint-*.part", ".checkpoint-*.deleted"):
+        for folder in output_dir.glob(pattern):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def steps(output_dir: Path) -> list[int]:
+    """The steps there are checkpoints of, whole or not, ascending."""
+    found = (_NAME.fullmatch(p.name) for p in output_dir.glob("checkpoint-*"))
+    return sorted(int(match[1]) for match in found if match)
+
+
+def latest(output_dir: Path, processes: int) -> Path | None:
+    """The newest whole checkpoint; a `PvzooWarning` names newer ones that are broken.
+
+    Args:
+        output_dir: Where the run writes.
+        processes: How many processes the run has; each needs its own RNG state.
+    """
+    for step in reversed(steps(output_dir)):
+        folder = place(output_dir, step)
+        problem = next(_problems(folder, processes), None)
+        if problem is None:
+            return folder
+        warnings.warn(
+            f"{folder} is not a whole checkpoint ({problem}); the one before it is used.",
+            PvzooWarning,
+            stacklevel=2,
+        )
+    return None
+
+
+def _problems(folder: Path, processes: int) -> Iterator[str]:
+    """What is wrong with a checkpoint; nothing if it is whole."""
+    try:
+        files = json.loads((folder / MANIFEST).read_text())
+    except (OSError, ValueError) as error:
+        yield f"its manifest cannot be read: {error}"
+        return
+    rng = [f"rng_state_{i}.pth" for i in range(processes)] if processes > 1 else ["rng_state.pth"]
+    for name in (*REQUIRED, *rng):
+        if name not in files:
+            yield f"it has no {name}"
+    for name, stamp in files.items():
+        try:
+            if _stamp(folder / name) != stamp:
+                yield f"{name} is not as it was written"
+        except OSError as error:
+            yield f"{name} cannot be read: {error}"
+
+
+def _stamp(file: Path) -> dict[str, int | str]:
+    with file.open("rb") as opened:
+        digest = hashlib.file_digest(opened, "sha256").hexdigest()
+    return {"bytes": file.stat().st_size, "sha256": digest}
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,86 @@
+"""Training the head alone on what the frozen rest says of each picture, computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.data import Dataset
+
+from pvzoo.adapters._classification import class_loss, class_targets
+from pvzoo.adapters.base import Adapter
+from pvzoo.training.samples import Samples
+
+
+def head_of(module: nn.Module, trained: Sequence[str]) -> nn.Module | None:
+    """The smallest part of a network with all parameters `trained`; None if that is the whole."""
+    paths = [name.split(".")[:-1] for name in trained]
+    common = []
+    for steps in zip(*paths, strict=False):
+        if len(set(steps)) > 1:
+            break
+        common.append(steps[0])
+    return module.get_submodule(".".join(common)) if common else None
+
+
+class Features(Dataset):
+    """What the head of a classifier is given for each picture, in the place of the pictures.
+
+    It is held in memory: a few kilobytes a picture.
+
+    Args:
+        adapter: Of the classifier.
+        head: From `head_of`.
+        samples: Without augmentation, which would change the pictures in every epoch.
+        batch_size: Pictures in one forward pass.
+    """
+
+    def __init__(
+        self, adapter: Adapter, head: nn.Module, samples: Samples, batch_size: int
+    ) -> None:
+        self._samples = samples
+        self._targets: list[Any] = []
+        found: list[torch.Tensor] = []
+        hook = head.register_forward_pre_hook(lambda _, inputs: found.append(inputs[0].cpu()))
+        device = next(adapter.module.parameters()).device
+        adapter.module.eval()
+        try:
+            for start in range(0, len(samples), batch_size):
+                places = range(start, min(start + batch_size, len(samples)))
+                pictures, targets, _ = zip(*(samples[0, i] for i in places), strict=True)
+                inputs = adapter.batch(pictures, targets)
+                del inputs["labels"]
+                with torch.no_grad():
+                    adapter.forward({k: v.to(device) for k, v in inputs.items()})
+                self._targets += targets
+        finally:
+            hook.remove()
+        self._features = torch.cat(found)
+
+    def __len__(self) -> int:
+        return len(self._targets)
+
+    def __getitem__(self, place: tuple[int, int]) -> tuple[torch.Tensor, Any, tuple[int, int]]:
+        """(features, target, place) of image ``place[1]``."""
+        return self._features[place[1]], self._targets[place[1]], place
+
+    def name_of(self, index: int) -> str:
+        """What messages call an image."""
+        return self._samples.name_of(index)
+
+
+class HeadTraining:
+    """`batch` and `loss` of an adapter, for features in the place of pictures."""
+
+    def __init__(self, head: nn.Module) -> None:
+        self._head = head
+
+    def batch(self, features: Sequence[torch.Tensor], targets: Sequence[Any]) -> dict[str, Any]:
+        """Features and ``labels``."""
+        return {"features": torch.stack(list(features)), "labels": class_targets(targets)}
+
+    def loss(self, module: nn.Module, batch: dict[str, Any]) -> torch.Tensor:
+        """Cross-entropy, binary for several labels."""
+        return class_loss(self._head(batch["features"]), batch["labels"])

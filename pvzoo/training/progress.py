@@ -1,0 +1,72 @@
+"""What is seen of a run while it runs: loss, figure, time left."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from rich.console import Console
+from transformers import TrainerCallback
+
+
+class Progress(TrainerCallback):
+    """A line on standard error at the end of every epoch; between them, on a screen, a running one.
+
+    Args:
+        main: The figure that is shown.
+    """
+
+    def __init__(self, main: str) -> None:
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._main = main
+        self._loss: float | None = None
+        self._figure: float | None = None
+        self._status: Any = None
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Start the clock; a resumed run's earlier steps do not count for the time left."""
+        self._start, self._first = time.monotonic(), state.global_step
+        if self._console.is_terminal:
+            self._status = self._console.status("training")
+            self._status.start()
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+        """Take the loss."""
+        self._loss = (logs or {}).get("loss", self._loss)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Renew the running line."""
+        if self._status:
+            self._status.update(self._line(state))
+
+    def on_evaluate(
+        self, args: Any, state: Any, control: Any, metrics: Any = None, **_: Any
+    ) -> None:
+        """Take the figure."""
+        self._figure = (metrics or {}).get(f"eval_{self._main}")
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """After evaluation and saving, which end an epoch."""
+        self._console.print(self._line(state))
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Leave the screen."""
+        if self._status:
+            self._status.stop()
+
+    def _line(self, state: Any) -> str:
+        done = state.global_step - self._first
+        left = (
+            (time.monotonic() - self._start) / max(done, 1) * (state.max_steps - state.global_step)
+        )
+        parts = [
+            f"epoch {state.epoch or 0:.1f} of {state.num_train_epochs}",
+            f"step {state.global_step} of {state.max_steps}",
+        ]
+        if self._loss is not None:
+            parts.append(f"loss {self._loss:.4g}")
+        if self._figure is not None:
+            parts.append(f"{self._main} {self._figure:.4f}")
+        return ", ".join(
+            [*parts, f"{left / 60:.0f} min left" if left > 90 else f"{left:.0f} s left"]
+        )

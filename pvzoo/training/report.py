@@ -1,0 +1,69 @@
+"""What a run of fine-tuning was and how it went."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class TrainingReport:
+    """The history of a tuned model.
+
+    Attributes:
+        folder: Where the run wrote; the tuned model lies there, `curves.csv`, `curves.png`,
+            `first-batch.png` and the last checkpoints too.
+        settings: What `fine_tune` was told and what it chose.
+        history: One dict for each point of the curves: ``step``, ``epoch`` and ``loss``, or the
+            figures of an evaluation.
+        metrics: The figures of the weights that were kept; empty without evaluation data.
+        seconds: Spent in training since the run was last started.
+    """
+
+    folder: Path
+    settings: dict[str, Any]
+    history: tuple[dict[str, float], ...]
+    metrics: dict[str, float]
+    seconds: float
+
+    def write(self) -> None:
+        """Write `report.json`, `curves.csv` and `curves.png` to the folder."""
+        plain = {**asdict(self), "folder": str(self.folder)}
+        (self.folder / "report.json").write_text(json.dumps(plain, indent=1), encoding="utf-8")
+        columns = list(dict.fromkeys(key for row in self.history for key in row))
+        with (self.folder / "curves.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            writer.writerows(self.history)
+        self._draw()
+
+    def _draw(self) -> None:
+        from matplotlib.figure import Figure
+
+        names = list(dict.fromkeys(k for row in self.history for k in row))
+        names = [n for n in names if n not in ("step", "epoch", "learning_rate", "grad_norm")]
+        losses = [n for n in names if n == "loss"]
+        figures = [n for n in names if n != "loss"][:6]
+        panels = [group for group in (losses, figures) if group]
+        if not panels:  # a run stopped before its first log
+            return
+        figure = Figure(figsize=(9, 3.2 * len(panels)), layout="constrained")
+        for place, group in enumerate(panels, 1):
+            axes = figure.add_subplot(len(panels), 1, place)
+            for name in group:
+                points = [(row["step"], row[name]) for row in self.history if name in row]
+                axes.plot(*zip(*points, strict=True), label=name, marker="." * (len(points) < 40))
+            axes.set_xlabel("step")
+            axes.legend()
+            axes.grid(alpha=0.3)
+        figure.savefig(self.folder / "curves.png", dpi=110)
+
+
+def read(folder: Path) -> TrainingReport:
+    """The report that `TrainingReport.write` wrote."""
+    plain = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    plain["history"] = tuple(plain["history"])
+    return TrainingReport(**{**plain, "folder": folder})

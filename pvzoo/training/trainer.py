@@ -1,0 +1,285 @@
+"""`transformers.Trainer`, with whole checkpoints, strict loading and pvzoo's own evaluation."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch.utils.data import Sampler
+from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_callback import ExportableState, PrinterCallback
+
+from pvzoo.adapters.base import Adapter, Checkpoint
+from pvzoo.errors import TrainingError
+from pvzoo.training import checkpoints
+from pvzoo.training.ema import Average
+from pvzoo.training.features import Features, HeadTraining
+from pvzoo.training.samples import Samples
+
+EMA_FILE = "ema.safetensors"
+_NOT_NUMBERS = ("boxes1 must be in", "invalid numeric entries")
+"""What transformers' box overlap and scipy's matching say of predictions that are not finite."""
+
+PLACES = "places"
+"""Key of a batch: which images it is of, for messages."""
+
+
+class EpochSampler(Sampler):
+    """(epoch, place) of every image, in an order that follows from (seed, epoch) alone.
+
+    The epoch goes along with the place because nothing else reaches a dataset reliably: Accelerate
+    fetches a batch ahead, and workers have copies of the dataset.
+    """
+
+    def __init__(self, count: int, seed: int) -> None:
+        self._count, self._seed = count, seed
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        order = np.random.default_rng((self._seed, self.epoch)).permutation(self._count)
+        return iter([(self.epoch, int(i)) for i in order])
+
+
+class FineTuner(Trainer):
+    """Trains an adapter's network.
+
+    Args:
+        adapter: Whose network is trained, in place.
+        step: What makes batches of samples and says their loss: the adapter, or what trains its
+            head alone.
+        groups: Parameter groups of AdamW: dicts with ``params``, ``lr``, ``weight_decay``.
+        frozen: Modules that stay as they are: no gradients, and their normalisation keeps its
+            statistics.
+        samples: What it is trained on.
+        measure: Called at the end of every epoch with the averaged weights in place (if there are
+            any); gives the figures. None for no evaluation.
+        average: The moving average of the weights, or None.
+        args: Of the run.
+        callbacks: Of the run.
+    """
+
+    def __init__(
+        self,
+        *,
+        adapter: Adapter,
+        step: Adapter | HeadTraining,
+        groups: list[dict[str, Any]],
+        frozen: list[torch.nn.Module],
+        samples: Samples | Features,
+        measure: Callable[[], dict[str, float]] | None,
+        average: Average | None,
+        args: TrainingArguments,
+        callbacks: list[TrainerCallback],
+    ) -> None:
+        self._adapter = adapter
+        self._step = step
+        self._groups = groups
+        self._frozen = frozen
+        self._measure = measure
+        self._average = average
+        self._sampler = EpochSampler(len(samples), args.seed)
+        super().__init__(
+            adapter.module,
+            args,
+            train_dataset=samples,
+            eval_dataset=samples if measure else None,  # only whether there is one is asked
+            data_collator=self._collate,
+            callbacks=[_Epochs(self._sampler), *callbacks],
+        )
+        self.remove_callback(PrinterCallback)
+        # else the pixels of a semantic map are counted, void ones too, and the loss divided by them
+        self.model_accepts_loss_kwargs = False
+        if average is not None:
+            self.add_callback(_Averaging(average, adapter.module))
+
+    # --- what is trained on -----------------------------------------------------------------------
+
+    def _collate(self, samples: list[Any]) -> dict[str, Any]:
+        pictures, targets, places = zip(*samples, strict=True)
+        return {**self._step.batch(pictures, targets), PLACES: places}
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler:
+        return self._sampler
+
+    def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
+        """AdamW over the groups."""
+        if self.optimizer is None:
+            self.optimizer = torch.optim.AdamW(self._groups)
+        return self.optimizer
+
+    # --- a step -----------------------------------------------------------------------------------
+
+    def training_step(self, model: torch.nn.Module, inputs: dict[str, Any], *rest: Any) -> Any:
+        """Trainer's, remembering the batch for the message if its numbers are not finite."""
+        self._places = inputs.pop(PLACES)
+        try:
+            return super().training_step(model, inputs, *rest)
+        except ValueError as error:
+            # matchers refuse predictions that are no numbers before there is any loss
+            if not any(said in str(error) for said in _NOT_NUMBERS):
+                raise
+            raise self._not_finite("prediction") from error
+
+    def compute_loss(
+        self, model: torch.nn.Module, inputs: dict[str, Any], *_: Any, **__: Any
+    ) -> torch.Tensor:
+        """The loss of a batch."""
+        for module in self._frozen:  # Trainer puts everything into training mode at every step
+            module.eval()
+        return self._step.loss(model, inputs)
+
+    def _get_grad_norm(self, model: torch.nn.Module, grad_norm: Any = None) -> Any:
+        """Trainer's; called before the weights change, and equal in all processes."""
+        norm = super()._get_grad_norm(model, grad_norm=grad_norm)
+        if norm is not None and not np.isfinite(float(norm)):
+            raise self._not_finite("gradient")
+        return norm
+
+    def _not_finite(self, what: str) -> TrainingError:
+        step = self.state.global_step + 1
+        names = ", ".join(self.train_dataset.name_of(i) for _, i in self._places[:8])
+        rates = sorted({g["lr"] for g in self.optimizer.param_groups}, reverse=True)
+        return TrainingError(
+            f"Step {step}: a {what} is not a number, on the images {names} (learning rates "
+            f"{', '.join(f'{r:g}' for r in rates)}).",
+            "The learning rate is too high for this network, or an image or its labels are broken. "
+            "Use a smaller learning_rate; pvzoo.data.check looks at the data.",
+        )
+
+    # --- evaluation -------------------------------------------------------------------------------
+
+    def evaluate(self, *_: Any, metric_key_prefix: str = "eval", **__: Any) -> dict[str, float]:
+        """The figures of pvzoo's own evaluation, under Trainer's names."""
+        was_training = self.model.training
+        with _same_randomness_after(), self._averaged():
+            self.model.eval()
+            figures = self._measure()
+        self.model.train(was_training)
+        metrics = {f"{metric_key_prefix}_{name}": value for name, value in figures.items()}
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(
+            self.args, self.state, self.control, metrics
+        )
+        return metrics
+
+    def _averaged(self) -> Any:
+        return self._average.swapped_in() if self._average else _nothing()
+
+    # --- checkpoints ------------------------------------------------------------------------------
+
+    def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
+        home, step = Path(self.args.output_dir), self.state.global_step
+        part = checkpoints.part(home, step)
+        try:
+            if self.args.should_save:
+                checkpoints.sweep(home)
+                part.mkdir(parents=True)
+            self.accelerator.wait_for_everyone()
+            self.store_flos()
+            self.save_model(str(part), _internal_call=True)
+            self._save_optimizer_and_scheduler(str(part))
+            self._save_scaler(str(part))
+            self._save_rng_state(str(part))
+            if self.args.should_save:
+                if self._average is not None:
+                    save_file(self._average.state(), part / EMA_FILE)
+                if self.state.best_global_step == step:
+                    self.state.best_model_checkpoint = str(checkpoints.place(home, step))
+                for callback in (*self.callback_handler.callbacks, self.control):
+                    if isinstance(callback, ExportableState):
+                        self.state.stateful_callbacks[type(callback).__name__] = callback.state()
+                self.state.save_to_json(str(part / "trainer_state.json"))
+            self.accelerator.wait_for_everyone()  # the RNG states of all are there
+            if self.args.should_save:
+                checkpoints.seal(home, step)
+                self._discard_old(home)
+        except (OSError, RuntimeError) as error:
+            # torch.save says of a full disk that its zip file is not as long as it should be
+            if isinstance(error, RuntimeError) and "inline_container" not in str(error):
+                raise
+            raise TrainingError(
+                f"The checkpoint of step {step} cannot be written to {home} ({error}).",
+                "Make room or mend the disk, then make the same call: it goes on from the "
+                "checkpoint before.",
+            ) from error
+        self.accelerator.wait_for_everyone()
+
+    def _discard_old(self, home: Path) -> None:
+        """Keep the newest two (if one turns out broken there is the other) and the best."""
+        steps = checkpoints.steps(home)
+        for step in steps[:-2]:
+            if step != self.state.best_global_step:
+                checkpoints.discard(checkpoints.place(home, step))
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        if self.args.should_save:
+            self._adapter.save(Path(output_dir or self.args.output_dir))
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        """The weights, strictly and by the way any folder is loaded; tensors stay where they are.
+
+        Trainer would load files under the Hub's key names without conversion and without minding
+        that most of them then fit nothing.
+        """
+        folder = Path(resume_from_checkpoint)
+        restore(self._adapter, folder)
+        if self._average is not None:
+            self._average.load_state(load_file(folder / EMA_FILE))
+
+    def _load_best_model(self) -> None:
+        self._load_from_checkpoint(str(self.state.best_model_checkpoint))
+
+
+def restore(adapter: Adapter, folder: Path) -> None:
+    """Put the weights that `Adapter.save` wrote into the adapter's own network, every one."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    checkpoint = Checkpoint(str(folder), config, folder, folder / "model.safetensors")
+    dtype = next(p.dtype for p in adapter.module.parameters() if p.is_floating_point())
+    fresh = type(adapter).load(checkpoint, task=adapter.task, dtype=dtype, trust_remote_code=False)
+    adapter.module.load_state_dict(fresh.module.state_dict(), strict=True)
+
+
+@contextmanager
+def _same_randomness_after() -> Iterator[None]:
+    """What is drawn within it does not change what is drawn after it.
+
+    A run resumed from a checkpoint written before an evaluation would differ otherwise.
+    """
+    before = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng():
+        yield
+    random.setstate(before[0])
+    np.random.set_state(before[1])
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield
+
+
+class _Epochs(TrainerCallback):
+    """Tells the sampler the epoch: Accelerate does not reach it in a resumed epoch."""
+
+    def __init__(self, sampler: EpochSampler) -> None:
+        self._sampler = sampler
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._sampler.epoch = int(state.epoch or 0)
+
+
+class _Averaging(TrainerCallback):
+    def __init__(self, average: Average, module: torch.nn.Module) -> None:
+        self._average, self._module = average, module
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._average.update(state.global_step)

@@ -1,0 +1,64 @@
+"""A short run of fine-tuning, for tests that kill it or run it in several processes.
+
+Arguments: the folder to work in, and the kinds of network to train. What `fine_tune` writes is in
+``<folder>/<kind>``; ``<kind>.sha256`` says what the weights at the end are.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import checkpoints
+import colour_model
+import detection_families
+import segmentation_families
+from accelerate import PartialState
+
+import pvzoo
+from pvzoo.data import schema
+from pvzoo.training.identity import of_weights
+
+KINDS = {
+    "classifier": schema.CLASSIFICATION,
+    "detector": schema.DETECTION,
+    "mask2former": schema.PANOPTIC,
+}
+
+
+def untrained(kind: str, folder: Path) -> Path:
+    """A tiny random checkpoint of the kind, with dropout, so that randomness matters."""
+    if folder.exists():
+        return folder
+    if kind == "classifier":
+        checkpoints.transformers_folder(folder, "vit", hidden_dropout_prob=0.1)
+    elif kind == "detector":
+        folder.mkdir(parents=True)
+        detection_families.build("rt_detr_v2", folder)
+    else:
+        segmentation_families.build("mask2former_resnet", folder)
+    return folder
+
+
+def tune(kind: str, folder: Path, **options) -> pvzoo.Model:
+    """Three epochs of four steps."""
+    data = colour_model.dataset(KINDS[kind], folder / "pictures", 12, size=(64, 64))
+    train, held_out = data.select(range(8)), data.select(range(8, 12))
+    task = KINDS[kind] if kind == "mask2former" else None
+    model = pvzoo.load(untrained(kind, folder / f"untrained-{kind}"), task=task, device="cpu")
+    settings = {"epochs": 3, "batch_size": 2, "seed": 3, "learning_rate": 1e-3}
+    return model.fine_tune(train, held_out, output_dir=folder / kind, **{**settings, **options})
+
+
+def main(folder: str, *kinds: str) -> None:
+    """Train each kind; the first process writes what came out."""
+    for kind in kinds:
+        tuned = tune(kind, Path(folder))
+        state = PartialState()
+        if state.is_main_process:
+            said = f"{of_weights(tuned._adapter.module)} {state.num_processes}"
+            Path(folder, f"{kind}.sha256").write_text(said)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

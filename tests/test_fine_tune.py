@@ -1,0 +1,488 @@
+"""`Model.fine_tune`: what it learns, what it keeps, what it survives, what it refuses."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import checkpoints
+import colour_model
+import datasets
+import detection_families
+import fine_tune_run
+import numpy as np
+import pytest
+import segmentation_families
+import torch
+from fine_tune_run import KINDS
+from PIL import Image
+
+import pvzoo
+from pvzoo.data import schema
+from pvzoo.errors import DataError, PvzooWarning, TrainingError, UsageError
+from pvzoo.training import checkpoints as kept
+from pvzoo.training.ema import Average
+from pvzoo.training.identity import of_data, of_weights
+from pvzoo.training.run import parameter_groups
+
+HERE = Path(__file__).parent
+
+# the tiny checkpoints are untrained, and say nothing of stuff
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Nothing says which classes:pvzoo.errors.PvzooWarning",
+    "ignore:Classes (do not|that) occur:pvzoo.errors.PvzooWarning",
+)
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory):
+    """A classifier tuned for two epochs, and the model and folder it comes from."""
+    folder = tmp_path_factory.mktemp("tuned")
+    fine_tune_run.tune("classifier", folder / "rehearsal", epochs=1)  # imports draw lots too
+    fine_tune_run.untrained("classifier", folder / "untrained-classifier")
+    before = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()
+    found = fine_tune_run.tune("classifier", folder, epochs=2)
+    after = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()
+    assert torch.equal(before[0], after[0]), "fine_tune drew on the caller's torch generator"
+    assert before[1:] == after[1:], "fine_tune drew on the caller's generators"
+    return found, folder
+
+
+def test_the_folder_holds_the_tuned_model_its_curves_and_the_first_batch(tuned):
+    model, folder = tuned
+    names = {p.name for p in (folder / "classifier").iterdir()}
+    assert {"model.safetensors", "config.json", "preprocessor_config.json"} <= names
+    assert {"curves.csv", "curves.png", "report.json", "first-batch.png"} <= names
+    assert model.labels == colour_model.NAMES
+    assert model.report.metrics["top1"] == max(
+        row["top1"] for row in model.report.history if "top1" in row
+    )
+    lines = (folder / "classifier" / "curves.csv").read_text().splitlines()
+    assert len(lines) == 1 + len(model.report.history)
+
+
+def test_the_tuned_model_opens_by_its_folder_and_predicts_the_same(tuned, tmp_path):
+    model, folder = tuned
+    again = pvzoo.load(folder / "classifier", device="cpu")
+    picture = folder / "pictures" / "0.png"
+    ours, theirs = model.predict(picture), again.predict(picture)
+    assert ours.names == theirs.names
+    assert np.array_equal(ours.scores, theirs.scores)
+
+
+def test_the_model_that_was_tuned_stays_as_it_was(tmp_path):
+    model = pvzoo.load(fine_tune_run.untrained("classifier", tmp_path / "start"), device="cpu")
+    data = colour_model.dataset(schema.CLASSIFICATION, tmp_path / "pictures", 6)
+    before, labels = of_weights(model._adapter.module), model.labels
+    model.fine_tune(data, epochs=1, output_dir=tmp_path / "run")
+    assert of_weights(model._adapter.module) == before
+    assert model.labels == labels
+
+
+def test_it_learns(tmp_path):
+    """Pictures of one colour each, told apart after a few steps by a network that knew nothing."""
+    checkpoints.timm_folder(tmp_path / "start", num_classes=3)
+    folder = tmp_path / "pictures"
+    rng = np.random.default_rng(0)
+    for i in range(24):
+        name, colour = list(colour_model.COLOURS.items())[1 + i % 3]
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        pixels = np.array(colour) * 0.8 + rng.integers(0, 40, (48, 48, 3))
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / name / f"{i}.png")
+    model = pvzoo.load(tmp_path / "start", device="cpu")
+    found = model.fine_tune(
+        folder, epochs=8, batch_size=6, learning_rate=2e-3, output_dir=tmp_path / "run"
+    )
+    assert found.evaluate(folder)["top1"] == 1
+
+
+# --- going on after a kill ------------------------------------------------------------------------
+
+
+def _start(folder: Path, kinds: list[str]) -> multiprocessing.process.BaseProcess:
+    """A run in a process of its own, forked from one that has imported everything."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["fine_tune_run"])
+    process = context.Process(target=fine_tune_run.main, args=(str(folder), *kinds))
+    process.start()
+    return process
+
+
+def _killed_at_random(folder: Path, kinds: list[str], kills: int, seed: int) -> dict[str, str]:
+    """The weights in the end of runs that were killed so often; and of runs that were not."""
+    rng = random.Random(seed)
+    whole, broken = folder / "whole", folder / "broken"
+    for place in (whole, broken):
+        for kind in kinds:
+            fine_tune_run.untrained(kind, place / f"untrained-{kind}")
+    start = time.monotonic()
+    process = _start(whole, kinds)
+    process.join()
+    assert process.exitcode == 0
+    length = time.monotonic() - start
+    done = 0
+    while done < kills:
+        process = _start(broken, kinds)
+        process.join(timeout=rng.uniform(0.1, 1.0) * length)
+        if process.is_alive():
+            process.kill()
+            process.join()
+            assert process.exitcode == -signal.SIGKILL
+            done += 1
+        else:  # it got through, having less to do than the whole run: once more from the beginning
+            assert process.exitcode == 0
+            for kind in kinds:
+                shutil.rmtree(broken / kind)
+    process = _start(broken, kinds)
+    process.join()
+    assert process.exitcode == 0
+    return {
+        place.name: {kind: (place / f"{kind}.sha256").read_text() for kind in kinds}
+        for place in (whole, broken)
+    }
+
+
+def test_runs_killed_at_random_moments_end_with_the_same_weights(tmp_path):
+    found = _killed_at_random(tmp_path, list(KINDS), kills=3, seed=int(time.time()))
+    assert found["broken"] == found["whole"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_runs_killed_twenty_times_end_with_the_same_weights(kind, tmp_path):
+    found = _killed_at_random(tmp_path, [kind], kills=20, seed=int(time.time()))
+    assert found["broken"] == found["whole"]
+
+
+def _stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    """A classifier's run that ends by an exception after a step, with its checkpoints there."""
+    from transformers import TrainerCallback
+
+    from pvzoo.training import run
+
+    class Stop(TrainerCallback):
+        def on_step_end(self, args, state, control, **_):
+            if state.global_step == step:
+                raise KeyboardInterrupt
+
+    class Stopping(run.FineTuner):
+        def __init__(self, **kwargs):
+            super().__init__(**{**kwargs, "callbacks": [*kwargs["callbacks"], Stop()]})
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "FineTuner", Stopping)
+        with pytest.raises(KeyboardInterrupt):
+            fine_tune_run.tune("classifier", tmp_path)
+
+
+def test_a_broken_checkpoint_is_said_and_the_one_before_is_used(tmp_path, monkeypatch):
+    _stopped(tmp_path, monkeypatch, step=10)
+    home = tmp_path / "classifier"
+    assert kept.steps(home) == [4, 8]
+    file = home / "checkpoint-8" / "optimizer.pt"
+    file.write_bytes(file.read_bytes()[:-7] + b"damaged")
+    with pytest.warns(PvzooWarning, match=r"checkpoint-8 is not a whole.*optimizer\.pt"):
+        found = fine_tune_run.tune("classifier", tmp_path)
+    whole = fine_tune_run.tune("classifier", tmp_path / "whole")
+    assert of_weights(found._adapter.module) == of_weights(whole._adapter.module)
+
+
+@pytest.mark.parametrize(
+    "name", ["optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json", "manifest.json"]
+)
+def test_what_lacks_a_part_is_no_checkpoint(name, tmp_path):
+    for file in (*kept.REQUIRED, "rng_state.pth"):
+        part = kept.part(tmp_path, 5)
+        part.mkdir(exist_ok=True)
+        (part / file).write_text(file)
+    kept.seal(tmp_path, 5)
+    assert kept.latest(tmp_path, 1) == tmp_path / "checkpoint-5"
+    (tmp_path / "checkpoint-5" / name).unlink()
+    with pytest.warns(PvzooWarning, match="not a whole checkpoint"):
+        assert kept.latest(tmp_path, 1) is None
+
+
+def test_a_checkpoint_of_fewer_processes_is_not_taken(tmp_path):
+    part = kept.part(tmp_path, 5)
+    part.mkdir()
+    for file in (*kept.REQUIRED, "rng_state.pth"):
+        (part / file).write_text(file)
+    kept.seal(tmp_path, 5)
+    with pytest.warns(PvzooWarning, match="rng_state_0"):
+        assert kept.latest(tmp_path, 2) is None
+
+
+FULL_DISK = """
+import resource, signal, sys
+from pathlib import Path
+import fine_tune_run
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # then a write past the limit is an OSError
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
+fine_tune_run.tune("classifier", Path(sys.argv[1]))
+"""
+
+
+def test_a_full_disk_is_said_and_costs_nothing_but_the_time(tmp_path):
+    fine_tune_run.untrained("classifier", tmp_path / "untrained-classifier")
+    size = (tmp_path / "untrained-classifier" / "model.safetensors").stat().st_size
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, tmp_path, str(size + 1000)],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE)},
+        capture_output=True,
+        text=True,
+    )
+    assert "The checkpoint of step 4 cannot be written" in done.stderr.splitlines()[-1]
+    found = fine_tune_run.tune("classifier", tmp_path)
+    whole = fine_tune_run.tune("classifier", tmp_path / "whole")
+    assert of_weights(found._adapter.module) == of_weights(whole._adapter.module)
+
+
+# --- what output_dir may hold ---------------------------------------------------------------------
+
+
+def test_the_same_call_again_gives_the_finished_model(tuned):
+    model, folder = tuned
+    start = time.monotonic()
+    again = fine_tune_run.tune("classifier", folder, epochs=2)
+    assert of_weights(again._adapter.module) == of_weights(model._adapter.module)
+    assert again.report == model.report
+    assert time.monotonic() - start < 20
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [({"epochs": 3}, "epochs was 2, now 3"), ({"seed": 4}, "seed was 3, now 4")],
+)
+def test_a_folder_of_other_settings_is_refused(change, said, tuned):
+    _, folder = tuned
+    with pytest.raises(TrainingError, match=f"belongs to another run: {said}"):
+        fine_tune_run.tune("classifier", folder, **{"epochs": 2, **change})
+
+
+def test_a_folder_of_other_data_is_refused_by_content_and_not_by_place(tuned, tmp_path):
+    model, folder = tuned
+    start = pvzoo.load(folder / "untrained-classifier", device="cpu")
+    same = colour_model.dataset(schema.CLASSIFICATION, tmp_path / "elsewhere", 12, size=(64, 64))
+    settings = {"epochs": 2, "batch_size": 2, "seed": 3, "learning_rate": 1e-3}
+    home = folder / "classifier"
+    again = start.fine_tune(
+        same.select(range(8)), same.select(range(8, 12)), output_dir=home, **settings
+    )
+    assert of_weights(again._adapter.module) == of_weights(model._adapter.module)
+    with pytest.raises(TrainingError, match="belongs to another run: train was"):
+        start.fine_tune(
+            same.select(range(7)), same.select(range(8, 12)), output_dir=home, **settings
+        )
+
+
+def test_a_folder_with_other_files_is_refused(tmp_path):
+    (tmp_path / "classifier").mkdir()
+    (tmp_path / "classifier" / "thesis.tex").write_text("years of work")
+    with pytest.raises(TrainingError, match="not empty"):
+        fine_tune_run.tune("classifier", tmp_path)
+    assert (tmp_path / "classifier" / "thesis.tex").read_text() == "years of work"
+
+
+def test_the_digest_of_data_minds_pixels_and_labels(tmp_path):
+    data = colour_model.dataset(schema.DETECTION, tmp_path / "a", 3)
+    assert of_data(data) == of_data(colour_model.dataset(schema.DETECTION, tmp_path / "b", 3))
+    moved = data.cast_column("image", datasets.Image(decode=False)).to_list()
+    moved[1]["objects"]["bbox"][0][0] += 0.5
+    assert of_data(data) != of_data(datasets.Dataset.from_list(moved, features=data.features))
+    (tmp_path / "a" / "1.png").write_bytes((tmp_path / "a" / "2.png").read_bytes())
+    assert of_data(data) != of_data(colour_model.dataset(schema.DETECTION, tmp_path / "b", 3))
+
+
+# --- what it is stopped by ------------------------------------------------------------------------
+
+
+def _detector(tmp_path: Path) -> pvzoo.Model:
+    return pvzoo.load(fine_tune_run.untrained("detector", tmp_path / "start"), device="cpu")
+
+
+def _changed(data: datasets.Dataset, change) -> datasets.Dataset:
+    rows = data.cast_column("image", datasets.Image(decode=False)).to_list()
+    for row in rows:
+        change(row["objects"])
+    import pyarrow as pa
+
+    table = pa.Table.from_pylist(rows, schema=data.features.arrow_schema)
+    return datasets.Dataset(table)
+
+
+def test_boxes_given_as_corners_are_stopped_before_the_first_step(tmp_path):
+    def corners(objects):
+        objects["bbox"] = [[x, y, x + w, y + h] for x, y, w, h in objects["bbox"]]
+
+    data = _changed(colour_model.dataset(schema.DETECTION, tmp_path / "p", 40), corners)
+    with pytest.raises(DataError, match="xyxy"):
+        _detector(tmp_path).fine_tune(data, epochs=1, output_dir=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_class_ids_that_begin_at_one_are_stopped_before_the_first_step(tmp_path):
+    def shifted(objects):
+        objects["category"] = [c + 1 for c in objects["category"]]
+
+    data = _changed(colour_model.dataset(schema.DETECTION, tmp_path / "p", 40), shifted)
+    with pytest.raises(DataError, match="off-by-one"):
+        _detector(tmp_path).fine_tune(data, epochs=1, output_dir=tmp_path / "run")
+
+
+@pytest.mark.parametrize("kind", ["classifier", "detector"])
+def test_a_learning_rate_that_makes_nan_is_stopped_with_the_step_and_the_images(kind, tmp_path):
+    with pytest.raises(TrainingError, match=r"Step \d+: .* not a number.*\.png.*learning_rate"):
+        fine_tune_run.tune(kind, tmp_path, learning_rate=1e25, augment=False)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"epochs": 0}, "epochs is 0"),
+        ({"batch_size": "huge"}, "batch_size is 'huge'"),
+        ({"freeze": "head"}, "freeze is 'head'"),
+        ({"learning_rate": {"head": 1.0}}, "'backbone' and 'rest'"),
+        ({"trainer_args": {"warm_up": 3}}, "trainer_args {'warm_up': 3} cannot be used"),
+    ],
+)
+def test_impossible_arguments_are_named(wrong, said, tmp_path):
+    with pytest.raises(UsageError, match=said):
+        fine_tune_run.tune("classifier", tmp_path, **wrong)
+
+
+def test_early_stopping_needs_something_to_go_by(tmp_path):
+    data = colour_model.dataset(schema.DETECTION, tmp_path / "pictures", 4)
+    with pytest.raises(UsageError, match="early_stopping needs"):
+        _detector(tmp_path).fine_tune(data, epochs=1, early_stopping=2, output_dir=tmp_path / "run")
+
+
+# --- what is trained, and how ---------------------------------------------------------------------
+
+
+def test_a_frozen_backbone_stays_as_it_is_and_the_rest_does_not(tmp_path):
+    found = fine_tune_run.tune("detector", tmp_path, freeze="backbone", epochs=1)
+    start = pvzoo.load(tmp_path / "untrained-detector", device="cpu")
+    before, after = (m._adapter.module.state_dict() for m in (start, found))
+    for name, value in after.items():
+        if ".backbone." in name:
+            assert torch.equal(value, before[name]), name
+    assert not torch.equal(
+        before["model.decoder.bbox_embed.0.layers.0.weight"],
+        after["model.decoder.bbox_embed.0.layers.0.weight"],
+    )
+
+
+def test_parameters_are_in_the_groups_that_the_recipe_says(tmp_path):
+    adapter = _detector(tmp_path)._adapter
+    rates = {"backbone": 1e-5, "rest": 1e-4}
+    groups = parameter_groups(adapter, rates, 0.05, frozen=set())
+    where = {id(p): g for g in groups for p in g["params"]}
+    for name, parameter in adapter.module.named_parameters():
+        group = where[id(parameter)]
+        assert group["lr"] == (1e-5 if ".backbone." in name else 1e-4), name
+        plain = name.endswith("bias") or parameter.ndim < 2
+        assert group["weight_decay"] == (0.0 if plain else 0.05), name
+    assert sum(len(g["params"]) for g in groups) == len(list(adapter.module.parameters()))
+
+
+def test_the_moving_average_follows_its_formula():
+    torch.manual_seed(0)
+    module = torch.nn.Linear(3, 2)
+    average = Average(module, decay=0.9, warm_up=4)
+    expected = module.weight.detach().clone()
+    for step in range(1, 6):
+        with torch.no_grad():
+            module.weight.add_(torch.randn(2, 3))
+        average.update(step)
+        d = 0.9 * (1 - np.exp(-step / 4))
+        expected = d * expected + (1 - d) * module.weight.detach()
+    assert torch.allclose(average.state()["weight"], expected, atol=1e-6)
+    own = module.weight.detach().clone()
+    with average.swapped_in():
+        assert torch.allclose(module.weight, expected, atol=1e-6)
+    assert torch.equal(module.weight, own)
+
+
+# --- the command line -----------------------------------------------------------------------------
+
+
+def test_the_command_line_tunes_the_offline_default_and_the_result_predicts(tmp_path, photographs):
+    for name, photo in (("cup", "coffee"), ("pet", "cat")):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        with Image.open(photographs[photo]) as picture:
+            for i in range(3):
+                side = 150 + 40 * i
+                picture.crop((i, i, side, side)).save(tmp_path / "data" / name / f"{i}.png")
+    told = ["--epochs", "20", "--freeze", "backbone", "--no-augment", "--learning-rate", "0.01"]
+    run = tmp_path / "run"
+    for args in (
+        ["fine-tune", tmp_path / "data", "--output-dir", run, *told],
+        ["predict", photographs["coffee"], "--model", run, "--json"],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "pvzoo", *map(str, args)],
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["predictions"][0]["name"] == "cup"
+
+
+# --- several processes ----------------------------------------------------------------------------
+
+
+def test_two_processes_train_one_model_of_each_kind(tmp_path):
+    for kind in KINDS:
+        fine_tune_run.untrained(kind, tmp_path / f"untrained-{kind}")
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
+            *("--nproc_per_node", "2", str(HERE / "fine_tune_run.py"), str(tmp_path), *KINDS),
+        ],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE)},
+        capture_output=True,
+        text=True,
+        timeout=400,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    for kind in KINDS:
+        digest, processes = (tmp_path / f"{kind}.sha256").read_text().split()
+        assert processes == "2"
+        again = pvzoo.load(tmp_path / kind, device="cpu")
+        assert of_weights(again._adapter.module) == digest
+        report = json.loads((tmp_path / kind / "report.json").read_text())
+        assert report["settings"]["processes"] == 2
+        assert report["history"][-1]["step"] == 6  # 8 images, 2 processes, batches of 2, 3 epochs
+
+
+@pytest.mark.slow
+def test_the_loss_of_processes_is_the_loss_of_all_their_images(tmp_path):
+    """Boxes and masks weigh as much as in one process: their part is divided by all objects."""
+    (tmp_path / "start" / "detr_resnet").mkdir(parents=True)
+    detection_families.build("detr_resnet", tmp_path / "start" / "detr_resnet")
+    segmentation_families.build("maskformer", tmp_path / "start" / "maskformer")
+    found = {}
+    for count in (1, 2):
+        answer = tmp_path / str(count)
+        answer.mkdir()
+        launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={count}"]
+        subprocess.run(
+            [sys.executable, *launcher, HERE / "loss_in_processes.py", tmp_path / "start", answer],
+            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE)},
+            check=True,
+            capture_output=True,
+        )
+        parts = [json.loads(file.read_text()) for file in sorted(answer.glob("*.json"))]
+        assert [part.pop("processes") for part in parts] == [count] * count
+        found[count] = {name: np.mean([part[name] for part in parts]) for name in parts[0]}
+    # the weights of classes differ between images, so that the means agree roughly only
+    assert found[2] == pytest.approx(found[1], rel=0.15)

@@ -1,0 +1,92 @@
+"""`Model.save` and `Model.push_to_hub`: what they write opens everywhere."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import transformers
+from checkpoints import timm_folder, transformers_folder
+from hub_server import GOOD_TOKEN
+from huggingface_hub import ModelCard
+from PIL import Image
+
+import pvzoo
+from pvzoo.errors import HubError, UsageError
+
+NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8))
+
+
+@pytest.fixture(scope="module")
+def vit(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("vit")
+    transformers_folder(folder, "vit")
+    return pvzoo.load(folder, device="cpu")
+
+
+def test_a_saved_model_opens_with_pvzoo_and_with_transformers(vit, tmp_path):
+    folder = vit.save(tmp_path / "saved" / "mine")
+    again = pvzoo.load(folder, device="cpu")
+    assert np.array_equal(again.predict(NOISE).scores, vit.predict(NOISE).scores)
+    assert again.labels == vit.labels
+    plain = transformers.AutoModelForImageClassification.from_pretrained(folder)
+    assert tuple(plain.config.id2label.values()) == vit.labels
+    transformers.AutoImageProcessor.from_pretrained(folder)
+
+
+def test_a_timm_model_opens_with_timm_and_with_transformers(tmp_path):
+    timm_folder(tmp_path / "start", num_classes=3)
+    model = pvzoo.load(tmp_path / "start", device="cpu")
+    folder = model.save(tmp_path / "mine")
+    again = pvzoo.load(folder, device="cpu")
+    assert np.array_equal(again.predict(NOISE).scores, model.predict(NOISE).scores)
+    card = ModelCard.load(folder / "README.md")
+    assert card.data.library_name == "timm"
+    code = card.content.split("```python\n")[2].partition("```")[0]
+    exec(code.replace('"mine"', repr(str(folder))), {})
+    transformers.AutoModelForImageClassification.from_pretrained(folder)
+
+
+def test_its_card_says_what_it_is_and_how_to_open_it(vit, tmp_path):
+    folder = vit.save(tmp_path / "mine")
+    card = ModelCard.load(folder / "README.md")
+    assert card.data.pipeline_tag == "image-classification"
+    assert card.data.library_name == "transformers"
+    assert "ant, bee, cat" in card.content
+    snippets = card.content.split("```python\n")[1:]
+    assert len(snippets) == 2
+    for snippet in snippets:
+        code = snippet.partition("```")[0].replace('"mine"', repr(str(folder)))
+        exec(code.replace('"photo.jpg"', "NOISE"), {"NOISE": NOISE})
+
+
+def test_a_folder_with_something_in_it_is_left_alone(vit, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("years of work")
+    with pytest.raises(UsageError, match="not empty"):
+        vit.save(tmp_path / "mine")
+    assert [p.name for p in tmp_path.rglob("*")] == ["mine", "thesis.tex"]
+
+
+def test_when_writing_fails_nothing_is_left(vit, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(vit._adapter._processor, "save_pretrained", full)
+    with pytest.raises(UsageError, match="No space left"):
+        vit.save(tmp_path / "mine")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_pushed_model_is_loaded_by_its_name_by_whoever_comes(vit, hub, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", GOOD_TOKEN)
+    address = vit.push_to_hub("me/ants-and-bees", message="First ants")
+    assert "me/ants-and-bees" in address
+    again = pvzoo.load("me/ants-and-bees", device="cpu")
+    assert np.array_equal(again.predict(NOISE).scores, vit.predict(NOISE).scores)
+    vit.push_to_hub("me/ants-and-bees")  # once more, into the repo that is there now
+
+
+def test_pushing_without_a_right_to_is_a_clear_error(vit, hub, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_wrong")
+    with pytest.raises(HubError, match="HF_TOKEN"):
+        vit.push_to_hub("me/ants-and-bees")
