@@ -11,7 +11,7 @@ PLUGINS := $(wildcard plugins/*/pyproject.toml)
 quickstart: .venv/quickstart
 	$(BIN)/python demos/quickstart.py
 
-# two processes of one thread each are faster here than one of two
+# most tests leave a second core idle
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
