@@ -5,6 +5,7 @@ One family of each kind is tested at every run; the others are marked slow.
 
 from __future__ import annotations
 
+import inspect
 import math
 import re
 from copy import deepcopy
@@ -446,19 +447,20 @@ def test_boxes_are_where_the_objects_are_in_a_padded_batch(adapters, case):
         targets.append({"boxes": boxes, "categories": torch.tensor([1])})
     batch = adapter.batch(pictures, targets)
     height, width = batch["pixel_values"].shape[-2:]
+    looks = "pixel_mask" in inspect.signature(adapter.module.forward).parameters
     for i in range(3):
         # padding is 0, between the black and the white of normalised pixels
         rows, columns = np.nonzero(batch["pixel_values"][i, 0].numpy() > 1)
         found = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
         frame = (width, height)
-        if "pixel_mask" in batch:  # then boxes are relative to what it says is picture
+        if looks:  # then boxes are relative to what the mask says is picture
             mask = batch["pixel_mask"][i]
             frame = (int(mask.any(0).sum()), int(mask.any(1).sum()))
         x, y, w, h = batch["labels"][i]["boxes"][0].tolist()
         box = [x - w / 2, y - h / 2, x + w / 2, y + h / 2]
         np.testing.assert_allclose(np.multiply(box, [*frame, *frame]), found, atol=1.5)
         alone = adapter.batch([pictures[i]], [targets[i]])
-        if "pixel_mask" in batch:  # and padding changes nothing
+        if looks:  # and padding changes nothing
             torch.testing.assert_close(alone["labels"][0], batch["labels"][i])
 
 

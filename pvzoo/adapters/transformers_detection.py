@@ -97,8 +97,11 @@ class TransformersDetectionAdapter(Adapter):
         self, image: Image.Image, **prompts: Any
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """The checkpoint's own processor: ``pixel_values`` (1, 3, h, w), perhaps ``pixel_mask``."""
-        inputs = self._processor(images=image, return_tensors="np")
-        return {n: inputs[n] for n in _INPUTS if n in inputs}, {"size": image.size[::-1]}
+        found = self._processor(images=image, return_tensors="np")
+        inputs = {n: found[n] for n in _INPUTS if n in found}
+        if self._model_type == "yolos":  # does not look at it
+            inputs.pop("pixel_mask", None)
+        return inputs, {"size": image.size[::-1]}
 
     def forward(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """Logits (n, queries, classes) and boxes (n, queries, 4), relative, as float32."""
@@ -156,10 +159,9 @@ class TransformersDetectionAdapter(Adapter):
         """With the head of `classes`; all families but PP-DocLayout, which has no loss."""
         if self._model_type.startswith("pp_doclayout"):
             raise _training.refuse(self._model_type, "transformers has no loss for it")
-        return type(self)(
-            _training.retargeted(self.module, classes, seed),
-            _training.resized(self._processor, image_size),
-        )
+        module = _training.retargeted(self.module, classes, seed)
+        tuned = type(self)(module, _training.resized(self._processor, image_size))
+        return _training.at_size(tuned, image_size)
 
     def batch(self, pictures: Sequence[Image.Image], targets: Sequence[Any]) -> dict[str, Any]:
         """Padded inputs, and ``labels``: classes and relative boxes.

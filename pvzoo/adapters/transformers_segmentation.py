@@ -348,7 +348,8 @@ class TransformersSegmentationAdapter(Adapter):
         module = _training.retargeted(self.module, classes, seed)
         about = {"task": self.task, "stuff": list(classes.stuff)}
         processor = _training.resized(self._processor, image_size)
-        return type(self)(module, processor, self.task, self.task, {"pvzoo": about})
+        tuned = type(self)(module, processor, self.task, self.task, {"pvzoo": about})
+        return _training.at_size(tuned, image_size)
 
     def batch(self, pictures: Sequence[Image.Image], targets: Sequence[Any]) -> dict[str, Any]:
         """Padded inputs and the family's labels: a map of classes, or a mask for each segment."""

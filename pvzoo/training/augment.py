@@ -59,7 +59,10 @@ class CropAndScale(v2.Transform):
 
 
 def tidy(picture: Image.Image, target: Target) -> Target:
-    """The target without objects that a transform moved out of the picture; boxes cut to it."""
+    """The target without objects that a transform moved out of the picture; boxes cut to it.
+
+    Boxes and masks come out as plain tensors.
+    """
     if "boxes" not in target:
         return target
     width, height = picture.size

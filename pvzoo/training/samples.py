@@ -15,7 +15,7 @@ from torch.utils.data import Dataset as TorchDataset
 from torchvision.tv_tensors import BoundingBoxes, Mask
 
 from pvzoo.data.maps import read_map
-from pvzoo.data.schema import VOID, class_names, task_of
+from pvzoo.data.schema import VOID, class_names
 from pvzoo.images import open_image
 from pvzoo.training.augment import Target, seeded, tidy
 
@@ -49,7 +49,6 @@ class Samples(TorchDataset):
             if isinstance(feature, ImageColumn):
                 dataset = dataset.cast_column(name, ImageColumn(decode=False))
         self._dataset = dataset.with_format(None)
-        self.task = task_of(dataset.features)
         self.names = class_names(dataset.features)
         self._transform = transform
         self._seed = seed
