@@ -160,6 +160,10 @@ class TransformersDetectionAdapter(Adapter):
         if self._model_type.startswith("pp_doclayout"):
             raise _training.refuse(self._model_type, "transformers has no loss for it")
         module = _training.retargeted(self.module, classes, seed)
+        if self._model_type == "deformable_detr":
+            # its authors train every decoder layer, and checkpoints leave it off; in DETR's,
+            # Conditional DETR's and Table Transformer's code it would change what is predicted
+            module.config.auxiliary_loss = True
         tuned = type(self)(module, _training.resized(self._processor, image_size))
         return _training.at_size(tuned, image_size)
 
