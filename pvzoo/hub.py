@@ -176,7 +176,7 @@ def _find_on_hub(
             if not config:
                 file = Path(hf_hub_download(repo, "config.json", revision=info.sha))
                 config = _read_config(file, name)
-    except _Unreachable as error:  # the cache may still have it
+    except Unreachable as error:  # the cache may still have it
         return _find_in_cache(source, name, config, str(error))
 
     def fetch() -> Checkpoint:
@@ -192,7 +192,7 @@ def _find_on_hub(
             with explained(repo, revision):
                 # by `revision`, not by commit: that notes in the cache what the name meant
                 folder = Path(snapshot_download(repo, revision=revision, allow_patterns=wanted))
-        except _Unreachable as error:
+        except Unreachable as error:
             reason = f" ({error})"
         if reason or not all((folder / file).is_file() for file in wanted):
             raise HubError(
@@ -220,7 +220,7 @@ def _find_in_cache(source: Source, name: str, config: dict[str, Any], reason: st
                 local_files_only=True,
                 allow_patterns=["config.json"],
             )
-    except (_Unreachable, WeightsError) as error:
+    except (Unreachable, WeightsError) as error:
         raise not_here from error
     folder = Path(cached)
     if not config and not (folder / "config.json").is_file():
@@ -254,7 +254,7 @@ def _wanted(files: set[str], source: Source, trust_remote_code: bool) -> list[st
     return sorted(wanted)
 
 
-class _Unreachable(HubError):
+class Unreachable(HubError):
     """The Hub did not answer, or answered that it is out of order."""
 
 
@@ -292,7 +292,7 @@ def explained(repo: str, revision: str | None = None) -> Iterator[None]:
     except EntryNotFoundError as error:
         cause = error.__cause__
         if isinstance(error, LocalEntryNotFoundError) and cause is not None:
-            raise _Unreachable(
+            raise Unreachable(
                 f"the Hub ({constants.ENDPOINT}) cannot be reached ({type(cause).__name__})"
             ) from error
         raise WeightsError(f"A file is missing in the Hub repo {repo} ({error}).") from error
@@ -305,14 +305,14 @@ def explained(repo: str, revision: str | None = None) -> Iterator[None]:
             ) from error
         if status >= 500 or status == 429:
             what = "is out of order" if status >= 500 else "wants fewer requests"
-            raise _Unreachable(
+            raise Unreachable(
                 f"the Hub ({constants.ENDPOINT}) {what} (it answered {status})"
             ) from error
         raise HubError(
             f"The Hub answered {status} while asked for {repo} ({error}).", "Try again later."
         ) from error
     except (HTTPError, OfflineModeIsEnabled, ConnectionError, TimeoutError) as error:
-        raise _Unreachable(
+        raise Unreachable(
             f"the Hub ({constants.ENDPOINT}) cannot be reached ({type(error).__name__}: {error})"
         ) from error
     except OSError as error:  # a full disk, or a download that stays incomplete

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pvzoo.errors import UsageError
+from pvzoo.errors import HubError, UsageError
 
 if TYPE_CHECKING:
     from pvzoo.adapters.base import Adapter
@@ -54,15 +54,22 @@ def push(
     """
     from huggingface_hub import HfApi
 
-    from pvzoo.hub import explained
+    from pvzoo.hub import Unreachable, explained
 
     with tempfile.TemporaryDirectory() as folder:
         home = save(model, adapter, Path(folder) / repo_id.rpartition("/")[2])
         (home / "README.md").write_text(card(model, adapter, repo_id), encoding="utf-8")
-        with explained(repo_id):
-            api = HfApi()
-            api.create_repo(repo_id, private=private, exist_ok=True)
-            return str(api.upload_folder(repo_id=repo_id, folder_path=home, commit_message=message))
+        try:
+            with explained(repo_id):
+                api = HfApi()
+                api.create_repo(repo_id, private=private, exist_ok=True)
+                return str(
+                    api.upload_folder(repo_id=repo_id, folder_path=home, commit_message=message)
+                )
+        except Unreachable as error:
+            raise HubError(
+                f"{repo_id} was not uploaded: {error}.", "Try again; model.save keeps it here."
+            ) from error
 
 
 def card(model: Model, adapter: Adapter, name: str) -> str:
@@ -86,8 +93,9 @@ def card(model: Model, adapter: Adapter, name: str) -> str:
         "## Use",
         f'```python\nimport pvzoo\n\nmodel = pvzoo.load("{name}")\n'
         'result = model.predict("photo.jpg")\n```',
-        f"It opens without pvzoo too:\n\n```python\n{adapter.snippet(name)}\n```",
     ]
+    if snippet := adapter.snippet(name):
+        parts.append(f"It opens without pvzoo too:\n\n```python\n{snippet}\n```")
     return "\n\n".join(parts) + "\n"
 
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import datasets
 import numpy as np
-import pytest
 from PIL import Image
 
 from pvzoo.data import store
@@ -28,14 +27,6 @@ NAMES = ("circle", "square", "star")
 WIDTH, HEIGHT = 96, 64
 
 _numbers = iter(range(10**9))
-
-
-@pytest.fixture
-def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """datasets writes below this folder."""
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
-    (tmp_path / "cache").mkdir()
-    return tmp_path / "cache"
 
 
 def encoded(pixels: np.ndarray, orientation: int = 1, suffix: str = "PNG") -> dict[str, Any]:

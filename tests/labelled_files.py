@@ -5,21 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pytest
 import supervision as sv
 from PIL import Image
 from pycocotools import mask as pycoco
 from scipy.ndimage import binary_dilation, binary_erosion
 
 NAMES = ["zebra", "apple", "traffic light"]
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    """Import it to keep what a test's datasets cache in the test's own folder."""
-    import datasets
-
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
 
 
 def picture(path: Path, width: int = 8, height: int = 6, value: int = 90) -> Path:

@@ -15,7 +15,6 @@ from clean_data import (
     encoded,
     noise,
     objects,
-    own_cache,  # noqa: F401
     rows,
 )
 from datasets import DatasetDict
@@ -27,6 +26,7 @@ from pvzoo.data import rules
 from pvzoo.data.check import check
 from pvzoo.data.labels import is_whole
 from pvzoo.data.schema import CLASSIFICATION, DETECTION, INSTANCE, PANOPTIC, SEMANTIC, TASKS
+from pvzoo.data.write import write
 from pvzoo.errors import DataError
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -53,6 +53,42 @@ def test_clean_data_raises_nothing(task):
     assert report.findings == ()
     assert report.images == 36
     assert str(report).startswith("36 images")
+
+
+@pytest.mark.parametrize(
+    ("format", "task"),
+    [
+        ("coco", DETECTION),
+        ("coco", INSTANCE),
+        ("coco", PANOPTIC),
+        ("yolo", DETECTION),
+        ("yolo", INSTANCE),
+        ("folder", CLASSIFICATION),
+        ("folder", SEMANTIC),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.*cannot say:pvzoo.errors.PvzooWarning")
+def test_clean_files_of_every_format_raise_nothing(format, task, tmp_path):
+    parts = {"train": rows(task, seed=3), "validation": rows(task, 12, seed=4)}
+    data = DatasetDict({name: dataset(task, part) for name, part in parts.items()})
+    write(data, tmp_path / "written", format)
+    report = check(tmp_path / "written")
+    assert report.findings == ()
+    assert report.images == 36
+
+
+def test_clean_files_of_pascal_voc_raise_nothing(tmp_path):
+    import supervision
+
+    write(dataset(DETECTION, rows(DETECTION)), tmp_path / "coco", "coco")
+    theirs = supervision.DetectionDataset.from_coco(
+        str(tmp_path / "coco" / "images"), str(tmp_path / "coco/annotations/instances.json")
+    )
+    voc = tmp_path / "voc"
+    theirs.as_pascal_voc(str(voc / "JPEGImages"), str(voc / "Annotations"))
+    report = check(voc)
+    assert report.errors == ()
+    assert report.objects == sum(len(theirs.annotations[image]) for image in theirs.image_paths)
 
 
 def test_clean_multi_label_data_raises_nothing():

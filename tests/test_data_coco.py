@@ -11,7 +11,6 @@ from labelled_files import (
     assert_same_but_for_the_border,
     corners,
     decoded,
-    own_cache,  # noqa: F401
     picture,
     some_detections,
 )
@@ -22,6 +21,8 @@ from pycocotools.coco import COCO
 from pvzoo.data.load import load
 from pvzoo.data.schema import class_names, task_of
 from pvzoo.errors import DataError, PvzooWarning
+
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def save(file: Path, content: dict) -> Path:

@@ -25,7 +25,6 @@ from datasets import (
     Value,
 )
 from datasets import Image as ImageColumn
-from labelled_files import own_cache  # noqa: F401
 from PIL import Image
 from pycocotools import mask as coco
 

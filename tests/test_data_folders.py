@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import supervision as sv
-from labelled_files import own_cache, picture  # noqa: F401
+from labelled_files import picture
 from PIL import Image
 
 from pvzoo.data.load import load
 from pvzoo.data.schema import class_names, task_of
 from pvzoo.errors import DataError, PvzooWarning
+
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 # --- classes --------------------------------------------------------------------------------------
 

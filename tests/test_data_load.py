@@ -10,12 +10,14 @@ import sys
 import datasets
 import numpy as np
 import pytest
-from labelled_files import own_cache, picture  # noqa: F401
+from labelled_files import picture
 from PIL import Image
 
 from pvzoo.data import load
 from pvzoo.data.schema import class_names, task_of
 from pvzoo.errors import DataError, HubError, UsageError
+
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 @pytest.fixture

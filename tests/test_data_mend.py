@@ -14,7 +14,6 @@ from clean_data import (
     dataset,
     encoded,
     objects,
-    own_cache,  # noqa: F401
     plain,
     rows,
 )
@@ -226,7 +225,7 @@ def test_a_report_of_a_file_fits_what_is_loaded_from_it(tmp_path):
     assert check(mended).findings == ()
 
 
-def test_mended_labels_are_memory_mapped_and_images_where_they_were(own_cache):  # noqa: F811
+def test_mended_labels_are_memory_mapped_and_images_where_they_were(own_cache):
     mended = mend(loaded(BROKEN["shares given as pixels"]))
     assert mended.cache_files
     written = [file for file in (own_cache / "pvzoo").iterdir() if file.suffix == ".arrow"]

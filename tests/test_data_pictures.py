@@ -14,7 +14,6 @@ from clean_data import (
     encoded,
     mask_code,
     objects,
-    own_cache,  # noqa: F401
     plain,
     rows,
 )

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from datasets import Dataset, DatasetDict
 from datasets import Image as ImageColumn
-from labelled_files import own_cache  # noqa: F401
 from PIL import Image
 from pycocotools import mask as coco
 

@@ -11,7 +11,6 @@ from labelled_files import (
     assert_same_but_for_the_border,
     corners,
     decoded,
-    own_cache,  # noqa: F401
     picture,
     rotated_picture,
     some_detections,
@@ -22,6 +21,8 @@ from pvzoo.data import voc
 from pvzoo.data.load import load
 from pvzoo.data.schema import class_names, task_of
 from pvzoo.errors import DataError, PvzooWarning
+
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 BOX = "<bndbox><xmin>3</xmin><ymin>2</ymin><xmax>6</xmax><ymax>5</ymax></bndbox>"
 

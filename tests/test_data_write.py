@@ -17,7 +17,6 @@ import supervision as sv
 import yaml
 from datasets import Dataset, DatasetDict
 from datasets import Image as ImageColumn
-from labelled_files import own_cache  # noqa: F401
 from PIL import Image
 from pycocotools import mask as pycoco
 from pycocotools.coco import COCO

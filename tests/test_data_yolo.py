@@ -12,7 +12,6 @@ from labelled_files import (
     assert_same_but_for_the_border,
     corners,
     decoded,
-    own_cache,  # noqa: F401
     picture,
     rotated_picture,
     some_detections,
@@ -21,6 +20,8 @@ from labelled_files import (
 from pvzoo.data.load import load
 from pvzoo.data.schema import class_names, task_of
 from pvzoo.errors import DataError, PvzooWarning
+
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def write(root: Path, content: dict, files: dict[str, str] | None = None) -> Path:

@@ -90,3 +90,10 @@ def test_pushing_without_a_right_to_is_a_clear_error(vit, hub, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_wrong")
     with pytest.raises(HubError, match="HF_TOKEN"):
         vit.push_to_hub("me/ants-and-bees")
+
+
+def test_a_hub_out_of_reach_is_said_with_what_to_do(vit, hub, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", GOOD_TOKEN)
+    hub.stop()
+    with pytest.raises(HubError, match=r"me/ants was not uploaded: the Hub .* model\.save"):
+        vit.push_to_hub("me/ants")

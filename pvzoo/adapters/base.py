@@ -162,27 +162,30 @@ class Adapter(ABC):
         Raises:
             UnsupportedModelError: This network cannot be trained, or not at this size.
         """
-        raise UnsupportedModelError(
-            f"{type(self).__name__} cannot fine-tune.", "Its plugin brings no training."
-        )
+        raise self._lacks("fine-tune")
 
     def batch(self, pictures: Sequence[Image.Image], targets: Sequence[Any]) -> dict[str, Any]:
         """Upright RGB pictures and targets (`pvzoo.training.samples`) -> what `loss` takes."""
-        raise NotImplementedError
+        raise self._lacks("fine-tune")
 
     def loss(self, module: Any, batch: dict[str, Any]) -> Any:
         """The loss of a batch, a scalar; `module` is the network, perhaps wrapped by Accelerate."""
-        raise NotImplementedError
+        raise self._lacks("fine-tune")
 
     @property
     def backbone(self) -> tuple[str, ...]:
         """What the names of the backbone's parameters begin with."""
-        raise NotImplementedError
+        raise self._lacks("fine-tune")
 
     def save(self, folder: Path) -> None:
         """Write what `load` reads, in the format of the network's own library, into a folder."""
-        raise NotImplementedError
+        raise self._lacks("save")
 
     def snippet(self, name: str) -> str:
-        """Python that opens what `save` wrote with the network's own library; for model cards."""
-        raise NotImplementedError
+        """Python that opens what `save` wrote with the network's own library, for model cards."""
+        return ""
+
+    def _lacks(self, verb: str) -> UnsupportedModelError:
+        return UnsupportedModelError(
+            f"{type(self).__name__} cannot {verb}.", "Its plugin brings no code for it."
+        )
