@@ -1,6 +1,6 @@
 """Trains the plugin's detector from scratch: an RT-DETRv2 for drawn scenes of 128 pixels.
 
-    python detector.py FOLDER [--epochs 20] [--scenes 8000]
+    python detector.py FOLDER [--epochs 8] [--scenes 8000]
 
 The network is made here with random weights, saved as any checkpoint is, and trained by pvzoo's
 own `fine_tune`. Killed and started again it goes on.
@@ -67,7 +67,7 @@ def main() -> None:
     """Train, and say how good it became."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--scenes", type=int, default=8000)
     told = parser.parse_args()
     start = told.folder / "untrained"
