@@ -200,6 +200,7 @@ class Model:
         early_stopping: int | None = None,
         seed: int = 0,
         resume: bool = True,
+        lora: int | Mapping[str, Any] | None = None,
         report_to: str | list[str] | None = None,
         push_to_hub: str | None = None,
         trainer_args: Mapping[str, Any] | None = None,
@@ -232,6 +233,9 @@ class Model:
             early_stopping: Stop after this many epochs without a better figure.
             seed: Decides everything that is drawn by lot.
             resume: Whether to go on with a run that `output_dir` holds; False refuses it.
+            lora: Rank of the matrices that are trained in the place of the linear layers (LoRA, by
+                PEFT), such as 16; they are merged into the layers in the end. Or a dict, arguments
+                of `peft.LoraConfig`. The learning rate is ten times the recipe's by default.
             report_to: Where Trainer reports to, such as "tensorboard".
             push_to_hub: A Hub repo that the tuned model is uploaded to in the end.
             trainer_args: Further arguments of `transformers.TrainingArguments`.
@@ -258,6 +262,7 @@ class Model:
             seed=seed,
             output_dir=Path(output_dir).expanduser(),
             resume=resume,
+            lora=lora,
             report_to=report_to,
             trainer_args=trainer_args or {},
         )

@@ -12,11 +12,14 @@ from pathlib import Path
 import checkpoints
 import colour_model
 import detection_families
+import pytest
 import segmentation_families
 from accelerate import PartialState
+from transformers import TrainerCallback
 
 import pvzoo
 from pvzoo.data import schema
+from pvzoo.training import run
 from pvzoo.training.identity import of_weights
 
 KINDS = {
@@ -48,6 +51,26 @@ def tune(kind: str, folder: Path, **options) -> pvzoo.Model:
     model = pvzoo.load(untrained(kind, folder / f"untrained-{kind}"), task=task, device="cpu")
     settings = {"epochs": 3, "batch_size": 2, "seed": 3, "learning_rate": 1e-3}
     return model.fine_tune(train, held_out, output_dir=folder / kind, **{**settings, **options})
+
+
+def stopped(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, step: int, kind: str = "classifier", **options
+) -> None:
+    """A run that ends by an exception after a step, with its checkpoints there."""
+
+    class Stop(TrainerCallback):
+        def on_step_end(self, args, state, control, **_):
+            if state.global_step == step:
+                raise KeyboardInterrupt
+
+    class Stopping(run.FineTuner):
+        def __init__(self, **kwargs):
+            super().__init__(**{**kwargs, "callbacks": [*kwargs["callbacks"], Stop()]})
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "FineTuner", Stopping)
+        with pytest.raises(KeyboardInterrupt):
+            tune(kind, folder, **options)
 
 
 def main(folder: str, *kinds: str) -> None:

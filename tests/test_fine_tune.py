@@ -162,29 +162,8 @@ def test_runs_killed_twenty_times_end_with_the_same_weights(kind, tmp_path):
     assert found["broken"] == found["whole"]
 
 
-def _stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int) -> None:
-    """A classifier's run that ends by an exception after a step, with its checkpoints there."""
-    from transformers import TrainerCallback
-
-    from pvzoo.training import run
-
-    class Stop(TrainerCallback):
-        def on_step_end(self, args, state, control, **_):
-            if state.global_step == step:
-                raise KeyboardInterrupt
-
-    class Stopping(run.FineTuner):
-        def __init__(self, **kwargs):
-            super().__init__(**{**kwargs, "callbacks": [*kwargs["callbacks"], Stop()]})
-
-    with monkeypatch.context() as patch:
-        patch.setattr(run, "FineTuner", Stopping)
-        with pytest.raises(KeyboardInterrupt):
-            fine_tune_run.tune("classifier", tmp_path)
-
-
 def test_a_broken_checkpoint_is_said_and_the_one_before_is_used(tmp_path, monkeypatch):
-    _stopped(tmp_path, monkeypatch, step=10)
+    fine_tune_run.stopped(tmp_path, monkeypatch, step=10)
     home = tmp_path / "classifier"
     assert kept.steps(home) == [4, 8]
     file = home / "checkpoint-8" / "optimizer.pt"

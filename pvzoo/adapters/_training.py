@@ -15,7 +15,7 @@ from PIL import Image
 from torchvision.transforms.v2 import functional
 from torchvision.transforms.v2.functional import InterpolationMode
 
-from pvzoo.adapters._heads import Make, with_classes
+from pvzoo.adapters._heads import Make, class_axes, with_classes
 from pvzoo.adapters.base import Adapter, Classes
 from pvzoo.errors import UnsupportedModelError
 from pvzoo.postprocess.detection import RECORDS
@@ -194,6 +194,11 @@ def backbone_of(module: torch.nn.Module) -> tuple[str, ...]:
         if any(name.startswith(prefixes) for name in names):
             return prefixes
     raise UnsupportedModelError(f"The backbone of a {type(module).__name__} is not known.")
+
+
+def head_of(module: torch.nn.Module) -> tuple[str, ...]:
+    """The tensors of a network of transformers that have an entry for each class."""
+    return tuple(class_axes(maker(module, ()), module.config.num_labels))
 
 
 # The innermost first: what joins a backbone to its decoder (as LW-DETR's projector, next to the

@@ -9,7 +9,7 @@ builds batches, overlaps decoding with the forward pass and hands out results; a
 * `postprocess`: one image's outputs -> the task's result.
 
 That is all prediction and evaluation need. An adapter that can be fine-tuned also says: `retarget`,
-`batch`, `loss`, `backbone`, `save`.
+`batch`, `loss`, `backbone`, `head`, `save`.
 
 Post-processing must be functions of the outputs alone (no use of the network), so that an
 exported network can be run by another runtime with the same results.
@@ -175,6 +175,11 @@ class Adapter(ABC):
     @property
     def backbone(self) -> tuple[str, ...]:
         """What the names of the backbone's parameters begin with."""
+        raise self._lacks("fine-tune")
+
+    @property
+    def head(self) -> tuple[str, ...]:
+        """The names of the tensors that have an entry for each class."""
         raise self._lacks("fine-tune")
 
     def save(self, folder: Path) -> None:

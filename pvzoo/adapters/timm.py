@@ -143,11 +143,15 @@ class TimmAdapter(Adapter):
         """Cross-entropy, binary for several labels."""
         return class_loss(module(batch["x"]), batch["labels"])
 
-    @cached_property
+    @property
     def backbone(self) -> tuple[str, ...]:
-        """All but what has an entry for each class."""
-        axes = class_axes(lambda count: _alike(self.module, count), len(self.labels))
-        return tuple(name for name, _ in self.module.named_parameters() if name not in axes)
+        """All but the head."""
+        return tuple(name for name, _ in self.module.named_parameters() if name not in self.head)
+
+    @cached_property
+    def head(self) -> tuple[str, ...]:
+        """The tensors that have an entry for each class."""
+        return tuple(class_axes(lambda count: _alike(self.module, count), len(self.labels)))
 
     def save(self, folder: Path) -> None:
         """As ``timm.create_model("local-dir:...")`` and transformers' wrapper read it."""

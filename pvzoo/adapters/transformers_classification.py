@@ -20,7 +20,6 @@ from pvzoo.adapters._classification import (
     classify,
     probabilities,
 )
-from pvzoo.adapters._heads import class_axes
 from pvzoo.adapters._transformers import class_names, load_model, load_processor
 from pvzoo.adapters._weights import check_channels
 from pvzoo.adapters.base import Adapter, Checkpoint, Classes
@@ -117,11 +116,15 @@ class TransformersClassificationAdapter(Adapter):
         inputs = {name: value for name, value in batch.items() if name != "labels"}
         return class_loss(module(**inputs).logits, batch["labels"])
 
-    @cached_property
+    @property
     def backbone(self) -> tuple[str, ...]:
-        """All but what has an entry for each class: heads have many names."""
-        axes = class_axes(_training.maker(self.module, self.labels), len(self.labels))
-        return tuple(name for name, _ in self.module.named_parameters() if name not in axes)
+        """All but the head."""
+        return tuple(name for name, _ in self.module.named_parameters() if name not in self.head)
+
+    @cached_property
+    def head(self) -> tuple[str, ...]:
+        """The tensors that have an entry for each class: heads have many names."""
+        return _training.head_of(self.module)
 
     def save(self, folder: Path) -> None:
         """As `AutoModelForImageClassification.from_pretrained` reads it."""

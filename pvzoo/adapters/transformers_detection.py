@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -196,6 +197,11 @@ class TransformersDetectionAdapter(Adapter):
     def backbone(self) -> tuple[str, ...]:
         """The convolutional or transformer network that sees the pixels."""
         return _training.backbone_of(self.module)
+
+    @cached_property
+    def head(self) -> tuple[str, ...]:
+        """The tensors that have an entry for each class."""
+        return _training.head_of(self.module)
 
     def save(self, folder: Path) -> None:
         """As `AutoModelForObjectDetection.from_pretrained` reads it."""

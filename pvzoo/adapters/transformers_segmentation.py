@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -388,6 +389,11 @@ class TransformersSegmentationAdapter(Adapter):
     def backbone(self) -> tuple[str, ...]:
         """The network that sees the pixels."""
         return _training.backbone_of(self.module)
+
+    @cached_property
+    def head(self) -> tuple[str, ...]:
+        """The tensors that have an entry for each class."""
+        return _training.head_of(self.module)
 
     def save(self, folder: Path) -> None:
         """As the `AutoModelFor...Segmentation` of the family reads it."""

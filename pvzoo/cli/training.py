@@ -35,6 +35,7 @@ def fine_tune(
     ] = None,
     seed: Annotated[int, typer.Option(help="Decides all that is drawn by lot.")] = 0,
     resume: Annotated[bool, typer.Option(help="Go on with the run of the folder.")] = True,
+    lora: Annotated[int | None, typer.Option(help="Rank, to train low-rank matrices.")] = None,
     report_to: Annotated[str | None, typer.Option(help="Such as tensorboard.")] = None,
     trainer_args: Annotated[
         str | None, typer.Option(help="More of transformers' TrainingArguments, as JSON.")
@@ -76,6 +77,7 @@ def fine_tune(
         early_stopping=early_stopping,
         seed=seed,
         resume=resume,
+        lora=lora,
         report_to=report_to,
         trainer_args=_parsed(trainer_args),
         push_to_hub=push_to_hub,

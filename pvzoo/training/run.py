@@ -9,7 +9,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ from pvzoo.training import augment as augmentations
 from pvzoo.training import checkpoints, identity
 from pvzoo.training.ema import Average
 from pvzoo.training.features import Features, HeadTraining, head_of
+from pvzoo.training.low_rank import RATE, LowRank
 from pvzoo.training.pictures import draw_batch
 from pvzoo.training.progress import Progress
 from pvzoo.training.recipes import Recipe, recipe
@@ -76,6 +77,7 @@ class Options:
     seed: int
     output_dir: Path
     resume: bool
+    lora: int | Mapping[str, Any] | None
     report_to: str | list[str] | None
     trainer_args: Mapping[str, Any]
 
@@ -101,6 +103,8 @@ def fine_tune(
         plan = recipe(
             getattr(tuned.module, "config", None) and tuned.module.config.model_type, model.task
         )
+        if options.lora is not None:
+            plan = replace(plan, rate=RATE * plan.rate, backbone=1.0)
         main = "map" if classes.multi_label else MAIN_FIGURE[model.task]
         args = _arguments(options, plan, len(train_set), None if eval_set is None else main)
         settings = _settings(model, adapter, options, plan, train_set, eval_set)
@@ -127,6 +131,9 @@ def _check(options: Options) -> None:
     size = options.batch_size
     if size != "auto" and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
         raise UsageError(f"batch_size is {size!r}.", "It is 'auto' or a whole number from 1.")
+    rank = options.lora
+    if isinstance(rank, bool) or (isinstance(rank, int) and rank < 1):
+        raise UsageError(f"lora is {rank!r}.", "It is a rank from 1, such as 16, or None.")
     if options.freeze not in (None, "backbone"):
         raise UsageError(f"freeze is {options.freeze!r}.", "It is 'backbone' or None.")
     if isinstance(options.learning_rate, Mapping) and set(options.learning_rate) != {
@@ -223,6 +230,7 @@ def _settings(
         "augment": augment if isinstance(augment, bool) else _name_of(augment),
         "image_size": options.image_size,
         "early_stopping": options.early_stopping,
+        "lora": options.lora,
         "seed": options.seed,
         "trainer_args": dict(options.trainer_args),
         "processes": processes().num_processes,
@@ -305,8 +313,12 @@ def _train(
         callbacks.append(EarlyStoppingCallback(options.early_stopping))
     rates = _rates(options.learning_rate, plan)
     frozen = [n for n, _ in tuned.module.named_parameters() if n.startswith(tuned.backbone)]
-    frozen = frozen if options.freeze == "backbone" else []
-    groups = parameter_groups(tuned, rates, plan.decay, set(frozen))
+    frozen = set(frozen) if options.freeze == "backbone" else set()
+    low_rank = None
+    if options.lora is not None:
+        low_rank = LowRank(tuned, options.lora, skipped=frozen, seed=options.seed)
+        frozen = low_rank.frozen
+    groups = parameter_groups(tuned, rates, plan.decay, frozen)
     average = None
     if plan.average is not None:
         steps = options.epochs * math.ceil(len(samples) / (batch_size * state.num_processes))
@@ -320,7 +332,7 @@ def _train(
 
     step: Any = tuned
     trained = [n for n, p in tuned.module.named_parameters() if p.requires_grad]
-    head = head_of(tuned.module, trained) if frozen else None
+    head = head_of(tuned.module, trained) if frozen and low_rank is None else None
     if (
         head is not None
         and transform is False
@@ -332,7 +344,8 @@ def _train(
         adapter=tuned,
         step=step,
         groups=groups,
-        frozen=_modules_of(tuned.module, set(frozen)),
+        frozen=_modules_of(tuned.module, frozen),
+        low_rank=low_rank,
         samples=samples,
         measure=measure if eval_set is not None else None,
         average=average,
@@ -343,6 +356,8 @@ def _train(
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if average is not None:
         tuned.module.load_state_dict(average.state())
+    if low_rank is not None:
+        low_rank.merge()
     tuned.module.eval()
     history = _history(trainer.state.log_history)
     best = trainer.state.best_global_step or trainer.state.global_step

@@ -21,6 +21,7 @@ from pvzoo.errors import TrainingError
 from pvzoo.training import checkpoints
 from pvzoo.training.ema import Average
 from pvzoo.training.features import Features, HeadTraining
+from pvzoo.training.low_rank import LowRank
 from pvzoo.training.samples import Samples
 
 EMA_FILE = "ema.safetensors"
@@ -64,6 +65,7 @@ class FineTuner(Trainer):
         measure: Called at the end of every epoch with the averaged weights in place (if there are
             any); gives the figures. None for no evaluation.
         average: The moving average of the weights, or None.
+        low_rank: What is trained in the place of the network's linear layers, or None.
         args: Of the run.
         callbacks: Of the run.
     """
@@ -78,6 +80,7 @@ class FineTuner(Trainer):
         samples: Samples | Features,
         measure: Callable[[], dict[str, float]] | None,
         average: Average | None,
+        low_rank: LowRank | None,
         args: TrainingArguments,
         callbacks: list[TrainerCallback],
     ) -> None:
@@ -87,6 +90,7 @@ class FineTuner(Trainer):
         self._frozen = frozen
         self._measure = measure
         self._average = average
+        self._low_rank = low_rank
         self._sampler = EpochSampler(len(samples), args.seed)
         super().__init__(
             adapter.module,
@@ -223,7 +227,7 @@ class FineTuner(Trainer):
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         if self.args.should_save:
-            self._adapter.save(Path(output_dir or self.args.output_dir))
+            (self._low_rank or self._adapter).save(Path(output_dir or self.args.output_dir))
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         """The weights, strictly and by the way any folder is loaded; tensors stay where they are.
@@ -232,7 +236,10 @@ class FineTuner(Trainer):
         that most of them then fit nothing.
         """
         folder = Path(resume_from_checkpoint)
-        restore(self._adapter, folder)
+        if self._low_rank is not None:
+            self._low_rank.restore(folder)
+        else:
+            restore(self._adapter, folder)
         if self._average is not None:
             self._average.load_state(load_file(folder / EMA_FILE))
 

@@ -1,0 +1,156 @@
+"""Low-rank adapters (LoRA) in a network's linear layers, by PEFT; merged into them in the end.
+
+LoRA: Hu et al., https://arxiv.org/abs/2106.09685. A layer ``W`` becomes ``W + (alpha / r) B A``
+with ``B`` zero at first; only ``A``, ``B`` and the head for the new classes are trained.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from pvzoo.adapters.base import Adapter
+from pvzoo.errors import TrainingError, UnsupportedModelError, UsageError
+
+RATE = 10.0
+"""The learning rate is this many times that of training everything.
+
+Schulman et al., "LoRA Without Regret", https://thinkingmachines.ai/blog/lora (2025).
+"""
+
+WEIGHTS = "model.safetensors"
+
+
+class LowRank:
+    """What is trained of a network in the place of its linear layers.
+
+    Args:
+        adapter: Its network gets the low-rank matrices in place; `merge` takes them away again.
+        lora: The rank, with which alpha is twice the rank; or arguments of `peft.LoraConfig`, of
+            which ``target_modules`` defaults to all linear layers but the head's.
+        skipped: Names of parameters whose layers are left alone.
+        seed: For the matrices.
+
+    Raises:
+        UnsupportedModelError: The network has no linear layers beside its head.
+        UsageError: PEFT is not installed, or refuses `lora`.
+    """
+
+    def __init__(
+        self, adapter: Adapter, lora: int | Mapping[str, Any], *, skipped: set[str], seed: int
+    ) -> None:
+        try:
+            from peft import LoraConfig, LoraModel
+        except ImportError as error:
+            raise UsageError(
+                "lora needs the package peft, which is not installed.",
+                "Run: pip install 'pvzoo[train]'",
+            ) from error
+        self._adapter = adapter
+        head = set(adapter.head)
+        settings = {"r": lora, "lora_alpha": 2 * lora} if isinstance(lora, int) else dict(lora)
+        layers = _linear_layers(adapter.module, head | skipped)
+        if "target_modules" not in settings and not layers:
+            raise UnsupportedModelError(
+                f"{type(adapter.module).__name__} has no linear layers beside its head to train "
+                "at low rank.",
+                "Leave lora out, or name layers of it: lora={'r': 8, 'target_modules': [...]}.",
+            )
+        try:
+            with torch.random.fork_rng(), _without_word_embeddings(adapter.module):
+                torch.random.default_generator.manual_seed(seed)
+                self._tuner = LoraModel(
+                    adapter.module, LoraConfig(**{"target_modules": layers, **settings}), "default"
+                )
+        except (TypeError, ValueError) as error:
+            raise UsageError(
+                f"lora is {lora!r}, which PEFT refuses ({error}).", "See peft.LoraConfig."
+            ) from error
+        self.frozen = {
+            name
+            for name, _ in adapter.module.named_parameters()
+            if name not in head and ".lora_" not in name
+        }
+
+    def save(self, folder: Path) -> None:
+        """Write what is trained, under its names in the network."""
+        save_file(
+            {k: v.contiguous() for k, v in self._trained().items()},
+            folder / WEIGHTS,
+            metadata={"format": "pt"},
+        )
+
+    def restore(self, folder: Path) -> None:
+        """Put back what `save` wrote, every tensor of it.
+
+        Raises:
+            TrainingError: The file is of another network.
+        """
+        there, here = load_file(folder / WEIGHTS), self._trained()
+        if there.keys() != here.keys():
+            raise TrainingError(
+                f"{folder / WEIGHTS} does not hold what is trained of this network.",
+                "Choose a new output_dir.",
+            )
+        with torch.no_grad():
+            for name, value in here.items():
+                value.copy_(there[name])
+
+    def merge(self) -> None:
+        """Add the low-rank products to the layers, which are then as they were before."""
+        self._tuner.merge_and_unload()
+        self._adapter.module.requires_grad_(True)
+
+    def _trained(self) -> dict[str, torch.Tensor]:
+        """Each tensor once, also of those with several names."""
+        module = self._adapter.module
+        named = (*module.named_parameters(), *module.named_buffers())
+        return {name: value.detach() for name, value in named if name not in self.frozen}
+
+
+@contextmanager
+def _without_word_embeddings(module: nn.Module) -> Iterator[None]:
+    """Within it the config says that no weights are tied to embeddings of words.
+
+    Detectors tie the heads of their layers to each other; PEFT 0.21 then asks for embeddings of
+    words, and transformers raises that there are none.
+    """
+    config = getattr(module, "config", None)
+    if not getattr(config, "tie_word_embeddings", False):
+        yield
+        return
+    config.tie_word_embeddings = False
+    try:
+        yield
+    finally:
+        config.tie_word_embeddings = True
+
+
+def _linear_layers(module: nn.Module, left_alone: set[str]) -> list[str]:
+    """Names of the linear layers, but for those of which a parameter is to be left alone.
+
+    Not those that share a weight with another layer, which would not get what one of them learns;
+    nor the output layer of `nn.MultiheadAttention`, which takes its weights without calling it.
+    """
+    owners = Counter(id(p) for part in module.modules() for p in part.parameters(recurse=False))
+    hidden = {
+        f"{name}.{inner}"
+        for name, part in module.named_modules()
+        if isinstance(part, nn.MultiheadAttention)
+        for inner, _ in part.named_modules()
+    }
+    return [
+        name
+        for name, part in module.named_modules()
+        if isinstance(part, nn.Linear)
+        and name not in hidden
+        and owners[id(part.weight)] == 1
+        and not any(f"{name}.{p}" in left_alone for p, _ in part.named_parameters())
+    ]
