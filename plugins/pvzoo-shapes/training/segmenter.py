@@ -1,6 +1,6 @@
 """Trains the plugin's Mask2Former: semantic, instance and panoptic segmentation of drawn scenes.
 
-    python segmenter.py FOLDER --detector FOLDER [--epochs 10] [--scenes 8000]
+    python segmenter.py FOLDER --detector FOLDER [--epochs 6] [--scenes 8000]
 
 The backbone has the shape and, to begin with, the weights of the plugin's detector; the rest of the
 network is made here with random weights. It is trained on panoptic labels by pvzoo's own
@@ -66,8 +66,8 @@ def main() -> None:
     """Train, and say how good it became."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--detector", required=True, help="folder of the trained detector")
-    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--detector", required=True, help="folder of a run of detector.py")
+    parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--scenes", type=int, default=8000)
     told = parser.parse_args()
     start = told.folder / "untrained"
@@ -77,8 +77,8 @@ def main() -> None:
         pvzoo_shapes.scenes(TASK, count=told.scenes, size=SIZE, seed=SEED),
         pvzoo_shapes.scenes(TASK, count=500, size=SIZE, seed=SEED + 1),
         epochs=told.epochs,
-        batch_size=16,
-        learning_rate={"backbone": 4e-4, "rest": 8e-4},
+        batch_size=8,
+        learning_rate={"backbone": 4e-4, "rest": 6e-4},
         augment=False,
         seed=SEED,
         trainer_args={"lr_scheduler_type": "cosine"},
