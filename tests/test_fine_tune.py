@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import multiprocessing
 import os
@@ -26,6 +27,7 @@ from fine_tune_run import KINDS
 from PIL import Image
 
 import pvzoo
+from pvzoo.cli.training import fine_tune as fine_tune_command
 from pvzoo.data import schema
 from pvzoo.errors import DataError, PvzooWarning, TrainingError, UsageError
 from pvzoo.training import checkpoints as kept
@@ -414,6 +416,11 @@ def test_the_command_line_tunes_the_offline_default_and_the_result_predicts(tmp_
         )
         assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["predictions"][0]["name"] == "cup"
+
+
+def test_the_command_has_the_names_of_the_call():
+    call = set(inspect.signature(pvzoo.Model.fine_tune).parameters) - {"self"}
+    assert call <= set(inspect.signature(fine_tune_command).parameters)
 
 
 # --- several processes ----------------------------------------------------------------------------

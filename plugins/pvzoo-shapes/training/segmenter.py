@@ -47,6 +47,7 @@ def untrained(folder: Path, detector: str) -> Path:
         dim_feedforward=256,
         decoder_layers=4,  # of which the last output is the network's, so three layers
         num_queries=20,
+        class_weight=4.0,  # shapes are harder to name than to outline
         train_num_points=512,  # of the 1024 a mask has at a quarter of 128 x 128 pixels
         id2label=names,
         label2id={name: i for i, name in names.items()},
