@@ -1,6 +1,7 @@
-"""Predict on photographs that come with scikit-image, scikit-learn and Gradio.
+"""Label photographs that come with scikit-image, scikit-learn and Gradio; find shapes in a scene.
 
-Prints the labels and writes annotated pictures to quickstart-output/.
+Prints what is found and writes annotated pictures to quickstart-output/. All weights are installed
+with pvzoo's plugins; nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -8,9 +9,13 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
+import pvzoo_shapes
+
 import pvzoo
 
 OUTPUT = Path("quickstart-output")
+SCENE = 4
+"""Seed of the drawn scene; the networks were trained on others."""
 # package, file inside it: photographs with a clear subject
 PHOTOGRAPHS = (
     ("skimage", "data/coffee.png"),
@@ -31,14 +36,31 @@ def photograph(package: str, file: str) -> Path:
     return Path(spec.origin).parent / file
 
 
-def main() -> None:
-    """Load the model that needs no download, predict, print, save."""
+def label_photographs() -> None:
+    """Classify with EfficientNet-Lite0."""
     model = pvzoo.load("efficientnet-lite0-pip")
     for result in model.predict([photograph(*p) for p in PHOTOGRAPHS], top_k=3):
         name = Path(result.source).name
         best = ", ".join(f"{n} {s:.2f}" for n, s in zip(result.names, result.scores, strict=True))
         print(f"{name:20} {best}")
         result.save(OUTPUT / f"{Path(name).stem}.png")
+
+
+def find_shapes() -> None:
+    """Detect and segment in a drawn scene, with networks trained on such scenes."""
+    scene = pvzoo_shapes.scenes(count=1, seed=SCENE)[0]["image"]
+    found = pvzoo.load("shapes-detector").predict(scene, threshold=0.5)
+    print(f"{'drawn scene':20} {', '.join(found.names)}")
+    found.save(OUTPUT / "scene-boxes.png")
+    segments = pvzoo.load("shapes-mask2former-panoptic").predict(scene)
+    print(f"{'its segments':20} {', '.join(s.name for s in segments.segments)}")
+    segments.save(OUTPUT / "scene-segments.png")
+
+
+def main() -> None:
+    """Both, and where the pictures are."""
+    label_photographs()
+    find_shapes()
     print(f"Annotated pictures are in {OUTPUT.resolve()}")
 
 

@@ -104,7 +104,7 @@ def main() -> None:
     start = home / "untrained-2"
     if not start.exists():
         more_denoising(home / "run", start)
-    train(start, 16_000, 2, 6, home / "run-2")
+    train(start, 16_000, 2, 5, home / "run-2")
 
 
 if __name__ == "__main__":

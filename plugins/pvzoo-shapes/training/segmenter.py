@@ -1,6 +1,6 @@
 """Trains the plugin's Mask2Former: semantic, instance and panoptic segmentation of drawn scenes.
 
-    python segmenter.py FOLDER --detector FOLDER [--epochs 6] [--scenes 8000]
+    python segmenter.py FOLDER --detector FOLDER [--epochs 5] [--scenes 8000]
 
 The backbone has the shape and, to begin with, the weights of the plugin's detector; the rest of the
 network is made here with random weights. It is trained on panoptic labels by pvzoo's own
@@ -68,7 +68,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--detector", required=True, help="folder of a run of detector.py")
-    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--scenes", type=int, default=8000)
     told = parser.parse_args()
     start = told.folder / "untrained"
