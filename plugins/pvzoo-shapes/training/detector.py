@@ -3,8 +3,8 @@
     python detector.py FOLDER
 
 The network is made here with random weights, saved as any checkpoint is, and trained by pvzoo's
-own `fine_tune`, in two rounds: FOLDER/run, then from there FOLDER/run-2 on more scenes, with more
-denoising queries. Killed and started again it goes on.
+own `fine_tune`, in two rounds: FOLDER/run, then from there FOLDER/run-2 on more scenes, with
+more weight on classes. Killed and started again it goes on.
 """
 
 from __future__ import annotations
@@ -64,13 +64,13 @@ def untrained(folder: Path) -> Path:
     return folder
 
 
-def more_denoising(run: Path, folder: Path) -> Path:
-    """The network of a run with three times as many denoising queries, which need no new weights.
+def minding_classes(run: Path, folder: Path) -> Path:
+    """The network of a run, with the loss of classes weighing twice as much.
 
-    The objects of a scene are few, so denoising is most of what the decoder learns from.
+    After the first round boxes fit well (AP75 is 0.87 of AP50), and shapes are mistaken for others.
     """
     network = RTDetrV2ForObjectDetection.from_pretrained(run)
-    network.config.num_denoising = 60
+    network.config.weight_loss_vfl = 2.0
     network.save_pretrained(folder)
     RTDetrImageProcessor.from_pretrained(run).save_pretrained(folder)
     return folder
@@ -103,8 +103,8 @@ def main() -> None:
     train(start, 8000, SEED, 8, home / "run")
     start = home / "untrained-2"
     if not start.exists():
-        more_denoising(home / "run", start)
-    train(start, 16_000, 2, 5, home / "run-2")
+        minding_classes(home / "run", start)
+    train(start, 16_000, 2, 4, home / "run-2")
 
 
 if __name__ == "__main__":
