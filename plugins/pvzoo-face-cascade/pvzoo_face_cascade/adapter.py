@@ -1,0 +1,137 @@
+"""A cascade of boosted local binary patterns, as scikit-image runs it: numpy all the way.
+
+A window slides over the picture at every scale, and some pass all stages of the cascade. An object
+is found many times over, in windows that overlap, a chance likeness once or twice. So overlapping
+windows are one object, and the more of them agree the higher its score.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from scipy.sparse.csgraph import connected_components
+from skimage.feature import Cascade
+
+from pvzoo.adapters.base import Adapter, Checkpoint
+from pvzoo.tasks.object_detection import Detections
+
+SIDE = 640
+"""Longer side that larger pictures are scaled down to, in pixels: the search takes time."""
+
+_SCALE_STEP = 1.1
+_SAME = 0.4  # IoU of two windows on one object
+_HALF = 10  # windows that agree for a score of one half
+
+
+class CascadeAdapter(Adapter):
+    """Drives a cascade in OpenCV's XML format; ``classes`` of its config names what it finds."""
+
+    tasks = ("object-detection",)
+    backend = "numpy"
+    library = "scikit-image"
+
+    def __init__(self, cascade: Cascade, labels: tuple[str, ...]) -> None:
+        self.task = "object-detection"
+        self.labels = labels
+        self._cascade = cascade
+
+    @classmethod
+    def matches(cls, config: Mapping[str, Any]) -> bool:
+        """The config says ``cascade = "lbp"``."""
+        return config.get("cascade") == "lbp"
+
+    @classmethod
+    def load(
+        cls, checkpoint: Checkpoint, *, task: str | None, dtype: Any, trust_remote_code: bool
+    ) -> CascadeAdapter:
+        """Read the XML file; there are no weights for `dtype` to be about."""
+        return cls(Cascade(str(checkpoint.weights)), tuple(checkpoint.config["classes"]))
+
+    def preprocess(
+        self, image: Image.Image, **prompts: Any
+    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """``pixels``: (1, height, width) uint8 grey, at most `SIDE` on the longer side."""
+        size = image.size[::-1]
+        small = image.convert("L")
+        small.thumbnail((SIDE, SIDE), Image.Resampling.BOX)
+        scale = np.divide(image.size, small.size)
+        return {"pixels": np.asarray(small)[None]}, {"size": size, "scale": scale}
+
+    def forward(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """``windows``: (n, most, 4) float32 left, top, right, bottom; zeros fill up."""
+        found = [self._windows(pixels) for pixels in inputs["pixels"]]
+        windows = np.zeros((len(found), max(map(len, found)), 4), dtype=np.float32)
+        for row, own in zip(windows, found, strict=True):
+            row[: len(own)] = own
+        return {"windows": windows}
+
+    def _windows(self, pixels: np.ndarray) -> np.ndarray:
+        """(k, 4) windows that pass the cascade."""
+        least = self._cascade.window_width
+        if min(pixels.shape) < least:
+            return np.zeros((0, 4))
+        found = self._cascade.detect_multi_scale(
+            img=pixels,
+            scale_factor=_SCALE_STEP,
+            step_ratio=1,
+            min_size=(least, least),
+            max_size=pixels.shape,
+            min_neighbor_number=1,
+            intersection_score_threshold=2,  # out of reach: they are put together below
+        )
+        boxes = [(w["c"], w["r"], w["c"] + w["width"], w["r"] + w["height"]) for w in found]
+        return np.array(boxes, dtype=float).reshape(-1, 4)
+
+    def postprocess(
+        self, outputs: dict[str, Any], meta: dict[str, Any], **controls: Any
+    ) -> Detections:
+        """Objects of one image: the mean of each group of windows, best first."""
+        windows = outputs["windows"][0]
+        boxes, counts = _groups(windows[windows[:, 2] > 0])
+        scores = counts / (counts + _HALF)
+        keep = np.argsort(-scores, kind="stable")
+        keep = keep[scores[keep] > controls["threshold"]]
+        if controls["classes"] is not None and 0 not in controls["classes"]:
+            keep = keep[:0]
+        if controls["nms"] is not None:
+            keep = _suppress(boxes, keep, controls["nms"])
+        keep = keep[: controls["max_detections"]]
+        return Detections(
+            size=meta["size"],
+            boxes=(boxes[keep] * np.tile(meta["scale"], 2)).astype(np.float32),
+            scores=scores[keep].astype(np.float32),
+            labels=np.zeros(len(keep), dtype=np.int64),
+            names=self.labels[:1] * len(keep),
+        )
+
+
+def _groups(windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(k, 4) windows -> (n, 4) means of those that overlap, and (n,) how many each is of."""
+    if not len(windows):
+        return np.zeros((0, 4)), np.zeros(0)
+    number, group = connected_components(_overlap(windows) > _SAME)
+    return (
+        np.array([windows[group == g].mean(axis=0) for g in range(number)]),
+        np.bincount(group),
+    )
+
+
+def _suppress(boxes: np.ndarray, order: np.ndarray, iou: float) -> np.ndarray:
+    """Of (n, 4) boxes those in `order` that overlap no better one by more than `iou`."""
+    overlap, kept = _overlap(boxes), []
+    for i in order:
+        if not (overlap[i, kept] > iou).any():
+            kept.append(i)
+    return np.array(kept, dtype=int)
+
+
+def _overlap(boxes: np.ndarray) -> np.ndarray:
+    """(n, 4) boxes -> (n, n) intersection over union of each two."""
+    low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
+    common = np.clip(high - low, 0, None).prod(axis=-1)
+    area = (boxes[:, 2:] - boxes[:, :2]).prod(axis=-1)
+    return common / (area[:, None] + area[None] - common)

@@ -1,0 +1,76 @@
+"""Prompts -> arrays of tokens, by the checkpoint's own tokenizer."""
+
+from __future__ import annotations
+
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from transformers import AutoTokenizer
+
+from pvzoo.adapters.base import Checkpoint
+from pvzoo.errors import UsageError, WeightsError
+
+_VOCABULARIES = ("tokenizer.json", "vocab.json", "vocab.txt", "spiece.model", "tokenizer.model")
+
+
+def load_tokenizer(checkpoint: Checkpoint, trust_remote_code: bool) -> Any:
+    """The checkpoint's own tokenizer.
+
+    Raises:
+        WeightsError: It has none that can be read.
+    """
+    if not any((checkpoint.folder / file).is_file() for file in _VOCABULARIES):
+        # transformers would make an empty one without a word
+        raise WeightsError(
+            f"{checkpoint.name} has no tokenizer.", f"It needs one of: {', '.join(_VOCABULARIES)}."
+        )
+    try:
+        return AutoTokenizer.from_pretrained(
+            checkpoint.folder, trust_remote_code=trust_remote_code, local_files_only=True
+        )
+    except Exception as error:  # transformers raises many things
+        raise WeightsError(
+            f"{checkpoint.name} has no tokenizer that transformers can read ({error}).",
+            "It needs a tokenizer.json, or the vocabulary that its tokenizer_config.json names.",
+        ) from error
+
+
+class TextEncoder:
+    """Tokens of texts; those of the last call are kept, for a stream asks the same of each image.
+
+    Args:
+        tokenizer: Of transformers.
+        longest: Most tokens that the network takes for a text.
+        **options: Of the tokenizer's call.
+    """
+
+    def __init__(self, tokenizer: Any, longest: int, **options: Any) -> None:
+        self.tokenizer = tokenizer
+        self._longest = longest
+        self._options = options
+        self._kept: tuple[tuple[str, ...], dict[str, np.ndarray]] = ((), {})
+        self._lock = Lock()  # a tokenizer is not made for several threads at once
+
+    def __call__(self, texts: tuple[str, ...]) -> dict[str, np.ndarray]:
+        """(texts, tokens) int64 arrays such as ``input_ids`` and ``attention_mask``.
+
+        Raises:
+            UsageError: A text has more tokens than the network takes.
+        """
+        with self._lock:
+            if self._kept[0] != texts:
+                self._kept = (texts, self._encode(texts))
+            return self._kept[1]
+
+    def _encode(self, texts: tuple[str, ...]) -> dict[str, np.ndarray]:
+        lengths = map(len, self.tokenizer(list(texts), verbose=False)["input_ids"])
+        for text, length in zip(texts, lengths, strict=True):
+            if length > self._longest:
+                raise UsageError(
+                    f"The text {text[:60]!r} has {length} tokens; this network reads "
+                    f"{self._longest}.",
+                    "Shorten it, or ask in several calls.",
+                )
+        found = self.tokenizer(list(texts), return_tensors="np", **self._options)
+        return {name: np.asarray(array, dtype=np.int64) for name, array in found.items()}

@@ -1,0 +1,103 @@
+"""Boxes of a detector, masks of a SAM: two models that make one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from pvzoo import registry
+from pvzoo.errors import UsageError
+from pvzoo.masks import Masks
+from pvzoo.model import Model, OnError
+from pvzoo.tasks.instance_segmentation import Instances, InstanceSegmentation
+from pvzoo.tasks.object_detection import Detections
+
+if TYPE_CHECKING:
+    from pvzoo.metrics.base import Evaluation
+
+
+def masks_from(detector: Model, segmenter: Model) -> MasksFrom:
+    """A model whose boxes, scores and classes are the detector's, and its masks the segmenter's.
+
+        both = masks_from(pvzoo.load("rtdetr-r18"), pvzoo.load("sam-vit-base"))
+        both.predict("street.jpg", threshold=0.6).save("masks.png")
+
+    Raises:
+        UsageError: The first gives no boxes, or the second takes none.
+    """
+    return MasksFrom(detector, segmenter)
+
+
+class MasksFrom:
+    """What `masks_from` makes: ``predict``, ``stream`` and ``evaluate`` as those of a model.
+
+    Attributes:
+        detector: Says which objects there are.
+        segmenter: Makes a mask for each box.
+        task: "instance-segmentation".
+    """
+
+    task = InstanceSegmentation.id
+
+    def __init__(self, detector: Model, segmenter: Model) -> None:
+        self._finds = registry.get("tasks", detector.task)
+        if not issubclass(self._finds.result, Detections) or detector.task == "mask-generation":
+            raise UsageError(
+                f"{detector.name} ({detector.task}) finds no boxes.",
+                "Pass a detector first, then the model that makes masks.",
+            )
+        if segmenter.task != "mask-generation":
+            raise UsageError(
+                f"{segmenter.name} ({segmenter.task}) makes no masks for boxes.",
+                "Pass a detector first, then a model such as sam-vit-base.",
+            )
+        self.detector, self.segmenter = detector, segmenter
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The detector's class names."""
+        return self.detector.labels
+
+    def __repr__(self) -> str:
+        return f"<boxes of {self.detector!r}, masks of {self.segmenter!r}>"
+
+    predict = Model.predict  # it asks for no more than `stream`
+
+    def stream(
+        self, source: Any, *, batch_size: int = 8, on_error: OnError = "raise", **options: Any
+    ) -> Iterator[Instances]:
+        """As `pvzoo.Model.stream`; the options are the detector's."""
+        found = self.detector.stream(source, batch_size=batch_size, on_error=on_error, **options)
+        return map(self._with_masks, found)
+
+    def _with_masks(self, found: Detections) -> Instances:
+        masks = Masks(found.size)
+        if len(found):
+            picture = found.image.open()
+            masks = self.segmenter.predict(picture, boxes=found.boxes).masks
+        kept = {f.name: getattr(found, f.name) for f in fields(Detections)}
+        return Instances(**kept, masks=masks)
+
+    def evaluate(
+        self,
+        data: Any,
+        *,
+        split: str | None = None,
+        batch_size: int = 8,
+        progress: Callable[[int, int], None] | None = None,
+        **options: Any,
+    ) -> Evaluation:
+        """As `pvzoo.Model.evaluate`, of masks; each image's best 100 boxes get one."""
+        from pvzoo.evaluation import evaluate
+
+        measured = {"result": Instances, "metric": InstanceSegmentation.metric}
+        return evaluate(
+            self,
+            type("MasksFrom", (self._finds,), measured)(),
+            data,
+            split=split,
+            batch_size=batch_size,
+            progress=progress,
+            **{**self._finds.evaluation, "max_detections": 100, **options},
+        )

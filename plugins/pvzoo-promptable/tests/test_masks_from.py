@@ -1,0 +1,96 @@
+"""Boxes of a detector and masks of a SAM, as one model."""
+
+from __future__ import annotations
+
+import datasets
+import numpy as np
+import pytest
+from PIL import Image
+from pvzoo_promptable import masks_from
+
+import pvzoo
+from pvzoo.data import schema
+from pvzoo.errors import ImageError, UsageError
+
+RNG = np.random.default_rng(0)
+PICTURES = [
+    Image.fromarray(RNG.integers(0, 256, (*size, 3), dtype=np.uint8))
+    for size in ((48, 64), (100, 40), (48, 64))
+]
+
+
+@pytest.fixture(scope="module")
+def detector(checkpoint) -> pvzoo.Model:
+    return pvzoo.load(checkpoint("rt_detr_v2"), device="cpu")
+
+
+@pytest.fixture(scope="module")
+def segmenter(checkpoint) -> pvzoo.Model:
+    return pvzoo.load(checkpoint("sam2"), device="cpu")
+
+
+def test_boxes_and_classes_are_the_detectors_and_masks_the_segmenters(detector, segmenter):
+    both = masks_from(detector, segmenter)
+    for picture, found in zip(PICTURES, both.predict(PICTURES, max_detections=3), strict=True):
+        alone = detector.predict(picture, max_detections=3)
+        assert len(found) == 3
+        assert found.task == "instance-segmentation"
+        assert found.names == alone.names
+        np.testing.assert_allclose(found.boxes, alone.boxes, atol=1e-3)
+        np.testing.assert_allclose(found.scores, alone.scores, atol=1e-5)
+        masks = segmenter.predict(picture, boxes=found.boxes).masks
+        assert found.masks.counts == masks.counts
+        assert found.plot().size[0] >= picture.size[0]
+    one = both.predict(PICTURES[0], max_detections=3)
+    assert one.to_dict()["predictions"][0]["mask"]["size"] == [48, 64]
+
+
+def test_a_picture_without_objects_has_no_masks(detector, segmenter):
+    found = masks_from(detector, segmenter).predict(PICTURES[0], threshold=1.0)
+    assert len(found) == len(found.masks) == 0
+    assert found.masks.to_array().shape == (0, 48, 64)
+
+
+def test_a_stream_gives_results_one_by_one_and_skips_what_is_no_picture(detector, segmenter):
+    both = masks_from(detector, segmenter)
+    skipped: list[ImageError] = []
+    results = both.stream(
+        iter([PICTURES[0], b"no picture", PICTURES[1]]), on_error=skipped.append, max_detections=1
+    )
+    assert [found.size for found in results] == [(48, 64), (100, 40)]
+    assert [error.index for error in skipped] == [1]
+    with pytest.raises(UsageError, match="has no option 'boxes'"):
+        both.stream(PICTURES, boxes=[[1, 2, 3, 4]])
+
+
+def test_it_is_measured_by_its_masks(detector, segmenter):
+    both = masks_from(detector, segmenter)
+    names = sorted({name for name in detector.labels if name})
+    rows = []
+    for i, picture in enumerate(PICTURES):
+        found = both.predict(picture, threshold=0, max_detections=1)
+        left, top, right, bottom = found.masks.boxes[0].tolist()
+        objects = {
+            "id": [i + 1],
+            "bbox": [[left, top, right - left, bottom - top]],
+            "category": [names.index(found.names[0])],
+            "area": [float(found.masks.areas[0])],
+            "iscrowd": [False],
+            "ignore": [False],
+            "segmentation": found.masks.to_coco(),
+        }
+        width, height = picture.size
+        row = {"image": picture, "image_id": i, "file_name": f"{i}.png", "objects": objects}
+        rows.append({**row, "width": width, "height": height})
+    data = datasets.Dataset.from_list(rows, features=schema.features(schema.INSTANCE, names))
+    assert both.evaluate(data, max_detections=1)["map"] == pytest.approx(1)
+
+
+def test_the_wrong_models_are_refused(detector, segmenter):
+    with pytest.raises(UsageError, match=r"mask-generation\) finds no boxes. Pass a detector"):
+        masks_from(segmenter, detector)
+    with pytest.raises(UsageError, match=r"object-detection\) makes no masks for boxes"):
+        masks_from(detector, detector)
+    classifier = pvzoo.load("efficientnet-lite0-pip", device="cpu")
+    with pytest.raises(UsageError, match="finds no boxes"):
+        masks_from(classifier, segmenter)
