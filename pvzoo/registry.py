@@ -26,7 +26,6 @@ import re
 import subprocess
 import sys
 import tempfile
-import tomllib
 import warnings
 from collections import defaultdict
 from collections.abc import Iterable
@@ -38,7 +37,6 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from pvzoo.errors import (
-    CatalogError,
     NameClashError,
     PluginError,
     PvzooError,
@@ -46,6 +44,7 @@ from pvzoo.errors import (
     UsageError,
     nearest,
 )
+from pvzoo.toml_cache import read_toml
 
 CONTRACT = 1
 """Version of the contract between pvzoo and plugins (docs/plugins.md says what it covers)."""
@@ -136,12 +135,14 @@ def _is_build_leftover(dist: Distribution) -> bool:
 
 def refresh() -> None:
     """Forget what is installed, so that a plugin installed a moment ago is seen."""
-    from pvzoo import cards
+    from pvzoo import cards, toml_cache
 
     importlib.invalidate_caches()
     _installed.cache_clear()
+    catalog_file.cache_clear()
     _warn_once.cache_clear()
     cards.catalogue.cache_clear()
+    toml_cache.forget()
 
 
 def normalise_dist(name: str) -> str:
@@ -155,7 +156,7 @@ def _contract(dist: str, declared: set[str], parts: Iterable[Part]) -> int | Plu
     for part in parts:
         if part.dist == dist and part.group == "catalogs":
             try:
-                stated = read_toml(catalog_file(part)).get("contract")
+                stated = read_toml(catalog_file(part)).tables.get("contract")
             except PvzooError as error:
                 return _plugin_error(error)
             if stated is not None:
@@ -175,24 +176,7 @@ def _contract(dist: str, declared: set[str], parts: Iterable[Part]) -> int | Plu
     )
 
 
-def read_toml(file: Path) -> dict[str, Any]:
-    """A TOML file as a dict; read again only when its time or size changes.
-
-    Raises:
-        CatalogError: The file is missing or is not TOML; the message names it.
-    """
-    try:
-        stat = file.stat()
-        return _read_toml(file, stat.st_mtime_ns, stat.st_size)
-    except (OSError, ValueError, RecursionError) as error:  # TOMLDecodeError is a ValueError
-        raise CatalogError(f"Catalogue {file} cannot be read: {error}.") from error
-
-
 @cache
-def _read_toml(file: Path, _time: int, _size: int) -> dict[str, Any]:
-    return tomllib.loads(file.read_text(encoding="utf-8"))
-
-
 def catalog_file(part: Part) -> Path:
     """Where the ``catalog.toml`` of a `pvzoo.catalogs` entry point is, found without importing it.
 
