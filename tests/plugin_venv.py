@@ -29,6 +29,7 @@ class Dist:
     name: str
     files: Mapping[str, str] = field(default_factory=dict)
     entry_points: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    requires: tuple[str, ...] = ()
 
     def wheel(self, folder: Path) -> Path:
         """The distribution as a wheel in `folder`."""
@@ -38,7 +39,8 @@ class Dist:
             for group, points in self.entry_points.items()
         )
         info = {
-            "METADATA": f"Metadata-Version: 2.1\nName: {self.name}\nVersion: 1.0\n",
+            "METADATA": f"Metadata-Version: 2.1\nName: {self.name}\nVersion: 1.0\n"
+            + "".join(f"Requires-Dist: {requirement}\n" for requirement in self.requires),
             "WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
             "entry_points.txt": "\n".join(sections),
         }
@@ -99,9 +101,9 @@ class PluginVenv:
         done = self._call("-m", "pip", "install", *switches.split(), *map(str, arguments))
         assert done.returncode == 0, done.stdout + done.stderr
 
-    def pvzoo(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def pvzoo(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run the command line."""
-        return self._call("-m", "pvzoo", *arguments)
+        return self._call("-m", "pvzoo", *arguments, **environment)
 
     def evaluate(self, code: str, **environment: str) -> Any:
         """Run code that sets ``answer`` to something JSON can say, and return that."""

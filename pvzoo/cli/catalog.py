@@ -135,12 +135,12 @@ def plugins(
         for plugin in found:
             sys.stdout.write(json_module.dumps(dataclasses.asdict(plugin)) + "\n")
         return
-    colours = {"ready": "green", "not loaded": "cyan", "failed": "red"}
+    colours = {"ready": "green", "not loaded": "cyan", "disabled": "dim", "failed": "red"}
     for plugin in found:
         contract = plugin.contract if plugin.contract is not None else "unknown"
         colour = colours[plugin.state]
         out.print(
-            f"[bold]{escape(plugin.name)}[/] {plugin.version}, contract {contract}, "
+            f"[bold]{escape(plugin.name)}[/] {escape(plugin.version)}, contract {contract}, "
             f"[{colour}]{plugin.state}[/]"
         )
         for group, names in plugin.provides.items():
