@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pvzoo.data.load import load
 from pvzoo.data.schema import class_names
 from pvzoo.errors import DataError, PvzooError, PvzooWarning
-from pvzoo.metrics.base import Evaluation, Metric
+from pvzoo.metrics.base import Evaluation
 from pvzoo.metrics.labels import LabelMatch
 from pvzoo.processes import processes
 
@@ -18,30 +18,36 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
     from pvzoo.model import Model
+    from pvzoo.tasks.base import Task
 
 Progress = Callable[[int, int], None]
 
 
 def evaluate(
     model: Model,
-    metric: Callable[[LabelMatch], Metric],
+    task: Task,
     data: Any,
     *,
     split: str | None,
+    batch_size: int,
     progress: Progress | None,
     **options: Any,
 ) -> Evaluation:
-    """See `Model.evaluate`; `metric` makes the metric of the model's task."""
+    """See `Model.evaluate`; `task` is the model's."""
     from accelerate.utils import broadcast_object_list, gather_object
 
-    dataset = one_split(load(data, model.task, split=split))
+    dataset = one_split(load(data, task.result.task, split=split))
     if not len(dataset):
         raise DataError("The dataset has no images.", "There is nothing to evaluate on.")
-    match = LabelMatch.of(model.labels, class_names(dataset.features))
+    labels, names = model.labels, class_names(dataset.features)
+    if task.class_prompt is not None:
+        options.setdefault(task.class_prompt, list(names))
+        labels = task.options(options, labels)[0][task.class_prompt]
+    match = LabelMatch.of(labels, names)
     state = processes()
     if match.only_in_data and state.is_main_process:
         warnings.warn(str(match), PvzooWarning, stacklevel=3)
-    taken = metric(match)
+    taken = task.metric(match)
     # Each process has a run of images of its own, none twice; lengths may differ by one.
     count, rest = divmod(len(dataset), state.num_processes)
     start = state.process_index * count + min(state.process_index, rest)
@@ -49,7 +55,7 @@ def evaluate(
     failure: Exception | None = None
     try:
         for done, (index, result, row) in enumerate(
-            _predictions(model, dataset, start, stop, **options), 1
+            _predictions(model, dataset, start, stop, batch_size=batch_size, **options), 1
         ):
             taken.update(index, result, row)
             if progress and state.is_main_process:

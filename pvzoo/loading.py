@@ -58,7 +58,7 @@ def load(
     from pvzoo import hub
     from pvzoo.model import Model
 
-    dtype = _dtype(dtype)
+    dtype = None if dtype is None else _dtype(dtype)
     card, source, config = _resolve(name, revision)
     wanted_task = registry.task_id(task) if task else (card.task if card else None)
     found = hub.find(source, str(name), config, trust_remote_code=trust_remote_code)
@@ -69,6 +69,8 @@ def load(
     )
     _check_task(adapter_class, wanted_task, str(name))
     backend_class = registry.get("backends", backend or adapter_class.backend)
+    if dtype is None:
+        dtype = backend_class.default_dtype()
     config = _with_card(found.config, card)
     adapter_class.check(str(name), config, wanted_task)
     checkpoint = replace(found.fetch(), config=config)
@@ -229,8 +231,6 @@ def _check_task(adapter_class: type[Adapter], task: str | None, name: str) -> No
 def _dtype(dtype: Any) -> Any:
     import torch
 
-    if dtype is None:
-        return torch.float32
     if dtype == "auto":
         return dtype
     found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype

@@ -157,7 +157,8 @@ class Model:
     ) -> Evaluation:
         """How good the predictions are on labelled data: the task's figures.
 
-        Classes of the model and of the data are matched by name; a `PvzooWarning` names classes of
+        A model that is told by a prompt what to look for is told the classes of the data. Else
+        classes of the model and of the data are matched by name; a `PvzooWarning` names classes of
         the data that the model does not have, and which are left out. Under ``accelerate launch``
         or ``torchrun`` each process takes its part of the images, and all return the same figures.
 
@@ -177,7 +178,7 @@ class Model:
 
         return evaluate(
             self,
-            self._task.metric,
+            self._task,
             data,
             split=split,
             progress=progress,

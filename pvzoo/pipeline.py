@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pvzoo.errors import ImageError, PvzooWarning
+from pvzoo.errors import ImageError, PvzooError, PvzooWarning
 from pvzoo.images import ImageHandle
 
 Inputs = dict[str, np.ndarray]
@@ -103,6 +103,8 @@ def _prepared(
             return error
         try:
             return _Item(handle, *preprocess(picture))
+        except PvzooError:  # such as a prompt that is too long
+            raise
         except (ValueError, RuntimeError) as error:  # such as a picture of one pixel
             size = f"{picture.width} x {picture.height} pixels"
             return ImageError(

@@ -348,11 +348,19 @@ def get(group: Group, name: str) -> Any:
 def task_id(name: str) -> str:
     """The id of a task, also from one of its words: "panoptic" is "panoptic-segmentation".
 
+    A word that one of pvzoo's own tasks has means that one, whatever is installed: "detection" is
+    "object-detection".
+
     Raises:
         UsageError: No task has that name, or several have that word.
     """
     ids = names("tasks")
-    fits = [i for i in ids if name.lower() == i] or [i for i in ids if name.lower() in i.split("-")]
+    own = [p.name for p in parts("tasks") if p.dist == OWN]
+    fits = (
+        [i for i in ids if name.lower() == i]
+        or [i for i in own if name.lower() in i.split("-")]
+        or [i for i in ids if name.lower() in i.split("-")]
+    )
     if len(fits) != 1:
         known = fits or ids
         problem = f"{name!r} names several tasks." if fits else f"No task is called {name!r}."

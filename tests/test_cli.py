@@ -45,6 +45,23 @@ def test_json_output_is_json_lines_and_nothing_else(photographs, tmp_path):
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["chelsea.png", "coffee.png"]
 
 
+def test_any_option_of_the_task_can_be_given_by_name(photographs):
+    coffee = photographs["coffee"]
+    done = run("predict", coffee, "--json", "-o", "top_k=2", "-o", "probabilities=true")
+    answer = json.loads(done.stdout)
+    assert len(answer["predictions"]) == 2
+    assert len(answer["probabilities"]) == 1000
+    for option, said in (
+        ("top=2", "'top_k'"),
+        ("top_k", "NAME=VALUE"),
+        ("top_k=two", "whole number"),
+        ("batch_size=2", "no option of a task"),
+    ):
+        done = run("predict", coffee, "--option", option)
+        assert done.returncode == 1
+        assert said in done.stderr
+
+
 def test_folders_and_patterns_are_opened(photographs, tmp_path):
     for name in ("b.png", "a.png", "deep/c.png"):
         file = tmp_path / name

@@ -652,6 +652,7 @@ def test_a_clash_with_pvzoo_warns_once():
 def test_a_task_can_be_named_by_one_of_its_words():
     assert registry.task_id("panoptic") == "panoptic-segmentation"
     assert registry.task_id("object-detection") == "object-detection"
+    assert registry.task_id("detection") == "object-detection"  # also beside a plugin's
     with pytest.raises(UsageError, match="several tasks"):
         registry.task_id("segmentation")
     with pytest.raises(UsageError, match="'object-detection'"):

@@ -77,7 +77,7 @@ class Adapter(ABC):
     Instance attributes:
         task: The id of the task this instance serves.
         labels: Class names in the order of the network's outputs.
-        module: The network (a `torch.nn.Module` for the backend "torch").
+        module: The network (a `torch.nn.Module` for the backend "torch", None for "numpy").
     """
 
     tasks: ClassVar[tuple[str, ...]]
@@ -86,7 +86,7 @@ class Adapter(ABC):
 
     task: str
     labels: tuple[str, ...]
-    module: Any
+    module: Any = None
 
     @classmethod
     @abstractmethod
@@ -114,7 +114,8 @@ class Adapter(ABC):
         Args:
             checkpoint: The files.
             task: The task asked for; None leaves it to the checkpoint.
-            dtype: A `torch.dtype` for the weights, or "auto" for the one they are stored in.
+            dtype: A `torch.dtype` for the weights, or "auto" for the one they are stored in; None
+                if nobody asked for one and the backend needs none.
             trust_remote_code: Whether code that comes with the checkpoint may run.
 
         Raises:
@@ -130,7 +131,11 @@ class Adapter(ABC):
 
         Each input array has a leading axis with one entry per network input this image needs
         (usually 1). ``meta`` is whatever `postprocess` needs to know of the image; it is not
-        looked at. Called from several threads at once.
+        looked at. ``prompts`` are all fields of the task's ``prompts``; what the network needs of
+        them is an input like any other. Called from several threads at once.
+
+        Raises:
+            UsageError: A prompt this network cannot take.
         """
 
     @abstractmethod

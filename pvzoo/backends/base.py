@@ -21,6 +21,11 @@ class Backend(ABC):
     device: Any
     dtype: Any
 
+    @classmethod
+    def default_dtype(cls) -> Any:
+        """What an adapter is told to make its weights of when nobody says; None for nothing."""
+        return None
+
     @abstractmethod
     def __init__(self, adapter: Adapter, *, device: Any, device_map: Any) -> None:
         """Place the adapter's network.
@@ -32,6 +37,7 @@ class Backend(ABC):
 
         Raises:
             DeviceError: The device is not here or too small.
+            UsageError: This backend cannot run what the adapter holds.
         """
 
     @abstractmethod

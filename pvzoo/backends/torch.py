@@ -23,7 +23,17 @@ class TorchBackend(Backend):
     device over all of them, as Accelerate's `dispatch_model` does.
     """
 
+    @classmethod
+    def default_dtype(cls) -> torch.dtype:
+        """float32."""
+        return torch.float32
+
     def __init__(self, adapter: Adapter, *, device: Any, device_map: Any) -> None:
+        if adapter.module is None:
+            raise UsageError(
+                f"{type(adapter).__name__} has no network that PyTorch could run.",
+                "Leave backend out.",
+            )
         self._adapter = adapter
         module = adapter.module.eval()
         self.dtype = next(p.dtype for p in module.parameters() if p.is_floating_point())

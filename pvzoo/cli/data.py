@@ -157,7 +157,8 @@ def evaluate(
         trust_remote_code=trust_remote_code,
     )
     if dataset is None:  # the model says what to read the labels as
-        dataset = _load(data, loaded.task, split, reduce_labels)
+        labels = registry.get("tasks", loaded.task).result.task
+        dataset = _load(data, labels, split, reduce_labels)
     with progress_bar("images") as show:
         found = loaded.evaluate(dataset, batch_size=batch_size, progress=show)
     if not processes().is_main_process:

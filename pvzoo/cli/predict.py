@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import sys
+from json import loads
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,7 +31,7 @@ from pvzoo.cli.app import (
     out,
     progress_bar,
 )
-from pvzoo.errors import ImageError
+from pvzoo.errors import ImageError, UsageError
 
 if TYPE_CHECKING:
     from pvzoo.tasks.base import Result
@@ -45,6 +46,15 @@ def predict(
     task: Task = None,
     top_k: Annotated[int | None, typer.Option(help="Most classes per image.")] = None,
     threshold: Annotated[float | None, typer.Option(help="Least score, from 0 to 1.")] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--option",
+            "-o",
+            metavar="NAME=VALUE",
+            help="Any other option of the task, such as prompts='a cat,a dog' or nms=0.5.",
+        ),
+    ] = None,
     json: Json = False,
     save: Annotated[
         Path | None, typer.Option(help="Write annotated pictures to this folder.")
@@ -59,6 +69,9 @@ def predict(
     """Say what is in pictures."""
     from pvzoo.cards import catalogue
 
+    options = {"top_k": top_k, "threshold": threshold}
+    options = {k: v for k, v in options.items() if v is not None}
+    options |= dict(map(_option, option or ()))
     images = _expand(inputs)
     task = registry.task_id(task) if task else None
     name = model or catalogue().default(task or "image-classification").qualified_name
@@ -70,8 +83,6 @@ def predict(
         revision=revision,
         trust_remote_code=trust_remote_code,
     )
-    options = {"top_k": top_k, "threshold": threshold}
-    options = {k: v for k, v in options.items() if v is not None}
     failed: list[ImageError] = []
 
     def report(error: ImageError) -> None:
@@ -95,6 +106,26 @@ def predict(
                 err.print(f"wrote {escape(str(result.save(pictures.of(result))))}")
     if failed:
         raise typer.Exit(SOME_FAILED if answered else 1)
+
+
+def _option(text: str) -> tuple[str, Any]:
+    """``NAME=VALUE`` as a keyword argument: JSON, a list of texts with commas between, or a text.
+
+    Raises:
+        UsageError: There is no name or no value, or it is no option of the task.
+    """
+    name, _, value = text.partition("=")
+    if not name or not value:
+        raise UsageError(f"--option {text} says no value.", "Write NAME=VALUE, such as nms=0.5.")
+    if name in ("source", "batch_size", "on_error"):
+        raise UsageError(
+            f"--option {text}: {name} is no option of a task.", "See pvzoo predict -h."
+        )
+    try:
+        return name, loads(value)
+    except ValueError:
+        texts = [part.strip() for part in value.split(",")]
+        return name, texts if len(texts) > 1 else value
 
 
 def _expand(inputs: list[str]) -> list[str | Path]:

@@ -134,13 +134,17 @@ class Task(ABC):
         controls: A frozen dataclass; its fields are keyword arguments of `predict` that the
             adapter's `postprocess` gets. Its ``__post_init__`` checks values with `UsageError`.
         prompts: Likewise for keyword arguments that the adapter's `preprocess` gets.
-        evaluation: The options of `predict` that its figures are defined with.
+        class_prompt: The prompt that says which classes there are, if the networks have none of
+            their own. `Model.evaluate` fills it with the classes of the data.
+        evaluation: The options of `predict` that its figures are defined with. Labels to measure
+            by are those of the task of ``result``.
     """
 
     id: ClassVar[str]
     result: ClassVar[type[Result]]
     controls: ClassVar[type]
     prompts: ClassVar[type] = NoPrompts
+    class_prompt: ClassVar[str | None] = None
     evaluation: ClassVar[Mapping[str, Any]] = {}
 
     def metric(self, match: LabelMatch) -> Metric:
