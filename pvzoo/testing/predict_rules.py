@@ -220,10 +220,11 @@ def empty_result(s: Subject) -> None:
 @rule("Let `preprocess` raise ValueError for what the network cannot take; the rest must work.")
 def odd_sizes(s: Subject) -> None:
     """A picture of one pixel, or a strip, gives a result of its size, or a PvzooError."""
+    predict = s.model.predict
     for size in ((1, 1), (3, 120), (120, 3)):
         picture = s.picture.resize(size)
         try:
-            found = s.predict(picture)
+            found = predict(picture, **s.options())
         except PvzooError:
             continue
         except Exception as error:

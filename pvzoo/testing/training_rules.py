@@ -81,7 +81,8 @@ def learns(s: Subject) -> None:
     new = _retargeted(s)
     batch = new.batch([picture for picture, _ in targets], [target for _, target in targets])
     module = new.module.train()
-    optimizer = torch.optim.AdamW(module.parameters(), lr=1e-3)
+    # weights that merely decay may lower a loss too
+    optimizer = torch.optim.AdamW(module.parameters(), lr=1e-3, weight_decay=0.0)
     losses = []
     with torch.random.fork_rng():
         torch.manual_seed(0)
