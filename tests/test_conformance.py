@@ -74,7 +74,14 @@ def test_pvzoos_own_adapters_keep_the_rules(families, kind, rule):
         assert rule.name in ("threshold", "empty-result", "device"), str(finding)
 
 
-@pytest.mark.parametrize("rule", PLUGIN_RULES, ids=str)
+@pytest.mark.parametrize(
+    "rule",
+    [
+        pytest.param(rule, marks=[pytest.mark.slow] if rule.name == "parts-load" else [])
+        for rule in PLUGIN_RULES
+    ],
+    ids=str,
+)
 def test_pvzoo_itself_keeps_the_rules_of_plugins(rule):
     finding = judge(rule, InstalledPlugin.of("pvzoo"))
     assert finding.state != "broken", str(finding)
