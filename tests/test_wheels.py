@@ -63,8 +63,8 @@ def wheel(made: PluginVenv, name: str) -> Path:
     return found
 
 
-def plugins(made: PluginVenv) -> dict[str, dict]:
-    done = made.pvzoo("plugins", "--check", "--json")
+def plugins(made: PluginVenv, *switches: str) -> dict[str, dict]:
+    done = made.pvzoo("plugins", "--json", *switches)
     assert done.returncode == 0, done.stderr
     return {plugin["name"]: plugin for plugin in map(json.loads, done.stdout.splitlines())}
 
@@ -79,7 +79,7 @@ def test_pvzoo_lists_and_plugins_come_and_go(fresh, photographs):
     for project in PLUGINS:
         name = project.name
         fresh.install(wheel(fresh, name))
-        found = plugins(fresh)
+        found = plugins(fresh, "--check")
         assert set(found) == {"pvzoo", name}
         assert found[name]["state"] == "ready", found[name]["errors"]
         assert found[name]["provides"]
