@@ -130,5 +130,5 @@ class PluginVenv:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=600,
         )

@@ -22,8 +22,10 @@ def difference(one: Result, other: Result, *, tolerance: float = 1e-3) -> str:
             found = _differ(getattr(one, field.name), getattr(other, field.name), tolerance)
             if found:
                 return f"{field.name}{found}"
-    mine, theirs = one.to_dict(), other.to_dict()
-    mine.pop("source", None), theirs.pop("source", None)
+    mine, theirs = (
+        {key: value for key, value in result.to_dict().items() if key != "source"}
+        for result in (one, other)
+    )
     found = _differ(mine, theirs, tolerance)
     return f"to_dict(){found}" if found else ""
 

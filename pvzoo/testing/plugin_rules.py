@@ -67,10 +67,9 @@ def contract(plugin: InstalledPlugin) -> None:
 @rule("docs/catalog.md has the keys of a card; tasks and adapters are named by their ids.")
 def cards(plugin: InstalledPlugin) -> None:
     """Its catalogue can be read, and its cards name tasks and adapters that are installed."""
-    brought = plugin.parts("catalogs")
+    plugin.parts("catalogs")
     if (fault := registry.failures("catalogs").get(plugin.dist)) is not None:
         raise Broken(str(fault))
-    del brought
     for card in plugin.cards:
         for group, name in (("tasks", card.task), ("adapters", card.adapter)):
             dist, bare = registry.split_name(name)
@@ -115,9 +114,8 @@ def light_listing(plugin: InstalledPlugin) -> None:
 @rule("Let each entry point name a class (or function) in a module that imports without a fault.")
 def parts_load(plugin: InstalledPlugin) -> None:
     """All it brings loads, in a process of its own, in good time."""
-    if not (code := registry._code_not_loaded(plugin.dist)):
+    if not registry._code_not_loaded(plugin.dist):
         raise NotApplicable("It brings no code, or all of it is loaded.")
-    del code
     if errors := registry._check_in_process(plugin.dist):
         raise Broken(" ".join(errors))
 
