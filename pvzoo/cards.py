@@ -22,13 +22,14 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 from pvzoo import registry
+from pvzoo.catalog_schema import check_catalog, schema_version
 from pvzoo.errors import (
     CatalogError,
     ModelNotFoundError,
@@ -37,6 +38,7 @@ from pvzoo.errors import (
     UsageError,
     nearest,
 )
+from pvzoo.toml_cache import keep, read_toml
 
 USER = "user"
 """The "distribution" of cards that come from the user's own catalogue files."""
@@ -145,184 +147,33 @@ class Card:
         return self.license in PERMISSIVE and self.license_upstream in (None, *PERMISSIVE)
 
 
-# --- schema ---------------------------------------------------------------------------------------
+# --- files ----------------------------------------------------------------------------------------
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError("must be a text that is not empty")
-    return value
+def _card(table: dict[str, Any], base: Path, dist: str) -> Card:
+    """The card of a table that passed its check; `base` is where relative paths begin."""
+    source = dict(table["source"])
+    if "path" in source:
+        source["path"] = base / os.path.expanduser(source["path"])
+    if "rename" in source:
+        source["rename"] = tuple((pattern, new) for pattern, new in source["rename"])
+    values = {"config": {}, **table, "source": _filled(Source, source), "dist": dist}
+    for key in ("aliases", "stuff"):
+        if key in values:
+            values[key] = tuple(values[key])
+    if "metrics" in values:
+        values["metrics"] = tuple([_filled(Metric, metric) for metric in values["metrics"]])
+    return _filled(Card, values)
 
 
-def _count(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
-        raise ValueError("must be a whole number above 0")
-    return value
+Filled = TypeVar("Filled")
 
 
-def _number(value: Any) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
-        raise ValueError("must be a finite number")
-    return float(value)
-
-
-def _model_name(value: Any) -> str:
-    if not isinstance(value, str) or not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", value):
-        raise ValueError("must be lower-case letters, digits, '-' and '.', such as 'my-model-50'")
-    return value
-
-
-def _names(value: Any) -> tuple[str, ...]:
-    return tuple(_model_name(v) for v in _list(value))
-
-
-def _list(value: Any) -> list[Any]:
-    if not isinstance(value, list):
-        raise ValueError("must be a list")
-    return value
-
-
-def _table(value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise ValueError("must be a table")
-    return value
-
-
-def _texts(value: Any) -> dict[str, str]:
-    if not all(isinstance(v, str) for v in _table(value).values()):
-        raise ValueError("must be a table of texts")
-    return value
-
-
-def _package(value: Any) -> str:
-    if not isinstance(value, str) or not value.isidentifier():  # a dotted one would be imported
-        raise ValueError("must be the import name of a top-level package")
-    return value
-
-
-def _inner_path(value: Any) -> str:
-    path = PurePosixPath(_text(value))
-    if path.is_absolute() or ".." in path.parts or "\\" in value or ":" in value:
-        raise ValueError("must be a path inside the package, with '/' and without '..'")
-    return str(path)
-
-
-def _sha256(value: Any) -> str:
-    if not isinstance(value, str) or not re.fullmatch(r"[0-9a-f]{64}", value):
-        raise ValueError("must be 64 lower-case hexadecimal digits")
-    return value
-
-
-def _repo_id(value: Any) -> str:
-    if not isinstance(value, str) or not re.fullmatch(r"[\w.-]+/[\w.-]+", value):
-        raise ValueError("must be a Hub repo id, 'owner/name'")
-    return value
-
-
-def _rename(value: Any) -> tuple[tuple[str, str], ...]:
-    rules = []
-    for rule in _list(value):
-        if not (
-            isinstance(rule, list) and len(rule) == 2 and all(isinstance(r, str) for r in rule)
-        ):
-            raise ValueError("must be a list of [pattern, replacement] pairs")
-        try:
-            re.compile(rule[0])
-        except (re.error, OverflowError, RecursionError) as error:
-            raise ValueError(
-                f"has the pattern {rule[0]!r}, which does not compile: {error}"
-            ) from None
-        rules.append((rule[0], rule[1]))
-    return tuple(rules)
-
-
-Check = Callable[[Any], Any]
-
-_METRIC: dict[str, Check] = {
-    "name": _text,
-    "value": _number,
-    "dataset": _text,
-    "source": _text,
-}
-_SOURCE: dict[str, Check] = {
-    "hub": _repo_id,
-    "revision": _text,
-    "package": _package,
-    "path": lambda value: Path(os.path.expanduser(_text(value))),
-    "file": _inner_path,
-    "sha256": _sha256,
-    "rename": _rename,
-}
-_CARD: dict[str, Check] = {
-    "name": _model_name,
-    "task": _text,
-    "adapter": _text,
-    "source": _table,
-    "aliases": _names,
-    "family": _text,
-    "params": _count,
-    "license": _text,
-    "license_upstream": _text,
-    "license_note": _text,
-    "dataset": _text,
-    "input_size": _count,
-    "metrics": _list,
-    "summary": _text,
-    "facts": _text,
-    "stuff": lambda value: tuple(_text(v) for v in _list(value)),
-    "config": _table,
-}
-_FILE: dict[str, Check] = {"contract": _count, "defaults": _texts, "models": _list}
-
-
-def _checked(
-    table: Any, schema: dict[str, Check], required: Iterable[str], where: str
-) -> dict[str, Any]:
-    """The values of a table after their checks; `where` begins every complaint."""
-    if not isinstance(table, dict):
-        raise CatalogError(f"{where} must be a table, not {table!r}.")
-    for key in table:
-        if key not in schema:
-            raise CatalogError(
-                f"{where} has the unknown key {key!r}.",
-                nearest(key, schema) or f"Known keys: {', '.join(schema)}.",
-            )
-    for key in required:
-        if key not in table:
-            raise CatalogError(f"{where} lacks the key {key!r}.", "Add it.")
-    values = {}
-    for key, value in table.items():
-        try:
-            values[key] = schema[key](value)
-        except ValueError as error:
-            raise CatalogError(f"{where}: the key {key!r} {error}; it is {value!r}.") from None
-    return values
-
-
-def _source(table: dict[str, Any], where: str, base: Path) -> Source:
-    values = _checked(table, _SOURCE, (), where)
-    kinds = [k for k in ("hub", "package", "path") if k in values]
-    if len(kinds) != 1:
-        raise CatalogError(
-            f"{where} must have exactly one of the keys 'hub', 'package' and 'path'."
-        )
-    if kinds == ["package"] and not {"file", "sha256"} <= set(values):
-        raise CatalogError(f"{where} needs 'file' and 'sha256' beside 'package'.")
-    if kinds == ["path"]:
-        values["path"] = base / values["path"]
-    return Source(**values)
-
-
-def _card(table: Any, file: Path, number: int, dist: str) -> Card:
-    name = table.get("name", f"number {number}") if isinstance(table, dict) else f"number {number}"
-    where = f"{file}: model {name!r}"
-    values = _checked(table, _CARD, ("name", "task", "adapter", "source"), where)
-    values["source"] = _source(values["source"], f"{where}, source", file.parent)
-    values["metrics"] = tuple(
-        Metric(**_checked(m, _METRIC, ("name", "value"), f"{where}, metric {i}"))
-        for i, m in enumerate(values.get("metrics", ()), 1)
-    )
-    return Card(**values, dist=dist)
+def _filled(kind: type[Filled], values: dict[str, Any]) -> Filled:
+    """An instance of a frozen dataclass, whose own ``__init__`` takes several times as long."""
+    made = object.__new__(kind)
+    made.__dict__.update(values)  # what is left out is an attribute of the class: its default
+    return made
 
 
 @dataclass(frozen=True)
@@ -340,23 +191,15 @@ def read_catalog(file: Path, dist: str = USER) -> CatalogFile:
         CatalogError: It is missing, is not TOML or breaks the schema; the message names the file,
             the model and the key.
     """
-    values = _checked(registry.read_toml(file), _FILE, (), str(file))
-    cards = [_card(t, file, i, dist) for i, t in enumerate(values.get("models", ()), 1)]
-    taken: dict[str, str] = {}
-    for card in cards:
-        for name in (card.name, *card.aliases):
-            if name in taken:
-                raise CatalogError(
-                    f"{file}: {name!r} names both {taken[name]!r} and {card.name!r}."
-                )
-            taken[name] = card.name
-    defaults = values.get("defaults", {})
-    for task, model in defaults.items():
-        if model not in taken and dist != USER:  # a user may name anybody's model
-            raise CatalogError(
-                f"{file}: the default for {task!r} is {model!r}, which is no model here."
-            )
-    return CatalogFile(tuple(cards), defaults)
+    read = read_toml(file)
+    foreign = dist == USER  # a user may make anybody's model a default
+    check = f"{schema_version()} {foreign}"
+    if read.passed != check:
+        check_catalog(read.tables, file, foreign_defaults=foreign)
+        keep(file, read, check)
+    base = file.parent
+    cards = tuple([_card(table, base, dist) for table in read.tables.get("models", ())])
+    return CatalogFile(cards, read.tables.get("defaults", {}))
 
 
 # --- the catalogue --------------------------------------------------------------------------------
@@ -390,6 +233,7 @@ class Catalogue:
 
     def __init__(self) -> None:
         self.cards: list[Card] = []
+        self._places: dict[tuple[str, str], CatalogFile] = {}  # where each name was first found
         self.defaults: list[tuple[str, dict[str, str]]] = []
         for file in user_files():
             self._add(USER, read_catalog(file, USER))
@@ -408,8 +252,9 @@ class Catalogue:
                 self._by_name.setdefault(name, []).append(card)
 
     def _add(self, dist: str, read: CatalogFile) -> None:
-        known = {card.qualified_name for card in self.cards}
-        self.cards += [card for card in read.cards if card.qualified_name not in known]
+        for card in read.cards:
+            if self._places.setdefault((dist, card.name), read) is read:
+                self.cards.append(card)
         self.defaults.append((dist, read.defaults))
 
     def find(self, name: str) -> Card | None:

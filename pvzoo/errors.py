@@ -51,6 +51,10 @@ class PluginError(PvzooError):
     """A plugin that could not be loaded, with its own error."""
 
 
+class DisabledError(PluginError):
+    """A plugin that the environment variable ``PVZOO_DISABLE_PLUGINS`` turned off."""
+
+
 class WeightsError(PvzooError):
     """Weights that are missing, damaged or do not fit the network."""
 

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from pvzoo import registry
 from pvzoo.cards import USER, Card, Source, catalogue
-from pvzoo.errors import PluginError, PvzooWarning, UnsupportedModelError, UsageError
+from pvzoo.errors import (
+    DisabledError,
+    PluginError,
+    PvzooWarning,
+    UnsupportedModelError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from pvzoo.adapters.base import Adapter
@@ -67,12 +73,16 @@ def load(
         dtype = backend_class.default_dtype()
     config = _with_card(found.config, card)
     adapter_class.check(str(name), config, wanted_task)
-    adapter = adapter_class.load(
-        replace(found.fetch(), config=config),
-        task=wanted_task,
-        dtype=dtype,
-        trust_remote_code=trust_remote_code,
-    )
+    checkpoint = replace(found.fetch(), config=config)
+    try:
+        adapter = adapter_class.load(
+            checkpoint, task=wanted_task, dtype=dtype, trust_remote_code=trust_remote_code
+        )
+    except ModuleNotFoundError as error:  # adapters may import what they need as late as this
+        part = registry.part_of(adapter_class)
+        if part is None:
+            raise
+        raise registry.lacking(part, error) from error
     task_class = registry.get("tasks", adapter.task)
     return Model(
         name=card.name if card else str(name),
@@ -176,10 +186,13 @@ def _choose_adapter(
     for part in registry.parts("adapters"):
         try:
             adapter = registry.load_part(part)
+            fits = (task is None or task in adapter.tasks) and _matches(part, adapter, config)
+        except DisabledError:
+            continue
         except PluginError as error:
             warnings.warn(f"{error} It was passed over.", PvzooWarning, stacklevel=3)
             continue
-        if (task is None or task in adapter.tasks) and adapter.matches(config):
+        if fits:
             return adapter
     if own_code:
         raise UnsupportedModelError(
@@ -194,6 +207,18 @@ def _choose_adapter(
         + ", ".join(registry.names("tasks"))
         + ". A backbone alone, or a model of another kind, has none.",
     )
+
+
+def _matches(part: registry.Part, adapter: type[Adapter], config: Mapping[str, Any]) -> bool:
+    try:
+        return adapter.matches(config)
+    except Exception as error:  # whatever it raises must not keep others from being asked
+        said = f"{type(error).__name__}: {error}"
+        raise PluginError(
+            f"The adapter {part.name!r} of plugin {part.dist!r} cannot say whether a config is of "
+            f"its family ({said}).",
+            f"Report this to the author of {part.dist}, or uninstall it.",
+        ) from error
 
 
 def _check_task(adapter_class: type[Adapter], task: str | None, name: str) -> None:

@@ -26,7 +26,6 @@ import re
 import subprocess
 import sys
 import tempfile
-import tomllib
 import warnings
 from collections import defaultdict
 from collections.abc import Iterable
@@ -38,7 +37,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from pvzoo.errors import (
-    CatalogError,
+    DisabledError,
     NameClashError,
     PluginError,
     PvzooError,
@@ -46,6 +45,7 @@ from pvzoo.errors import (
     UsageError,
     nearest,
 )
+from pvzoo.toml_cache import read_toml
 
 CONTRACT = 1
 """Version of the contract between pvzoo and plugins (docs/plugins.md says what it covers)."""
@@ -76,16 +76,17 @@ class Part:
 class Plugin:
     """What `list_plugins` says of one installed distribution.
 
-    ``state`` is "ready" (all it brings was read or loaded), "not loaded" (it brings code that
-    nobody has asked for yet) or "failed" (``errors`` says why). ``warnings`` are claims that were
-    set aside, such as a name that pvzoo itself brings.
+    ``contract`` is the version it was built for; None if it states none, or several. ``state`` is
+    "ready" (all it brings was read or loaded), "not loaded" (it brings code that nobody has asked
+    for yet), "disabled" (by ``PVZOO_DISABLE_PLUGINS``) or "failed" (``errors`` says why).
+    ``warnings`` are claims that were set aside, such as a name that pvzoo itself brings.
     """
 
     name: str
     version: str
     contract: int | None
     provides: dict[str, tuple[str, ...]]
-    state: Literal["ready", "not loaded", "failed"]
+    state: Literal["ready", "not loaded", "disabled", "failed"]
     errors: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -95,7 +96,8 @@ class _Installed:
     """The installed plugins and what became of them in this process."""
 
     parts: list[Part] = field(default_factory=list)
-    contracts: dict[str, int | PluginError] = field(default_factory=dict)
+    contracts: dict[str, int | None] = field(default_factory=dict)
+    unusable: dict[str, PluginError] = field(default_factory=dict)
     distributions: dict[str, Distribution] = field(default_factory=dict)
     loaded: dict[Part, Any] = field(default_factory=dict)
     failed: dict[Part, PluginError] = field(default_factory=dict)
@@ -121,9 +123,28 @@ def _installed() -> _Installed:
                 declared[name].add(point.name)
             elif group in ("catalogs", *_BASES):
                 found.parts.append(Part(group, point.name, name, point))
+    disabled = _disabled()
     for name in found.distributions:
-        found.contracts[name] = _contract(name, declared[name], found.parts)
+        if name != OWN and (disabled & {name, "*", "all"}):
+            found.contracts[name] = None
+            found.unusable[name] = DisabledError(
+                f"Plugin {name!r} is turned off by PVZOO_DISABLE_PLUGINS.",
+                "Take it out of that environment variable, or unset it.",
+            )
+            continue
+        try:
+            found.contracts[name] = _contract(name, declared[name], found.parts)
+            _check_contract(name, found.contracts[name])
+        except PluginError as error:
+            found.contracts.setdefault(name, None)
+            found.unusable[name] = error
     return found
+
+
+def _disabled() -> set[str]:
+    """What ``PVZOO_DISABLE_PLUGINS`` names: distributions, or "all" or "*"."""
+    named = os.environ.get("PVZOO_DISABLE_PLUGINS", "").split(",")
+    return {normalise_dist(name.strip()) for name in named} - {""}
 
 
 def _is_build_leftover(dist: Distribution) -> bool:
@@ -136,12 +157,14 @@ def _is_build_leftover(dist: Distribution) -> bool:
 
 def refresh() -> None:
     """Forget what is installed, so that a plugin installed a moment ago is seen."""
-    from pvzoo import cards
+    from pvzoo import cards, toml_cache
 
     importlib.invalidate_caches()
     _installed.cache_clear()
+    catalog_file.cache_clear()
     _warn_once.cache_clear()
     cards.catalogue.cache_clear()
+    toml_cache.forget()
 
 
 def normalise_dist(name: str) -> str:
@@ -149,50 +172,46 @@ def normalise_dist(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _contract(dist: str, declared: set[str], parts: Iterable[Part]) -> int | PluginError:
-    """The contract version `dist` was built for, or the reason it cannot be used."""
+def _contract(dist: str, declared: set[str], parts: Iterable[Part]) -> int:
+    """The contract version `dist` says it was built for.
+
+    Raises:
+        PluginError: It says none, several, or one that is no number.
+    """
     versions: set[Any] = {int(v) if v.isdecimal() else v for v in declared}
     for part in parts:
         if part.dist == dist and part.group == "catalogs":
             try:
-                stated = read_toml(catalog_file(part)).get("contract")
+                stated = read_toml(catalog_file(part)).tables.get("contract")
             except PvzooError as error:
-                return _plugin_error(error)
+                raise _plugin_error(error) from error
             if stated is not None:
                 versions.add(stated if type(stated) is int else repr(stated))
-    if versions == {CONTRACT}:
-        return CONTRACT
     if not versions:
-        return PluginError(
+        raise PluginError(
             f"Plugin {dist!r} does not say which pvzoo contract it was built for.",
             f"Its author should put 'contract = {CONTRACT}' at the top of its catalog.toml, or an "
             f"entry point named {CONTRACT} in the group pvzoo.contract.",
         )
-    stated_text = " and ".join(str(v) for v in sorted(versions, key=str))
+    version = versions.pop()
+    if versions or type(version) is not int:
+        raise _other_contract(dist, " and ".join(sorted(map(str, [version, *versions]))))
+    return version
+
+
+def _check_contract(dist: str, version: int) -> None:
+    if version != CONTRACT:
+        raise _other_contract(dist, str(version))
+
+
+def _other_contract(dist: str, stated: str) -> PluginError:
     return PluginError(
-        f"Plugin {dist!r} was built for pvzoo contract {stated_text}; this pvzoo has {CONTRACT}.",
+        f"Plugin {dist!r} was built for pvzoo contract {stated}; this pvzoo has {CONTRACT}.",
         f"Install a release of {dist} made for contract {CONTRACT}, or uninstall it.",
     )
 
 
-def read_toml(file: Path) -> dict[str, Any]:
-    """A TOML file as a dict; read again only when its time or size changes.
-
-    Raises:
-        CatalogError: The file is missing or is not TOML; the message names it.
-    """
-    try:
-        stat = file.stat()
-        return _read_toml(file, stat.st_mtime_ns, stat.st_size)
-    except (OSError, ValueError, RecursionError) as error:  # TOMLDecodeError is a ValueError
-        raise CatalogError(f"Catalogue {file} cannot be read: {error}.") from error
-
-
 @cache
-def _read_toml(file: Path, _time: int, _size: int) -> dict[str, Any]:
-    return tomllib.loads(file.read_text(encoding="utf-8"))
-
-
 def catalog_file(part: Part) -> Path:
     """Where the ``catalog.toml`` of a `pvzoo.catalogs` entry point is, found without importing it.
 
@@ -224,14 +243,13 @@ def catalog_file(part: Part) -> Path:
 
 
 def require_contract(dist: str) -> None:
-    """Raise the `PluginError` of a distribution built for another contract version."""
-    contract = _installed().contracts[dist]
-    if isinstance(contract, PluginError):
-        raise contract
+    """Raise the `PluginError` of a distribution that is disabled or built for another contract."""
+    if dist in _installed().unusable:
+        raise _installed().unusable[dist]
 
 
 def _usable(dist: str) -> bool:
-    return not isinstance(_installed().contracts[dist], PluginError)
+    return dist not in _installed().unusable
 
 
 def fail(part: Part, error: PvzooError) -> None:
@@ -372,18 +390,48 @@ def _import(part: Part) -> Any:
         value = part.entry_point.load()
     except KeyboardInterrupt:
         raise
+    except PvzooError as error:  # the plugin says itself what is wrong
+        raise PluginError(f"The {where} cannot be loaded: {error.what}", error.hint) from error
+    except ModuleNotFoundError as error:
+        raise lacking(part, error) from error
     except BaseException as error:  # sys.exit and the panics of native code are no Exception
-        if isinstance(error, ModuleNotFoundError) and error.name:
-            own = part.entry_point.module.partition(".")[0]
-            top, _, inner = error.name.partition(".")
-            hint = report if inner or top == own else f"Try: pip install {top.replace('_', '-')}"
-            what = f"The {where} needs the module {error.name!r}, which is not installed."
-            raise PluginError(what, hint) from error
         said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         raise PluginError(f"The {where} cannot be loaded ({said}).", report) from error
     if wrong := _wrong_kind(value, _BASES[part.group]):
         raise PluginError(f"The {where} is {value!r}, {wrong}.", report)
     return value
+
+
+def lacking(part: Part, error: ModuleNotFoundError) -> PluginError:
+    """What to say of a part that needs a module which is not installed, and what installs it.
+
+    That is the extra of the plugin that brings the module, if its metadata tells, else the
+    distribution of the module's name.
+    """
+    where = f"{part.group.removesuffix('s')} {part.name!r} of plugin {part.dist!r}"
+    name = error.name or str(error)
+    top, _, inner = name.partition(".")
+    if inner or top == part.entry_point.module.partition(".")[0]:
+        mend = f"Report this to the author of {part.dist}, or uninstall it."
+    else:
+        mend = f"Try: pip install {_bringing(top, part.dist)}"
+    return PluginError(f"The {where} needs the module {name!r}, which is not installed.", mend)
+
+
+def _bringing(module: str, dist: str) -> str:
+    """What to give pip for a module that a plugin needs: "module", or "plugin[extra]" in quotes."""
+    wanted = normalise_dist(module)
+    for requirement in _installed().distributions[dist].requires or ():
+        named = re.match(r"[\w.-]+", requirement)
+        extra = re.search(r"""extra\s*==\s*['"]([^'"]+)""", requirement)
+        if named and extra and normalise_dist(named[0]) == wanted:
+            return f"'{dist}[{extra[1]}]'"
+    return wanted
+
+
+def part_of(value: Any) -> Part | None:
+    """The part that a loaded class or function came from."""
+    return next((p for p, v in _installed().loaded.items() if v is value), None)
 
 
 def _wrong_kind(value: Any, base: str | None) -> str:
@@ -431,9 +479,9 @@ def _describe(dist: str, checked: list[str] | None) -> Plugin:
     installed = _installed()
     provides: dict[str, list[str]] = defaultdict(list)
     errors: list[str] = []
-    contract = installed.contracts[dist]
-    if isinstance(contract, PluginError):
-        errors.append(str(contract))
+    unusable = installed.unusable.get(dist)
+    if unusable is not None:
+        errors.append(str(unusable))
     for part in installed.parts:
         if part.dist == dist:
             provides[part.group].append(part.name)
@@ -442,7 +490,9 @@ def _describe(dist: str, checked: list[str] | None) -> Plugin:
     if models := [c.name for c in cards.catalogue().cards if c.dist == dist]:
         provides["models"] = models
     errors = list(dict.fromkeys([*errors, *(checked or [])]))
-    if errors:
+    if isinstance(unusable, DisabledError):
+        state, errors = "disabled", []
+    elif errors:
         state = "failed"
     elif checked is None and _code_not_loaded(dist):
         state = "not loaded"
@@ -451,7 +501,7 @@ def _describe(dist: str, checked: list[str] | None) -> Plugin:
     return Plugin(
         name=dist,
         version=installed.distributions[dist].version,
-        contract=contract if isinstance(contract, int) else None,
+        contract=installed.contracts[dist],
         provides={group: tuple(values) for group, values in provides.items()},
         state=state,
         errors=tuple(errors),
@@ -463,7 +513,7 @@ def _set_aside(dist: str) -> list[str]:
     """Names that `dist` claims and pvzoo itself brings."""
     from pvzoo import cards
 
-    if dist == OWN:
+    if dist == OWN or not _usable(dist):
         return []
     installed = _installed()
     own = {(p.group, p.name) for p in installed.parts if p.dist == OWN and p.group != "catalogs"}

@@ -12,6 +12,7 @@ from hub_server import HubServer, redirect_client, skip_waiting
 # The user's own catalogue and tokens must not decide a test.
 os.environ.pop("PVZOO_CATALOG", None)
 os.environ["XDG_CONFIG_HOME"] = os.devnull
+os.environ["PVZOO_CACHE"] = os.devnull  # and nothing is kept of one
 # Threads that wait should not spin: on two busy cores that costs the tests a factor of ten.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 

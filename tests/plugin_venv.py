@@ -29,6 +29,7 @@ class Dist:
     name: str
     files: Mapping[str, str] = field(default_factory=dict)
     entry_points: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    requires: tuple[str, ...] = ()
 
     def wheel(self, folder: Path) -> Path:
         """The distribution as a wheel in `folder`."""
@@ -38,7 +39,8 @@ class Dist:
             for group, points in self.entry_points.items()
         )
         info = {
-            "METADATA": f"Metadata-Version: 2.1\nName: {self.name}\nVersion: 1.0\n",
+            "METADATA": f"Metadata-Version: 2.1\nName: {self.name}\nVersion: 1.0\n"
+            + "".join(f"Requires-Dist: {requirement}\n" for requirement in self.requires),
             "WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
             "entry_points.txt": "\n".join(sections),
         }
@@ -96,17 +98,17 @@ class PluginVenv:
     def install(self, *arguments: str | Path) -> None:
         """pip install, without dependencies, build isolation or the network."""
         switches = "--quiet --no-deps --no-build-isolation --no-index --disable-pip-version-check"
-        done = self._call("-m", "pip", "install", *switches.split(), *map(str, arguments))
+        done = self.call("-m", "pip", "install", *switches.split(), *map(str, arguments))
         assert done.returncode == 0, done.stdout + done.stderr
 
-    def pvzoo(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def pvzoo(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run the command line."""
-        return self._call("-m", "pvzoo", *arguments)
+        return self.call("-m", "pvzoo", *arguments, **environment)
 
     def evaluate(self, code: str, **environment: str) -> Any:
         """Run code that sets ``answer`` to something JSON can say, and return that."""
         tail = "\nimport json, sys; sys.stdout.write(json.dumps(answer))"
-        done = self._call("-c", code + tail, **environment)
+        done = self.call("-c", code + tail, **environment)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
@@ -117,7 +119,8 @@ class PluginVenv:
             mark.unlink()
         return {mark.name for mark in marks}
 
-    def _call(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    def call(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run Python there."""
         environment = {"PVZOO_TEST_MARKS": str(self._marks), "NO_COLOR": "1", **environment}
         inherited = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
         return subprocess.run(
@@ -127,5 +130,5 @@ class PluginVenv:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=600,
         )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -79,6 +82,18 @@ FAIL_WHEN_LOADED = {
         "needs the module 'no_such_module_anywhere', which is not installed. "
         "Try: pip install no-such-module-anywhere",
     ),
+    "pvz-extra": (
+        replace(
+            adapter("pvz-extra", "import no_such_module_anywhere"),
+            requires=("numpy", "No_Such.Module-Anywhere>=2; extra == 'fast'"),
+        ),
+        "needs the module 'no_such_module_anywhere', which is not installed. "
+        "Try: pip install 'pvz-extra[fast]'",
+    ),
+    "pvz-says": (
+        adapter("pvz-says", "import pvzoo\nraise pvzoo.PvzooError('No camera.', 'Buy one.')"),
+        "cannot be loaded: No camera. Buy one.",
+    ),
     "pvz-nowhere": (
         adapter("pvz-nowhere", NET, value="{package}.nowhere:Net"),
         "needs the module 'pvz_nowhere.nowhere', which is not installed. Report this",
@@ -100,6 +115,34 @@ FAIL_WHEN_LOADED = {
         "not a subclass of pvzoo.tasks.base.Task",
     ),
 }
+NEEDY = """
+from pvzoo.adapters.base import Adapter
+class Net(Adapter):
+    tasks = ("image-classification",)
+    @classmethod
+    def matches(cls, config):
+        raise KeyError("model_type")
+    @classmethod
+    def load(cls, *_, **__):
+        import no_such_module_anywhere
+"""
+# These are loaded without a fault, and raise when they are used.
+FAIL_WHEN_USED = Dist(
+    "pvz-needy",
+    {
+        "pvz_needy/__init__.py": MARK,
+        "pvz_needy/net.py": NEEDY,
+        "pvz_needy/weights.bin": "",
+        "pvz_needy/catalog.toml": catalogue("needy-model")
+        .replace('"timm"', '"pvz-needy:net"')
+        .replace(
+            'hub = "someone/needy-model"',
+            f'package = "pvz_needy", file = "weights.bin", sha256 = "{sha256().hexdigest()}"',
+        )
+        + 'config = { model_type = "needy" }',
+    },
+    {"pvzoo.catalogs": {"needy": "pvz_needy"}, "pvzoo.adapters": {"net": "pvz_needy.net:Net"}},
+)
 END_THE_PROCESS = {
     "pvz-kills": (adapter("pvz-kills", "import os; os._exit(7)"), "ended the process", "exit 7"),
     "pvz-hangs": (
@@ -163,6 +206,7 @@ NEIGHBOURS = [
         {"pvzoo.catalogs": {"other": "pvz_other"}},
     ),
     adapter("pvz-other-net", NET, adapter="shared-net"),
+    FAIL_WHEN_USED,
     cards_only("pvz-grabs", catalogue("resnet50", "grabs-model")),
     adapter("pvz-grabs-task", TASK, value="{package}.net:It", group="tasks", adapter=OWN_TASK),
 ]
@@ -250,7 +294,8 @@ def test_the_command_line_predicts_beside_hostile_plugins(hostile, photographs):
 def test_the_command_line_reports_hostile_plugins(hostile):
     done = hostile.pvzoo("plugins")
     assert done.returncode == 0, done.stderr
-    assert "pvz-future 1.0, contract unknown, failed" in done.stdout
+    assert "pvz-future 1.0, contract 99, failed" in done.stdout
+    assert "pvz-silent 1.0, contract unknown, failed" in done.stdout
     assert "pvz-raises 1.0, contract 1, not loaded" in done.stdout
 
 
@@ -418,6 +463,77 @@ def test_a_wrong_name_or_distribution_is_answered_with_help(asked):
     assert asked["nobody:timm"][0] == "UsageError"
     assert "No installed plugin 'nobody'" in asked["nobody:model"][1]
     assert asked["pvz-good:nothing"][0] == "ModelNotFoundError"
+
+
+# --- turned off -----------------------------------------------------------------------------------
+
+
+def test_plugins_that_are_turned_off_claim_nothing_and_say_so(hostile):
+    hostile.imported()
+    states, errors, names, kind, message, whose = hostile.evaluate(
+        """
+import pvzoo
+from pvzoo import registry
+plugins = {p.name: p for p in pvzoo.list_plugins()}
+names = [card.name for card in pvzoo.list_models()]
+try:
+    pvzoo.info("pvz-good:good-model")
+except pvzoo.PvzooError as error:
+    kind, message = type(error).__name__, str(error)
+states = {name: plugin.state for name, plugin in plugins.items()}
+whose = pvzoo.info("shared-model").dist
+answer = states, plugins["pvz-good"].errors, names, kind, message, whose
+""",
+        PVZOO_DISABLE_PLUGINS=" PVZ_Good,pvz-old, not-installed,pvzoo",
+    )
+    assert {n for n, state in states.items() if state == "disabled"} == {"pvz-good", "pvz-old"}
+    assert errors == []
+    assert "good-model" not in names
+    assert {"other-model", "detr-resnet50"} <= set(names)
+    assert kind == "DisabledError"
+    assert "'pvz-good' is turned off by PVZOO_DISABLE_PLUGINS" in message
+    assert whose == "pvz-other"  # no clash is left
+    assert hostile.imported() == set()
+
+
+@pytest.mark.parametrize("everything", ["all", "*"])
+def test_all_plugins_can_be_turned_off_which_leaves_pvzoos_own(hostile, everything):
+    done = hostile.pvzoo("plugins", "--json", PVZOO_DISABLE_PLUGINS=everything)
+    plugins = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [p["name"] for p in plugins if p["state"] != "disabled"] == ["pvzoo"]
+    assert "detr-resnet50" in plugins[0]["provides"]["models"]
+
+
+# --- failing in use -------------------------------------------------------------------------------
+
+
+def test_an_adapter_that_fails_on_a_config_is_named_and_passed_over(hostile, tmp_path):
+    (tmp_path / "config.json").write_text('{"model_type": "nobodys"}')
+    kind, message, warned = hostile.evaluate(
+        f"""
+import pvzoo, warnings
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    try:
+        pvzoo.load({str(tmp_path)!r})
+    except pvzoo.PvzooError as error:
+        answer = type(error).__name__, str(error), [str(w.message) for w in caught]
+""",
+        PVZOO_DISABLE_PLUGINS="pvz-hangs,pvz-kills",
+    )
+    assert kind == "UnsupportedModelError"
+    assert "No adapter here can drive" in message
+    (own,) = [w for w in warned if "pvz-needy" in w]
+    assert "KeyError: 'model_type'" in own
+    assert {n for n in FAIL_WHEN_LOADED if any(n in w for w in warned)} >= {"pvz-raises"}
+    assert not any("pvz-hangs" in w for w in warned)
+
+
+def test_a_module_that_loading_a_model_needs_is_named_with_what_installs_it(hostile):
+    done = hostile.pvzoo("predict", "x.png", "-m", "needy-model")
+    assert done.returncode == 1
+    assert "needs the module 'no_such_module_anywhere'" in done.stderr
+    assert "pip install no-such-module-anywhere" in done.stderr
 
 
 # --- ways to install ------------------------------------------------------------------------------

@@ -9,7 +9,8 @@ builds batches, overlaps decoding with the forward pass and hands out results; a
 * `postprocess`: one image's outputs -> the task's result.
 
 That is all prediction and evaluation need. An adapter that can be fine-tuned also says: `retarget`,
-`batch`, `loss`, `backbone`, `head`, `save`.
+`batch`, `loss`, `backbone`, `head` (for training at low rank), `save`. `docs/plugins.md` has the
+whole contract, its version and how it may change; `pvzoo.testing` checks it.
 
 Post-processing must be functions of the outputs alone (no use of the network), so that an
 exported network can be run by another runtime with the same results.

@@ -14,7 +14,13 @@ import warnings
 
 from rich.markup import escape
 
-from pvzoo.cli import catalog, data, predict, training  # noqa: F401 (they register their commands)
+from pvzoo.cli import (  # noqa: F401 (they register their commands)
+    catalog,
+    data,
+    develop,
+    predict,
+    training,
+)
 from pvzoo.cli.app import app, debugging, err, show_warning
 from pvzoo.errors import PvzooError
 

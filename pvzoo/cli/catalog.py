@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 import pvzoo
-from pvzoo.cli.app import Debug, Json, app, err, out
+from pvzoo.cli.app import Debug, Json, app, err, out, print_columns, printable
 from pvzoo.errors import UsageError
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def list_(
     debug: Debug = False,
 ) -> None:
     """List the models of the catalogue."""
+    gc.disable()  # the process ends soon, and thousands of cards are no garbage
     cards = pvzoo.list_models(
         text,
         task=task,
@@ -56,16 +58,14 @@ def list_(
         for card in cards:
             sys.stdout.write(_card_json(card) + "\n")
         return
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for heading in ("model", "task", "size", "licence", "reported"):
-        table.add_column(heading, justify="right" if heading == "size" else "left", no_wrap=True)
-    for card in cards:
-        metrics = ", ".join(f"{m.name} {m.value:g}" for m in card.metrics)
-        table.add_row(
-            escape(card.name), card.task, _params(card), escape(card.license_text), escape(metrics)
-        )
-    out.print(table)
+    print_columns(("model", "task", "size", "licence", "reported"), map(_row, cards), right="size")
     err.print(f"{len(cards)} models")
+
+
+def _row(card: Card) -> tuple[str, ...]:
+    metrics = ", ".join([f"{m.name} {m.value:g}" for m in card.metrics])
+    cells = (card.name, card.task, _params(card), card.license_text, metrics)
+    return cells if "".join(cells).isprintable() else tuple(map(printable, cells))
 
 
 def _params(card: Card) -> str:
@@ -135,12 +135,12 @@ def plugins(
         for plugin in found:
             sys.stdout.write(json_module.dumps(dataclasses.asdict(plugin)) + "\n")
         return
-    colours = {"ready": "green", "not loaded": "cyan", "failed": "red"}
+    colours = {"ready": "green", "not loaded": "cyan", "disabled": "dim", "failed": "red"}
     for plugin in found:
         contract = plugin.contract if plugin.contract is not None else "unknown"
         colour = colours[plugin.state]
         out.print(
-            f"[bold]{escape(plugin.name)}[/] {plugin.version}, contract {contract}, "
+            f"[bold]{escape(plugin.name)}[/] {escape(plugin.version)}, contract {contract}, "
             f"[{colour}]{plugin.state}[/]"
         )
         for group, names in plugin.provides.items():

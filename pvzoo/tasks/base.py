@@ -2,7 +2,11 @@
 
 A task knows no network. Its result is a frozen dataclass of numpy arrays, derived from `Result`;
 its ``controls`` is a frozen dataclass of the keyword arguments that change how outputs are turned
-into a result; its ``prompts`` is one of those that change the network's *input*.
+into a result; its ``prompts`` is one of those that change the network's *input*. Tables, JSON,
+drawing to files and the options of the command line follow from these.
+
+`docs/plugins.md` has the whole contract, its version and how it may change; `pvzoo.testing` checks
+it.
 """
 
 from __future__ import annotations

@@ -1,0 +1,65 @@
+"""``pvzoo new-plugin`` and ``verify-plugin``: for those who write plugins."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from pvzoo.cli.app import Debug, app, err, out
+from pvzoo.cli.predict import _option
+
+
+class Kind(StrEnum):
+    """What a new plugin brings."""
+
+    catalogue = "catalogue"
+    adapter = "adapter"
+    task = "task"
+
+
+@app.command("new-plugin")
+def new_plugin(
+    name: Annotated[str, typer.Argument(help="Of the distribution, such as my-zoo.")],
+    kind: Annotated[Kind, typer.Option(help="What it brings.")] = Kind.catalogue,
+    debug: Debug = False,
+) -> None:
+    """Write a plugin to start from, into a folder of its name."""
+    from pvzoo.scaffold import write_plugin
+
+    folder = write_plugin(name, kind.value, Path.cwd())
+    err.print(f"wrote {escape(str(folder))}")
+    out.print(f"pip install -e {escape(folder.name)}\npvzoo verify-plugin {escape(folder.name)}")
+
+
+@app.command("verify-plugin")
+def verify_plugin(
+    name: Annotated[str, typer.Argument(help="An installed plugin.")],
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model", "-m", help="Check this model, not the smallest of each adapter and task."
+        ),
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--option", "-o", metavar="NAME=VALUE", help="Given to every predict."),
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Check an installed plugin by the rules of the conformance suite."""
+    from pvzoo.testing import verify
+
+    colours = {"kept": "green", "skipped": "cyan", "broken": "red"}
+    counts = dict.fromkeys(colours, 0)
+    options = dict(map(_option, option or ()))
+    for finding in verify(name, models=model or (), options=options):
+        counts[finding.state] += 1
+        text = f"{finding.rule} ({finding.subject})" if finding.state == "kept" else str(finding)
+        out.print(f"[{colours[finding.state]}]{finding.state:8}[/] {escape(text)}")
+    err.print(", ".join(f"{count} {state}" for state, count in counts.items()))
+    if counts["broken"]:
+        raise typer.Exit(1)

@@ -1,0 +1,1 @@
+"""A plugin of pvzoo: see README.md."""

@@ -1,0 +1,124 @@
+"""Rules on weights, dtypes and devices."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import copy, deepcopy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pvzoo.adapters.base import Checkpoint
+from pvzoo.errors import PvzooError
+from pvzoo.testing.compare import difference
+from pvzoo.testing.rules import Broken, NotApplicable, must, rule, said
+from pvzoo.testing.subject import Subject
+
+_SMALL = 2**20  # bytes: what is copied beside weights
+
+
+@rule("Catch what the reading library raises in `load`, and raise a `WeightsError` with its text.")
+def damaged_weights(s: Subject) -> None:
+    """Weights of which only the beginning arrived raise a PvzooError."""
+    size = s.checkpoint.weights.stat().st_size
+    for length in (0, min(size // 2, _SMALL)):
+        with _copy(s.checkpoint) as broken:
+            with s.checkpoint.weights.open("rb") as whole:
+                broken.weights.write_bytes(whole.read(length))
+            _must_refuse(s, broken, f"A file of the first {length} of {size} bytes")
+
+
+@rule("Load strictly: every weight of the network must be in the file.")
+def missing_weight(s: Subject) -> None:
+    """Weights without the largest of them raise a PvzooError."""
+    s.needs_torch()
+    if s.checkpoint.weights.suffix != ".safetensors":
+        raise NotApplicable("Its weights are no safetensors file.")
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(s.checkpoint.weights)
+    largest = max(tensors, key=lambda name: tensors[name].numel())
+    del tensors[largest]
+    with _copy(s.checkpoint) as broken:
+        save_file(tensors, broken.weights, metadata={"format": "pt"})
+        _must_refuse(s, broken, f"A file without {largest}")
+
+
+@contextmanager
+def _copy(checkpoint: Checkpoint) -> Iterator[Checkpoint]:
+    """The checkpoint in a folder of its own, without its weights."""
+    if checkpoint.weights.name.endswith(".index.json"):
+        raise NotApplicable("Its weights are in several files.")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for file in checkpoint.folder.iterdir():
+            if file != checkpoint.weights and file.is_file() and file.stat().st_size < _SMALL:
+                shutil.copy(file, folder)
+        yield replace(checkpoint, folder=folder, weights=folder / checkpoint.weights.name)
+
+
+def _must_refuse(s: Subject, checkpoint: Checkpoint, what: str) -> None:
+    try:
+        type(s.adapter).load(
+            checkpoint,
+            task=s.adapter.task,
+            dtype=type(s.model._backend).default_dtype(),
+            trust_remote_code=False,
+        )
+    except PvzooError:
+        return
+    except Exception as error:
+        raise Broken(f"{what} raised {said(error)}.") from error
+    raise Broken(f"{what} was loaded as if nothing were wrong.")
+
+
+@rule("Make constants in the dtype of the inputs, and `.float()` what becomes a numpy array.")
+def dtype(s: Subject) -> None:
+    """The network computes in bfloat16 when that is asked for."""
+    s.needs_torch()
+    import torch
+
+    model = s.load(dtype="bfloat16")
+    must(model.dtype == torch.bfloat16, f"Asked for bfloat16, it computes in {model.dtype}.")
+    found = model.predict(s.picture, **s.options())
+    must(isinstance(found, s.task.result), f"It gave a {type(found).__name__}.")
+
+
+@rule("Make tensors in `forward` on the device of the inputs; register constants as buffers.")
+def device(s: Subject) -> None:
+    """The network computes where it was moved to, with nothing left behind."""
+    s.needs_torch()
+    import torch
+
+    accelerator = (
+        torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    )
+    if accelerator is not None:
+        found = s.load(device=accelerator).predict(s.picture, **s.options())
+        if text := difference(s.predict(s.picture), found, tolerance=0.05):
+            raise Broken(f"On {accelerator} the result is another: {text}.")
+        return
+    moved = copy(s.adapter)
+    moved.module = deepcopy(s.adapter.module).to("meta")  # a device without numbers
+    prompts, _ = s.sorted_options()
+    inputs = {
+        name: torch.from_numpy(array).to("meta")
+        for name, array in s.adapter.preprocess(s.picture, **prompts)[0].items()
+    }
+    try:
+        with torch.inference_mode():
+            outputs: dict[str, Any] = moved.forward(inputs)
+    except (RuntimeError, NotImplementedError) as error:
+        if any(words in str(error) for words in ("same device", "expected device")):
+            raise Broken(f"Moved to another device it raised {said(error)}.") from error
+        raise NotApplicable(
+            f"There is no accelerator here, and it cannot be tried without numbers ({error})."
+        ) from error
+    for name, value in outputs.items():
+        must(value.device.type == "meta", f"The output {name!r} is on {value.device}.")
+
+
+NETWORK_RULES = (damaged_weights, missing_weight, dtype, device)

@@ -1,0 +1,176 @@
+"""Rules on a distribution: its metadata, its cards, and the classes behind its entry points."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass, is_dataclass
+from typing import Any
+
+from pvzoo import registry
+from pvzoo.cards import Card, catalogue
+from pvzoo.errors import PvzooError, UsageError, nearest
+from pvzoo.testing.rules import Broken, NotApplicable, must, rule, said
+
+HEAVY = ("torch", "torchvision", "timm", "transformers", "datasets", "cv2", "gradio")
+"""What is too slow to import for a listing."""
+
+
+@dataclass(frozen=True)
+class InstalledPlugin:
+    """An installed distribution, by its normalised name; `of` makes one."""
+
+    dist: str
+
+    @classmethod
+    def of(cls, name: str) -> InstalledPlugin:
+        """The plugin of that name.
+
+        Raises:
+            UsageError: No distribution of that name is installed, or it is no plugin.
+        """
+        dist = registry.normalise_dist(name)
+        known = [plugin.name for plugin in registry.list_plugins()]
+        if dist not in known:
+            raise UsageError(
+                f"No installed plugin is called {name!r}.",
+                nearest(dist, known) or f"Installed: {', '.join(known)}. Try: pip install -e .",
+            )
+        return cls(dist)
+
+    def __str__(self) -> str:
+        return self.dist
+
+    @property
+    def cards(self) -> list[Card]:
+        """The models it brings."""
+        return [card for card in catalogue().cards if card.dist == self.dist]
+
+    def parts(self, group: registry.Group) -> list[registry.Part]:
+        """What it brings of a group; skips the rule if that is nothing."""
+        found = [part for part in registry.parts(group) if part.dist == self.dist]
+        if not found:
+            raise NotApplicable(f"It brings no {group}.")
+        return found
+
+
+@rule("Put `contract = 1` at the top of catalog.toml, or an entry point named 1 in pvzoo.contract.")
+def contract(plugin: InstalledPlugin) -> None:
+    """It says, without being imported, that it was built for this version of the contract."""
+    try:
+        registry.require_contract(plugin.dist)
+    except PvzooError as error:
+        raise Broken(str(error)) from error
+
+
+@rule("docs/catalog.md has the keys of a card; tasks and adapters are named by their ids.")
+def cards(plugin: InstalledPlugin) -> None:
+    """Its catalogue can be read, and its cards name tasks and adapters that are installed."""
+    plugin.parts("catalogs")
+    if (fault := registry.failures("catalogs").get(plugin.dist)) is not None:
+        raise Broken(str(fault))
+    for card in plugin.cards:
+        for group, name in (("tasks", card.task), ("adapters", card.adapter)):
+            dist, bare = registry.split_name(name)
+            known = [p.name for p in registry.parts(group) if dist in (None, p.dist)]
+            must(bare in known, f"Model {card.name!r}: none of the {group} is called {name!r}.")
+
+
+@rule("Rename what has a name that is taken; `pvzoo list` and `pvzoo plugins` show the names.")
+def names(plugin: InstalledPlugin) -> None:
+    """It claims no name that pvzoo or another installed plugin brings."""
+    if plugin.dist == registry.OWN:
+        raise NotApplicable("These are pvzoo's own names.")
+    (shown,) = [p for p in registry.list_plugins() if p.name == plugin.dist]
+    must(not shown.warnings, "; ".join(shown.warnings))
+    for card in plugin.cards:
+        for name in (card.name, *card.aliases):
+            try:
+                catalogue().find(name)
+            except PvzooError as error:
+                raise Broken(str(error)) from error
+
+
+@rule("Import nothing of the plugin when Python starts (no .pth file that does).")
+def light_listing(plugin: InstalledPlugin) -> None:
+    """Listing models and plugins imports neither the plugin nor anything heavy."""
+    code = (
+        "import sys, json, pvzoo; pvzoo.list_models(); pvzoo.list_plugins(); "
+        "sys.stdout.write(json.dumps(sorted({m.partition('.')[0] for m in sys.modules})))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    must(run.returncode == 0, f"Listing failed: {run.stderr.strip()[-300:]}")
+    mine = {
+        part.entry_point.module.partition(".")[0]
+        for group in ("catalogs", "adapters", "tasks", "backends", "datasets")
+        for part in registry.parts(group)
+        if part.dist == plugin.dist and plugin.dist != registry.OWN
+    }
+    imported = (mine | set(HEAVY)) & set(json.loads(run.stdout))
+    must(not imported, f"Listing imports {', '.join(sorted(imported))}.")
+
+
+@rule("Let each entry point name a class (or function) in a module that imports without a fault.")
+def parts_load(plugin: InstalledPlugin) -> None:
+    """All it brings loads, in a process of its own, in good time."""
+    if not registry._code_not_loaded(plugin.dist):
+        raise NotApplicable("It brings no code, or all of it is loaded.")
+    if errors := registry._check_in_process(plugin.dist):
+        raise Broken(" ".join(errors))
+
+
+@rule("See the class attributes of `Adapter`; `matches` must only look at keys it finds.")
+def adapter_classes(plugin: InstalledPlugin) -> None:
+    """Each adapter names tasks that are installed, and knows configs of others as not its own."""
+    for part in plugin.parts("adapters"):
+        adapter = registry.load_part(part)
+        tasks = getattr(adapter, "tasks", None)
+        known = registry.names("tasks")
+        must(
+            isinstance(tasks, tuple) and tasks and set(tasks) <= set(known),
+            f"{adapter.__name__}.tasks is {tasks!r}; it is a tuple of some of {known}.",
+        )
+        missing = sorted(getattr(adapter, "__abstractmethods__", ()))
+        must(not missing, f"{adapter.__name__} lacks {', '.join(missing)}.")
+        for config in ({}, {"model_type": None}, {"architectures": None}, {"architecture": 3}):
+            try:
+                fits = adapter.matches(config)
+            except Exception as error:
+                raise Broken(f"matches({config}) raised {said(error)}.") from error
+            must(fits is False, f"matches({config}) is {fits!r}.")
+
+
+@rule("See the class attributes of `Task` and `Result` in pvzoo/tasks/base.py.")
+def task_classes(plugin: InstalledPlugin) -> None:
+    """Each task has its id, a frozen dataclass of results, and options with defaults."""
+    for part in plugin.parts("tasks"):
+        task = registry.load_part(part)
+        must(getattr(task, "id", None) == part.name, f"{task.__name__}.id is not {part.name!r}.")
+        result = getattr(task, "result", None)
+        must(_frozen(result), f"{task.__name__}.result is {result!r}, no frozen dataclass.")
+        must(hasattr(result, "columns"), f"{result.__name__} has no columns.")
+        missing = sorted(getattr(result, "__abstractmethods__", ()))
+        must(not missing, f"{result.__name__} lacks {', '.join(missing)}.")
+        for kind in ("controls", "prompts"):
+            options = getattr(task, kind, None)
+            must(_frozen(options), f"{task.__name__}.{kind} is {options!r}, no frozen dataclass.")
+        try:
+            task.controls()
+        except Exception as error:
+            raise Broken(f"{task.controls.__name__}() raised {said(error)}.") from error
+
+
+def _frozen(value: Any) -> bool:
+    return isinstance(value, type) and is_dataclass(value) and value.__dataclass_params__.frozen
+
+
+PLUGIN_RULES = (
+    contract,
+    cards,
+    names,
+    light_listing,
+    parts_load,
+    adapter_classes,
+    task_classes,
+)

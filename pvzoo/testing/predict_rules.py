@@ -1,0 +1,270 @@
+"""Rules on predicting, which every adapter must keep."""
+
+from __future__ import annotations
+
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from pvzoo.errors import PvzooError
+from pvzoo.model import Model
+from pvzoo.testing.compare import difference
+from pvzoo.testing.rules import Broken, NotApplicable, must, rule, said
+from pvzoo.testing.subject import Subject
+
+
+@rule("See `Adapter.load` and the attributes of `Adapter` in pvzoo/adapters/base.py.")
+def loads(s: Subject) -> None:
+    """The model loads, and its adapter says its task and the names of its classes."""
+    adapter = s.adapter
+    must(
+        adapter.task in type(adapter).tasks,
+        f"Its task is {adapter.task!r}, which is not among its class's {type(adapter).tasks!r}.",
+    )
+    names = adapter.labels
+    must(
+        isinstance(names, tuple) and all(isinstance(n, str) for n in names),
+        f"labels is {names!r:.80}, not a tuple of texts.",
+    )
+
+
+@rule("Give arrays with one entry per network input in front, usually `array[None]`.")
+def leading_axis(s: Subject) -> None:
+    """Inputs are numpy arrays, and inputs and outputs have the batch as their leading axis."""
+    prompts, _ = s.sorted_options()
+    inputs, _ = s.adapter.preprocess(s.picture, **prompts)
+    for name, value in inputs.items():
+        must(isinstance(value, np.ndarray), f"The input {name!r} is a {type(value).__name__}.")
+        must(value.ndim > 0, f"The input {name!r} has no axis.")
+    counts = {len(value) for value in inputs.values()}
+    must(len(counts) == 1 and 0 not in counts, f"The inputs have {sorted(counts)} entries.")
+    (count,) = counts
+    for times in (1, 2):
+        batch = {n: np.concatenate([v] * times) for n, v in inputs.items()}
+        outputs = s.model._backend.forward(batch)
+        must(isinstance(outputs, dict) and outputs, f"The outputs are {outputs!r:.80}, no dict.")
+        for name, value in outputs.items():
+            must(
+                hasattr(value, "shape") and value.shape[:1] == (count * times,),
+                f"The output {name!r} has the shape {tuple(getattr(value, 'shape', ()))} for "
+                f"{count * times} inputs.",
+            )
+
+
+@rule("Give what the docstring of the task's result type asks for, as numpy arrays.")
+def result(s: Subject) -> None:
+    """A picture gives its task's result, of the picture's size, in numbers that make sense."""
+    for picture, found in zip(s.pictures, s.results, strict=True):
+        wanted = s.task.result
+        must(isinstance(found, wanted), f"It is a {type(found).__name__}, no {wanted.__name__}.")
+        size = picture.size[::-1]
+        must(
+            tuple(found.size) == size,
+            f"Its size is {found.size} for a picture of {size} (height, width).",
+        )
+        for name, value in vars(found).items():
+            must(not type(value).__module__.startswith("torch"), f"{name} is a tensor, no array.")
+        for row in found.rows():
+            score = row.get("score")
+            must(score is None or 0 <= score <= 1, f"A score is {score}, not from 0 to 1.")
+            _check_name(s, row)
+
+
+def _check_name(s: Subject, row: dict[str, Any]) -> None:
+    label, name, known = row.get("label"), row.get("name"), s.model.labels
+    if s.task.class_prompt is not None or not known or not isinstance(label, int):
+        return
+    must(0 <= label < len(known), f"A label is {label}, of {len(known)} classes.")
+    must(name is None or name == known[label], f"Class {label} is {known[label]!r}, not {name!r}.")
+
+
+@rule("Let `rows` give plain Python values (int(...), float(...)) under the keys of `columns`.")
+def json(s: Subject) -> None:
+    """A result becomes JSON and a table, and what is read from JSON equals `to_dict`."""
+    import json
+
+    for found in s.results:
+        _check_json(json.loads, found)
+
+
+def _check_json(loads: Any, found: Any) -> None:
+    must(loads(found.to_json()) == found.to_dict(), "What is read from JSON is something else.")
+    for row in found.rows():
+        must(
+            list(row) == list(found.columns),
+            f"A row has the keys {list(row)}, and columns has {list(found.columns)}.",
+        )
+    table = found.to_pandas()
+    must(list(table) == list(found.columns), f"The table has the columns {list(table)}.")
+
+
+@rule("Let `draw` return a new RGB picture, and leave the one it is given as it is.")
+def drawable(s: Subject) -> None:
+    """A result can be drawn and saved."""
+    for picture, found in zip(s.pictures, s.results, strict=True):
+        _check_drawing(found, picture)
+
+
+def _check_drawing(found: Any, picture: Image.Image) -> None:
+    before = picture.tobytes()
+    drawn = found.draw(picture)
+    must(isinstance(drawn, Image.Image), f"draw returned a {type(drawn).__name__}.")
+    must(drawn.mode == "RGB", f"The drawing has the mode {drawn.mode}.")
+    must(picture.tobytes() == before, "draw changed the picture it was given.")
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Image.open(found.save(Path(folder) / "drawn.png")) as saved,
+    ):
+        must(saved.size == drawn.size, f"It was saved as {saved.size}, drawn as {drawn.size}.")
+
+
+@rule("Keep no state between pictures: what one needs goes into `meta`.")
+def one_and_list(s: Subject) -> None:
+    """One picture gives one result, a list a list, and a file what its pixels give."""
+    alone = s.results[0]
+    must(s.predict([]) == [], "No pictures do not give an empty list.")
+    several = s.predict([s.picture])
+    must(isinstance(several, list) and len(several) == 1, f"A list gives {several!r:.80}.")
+    _same(alone, several[0], "in a list")
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "picture.png"
+        s.picture.save(file)
+        _same(alone, s.predict(str(file)), "from a file")
+
+
+@rule("Keep no state between pictures: what one needs goes into `meta`.")
+def stream(s: Subject) -> None:
+    """A stream gives what predict gives, in the order of the pictures."""
+    expected = s.results
+    found = list(s.model.stream(iter(s.pictures), batch_size=2, **s.options()))
+    must(len(found) == len(expected), f"{len(expected)} pictures gave {len(found)} results.")
+    for i, pair in enumerate(zip(expected, found, strict=True)):
+        _same(*pair, f"as number {i} of a stream")
+
+
+@rule("Never pad pictures together or take means over a batch; load in evaluation mode.")
+def batch_invariance(s: Subject) -> None:
+    """What is predicted for a picture does not depend on the others in its batch."""
+    if _batch_difference(s, s.model):
+        # it may be rounding, which a batch of another size changes: float64 tells
+        model = s.load(dtype="float64") if s.uses_torch else s.model
+        if found := _batch_difference(s, model):
+            raise Broken(found)
+
+
+def _batch_difference(s: Subject, model: Model) -> str:
+    predict, options = model.predict, s.options()
+    alone = [predict(picture, batch_size=1, **options) for picture in s.pictures]
+    order = (0, 1, 2, 1, 3)
+    together = predict([s.pictures[i] for i in order], batch_size=len(order), **options)
+    for place, (number, found) in enumerate(zip(order, together, strict=True)):
+        if text := difference(alone[number], found):
+            return f"It is another as number {place} of a batch of {len(order)}: {text}."
+    return ""
+
+
+@rule("Load in evaluation mode (`module.eval()`), and draw nothing by lot.")
+def repeatable(s: Subject) -> None:
+    """The same picture gives the same result again, and is left as it is."""
+    before = s.picture.tobytes()
+    first = s.predict(s.picture)
+    s.predict(s.pictures[1])
+    _same(first, s.predict(s.picture), "the second time")
+    must(s.picture.tobytes() == before, "predict changed the picture.")
+
+
+@rule("Keep what `preprocess` and `postprocess` work with in local variables, not on the adapter.")
+def threads(s: Subject) -> None:
+    """Several threads that predict at once get what each gets alone."""
+    numbers = [*range(len(s.pictures))] * 2
+    with ThreadPoolExecutor(4) as pool:
+        found = pool.map(lambda number: s.predict(s.pictures[number]), numbers)
+        for number, beside in zip(numbers, found, strict=True):
+            _same(s.results[number], beside, "beside other threads")
+
+
+@rule("Leave out in `postprocess` what scores less than `threshold`.")
+def threshold(s: Subject) -> None:
+    """Nothing is returned that scores less than the threshold."""
+    if not s.has_control("threshold"):
+        raise NotApplicable("Its task has no threshold.")
+    for least in (0.0, 0.5, 1.0):
+        for row in s.predict(s.picture, threshold=least).rows():
+            score = row.get("score")
+            must(
+                score is None or score >= least - 1e-6,
+                f"With threshold={least} something scores {score}.",
+            )
+
+
+@rule("Give arrays of length 0 with their usual other axes, such as a (0, 4) of boxes.")
+def empty_result(s: Subject) -> None:
+    """A result with nothing in it becomes JSON, a table and a picture like any other."""
+    import json
+
+    high = {"threshold": 1.0} if s.has_control("threshold") else {}
+    for picture in reversed(s.pictures):
+        found = s.predict(picture, **high)
+        if not found.rows():
+            _check_json(json.loads, found)
+            _check_drawing(found, picture)
+            return
+    raise NotApplicable("None of the suite's pictures gives an empty result.")
+
+
+@rule("Let `preprocess` raise ValueError for what the network cannot take; the rest must work.")
+def odd_sizes(s: Subject) -> None:
+    """A picture of one pixel, or a strip, gives a result of its size, or a PvzooError."""
+    predict = s.model.predict
+    for size in ((1, 1), (3, 120), (120, 3)):
+        picture = s.picture.resize(size)
+        try:
+            found = predict(picture, **s.options())
+        except PvzooError:
+            continue
+        except Exception as error:
+            raise Broken(f"A picture of {size[0]} x {size[1]} raised {said(error)}.") from error
+        must(tuple(found.size) == size[::-1], f"The result of a {size} picture has {found.size}.")
+
+
+@rule("Work on `outputs` and `meta` alone, never on `self.module`.")
+def postprocessing_alone(s: Subject) -> None:
+    """Post-processing needs no network, so that another runtime may run it."""
+    from copy import copy
+
+    prompts, controls = s.sorted_options()
+    inputs, meta = s.adapter.preprocess(s.picture, **prompts)
+    outputs = s.model._backend.forward(inputs)
+    alone = copy(s.adapter)
+    alone.module = None
+    expected = s.results[0]
+    found = replace(alone.postprocess(outputs, meta, **controls), image=expected.image)
+    _same(expected, found, "without its network")
+
+
+def _same(one: Any, other: Any, when: str) -> None:
+    if found := difference(one, other):
+        raise Broken(f"It is another {when}: {found}.")
+
+
+PREDICT_RULES = (
+    loads,
+    leading_axis,
+    result,
+    json,
+    drawable,
+    one_and_list,
+    stream,
+    batch_invariance,
+    repeatable,
+    threads,
+    threshold,
+    empty_result,
+    odd_sizes,
+    postprocessing_alone,
+)

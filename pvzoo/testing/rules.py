@@ -1,0 +1,92 @@
+"""A rule of the conformance suite, and what came of checking it."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+
+class Broken(Exception):
+    """A rule is broken; the message says by what."""
+
+
+class NotApplicable(Exception):
+    """There is nothing to check; the message says why."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One thing that must hold.
+
+    Attributes:
+        name: A short name, such as "batch-invariance".
+        what: What must hold, as a sentence.
+        mend: What to do if it does not.
+        check: Raises `Broken`, `NotApplicable`, or whatever the plugin's code raises.
+    """
+
+    name: str
+    what: str
+    mend: str
+    check: Callable[[Any], None]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What came of checking a rule; ``detail`` says why it was skipped or by what it is broken."""
+
+    rule: Rule
+    subject: str
+    state: Literal["kept", "skipped", "broken"]
+    detail: str = ""
+
+    def __str__(self) -> str:
+        if self.state == "broken":
+            return (
+                f"{self.rule.name} ({self.subject}): {self.rule.what}\n"
+                f"  Found: {self.detail}\n  To mend: {self.rule.mend}"
+            )
+        return f"{self.rule.name} ({self.subject}): {self.detail or self.state}"
+
+
+def rule(mend: str) -> Callable[[Callable[[Any], None]], Rule]:
+    """Make a function a rule: named by its name, explained by its docstring's first line."""
+
+    def made(check: Callable[[Any], None]) -> Rule:
+        what = (check.__doc__ or "").partition("\n")[0]
+        return Rule(check.__name__.replace("_", "-"), what, mend, check)
+
+    return made
+
+
+def judge(rule: Rule, subject: Any) -> Finding:
+    """Check a rule on a `Subject` or an `InstalledPlugin`; nothing but Ctrl-C escapes."""
+    try:
+        rule.check(subject)
+    except NotApplicable as reason:
+        return Finding(rule, str(subject), "skipped", str(reason))
+    except Broken as reason:
+        return Finding(rule, str(subject), "broken", str(reason))
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        return Finding(rule, str(subject), "broken", said(error))
+    return Finding(rule, str(subject), "kept")
+
+
+def said(error: BaseException) -> str:
+    """An error in one line, with the place it was raised at."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {error}{place}"
+
+
+def must(holds: Any, detail: str) -> None:
+    """Raise `Broken` unless something holds."""
+    if not holds:
+        raise Broken(detail)

@@ -1,0 +1,139 @@
+"""A model under test, and the pictures and targets it is tested on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+import pvzoo
+from pvzoo.adapters.base import Adapter, Checkpoint
+from pvzoo.model import Model
+from pvzoo.tasks.base import Task
+from pvzoo.testing.rules import NotApplicable
+
+
+class Subject:
+    """A model, loaded on the CPU when a rule first needs it.
+
+    Args:
+        name: What `pvzoo.load` takes.
+        task: Likewise.
+        options: Keyword arguments of every `predict`, for tasks that need a prompt. A prompt for
+            classes is "cat" and "dog" unless it is given.
+    """
+
+    def __init__(
+        self,
+        name: str | Path,
+        *,
+        task: str | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.name = name
+        self._task = task
+        self._options = dict(options or {})
+
+    def __str__(self) -> str:
+        return self.name.name if isinstance(self.name, Path) else self.name
+
+    def load(self, **options: Any) -> Model:
+        """The model, loaded anew."""
+        return pvzoo.load(self.name, task=self._task, **{"device": "cpu", **options})
+
+    @cached_property
+    def model(self) -> Model:
+        """The model, in float32 if it computes with torch."""
+        return self.load()
+
+    @property
+    def adapter(self) -> Adapter:
+        """The model's adapter."""
+        return self.model._adapter
+
+    @property
+    def task(self) -> Task:
+        """The model's task."""
+        return self.model._task
+
+    @property
+    def uses_torch(self) -> bool:
+        """Whether it has a network that torch runs."""
+        return self.adapter.module is not None and hasattr(self.adapter.module, "parameters")
+
+    def options(self, **more: Any) -> dict[str, Any]:
+        """The options of a `predict`."""
+        prompt = self.task.class_prompt
+        given = {prompt: ["cat", "dog"]} if prompt and prompt not in self._options else {}
+        return {**given, **self._options, **more}
+
+    def predict(self, images: Any, **more: Any) -> Any:
+        """What the model predicts."""
+        return self.model.predict(images, **self.options(**more))
+
+    @cached_property
+    def results(self) -> list[Any]:
+        """What the model predicts for each of `pictures`, alone."""
+        return [self.predict(picture) for picture in self.pictures]
+
+    def sorted_options(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """(prompts, controls) as the host gives them to the adapter."""
+        return self.task.options(self.options(), self.model.labels)
+
+    def has_control(self, name: str) -> bool:
+        """Whether its task lets one choose this in post-processing."""
+        return name in {f.name for f in fields(self.task.controls)}
+
+    def needs_torch(self) -> None:
+        """Skip a rule that is about torch."""
+        if not self.uses_torch:
+            raise NotApplicable("The adapter has no network of torch's.")
+
+    @cached_property
+    def checkpoint(self) -> Checkpoint:
+        """What the host gave to the adapter's `load`."""
+        from pvzoo import hub, loading
+
+        card, source, config = loading._resolve(self.name, None)
+        found = hub.find(source, str(self.name), config, trust_remote_code=False)
+        return replace(found.fetch(), config=loading._with_card(found.config, card))
+
+    @cached_property
+    def picture(self) -> Image.Image:
+        """An upright RGB picture of 128 x 96 pixels with something on it."""
+        return scene(0, (96, 128))[0]
+
+    @cached_property
+    def pictures(self) -> list[Image.Image]:
+        """Four pictures: two of one size, one of another, and one without anything on it."""
+        turned = self.picture.transpose(Image.Transpose.ROTATE_180)
+        return [self.picture, turned, scene(1, (131, 97))[0], Image.new("RGB", (128, 96), "gray")]
+
+
+Thing = tuple[int, tuple[int, int, int, int]]
+
+
+def scene(seed: int, size: tuple[int, int]) -> tuple[Image.Image, list[Thing]]:
+    """A textured picture of (height, width), and its two rectangles.
+
+    They are (class, (left, top, right, bottom)): one is red, of class 1, one blue, of class 2.
+    """
+    rng = np.random.default_rng(seed)
+    height, width = size
+    coarse = Image.fromarray(rng.integers(60, 200, (6, 8, 3), dtype=np.uint8))
+    pixels = np.array(coarse.resize((width, height), Image.Resampling.BICUBIC))
+    things = []
+    for number, colour in enumerate(((220, 30, 30), (30, 40, 220))):
+        left, top = (
+            number * width // 2 + int(rng.integers(2, 12)),
+            int(rng.integers(4, height // 3)),
+        )
+        right, bottom = left + width // 3, top + height // 2
+        pixels[top:bottom, left:right] = colour
+        things.append((number + 1, (left, top, right, bottom)))
+    return Image.fromarray(pixels), things

@@ -1,0 +1,89 @@
+"""The rules applied to a plugin and a model of each of its kinds, for pytest and the shell."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pvzoo.testing.model_rules import MODEL_RULES
+from pvzoo.testing.plugin_rules import PLUGIN_RULES, InstalledPlugin
+from pvzoo.testing.rules import Finding, Rule, judge
+from pvzoo.testing.subject import Subject
+
+Options = Mapping[str, Any]
+
+
+def conformance(
+    plugin: str | None = None,
+    *,
+    models: Sequence[str | Path] = (),
+    options: Options | None = None,
+) -> Callable[..., None]:
+    """A pytest test of every rule: assign it to a name that begins with ``test_``.
+
+    Args:
+        plugin: An installed plugin. Its rules are checked, and those of its models: the smallest
+            card of each adapter and task.
+        models: Names or folders of models to take instead.
+        options: Keyword arguments of every `predict`, for tasks that need a prompt.
+
+    Raises:
+        UsageError: No such plugin is installed.
+    """
+    import pytest
+
+    cases = [
+        pytest.param(rule, subject, id=f"{subject}-{rule}")
+        for rule, subject in _cases(plugin, models, options)
+    ]
+
+    @pytest.mark.parametrize(("rule", "subject"), cases)
+    def test(rule: Rule, subject: Any) -> None:
+        finding = judge(rule, subject)
+        if finding.state == "skipped":
+            pytest.skip(str(finding))
+        if finding.state == "broken":
+            pytest.fail(str(finding), pytrace=False)
+
+    return test
+
+
+def verify(
+    plugin: str, *, models: Sequence[str | Path] = (), options: Options | None = None
+) -> Iterator[Finding]:
+    """What comes of every rule, one by one; arguments as those of `conformance`.
+
+    Code of a plugin that does not load is not run any further.
+
+    Raises:
+        UsageError: No such plugin is installed.
+    """
+    for rule, subject in _cases(plugin, models, options):
+        finding = judge(rule, subject)
+        yield finding
+        if finding.state == "broken" and rule.name in ("contract", "parts-load", "loads"):
+            return
+
+
+def _cases(
+    plugin: str | None, models: Sequence[str | Path], options: Options | None
+) -> Iterator[tuple[Rule, Any]]:
+    if plugin is not None:
+        installed = InstalledPlugin.of(plugin)
+        for rule in PLUGIN_RULES:
+            yield rule, installed
+        models = models or _smallest(installed)
+    for name in models:
+        subject = Subject(name, options=options)
+        for rule in MODEL_RULES:
+            yield rule, subject
+
+
+def _smallest(plugin: InstalledPlugin) -> list[str]:
+    """The name of the smallest card of each adapter and task."""
+    found: dict[tuple[str, str], str] = {}
+    for card in sorted(plugin.cards, key=lambda card: card.params or math.inf):
+        found.setdefault((card.adapter, card.task), card.qualified_name)
+    return list(found.values())

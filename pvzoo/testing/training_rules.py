@@ -1,0 +1,154 @@
+"""Rules on what is optional: saving and fine-tuning."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from pvzoo.adapters.base import Adapter, Classes
+from pvzoo.errors import UnsupportedModelError
+from pvzoo.testing.compare import difference
+from pvzoo.testing.rules import Broken, NotApplicable, must, rule
+from pvzoo.testing.subject import Subject, scene
+
+STEPS = 20
+
+
+@rule("Let `save` write config.json and all weights, and `load` read all that `save` writes.")
+def save_and_load(s: Subject) -> None:
+    """A saved model is loaded again with the same task, classes and predictions."""
+    if type(s.adapter).save is Adapter.save:
+        raise NotApplicable("The adapter cannot save.")
+    import pvzoo
+
+    with tempfile.TemporaryDirectory() as home:
+        folder = s.model.save(Path(home) / "saved")
+        again = pvzoo.load(folder, device="cpu")
+        must(again.task == s.model.task, f"Its task is {again.task!r}, was {s.model.task!r}.")
+        must(again.labels == s.model.labels, "The names of its classes are others.")
+        for picture, before in zip(s.pictures, s.results, strict=True):
+            if found := difference(before, again.predict(picture, **s.options())):
+                raise Broken(f"It predicts something else: {found}.")
+
+
+@rule("Copy the network before you change it (`copy.deepcopy`), and draw new weights by `seed`.")
+def retarget(s: Subject) -> None:
+    """A network for other classes is a new one, and follows from the seed."""
+    import torch
+
+    before = {n: v.clone() for n, v in _network(s).state_dict().items()}
+    labels = s.adapter.labels
+    new, again = _retargeted(s), _retargeted(s)
+    must(new.labels == _classes(s).names, f"Its classes are {new.labels!r:.80}.")
+    must(new.task == s.adapter.task, f"Its task is {new.task!r}.")
+    must(s.adapter.labels == labels, "The classes of the old one changed.")
+    old = s.adapter.module.state_dict()
+    must(all(torch.equal(v, before[n]) for n, v in old.items()), "The old network changed.")
+    shared = {v.data_ptr() for v in old.values() if v.numel()}
+    mine = new.module.state_dict()
+    must(
+        shared.isdisjoint(v.data_ptr() for v in mine.values() if v.numel()),
+        "The new network shares memory with the old one.",
+    )
+    theirs = again.module.state_dict()
+    must(
+        mine.keys() == theirs.keys() and all(torch.equal(v, theirs[n]) for n, v in mine.items()),
+        "The same seed gave other weights.",
+    )
+
+
+@rule("Name the parameters as `module.named_parameters()` does, up to a dot.")
+def backbone(s: Subject) -> None:
+    """The backbone's names are those of some parameters, and not of all."""
+    _network(s)
+    new = _retargeted(s)
+    names = [name for name, _ in new.module.named_parameters()]
+    inside = [name for name in names if name.startswith(tuple(new.backbone))]
+    must(inside, f"No parameter begins with {new.backbone!r}; there are {names[:5]}.")
+    must(len(inside) < len(names), f"Every parameter begins with {new.backbone!r}.")
+
+
+@rule("Check that `batch` and `loss` agree on targets, and that gradients reach the parameters.")
+def learns(s: Subject) -> None:
+    """Twenty steps on one batch lower the loss."""
+    _network(s)
+    targets = _targets(s)
+    import torch
+
+    new = _retargeted(s)
+    batch = new.batch([picture for picture, _ in targets], [target for _, target in targets])
+    module = new.module.train()
+    # weights that merely decay may lower a loss too
+    optimizer = torch.optim.AdamW(module.parameters(), lr=1e-3, weight_decay=0.0)
+    losses = []
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        for _ in range(STEPS):
+            loss = new.loss(module, batch)
+            must(loss.ndim == 0, f"The loss has the shape {tuple(loss.shape)}.")
+            must(loss.isfinite(), f"The loss is {loss.item()}.")
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+    must(losses[-1] < losses[0], f"It went from {losses[0]:.4g} to {losses[-1]:.4g}.")
+
+
+def _network(s: Subject) -> Any:
+    """The network to train; skips where there is none or no loss."""
+    if type(s.adapter).loss is Adapter.loss:
+        raise NotApplicable("The adapter cannot be fine-tuned.")
+    return s.adapter.module
+
+
+def _classes(s: Subject) -> Classes:
+    """Three classes, of which one is the network's own."""
+    own = next(i for i, name in enumerate(s.adapter.labels) if name)
+    names = ("suite background", "suite red", s.adapter.labels[own])
+    return Classes(names, (None, None, own), stuff=("suite background",))
+
+
+def _retargeted(s: Subject) -> Adapter:
+    try:
+        return s.adapter.retarget(_classes(s), image_size=None, seed=0)
+    except UnsupportedModelError as error:
+        raise NotApplicable(str(error)) from error
+
+
+def _targets(s: Subject) -> list[tuple[Image.Image, Any]]:
+    """Four pictures and their targets, as `pvzoo.training.samples` describes them."""
+    made = [scene(seed, (96, 128)) for seed in range(4)]
+    return [
+        (picture, _target(s.adapter.task, picture, things, i))
+        for i, (picture, things) in enumerate(made)
+    ]
+
+
+def _target(task: str, picture: Image.Image, things: Any, number: int) -> Any:
+    import torch
+
+    boxes = torch.tensor([box for _, box in things], dtype=torch.float32)
+    categories = torch.tensor([label for label, _ in things])
+    masks = torch.zeros(len(things), picture.height, picture.width, dtype=torch.bool)
+    for mask, (_, (left, top, right, bottom)) in zip(masks, things, strict=True):
+        mask[top:bottom, left:right] = True
+    ids = torch.zeros(picture.height, picture.width, dtype=torch.int32)
+    if task == "image-classification":
+        return {"label": number % 3}
+    if task == "object-detection":
+        return {"boxes": boxes, "categories": categories}
+    if task == "instance-segmentation":
+        return {"boxes": boxes, "categories": categories, "masks": masks}
+    if task in ("semantic-segmentation", "panoptic-segmentation"):
+        for place, mask in enumerate(masks, 1):
+            ids[mask] = place  # the classes of the things are 1 and 2 too
+        if task == "semantic-segmentation":
+            return {"map": ids}
+        return {"map": ids, "categories": torch.tensor([0, *categories.tolist()])}
+    raise NotApplicable(f"The suite has no targets for {task}; write a test of your own.")
+
+
+TRAINING_RULES = (save_and_load, retarget, backbone, learns)

@@ -1,0 +1,222 @@
+"""Adapters that are each wrong in one way, made from the good one that `new-plugin` writes."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+import pvzoo.scaffold
+from pvzoo.tasks.image_classification import Classification
+
+sys.path.append(str(Path(pvzoo.scaffold.__file__).parent / "templates" / "adapter"))
+
+from my_zoo.adapter import ColourNet, ColourNetAdapter
+
+
+class Good(ColourNetAdapter):
+    """The template's own."""
+
+
+WEIGHTS = Path(sys.modules[Good.__base__.__module__].__file__).parent / "weights"
+
+
+def save_good(folder: Path) -> None:
+    """The checkpoint that all of them load."""
+    module = ColourNet(3)
+    module.load_state_dict(load_file(WEIGHTS / "colours.safetensors"))
+    Good(module, ("red", "green", "blue")).save(folder)
+
+
+class NamesInAList(Good):
+    def __init__(self, module: Any, labels: Any) -> None:
+        super().__init__(module, list(labels))
+
+
+class OutputWithoutBatch(Good):
+    def forward(self, inputs):
+        return {**super().forward(inputs), "count": torch.tensor(1.0)}
+
+
+class WidthFirst(Good):
+    def preprocess(self, image, **prompts):
+        return super().preprocess(image)[0], {"size": image.size}
+
+
+class NumpyRows(Classification):
+    def rows(self):
+        return [{**row, "score": np.float32(row["score"])} for row in super().rows()]
+
+
+class PaintedOver(Classification):
+    def draw(self, picture):
+        picture.paste("red", (0, 0, 9, 9))
+        return picture
+
+
+class _OtherResult(Good):
+    kind: type[Classification]
+
+    def postprocess(self, outputs, meta, **controls):
+        return self.kind(**vars(super().postprocess(outputs, meta, **controls)))
+
+
+class NotForJson(_OtherResult):
+    kind = NumpyRows
+
+
+class DrawsOnTheInput(_OtherResult):
+    kind = PaintedOver
+
+
+class Remembers(Good):
+    calls = 0
+
+    def postprocess(self, outputs, meta, **controls):
+        self.calls += 1
+        return super().postprocess(outputs, meta, **{**controls, "top_k": self.calls % 3 + 1})
+
+
+class MeanOverTheBatch(Good):
+    def forward(self, inputs):
+        logits = super().forward(inputs)["logits"]
+        return {"logits": logits - logits.mean(0)}
+
+
+class DrawsLots(Good):
+    def forward(self, inputs):
+        logits = super().forward(inputs)["logits"]
+        return {"logits": logits + torch.randn_like(logits)}
+
+
+class SharesItsSize(Good):
+    def preprocess(self, image, **prompts):
+        self.size = image.size[::-1]
+        inputs, _ = super().preprocess(image)
+        time.sleep(0.02)
+        return inputs, {"size": self.size}
+
+
+class NoThreshold(Good):
+    def postprocess(self, outputs, meta, **controls):
+        return super().postprocess(outputs, meta, **{**controls, "threshold": 0.0})
+
+
+class NeedsOne(Good):
+    def postprocess(self, outputs, meta, **controls):
+        found = super().postprocess(outputs, meta, **controls)
+        assert found.names[0]
+        return found
+
+
+class NoStrips(Good):
+    def postprocess(self, outputs, meta, **controls):
+        assert min(meta["size"]) > 3
+        return super().postprocess(outputs, meta, **controls)
+
+
+class AsksItsNetwork(Good):
+    def postprocess(self, outputs, meta, **controls):
+        assert self.module.head.out_features == outputs["logits"].shape[1]
+        return super().postprocess(outputs, meta, **controls)
+
+
+class RawErrors(Good):
+    @classmethod
+    def load(cls, checkpoint, **options):
+        load_file(checkpoint.weights)
+        return super().load(checkpoint, **options)
+
+
+class LoadsHalf(Good):
+    @classmethod
+    def load(cls, checkpoint, **options):
+        made = super().load(checkpoint=_Whole(checkpoint), **options)
+        tensors = {k: v.to(made.module.stem.weight) for k, v in _read(checkpoint).items()}
+        made.module.load_state_dict(tensors, strict=False)
+        return made
+
+
+def _read(checkpoint: Any) -> dict[str, torch.Tensor]:
+    try:
+        return load_file(checkpoint.weights)
+    except Exception as error:
+        raise pvzoo.PvzooError("Damaged.") from error
+
+
+class _Whole:
+    """A checkpoint whose weights are those of the template, whatever arrived."""
+
+    def __init__(self, checkpoint: Any) -> None:
+        self.config, self.name = checkpoint.config, checkpoint.name
+        self.weights = WEIGHTS / "colours.safetensors"
+
+
+class Float32Only(Good):
+    def forward(self, inputs):
+        return super().forward(
+            {"pixels": inputs["pixels"] @ torch.eye(32).to(inputs["pixels"].device)}
+        )
+
+
+class LeftBehind(Good):
+    def forward(self, inputs):
+        logits = super().forward(inputs)["logits"]
+        return {"logits": logits + torch.zeros(logits.shape, dtype=logits.dtype)}
+
+
+class SavesOtherNames(Good):
+    def save(self, folder):
+        super().save(folder)
+        config = json.loads((folder / "config.json").read_text())
+        config["labels"].reverse()
+        (folder / "config.json").write_text(json.dumps(config))
+
+
+class SharesItsStem(Good):
+    def retarget(self, classes, **options):
+        new = super().retarget(classes, **options)
+        new.module.stem = self.module.stem
+        return new
+
+
+class NoSuchBackbone(Good):
+    backbone = ("body.",)
+
+
+class LearnsNothing(Good):
+    def loss(self, module, batch):
+        loss = super().loss(module, batch)
+        return loss.detach() + 0 * loss
+
+
+BROKEN = {
+    "loads": (NamesInAList, "not a tuple of texts"),
+    "leading-axis": (OutputWithoutBatch, "'count' has the shape ()"),
+    "result": (WidthFirst, "(height, width)"),
+    "json": (NotForJson, "float32 is not JSON serializable"),
+    "drawable": (DrawsOnTheInput, "changed the picture"),
+    "one-and-list": (Remembers, "another in a list"),
+    "stream": (Remembers, "of a stream"),
+    "batch-invariance": (MeanOverTheBatch, "of a batch of 5"),
+    "repeatable": (DrawsLots, "the second time"),
+    "threads": (SharesItsSize, "beside other threads"),
+    "threshold": (NoThreshold, "With threshold=0.5"),
+    "empty-result": (NeedsOne, "IndexError"),
+    "odd-sizes": (NoStrips, "AssertionError"),
+    "postprocessing-alone": (AsksItsNetwork, "'NoneType' object has no attribute 'head'"),
+    "damaged-weights": (RawErrors, "SafetensorError"),
+    "missing-weight": (LoadsHalf, "as if nothing were wrong"),
+    "dtype": (Float32Only, "bfloat16"),
+    "device": (LeftBehind, "another device"),
+    "save-and-load": (SavesOtherNames, "The names of its classes"),
+    "retarget": (SharesItsStem, "shares memory"),
+    "backbone": (NoSuchBackbone, "No parameter begins with"),
+    "learns": (LearnsNothing, "It went from"),
+}

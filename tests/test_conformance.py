@@ -1,0 +1,228 @@
+"""The conformance suite: pvzoo's own adapters keep its rules, and each rule catches its fault."""
+
+from __future__ import annotations
+
+import sys
+import zipfile
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import broken_adapters
+import checkpoints
+import detection_families
+import pytest
+import segmentation_families
+from broken_adapters import BROKEN
+from plugin_venv import MARK, Dist, PluginVenv
+
+from pvzoo import registry
+from pvzoo.errors import UsageError
+from pvzoo.testing import MODEL_RULES, PLUGIN_RULES, InstalledPlugin, Subject, judge, verify
+
+RULES = {rule.name: rule for rule in (*PLUGIN_RULES, *MODEL_RULES)}
+
+pytestmark = pytest.mark.filterwarnings("ignore::pvzoo.errors.PvzooWarning")
+
+
+# --- pvzoo's own ----------------------------------------------------------------------------------
+
+FAMILIES = {
+    "timm": ("test_resnet", None),
+    "classification": ("vit", None),
+    "detection": ("yolos", None),
+    "detection-in-steps": ("rt_detr_v2", None),
+    "semantic": ("segformer", "semantic-segmentation"),
+    "instance": ("mask2former_swin", "instance-segmentation"),
+    "panoptic": ("maskformer", "panoptic-segmentation"),
+}
+SLOW = {"detection-in-steps", "instance", "panoptic"}
+
+
+@pytest.fixture(scope="module")
+def families(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A function: a family's small random checkpoint, loaded once."""
+    made: dict[str, Subject] = {}
+
+    def subject_of(kind: str) -> Subject:
+        if kind not in made:
+            name, task = FAMILIES[kind]
+            folder = tmp_path_factory.mktemp(name)
+            if kind == "timm":
+                small = {"input_size": (3, 64, 64)}
+                checkpoints.timm_folder(folder, name, num_classes=7, data_config=small)
+            elif kind == "classification":
+                checkpoints.transformers_folder(folder, name)
+            elif kind.startswith("detection"):
+                detection_families.build(name, folder)
+            else:
+                segmentation_families.build(name, folder)
+            made[kind] = Subject(folder, task=task)
+        return made[kind]
+
+    return subject_of
+
+
+@pytest.mark.parametrize(
+    "kind", [pytest.param(k, marks=[pytest.mark.slow] if k in SLOW else []) for k in FAMILIES]
+)
+@pytest.mark.parametrize("rule", MODEL_RULES, ids=str)
+def test_pvzoos_own_adapters_keep_the_rules(families, kind, rule):
+    finding = judge(rule, families(kind))
+    assert finding.state != "broken", str(finding)
+    if finding.state == "skipped":
+        assert rule.name in ("threshold", "empty-result", "device"), str(finding)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        pytest.param(rule, marks=[pytest.mark.slow] if rule.name == "parts-load" else [])
+        for rule in PLUGIN_RULES
+    ],
+    ids=str,
+)
+def test_pvzoo_itself_keeps_the_rules_of_plugins(rule):
+    finding = judge(rule, InstalledPlugin.of("pvzoo"))
+    assert finding.state != "broken", str(finding)
+
+
+# --- plugins to try them on -----------------------------------------------------------------------
+
+
+def card(name: str, adapter: str = "timm", **source: str) -> str:
+    """A card of a classifier."""
+    source = source or {"hub": f"someone/{name}"}
+    stated = ", ".join(f'{key} = "{value}"' for key, value in source.items())
+    return (
+        f'[[models]]\nname = "{name}"\ntask = "image-classification"\nadapter = "{adapter}"\n'
+        f"source = {{ {stated} }}\n"
+    )
+
+
+def catalogue_plugin(name: str, *cards: str, contract: int = 1) -> Dist:
+    """A plugin of cards, in a package whose __init__ leaves a mark."""
+    package = name.replace("-", "_")
+    text = f"contract = {contract}\n" + "".join(cards)
+    files = {f"{package}/__init__.py": MARK, f"{package}/catalog.toml": text}
+    return Dist(name, files, {"pvzoo.catalogs": {name: package}})
+
+
+# --- adapters with a fault ------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def zoo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Distributions on the path of this process: one of broken adapters, and broken plugins."""
+    site = tmp_path_factory.mktemp("site")
+    classes = ["Good", *dict.fromkeys(kind.__name__ for kind, _ in BROKEN.values())]
+    (site / "weights").mkdir()
+    broken_adapters.save_good(site / "weights")
+    cards = [
+        card(name.lower(), f"broken-zoo:{name}", path=str(site / "weights")) for name in classes
+    ]
+    adapters = {name: f"broken_adapters:{name}" for name in classes}
+    zoo = catalogue_plugin("broken-zoo", *cards)
+    zoo = replace(zoo, entry_points={**zoo.entry_points, "pvzoo.adapters": adapters})
+    for dist in (zoo, *BROKEN_PLUGINS.values()):
+        with zipfile.ZipFile(dist.wheel(site)) as wheel:
+            wheel.extractall(site)
+    sys.path.append(str(site))
+    registry.refresh()
+    yield
+    sys.path.remove(str(site))
+    registry.refresh()
+
+
+CLASSES = """
+from pvzoo.adapters.base import Adapter
+from pvzoo.tasks.base import Task
+class Odd(Adapter):
+    tasks = ("image-classification",)
+    @classmethod
+    def matches(cls, config):
+        return config["model_type"] == "odd"
+    load = preprocess = forward = postprocess = None
+class It(Task):
+    id = "another"
+"""
+ONE = {"pvzoo.contract": {"1": "x"}}
+BROKEN_PLUGINS = {
+    "contract": catalogue_plugin("zoo-contract", card("old-net"), contract=0),
+    "cards": catalogue_plugin("zoo-cards", card("net", "tim")),
+    "names": catalogue_plugin("zoo-names", card("resnet50")),
+    "parts-load": Dist(
+        "zoo-parts-load",
+        {"zoo_parts_load.py": "1 / 0"},
+        {"pvzoo.adapters": {"zoo-net": "zoo_parts_load:Net"}, **ONE},
+    ),
+    "adapter-classes": Dist(
+        "zoo-adapter-classes",
+        {"zoo_adapter_classes.py": CLASSES},
+        {"pvzoo.adapters": {"odd-net": "zoo_adapter_classes:Odd"}, **ONE},
+    ),
+    "task-classes": Dist(
+        "zoo-task-classes",
+        {"zoo_task_classes.py": CLASSES},
+        {"pvzoo.tasks": {"odd-task": "zoo_task_classes:It"}, **ONE},
+    ),
+}
+FAULTS = {
+    "contract": "contract 0; this pvzoo has 1",
+    "cards": "none of the adapters is called 'tim'",
+    "names": "'resnet50' is also pvzoo's own",
+    "parts-load": "ZeroDivisionError",
+    "adapter-classes": "matches({}) raised KeyError",
+    "task-classes": "It.id is not 'odd-task'",
+}
+
+
+@pytest.mark.parametrize("rule", MODEL_RULES, ids=str)
+def test_the_good_adapter_keeps_the_rules_that_others_break(zoo, rule):
+    finding = judge(rule, Subject("broken-zoo:good"))
+    assert finding.state == "kept", str(finding)
+
+
+@pytest.mark.parametrize("rule", MODEL_RULES, ids=str)
+def test_an_adapter_with_a_fault_breaks_the_rule_about_it(zoo, rule):
+    kind, said = BROKEN[rule.name]
+    finding = judge(rule, Subject(f"broken-zoo:{kind.__name__.lower()}"))
+    assert finding.state == "broken", str(finding)
+    assert said in finding.detail
+    assert rule.what in str(finding)
+    assert f"To mend: {rule.mend}" in str(finding)
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_plugin_with_a_fault_breaks_the_rule_about_it(zoo, name):
+    plugin = InstalledPlugin.of(BROKEN_PLUGINS[name].name)
+    finding = judge(RULES[name], plugin)
+    assert finding.state == "broken", str(finding)
+    assert FAULTS[name] in finding.detail
+    assert "To mend: " in str(finding)
+
+
+def test_code_that_does_not_load_is_not_run_any_further(zoo):
+    found = [finding.rule.name for finding in verify("zoo-parts-load")]
+    assert found[-1] == "parts-load"
+
+
+def test_a_plugin_that_is_not_installed_is_answered_with_those_that_are():
+    with pytest.raises(UsageError, match=r"No installed plugin .*'pvzoo-shapes'"):
+        InstalledPlugin.of("pvzoo_shape")
+
+
+def test_the_command_line_tells_a_plugin_that_is_imported_at_every_start(tmp_path):
+    made = PluginVenv(tmp_path)
+    eager = catalogue_plugin("pvz-eager")
+    calm = catalogue_plugin("pvz-calm")
+    eager = replace(eager, files={**eager.files, "eager.pth": "import pvz_eager"})
+    made.install(eager.wheel(tmp_path), calm.wheel(tmp_path))
+    done = made.pvzoo("verify-plugin", "pvz-eager")
+    assert done.returncode == 1, done.stderr
+    assert "Listing imports pvz_eager." in done.stdout
+    assert "To mend: Import nothing of the plugin when Python starts" in done.stdout
+    done = made.pvzoo("verify-plugin", "pvz-calm")
+    assert done.returncode == 0, done.stdout
+    assert "0 broken" in done.stderr
+    assert "skipped" in done.stdout

@@ -1,0 +1,103 @@
+"""pvzoo and its plugins as wheels, in a new environment that has neither."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from plugin_venv import PluginVenv
+
+ROOT = Path(__file__).parents[1]
+PLUGINS = sorted(file.parent for file in ROOT.glob("plugins/*/pyproject.toml"))
+PREDICTS = {"pvzoo-efficientnet-lite": "efficientnet-lite0-pip"}
+"""Models that can be tried without a network."""
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(os.name == "nt", reason="needs symbolic links"),
+]
+
+
+def third_party(folder: Path) -> Path:
+    """A folder with what this environment has installed, but for pvzoo and its plugins."""
+    for site in map(Path, sys.path):
+        if site.name not in ("site-packages", "dist-packages"):
+            continue
+        for entry in site.iterdir():
+            link = folder / entry.name
+            ours = entry.name.startswith(("pvzoo", "__editable__", "__pycache__"))
+            if not ours and entry.suffix != ".pth" and not link.exists():
+                link.symlink_to(entry)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> PluginVenv:
+    """An environment with everything but pvzoo, and the wheels of this repository."""
+    folder = tmp_path_factory.mktemp("wheels")
+    made = PluginVenv(folder)
+    (made.site_packages / "parent.pth").unlink()
+    third_party(made.site_packages)
+    sources = folder / "sources"
+    (sources / "pvzoo").mkdir(parents=True)
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, sources / "pvzoo")
+    clean = shutil.ignore_patterns("build", "*.egg-info", "__pycache__", "runs")
+    shutil.copytree(ROOT / "pvzoo", sources / "pvzoo" / "pvzoo", ignore=clean)
+    for project in PLUGINS:
+        shutil.copytree(project, sources / project.name, ignore=clean)
+    switches = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    for source in sources.iterdir():
+        done = made.call("-m", "pip", "wheel", *switches, "-w", str(folder), str(source))
+        assert done.returncode == 0, done.stdout + done.stderr
+    return made
+
+
+def wheel(made: PluginVenv, name: str) -> Path:
+    (found,) = made.folder.glob(f"{name.replace('-', '_')}-*.whl")
+    return found
+
+
+def plugins(made: PluginVenv, *switches: str) -> dict[str, dict]:
+    done = made.pvzoo("plugins", "--json", *switches)
+    assert done.returncode == 0, done.stderr
+    return {plugin["name"]: plugin for plugin in map(json.loads, done.stdout.splitlines())}
+
+
+def test_pvzoo_lists_and_plugins_come_and_go(fresh, photographs):
+    assert fresh.call("-c", "import pvzoo").returncode != 0
+    fresh.install(wheel(fresh, "pvzoo"))
+    assert set(plugins(fresh)) == {"pvzoo"}
+    done = fresh.pvzoo("list")
+    assert "detr-resnet50" in done.stdout, done.stderr
+    assert PLUGINS
+    for project in PLUGINS:
+        name = project.name
+        fresh.install(wheel(fresh, name))
+        found = plugins(fresh, "--check")
+        assert set(found) == {"pvzoo", name}
+        assert found[name]["state"] == "ready", found[name]["errors"]
+        assert found[name]["provides"]
+        if name in PREDICTS:
+            done = fresh.pvzoo("predict", str(photographs["coffee"]), "-m", PREDICTS[name])
+            assert done.returncode == 0, done.stderr
+            assert "espresso" in done.stdout
+        done = fresh.call("-m", "pip", "uninstall", "--quiet", "-y", name)
+        assert done.returncode == 0, done.stderr
+        assert set(plugins(fresh)) == {"pvzoo"}
+
+
+def test_the_wheel_of_pvzoo_can_write_a_plugin(fresh):
+    fresh.install(wheel(fresh, "pvzoo"))
+    done = fresh.pvzoo("new-plugin", "wheel-zoo", "--kind", "adapter")
+    assert done.returncode == 0, done.stderr
+    folder = fresh.folder / "wheel-zoo"
+    assert (folder / ".github" / "workflows" / "test.yml").is_file()
+    assert (folder / "tests" / "test_wheel_zoo.py").is_file()
+    assert (folder / "wheel_zoo" / "weights" / "colours.safetensors").is_file()
+    assert subprocess.run([sys.executable, "-m", "compileall", "-q", str(folder)]).returncode == 0
