@@ -16,6 +16,7 @@ from scipy.sparse.csgraph import connected_components
 from skimage.feature import Cascade
 
 from pvzoo.adapters.base import Adapter, Checkpoint
+from pvzoo.errors import WeightsError
 from pvzoo.tasks.object_detection import Detections
 
 SIDE = 640
@@ -48,7 +49,14 @@ class CascadeAdapter(Adapter):
         cls, checkpoint: Checkpoint, *, task: str | None, dtype: Any, trust_remote_code: bool
     ) -> CascadeAdapter:
         """Read the XML file; there are no weights for `dtype` to be about."""
-        return cls(Cascade(str(checkpoint.weights)), tuple(checkpoint.config["classes"]))
+        try:
+            cascade = Cascade(str(checkpoint.weights))
+        except Exception as error:  # scikit-image raises what its parser and its own look-ups raise
+            raise WeightsError(
+                f"{checkpoint.weights} is no cascade that scikit-image can read ({error!r}).",
+                "Install scikit-image again.",
+            ) from error
+        return cls(cascade, tuple(checkpoint.config["classes"]))
 
     def preprocess(
         self, image: Image.Image, **prompts: Any
