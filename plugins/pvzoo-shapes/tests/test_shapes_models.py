@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -103,6 +105,16 @@ def test_plain_transformers_opens_the_segmenter_and_sees_the_same(scenes):
         total += theirs.numel()
     # transformers sums the classes before it scales the masks, so that a few edges differ
     assert same > 0.98 * total
+
+
+def test_the_command_line_says_nothing_but_what_was_found(scenes, tmp_path):
+    scenes[0]["image"].save(tmp_path / "scene.png")
+    command = [sys.executable, "-m", "pvzoo", "predict", str(tmp_path / "scene.png"), "-m"]
+    done = subprocess.run(
+        [*command, "shapes-mask2former-panoptic"], capture_output=True, text=True, check=True
+    )
+    assert "True" in done.stdout
+    assert done.stderr == ""
 
 
 def _overlap(box: np.ndarray, others: np.ndarray) -> np.ndarray:
