@@ -45,7 +45,7 @@ def main() -> None:
         output_dir="runs/classification",
     )
     print(tuned.evaluate(data["validation"].select(range(told.images // 4))))
-    print(tuned.predict(data["validation"][0], top_k=3).to_json())
+    print(tuned.predict(data["validation"][0]["image"], top_k=3).to_json())
 
 
 if __name__ == "__main__":
