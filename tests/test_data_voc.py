@@ -90,6 +90,13 @@ def test_edges_count_from_one_and_difficult_objects_are_ignored_not_dropped(tmp_
     assert load(root / "Annotations").to_dict() == dataset.to_dict()
 
 
+def test_difficult_may_be_said_in_numbers_or_words(tmp_path):
+    said = ["0", "1", "False", "True", "true", " 1 ", ""]
+    things = [f"<name>x</name><difficult>{value}</difficult>{BOX}" for value in said]
+    (row,) = rows(load(devkit(tmp_path, a=xml(f"<name>x</name>{BOX}", *things))))
+    assert row["objects"]["ignore"] == [False, False, True, False, True, True, True, False]
+
+
 def test_the_lists_of_imagesets_are_the_splits(tmp_path):
     texts = {n: xml(f"<name>{n}</name>{BOX}", name=f"{n}.jpg") for n in "abc"}
     root = devkit(tmp_path / "VOCdevkit/VOC2007", **texts)
@@ -158,6 +165,10 @@ BROKEN = {
     "no box": (xml(f"<name>x</name>{BOX}", "<name>y</name>"), r"object 2 \(y\) has no bndbox"),
     "three edges": (xml("<name>x</name>" + BOX.replace("<ymax>5</ymax>", "")), "not four numbers"),
     "a word": (xml("<name>x</name>" + BOX.replace(">5<", ">five<")), "not four numbers"),
+    "hard to say": (
+        xml(f"<name>x</name><difficult>maybe</difficult>{BOX}"),
+        r"object 1 \(x\) has difficult: 'maybe'",
+    ),
     "odd polygon": (
         xml(f"<name>x</name>{BOX}<polygon><x1>1</x1><y1>2</y1><x2>3</x2></polygon>"),
         "not pairs of numbers",

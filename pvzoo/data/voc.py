@@ -43,6 +43,7 @@ from pvzoo.data.files import (
     relative,
     side,
     split_name,
+    truth,
     upright_size,
 )
 from pvzoo.data.folders import (
@@ -224,8 +225,8 @@ def _read_object(item: ElementTree.Element, where: str) -> _Object:
     polygons = [_vertices(polygon, where) for polygon in item.findall("polygon")]
     if edges is None and not polygons:
         raise DataError(f"{where} ({name}) has no bndbox.", "It has xmin, ymin, xmax and ymax.")
-    difficult = (item.findtext("difficult") or "0").strip()
-    return _Object(name, edges, tuple(polygons), difficult == "1")
+    difficult = truth(item.findtext("difficult"), f"{where} ({name})", "difficult")
+    return _Object(name, edges, tuple(polygons), difficult)
 
 
 def _vertices(polygon: ElementTree.Element, where: str) -> tuple[float, ...]:
