@@ -137,7 +137,28 @@ def test_images_are_found_by_the_name_in_the_file_or_of_the_file(tmp_path):
     put(tmp_path / "Annotations/3.xml", xml(f"<name>x</name>{BOX}", name="gone.jpg"))
     picture(tmp_path / "images/one.png")
     picture(tmp_path / "images/2.JPG")
-    assert load(tmp_path)["file_name"] == ["images/one.png", "images/2.JPG", "images/gone.jpg"]
+    put(tmp_path / "Annotations/4.xml", xml(f"<name>x</name>{BOX}", name="4.png"))
+    picture(tmp_path / "images/4.png")
+    picture(tmp_path / "images/4.jpg", value=10)
+    with pytest.warns(PvzooWarning, match=r"1 images are left out.*images/4\.jpg"):
+        dataset = load(tmp_path)
+    names = ("one.png", "2.JPG", "gone.jpg", "4.png")
+    assert dataset["file_name"] == [f"images/{name}" for name in names]
+
+
+def test_the_name_of_the_xml_goes_before_a_stale_filename_which_is_said(tmp_path):
+    texts = {
+        name: xml(f"<name>{name}</name>{BOX}", name=f"{other}.jpg")
+        for name, other in ("ab", "ba", "cc")
+    }
+    with pytest.warns(PvzooWarning) as caught:
+        dataset = load(devkit(tmp_path, **texts))
+    (said,) = [str(w.message) for w in caught if "another image" in str(w.message)]
+    assert "2 XML files" in said
+    assert "a.xml, which says b.jpg" in said
+    names = class_names(dataset.features)
+    found = {row["file_name"]: names[row["objects"]["category"][0]] for row in rows(dataset)}
+    assert found == {f"JPEGImages/{name}.jpg": name for name in "abc"}
 
 
 def test_the_size_is_that_of_the_upright_image_where_the_file_does_not_say_it(tmp_path):

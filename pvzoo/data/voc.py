@@ -5,7 +5,9 @@ Folders are found as in the devkit (``Annotations``, ``JPEGImages``, ``ImageSets
 has any, and with the XML beside the images, also by splits as Roboflow writes it. Edges of boxes
 are the devkit's: pixels counted from 1, the last one included, so that left = xmin - 1 and width =
 xmax - xmin + 1. (LabelImg and others write edges counted from 0; such boxes come out at most a
-pixel off.) Classes are in the order of the alphabet.
+pixel off.) Classes are in the order of the alphabet. The image of an XML file is the one of its own
+name, else the one that its ``<filename>`` says; where both are there and differ, a `PvzooWarning`
+says so.
 
 Objects marked difficult are kept, with ``ignore`` set. Instance masks are the objects'
 ``<polygon>`` elements (vertices counted from 1) where there are any, else what
@@ -86,6 +88,8 @@ CLASSES = (
 """Of the VOC challenges; in their maps the first is 1 and the background is 0."""
 
 _BORDER = (255, 224 + 256 * 224 + 65536 * 192)  # as an index, and as a colour of VOC's palette
+
+_SUFFIXES = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG", ".bmp", ".webp", ".tif")
 
 
 def splits(path: Path, *, reduce_labels: bool) -> list[Split]:
@@ -310,7 +314,7 @@ class _Source:
         annotations = self.annotations[part.xmls]
         ids = part.ids("Main") or part.ids("Segmentation")
         chosen = [n for n in (annotations if ids is None else ids) if n in annotations]
-        paths = {name: _picture(part, name, annotations[name].image) for name in chosen}
+        paths = _pictures(part, {name: annotations[name].image for name in chosen})
         if ids is not None:
             lost = [name for name in ids if name not in annotations]
             _warn_left_out(lost, f"images of the split {part.split}", f"XML in {part.xmls}")
@@ -381,7 +385,7 @@ class _Source:
     def _semantic(self, part: _Part, folder: Path) -> Dataset:
         classes = self._map_classes(folder)
         maps = self._maps(part, folder)
-        pairs = [(_picture(part, name, ""), file) for name, file in maps.items()]
+        pairs = [(_picture(part, name), file) for name, file in maps.items()]
         return semantic_rows(pairs, classes, part.root)
 
     def _from_maps(self, part: _Part, drawn: Path, told: Path, task: str) -> Dataset:
@@ -397,7 +401,7 @@ class _Source:
             for image_id, (name, file) in enumerate(maps.items()):
                 objects, size = _drawn_objects(file, kinds[name], places, number)
                 number += len(objects)
-                path = _picture(part, name, "")
+                path = _picture(part, name)
                 yield {
                     "image": image_cell(path),
                     "image_id": image_id,
@@ -419,18 +423,47 @@ def _warn_left_out(lost: Sequence[str], what: str, lack: str) -> None:
         )
 
 
-def _picture(part: _Part, name: str, stated: str) -> Path:
-    """The image of an XML file or map: by what the file says, else by its own name."""
-    if stated:
-        file = stated.replace("\\", "/")
-        for path in (part.pictures / file, part.pictures / Path(file).name):
-            if path.is_file():
-                return path
-    for suffix in (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG", ".bmp", ".webp", ".tif"):
-        path = part.pictures / (name + suffix)
-        if path.is_file():
-            return path
-    return part.pictures / (Path(stated.replace("\\", "/")).name or f"{name}.jpg")
+def _pictures(part: _Part, stated: dict[str, str]) -> dict[str, Path]:
+    """The image of each XML file, by its own name as in the devkit, else by what it states.
+
+    What a file states is often left from before it was renamed.
+    """
+    found, other = {}, []
+    for name, text in stated.items():
+        own, said = _own_picture(part, name), _stated_picture(part, text)
+        if own and said and own.with_suffix(said.suffix) == said:
+            own = said  # of several of its name
+        found[name] = own or said or part.pictures / (_last(text) or f"{name}.jpg")
+        if own and said and own != said:
+            other.append(f"{name}.xml, which says {text}")
+    if other:
+        warn(
+            f"{part.xmls}: {len(other)} XML files say another image than that of their own name, "
+            f"which is taken ({listing(other, 1)}).",
+            PvzooWarning,
+            stacklevel=2,
+        )
+    return found
+
+
+def _stated_picture(part: _Part, text: str) -> Path | None:
+    paths = (part.pictures / inner for inner in (text.replace("\\", "/"), _last(text)))
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _last(text: str) -> str:
+    return Path(text.replace("\\", "/")).name
+
+
+def _own_picture(part: _Part, name: str) -> Path | None:
+    """The image of the name of an XML file or map."""
+    paths = (part.pictures / (name + suffix) for suffix in _SUFFIXES)
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _picture(part: _Part, name: str) -> Path:
+    """The same; where it should be if it is not there."""
+    return _own_picture(part, name) or part.pictures / f"{name}.jpg"
 
 
 def _shape(thing: _Object, size: tuple[int, int], task: str) -> dict[str, Any]:
