@@ -280,6 +280,30 @@ def test_maps_of_objects_are_instances(segmented):
     assert len(set(ids)) == len(ids)
 
 
+def test_a_mask_is_as_difficult_as_the_object_of_its_class_whose_box_fits_it_best(tmp_path):
+    kinds, told = np.zeros((2, 30, 40), np.uint8)
+    for number, (kind, left) in enumerate([(15, 2), (15, 14), (8, 26)], 1):
+        kinds[5:15, left : left + 10], told[5:15, left : left + 10] = kind, number
+    for kind, values in (("Class", kinds), ("Object", told)):
+        (tmp_path / f"Segmentation{kind}").mkdir()
+        Image.fromarray(values).save(tmp_path / f"Segmentation{kind}/a.png")
+    picture(tmp_path / "JPEGImages/a.jpg", 40, 30)
+
+    def thing(name: str, left: int, difficult: int) -> str:
+        edges = {"xmin": left + 1, "ymin": 6, "xmax": left + 10, "ymax": 15}
+        box = "".join(f"<{k}>{v}</{k}>" for k, v in edges.items())
+        return f"<name>{name}</name><difficult>{difficult}</difficult><bndbox>{box}</bndbox>"
+
+    # the second person also overlaps the first mask; the dog is of another class than the cat
+    things = [thing("person", 13, 1), thing("person", 3, 0), thing("dog", 26, 1)]
+    put(tmp_path / "Annotations/a.xml", xml(*things))
+    (row,) = rows(load(tmp_path, "instance-segmentation"))
+    assert row["objects"]["ignore"] == [False, True, False]
+    put(tmp_path / "Annotations/a.xml", xml(*things, thing("cat", 27, 1)))
+    (row,) = rows(load(tmp_path, "instance-segmentation"))
+    assert row["objects"]["ignore"] == [False, True, True]
+
+
 def test_a_list_of_names_beside_the_maps_names_their_values(tmp_path):
     maps(tmp_path, np.random.default_rng(1))
     names = ["_background_", *(f"class {i}" for i in range(1, 21))]

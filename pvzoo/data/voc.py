@@ -12,7 +12,8 @@ says so.
 Objects marked difficult are kept, with ``ignore`` set. Instance masks are the objects'
 ``<polygon>`` elements (vertices counted from 1) where there are any, else what
 ``SegmentationObject`` and ``SegmentationClass`` show: the class of an object is the one that most
-of its pixels have; difficult is not known there.
+of its pixels have, and difficult is that of the object of this class in the XML, if there is one,
+whose box fits the mask best.
 
 The names of the values of ``SegmentationClass`` are taken from a file beside it, as
 `pvzoo.data.folders` says; without one they are VOC's 20 classes after the background if the XML
@@ -395,12 +396,16 @@ class _Source:
         kinds, maps = self._maps(part, drawn), self._maps(part, told)
         maps = {name: maps[name] for name in maps if name in kinds}
         state = [*maps.values(), *(kinds[name] for name in maps), part.pictures]
+        told_of = {n: a for n, a in self.annotations[part.xmls].items() if n in maps}
+        state += [annotation.file for annotation in told_of.values()]
 
         def rows() -> Iterator[dict[str, Any]]:
             number = 1
             for image_id, (name, file) in enumerate(maps.items()):
                 objects, size = _drawn_objects(file, kinds[name], places, number)
                 number += len(objects)
+                if name in told_of:
+                    _mark_difficult(objects, told_of[name].objects, names)
                 path = _picture(part, name)
                 yield {
                     "image": image_cell(path),
@@ -515,3 +520,26 @@ def _drawn_objects(
             }
         )
     return found, (told.shape[0], told.shape[1])
+
+
+def _mark_difficult(
+    found: list[dict[str, Any]], things: Sequence[_Object], names: Sequence[str]
+) -> None:
+    """Give drawn objects the ``difficult`` of those in an XML, each to one at most."""
+    if not found or not things:
+        return
+    boxes = np.array([_shape(thing, (0, 0), DETECTION)["bbox"] for thing in things], float)
+    drawn = np.array([item["bbox"] for item in found], float)
+    overlaps = pycoco.iou(drawn, boxes, [0] * len(things))
+    pairs = [
+        (overlaps[i, j], i, j)
+        for i, item in enumerate(found)
+        for j, thing in enumerate(things)
+        if names[item["category"]] == thing.name and overlaps[i, j] > 0
+    ]
+    free_drawn, free_things = set(range(len(found))), set(range(len(things)))
+    for _, i, j in sorted(pairs, key=lambda pair: -pair[0]):
+        if i in free_drawn and j in free_things:
+            free_drawn.remove(i)
+            free_things.remove(j)
+            found[i]["ignore"] = things[j].difficult
