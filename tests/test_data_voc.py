@@ -131,6 +131,23 @@ def test_roboflows_folders_with_xml_beside_the_images_are_splits(tmp_path):
     }
 
 
+@pytest.mark.parametrize(
+    "layout", ["Annotations/{0} JPEGImages/{0}", "{0}/Annotations {0}/JPEGImages"]
+)
+def test_folders_called_after_splits_may_be_in_the_devkits_or_around_them(tmp_path, layout):
+    for split, name in (("train", "cat"), ("val", "dog")):
+        labels, pictures = layout.format(split).split()
+        put(tmp_path / labels / "a.xml", xml(f"<name>{name}</name>{BOX}"))
+        picture(tmp_path / pictures / "a.jpg", 20, 10)
+    loaded = load(tmp_path)
+    assert list(loaded) == ["train", "validation"]
+    for part, split, name in zip(loaded.values(), ("train", "val"), ("cat", "dog"), strict=True):
+        (row,) = rows(part)
+        assert row["file_name"] == f"{layout.format(split).split()[1]}/a.jpg"
+        names = class_names(part.features)
+        assert [names[i] for i in row["objects"]["category"]] == [name]
+
+
 def test_images_are_found_by_the_name_in_the_file_or_of_the_file(tmp_path):
     put(tmp_path / "Annotations/1.xml", xml(f"<name>x</name>{BOX}", name="C:\\shots\\one.png"))
     put(tmp_path / "Annotations/2.xml", xml(f"<name>x</name>{BOX}", name="renamed.jpg"))

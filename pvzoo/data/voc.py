@@ -2,12 +2,13 @@
 
 Folders are found as in the devkit (``Annotations``, ``JPEGImages``, ``ImageSets/Main``), with
 ``images`` in the place of ``JPEGImages``, with the XML in the one folder of ``annotations`` that
-has any, and with the XML beside the images, also by splits as Roboflow writes it. Edges of boxes
-are the devkit's: pixels counted from 1, the last one included, so that left = xmin - 1 and width =
-xmax - xmin + 1. (LabelImg and others write edges counted from 0; such boxes come out at most a
-pixel off.) Classes are in the order of the alphabet. The image of an XML file is the one of its own
-name, else the one that its ``<filename>`` says; where both are there and differ, a `PvzooWarning`
-says so.
+has any, and with the XML beside the images. Folders called after splits may be in these
+(``Annotations/train``, ``JPEGImages/train``) or around them (``train/Annotations``, or ``train``
+with the XML beside the images, as Roboflow writes it). Edges of boxes are the devkit's: pixels
+counted from 1, the last one included, so that left = xmin - 1 and width = xmax - xmin + 1.
+(LabelImg and others write edges counted from 0; such boxes come out at most a pixel off.) Classes
+are in the order of the alphabet. The image of an XML file is the one of its own name, else the one
+that its ``<filename>`` says; where both are there and differ, a `PvzooWarning` says so.
 
 Objects marked difficult are kept, with ``ignore`` set. Instance masks are the objects'
 ``<polygon>`` elements (vertices counted from 1) where there are any, else what
@@ -142,18 +143,29 @@ def _parts(path: Path) -> dict[str | None, _Part]:
         return {}
     if path.name.lower() in ("annotations", "annotation") and _has_xml(path):
         path = path.parent
-    xmls = next((f for f in folders(path) if f.name.lower() in ("annotations", "annotation")), path)
+    xmls, pictures = _pair_in(path)
     deeper = [f for f in folders(xmls) if _has_xml(f)]
-    if xmls != path and not _has_xml(xmls) and len(deeper) == 1:
-        xmls = deeper[0]
-    pictures = next(
-        (f for f in folders(path) if f.name.lower() in ("jpegimages", "images", "image")), xmls
-    )
+    if xmls != path and not _has_xml(xmls):
+        found = {name: f for f in deeper if (name := split_name(f.name))}
+        if found and not _map_folder(path, "Class"):  # Annotations/train and JPEGImages/train
+            below = {split_name(f.name): f for f in folders(pictures)}
+            return {n: _Part(path, None, f, below.get(n, pictures)) for n, f in found.items()}
+        if len(deeper) == 1:
+            pictures = deeper[0] if pictures == xmls else pictures
+            xmls = deeper[0]
     if _has_xml(xmls) or (_map_folder(path, "Class") and pictures != xmls):
         names = {**_lists(path, "Main"), **_lists(path, "Segmentation")} or {None: path}
         return {name: _Part(path, name, xmls, pictures) for name in names}
-    found = {split_name(f.name): f for f in folders(path) if split_name(f.name) and _has_xml(f)}
-    return {name: _Part(path, None, folder, folder) for name, folder in found.items()}
+    pairs = {name: _pair_in(f) for f in folders(path) if (name := split_name(f.name))}
+    return {name: _Part(path, None, *pair) for name, pair in pairs.items() if _has_xml(pair[0])}
+
+
+def _pair_in(folder: Path) -> tuple[Path, Path]:
+    """Where the XML files and the images in a folder are; the folder itself if not apart."""
+    inner = {f.name.lower(): f for f in reversed(folders(folder))}
+    xmls = next((inner[n] for n in ("annotations", "annotation") if n in inner), folder)
+    pictures = next((inner[n] for n in ("jpegimages", "images", "image") if n in inner), xmls)
+    return xmls, pictures
 
 
 def _has_xml(folder: Path) -> bool:
