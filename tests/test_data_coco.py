@@ -204,6 +204,26 @@ def test_mistakes_in_values_are_kept(tmp_path):
     assert objects["area"] == [12.0, 9.0, -0.0, pytest.approx(0.12)]
 
 
+def test_crowds_and_objects_to_ignore_may_be_said_in_numbers_words_or_text(tmp_path):
+    said = [0, 1, False, True, "0", "1", "false", "True", None, 0.0, 1.0, "absent"]
+    wanted = [False, True] * 4 + [False, False, True, False]
+    content = one_image()
+    content["annotations"] = [
+        one_image(id=i, iscrowd=value, ignore=value)["annotations"][0]
+        for i, value in enumerate(said, 1)
+    ]
+    (row,) = load(save(tmp_path / "a.json", content)).remove_columns("image")
+    assert row["objects"]["iscrowd"] == row["objects"]["ignore"] == wanted
+    panoptic = random_panoptic(tmp_path / "b", np.random.default_rng(4))
+    for annotation in panoptic["annotations"]:
+        for place, info in enumerate(annotation["segments_info"]):
+            info["iscrowd"] = str(place % 2)
+    save(tmp_path / "b/annotations/panoptic_val2017.json", panoptic)
+    for row in load(tmp_path / "b", "panoptic-segmentation")["validation"]:
+        found = row["segments"]["iscrowd"]
+        assert found == [bool(place % 2) for place in range(len(found))]
+
+
 def test_the_images_of_lvis_are_found_by_the_end_of_their_address(tmp_path):
     content = one_image()
     del content["images"][0]["file_name"]
@@ -338,6 +358,8 @@ BROKEN = {
     "three numbers": (one_image(bbox=[1, 2, 3]), r"\(id 7\) has the bbox \[1, 2, 3\]"),
     "text in a box": (one_image(bbox=[1, 2, "3", 4]), r"\(id 7\) has the bbox"),
     "no box": (one_image(bbox="absent"), "neither bbox nor segmentation"),
+    "a word as crowd": (one_image(iscrowd="some"), r"\(id 7\) has iscrowd: 'some'"),
+    "a number to ignore": (one_image(ignore=2), r"\(id 7\) has ignore: 2"),
     "no class": (one_image(category_id="absent"), "no whole number as category_id"),
     "no classes": ({**one_image(), "categories": []}, "has no categories"),
     "two classes of an id": (
@@ -483,6 +505,10 @@ PANOPTIC_BROKEN = {
     "no id": (
         lambda c: c["annotations"][0]["segments_info"][2].pop("id"),
         r"segments_info\[2\] has no",
+    ),
+    "a word as crowd": (
+        lambda c: c["annotations"][0]["segments_info"][1].update(iscrowd="some"),
+        r"segments_info\[1\] has iscrowd: 'some'",
     ),
     "twice": (lambda c: c["annotations"].append(c["annotations"][0]), "10 has 2 annotations"),
 }

@@ -359,6 +359,49 @@ def test_objects_that_are_not_whole_are_refused_with_their_row(
         canonical(from_rows(rows, objects=kinds))
 
 
+@pytest.mark.parametrize("kind", ["string", "int64", "bool", "float64"])
+def test_crowds_and_ignored_objects_may_be_said_in_numbers_words_or_text(kind: str) -> None:
+    kinds = {**BOXES, "iscrowd": Value(kind), "ignore": Value(kind)}
+    no, yes = {"string": ("0", "True"), "bool": (False, True)}.get(kind, (0, 1))
+    thing = {"bbox": [1, 2, 3, 4], "category": 0}
+    things = [thing | {"iscrowd": a, "ignore": b} for a, b in ((no, yes), (yes, no), (None, None))]
+    rows = [{"image": cell(picture(np.random.default_rng(0))), "objects": things}]
+    objects = canonical(from_rows(rows, objects=List(kinds)))[0]["objects"]
+    assert objects["iscrowd"] == [False, True, False]
+    assert objects["ignore"] == [True, False, False]
+
+
+def test_what_is_neither_yes_nor_no_is_refused_with_its_row() -> None:
+    kinds = {**BOXES, "iscrowd": Value("string")}
+    thing = {"bbox": [1, 2, 3, 4], "category": 0, "iscrowd": "some"}
+    rows = [{"image": cell(picture(np.random.default_rng(0))), "objects": [thing]}]
+    with pytest.raises(DataError, match="Row 0, object 0 has iscrowd: 'some'"):
+        canonical(from_rows(rows, objects=List(kinds)))
+    segment = {"id": 5, "category_id": 2, "isthing": "most", "iscrowd": "0"}
+    kinds = {"id": Value("int64"), "category_id": Value("int64")}
+    kinds |= {"isthing": Value("string"), "iscrowd": Value("string")}
+    good = segment | {"isthing": "0"}
+    pictures = [picture(np.random.default_rng(0))] * 2
+    data = mapped(pictures, "label", segments_info=(List(kinds), [[good], [good, segment]]))
+    with pytest.raises(DataError, match="Row 1, segment 1 has isthing: 'most'"):
+        canonical(data)
+    data = mapped(pictures, "label", segments_info=(List(kinds), [[good], [good]]))
+    assert canonical(data)[0]["segments"]["isthing"] == [False]
+
+
+def test_an_object_or_segment_that_is_null_is_refused_with_its_row() -> None:
+    thing = {"bbox": [1, 2, 3, 4], "category": 0}
+    image = cell(picture(np.random.default_rng(0)))
+    rows = [{"image": image, "objects": [thing]}, {"image": image, "objects": [thing, None]}]
+    with pytest.raises(DataError, match=r"^Row 1: objects\[1\] is null"):
+        canonical(from_rows(rows, objects=List(BOXES)))
+    kinds = {name: Value("int64") for name in ("id", "category_id", "isthing")}
+    column = (List(kinds), [[{"id": 5, "category_id": 2, "isthing": 1}, None]])
+    data = mapped([picture(np.random.default_rng(0))], "label", segments_info=column)
+    with pytest.raises(DataError, match=r"^Row 0: segments_info\[1\] is null"):
+        canonical(data)
+
+
 def test_objects_without_a_category_are_refused() -> None:
     rows = [{"image": cell(picture(np.random.default_rng(0))), "objects": [{"bbox": [1] * 4}]}]
     with pytest.raises(DataError, match="no category, only bbox"):

@@ -206,3 +206,45 @@ def test_a_changed_map_file_gives_changed_labels(tmp_path) -> None:
         found = retask(data, "object-detection")
         assert raw(found)[0]["objects"]["area"] == [(ids == 1).sum()]
         assert found["width"][:] == [area]
+
+
+def test_labels_that_are_null_are_none() -> None:
+    data, _ = panoptic(10, 4)
+    rows = raw(data)
+    rows[1]["segments"] = None
+    bare = canonical_dataset("panoptic-segmentation", NAMES, rows)
+    for task in ("object-detection", "instance-segmentation"):
+        old, new = raw(retask(data, task)), raw(retask(bare, task))
+        assert new[1]["objects"]["id"] == []
+        assert [r["objects"]["bbox"] for r in new[2:]] == [r["objects"]["bbox"] for r in old[2:]]
+    semantic = retask(bare, "semantic-segmentation")
+    assert (np.asarray(semantic[1]["annotation"]) == 255).all()
+    masks = raw(retask(data, "instance-segmentation"))
+    masks[1]["objects"] = None
+    masks = canonical_dataset("instance-segmentation", ["person", "car"], masks)
+    boxes = raw(retask(masks, "object-detection"))
+    assert boxes[1]["objects"] == {key: [] for key in boxes[0]["objects"]}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [({"category": [1, 1]}, "1 of id, 2 of category"), ({"id": [None]}, "segment 0 has no id")],
+)
+@pytest.mark.parametrize("task", ["semantic-segmentation", "instance-segmentation"])
+def test_segments_that_are_not_whole_are_refused_with_their_image(
+    task: str, change: dict[str, Any], said: str
+) -> None:
+    rows = raw(panoptic(11, 3)[0])
+    whole = {"id": [1], "category": [1], "isthing": [True], "iscrowd": [False]}
+    rows[2]["segments"] = whole | change
+    with pytest.raises(DataError, match=rf"^The image 2.png \(image_id 102\): its .*{said}"):
+        retask(canonical_dataset("panoptic-segmentation", NAMES, rows), task)
+
+
+def test_mistakes_that_need_no_mask_are_left_for_the_check() -> None:
+    rows = raw(retask(panoptic(12, 2)[0], "instance-segmentation"))
+    rows[0]["objects"] |= {"segmentation": [None] * len(rows[0]["objects"]["id"])}
+    rows[1]["objects"]["bbox"] = [*rows[1]["objects"]["bbox"], None]
+    bad = canonical_dataset("instance-segmentation", ["person", "car"], rows)
+    found = raw(retask(bad, "object-detection"))
+    assert [row["objects"]["bbox"] for row in found] == [row["objects"]["bbox"] for row in rows]

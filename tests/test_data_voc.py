@@ -90,6 +90,13 @@ def test_edges_count_from_one_and_difficult_objects_are_ignored_not_dropped(tmp_
     assert load(root / "Annotations").to_dict() == dataset.to_dict()
 
 
+def test_difficult_may_be_said_in_numbers_or_words(tmp_path):
+    said = ["0", "1", "False", "True", "true", " 1 ", ""]
+    things = [f"<name>x</name><difficult>{value}</difficult>{BOX}" for value in said]
+    (row,) = rows(load(devkit(tmp_path, a=xml(f"<name>x</name>{BOX}", *things))))
+    assert row["objects"]["ignore"] == [False, False, True, False, True, True, True, False]
+
+
 def test_the_lists_of_imagesets_are_the_splits(tmp_path):
     texts = {n: xml(f"<name>{n}</name>{BOX}", name=f"{n}.jpg") for n in "abc"}
     root = devkit(tmp_path / "VOCdevkit/VOC2007", **texts)
@@ -124,13 +131,51 @@ def test_roboflows_folders_with_xml_beside_the_images_are_splits(tmp_path):
     }
 
 
+@pytest.mark.parametrize(
+    "layout", ["Annotations/{0} JPEGImages/{0}", "{0}/Annotations {0}/JPEGImages"]
+)
+def test_folders_called_after_splits_may_be_in_the_devkits_or_around_them(tmp_path, layout):
+    for split, name in (("train", "cat"), ("val", "dog")):
+        labels, pictures = layout.format(split).split()
+        put(tmp_path / labels / "a.xml", xml(f"<name>{name}</name>{BOX}"))
+        picture(tmp_path / pictures / "a.jpg", 20, 10)
+    loaded = load(tmp_path)
+    assert list(loaded) == ["train", "validation"]
+    for part, split, name in zip(loaded.values(), ("train", "val"), ("cat", "dog"), strict=True):
+        (row,) = rows(part)
+        assert row["file_name"] == f"{layout.format(split).split()[1]}/a.jpg"
+        names = class_names(part.features)
+        assert [names[i] for i in row["objects"]["category"]] == [name]
+
+
 def test_images_are_found_by_the_name_in_the_file_or_of_the_file(tmp_path):
     put(tmp_path / "Annotations/1.xml", xml(f"<name>x</name>{BOX}", name="C:\\shots\\one.png"))
     put(tmp_path / "Annotations/2.xml", xml(f"<name>x</name>{BOX}", name="renamed.jpg"))
     put(tmp_path / "Annotations/3.xml", xml(f"<name>x</name>{BOX}", name="gone.jpg"))
     picture(tmp_path / "images/one.png")
     picture(tmp_path / "images/2.JPG")
-    assert load(tmp_path)["file_name"] == ["images/one.png", "images/2.JPG", "images/gone.jpg"]
+    put(tmp_path / "Annotations/4.xml", xml(f"<name>x</name>{BOX}", name="4.png"))
+    picture(tmp_path / "images/4.png")
+    picture(tmp_path / "images/4.jpg", value=10)
+    with pytest.warns(PvzooWarning, match=r"1 images are left out.*images/4\.jpg"):
+        dataset = load(tmp_path)
+    names = ("one.png", "2.JPG", "gone.jpg", "4.png")
+    assert dataset["file_name"] == [f"images/{name}" for name in names]
+
+
+def test_the_name_of_the_xml_goes_before_a_stale_filename_which_is_said(tmp_path):
+    texts = {
+        name: xml(f"<name>{name}</name>{BOX}", name=f"{other}.jpg")
+        for name, other in ("ab", "ba", "cc")
+    }
+    with pytest.warns(PvzooWarning) as caught:
+        dataset = load(devkit(tmp_path, **texts))
+    (said,) = [str(w.message) for w in caught if "another image" in str(w.message)]
+    assert "2 XML files" in said
+    assert "a.xml, which says b.jpg" in said
+    names = class_names(dataset.features)
+    found = {row["file_name"]: names[row["objects"]["category"][0]] for row in rows(dataset)}
+    assert found == {f"JPEGImages/{name}.jpg": name for name in "abc"}
 
 
 def test_the_size_is_that_of_the_upright_image_where_the_file_does_not_say_it(tmp_path):
@@ -158,6 +203,10 @@ BROKEN = {
     "no box": (xml(f"<name>x</name>{BOX}", "<name>y</name>"), r"object 2 \(y\) has no bndbox"),
     "three edges": (xml("<name>x</name>" + BOX.replace("<ymax>5</ymax>", "")), "not four numbers"),
     "a word": (xml("<name>x</name>" + BOX.replace(">5<", ">five<")), "not four numbers"),
+    "hard to say": (
+        xml(f"<name>x</name><difficult>maybe</difficult>{BOX}"),
+        r"object 1 \(x\) has difficult: 'maybe'",
+    ),
     "odd polygon": (
         xml(f"<name>x</name>{BOX}<polygon><x1>1</x1><y1>2</y1><x2>3</x2></polygon>"),
         "not pairs of numbers",
@@ -246,6 +295,30 @@ def test_maps_of_objects_are_instances(segmented):
         assert (row["width"], row["height"]) == row["image"].size
     ids = [i for o in loaded["train"]["objects"] for i in o["id"]]
     assert len(set(ids)) == len(ids)
+
+
+def test_a_mask_is_as_difficult_as_the_object_of_its_class_whose_box_fits_it_best(tmp_path):
+    kinds, told = np.zeros((2, 30, 40), np.uint8)
+    for number, (kind, left) in enumerate([(15, 2), (15, 14), (8, 26)], 1):
+        kinds[5:15, left : left + 10], told[5:15, left : left + 10] = kind, number
+    for kind, values in (("Class", kinds), ("Object", told)):
+        (tmp_path / f"Segmentation{kind}").mkdir()
+        Image.fromarray(values).save(tmp_path / f"Segmentation{kind}/a.png")
+    picture(tmp_path / "JPEGImages/a.jpg", 40, 30)
+
+    def thing(name: str, left: int, difficult: int) -> str:
+        edges = {"xmin": left + 1, "ymin": 6, "xmax": left + 10, "ymax": 15}
+        box = "".join(f"<{k}>{v}</{k}>" for k, v in edges.items())
+        return f"<name>{name}</name><difficult>{difficult}</difficult><bndbox>{box}</bndbox>"
+
+    # the second person also overlaps the first mask; the dog is of another class than the cat
+    things = [thing("person", 13, 1), thing("person", 3, 0), thing("dog", 26, 1)]
+    put(tmp_path / "Annotations/a.xml", xml(*things))
+    (row,) = rows(load(tmp_path, "instance-segmentation"))
+    assert row["objects"]["ignore"] == [False, True, False]
+    put(tmp_path / "Annotations/a.xml", xml(*things, thing("cat", 27, 1)))
+    (row,) = rows(load(tmp_path, "instance-segmentation"))
+    assert row["objects"]["ignore"] == [False, True, True]
 
 
 def test_a_list_of_names_beside_the_maps_names_their_values(tmp_path):

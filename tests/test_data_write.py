@@ -156,6 +156,12 @@ def raw(dataset: Dataset) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: row["file_name"])
 
 
+def as_stored(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of `raw` as it goes into a dataset."""
+    pictures = {"image", "annotation"} & row.keys()
+    return row | {name: {"bytes": row[name], "path": None} for name in pictures}
+
+
 def files_in(folder: Path) -> set[str]:
     return {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
 
@@ -563,6 +569,74 @@ def test_a_missing_image_is_named_and_nothing_is_left(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*out*"))
 
 
+@pytest.mark.parametrize("task", ["object-detection", "instance-segmentation"])
+@pytest.mark.parametrize("kind", ["coco", "yolo"])
+def test_objects_that_are_null_are_none(tmp_path: Path, kind: str, task: str) -> None:
+    rows = [as_stored(row) for row in raw(objects(24, task, 3, plain=True))]
+    rows[1]["objects"] = None
+    write(canonical_dataset(task, NAMES, rows), tmp_path / "out", kind)
+    found = load(tmp_path / "out", task)
+    (found,) = found.values() if isinstance(found, DatasetDict) else [found]
+    numbers = [len(row["objects"]["id"]) for row in raw(found)]
+    assert numbers == [len((row["objects"] or {"id": []})["id"]) for row in rows]
+
+
+@pytest.mark.parametrize("first", [0, 2])
+def test_segments_of_a_semantic_map_that_are_null_are_those_of_the_others(
+    tmp_path: Path, first: int
+) -> None:
+    data = semantic(25, {3: 0, 5: 1, 9: 2})
+    rows = [as_stored(row) for row in raw(data)]
+    rows[first]["segments"] = None
+    write(canonical_dataset("semantic-segmentation", NAMES, rows), tmp_path / "out", "folder")
+    for old, new in zip(raw(data), raw(load(tmp_path / "out")), strict=True):
+        assert np.array_equal(map_classes(old), map_classes(new))
+
+
+def test_segments_of_a_panoptic_map_that_are_null_are_none(tmp_path: Path) -> None:
+    rows = [as_stored(row) for row in raw(panoptic(26, 3))]
+    rows[1]["segments"] = None
+    data = canonical_dataset("panoptic-segmentation", NAMES, rows)
+    write(data, tmp_path / "out", "coco")
+    numbers = [len(row["segments"]["id"]) for row in raw(load(tmp_path / "out"))]
+    assert numbers[1] == 0 < min(numbers[0], numbers[2])
+
+
+BOX = {"id": [1], "bbox": [[1.0, 1, 3, 3]], "category": [0], "area": [9.0]}
+BOX |= {"iscrowd": [False], "ignore": [False]}
+CUT = {"size": [8, 9], "counts": "0"}
+
+NOT_WHOLE = {
+    "a class too many": (BOX | {"category": [0, 1]}, "1 of id, 1 of bbox, 2 of category"),
+    "a box too many": (BOX | {"bbox": [[1.0] * 4] * 2}, "1 of id, 2 of bbox, 1 of category"),
+    "an id too many": (BOX | {"id": [1, 2]}, "2 of id, 1 of bbox, 1 of category"),
+    "no box": (BOX | {"bbox": [None]}, "object 0 has no bbox"),
+    "three edges": (BOX | {"bbox": [[1.0, None, 3, 3]]}, "object 0 has no bbox"),
+    "no class": (BOX | {"category": [None]}, "object 0 has no category"),
+    "no mask": (BOX | {"segmentation": [None]}, "object 0 has no segmentation"),
+    "a cut mask": (BOX | {"segmentation": [CUT]}, "mask of its object 0 is a damaged"),
+    "text for a mask": (
+        BOX | {"segmentation": [CUT | {"counts": "garbage!!"}]},
+        "mask of its object 0 is a damaged",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", ["coco", "yolo"])
+@pytest.mark.parametrize("name", NOT_WHOLE)
+def test_objects_that_are_not_whole_are_refused_with_their_image(
+    tmp_path: Path, name: str, kind: str
+) -> None:
+    found, said = NOT_WHOLE[name]
+    task = "instance-segmentation" if "segmentation" in found else "object-detection"
+    row = head(np.random.default_rng(27), 0, (8, 9)) | {"width": 9, "height": 8, "objects": found}
+    with pytest.raises(DataError, match=said) as caught:
+        write(canonical_dataset(task, NAMES, [row]), tmp_path / "out", kind)
+    assert caught.value.what.startswith("The image p00.png (image_id 7)")
+    assert caught.value.hint
+    assert not list(tmp_path.glob("*out*"))
+
+
 # --- classes --------------------------------------------------------------------------------------
 
 
@@ -579,6 +653,24 @@ def test_images_without_a_class_are_left_out_and_counted(tmp_path: Path) -> None
     with pytest.warns(PvzooWarning, match="2 labels"):
         write(data, tmp_path / "out", "folder")
     assert files_in(tmp_path / "out") == {"ape/p00.png", "zebra/p03.png"}
+
+
+@pytest.mark.parametrize(
+    ("column", "labels"),
+    [("label", [0, None, 2]), ("labels", [[0], None, [2, None]])],
+)
+def test_a_class_that_is_null_is_none(tmp_path: Path, column: str, labels: list[Any]) -> None:
+    rng = np.random.default_rng(23)
+    rows = [head(rng, i, (5, 6)) | {column: v} for i, v in enumerate(labels)]
+    several = column == "labels"
+    data = canonical_dataset("image-classification", sorted(NAMES), rows, multi_label=several)
+    with pytest.warns(PvzooWarning, match="1 labels"):
+        write(data, tmp_path / "out", "folder")
+    found = load(tmp_path / "out")
+    found = found["train"] if several else found
+    names = np.array(class_names(found.features))
+    kept = [["ape"], [], ["zebra"]] if several else ["ape", "zebra"]
+    assert [names[row[column]].tolist() for row in raw(found)] == kept
 
 
 @pytest.mark.parametrize("name", ["a/b", ".hidden", "..", " a", "", "x" * 300])

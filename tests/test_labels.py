@@ -41,6 +41,23 @@ def test_the_whole_name_goes_before_a_synonym() -> None:
     assert match.to_data == (-1, 0)
 
 
+@pytest.mark.parametrize(
+    "names", [["a", "A", "b"], ["a", "A"], ["-", "_"], ["t-shirt", "t shirt", "T_Shirt"]]
+)
+def test_classes_that_differ_in_case_hyphens_or_underscores_only_match_by_their_own_names(
+    names: list[str],
+) -> None:
+    match = LabelMatch.of(names, names[::-1])
+    assert match.to_data == tuple(range(len(names)))[::-1]
+    assert str(match) == ""
+
+
+def test_names_that_are_alike_match_where_the_same_ones_leave_a_pair() -> None:
+    assert LabelMatch.of(["a", "A", "T-shirt"], ["A", "t shirt"]).to_data == (-1, 0, 1)
+    assert LabelMatch.of(["A", "Á", "a"], ["a"]).to_data == (-1, -1, 0)
+    assert LabelMatch.of(["T-shirt", "t-Shirt"], ["t shirt", "x", "t-Shirt"]).to_data == (0, 2)
+
+
 def test_a_name_that_the_model_has_twice_is_not_guessed() -> None:
     match = LabelMatch.of(["crane", "crane", "cat"], ["crane", "cat"])
     assert match.to_data == (-1, -1, 1)

@@ -43,6 +43,7 @@ from pvzoo.data.files import (
     side,
     split_in,
     split_name,
+    truth,
     upright_size,
     whole,
 )
@@ -470,8 +471,8 @@ class _Annotation:
             "bbox": box,
             "category": classes.place(category),
             "area": area,
-            "iscrowd": bool(self.entry.get("iscrowd")),
-            "ignore": bool(self.entry.get("ignore")),
+            "iscrowd": truth(self.entry.get("iscrowd"), self.where, "iscrowd"),
+            "ignore": truth(self.entry.get("ignore"), self.where, "ignore"),
         }
         if task == INSTANCE:
             found["segmentation"] = code or empty_code(size)

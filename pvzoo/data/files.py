@@ -29,6 +29,9 @@ _SPLITS = {
     "testing": "test",
 }
 
+_TRUTHS = {"": False, "0": False, "0.0": False, "false": False}
+_TRUTHS |= {"1": True, "1.0": True, "true": True}
+
 
 @dataclass(frozen=True)
 class Split:
@@ -168,6 +171,23 @@ def whole(value: Any) -> int | None:
         value = int(value)
     plain = isinstance(value, int) and not isinstance(value, bool)
     return value if plain and -(2**63) <= value < 2**63 else None
+
+
+def truth(value: Any, where: str, name: str) -> bool:
+    """A yes or no: 0, 1, false, true, as text too; null and empty text are no.
+
+    Args:
+        value: As it was found.
+        where: What has it, in a message.
+        name: What it is called there.
+
+    Raises:
+        DataError: It is none of these.
+    """
+    found = _TRUTHS.get("" if value is None else str(value).strip().lower())
+    if found is None:
+        raise DataError(f"{where} has {name}: {value!r}.", "Write 0 or 1, false or true.")
+    return found
 
 
 def side(value: Any) -> int:

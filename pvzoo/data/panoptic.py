@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from warnings import warn
 
 from pvzoo.data.coco import Classes, Labels, label_files, locate
-from pvzoo.data.files import Split, folders, image_cell, listing, relative, whole
+from pvzoo.data.files import Split, folders, image_cell, listing, relative, truth, whole
 from pvzoo.data.schema import PANOPTIC, features
 from pvzoo.data.store import write
 from pvzoo.errors import DataError, PvzooWarning
@@ -136,5 +136,7 @@ def _segments(
         lists["id"].append(number)
         lists["category"].append(category)
         lists["isthing"].append(0 <= category < len(things) and things[category])
-        lists["iscrowd"].append(bool(info.get("iscrowd")))
+        lists["iscrowd"].append(
+            truth(info.get("iscrowd"), f"{where}: segments_info[{place}]", "iscrowd")
+        )
     return lists

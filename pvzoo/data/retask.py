@@ -31,6 +31,7 @@ from pvzoo.data.schema import (
     features,
     task_of,
 )
+from pvzoo.data.sound import filled, sound_rows
 from pvzoo.errors import DataError
 from pvzoo.masks import Masks
 
@@ -48,7 +49,8 @@ def retask(data: Dataset | DatasetDict, task: str) -> Dataset | DatasetDict:
     keep the same classes.
 
     Raises:
-        DataError: The labels do not say what the task needs, or a map cannot be read.
+        DataError: The labels do not say what the task needs, the segments of an image are not
+            whole, or a map cannot be read.
     """
     from datasets import DatasetDict
 
@@ -78,13 +80,16 @@ def retask(data: Dataset | DatasetDict, task: str) -> Dataset | DatasetDict:
 
 
 def _without_masks(parts: Mapping[str, Dataset], task: str) -> dict[str, Dataset]:
+    classes = class_names(_first(parts).features)
+    columns = features(task, classes)
+
     def labels(part: Dataset) -> Iterator[dict[str, Any]]:
         names = ["image_id", "file_name", "width", "height", "objects"]
         for row in derive.rows(part, names):
-            objects = {k: v for k, v in row["objects"].items() if k != "segmentation"}
+            objects = filled(row["objects"], columns["objects"])  # mistakes are for the check
             yield row | {"objects": objects}
 
-    return _changed(parts, task, class_names(_first(parts).features), labels)
+    return _changed(parts, task, classes, labels)
 
 
 # --- panoptic to objects --------------------------------------------------------------------------
@@ -94,7 +99,7 @@ def _to_objects(parts: Mapping[str, Dataset], task: str) -> dict[str, Dataset]:
     names = class_names(_first(parts).features)
     things, stuff = set(), set()
     for part in parts.values():
-        for row in derive.rows(part, ["segments"]):
+        for row in sound_rows(part, ["segments"]):
             segments = row["segments"]
             for category, isthing in zip(segments["category"], segments["isthing"], strict=True):
                 (things if isthing else stuff).add(category)
@@ -103,9 +108,7 @@ def _to_objects(parts: Mapping[str, Dataset], task: str) -> dict[str, Dataset]:
 
     def labels(part: Dataset) -> Iterator[dict[str, Any]]:
         numbers = itertools.count(1)  # a segment's own id is unique in its image only
-        for i, row in enumerate(
-            derive.rows(part, ["image_id", "file_name", "annotation", "segments"])
-        ):
+        for i, row in enumerate(sound_rows(part, ["annotation", "segments"])):
             pixels = read_map(row.pop("annotation"), f"Row {i}: the annotation")
             found = _things(row.pop("segments"))
             codes = Masks.from_map(pixels, [thing["id"] for thing in found]).to_coco()
@@ -152,9 +155,7 @@ def _to_semantic(parts: Mapping[str, Dataset], task: str) -> dict[str, Dataset]:
         meaning = {"id": [*meaning["id"], void], "category": [*meaning["category"], VOID]}
 
     def labels(part: Dataset) -> Iterator[dict[str, Any]]:
-        for i, row in enumerate(
-            derive.rows(part, ["image_id", "file_name", "annotation", "segments"])
-        ):
+        for i, row in enumerate(sound_rows(part, ["annotation", "segments"])):
             pixels = read_map(row["annotation"], f"Row {i}: the annotation")
             segments = row["segments"]
             classes = {

@@ -2,15 +2,19 @@
 
 Folders are found as in the devkit (``Annotations``, ``JPEGImages``, ``ImageSets/Main``), with
 ``images`` in the place of ``JPEGImages``, with the XML in the one folder of ``annotations`` that
-has any, and with the XML beside the images, also by splits as Roboflow writes it. Edges of boxes
-are the devkit's: pixels counted from 1, the last one included, so that left = xmin - 1 and width =
-xmax - xmin + 1. (LabelImg and others write edges counted from 0; such boxes come out at most a
-pixel off.) Classes are in the order of the alphabet.
+has any, and with the XML beside the images. Folders called after splits may be in these
+(``Annotations/train``, ``JPEGImages/train``) or around them (``train/Annotations``, or ``train``
+with the XML beside the images, as Roboflow writes it). Edges of boxes are the devkit's: pixels
+counted from 1, the last one included, so that left = xmin - 1 and width = xmax - xmin + 1.
+(LabelImg and others write edges counted from 0; such boxes come out at most a pixel off.) Classes
+are in the order of the alphabet. The image of an XML file is the one of its own name, else the one
+that its ``<filename>`` says; where both are there and differ, a `PvzooWarning` says so.
 
 Objects marked difficult are kept, with ``ignore`` set. Instance masks are the objects'
 ``<polygon>`` elements (vertices counted from 1) where there are any, else what
 ``SegmentationObject`` and ``SegmentationClass`` show: the class of an object is the one that most
-of its pixels have; difficult is not known there.
+of its pixels have, and difficult is that of the object of this class in the XML, if there is one,
+whose box fits the mask best.
 
 The names of the values of ``SegmentationClass`` are taken from a file beside it, as
 `pvzoo.data.folders` says; without one they are VOC's 20 classes after the background if the XML
@@ -43,6 +47,7 @@ from pvzoo.data.files import (
     relative,
     side,
     split_name,
+    truth,
     upright_size,
 )
 from pvzoo.data.folders import (
@@ -85,6 +90,8 @@ CLASSES = (
 """Of the VOC challenges; in their maps the first is 1 and the background is 0."""
 
 _BORDER = (255, 224 + 256 * 224 + 65536 * 192)  # as an index, and as a colour of VOC's palette
+
+_SUFFIXES = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG", ".bmp", ".webp", ".tif")
 
 
 def splits(path: Path, *, reduce_labels: bool) -> list[Split]:
@@ -136,18 +143,29 @@ def _parts(path: Path) -> dict[str | None, _Part]:
         return {}
     if path.name.lower() in ("annotations", "annotation") and _has_xml(path):
         path = path.parent
-    xmls = next((f for f in folders(path) if f.name.lower() in ("annotations", "annotation")), path)
+    xmls, pictures = _pair_in(path)
     deeper = [f for f in folders(xmls) if _has_xml(f)]
-    if xmls != path and not _has_xml(xmls) and len(deeper) == 1:
-        xmls = deeper[0]
-    pictures = next(
-        (f for f in folders(path) if f.name.lower() in ("jpegimages", "images", "image")), xmls
-    )
+    if xmls != path and not _has_xml(xmls):
+        found = {name: f for f in deeper if (name := split_name(f.name))}
+        if found and not _map_folder(path, "Class"):  # Annotations/train and JPEGImages/train
+            below = {split_name(f.name): f for f in folders(pictures)}
+            return {n: _Part(path, None, f, below.get(n, pictures)) for n, f in found.items()}
+        if len(deeper) == 1:
+            pictures = deeper[0] if pictures == xmls else pictures
+            xmls = deeper[0]
     if _has_xml(xmls) or (_map_folder(path, "Class") and pictures != xmls):
         names = {**_lists(path, "Main"), **_lists(path, "Segmentation")} or {None: path}
         return {name: _Part(path, name, xmls, pictures) for name in names}
-    found = {split_name(f.name): f for f in folders(path) if split_name(f.name) and _has_xml(f)}
-    return {name: _Part(path, None, folder, folder) for name, folder in found.items()}
+    pairs = {name: _pair_in(f) for f in folders(path) if (name := split_name(f.name))}
+    return {name: _Part(path, None, *pair) for name, pair in pairs.items() if _has_xml(pair[0])}
+
+
+def _pair_in(folder: Path) -> tuple[Path, Path]:
+    """Where the XML files and the images in a folder are; the folder itself if not apart."""
+    inner = {f.name.lower(): f for f in reversed(folders(folder))}
+    xmls = next((inner[n] for n in ("annotations", "annotation") if n in inner), folder)
+    pictures = next((inner[n] for n in ("jpegimages", "images", "image") if n in inner), xmls)
+    return xmls, pictures
 
 
 def _has_xml(folder: Path) -> bool:
@@ -224,8 +242,8 @@ def _read_object(item: ElementTree.Element, where: str) -> _Object:
     polygons = [_vertices(polygon, where) for polygon in item.findall("polygon")]
     if edges is None and not polygons:
         raise DataError(f"{where} ({name}) has no bndbox.", "It has xmin, ymin, xmax and ymax.")
-    difficult = (item.findtext("difficult") or "0").strip()
-    return _Object(name, edges, tuple(polygons), difficult == "1")
+    difficult = truth(item.findtext("difficult"), f"{where} ({name})", "difficult")
+    return _Object(name, edges, tuple(polygons), difficult)
 
 
 def _vertices(polygon: ElementTree.Element, where: str) -> tuple[float, ...]:
@@ -309,7 +327,7 @@ class _Source:
         annotations = self.annotations[part.xmls]
         ids = part.ids("Main") or part.ids("Segmentation")
         chosen = [n for n in (annotations if ids is None else ids) if n in annotations]
-        paths = {name: _picture(part, name, annotations[name].image) for name in chosen}
+        paths = _pictures(part, {name: annotations[name].image for name in chosen})
         if ids is not None:
             lost = [name for name in ids if name not in annotations]
             _warn_left_out(lost, f"images of the split {part.split}", f"XML in {part.xmls}")
@@ -380,7 +398,7 @@ class _Source:
     def _semantic(self, part: _Part, folder: Path) -> Dataset:
         classes = self._map_classes(folder)
         maps = self._maps(part, folder)
-        pairs = [(_picture(part, name, ""), file) for name, file in maps.items()]
+        pairs = [(_picture(part, name), file) for name, file in maps.items()]
         return semantic_rows(pairs, classes, part.root)
 
     def _from_maps(self, part: _Part, drawn: Path, told: Path, task: str) -> Dataset:
@@ -390,13 +408,17 @@ class _Source:
         kinds, maps = self._maps(part, drawn), self._maps(part, told)
         maps = {name: maps[name] for name in maps if name in kinds}
         state = [*maps.values(), *(kinds[name] for name in maps), part.pictures]
+        told_of = {n: a for n, a in self.annotations[part.xmls].items() if n in maps}
+        state += [annotation.file for annotation in told_of.values()]
 
         def rows() -> Iterator[dict[str, Any]]:
             number = 1
             for image_id, (name, file) in enumerate(maps.items()):
                 objects, size = _drawn_objects(file, kinds[name], places, number)
                 number += len(objects)
-                path = _picture(part, name, "")
+                if name in told_of:
+                    _mark_difficult(objects, told_of[name].objects, names)
+                path = _picture(part, name)
                 yield {
                     "image": image_cell(path),
                     "image_id": image_id,
@@ -418,18 +440,47 @@ def _warn_left_out(lost: Sequence[str], what: str, lack: str) -> None:
         )
 
 
-def _picture(part: _Part, name: str, stated: str) -> Path:
-    """The image of an XML file or map: by what the file says, else by its own name."""
-    if stated:
-        file = stated.replace("\\", "/")
-        for path in (part.pictures / file, part.pictures / Path(file).name):
-            if path.is_file():
-                return path
-    for suffix in (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG", ".bmp", ".webp", ".tif"):
-        path = part.pictures / (name + suffix)
-        if path.is_file():
-            return path
-    return part.pictures / (Path(stated.replace("\\", "/")).name or f"{name}.jpg")
+def _pictures(part: _Part, stated: dict[str, str]) -> dict[str, Path]:
+    """The image of each XML file, by its own name as in the devkit, else by what it states.
+
+    What a file states is often left from before it was renamed.
+    """
+    found, other = {}, []
+    for name, text in stated.items():
+        own, said = _own_picture(part, name), _stated_picture(part, text)
+        if own and said and own.with_suffix(said.suffix) == said:
+            own = said  # of several of its name
+        found[name] = own or said or part.pictures / (_last(text) or f"{name}.jpg")
+        if own and said and own != said:
+            other.append(f"{name}.xml, which says {text}")
+    if other:
+        warn(
+            f"{part.xmls}: {len(other)} XML files say another image than that of their own name, "
+            f"which is taken ({listing(other, 1)}).",
+            PvzooWarning,
+            stacklevel=2,
+        )
+    return found
+
+
+def _stated_picture(part: _Part, text: str) -> Path | None:
+    paths = (part.pictures / inner for inner in (text.replace("\\", "/"), _last(text)))
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _last(text: str) -> str:
+    return Path(text.replace("\\", "/")).name
+
+
+def _own_picture(part: _Part, name: str) -> Path | None:
+    """The image of the name of an XML file or map."""
+    paths = (part.pictures / (name + suffix) for suffix in _SUFFIXES)
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _picture(part: _Part, name: str) -> Path:
+    """The same; where it should be if it is not there."""
+    return _own_picture(part, name) or part.pictures / f"{name}.jpg"
 
 
 def _shape(thing: _Object, size: tuple[int, int], task: str) -> dict[str, Any]:
@@ -481,3 +532,26 @@ def _drawn_objects(
             }
         )
     return found, (told.shape[0], told.shape[1])
+
+
+def _mark_difficult(
+    found: list[dict[str, Any]], things: Sequence[_Object], names: Sequence[str]
+) -> None:
+    """Give drawn objects the ``difficult`` of those in an XML, each to one at most."""
+    if not found or not things:
+        return
+    boxes = np.array([_shape(thing, (0, 0), DETECTION)["bbox"] for thing in things], float)
+    drawn = np.array([item["bbox"] for item in found], float)
+    overlaps = pycoco.iou(drawn, boxes, [0] * len(things))
+    pairs = [
+        (overlaps[i, j], i, j)
+        for i, item in enumerate(found)
+        for j, thing in enumerate(things)
+        if names[item["category"]] == thing.name and overlaps[i, j] > 0
+    ]
+    free_drawn, free_things = set(range(len(found))), set(range(len(things)))
+    for _, i, j in sorted(pairs, key=lambda pair: -pair[0]):
+        if i in free_drawn and j in free_things:
+            free_drawn.remove(i)
+            free_things.remove(j)
+            found[i]["ignore"] = things[j].difficult

@@ -47,7 +47,9 @@ def write(
     Images are copied byte for byte under their file names, without the folders that all of them are
     in; a name that would leave the folder or is taken, with any suffix, is changed. Boxes and masks
     are in the upright picture, also where its file says by EXIF that it has to be turned: tools
-    that ignore EXIF will not see them in place. Labels with mistakes are written as they are.
+    that ignore EXIF will not see them in place. Labels with mistakes are written as they are, but
+    for objects without a box or class, lists of different lengths and damaged masks: no file has a
+    place for those, and they are refused. Labels that are null are none.
 
     Args:
         data: Of one task.
@@ -59,8 +61,8 @@ def write(
         The folder.
 
     Raises:
-        DataError: The format has no place for the task, an image cannot be read, or the folder
-            cannot be written.
+        DataError: The format has no place for the task or the labels of an image, an image cannot
+            be read, or the folder cannot be written.
         UsageError: There is no such format.
     """  # noqa: E501
     from datasets import DatasetDict

@@ -14,9 +14,9 @@ from pvzoo.errors import DataError
 class LabelMatch:
     """The classes of a model and of a dataset, matched by name.
 
-    Names are compared without regard to case, hyphens and underscores; failing that by the first of
-    the synonyms that ImageNet lists in one name ("tabby, tabby cat"), if that points to one class
-    only.
+    The same names match; then, among the others, those that are the same without regard to case,
+    hyphens and underscores; then those with the same first of the synonyms that ImageNet lists in
+    one name ("tabby, tabby cat"), if that points to one class only.
 
     Attributes:
         model: Class names of the model, in the order of its outputs; "" for one that means nothing.
@@ -35,18 +35,23 @@ class LabelMatch:
         Raises:
             DataError: Not one class of the data is known to the model.
         """
-        exact = _unique([_fold(name) for name in data])
-        first = _unique([_fold(name.partition(",")[0]) for name in data])
-        model_exact = _unique([_fold(name) for name in model])
-        model_first = _unique([_fold(name.partition(",")[0]) for name in model])
         to_data = [-1] * len(model)
         taken: set[int] = set()
-        for theirs, ours in ((model_exact, exact), (model_first, first)):
-            for name, i in theirs.items():
-                j = ours.get(name, -1)
+
+        def match(theirs: Sequence[str], ours: Sequence[str]) -> None:
+            places = _unique(ours)
+            for name, i in _unique(theirs).items():
+                j = places.get(name, -1)
                 if name and to_data[i] < 0 and j >= 0 and j not in taken:
                     to_data[i] = j
                     taken.add(j)
+
+        match(model, data)
+        match(  # "a" and "A" may both be classes: what has its own name is in nobody's way
+            [_fold(name) if to_data[i] < 0 else "" for i, name in enumerate(model)],
+            [_fold(name) if j not in taken else "" for j, name in enumerate(data)],
+        )
+        match([_first(name) for name in model], [_first(name) for name in data])
         if data and not taken:
             raise DataError(
                 "The model knows none of the data's classes: the data has "
@@ -95,6 +100,10 @@ class LabelMatch:
 
 def _fold(name: str) -> str:
     return " ".join(name.casefold().replace("_", " ").replace("-", " ").split())
+
+
+def _first(name: str) -> str:
+    return _fold(name.partition(",")[0])
 
 
 def _unique(names: Sequence[str]) -> dict[str, int]:

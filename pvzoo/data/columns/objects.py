@@ -13,7 +13,7 @@ from pvzoo.data.coco import compressed, empty_code
 from pvzoo.data.columns.classes import Classes, Naming, are_unique
 from pvzoo.data.columns.rows import Picture, Rows, build
 from pvzoo.data.columns.source import BOX, CROWD, IGNORE, MASK, Source, is_number
-from pvzoo.data.files import objects_of, upright_size
+from pvzoo.data.files import objects_of, truth, upright_size
 from pvzoo.data.schema import INSTANCE, features
 from pvzoo.errors import DataError
 
@@ -55,7 +55,7 @@ def objects(
         numbers = itertools.count(1)  # pycocotools takes a match with 0 for none
         for i, (row, head, picture) in enumerate(rows.read(columns)):
             width, height = _size(row, picture)
-            lists = records.lists(row, list(fields.values()))
+            lists = records.lists(row, list(fields.values()), f"Row {i}")
             found = []
             for place, given in enumerate(_each(lists, f"Row {i}")):
                 given = {role: given[name] for role, name in fields.items()}
@@ -104,8 +104,8 @@ def _object(
         "bbox": box,
         "category": classes.place(given["category"]),
         "area": float(area),
-        "iscrowd": bool(given.get("iscrowd")),
-        "ignore": bool(given.get("ignore")),
+        "iscrowd": truth(given.get("iscrowd"), where, "iscrowd"),
+        "ignore": truth(given.get("ignore"), where, "ignore"),
     }
     return thing | ({"segmentation": code} if masks else {})
 

@@ -13,6 +13,7 @@ from pvzoo.data.columns.classes import MOST_CLASSES, Classes, Naming
 from pvzoo.data.columns.rows import Rows, build
 from pvzoo.data.columns.source import CROWD, THING, Source, is_grey
 from pvzoo.data.columns.values import CLASS_TO_ID, said_names, seen_values, warn_of_numbers
+from pvzoo.data.files import truth
 from pvzoo.data.maps import encode_grey, open_map, values_of
 from pvzoo.data.schema import PANOPTIC, SEMANTIC, SEMANTIC_VOID, VOID, VOID_NAMES, features
 from pvzoo.errors import DataError, PvzooWarning
@@ -116,10 +117,13 @@ def panoptic(
             stacklevel=4,
         )
 
+    def flags(values: Sequence[Any], row: int, name: str) -> list[bool]:
+        return [truth(v, f"Row {row}, segment {place}", name) for place, v in enumerate(values)]
+
     def labels(rows: Rows) -> Iterator[dict[str, Any]]:
         fields = [name for name in (number, category, thing, crowd) if name]
         for i, (row, head, _) in enumerate(rows.read([records.column])):
-            lists = records.lists(row, fields)
+            lists = records.lists(row, fields, f"Row {i}")
             count = len(lists[number])
             if None in lists[number] or {len(v) for v in lists.values()} != {count}:
                 raise DataError(
@@ -128,8 +132,8 @@ def panoptic(
             segments = {
                 "id": lists[number],
                 "category": [classes.place(value) for value in lists[category]],
-                "isthing": [bool(v) for v in lists[thing]] if thing else [True] * count,
-                "iscrowd": [bool(v) for v in lists[crowd]] if crowd else [False] * count,
+                "isthing": flags(lists[thing], i, thing) if thing else [True] * count,
+                "iscrowd": flags(lists[crowd], i, crowd) if crowd else [False] * count,
             }
             yield head | {"segments": segments}
 

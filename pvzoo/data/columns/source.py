@@ -71,10 +71,20 @@ class Records:
         """The field with the id of each thing."""
         return next((n for n in ID if n in self.fields and is_number(self.fields[n])), None)
 
-    def lists(self, row: Mapping[str, Any], fields: Sequence[str]) -> dict[str, list[Any]]:
-        """Some fields of the things of a row."""
+    def lists(
+        self, row: Mapping[str, Any], fields: Sequence[str], where: str
+    ) -> dict[str, list[Any]]:
+        """Some fields of the things of a row, which a message calls `where`.
+
+        Raises:
+            DataError: One of the things is null.
+        """
         value = row if self.column is None else row[self.column]
         if self.listed:
+            if None in (value or ()):
+                raise DataError(
+                    f"{where}: {self.column}[{value.index(None)}] is null.", "Remove or fill it."
+                )
             return {name: [thing[name] for thing in value or ()] for name in fields}
         return {name: (value or {}).get(name) or [] for name in fields}
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from pvzoo.data import derive
 from pvzoo.data.files import listing
 from pvzoo.data.folders import MapClasses
 from pvzoo.data.maps import encode_grey, open_map, read_map
 from pvzoo.data.schema import SEMANTIC_VOID, VOID
+from pvzoo.data.sound import sound_rows
 from pvzoo.data.writers.images import Names, Parts, copy_image
 from pvzoo.errors import DataError, PvzooWarning
 from pvzoo.images import ImageHandle
@@ -88,9 +88,9 @@ def write_maps(parts: Parts, folder: Path) -> None:
     Maps keep their values where a list of values and names says all, else the value of each pixel
     becomes its class, and void 255. PNGs that keep their values are copied.
     """
-    first = next((part for part in parts.splits.values() if len(part)), None)
-    given = next(derive.rows(first, ["segments"]))["segments"] if first else {"id": []}
-    said = _said(given, parts.names)
+    rows = (row for part in parts.splits.values() for row in sound_rows(part, ["segments"]))
+    listed = (row["segments"] for row in rows if row["segments"]["id"])
+    said = _said(next(listed, {"id": [], "category": []}), parts.names)
     void = SEMANTIC_VOID if len(parts.names) <= SEMANTIC_VOID else 65535
     value_names = said or {**dict(enumerate(parts.names)), void: "void"}
     if MapClasses(value_names).labels != list(parts.names):
@@ -114,7 +114,7 @@ def write_maps(parts: Parts, folder: Path) -> None:
 
 def _said(segments: Mapping[str, list[int]], names: tuple[str, ...]) -> dict[int, str] | None:
     """The name of each value, or None if the list would be read as other classes than these."""
-    pairs = sorted(zip(segments["id"], segments.get("category", ()), strict=True))
+    pairs = sorted(zip(segments["id"], segments["category"], strict=True))
     said = {value: "void" if place == VOID else names[place] for value, place in pairs}
     same = MapClasses(said).labels == list(names)
     return said if same and all(0 <= value <= 65535 for value in said) else None

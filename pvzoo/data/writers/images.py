@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pvzoo.data import derive
 from pvzoo.data.columns.rows import suffix_of
 from pvzoo.data.schema import class_names, task_of
+from pvzoo.data.sound import image_of, sound_rows
 from pvzoo.errors import DataError, ImageError
 from pvzoo.images import SUFFIXES, ImageHandle
 
@@ -61,11 +62,11 @@ class Parts:
         return cls(splits, task, names.pop(), progress)
 
     def rows(self, split: str | None) -> Iterator[dict[str, Any]]:
-        """The rows of a split, images not decoded; says how far it is."""
+        """The rows of a split as `sound_rows` gives them; says how far it is."""
         part = self.splits[split]
         sizes = {name: len(other) for name, other in self.splits.items()}
         before = sum(list(sizes.values())[: list(sizes).index(split)])
-        for i, row in enumerate(derive.rows(part, list(part.features))):
+        for i, row in enumerate(sound_rows(part, list(part.features))):
             yield row
             if self._progress is not None:
                 self._progress(before + i + 1, sum(sizes.values()))
@@ -119,7 +120,7 @@ def copy_image(row: Mapping[str, Any], folder: Path, names: Names, name: str | N
     Raises:
         DataError: There is no such image.
     """
-    where = f"The image {row['file_name']} (image_id {row['image_id']})"
+    where = image_of(row)
     try:
         data = ImageHandle.of(row["image"]).data
     except ImageError as error:

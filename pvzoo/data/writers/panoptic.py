@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from pvzoo.data import derive
 from pvzoo.data.maps import encode_colour, read_map
 from pvzoo.data.schema import VOID
+from pvzoo.data.sound import sound_rows
 from pvzoo.data.writers.coco import json_file
 from pvzoo.data.writers.images import Names, Parts, copy_image
 from pvzoo.masks import Masks
@@ -77,7 +77,7 @@ def _stuff(parts: Parts) -> set[int]:
     """The classes that have segments, none of which is a thing."""
     stuff, things = set(), set()
     for part in parts.splits.values():
-        for row in derive.rows(part, ["segments"]):
+        for row in sound_rows(part, ["segments"]):
             for segment in _segments(row):
                 (things if segment["isthing"] else stuff).add(segment["category"])
     return stuff - things
