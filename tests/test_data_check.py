@@ -15,9 +15,11 @@ from clean_data import (
     encoded,
     noise,
     objects,
+    plain,
     rows,
 )
-from datasets import DatasetDict
+from datasets import ClassLabel, Dataset, DatasetDict, Features, List
+from datasets import Image as ImageColumn
 from PIL import Image
 from pycocotools import mask as coco
 
@@ -25,6 +27,8 @@ from pvzoo.data import boxes as box
 from pvzoo.data import rules
 from pvzoo.data.check import check
 from pvzoo.data.labels import is_whole
+from pvzoo.data.load import load
+from pvzoo.data.mend import mend
 from pvzoo.data.schema import CLASSIFICATION, DETECTION, INSTANCE, PANOPTIC, SEMANTIC, TASKS
 from pvzoo.data.write import write
 from pvzoo.errors import DataError
@@ -99,6 +103,19 @@ def test_clean_multi_label_data_raises_nothing():
     assert found(dataset(CLASSIFICATION, made, multi_label=True)) == {}
     made[1]["labels"] = [0, 7]
     assert found(dataset(CLASSIFICATION, made, multi_label=True)) == {"class-id-out-of-range": 1}
+
+
+def test_a_null_in_the_place_of_several_labels_is_a_missing_label_and_an_empty_list_is_not():
+    kind = Features({"image": ImageColumn(), "labels": List(ClassLabel(names=["cat", "dog"]))})
+    given = {
+        "image": [row["image"] for row in rows(CLASSIFICATION, 6)],
+        "labels": [[0], None, [], [0, 1], None, [1]],
+    }
+    data = load(Dataset.from_dict(given, features=kind))
+    assert found(data) == {"missing-label": 2}
+    assert plain(mend(data)) == plain(data)
+    nothing = dict(given, labels=[None] * 6)
+    assert found(Dataset.from_dict(nothing, features=kind)) == {"missing-label": 6}
 
 
 @pytest.mark.parametrize("orientation", range(2, 9))

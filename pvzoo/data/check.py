@@ -225,14 +225,13 @@ class _Check:
             self._map(part, number, row, look, note)
 
     def _label(self, part: _Part, row: Mapping[str, Any], note: Callable[..., None]) -> None:
-        if "labels" in row:
-            for label in row["labels"] or []:
-                self._class(part, label, "", note)
-        elif row["label"] is None or row["label"] == VOID:
+        labels = row["labels"] if "labels" in row else [row["label"]]
+        if labels is None or ("label" in row and labels[0] in (None, VOID)):
             if self._is_labelled(part):
                 note(rules.NO_LABEL)
-        else:
-            self._class(part, row["label"], "", note)
+            return
+        for label in labels:
+            self._class(part, label, "", note)
 
     def _class(self, part: _Part, label: int | None, of: str, note: Callable[..., None]) -> None:
         """Note a class id that is no place in the names."""
