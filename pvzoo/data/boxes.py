@@ -19,6 +19,10 @@ TOLERANCE = 1.0
 """Pixels that a box may reach out of its frame: formats that count pixels from 1 or include the
 last one differ by that much."""
 
+CARELESS = 0.01
+"""Share of the longer side of its frame that a carelessly drawn box may reach out of it without
+telling that it was meant otherwise."""
+
 LEAST_SIDE = 1e-3
 """Pixels: a box of a smaller width or height is empty."""
 
@@ -86,6 +90,12 @@ def overhang(boxes: np.ndarray, frame: tuple[int, int] | np.ndarray) -> np.ndarr
     """(n,) pixels by which each box, of positive size, reaches out of its frame at most."""
     beyond = boxes[:, :2] + boxes[:, 2:] - frame
     return np.maximum(-boxes[:, :2], beyond).max(axis=1, initial=0)
+
+
+def leave(boxes: np.ndarray, frame: tuple[int, int]) -> bool:
+    """Whether any box reaches out of a frame by more than carelessness does."""
+    slack = max(TOLERANCE, CARELESS * max(frame))
+    return bool((overhang(positive(boxes[finite(boxes)]), frame) > slack).any())
 
 
 def turn(boxes: np.ndarray, orientation: int, raw: tuple[int, int]) -> np.ndarray:
@@ -172,7 +182,7 @@ def votes(boxes: np.ndarray, frames: np.ndarray) -> Counter[str]:
     for name, convert in _CONVENTIONS.items():
         there = convert(boxes, frames)
         fits = (there[:, 2:] > 0).all(axis=1)
-        fits &= overhang(there, frames) <= np.maximum(TOLERANCE, 0.01 * longest)
+        fits &= overhang(there, frames) <= np.maximum(TOLERANCE, CARELESS * longest)
         fits &= (there[:, :2] + there[:, 2:]).max(axis=1) > 1.01
         if name == "pixels read as normalised":  # no other mistake makes numbers that large
             fits &= (boxes[:, :2] + boxes[:, 2:] > 2 * frames).all(axis=1)
