@@ -359,6 +359,11 @@ def test_clean_boxes_of_any_habit_are_never_taken_for_another_convention():
         ("xywh read as xyxy", lambda b, f: np.hstack([b[:, :2], b[:, 2:] - b[:, :2]])),
         ("cxcywh", lambda b, f: np.hstack([b[:, :2] + b[:, 2:] / 2, b[:, 2:]])),
         ("pixels read as normalised", lambda b, f: b * f),
+        ("xywh read as cxcywh", lambda b, f: np.hstack([b[:, :2] - b[:, 2:] / 2, b[:, 2:]])),
+        (
+            "xyxy read as cxcywh",
+            lambda b, f: np.hstack([(b[:, :2] - b[:, 2:]) / 2, xyxy(b)[:, 2:]]),
+        ),
         ("normalised xywh", lambda b, f: b / f),
         ("normalised xyxy", lambda b, f: np.hstack([b[:, :2], b[:, :2] + b[:, 2:]]) / f),
         ("normalised cxcywh", lambda b, f: np.hstack([b[:, :2] + b[:, 2:] / 2, b[:, 2:]]) / f),
