@@ -6,10 +6,12 @@ import copy
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import datasets
 import numpy as np
-from clean_data import HEIGHT, WIDTH, box_code, encoded, mask_code, noise, objects, rows
+from clean_data import HEIGHT, NAMES, WIDTH, box_code, encoded, mask_code, noise, objects, rows
 from PIL import Image
 
 from pvzoo.data.schema import CLASSIFICATION, DETECTION, INSTANCE, PANOPTIC, SEMANTIC
@@ -76,6 +78,71 @@ def xyxy(b: np.ndarray) -> np.ndarray:
 
 def centres(b: np.ndarray) -> np.ndarray:
     return np.hstack([b[:, :2] + b[:, 2:] / 2, b[:, 2:]])
+
+
+def read_by_yolo(v: np.ndarray) -> np.ndarray:
+    """Boxes in pixels, of four numbers in a YOLO file."""
+    return np.hstack([v[:, :2] - v[:, 2:] / 2, v[:, 2:]]) * FRAME
+
+
+WRITTEN: dict[tuple[str, str], tuple[str, Callable[[np.ndarray], np.ndarray]]] = {
+    # a format, what its files have in the place of what they should -> the rule, the four numbers
+    ("yolo", "corners in shares"): ("xyxy-as-cxcywh", lambda b: xyxy(b) / FRAME),
+    ("yolo", "corners in pixels"): ("xyxy-as-cxcywh", xyxy),
+    ("yolo", "left and top in shares"): ("xywh-as-cxcywh", lambda b: b / FRAME),
+    ("yolo", "left and top in pixels"): ("xywh-as-cxcywh", lambda b: b),
+    ("yolo", "centres in pixels"): ("pixels-as-normalised", centres),
+    ("voc", "corners in shares"): ("normalised-boxes", lambda b: xyxy(b) / FRAME),
+    ("voc", "left and top in shares"): ("normalised-boxes", lambda b: b / FRAME),
+    ("voc", "centres in shares"): ("normalised-boxes", lambda b: centres(b) / FRAME),
+    ("hub", "corners in pixels"): ("xyxy-as-xywh", xyxy),
+    ("hub", "corners in shares"): ("normalised-boxes", lambda b: xyxy(b) / FRAME),
+    ("hub", "centres in pixels"): ("cxcywh-as-xywh", centres),
+}
+
+
+def written(format: str, change: Callable[[np.ndarray], np.ndarray], folder: Path) -> Any:
+    """A source of clean detection rows, but for the four numbers of each box."""
+    made = rows(DETECTION)
+    every_box(made, change)
+    if format == "hub":
+        return _columns(made)
+    if format == "yolo":
+        (folder / "data.yaml").write_text("train: .\nnames: [circle, square, star]")
+    for row in made:
+        (folder / row["file_name"]).write_bytes(row["image"]["bytes"])
+        listed = zip(row["objects"]["category"], row["objects"]["bbox"], strict=True)
+        name, text = "txt", "\n".join(" ".join(map(str, (c, *b))) for c, b in listed)
+        if format == "voc":
+            name, text = "xml", _xml(row)
+        (folder / row["file_name"]).with_suffix(f".{name}").write_text(text)
+    return folder
+
+
+def _xml(row: dict[str, Any]) -> str:
+    listed = zip(row["objects"]["category"], row["objects"]["bbox"], strict=True)
+    edges = ("xmin", "ymin", "xmax", "ymax")
+    things = "".join(
+        f"<object><name>{NAMES[c]}</name><bndbox>"
+        + "".join(f"<{edge}>{v}</{edge}>" for edge, v in zip(edges, b, strict=True))
+        + "</bndbox></object>"
+        for c, b in listed
+    )
+    size = f"<size><width>{WIDTH}</width><height>{HEIGHT}</height></size>"
+    return f"<annotation><filename>{row['file_name']}</filename>{size}{things}</annotation>"
+
+
+def _columns(made: Rows) -> datasets.Dataset:
+    kind = {
+        "bbox": datasets.List(datasets.List(datasets.Value("float64"))),
+        "category": datasets.List(datasets.ClassLabel(names=list(NAMES))),
+    }
+    given = [
+        {"image": row["image"], "objects": {key: row["objects"][key] for key in kind}}
+        for row in made
+    ]
+    columns = datasets.Features(image=datasets.Image(), objects=kind)
+    return datasets.Dataset.from_list(given, features=columns)
 
 
 # --- images ---------------------------------------------------------------------------------------
@@ -225,6 +292,31 @@ def shares_that_may_be_of_two_kinds(made):
 @broken(DETECTION, {"pixels-as-normalised": BOXES}, mendable=True)
 def pixels_read_as_shares(made):
     every_box(made, lambda b: b * FRAME)
+
+
+@broken(DETECTION, {"xyxy-as-cxcywh": BOXES}, mendable=True)
+def corners_as_shares_read_as_centres(made):
+    every_box(made, lambda b: read_by_yolo(xyxy(b) / FRAME))
+
+
+@broken(DETECTION, {"xyxy-as-cxcywh": BOXES}, mendable=True)
+def corners_in_pixels_read_as_centres_in_shares(made):
+    every_box(made, lambda b: read_by_yolo(xyxy(b)))
+
+
+@broken(DETECTION, {"xywh-as-cxcywh": BOXES}, mendable=True)
+def left_and_top_as_shares_read_as_centres(made):
+    every_box(made, lambda b: read_by_yolo(b / FRAME))
+
+
+@broken(DETECTION, {"xywh-as-cxcywh": BOXES}, mendable=True)
+def left_and_top_in_pixels_read_as_centres_in_shares(made):
+    every_box(made, read_by_yolo)
+
+
+@broken(DETECTION, {"unclear-boxes": BOXES}, mendable=False)
+def boxes_that_nothing_explains(made):
+    every_box(made, lambda b: np.hstack([b[:, :2] - 3 * FRAME[:2], b[:, 2:] * [5, 0.1]]))
 
 
 @broken(DETECTION, {"unclear-boxes": 12}, mendable=False)

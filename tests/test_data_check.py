@@ -15,9 +15,11 @@ from clean_data import (
     encoded,
     noise,
     objects,
+    plain,
     rows,
 )
-from datasets import DatasetDict
+from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
+from datasets import Image as ImageColumn
 from PIL import Image
 from pycocotools import mask as coco
 
@@ -25,6 +27,8 @@ from pvzoo.data import boxes as box
 from pvzoo.data import rules
 from pvzoo.data.check import check
 from pvzoo.data.labels import is_whole
+from pvzoo.data.load import load
+from pvzoo.data.mend import mend
 from pvzoo.data.schema import CLASSIFICATION, DETECTION, INSTANCE, PANOPTIC, SEMANTIC, TASKS
 from pvzoo.data.write import write
 from pvzoo.errors import DataError
@@ -101,6 +105,19 @@ def test_clean_multi_label_data_raises_nothing():
     assert found(dataset(CLASSIFICATION, made, multi_label=True)) == {"class-id-out-of-range": 1}
 
 
+def test_a_null_in_the_place_of_several_labels_is_a_missing_label_and_an_empty_list_is_not():
+    kind = Features({"image": ImageColumn(), "labels": List(ClassLabel(names=["cat", "dog"]))})
+    given = {
+        "image": [row["image"] for row in rows(CLASSIFICATION, 6)],
+        "labels": [[0], None, [], [0, 1], None, [1]],
+    }
+    data = load(Dataset.from_dict(given, features=kind))
+    assert found(data) == {"missing-label": 2}
+    assert plain(mend(data)) == plain(data)
+    nothing = dict(given, labels=[None] * 6)
+    assert found(Dataset.from_dict(nothing, features=kind)) == {"missing-label": 6}
+
+
 @pytest.mark.parametrize("orientation", range(2, 9))
 @pytest.mark.parametrize("task", [DETECTION, INSTANCE, SEMANTIC, PANOPTIC])
 def test_labels_on_the_upright_picture_of_an_exif_rotated_image_are_clean(task, orientation):
@@ -109,6 +126,56 @@ def test_labels_on_the_upright_picture_of_an_exif_rotated_image_are_clean(task, 
         size = (HEIGHT, WIDTH) if turned >= 5 else (WIDTH, HEIGHT)
         made[number]["image"] = encoded(noise(np.random.default_rng(number), *size), turned)
     assert found(dataset(task, made)) == {}
+
+
+def photos(boxes: list[list[int]], width: int = WIDTH, height: int = HEIGHT) -> Dataset:
+    """Photos on their side, of one box each, as a dataset without sizes."""
+    rng = np.random.default_rng(0)
+    given = {
+        "image": [encoded(noise(rng, width, height), 6) for _ in boxes],
+        "objects": [{"bbox": [b], "category": [0]} for b in boxes],
+    }
+    kind = {"bbox": List(List(Value("float64"))), "category": List(ClassLabel(names=["cat"]))}
+    return load(Dataset.from_dict(given, features=Features(image=ImageColumn(), objects=kind)))
+
+
+BEYOND_RAW, BEYOND_UPRIGHT, EITHER = [5, 70, 20, 25], [70, 5, 25, 20], [5, 5, 20, 20]
+
+
+def test_photos_of_one_dataset_are_turned_together_where_some_boxes_fit_the_stored_pixels_only():
+    data = photos([BEYOND_UPRIGHT, EITHER, BEYOND_UPRIGHT, EITHER])
+    assert found(data) == {"exif-rotated": 4}
+    mended = [tuple(row["objects"]["bbox"][0]) for row in plain(mend(data))]
+    assert mended == 2 * [(HEIGHT - 25, 70, 20, 25), (HEIGHT - 25, 5, 20, 20)]
+
+
+def test_photos_whose_boxes_fit_either_way_are_settled_by_others_or_warned_of():
+    assert found(photos([BEYOND_RAW, EITHER])) == {}
+    report = check(photos([EITHER, EITHER]))
+    assert [(f.rule, f.count, f.severity) for f in report.findings] == [
+        ("exif-rotated", 2, "warning")
+    ]
+    report = check(photos([BEYOND_RAW, BEYOND_UPRIGHT, EITHER]))
+    assert [(f.count, f.severity) for f in report.findings] == [(1, "error"), (1, "warning")]
+
+
+def test_a_box_carelessly_over_the_edge_does_not_say_that_photos_were_labelled_on_their_side():
+    report = check(photos([[180, 5, 22, 20], EITHER], 300, 200))
+    assert {f.rule: f.severity for f in report.findings} == {
+        "box-out-of-frame": "warning",
+        "exif-rotated": "warning",
+    }
+
+
+def test_yolo_labels_on_photos_may_be_of_the_stored_pixels(tmp_path):
+    for name in "ab":
+        (tmp_path / f"{name}.jpg").write_bytes(
+            encoded(noise(np.random.default_rng(ord(name))), 6, "JPEG")["bytes"]
+        )
+        (tmp_path / f"{name}.txt").write_text("0 0.75 0.4 0.3 0.4")
+    (tmp_path / "data.yaml").write_text("train: .\nnames: [cat]")
+    [finding] = check(tmp_path).findings
+    assert (finding.rule, finding.severity, finding.count) == ("exif-rotated", "warning", 2)
 
 
 def test_a_semantic_map_may_list_255_and_void():
@@ -292,6 +359,11 @@ def test_clean_boxes_of_any_habit_are_never_taken_for_another_convention():
         ("xywh read as xyxy", lambda b, f: np.hstack([b[:, :2], b[:, 2:] - b[:, :2]])),
         ("cxcywh", lambda b, f: np.hstack([b[:, :2] + b[:, 2:] / 2, b[:, 2:]])),
         ("pixels read as normalised", lambda b, f: b * f),
+        ("xywh read as cxcywh", lambda b, f: np.hstack([b[:, :2] - b[:, 2:] / 2, b[:, 2:]])),
+        (
+            "xyxy read as cxcywh",
+            lambda b, f: np.hstack([(b[:, :2] - b[:, 2:]) / 2, xyxy(b)[:, 2:]]),
+        ),
         ("normalised xywh", lambda b, f: b / f),
         ("normalised xyxy", lambda b, f: np.hstack([b[:, :2], b[:, :2] + b[:, 2:]]) / f),
         ("normalised cxcywh", lambda b, f: np.hstack([b[:, :2] + b[:, 2:] / 2, b[:, 2:]]) / f),

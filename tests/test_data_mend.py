@@ -6,7 +6,7 @@ import io
 
 import numpy as np
 import pytest
-from broken_data import BROKEN, add, every_box, xyxy
+from broken_data import BOXES, BROKEN, WRITTEN, add, every_box, written, xyxy
 from clean_data import (
     HEIGHT,
     WIDTH,
@@ -22,6 +22,8 @@ from PIL import Image, ImageOps
 from pycocotools import mask as coco
 
 from pvzoo.data.check import check
+from pvzoo.data.labels import splits
+from pvzoo.data.load import load
 from pvzoo.data.mend import mend
 from pvzoo.data.schema import DETECTION, INSTANCE, PANOPTIC, SEMANTIC, TASKS, task_of
 from pvzoo.errors import DataError
@@ -37,6 +39,10 @@ UNDONE = [
     "corners as shares given as pixels",
     "centres as shares given as pixels",
     "pixels read as shares",
+    "corners as shares read as centres",
+    "corners in pixels read as centres in shares",
+    "left and top as shares read as centres",
+    "left and top in pixels read as centres in shares",
     "two boxes from right to left and from bottom to top",
     "an object listed twice",
     "boxes without width or height",
@@ -91,6 +97,20 @@ def test_mistakes_of_writing_are_undone(name):
             assert np.allclose(*bboxes)
             assert np.allclose(*areas)
             assert ours["objects"] == theirs["objects"]
+
+
+@pytest.mark.parametrize(("format", "what"), WRITTEN)
+def test_boxes_written_wrong_in_a_format_are_named_and_undone(format, what, tmp_path):
+    rule, change = WRITTEN[format, what]
+    [data] = splits(load(written(format, change, tmp_path))).values()
+    report = check(data)
+    assert {f.rule: (f.count, f.mendable) for f in report.findings} == {rule: (BOXES, True)}
+    mended = {row["file_name"]: row["objects"]["bbox"] for row in plain(mend(data, report))}
+    for i, row in enumerate(rows(DETECTION)):
+        name = f"{i:06}.png" if format == "hub" else row["file_name"]
+        assert np.allclose(
+            np.reshape(mended[name], (-1, 4)), np.reshape(row["objects"]["bbox"], (-1, 4))
+        )
 
 
 def test_boxes_are_cut_off_at_the_frame_and_their_areas_with_them():

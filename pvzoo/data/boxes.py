@@ -19,6 +19,10 @@ TOLERANCE = 1.0
 """Pixels that a box may reach out of its frame: formats that count pixels from 1 or include the
 last one differ by that much."""
 
+CARELESS = 0.01
+"""Share of the longer side of its frame that a carelessly drawn box may reach out of it without
+telling that it was meant otherwise."""
+
 LEAST_SIDE = 1e-3
 """Pixels: a box of a smaller width or height is empty."""
 
@@ -88,6 +92,12 @@ def overhang(boxes: np.ndarray, frame: tuple[int, int] | np.ndarray) -> np.ndarr
     return np.maximum(-boxes[:, :2], beyond).max(axis=1, initial=0)
 
 
+def leave(boxes: np.ndarray, frame: tuple[int, int]) -> bool:
+    """Whether any box reaches out of a frame by more than carelessness does."""
+    slack = max(TOLERANCE, CARELESS * max(frame))
+    return bool((overhang(positive(boxes[finite(boxes)]), frame) > slack).any())
+
+
 def turn(boxes: np.ndarray, orientation: int, raw: tuple[int, int]) -> np.ndarray:
     """Boxes in the stored pixels of a picture -> in the picture turned upright.
 
@@ -115,6 +125,7 @@ def turn(boxes: np.ndarray, orientation: int, raw: tuple[int, int]) -> np.ndarra
 
 # --- conventions of a whole dataset ---------------------------------------------------------------
 
+_FROM_ONE = np.array([1, 1, -1, -1])
 _Convert = Callable[[np.ndarray, np.ndarray], np.ndarray]
 _CONVENTIONS: dict[str, _Convert] = {
     # what four numbers may be instead of what they should be -> what they should be
@@ -126,10 +137,29 @@ _CONVENTIONS: dict[str, _Convert] = {
     "normalised xywh": lambda b, frame: b * np.tile(frame, 2),
     "normalised xyxy": lambda b, frame: _CONVENTIONS["xyxy"](b * np.tile(frame, 2), frame),
     "normalised cxcywh": lambda b, frame: _CONVENTIONS["cxcywh"](b * np.tile(frame, 2), frame),
+    # as a reader of Pascal VOC makes them, which counts pixels from 1 to the last one
+    "normalised xyxy from 1": lambda b, frame: (b + _FROM_ONE) * np.tile(frame, 2),
+    "normalised xywh from 1": lambda b, frame: _CONVENTIONS["xywh read as xyxy"](
+        (b + _FROM_ONE) * np.tile(frame, 2), frame
+    ),
+    "normalised cxcywh from 1": lambda b, frame: _CONVENTIONS["cxcywh"](
+        _CONVENTIONS["normalised xywh from 1"](b, frame), frame
+    ),
+    # as a reader of YOLO makes them, which takes half of the sides off what it holds for centres
+    "xywh read as cxcywh": lambda b, frame: np.hstack([b[:, :2] + b[:, 2:] / 2, b[:, 2:]]),
+    "xyxy read as cxcywh": lambda b, frame: np.hstack(
+        [b[:, :2] + b[:, 2:] / 2, b[:, 2:] / 2 - b[:, :2]]
+    ),
+    "pixels read as normalised, xywh as cxcywh": lambda b, frame: _CONVENTIONS[
+        "xywh read as cxcywh"
+    ](b / np.tile(frame, 2), frame),
+    "pixels read as normalised, xyxy as cxcywh": lambda b, frame: _CONVENTIONS[
+        "xyxy read as cxcywh"
+    ](b / np.tile(frame, 2), frame),
 }
 
 UNCLEAR = ("unclear", "normalised, unclear")
-"""Boxes of which several conventions explain as many."""
+"""Boxes of which several conventions explain as many, or none explains them."""
 
 SUSPECT = 0.05
 """Share of impossible boxes from which on another convention is considered."""
@@ -156,8 +186,10 @@ def votes(boxes: np.ndarray, frames: np.ndarray) -> Counter[str]:
     """How many boxes each convention makes possible, and of how many ("all").
 
     Under the key "suspect": how many are impossible as they are, beyond carelessness: inverted,
-    more than a tenth of the frame out of it, or all within its first pixel. Under "filled": how
-    many of those that can be pixels read as normalised reach beyond half of the frame once undone.
+    more than a tenth of the frame out of it, or all within its first pixel. Under "before": how
+    many begin left of or above the frame. Under "turned": how many are possible as they are, once
+    some of the frames are laid on their side. Under "filled" and a convention of pixels read as
+    normalised: how many of those it makes possible reach beyond half of the frame once undone.
 
     Args:
         boxes: Of any number of images.
@@ -166,20 +198,33 @@ def votes(boxes: np.ndarray, frames: np.ndarray) -> Counter[str]:
     use = finite(boxes) & (frames.min(axis=1) >= 8)
     boxes, frames = boxes[use], frames[use].astype(float)
     longest = frames.max(axis=1)
-    unit = (np.abs(boxes) <= 1.01).all(axis=1)
+    plain, counted = ((np.abs(b) <= 1.01).all(axis=1) for b in (boxes, boxes + _FROM_ONE))
+    unit = plain | counted
     far = overhang(positive(boxes), frames) > 0.1 * longest
     count = Counter(all=len(boxes), suspect=int((unit | far | _is_inverted(boxes)).sum()))
+    slack = np.maximum(TOLERANCE, CARELESS * longest)
+    count["before"] = int((boxes[:, :2] < -slack[:, None]).any(axis=1).sum())
+    beyond = np.minimum(overhang(boxes, frames), overhang(boxes, frames[:, ::-1]))
+    count["turned"] = int(((boxes[:, 2:] > 0).all(axis=1) & (beyond <= slack) & ~unit).sum())
     for name, convert in _CONVENTIONS.items():
         there = convert(boxes, frames)
         fits = (there[:, 2:] > 0).all(axis=1)
-        fits &= overhang(there, frames) <= np.maximum(TOLERANCE, 0.01 * longest)
+        fits &= overhang(there, frames) <= slack
         fits &= (there[:, :2] + there[:, 2:]).max(axis=1) > 1.01
-        if name == "pixels read as normalised":  # no other mistake makes numbers that large
+        if _is_scaled(name):  # no other mistake makes numbers that large
             fits &= (boxes[:, :2] + boxes[:, 2:] > 2 * frames).all(axis=1)
             reach = (there[:, :2] + there[:, 2:]) / frames
-            count["filled"] = int((fits & (reach > 0.5).any(axis=1)).sum())
-        count[name] = int((fits & (unit == name.startswith("normalised"))).sum())
+            count[f"filled {name}"] = int((fits & (reach > 0.5).any(axis=1)).sum())
+        if name.startswith("normalised"):
+            fits &= counted if name.endswith("from 1") else plain
+        else:
+            fits &= ~unit
+        count[name] = int(fits.sum())
     return count
+
+
+def _is_scaled(convention: str) -> bool:
+    return convention.startswith("pixels")
 
 
 def convention(count: Mapping[str, int]) -> str:
@@ -187,20 +232,24 @@ def convention(count: Mapping[str, int]) -> str:
 
     It is "xywh", as it should be, unless many boxes are impossible as such and one other convention
     explains (nearly) all of them; one of `UNCLEAR` if several do, or one that leaves the frames
-    empty.
+    empty, or if most boxes are impossible and none does.
     """
     total, suspect = count.get("all", 0), count.get("suspect", 0)
     if total < 3 or suspect < (SUSPECT if total >= FEW_BOXES else 0.5) * total:
         return "xywh"
     others = [name for name in _CONVENTIONS if name != "xywh"]
     fitting = {name: count[name] for name in others if count[name] >= EXPLAINED * total}
-    if count.get("filled", 0) < FILLED * total:
-        scaled = fitting.pop("pixels read as normalised", 0)
-        if scaled and not fitting:
-            return UNCLEAR[0]
+    if count["before"] < SUSPECT * total:  # as only those that lost half of a side are
+        fitting = {name: n for name, n in fitting.items() if not name.endswith("as cxcywh")}
+    empty = [n for n in fitting if _is_scaled(n) and count[f"filled {n}"] < FILLED * total]
+    for name in empty:
+        del fitting[name]
+    if empty and not fitting:
+        return UNCLEAR[0]
     best = [name for name in fitting if fitting[name] == max(fitting.values())]
     if len(fitting) == 1 or (len(best) == 1 and fitting[best[0]] == total):
         return best[0]
-    if not fitting:
-        return "xywh"
+    if not fitting:  # boxes of photos on their side are possible as they are
+        lost = total >= FEW_BOXES and suspect > total / 2 and count["turned"] < EXPLAINED * total
+        return UNCLEAR[0] if lost else "xywh"
     return UNCLEAR[all(name.startswith("normalised") for name in fitting)]

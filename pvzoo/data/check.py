@@ -46,7 +46,14 @@ _CONVENTION_RULES = {
     "xyxy": rules.XYXY,
     "xywh read as xyxy": rules.XYWH,
     "cxcywh": rules.CXCYWH,
+    "xywh read as cxcywh": rules.XYWH_AS_CENTRE,
+    "xyxy read as cxcywh": rules.XYXY_AS_CENTRE,
     "pixels read as normalised": rules.TWICE_SCALED,
+    "pixels read as normalised, xywh as cxcywh": rules.XYWH_AS_CENTRE,
+    "pixels read as normalised, xyxy as cxcywh": rules.XYXY_AS_CENTRE,
+    "normalised xyxy from 1": rules.NORMALISED,
+    "normalised xywh from 1": rules.NORMALISED,
+    "normalised cxcywh from 1": rules.NORMALISED,
     "normalised xywh": rules.NORMALISED,
     "normalised xyxy": rules.NORMALISED,
     "normalised cxcywh": rules.NORMALISED,
@@ -225,14 +232,13 @@ class _Check:
             self._map(part, number, row, look, note)
 
     def _label(self, part: _Part, row: Mapping[str, Any], note: Callable[..., None]) -> None:
-        if "labels" in row:
-            for label in row["labels"] or []:
-                self._class(part, label, "", note)
-        elif row["label"] is None or row["label"] == VOID:
+        labels = row["labels"] if "labels" in row else [row["label"]]
+        if labels is None or ("label" in row and labels[0] in (None, VOID)):
             if self._is_labelled(part):
                 note(rules.NO_LABEL)
-        else:
-            self._class(part, row["label"], "", note)
+            return
+        for label in labels:
+            self._class(part, label, "", note)
 
     def _class(self, part: _Part, label: int | None, of: str, note: Callable[..., None]) -> None:
         """Note a class id that is no place in the names."""
@@ -295,19 +301,20 @@ class _Check:
         """The (width, height) that the labels of an image are in."""
         turned = look.raw != look.upright
         if turned and declared in (look.raw, look.upright):
-            solid = box.positive(boxes[box.finite(boxes)])
-            leaves = {
-                size: bool((box.overhang(solid, size) > box.TOLERANCE).any())
-                for size in (look.raw, look.upright)
-            }
-            other = look.upright if declared == look.raw else look.raw
-            frame = other if leaves[declared] and not leaves[other] else declared
-            if frame == look.raw:
+            out_of_raw, out_of_upright = (
+                box.leave(boxes, size) for size in (look.raw, look.upright)
+            )
+            # An upright size says nothing: it is that of the file where the labels say none.
+            says_raw = declared == look.raw if out_of_raw == out_of_upright else out_of_upright
+            if says_raw:
                 part.turned[number] = (look.orientation, look.raw)
                 size = f"{look.raw[0]} x {look.raw[1]}"
                 note(rules.ROTATED, f": orientation {look.orientation}, stored as {size}")
-                return frame
-            part.upright += bool(len(boxes))
+                return look.raw
+            if out_of_raw and not out_of_upright:
+                part.upright += 1
+            elif len(boxes):
+                part.unsure[number] = (look.orientation, look.raw)
         elif look.orientation != 1 and declared == look.upright and len(boxes):
             part.unsure[number] = (look.orientation, look.raw)
         if declared != look.upright:
@@ -390,8 +397,14 @@ class _Check:
                 sure = raw and not upright
                 rule = rules.ROTATED if sure else rules.MAYBE_ROTATED
                 self.notes.add(rule, partial(part.text_of, row), part.place(row))
-                if sure:
-                    part.turned[row] = how
+                if not sure:
+                    continue
+                part.turned[row] = how
+                width, height = how[1]
+                if self.task == INSTANCE and how[0] >= 5 and width != height:
+                    # read as those of the upright picture, they were cut off at its edges
+                    text = f"{part.text_of(row)}: {height} x {width}, {_pixels(how[1])}"
+                    self.notes.add(rules.MASK_SIZE, text, part.place(row))
 
     def _repeats(self) -> None:
         """Images that are there more than once."""

@@ -100,7 +100,8 @@ def _change(dataset: Dataset) -> _Change:
 
 def _labels(row: Mapping[str, Any], plan: Plan, turned: _Turned) -> dict[str, Any]:
     if "labels" in row:
-        return {"labels": [_shifted(label, plan) for label in row["labels"] or []]}
+        labels = row["labels"]
+        return {"labels": labels and [_shifted(label, plan) for label in labels]}
     label = row["label"]
     return {"label": label if label == VOID else _shifted(label, plan)}
 

@@ -112,6 +112,23 @@ CXCYWH = Rule(
     "Subtract half of the width and height from the first two numbers.",
     mendable=True,
 )
+XYWH_AS_CENTRE = Rule(
+    "xywh-as-cxcywh",
+    "error",
+    "The boxes of a split were left, top, width, height, in shares of the image or in pixels, but "
+    "were read as centres in shares, so that half of the width and height was subtracted from left "
+    "and top.",
+    "Undo that; in YOLO files write the centre, width and height in shares of the image.",
+    mendable=True,
+)
+XYXY_AS_CENTRE = Rule(
+    "xyxy-as-cxcywh",
+    "error",
+    "The boxes of a split were left, top, right, bottom, in shares of the image or in pixels, but "
+    "were read as centre, width, height in shares.",
+    "Undo that; in YOLO files write the centre, width and height in shares of the image.",
+    mendable=True,
+)
 UNCLEAR = Rule(
     "unclear-boxes",
     "error",

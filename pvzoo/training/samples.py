@@ -77,7 +77,7 @@ def _target(row: Mapping[str, Any], picture: Image.Image, classes: int) -> Targe
         return {"label": row["label"]}
     if "labels" in row:
         labels = torch.zeros(classes)
-        labels[row["labels"]] = 1
+        labels[row["labels"] or []] = 1
         return {"labels": labels}
     if "objects" in row:
         return _objects(row["objects"], picture.size[::-1])

@@ -29,8 +29,9 @@ def classification(
             value = row[column]
             if each is None:
                 yield head | {"label": classes.place(value)}
-            else:
-                yield head | {"labels": [classes.place(one) for one in value or ()]}
+            else:  # null is not known, an empty list is none of the classes
+                places = None if value is None else [classes.place(one) for one in value]
+                yield head | {"labels": places}
 
     columns = features(CLASSIFICATION, classes.names, multi_label=each is not None)
     return build(parts, source, columns, labels)
