@@ -231,6 +231,23 @@ def test_a_box_mistake_is_found_under_another_convention():
     assert found(dataset(DETECTION, made))["inverted-box"] == 1
 
 
+def test_a_segment_that_was_painted_over_has_fewer_pixels_than_its_area_says(tmp_path):
+    write(dataset(PANOPTIC, rows(PANOPTIC, 6)), tmp_path / "set", "coco")
+    [file] = (tmp_path / "set" / "annotations").glob("*.json")
+    content = json.loads(file.read_text())
+    assert found(tmp_path / "set") == {}
+    first, second = (a["segments_info"] for a in content["annotations"][:2])
+    first[0]["area"] += 300
+    second[0]["area"] += 0.4
+    del second[1]["area"]
+    file.write_text(json.dumps(content))
+    [finding] = check(tmp_path / "set").findings
+    assert (finding.rule, finding.severity, finding.count) == ("overlapping-segments", "warning", 1)
+    data = load(tmp_path / "set")
+    assert plain(mend(data)) == plain(data)
+    assert found(load(tmp_path / "set", SEMANTIC)) == {}
+
+
 # --- the report -----------------------------------------------------------------------------------
 
 

@@ -196,6 +196,8 @@ def test_what_is_written_is_read_as_it_was(tmp_path: Path, kind: str, split: boo
     pairs = [(data[k], found[k]) for k in data] if split else [(data, found)]
     assert not split or list(found) == list(data)
     for old, new in pairs:
+        if kind == "segments":
+            new = new.remove_columns("areas")
         assert new.features == old.features
         for before, after in zip(raw(old), raw(new), strict=True):
             if kind == "classes":  # folders have no ids

@@ -373,16 +373,20 @@ class _Check:
             if times > 1:
                 note(rules.OVERLAP, f": {times} segments have the id {i}")
         void = {SEMANTIC_VOID} if self.task == SEMANTIC else {0}
-        if strange := sorted(look.map_values - void - set(ids)):
+        if strange := sorted(look.map_areas.keys() - void - set(ids)):
             note(rules.VALUES, f": {_few(strange)}")
         if self.task == SEMANTIC:
-            part.values |= look.map_values - (void - set(ids))
+            part.values |= look.map_areas.keys() - (void - set(ids))
             self.listed = self.listed or dict(zip(ids, categories, strict=True))
             return
-        for i in sorted(set(ids) - look.map_values):
+        for i in sorted(set(ids) - look.map_areas.keys()):
             note(rules.SEGMENT_EMPTY, f", segment {i}")
         if 0 in ids:
             note(rules.SEGMENT_ZERO)
+        for i, stated in zip(ids, row.get("areas") or (), strict=False):
+            pixels = look.map_areas.get(i, 0)
+            if pixels and stated is not None and abs(stated - pixels) > 1:
+                note(rules.PAINTED_OVER, f", segment {i}: {stated} pixels, {pixels} in the map")
 
     # --- what only the whole says
 

@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
 
-COLUMNS = ("file_name", "label", "labels", "width", "height", "objects", "segments")
+COLUMNS = ("file_name", "label", "labels", "width", "height", "objects", "segments", "areas")
 """Those of all tasks that hold labels, but for maps."""
 
 

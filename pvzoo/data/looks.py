@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +35,7 @@ class Look:
         orientation: EXIF's, 1 to 8.
         digest: Of the upright pixels.
         map_size: Size of the map.
-        map_values: The values that occur in it.
+        map_areas: The values that occur in it, with their numbers of pixels.
         map_digest: Of its values.
     """
 
@@ -45,7 +45,7 @@ class Look:
     orientation: int = 1
     digest: bytes = b""
     map_size: Size = (0, 0)
-    map_values: frozenset[int] = frozenset()
+    map_areas: Mapping[int, int] = field(default_factory=dict)
     map_digest: bytes = b""
 
 
@@ -70,7 +70,7 @@ def _look(image: Any, annotation: Any, has_map: bool) -> Look:
     return Look(
         digest=digest,
         map_size=(values.shape[1], values.shape[0]),
-        map_values=frozenset(_present(values).tolist()),
+        map_areas=_areas(values),
         map_digest=digest_of(values.shape, values),
         **seen,
     )
@@ -89,10 +89,14 @@ def _header(handle: ImageHandle, upright: Size) -> tuple[Size, int]:
         return image.size, orientation if orientation in UPRIGHT else 1
 
 
-def _present(values: np.ndarray) -> np.ndarray:
-    """The values of a map, once each; by its runs, which is quicker than sorting its pixels."""
+def _areas(values: np.ndarray) -> dict[int, int]:
+    """The pixels of each value of a map; by its runs, which is quicker than sorting its pixels."""
     flat = values.reshape(-1)
-    return np.unique(np.concatenate([flat[:1], flat[1:][flat[1:] != flat[:-1]]]))
+    starts = np.flatnonzero(np.concatenate([[True], flat[1:] != flat[:-1]])[: flat.size])
+    found, places = np.unique(flat[starts], return_inverse=True)
+    runs = np.diff(starts, append=flat.size)
+    areas = np.bincount(places, weights=runs, minlength=len(found)).astype(int)
+    return dict(zip(found.tolist(), areas.tolist(), strict=True))
 
 
 def digest_of(*parts: Any) -> bytes:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from warnings import warn
 
 from pvzoo.data.coco import Classes, Labels, label_files, locate
-from pvzoo.data.files import Split, folders, image_cell, listing, relative, truth, whole
+from pvzoo.data.files import Split, folders, image_cell, listing, number, relative, truth, whole
 from pvzoo.data.schema import PANOPTIC, features
 from pvzoo.data.store import write
 from pvzoo.errors import DataError, PvzooWarning
@@ -40,6 +40,8 @@ def splits(path: Path) -> list[Split]:
 
 
 def _read(labels: Labels, classes: Classes) -> Dataset:
+    from datasets import List, Value
+
     things = _things(labels, classes)
     twice = {name for name, count in Counter(classes.names).items() if count > 1}
     names = [
@@ -47,9 +49,11 @@ def _read(labels: Labels, classes: Classes) -> Dataset:
         for name, thing in zip(classes.names, things, strict=True)
     ]
     places, maps = _folders(labels)
+    columns = features(PANOPTIC, names)
+    columns["areas"] = List(Value("int64"))
     return write(
         lambda: _rows(labels, classes, things, places, maps),
-        features(PANOPTIC, names),
+        columns,
         [labels.file, *dict.fromkeys([*places, *maps])],
         "coco panoptic",
         classes.ids,
@@ -107,6 +111,7 @@ def _rows(
             "file_name": relative(path, labels.root),
             "annotation": image_cell(locate(name, maps)),
             "segments": _segments(annotations[0], classes, things, where),
+            "areas": [_area(info) for info in annotations[0]["segments_info"]],
         }
     if without:
         warn(
@@ -115,6 +120,12 @@ def _rows(
             PvzooWarning,
             stacklevel=2,
         )
+
+
+def _area(info: dict[str, Any]) -> int | None:
+    """How many pixels a segment is said to have; what is no such number says nothing."""
+    area = number(info.get("area"))
+    return round(area) if area is not None and 0 <= area < 2**63 else None
 
 
 def _segments(

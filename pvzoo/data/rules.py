@@ -298,6 +298,12 @@ OVERLAP = Rule(
     "Segments share an id, so that the same pixels belong to both.",
     "Give each pixel to one segment.",
 )
+PAINTED_OVER = Rule(
+    "overlapping-segments",
+    "warning",
+    "Segments have another area than pixels in the map, as where one was painted over another.",
+    "Look at them on a contact sheet; draw the maps anew, or correct the areas.",
+)
 SEGMENT_EMPTY = Rule(
     "empty-segment",
     "warning",

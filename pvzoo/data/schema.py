@@ -33,6 +33,7 @@ semantic-segmentation and panoptic-segmentation
 | `segments.category` | ClassLabel | the class it stands for; -1 for void, which is neither trained nor evaluated |
 | `segments.isthing` | bool | panoptic only: whether its class is countable |
 | `segments.iscrowd` | bool | panoptic only: COCO's crowd |
+| `areas` | List(int64) | panoptic only, and only of COCO's files: the pixels that each segment is said to have, for the check |
 
 In a semantic dataset `segments` lists the values of every class, in each row the same; the value
 255 is void unless it is listed. In a panoptic one it lists the segments of the image, and 0 is
