@@ -6,8 +6,10 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
+import pvzoo_shapes
 import pytest
 from PIL import Image
 
@@ -172,12 +174,13 @@ def test_the_users_own_catalogue_and_default_are_used(photographs, tmp_path):
     assert score == pytest.approx(0.54, abs=0.01)  # what lite1 says of it; lite0 says 0.95
 
 
-def test_the_quickstart_labels_its_photographs_and_writes_pictures(tmp_path):
+def test_the_quickstart_labels_photographs_finds_shapes_and_writes_pictures(tmp_path):
     script = Path(__file__).parents[1] / "demos" / "quickstart.py"
     done = subprocess.run(
         [sys.executable, script], capture_output=True, text=True, cwd=tmp_path, check=True
     )
-    firsts = [line.split(None, 1)[1].partition(" 0.")[0] for line in done.stdout.splitlines()[:-1]]
+    *photographs, boxes, segments, _ = done.stdout.splitlines()
+    firsts = [line.split(None, 1)[1].partition(" 0.")[0] for line in photographs]
     assert firsts == [
         "espresso",
         "tiger cat",
@@ -187,5 +190,13 @@ def test_the_quickstart_labels_its_photographs_and_writes_pictures(tmp_path):
         "cheetah, chetah, Acinonyx jubatus",
         "lion, king of beasts, Panthera leo",
     ]
+    scene = pvzoo_shapes.scenes("panoptic-segmentation", count=1, seed=4)
+    there = Counter(
+        scene.features["segments"]["category"].feature.int2str(i)
+        for i in scene[0]["segments"]["category"]
+    )
+    for line, least in ((boxes, 0.3), (segments, 0.6)):  # boxes are of the things alone
+        found = Counter(name.strip() for name in line[20:].split(","))
+        assert (there & found).total() >= least * there.total(), line
     assert str(tmp_path / "quickstart-output") in done.stdout
-    assert len(list((tmp_path / "quickstart-output").glob("*.png"))) == len(firsts)
+    assert len(list((tmp_path / "quickstart-output").glob("*.png"))) == len(firsts) + 2

@@ -69,4 +69,4 @@ def test_a_plugin_takes_the_place_of_no_folder_and_no_package(tmp_path):
     with pytest.raises(UsageError, match="no kind of plugin"):
         write_plugin("my-zoo", "backend", tmp_path)
     with pytest.raises(UsageError, match="cannot be written"):
-        write_plugin("my-zoo", "task", tmp_path / "nowhere")
+        write_plugin("my-other-zoo", "task", tmp_path / "nowhere")

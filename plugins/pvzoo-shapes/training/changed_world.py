@@ -20,7 +20,7 @@ import pvzoo
 
 SHAPES = ("disc", "square", "triangle", *pvzoo_shapes.MORE_SHAPES)
 COLOURS = ((180, 280), (0.4, 1.0), (0.3, 1.0))
-EPOCHS = 30
+EPOCHS = 15
 
 
 def main() -> None:
