@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import os
 import tempfile
 import time
@@ -43,7 +44,7 @@ def splits(seed: int) -> tuple[datasets.Dataset, datasets.Dataset]:
 
 def tune(train: datasets.Dataset, epochs: int, **options: Any) -> pvzoo.Model:
     """Tune the head in a folder of its own."""
-    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(None):
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()):
         return pvzoo.load("efficientnet-lite0-pip", device="cpu").fine_tune(
             train,
             epochs=epochs,

@@ -26,26 +26,21 @@ from __future__ import annotations
 import base64
 import binascii
 import errno
-import http.client
 import io
 import os
 import re
 import sys
 import threading
-import time
-import urllib.error
 import urllib.parse
-import urllib.request
 import warnings
-from collections.abc import Callable
-from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from pvzoo.downloads import Refuse, download
 from pvzoo.errors import ImageError, PvzooWarning
 
 MAX_BYTES = 256 * 2**20
@@ -65,8 +60,6 @@ _CHANNELS = (1, 3, 4)
 _ONE_PICTURE_FORMATS = frozenset({"MPO", "JPEG"})
 # One PIL image may be in two places of a list, and PIL's decoders do not expect two threads.
 _PIL_LOCK = threading.Lock()
-
-Refuse = Callable[[str, str], ImageError]
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +86,8 @@ class ImageHandle:
         Raises:
             ImageError: The input is of no accepted kind, or cannot be read.
         """
+        if isinstance(source, ImageHandle):
+            return replace(source, index=index)
         data, name = _take(source, index)
         return cls(data, name, index)
 
@@ -200,7 +195,8 @@ def _take(source: Any, index: int) -> tuple[Any, str]:
 def _take_text(text: str, name: str, refuse: Refuse) -> tuple[Path | bytes, str]:
     start = text[:32].lower()
     if start.startswith(("http://", "https://")):
-        return _download(text, refuse), _readable(text)
+        limits = {"max_bytes": MAX_BYTES, "seconds": URL_SECONDS}
+        return download(text, refuse, **limits), _readable(text)
     if start.startswith("data:"):
         return _data_uri(text, refuse), f"{name} (data URI)"
     if re.match(r"[a-z][a-z0-9+.-]+://", start):
@@ -336,82 +332,6 @@ def _no_path(text: str) -> tuple[str, str]:
         f"is a text of {len(text):,} characters, not a path or URL.",
         "If it is base64, pass base64.b64decode(text).",
     )
-
-
-# --- downloads ------------------------------------------------------------------------------------
-
-
-class _WebOnly(urllib.request.HTTPRedirectHandler):
-    """Follow redirects to http and https addresses only."""
-
-    def redirect_request(
-        self, req: Any, fp: Any, code: int, msg: str, headers: Any, url: str
-    ) -> Any:
-        if not url.startswith(("http://", "https://")):
-            raise urllib.error.URLError(f"redirected to {url}, which is no web address")
-        return super().redirect_request(req, fp, code, msg, headers, url)
-
-
-def _download(url: str, refuse: Refuse) -> bytes:
-    """The bytes at `url`, or an error within `URL_SECONDS`.
-
-    In a thread of its own, since no timeout of a socket bounds a name server or a server that sends
-    its headers one byte at a time.
-    """
-    answer: Future[bytes] = Future()
-    deadline = time.monotonic() + URL_SECONDS
-
-    def work() -> None:
-        try:
-            answer.set_result(_fetch(url, deadline, refuse))
-        except BaseException as error:
-            answer.set_exception(error)
-
-    threading.Thread(target=work, name="pvzoo-download", daemon=True).start()
-    try:
-        return answer.result(timeout=URL_SECONDS)
-    except urllib.error.HTTPError as error:
-        error.close()
-        reason = " ".join(str(error.reason).split())
-        raise refuse(f"answered {error.code} {reason}.", "Check the address.") from error
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        reason = getattr(error, "reason", error)
-        if isinstance(reason, TimeoutError):
-            raise refuse(
-                f"did not arrive within {URL_SECONDS:g} seconds.",
-                "Try again, or download it yourself and pass the file.",
-            ) from error
-        raise refuse(
-            f"could not be downloaded ({_short(str(reason))}).",
-            "Check the address and the network.",
-        ) from error
-
-
-def _fetch(url: str, deadline: float, refuse: Refuse) -> bytes:
-    plain = urllib.parse.quote(url.strip(), safe="!#$%&'()*+,/:;=?@[]~")  # as browsers do
-    request = urllib.request.Request(plain, headers={"User-Agent": "pvzoo", "Accept": "image/*"})
-    with urllib.request.build_opener(_WebOnly).open(request, timeout=URL_SECONDS) as answer:
-        kind = answer.headers.get_content_type()
-        if kind in ("text/html", "application/xhtml+xml"):
-            raise refuse(
-                f"is a web page ({kind}), not an image.", "Pass the address of the image itself."
-            )
-        length = answer.headers["Content-Length"]
-        expected = int(length) if length else None
-        if expected is not None and expected > MAX_BYTES:
-            raise refuse(*_too_many_bytes(f"{expected:,} bytes"))
-        chunks, size = [], 0
-        # read1 returns what has arrived, so a server that drips cannot outlast the deadline
-        while size != expected and (chunk := answer.read1(1 << 16)):
-            chunks.append(chunk)
-            size += len(chunk)
-            if size > MAX_BYTES:
-                raise refuse(*_too_many_bytes(f"at least {size:,} bytes"))
-            if time.monotonic() > deadline:
-                raise TimeoutError
-    if expected is not None and size < expected:
-        raise refuse(f"broke off after {size:,} of {expected:,} bytes.", "Try again.")
-    return b"".join(chunks)
 
 
 # --- encoded files --------------------------------------------------------------------------------

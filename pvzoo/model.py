@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from pvzoo.adapters.base import Adapter
 from pvzoo.backends.base import Backend
 from pvzoo.cards import Card
 from pvzoo.errors import ImageError, UsageError
-from pvzoo.pipeline import run
+from pvzoo.pipeline import Outputs, run, run_one
 from pvzoo.sources import images_of
 from pvzoo.tasks.base import Task
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import gradio
 
     from pvzoo.metrics.base import Evaluation
     from pvzoo.training.report import TrainingReport
@@ -146,6 +149,42 @@ class Model:
             on_error=on_error,
         )
 
+    def outputs(self, image: Any, **prompts: Any) -> Outputs:
+        """What the network says of one image, before it becomes a result.
+
+            seen = model.outputs("street.jpg")
+            for threshold in (0.3, 0.5, 0.7):
+                print(len(seen.result(threshold=threshold)))
+
+        The network runs once, however many results are made.
+
+        Args:
+            image: An image (see `pvzoo.images`).
+            **prompts: Those options of the task that the network sees.
+
+        Raises:
+            ImageError: The input is no image.
+            UsageError: A prompt the task does not have.
+        """
+        known = {field.name for field in fields(self._task.prompts)}
+        if unknown := [name for name in prompts if name not in known]:
+            raise UsageError(
+                f"{unknown[0]} is no prompt of {self.task}.",
+                "Options that do not change what the network sees belong to outputs.result(...).",
+            )
+        complete, _ = self._task.options(prompts, self.labels)
+
+        def postprocess(outputs: dict, meta: dict, controls: dict[str, Any]) -> Any:
+            _, checked = self._task.options({**controls, **prompts}, self.labels)
+            return self._adapter.postprocess(outputs, meta, **checked)
+
+        return run_one(
+            image,
+            preprocess=lambda picture: self._adapter.preprocess(picture, **complete),
+            forward=self._backend.forward,
+            postprocess=postprocess,
+        )
+
     def evaluate(
         self,
         data: Any,
@@ -271,6 +310,25 @@ class Model:
         if push_to_hub is not None and processes().is_main_process:
             tuned.push_to_hub(push_to_hub)
         return tuned
+
+    def demo(self, **options: Any) -> gradio.Blocks:
+        """Open a page in a browser on which pictures can be tried; needs ``pvzoo[demo]``.
+
+        Args:
+            **options: Of `gradio.Blocks.launch`, such as ``share=True`` or ``server_port=7861``.
+
+        Returns:
+            The app, which goes on running where the interpreter does (a notebook, for example).
+        """
+        from pvzoo.demo import build, launch
+
+        return launch(build([self]), **options)
+
+    @property
+    def nbytes(self) -> int:
+        """The memory its weights take, in bytes."""
+        module = self._adapter.module
+        return 0 if module is None else sum(p.nbytes for p in module.parameters())
 
     def save(self, folder: str | Path) -> Path:
         """Write the model to a new folder, which `pvzoo.load` and its own library open.

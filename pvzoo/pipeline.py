@@ -76,6 +76,49 @@ def run(
     yield from _finished(waiting)
 
 
+@dataclass(frozen=True, eq=False)
+class Outputs:
+    """What a network said of one image, from which results can be made again and again.
+
+    `pvzoo.Model.outputs` makes one.
+    """
+
+    _outputs: dict[str, Any]
+    _meta: dict[str, Any]
+    _handle: ImageHandle
+    _postprocess: Callable[..., Any]
+
+    @property
+    def nbytes(self) -> int:
+        """The memory they take, in bytes."""
+        return sum(value.nbytes for value in self._outputs.values())
+
+    def result(self, **controls: Any) -> Any:
+        """The result, as `pvzoo.Model.predict` gives it with these options.
+
+        Args:
+            **controls: Options of the task that are no prompts, such as ``threshold``.
+
+        Raises:
+            UsageError: An option the task does not have.
+        """
+        return replace(self._postprocess(self._outputs, self._meta, controls), image=self._handle)
+
+
+def run_one(
+    image: Any,
+    *,
+    preprocess: Callable[[Image.Image], tuple[Inputs, dict[str, Any]]],
+    forward: Callable[[Inputs], dict[str, Any]],
+    postprocess: Callable[[dict[str, Any], dict[str, Any], dict[str, Any]], Any],
+) -> Outputs:
+    """The network's outputs for one image; `postprocess` takes (outputs, meta, controls)."""
+    (item,) = _prepared([image], preprocess, ahead=1)
+    if isinstance(item, ImageError):
+        raise item
+    return Outputs(forward(item.inputs), item.meta, item.handle, postprocess)
+
+
 def _prepared(
     images: Iterable[Any],
     preprocess: Callable[[Image.Image], tuple[Inputs, dict[str, Any]]],

@@ -17,6 +17,7 @@ from rich.markup import escape
 from pvzoo.cli import (  # noqa: F401 (they register their commands)
     catalog,
     data,
+    demo,
     develop,
     predict,
     training,

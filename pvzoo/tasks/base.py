@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 class Result(ABC):
     """What `predict` returns for one image. Subclasses add their arrays.
 
+    One whose rows can be shown without the others may have a method ``only(rows)``: the result with
+    those of its rows, by their places. Demos then have a switch for each.
+
     Class attributes:
         task: The id of its task.
         columns: Name and pandas dtype of each column of `to_pandas`: the keys of `rows`.
@@ -142,6 +145,7 @@ class Task(ABC):
             their own. `Model.evaluate` fills it with the classes of the data.
         evaluation: The options of `predict` that its figures are defined with. Labels to measure
             by are those of the task of ``result``.
+        not_shown: Options that a demo leaves out, for they change nothing that can be seen.
     """
 
     id: ClassVar[str]
@@ -150,6 +154,7 @@ class Task(ABC):
     prompts: ClassVar[type] = NoPrompts
     class_prompt: ClassVar[str | None] = None
     evaluation: ClassVar[Mapping[str, Any]] = {}
+    not_shown: ClassVar[tuple[str, ...]] = ()
 
     def metric(self, match: LabelMatch) -> Metric:
         """What makes the figures of `Model.evaluate` out of results and labels.

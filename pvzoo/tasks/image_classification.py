@@ -128,6 +128,7 @@ class ImageClassification(Task):
     result = Classification
     controls = ClassificationControls
     evaluation: ClassVar[Mapping[str, Any]] = {"probabilities": True}
+    not_shown = ("probabilities",)
 
     def metric(self, match: LabelMatch) -> Metric:
         """`pvzoo.metrics.classification.ClassificationMetric`."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from PIL import Image
 
@@ -40,6 +40,11 @@ class Instances(Detections):
         for row, mask in zip(plain["predictions"], self.masks.to_coco(), strict=True):
             row["mask"] = mask
         return plain
+
+    def only(self, rows: Sequence[int]) -> Self:
+        """The result with these objects, by their places."""
+        kept = tuple(self.masks.counts[i] for i in rows)
+        return replace(super().only(rows), masks=Masks(self.masks.size, kept))
 
     def to_coco(
         self, image_id: int = 0, segmentation: Literal["rle", "polygons"] = "rle"

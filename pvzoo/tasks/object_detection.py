@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from PIL import Image
@@ -67,6 +67,17 @@ class Detections(Result):
                 self.labels, self.names, self.scores, self.boxes, strict=True
             )
         ]
+
+    def only(self, rows: Sequence[int]) -> Self:
+        """The result with these objects, by their places."""
+        kept = np.asarray(rows, dtype=np.int64)
+        return replace(
+            self,
+            boxes=self.boxes[kept],
+            scores=self.scores[kept],
+            labels=self.labels[kept],
+            names=tuple(self.names[i] for i in kept),
+        )
 
     def to_coco(self, image_id: int = 0) -> list[dict[str, Any]]:
         """COCO results: ``bbox`` is left, top, width, height; ``category_id`` the model's id."""

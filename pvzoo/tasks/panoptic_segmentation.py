@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from PIL import Image
@@ -103,6 +103,12 @@ class Panoptic(Result):
         for row, mask in zip(plain["predictions"], self.masks().to_coco(), strict=True):
             row["mask"] = mask
         return plain
+
+    def only(self, rows: Sequence[int]) -> Self:
+        """The result with these segments, by their places; the rest is void."""
+        kept = tuple(self.segments[i] for i in rows)
+        shown = np.isin(self.map, [s.id for s in kept])
+        return replace(self, segments=kept, map=np.where(shown, self.map, 0).astype(self.map.dtype))
 
     def to_coco(self, image_id: int = 0, file_name: str = "") -> dict[str, Any]:
         """An entry of a COCO panoptic file's ``annotations``; its PNG is `to_coco_png`."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from PIL import Image
@@ -68,6 +68,16 @@ class SemanticMap(Result):
     def __len__(self) -> int:
         return len(self.labels)
 
+    def only(self, rows: Sequence[int]) -> Self:
+        """The result that lists and draws these classes, by their places; ``map`` stays."""
+        kept = np.asarray(rows, dtype=np.int64)
+        return replace(
+            self,
+            labels=self.labels[kept],
+            areas=self.areas[kept],
+            names=tuple(self.names[i] for i in kept),
+        )
+
     def mask(self, label: int) -> np.ndarray:
         """(height, width) bool: where a class is."""
         return self.map == label
@@ -110,8 +120,11 @@ class SemanticMap(Result):
 
     def draw(self, picture: Image.Image) -> Image.Image:
         """The picture under a colour per class, with a legend below; a small one is enlarged."""
-        table = np.array([class_colour(i) for i in range(int(self.labels.max()) + 1)], np.uint8)
+        table = np.array([class_colour(i) for i in range(int(self.map.max()) + 1)], np.uint8)
         tinted = tint(picture, Image.fromarray(table[self.map]))
+        listed = np.isin(np.arange(len(table)), self.labels)
+        if not listed.all():
+            tinted = Image.composite(tinted, picture, Image.fromarray(listed[self.map]))
         legend = [
             (f"{share:.0%} {name}" if share >= 0.01 else f"<1% {name}", class_colour(label))
             for label, name, share in zip(
@@ -141,6 +154,7 @@ class SemanticSegmentation(Task):
     id = "semantic-segmentation"
     result = SemanticMap
     controls = SemanticControls
+    not_shown = ("scores",)
 
     def metric(self, match: LabelMatch) -> Metric:
         """`pvzoo.metrics.semantic.SemanticMetric`."""

@@ -113,6 +113,7 @@ class ZeroShotClassification(Task):
     prompts = TemplatedPrompts
     class_prompt = "prompts"
     controls = ClassificationControls
+    not_shown = ("probabilities",)
     evaluation: ClassVar[Mapping[str, Any]] = {
         "probabilities": True,
         "template": "a photo of a {}.",

@@ -1,0 +1,48 @@
+"""A Gradio app for any model of any task: upload a picture, look, move the threshold.
+
+    >>> import pvzoo
+    >>> pvzoo.load("detr-resnet50").demo()
+
+`build` makes the app, `launch` serves it within limits that make it safe to expose, `serve` does
+both for a process that does nothing else. What a demo
+asks and shows follows from the task: its options become the controls, its results the table, the
+picture and the downloads. So a task that a plugin brings has a demo as well.
+
+It needs the extra ``demo``: ``pip install 'pvzoo[demo]'``.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from pvzoo.errors import PvzooError
+
+if TYPE_CHECKING:
+    from pvzoo.demo.app import build, launch, serve
+    from pvzoo.demo.limits import Limits
+    from pvzoo.demo.space import push_space, write_space
+
+__all__ = ["Limits", "build", "launch", "push_space", "serve", "write_space"]
+
+_HOMES = {
+    "Limits": "pvzoo.demo.limits",
+    "build": "pvzoo.demo.app",
+    "launch": "pvzoo.demo.app",
+    "push_space": "pvzoo.demo.space",
+    "serve": "pvzoo.demo.app",
+    "write_space": "pvzoo.demo.space",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'pvzoo.demo' has no attribute {name!r}")
+    try:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    except ModuleNotFoundError as error:
+        if error.name != "gradio":
+            raise
+        raise PvzooError(
+            "Demos need Gradio, which is not installed.", "Run: pip install 'pvzoo[demo]'"
+        ) from error

@@ -1,0 +1,248 @@
+"""The app: one picture, a panel for each model (or one panel for each task), and its server."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import re
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from pvzoo import registry
+from pvzoo.cards import catalogue, list_models
+from pvzoo.demo.answers import Answers
+from pvzoo.demo.body import BodyLimit
+from pvzoo.demo.cards import title
+from pvzoo.demo.limits import Limits
+from pvzoo.demo.panel import Panel
+from pvzoo.demo.pictures import component, fetch
+from pvzoo.demo.said import said
+from pvzoo.demo.shelf import Shelf
+from pvzoo.errors import UsageError
+from pvzoo.loading import load
+from pvzoo.model import Model
+
+EXAMPLES = Path(__file__).with_name("examples")
+"""Pictures to begin with; a README says where they are from."""
+
+
+def build(
+    models: Sequence[Model | str | Path] = (),
+    *,
+    limits: Limits | None = None,
+    examples: Sequence[str | Path] | None = None,
+) -> gr.Blocks:
+    """The app, not yet served; `launch` does that.
+
+    Args:
+        models: Loaded models, or what `pvzoo.load` takes: with several, their answers to one
+            picture are side by side. Without any, the person picks a task and a model of the
+            catalogue, which is loaded when it is first asked.
+        limits: How much is taken from people, and of the machine.
+        examples: Picture files to begin with; those that come with pvzoo unless given.
+
+    Raises:
+        UsageError: The same model is there twice.
+        PvzooError: A model cannot be loaded.
+    """
+    limits = limits or Limits()
+    loaded = [m if isinstance(m, Model) else load(m) for m in models]
+    names = [model.name for model in loaded]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise UsageError(f"{twice.pop()} is there twice.", "Name each model once.")
+    with gr.Blocks(
+        title="pvzoo demo", analytics_enabled=False, delete_cache=(60, limits.keep_seconds)
+    ) as app:
+        gr.Markdown("# pvzoo\n" + _headline(loaded))
+        with gr.Row():
+            with gr.Column(scale=2, min_width=320):
+                picture = _picture(limits, examples)
+            with gr.Column(scale=3, min_width=320):
+                if loaded:
+                    _side_by_side(loaded, picture, limits)
+                else:
+                    _any_model(picture, limits)
+    app.limits = limits
+    return app
+
+
+def serve(
+    models: Sequence[Model | str | Path] = (),
+    *,
+    limits: Limits | None = None,
+    examples: Sequence[str | Path] | None = None,
+    **options: Any,
+) -> gr.Blocks:
+    """`build` and `launch`, for a process that does nothing else, such as a Space.
+
+    The files of all requests are kept in a folder of this process, where whatever is old is
+    deleted: Gradio forgets those that were uploaded and never used.
+
+    Args:
+        models: As for `build`.
+        limits: As for `build`.
+        examples: As for `build`.
+        **options: As for `launch`.
+    """
+    folder = tempfile.mkdtemp(prefix="pvzoo-demo-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.environ["GRADIO_TEMP_DIR"] = folder
+    app = build(models, limits=limits, examples=examples)
+    seconds = app.limits.keep_seconds
+    threading.Thread(target=_sweep, args=(folder, seconds), daemon=True).start()
+    return launch(app, **options)
+
+
+def launch(app: gr.Blocks, **options: Any) -> gr.Blocks:
+    """Serve an app that `build` made, within its limits.
+
+    Args:
+        app: From `build`.
+        **options: Of `gradio.Blocks.launch`, such as ``server_name="0.0.0.0"``, ``share=True`` or
+            ``mcp_server=True``.
+    """
+    limits: Limits = app.limits
+    app.queue(max_size=limits.queue, default_concurrency_limit=limits.at_once)
+    app_kwargs = {**options.pop("app_kwargs", {})}
+    body = (BodyLimit, [], {"limit": 2 * limits.max_bytes})
+    app_kwargs["middleware"] = [*app_kwargs.get("middleware", ()), body]
+    app.launch(
+        **{
+            "max_file_size": limits.max_bytes,
+            "show_error": False,
+            "enable_monitoring": False,
+            "run_history": False,
+            "ssr_mode": False,
+            "state_session_capacity": 200,
+            "footer_links": ["api", "gradio"],
+            **options,
+        },
+        app_kwargs=app_kwargs,
+    )
+    return app
+
+
+def _headline(models: Sequence[Model]) -> str:
+    if not models:
+        return "Pick a task and a model, and try it on a picture."
+    return ", ".join(f"{title(model.name)} ({model.task})" for model in models)
+
+
+def _picture(limits: Limits, examples: Sequence[str | Path] | None) -> gr.Image:
+    """The shared picture: uploaded, pasted, from the camera, an address or an example."""
+    picture = component(limits, label="picture", elem_id="picture")
+    with gr.Row():
+        url = gr.Textbox(
+            label="or the address of a picture", placeholder="https://", max_lines=1, scale=4
+        )
+    note = gr.Markdown()
+
+    def take(address: str) -> tuple[Any, str]:
+        if not address.strip():
+            return gr.skip(), ""
+        try:
+            return fetch(address, limits, picture.GRADIO_CACHE), ""
+        except Exception as error:
+            return None, said(error)
+
+    url.submit(take, url, [picture, note], api_visibility="private")
+    files = [str(file) for file in examples or ()]
+    if examples is None:
+        files = [str(file) for file in sorted(EXAMPLES.glob("*.jpg"))]
+    if files:
+        gr.Examples([[file] for file in files], picture, label="examples")
+    return picture
+
+
+def _side_by_side(models: Sequence[Model], picture: gr.Image, limits: Limits) -> None:
+    answers = Answers(limits)
+    shelf = Shelf(models, (), budget=limits.models)
+    used: set[str] = set()
+    with gr.Row():
+        for model in models:
+            api_name = "predict"
+            if len(models) > 1:
+                api_name = _unused(f"predict_{_slug(title(model.name))}", used)
+            with gr.Column(min_width=300):
+                Panel(
+                    registry.get("tasks", model.task),
+                    [model.name],
+                    model.name,
+                    picture,
+                    shelf=shelf,
+                    answers=answers,
+                    limits=limits,
+                    api_name=api_name,
+                )
+
+
+def _any_model(picture: gr.Image, limits: Limits) -> None:
+    cards = list_models()
+    choices = {task: [c.name for c in cards if c.task == task] for task in registry.names("tasks")}
+    choices = {task: names for task, names in choices.items() if names}
+    answers = Answers(limits)
+    every = [name for names in choices.values() for name in names]
+    shelf = Shelf((), every, budget=limits.models, dropped=answers.forget)
+    task = gr.Radio(list(choices), value=next(iter(choices)), label="task", elem_id="task")
+    for place, (id, names) in enumerate(choices.items()):
+        with gr.Column(visible=place == 0) as column:
+            Panel(
+                registry.get("tasks", id),
+                names,
+                _first(id, names),
+                picture,
+                shelf=shelf,
+                answers=answers,
+                limits=limits,
+                api_name=f"predict_{_slug(id)}",
+                active=task,
+            )
+        task.change(
+            lambda chosen, id=id: gr.Column(visible=chosen == id),
+            task,
+            column,
+            api_visibility="private",
+        )
+
+
+def _first(task: str, names: Sequence[str]) -> str:
+    """The catalogue's default for the task, which needs no download if there is such a one."""
+    from pvzoo.errors import PvzooError
+
+    try:
+        return catalogue().default(task).name
+    except PvzooError:
+        return names[0]
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"\W+", "_", text).strip("_").lower()
+
+
+def _unused(name: str, used: set[str]) -> str:
+    number, found = 1, name
+    while found in used:
+        number += 1
+        found = f"{name}_{number}"
+    used.add(found)
+    return found
+
+
+def _sweep(folder: str, seconds: int) -> None:
+    """Delete old files, for ever."""
+    while Path(folder).exists():
+        time.sleep(60)
+        old = time.time() - seconds
+        for file in Path(folder).rglob("*"):
+            try:
+                if file.is_file() and file.stat().st_mtime < old:
+                    file.unlink()
+            except OSError:
+                continue  # another thread was quicker

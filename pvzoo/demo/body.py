@@ -1,0 +1,55 @@
+"""A limit on the bodies of requests, which neither Gradio nor its server has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class BodyLimit:
+    """ASGI middleware that answers 413 to what is larger than `limit` bytes.
+
+    What says its length is refused before it is read; what does not is cut off at the limit.
+    """
+
+    def __init__(self, app: Any, *, limit: int) -> None:
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:  # noqa: D102
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        length = dict(scope["headers"]).get(b"content-length", b"0")
+        if length.isdigit() and int(length) > self._limit:
+            await self._refuse(send)
+            return
+        size, started, refused = 0, False, False
+
+        async def counted() -> dict[str, Any]:
+            nonlocal size, refused
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > self._limit:
+                refused = True
+                if not started:
+                    await self._refuse(send)
+                return {"type": "http.disconnect"}
+            return message
+
+        async def watched(message: dict[str, Any]) -> None:
+            nonlocal started
+            if not refused:
+                started = True
+                await send(message)
+
+        try:
+            await self._app(scope, counted, watched)
+        except Exception:
+            if not refused:
+                raise
+
+    async def _refuse(self, send: Any) -> None:
+        text = f"More than the {self._limit:,} bytes allowed.".encode()
+        headers = [(b"content-type", b"text/plain"), (b"content-length", str(len(text)).encode())]
+        await send({"type": "http.response.start", "status": 413, "headers": headers})
+        await send({"type": "http.response.body", "body": text})

@@ -1,0 +1,126 @@
+"""The options of a task -> components of a page, and what people set there -> options."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import types
+import typing
+from collections.abc import Sequence
+from dataclasses import MISSING, Field, fields
+from typing import Any
+
+import gradio as gr
+
+from pvzoo.errors import UsageError
+from pvzoo.tasks.base import Task
+
+
+class Control:
+    """One option of a task, as a component.
+
+    Attributes:
+        name: Of the option.
+        about: Its first sentence in the docstring of its dataclass.
+        component: What sets it.
+        is_prompt: Whether the network sees it.
+    """
+
+    def __init__(
+        self, options: type, field: Field[Any], labels: Sequence[str], *, is_prompt: bool
+    ) -> None:
+        self.name = field.name
+        self.about = _about(options, field.name)
+        self.is_prompt = is_prompt
+        self._kinds = _kinds(typing.get_type_hints(options)[field.name])
+        default = None if field.default is MISSING else field.default
+        self.component = self._component(default, [name for name in labels if name])
+
+    def _component(self, default: Any, labels: list[str]) -> gr.components.Component:
+        shared = {
+            "label": self.name.replace("_", " "),
+            "info": self.about,
+            "render": False,  # the panel says where
+        }
+        if self.name == "classes":
+            return gr.Dropdown(labels, multiselect=True, allow_custom_value=True, **shared)
+        if bool in self._kinds:
+            return gr.Checkbox(bool(default), **shared)
+        if self.name == "threshold" and default is not None:
+            return gr.Slider(0, 1, value=default, step=0.01, **shared)
+        if float in self._kinds:
+            return gr.Number(default, step=0.05, placeholder="the model's own", **shared)
+        if int in self._kinds:
+            return gr.Number(default, precision=0, placeholder="no limit", **shared)
+        hint = "such as: a cat, remote control" if str in self._kinds else "such as: [[20, 30]]"
+        return gr.Textbox(default or "", placeholder=hint, **shared)
+
+    def value(self, said: Any) -> Any:
+        """What was set, as the task takes it; None stands for nothing said.
+
+        Raises:
+            UsageError: A text that should be JSON is not.
+        """
+        if self.name == "classes":
+            return list(said) if said else None
+        if not isinstance(said, str):
+            return said
+        text = said.strip()
+        if not text:
+            return None
+        if str not in self._kinds:
+            try:
+                return json.loads(text)
+            except ValueError as error:
+                raise UsageError(
+                    f"{self.name} is {text[:100]!r}, which is no JSON.", "Write [[20, 30]]."
+                ) from error
+        if Sequence in self._kinds:
+            return [part.strip() for part in text.split(",") if part.strip()]
+        return said
+
+    @property
+    def triggers(self) -> list[Any]:
+        """The events at which what was set is used: text and numbers when they are finished."""
+        component = self.component
+        if isinstance(component, gr.Textbox | gr.Number):
+            return [component.submit, component.blur]
+        return [component.change]
+
+
+def controls_of(task: type[Task], labels: Sequence[str]) -> list[Control]:
+    """The options of a task that a demo shows, prompts first."""
+    return [
+        Control(options, field, labels, is_prompt=options is task.prompts)
+        for options in (task.prompts, task.controls)
+        for field in fields(options)
+        if field.name not in task.not_shown
+    ]
+
+
+def options_of(controls: Sequence[Control], values: Sequence[Any]) -> dict[str, Any]:
+    """What was set, as keyword arguments of `predict`; where nothing was, the default holds.
+
+    Raises:
+        UsageError: A text that should be JSON is not.
+    """
+    said = {c.name: c.value(v) for c, v in zip(controls, values, strict=True)}
+    return {name: value for name, value in said.items() if value is not None}
+
+
+def _kinds(hint: Any) -> set[Any]:
+    """The alternatives of a type hint, each without its parameters."""
+    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
+        return set().union(*map(_kinds, typing.get_args(hint)))
+    return {typing.get_origin(hint) or hint}
+
+
+def _about(options: type, name: str) -> str:
+    """The first sentence on a field in the docstring of its class or of one it derives from."""
+    for kind in options.__mro__:
+        text = inspect.cleandoc(kind.__dict__.get("__doc__") or "")
+        found = re.search(rf"^    {name}: (.+?)(?=^    \w+: |\Z)", text, re.MULTILINE | re.DOTALL)
+        if found:
+            return re.split(r"(?<=\.)\s", " ".join(found[1].split()))[0].replace("``", "")
+    return ""

@@ -1,0 +1,337 @@
+"""One model's part of a demo, or one task's with a choice of models."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+from gradio.processing_utils import save_bytes_to_cache, save_pil_to_cache
+
+from pvzoo.cards import info, list_models
+from pvzoo.demo.answers import Answers
+from pvzoo.demo.cards import about, about_model, title
+from pvzoo.demo.controls import Control, controls_of, options_of
+from pvzoo.demo.limits import Limits
+from pvzoo.demo.pictures import read
+from pvzoo.demo.said import said, sentence
+from pvzoo.demo.shelf import Shelf
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from pvzoo.tasks.base import Result, Task
+
+SIDE = 1600
+"""Most pixels of a side of the picture that is shown; the PNG to download has them all."""
+
+_NEEDED = inspect.Parameter.empty
+_SIZES = {"any size": None, "up to 10M parameters": 10e6, "up to 50M parameters": 50e6}
+_LICENSES = ["any licence", "permissive"]
+
+
+class Panel:
+    """Components in a column, and the events that fill them.
+
+    Args:
+        task: Says which controls there are.
+        names: The models; with several, the person chooses.
+        first: The one that is chosen at first.
+        picture: The component that all panels share.
+        shelf: Has the models.
+        answers: Runs them.
+        api_name: What clients call.
+        active: A component whose value is the id of the task to answer for, if not all answer.
+    """
+
+    def __init__(
+        self,
+        task: type[Task],
+        names: Sequence[str],
+        first: str,
+        picture: gr.Image,
+        *,
+        shelf: Shelf,
+        answers: Answers,
+        limits: Limits,
+        api_name: str,
+        active: gr.Radio | None = None,
+    ) -> None:
+        self._task = task
+        self._shelf = shelf
+        self._answers = answers
+        self._limits = limits
+        self._picture = picture
+        self._active = active
+        self._names = list(names)
+        labels = shelf.get(first).labels if shelf.is_loaded(first) else ()
+        self._controls = controls_of(task, labels)
+        self._build(first)
+        self._wire()
+        self._expose(api_name)
+
+    # --- components -------------------------------------------------------------------------------
+
+    def _build(self, first: str) -> None:
+        if len(self._names) > 1:
+            with gr.Row():
+                self._size = gr.Dropdown(
+                    list(_SIZES), value="any size", label="size", min_width=140
+                )
+                licences = ["any licence", "permissive"]
+                self._license = gr.Dropdown(licences, label="licence", min_width=140)
+            self._model: gr.Dropdown | gr.State = gr.Dropdown(
+                self._names, value=first, label="model", allow_custom_value=True
+            )
+        else:
+            gr.Markdown(f"### {title(first)}")
+            self._model = gr.State(first)
+        shown = [c for c in self._controls if self._is_plain(c)]
+        more = [c for c in self._controls if c not in shown]
+        # made before, so that their order does not hang on where they are shown
+        for control in shown:
+            control.component.render()
+        if more:
+            with gr.Accordion("More options", open=False):
+                for control in more:
+                    control.component.render()
+        self._status = gr.Markdown("Choose a picture.")
+        self._drawn = gr.Image(
+            label="answer", interactive=False, format="webp", buttons=["fullscreen"]
+        )
+        self._objects = gr.CheckboxGroup(label="shown", visible=False)
+        self._table = gr.Dataframe(
+            headers=list(self._task.result.columns), label="table", interactive=False, wrap=True
+        )
+        with gr.Row():
+            self._json = gr.DownloadButton("JSON", interactive=False, size="sm", min_width=80)
+            self._coco = gr.DownloadButton(
+                "COCO",
+                interactive=False,
+                size="sm",
+                min_width=80,
+                visible=hasattr(self._task.result, "to_coco"),
+            )
+            self._png = gr.DownloadButton("PNG", interactive=False, size="sm", min_width=80)
+        with gr.Accordion("About the model", open=False):
+            self._about = gr.Markdown(self._about_text(first))
+
+    def _is_plain(self, control: Control) -> bool:
+        first = next((c for c in self._controls if not c.is_prompt), None)
+        return control.is_prompt or control is first or control.name == "classes"
+
+    def _about_text(self, name: str) -> str:
+        if self._shelf.is_loaded(name):
+            return about_model(self._shelf.get(name))
+        return about(info(name))
+
+    # --- events -----------------------------------------------------------------------------------
+
+    def _wire(self) -> None:
+        asked = [self._model, *(control.component for control in self._controls)]
+        inputs = [self._picture, *([self._active] if self._active else []), *asked]
+        outputs = [
+            self._status,
+            self._drawn,
+            self._objects,
+            self._table,
+            self._json,
+            self._coco,
+            self._png,
+        ]
+        if len(self._names) > 1:
+            outputs += [c.component for c in self._controls if c.name == "classes"]
+        self._outputs = len(outputs)
+        private: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
+        triggers = [self._picture.change, *(t for c in self._controls for t in c.triggers)]
+        if self._active:
+            triggers.append(self._active.change)
+        if len(self._names) > 1:
+            triggers.append(self._model.change)
+            self._model.change(self._describe, self._model, self._about, **private)
+            for narrow in (self._size, self._license):
+                narrow.change(
+                    self._narrow, [self._size, self._license, self._model], self._model, **private
+                )
+        gr.on(triggers, self._show, inputs, outputs, trigger_mode="always_last", **private)
+        self._objects.input(
+            self._show_some, [self._picture, *asked, self._objects], outputs, **private
+        )
+        if points := [c.component for c in self._controls if c.name == "points"]:
+            self._picture.select(_add_point, points, points, **private).then(
+                self._show, inputs, outputs, **private
+            )
+
+    def _describe(self, name: str) -> str:
+        try:
+            return self._about_text(name)
+        except Exception as error:
+            return said(error)
+
+    def _fitting(self, size: str, licence: str) -> list[str]:
+        fitting = {
+            card.name
+            for card in list_models(
+                task=self._task.id,
+                max_params=_SIZES.get(size),
+                license="permissive" if licence == "permissive" else None,
+            )
+        }
+        return [name for name in self._names if name in fitting]
+
+    def _narrow(self, size: str, licence: str, chosen: str) -> Any:
+        names = self._fitting(size, licence)
+        kept = chosen if chosen in names or not names else names[0]
+        return gr.Dropdown(choices=names, value=kept)
+
+    def _show(self, path: str | None, *rest: Any, progress: gr.Progress = gr.Progress()) -> Any:  # noqa: B008 (Gradio's way)
+        if self._active is not None:
+            active, *rest = rest
+            if active != self._task.id:
+                return [gr.skip()] * self._outputs
+        if path is None:
+            return self._blank("Choose a picture.")
+        name, *values = rest
+        if not self._shelf.is_loaded(name):
+            progress(None, desc=f"Loading {title(name)}")
+        start = time.perf_counter()
+        try:
+            result = self._result(path, name, values)
+            seconds = time.perf_counter() - start
+            rows = result.rows()
+            status = f"{_counted(len(rows))}, {seconds:.2f} s"
+            labels = [(_row_name(i, row), i) for i, row in enumerate(rows)]
+            filled = self._filled(path, result, status, labels, list(range(len(rows))))
+            if self._outputs > len(filled):
+                filled.append(gr.Dropdown(choices=[n for n in self._shelf.get(name).labels if n]))
+            return filled
+        except Exception as error:
+            return self._blank(said(error))
+
+    def _show_some(self, path: str | None, *rest: Any) -> Any:
+        """The rows whose boxes are ticked, with the outputs that are remembered."""
+        name, *values, chosen = rest
+        if path is None:
+            return self._blank("Choose a picture.")
+        try:
+            result = self._result(path, name, values)
+            rows = result.rows()
+            kept = sorted(i for i in chosen if i < len(rows))
+            status = f"{len(kept)} of {_counted(len(rows))}"
+            filled = self._filled(path, result.only(kept), status)
+            return filled + [gr.skip()] * (self._outputs - len(filled))
+        except Exception as error:
+            return self._blank(said(error))
+
+    def _result(self, path: str, name: str, values: Sequence[Any]) -> Result:
+        picture = read(path, self._limits)
+        options = options_of(self._controls, values)
+        return self._answers.result(self._shelf.get(name), self._task, picture, options)
+
+    def _blank(self, status: str) -> list[Any]:
+        nothing = [gr.DownloadButton(value=None, interactive=False)] * 3
+        blank = [status, None, gr.CheckboxGroup(visible=False), None, *nothing]
+        return blank + [gr.skip()] * (self._outputs - len(blank))
+
+    def _filled(
+        self,
+        path: str,
+        result: Result,
+        status: str,
+        labels: list[tuple[str, int]] | None = None,
+        ticked: list[int] | None = None,
+    ) -> list[Any]:
+        """The values of the outputs; the boxes to tick stay as they are without `labels`."""
+        drawn = result.plot()
+        shown = drawn.copy()
+        shown.thumbnail((SIDE, SIDE))
+        boxes = gr.skip()
+        if labels is not None:
+            can = hasattr(result, "only") and bool(labels)
+            boxes = gr.CheckboxGroup(choices=labels, value=ticked, visible=can)
+        table = [list(map(_cell, row.values())) for row in result.rows()]
+        files = self._files(Path(path).stem, result, drawn)
+        return [status, shown, boxes, table, *files]
+
+    def _files(self, stem: str, result: Result, drawn: Image.Image) -> list[Any]:
+        folder = self._picture.GRADIO_CACHE
+        name = f"{stem[:60]}-{self._task.id}"
+        made = [save_bytes_to_cache(result.to_json().encode(), f"{name}.json", folder)]
+        coco = getattr(result, "to_coco", None)
+        text = json.dumps(coco()).encode() if coco else b""
+        made.append(save_bytes_to_cache(text, f"{name}-coco.json", folder) if coco else None)
+        made.append(save_pil_to_cache(drawn, folder, name, "png"))
+        return [gr.DownloadButton(value=file, interactive=file is not None) for file in made]
+
+    # --- for programs -----------------------------------------------------------------------------
+
+    def _expose(self, api_name: str) -> None:
+        """The endpoint of clients and agents: (picture, options) -> (JSON, annotated picture)."""
+        choose = len(self._names) > 1
+        names = ["image", *(["model"] if choose else []), *(c.name for c in self._controls)]
+        first = [self._names[0]] if not choose else []
+
+        def predict(*values: Any) -> tuple[dict[str, Any], Image.Image]:
+            image, *rest = values
+            with sentence():
+                if image is None:
+                    raise gr.Error("No picture came.")
+                name, *options = (*first, *rest)
+                result = self._result(image, name, options)
+                return json.loads(result.to_json()), result.plot()
+
+        predict.__name__ = api_name
+        about = {"image": "The picture.", "model": "Its catalogue name."}
+        about |= {c.name: c.about for c in self._controls}
+        what = "one of the models of this demo" if choose else title(self._names[0])
+        predict.__doc__ = "\n".join(
+            [
+                f"Predict with {what}: {self._task.id}.",
+                "",
+                "Args:",
+                *(f"    {name}: {about[name]}" for name in names),
+                "Returns:",
+                "    The result, with all predictions, and the picture with them drawn on it.",
+            ]
+        )
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        defaults = {c.name: c.component.value for c in self._controls if not c.is_prompt}
+        predict.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+            [inspect.Parameter(name, kind, default=defaults.get(name, _NEEDED)) for name in names]
+        )
+        chosen = [self._model] if choose else []
+        gr.Button(visible=False).click(
+            predict,
+            [self._picture, *chosen, *(control.component for control in self._controls)],
+            [
+                gr.JSON(visible=False, label="result"),
+                gr.Image(visible=False, format="png", label="annotated"),
+            ],
+            api_name=api_name,
+        )
+
+
+def _add_point(text: str, event: gr.SelectData) -> str:
+    """Clicks on the picture become points of the prompt."""
+    try:
+        points = json.loads(text) if text.strip() else []
+    except ValueError:
+        points = []
+    return json.dumps([*points, [int(place) for place in event.index]])
+
+
+def _counted(count: int) -> str:
+    return {0: "nothing found", 1: "1 row"}.get(count, f"{count} rows")
+
+
+def _row_name(place: int, row: dict[str, Any]) -> str:
+    score = f" {row['score']:.2f}" if isinstance(row.get("score"), float) else ""
+    return f"{place + 1} {row.get('name', '')}{score}"
+
+
+def _cell(value: Any) -> Any:
+    return round(value, 3) if isinstance(value, float) else value

@@ -1,0 +1,121 @@
+"""What people give a demo -> a picture within the limits, or a sentence why not.
+
+Gradio's own way of taking pictures decodes whatever it gets, without a limit, and fetches addresses
+without one. So the picture component is told to leave both to this module.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.processing_utils import save_bytes_to_cache
+from PIL import Image
+
+from pvzoo.demo.limits import Limits
+from pvzoo.demo.said import sentence
+from pvzoo.downloads import download
+from pvzoo.errors import ImageError
+from pvzoo.images import ImageHandle
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """An encoded picture, small enough, and what it is known by.
+
+    Attributes:
+        handle: Opens it.
+        digest: SHA-256 of its bytes.
+    """
+
+    handle: ImageHandle
+    digest: str
+
+
+def read(path: str, limits: Limits) -> Picture:
+    """The picture in a file.
+
+    Raises:
+        ImageError: It is no picture, or too large. It names the file without its folders.
+    """
+    name = Path(path).name
+    data = Path(path).read_bytes()
+    refuse = partial(_refusal, name)
+    if len(data) > limits.max_bytes:
+        raise refuse(
+            f"has {len(data):,} bytes, more than {limits.max_bytes:,}.", "Make it smaller."
+        )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # this limit is the lower one
+            width, height = Image.open(io.BytesIO(data)).size
+    except Exception:
+        width = height = 0  # the handle says more exactly what is wrong
+    if width * height > limits.max_pixels:
+        raise refuse(
+            f"is {width:,} x {height:,}, more than the {limits.max_pixels:,} pixels allowed.",
+            "Make it smaller.",
+        )
+    return Picture(ImageHandle(data, name), hashlib.sha256(data).hexdigest())
+
+
+def _refusal(name: str, what: str, hint: str) -> ImageError:
+    return ImageError(f"{name} {what}", hint, source=name)
+
+
+def fetch(url: str, limits: Limits, folder: str) -> str:
+    """Download the picture at a public web address; the path of the file, in `folder`.
+
+    Raises:
+        ImageError: It is no address, not public, too large, too slow, or no picture.
+    """
+    url = url.strip()
+    refuse = partial(_refusal, url[:200])
+    if not url.lower().startswith(("http://", "https://")):
+        raise refuse("is no web address.", "It begins with http:// or https://.")
+    data = download(
+        url, refuse, max_bytes=limits.max_bytes, seconds=limits.url_seconds, public=True
+    )
+    name = Path(url.partition("?")[0].rstrip("/")).name[-80:] or "picture"
+    path = save_bytes_to_cache(data, name if Path(name).suffix else f"{name}.png", folder)
+    read(path, limits)
+    return path
+
+
+def component(limits: Limits, **options: Any) -> gr.Image:
+    """A `gradio.Image` whose value is the path of a file that nobody has looked into yet.
+
+    The instance is changed, not a subclass made, because for a subclass Gradio writes a ``.pyi``
+    file next to the module.
+    """
+    image = gr.Image(type="filepath", sources=["upload", "webcam", "clipboard"], **options)
+    to_cache: Callable[..., Any] = image.async_move_resource_to_block_cache
+
+    async def move(place: str | Path | None) -> str | None:
+        """Files stay as they are; addresses, which clients may send too, are fetched by `fetch`."""
+        if isinstance(place, str) and place.lower().startswith(("http://", "https://")):
+            import anyio
+
+            with sentence():
+                place = await anyio.to_thread.run_sync(fetch, place, limits, image.GRADIO_CACHE)
+        return await to_cache(place)
+
+    def path_of(payload: Any) -> str | None:
+        if payload is None:
+            return None
+        if payload.url and payload.url.startswith("data:"):
+            with sentence():
+                handle = ImageHandle.of(payload.url)
+                return save_bytes_to_cache(handle.data, "picture.png", image.GRADIO_CACHE)
+        return payload.path
+
+    image.async_move_resource_to_block_cache = move  # type: ignore[method-assign]
+    image.preprocess = path_of  # type: ignore[method-assign]
+    return image

@@ -1,0 +1,94 @@
+"""The models of a demo: loaded when they are first used, dropped when the memory is needed."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+
+from pvzoo.errors import HubError, ModelNotFoundError, UsageError, nearest
+from pvzoo.loading import load
+from pvzoo.model import Model
+
+_log = logging.getLogger("pvzoo.demo")
+
+
+class Shelf:
+    """Models by name, at most `budget` bytes of weights.
+
+    Args:
+        loaded: Models that are there already, and stay.
+        names: Catalogue names of further ones, which may be loaded.
+        budget: Bytes of weights that may be held.
+        dropped: Called with the name of a model that has been dropped.
+    """
+
+    def __init__(
+        self,
+        loaded: Sequence[Model],
+        names: Sequence[str],
+        *,
+        budget: int,
+        dropped: Callable[[str], None] = lambda name: None,
+    ) -> None:
+        self._kept = {model.name: model for model in loaded}
+        self._names = frozenset(names)
+        self._budget = budget
+        self._dropped = dropped
+        self._recent: OrderedDict[str, Model] = OrderedDict()  # the least recently used first
+        self._lock = threading.Lock()
+
+    def is_loaded(self, name: str) -> bool:
+        """Whether `get` will answer at once."""
+        return name in self._kept or name in self._recent
+
+    def get(self, name: str) -> Model:
+        """The model of that name, loaded if need be; one is loaded at a time.
+
+        Raises:
+            ModelNotFoundError: The demo does not offer it.
+            UsageError: It alone is larger than the budget.
+            PvzooError: It cannot be loaded.
+        """
+        if name in self._kept:
+            return self._kept[name]
+        if name not in self._names:
+            raise ModelNotFoundError(
+                f"This demo has no model {name[:100]!r}.", nearest(name[:100], self._names)
+            )
+        with self._lock:
+            if name not in self._recent:
+                self._recent[name] = self._load(name)
+            self._recent.move_to_end(name)
+            return self._recent[name]
+
+    def _load(self, name: str) -> Model:
+        from pvzoo.cards import info
+
+        params = info(name).params
+        if params is not None:
+            self._make_room(name, 4 * params)
+        try:
+            model = load(name)
+        except HubError as error:  # its message is for those who run the server
+            _log.warning("%s cannot be loaded: %s", name, error)
+            raise HubError(
+                f"{name} cannot be fetched from the Hub now.", "Try again later, or choose another."
+            ) from error
+        try:
+            self._make_room(name, model.nbytes)
+        except UsageError:
+            del model
+            raise
+        return model
+
+    def _make_room(self, name: str, size: int) -> None:
+        if size > self._budget:
+            raise UsageError(
+                f"{name} needs {size / 2**30:.1f} GB, more than this demo has for models "
+                f"({self._budget / 2**30:.1f} GB).",
+                "Choose a smaller one.",
+            )
+        while sum(model.nbytes for model in self._recent.values()) + size > self._budget:
+            self._dropped(self._recent.popitem(last=False)[0])

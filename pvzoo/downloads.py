@@ -1,0 +1,194 @@
+"""The bytes at a web address, within a size and a time, and if need be from public hosts only.
+
+A server that takes addresses from strangers must not fetch what only it can reach: other services
+of its machine or network, or the metadata service of a cloud (server-side request forgery). With
+``public=True`` the address that a name stands for is checked at the moment of connecting, so
+neither a redirect nor a name server that answers differently the second time gets around it.
+"""
+
+from __future__ import annotations
+
+import http.client
+import ipaddress
+import socket
+import ssl
+import threading
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+from pvzoo.errors import ImageError
+
+Refuse = Callable[[str, str], ImageError]
+"""Makes the error that names the input: (what is wrong, what to do)."""
+
+
+def download(
+    url: str, refuse: Refuse, *, max_bytes: int, seconds: float, public: bool = False
+) -> bytes:
+    """The bytes at `url`, or an error within `seconds`.
+
+    In a thread of its own, since no timeout of a socket bounds a name server or a server that sends
+    its headers one byte at a time.
+
+    Args:
+        url: ``http://`` or ``https://``.
+        refuse: Makes the errors.
+        max_bytes: Most bytes that are read.
+        seconds: Most seconds from start to end.
+        public: Whether to refuse hosts that are not on the public internet. Proxies that the
+            environment names are not used then.
+
+    Raises:
+        ImageError: Made by `refuse`.
+    """
+    answer: Future[bytes] = Future()
+    deadline = time.monotonic() + seconds
+
+    def work() -> None:
+        try:
+            answer.set_result(_fetch(url, refuse, max_bytes, deadline, public))
+        except BaseException as error:
+            answer.set_exception(error)
+
+    threading.Thread(target=work, name="pvzoo-download", daemon=True).start()
+    try:
+        return answer.result(timeout=seconds)
+    except urllib.error.HTTPError as error:
+        error.close()
+        reason = " ".join(str(error.reason).split())
+        raise refuse(f"answered {error.code} {reason}.", "Check the address.") from error
+    except _NotPublicError as error:
+        raise refuse(
+            "is not on the public internet.", "Download it yourself and pass the file."
+        ) from error
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        if isinstance(reason, TimeoutError):
+            raise refuse(
+                f"did not arrive within {seconds:g} seconds.",
+                "Try again, or download it yourself and pass the file.",
+            ) from error
+        said = str(reason)[:300]
+        raise refuse(
+            f"could not be downloaded ({said}).", "Check the address and the network."
+        ) from error
+
+
+def _fetch(url: str, refuse: Refuse, max_bytes: int, deadline: float, public: bool) -> bytes:
+    plain = urllib.parse.quote(url.strip(), safe="!#$%&'()*+,/:;=?@[]~")  # as browsers do
+    request = urllib.request.Request(plain, headers={"User-Agent": "pvzoo", "Accept": "image/*"})
+    handlers = [_WebOnly, *(_PUBLIC if public else ())]
+    opener = urllib.request.build_opener(*handlers)
+    with opener.open(request, timeout=max(0.1, deadline - time.monotonic())) as answer:
+        kind = answer.headers.get_content_type()
+        if kind in ("text/html", "application/xhtml+xml"):
+            raise refuse(
+                f"is a web page ({kind}), not an image.", "Pass the address of the image itself."
+            )
+        length = answer.headers["Content-Length"]
+        expected = int(length) if length else None
+        if expected is not None and expected > max_bytes:
+            raise refuse(*_too_many_bytes(f"{expected:,} bytes", max_bytes, public))
+        chunks, size = [], 0
+        # read1 returns what has arrived, so a server that drips cannot outlast the deadline
+        while size != expected and (chunk := answer.read1(1 << 16)):
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > max_bytes:
+                raise refuse(*_too_many_bytes(f"at least {size:,} bytes", max_bytes, public))
+            if time.monotonic() > deadline:
+                raise TimeoutError
+    if expected is not None and size < expected:
+        raise refuse(f"broke off after {size:,} of {expected:,} bytes.", "Try again.")
+    return b"".join(chunks)
+
+
+def _too_many_bytes(size: str, limit: int, public: bool) -> tuple[str, str]:
+    way_out = "Make it smaller." if public else "Make it smaller, or raise pvzoo.images.MAX_BYTES."
+    return f"has {size}, more than the {limit:,} allowed.", way_out
+
+
+class _WebOnly(urllib.request.HTTPRedirectHandler):
+    """Follow redirects to http and https addresses only."""
+
+    def redirect_request(
+        self, req: Any, fp: Any, code: int, msg: str, headers: Any, url: str
+    ) -> Any:
+        if not url.startswith(("http://", "https://")):
+            raise urllib.error.URLError(f"redirected to {url}, which is no web address")
+        return super().redirect_request(req, fp, code, msg, headers, url)
+
+
+# --- public hosts only ----------------------------------------------------------------------------
+
+
+class _NotPublicError(Exception):
+    """Not an OSError, for urllib would wrap that."""
+
+
+def is_public(host: str) -> bool:
+    """Whether an IP address is one of the public internet.
+
+    An IPv6 address that carries an IPv4 one (mapped, 6to4, NAT64) is as public as that.
+    """
+    address = ipaddress.ip_address(host)
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = address.ipv4_mapped or address.sixtofour
+        if address in _NAT64:
+            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        if inner is not None:
+            return is_public(str(inner))
+    return address.is_global and not address.is_multicast
+
+
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052
+
+
+def _connect(
+    address: tuple[str, int], timeout: Any = None, source_address: Any = None
+) -> socket.socket:
+    """As `socket.create_connection`, to public addresses only: those that were checked."""
+    failure: OSError | None = None
+    for family, kind, protocol, _, place in socket.getaddrinfo(*address, type=socket.SOCK_STREAM):
+        if not is_public(str(place[0])):
+            raise _NotPublicError
+        link = socket.socket(family, kind, protocol)
+        try:
+            link.settimeout(timeout)
+            link.connect(place)
+        except OSError as error:
+            link.close()
+            failure = error
+        else:
+            return link
+    raise failure or OSError(f"no address for {address[0]}")
+
+
+class _PublicConnection(http.client.HTTPConnection):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._create_connection = _connect
+
+
+class _PublicTLSConnection(http.client.HTTPSConnection):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._create_connection = _connect
+
+
+class _PublicHTTP(urllib.request.HTTPHandler):
+    def http_open(self, req: Any) -> Any:
+        return self.do_open(_PublicConnection, req)
+
+
+class _PublicHTTPS(urllib.request.HTTPSHandler):
+    def https_open(self, req: Any) -> Any:
+        return self.do_open(_PublicTLSConnection, req, context=ssl.create_default_context())
+
+
+_PUBLIC = (_PublicHTTP, _PublicHTTPS, urllib.request.ProxyHandler({}))
