@@ -132,7 +132,7 @@ def launch(app: gr.Blocks, **options: Any) -> gr.Blocks:
 def _headline(models: Sequence[Model]) -> str:
     if not models:
         return "Pick a task and a model, and try it on a picture."
-    return ", ".join(f"{title(model.name)} ({model.task})" for model in models)
+    return ", ".join(f"{title(m.name)} ({m.task.replace('-', ' ')})" for m in models)
 
 
 def _picture(limits: Limits, examples: Sequence[str | Path] | None) -> gr.Image:
@@ -190,7 +190,8 @@ def _any_model(picture: gr.Image, limits: Limits) -> None:
     answers = Answers(limits)
     every = [name for names in choices.values() for name in names]
     shelf = Shelf((), every, budget=limits.models, dropped=answers.forget)
-    task = gr.Radio(list(choices), value=next(iter(choices)), label="task", elem_id="task")
+    tasks = [(id.replace("-", " "), id) for id in choices]
+    task = gr.Radio(tasks, value=next(iter(choices)), label="task", elem_id="task")
     for place, (id, names) in enumerate(choices.items()):
         with gr.Column(visible=place == 0) as column:
             Panel(

@@ -40,7 +40,7 @@ class Control:
     def _component(self, default: Any, labels: list[str]) -> gr.components.Component:
         shared = {
             "label": self.name.replace("_", " "),
-            "info": self.about,
+            "info": re.sub(r"\bNone\b", "empty", self.about),
             "render": False,  # the panel says where
         }
         if self.name == "classes":

@@ -15,7 +15,7 @@ from gradio.processing_utils import save_bytes_to_cache, save_pil_to_cache
 from pvzoo.cards import info, list_models
 from pvzoo.demo.answers import Answers
 from pvzoo.demo.cards import about, about_model, title
-from pvzoo.demo.controls import Control, controls_of, options_of
+from pvzoo.demo.controls import controls_of, options_of
 from pvzoo.demo.limits import Limits
 from pvzoo.demo.pictures import read
 from pvzoo.demo.said import said, sentence
@@ -78,51 +78,54 @@ class Panel:
 
     def _build(self, first: str) -> None:
         if len(self._names) > 1:
+            size, licence = next(reversed(_SIZES)), _LICENSES[0]
             with gr.Row():
-                self._size = gr.Dropdown(
-                    list(_SIZES), value="any size", label="size", min_width=140
+                self._size = gr.Dropdown(list(_SIZES), value=size, label="size", min_width=140)
+                self._license = gr.Dropdown(
+                    _LICENSES, value=licence, label="licence", min_width=140
                 )
-                licences = ["any licence", "permissive"]
-                self._license = gr.Dropdown(licences, label="licence", min_width=140)
             self._model: gr.Dropdown | gr.State = gr.Dropdown(
-                self._names, value=first, label="model", allow_custom_value=True
+                self._fitting(size, licence) or self._names,
+                value=first,
+                label="model",
+                allow_custom_value=True,  # clients may name one that the filters leave out
             )
         else:
             gr.Markdown(f"### {title(first)}")
             self._model = gr.State(first)
-        shown = [c for c in self._controls if self._is_plain(c)]
-        more = [c for c in self._controls if c not in shown]
-        # made before, so that their order does not hang on where they are shown
-        for control in shown:
+        prompts = [c for c in self._controls if c.is_prompt]
+        others = [c for c in self._controls if not c.is_prompt]
+        for control in prompts:
             control.component.render()
-        if more:
-            with gr.Accordion("More options", open=False):
-                for control in more:
-                    control.component.render()
         self._status = gr.Markdown("Choose a picture.")
         self._drawn = gr.Image(
             label="answer", interactive=False, format="webp", buttons=["fullscreen"]
         )
+        plain = [c for c in others if c is others[0] or c.name == "classes"]
+        for control in plain:
+            control.component.render()
+        if len(others) > len(plain):
+            with gr.Accordion("More options", open=False):
+                for control in others:
+                    if control not in plain:
+                        control.component.render()
         self._objects = gr.CheckboxGroup(label="shown", visible=False)
         self._table = gr.Dataframe(
-            headers=list(self._task.result.columns), label="table", interactive=False, wrap=True
+            headers=list(self._task.result.columns), label="table", interactive=False
         )
         with gr.Row():
-            self._json = gr.DownloadButton("JSON", interactive=False, size="sm", min_width=80)
-            self._coco = gr.DownloadButton(
-                "COCO",
-                interactive=False,
-                size="sm",
-                min_width=80,
-                visible=hasattr(self._task.result, "to_coco"),
+            self._json, self._coco, self._png = (
+                gr.DownloadButton(
+                    kind,
+                    interactive=False,
+                    size="sm",
+                    min_width=80,
+                    visible=kind != "COCO" or hasattr(self._task.result, "to_coco"),
+                )
+                for kind in ("JSON", "COCO", "PNG")
             )
-            self._png = gr.DownloadButton("PNG", interactive=False, size="sm", min_width=80)
         with gr.Accordion("About the model", open=False):
             self._about = gr.Markdown(self._about_text(first))
-
-    def _is_plain(self, control: Control) -> bool:
-        first = next((c for c in self._controls if not c.is_prompt), None)
-        return control.is_prompt or control is first or control.name == "classes"
 
     def _about_text(self, name: str) -> str:
         if self._shelf.is_loaded(name):
@@ -183,6 +186,17 @@ class Panel:
         }
         return [name for name in self._names if name in fitting]
 
+    def _fitting(self, size: str, licence: str) -> list[str]:
+        fitting = {
+            card.name
+            for card in list_models(
+                task=self._task.id,
+                max_params=_SIZES.get(size),
+                license="permissive" if licence == "permissive" else None,
+            )
+        }
+        return [name for name in self._names if name in fitting]
+
     def _narrow(self, size: str, licence: str, chosen: str) -> Any:
         names = self._fitting(size, licence)
         kept = chosen if chosen in names or not names else names[0]
@@ -198,8 +212,9 @@ class Panel:
         name, *values = rest
         if not self._shelf.is_loaded(name):
             progress(None, desc=f"Loading {title(name)}")
-        start = time.perf_counter()
         try:
+            self._shelf.get(name)
+            start = time.perf_counter()
             result = self._result(path, name, values)
             seconds = time.perf_counter() - start
             rows = result.rows()
@@ -221,7 +236,7 @@ class Panel:
             result = self._result(path, name, values)
             rows = result.rows()
             kept = sorted(i for i in chosen if i < len(rows))
-            status = f"{len(kept)} of {_counted(len(rows))}"
+            status = f"{len(kept)} of {_counted(len(rows))} shown"
             filled = self._filled(path, result.only(kept), status)
             return filled + [gr.skip()] * (self._outputs - len(filled))
         except Exception as error:
@@ -325,7 +340,7 @@ def _add_point(text: str, event: gr.SelectData) -> str:
 
 
 def _counted(count: int) -> str:
-    return {0: "nothing found", 1: "1 row"}.get(count, f"{count} rows")
+    return f"{count} found" if count else "nothing found"
 
 
 def _row_name(place: int, row: dict[str, Any]) -> str:

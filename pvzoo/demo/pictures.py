@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -52,18 +53,26 @@ def read(path: str, limits: Limits) -> Picture:
         raise refuse(
             f"has {len(data):,} bytes, more than {limits.max_bytes:,}.", "Make it smaller."
         )
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # this limit is the lower one
-            width, height = Image.open(io.BytesIO(data)).size
-    except Exception:
-        width = height = 0  # the handle says more exactly what is wrong
-    if width * height > limits.max_pixels:
+    pixels = _pixels(data)
+    if pixels > limits.max_pixels:
         raise refuse(
-            f"is {width:,} x {height:,}, more than the {limits.max_pixels:,} pixels allowed.",
+            f"has {pixels:,} pixels, more than the {limits.max_pixels:,} allowed.",
             "Make it smaller.",
         )
     return Picture(ImageHandle(data, name), hashlib.sha256(data).hexdigest())
+
+
+def _pixels(data: bytes) -> int:
+    """How many pixels a picture says it has, or 0: whoever opens it will say what is wrong."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # this limit is lower than PIL's
+            width, height = Image.open(io.BytesIO(data)).size
+    except Image.DecompressionBombError as error:
+        return int(re.search(r"\d+", str(error))[0])
+    except Exception:
+        return 0
+    return width * height
 
 
 def _refusal(name: str, what: str, hint: str) -> ImageError:

@@ -1,0 +1,527 @@
+"""The demo: what its page asks and shows, what its endpoints answer, and what it refuses."""
+
+import base64
+import io
+import json
+import socket
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import gradio as gr
+import numpy as np
+import pvzoo_shapes
+import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from PIL import Image
+
+import pvzoo
+from pvzoo import downloads, registry
+from pvzoo.demo import Limits, build, launch
+from pvzoo.demo.answers import Answers
+from pvzoo.demo.controls import controls_of, options_of
+from pvzoo.demo.pictures import fetch, read
+from pvzoo.demo.shelf import Shelf
+
+MODELS = {
+    "image-classification": "efficientnet-lite0-pip",
+    "object-detection": "shapes-detector",
+    "instance-segmentation": "shapes-mask2former-instance",
+    "semantic-segmentation": "shapes-mask2former-semantic",
+    "panoptic-segmentation": "shapes-mask2former-panoptic",
+}
+
+
+@pytest.fixture(scope="module")
+def models():
+    return {task: pvzoo.load(name, device="cpu") for task, name in MODELS.items()}
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory):
+    path = tmp_path_factory.mktemp("demo") / "scene.png"
+    pvzoo_shapes.scenes(count=4, size=160, seed=31)[2]["image"].save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def client(models):
+    """A client of a page that compares all five."""
+    app = build(list(models.values()), limits=Limits(max_bytes=3 * 2**20, max_pixels=500_000))
+    launch(app, prevent_thread_lock=True, quiet=True)
+    yield Client(app.local_url, verbose=False)
+    app.close()
+
+
+def endpoint(model):
+    return f"/predict_{model.name.replace('-', '_')}"
+
+
+def refused(client, model, source, **options):
+    """What the demo says instead of an answer."""
+    with pytest.raises(AppError) as error:
+        client.predict(source, api_name=endpoint(model), **options)
+    said = str(error.value)
+    assert "Traceback" not in said
+    assert "/tmp" not in said
+    assert "upstream" not in said, "Gradio's own words for an error nobody may see"
+    return said
+
+
+# --- answers --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("task", MODELS)
+def test_an_endpoint_answers_what_predict_returns(client, models, scene, task):
+    model = models[task]
+    answer, picture = client.predict(handle_file(scene), api_name=endpoint(model))
+    expected = model.predict(scene)
+    assert answer["predictions"] == json.loads(expected.to_json())["predictions"]
+    assert (answer["task"], answer["width"], answer["source"]) == (task, 160, "scene.png")
+    drawn = np.asarray(Image.open(picture).convert("RGB"))
+    assert (drawn == np.asarray(expected.plot())).all()
+
+
+def test_options_reach_the_model_under_their_own_names(client, models, scene):
+    model = models["object-detection"]
+    for options in ({"threshold": 0.1}, {"threshold": 0.05, "classes": ["star", "disc"]}):
+        answer, _ = client.predict(handle_file(scene), api_name=endpoint(model), **options)
+        expected = model.predict(scene, **options).rows()
+        assert answer["predictions"] == expected
+    assert len(expected) != len(model.predict(scene))
+
+
+def test_endpoints_are_named_after_models_and_say_what_they_take(client):
+    described = client.view_api(return_format="dict")["named_endpoints"]
+    assert set(described) == {f"/predict_{n.replace('-', '_')}" for n in MODELS.values()}
+    detector = described["/predict_shapes_detector"]
+    parameters = {p["parameter_name"]: p for p in detector["parameters"]}
+    assert list(parameters) == [
+        "image",
+        "threshold",
+        "max_detections",
+        "classes",
+        "nms",
+        "class_agnostic",
+    ]
+    needed = [name for name, p in parameters.items() if not p["parameter_has_default"]]
+    assert needed == ["image"]
+    assert [r["label"] for r in detector["returns"]] == ["result", "annotated"]
+
+
+def test_another_threshold_does_not_run_the_network_again(models, scene, monkeypatch):
+    model, runs = models["object-detection"], []
+    forward = model._backend.forward
+    monkeypatch.setattr(model._backend, "forward", lambda x: runs.append(1) or forward(x))
+    answers, task = Answers(Limits()), registry.get("tasks", model.task)
+    counts = [
+        len(answers.result(model, task, read(str(scene), Limits()), {"threshold": threshold}))
+        for threshold in (0.9, 0.5, 0.01)
+    ]
+    assert counts == [len(model.predict(scene, threshold=t)) for t in (0.9, 0.5, 0.01)]
+    assert len(runs) == 1 + 3  # those of predict
+
+
+def test_what_is_remembered_stays_within_its_bytes(models, scene, tmp_path):
+    model = models["semantic-segmentation"]
+    task = registry.get("tasks", model.task)
+    one = model.outputs(scene).nbytes
+    answers = Answers(Limits(outputs=int(2.5 * one)))
+    for number in range(5):
+        path = tmp_path / f"{number}.png"
+        Image.open(scene).transpose(number).save(path)
+        answers.result(model, task, read(str(path), Limits()), {})
+    kept = [outputs.nbytes for outputs in answers._known.values()]
+    assert len(kept) == 2
+    assert sum(kept) <= 2.5 * one
+
+
+def test_outputs_give_the_results_of_predict(models, scene):
+    for model in models.values():
+        seen = model.outputs(scene)
+        assert seen.nbytes > 0
+        assert seen.result().to_json() == model.predict(scene).to_json()
+    detector = models["object-detection"]
+    with pytest.raises(pvzoo.PvzooError, match=r"result\(\.\.\.\)"):
+        detector.outputs(scene, threshold=0.3)
+    with pytest.raises(pvzoo.PvzooError, match="no option 'treshold'"):
+        detector.outputs(scene).result(treshold=0.3)
+
+
+def test_rows_can_be_shown_without_the_others(models, scene):
+    for task, model in models.items():
+        if task == "image-classification":
+            continue
+        result = model.predict(scene)
+        rows = result.rows()
+        assert len(rows) > 1
+        assert result.only(range(len(rows))).to_json() == result.to_json()
+        assert result.only([1]).rows() == [rows[1]]
+        assert result.only([]).rows() == []
+        whole, part, none = (
+            np.asarray(r.plot()) for r in (result, result.only([0]), result.only([]))
+        )
+        height, width = np.asarray(none).shape[0] * 3 // 4, none.shape[1]  # above a legend
+        assert (whole[:height, :width] != none[:height, :width]).any()
+        assert (part[:height, :width] != none[:height, :width]).any()
+
+
+# --- the page -------------------------------------------------------------------------------------
+
+
+def test_the_page_has_a_control_for_each_option_that_can_be_seen():
+    with gr.Blocks():
+        kinds = {
+            task: {
+                control.name: type(control.component).__name__
+                for control in controls_of(registry.get("tasks", task), ("cat", "dog"))
+            }
+            for task in registry.names("tasks")
+        }
+    assert kinds["object-detection"] == {
+        "threshold": "Slider",
+        "max_detections": "Number",
+        "classes": "Dropdown",
+        "nms": "Number",
+        "class_agnostic": "Checkbox",
+    }
+    assert kinds["image-classification"] == {"top_k": "Number", "threshold": "Slider"}
+    assert kinds["semantic-segmentation"] == {}
+    assert kinds["panoptic-segmentation"] == {"threshold": "Number", "overlap": "Number"}
+    assert kinds["zero-shot-image-classification"]["prompts"] == "Textbox"
+    assert kinds["mask-generation"]["points"] == "Textbox"
+
+
+def test_controls_say_what_an_option_means_in_words_for_a_page():
+    with gr.Blocks():
+        controls = controls_of(registry.get("tasks", "object-detection"), ())
+    said = {control.name: control.component.info for control in controls}
+    assert said["threshold"] == "Least score of an object."
+    assert said["classes"] == "Only these classes, by name or id; empty for all."
+
+
+def test_what_is_typed_becomes_the_options_of_predict():
+    with gr.Blocks():
+        text = controls_of(registry.get("tasks", "zero-shot-object-detection"), ())
+        points = controls_of(registry.get("tasks", "mask-generation"), ())
+    typed = {"prompts": " a cat,  remote control, ", "threshold": 0.2, "class_agnostic": False}
+    assert options_of(text, [typed.get(c.name) for c in text]) == {
+        "prompts": ["a cat", "remote control"],
+        "threshold": 0.2,
+        "class_agnostic": False,
+    }
+    typed = {"points": "[[3, 4]]", "boxes": "", "threshold": 0.0}
+    assert options_of(points, [typed.get(c.name) for c in points]) == {
+        "points": [[3, 4]],
+        "threshold": 0.0,
+    }
+    with pytest.raises(pvzoo.PvzooError, match="points is '3 4', which is no JSON"):
+        options_of(points, ["3 4" if c.name == "points" else None for c in points])
+
+
+def test_any_model_of_the_catalogue_can_be_picked(scene):
+    app = build()
+    launch(app, prevent_thread_lock=True, quiet=True)
+    try:
+        client = Client(app.local_url, verbose=False)
+        answer, _ = client.predict(
+            handle_file(scene), model="shapes-detector", api_name="/predict_object_detection"
+        )
+        assert answer["predictions"] == pvzoo.load("shapes-detector").predict(scene).rows()
+        with pytest.raises(AppError, match=r"no model 'shapes-detecter'.*'shapes-detector'"):
+            client.predict(
+                handle_file(scene), model="shapes-detecter", api_name="/predict_object_detection"
+            )
+    finally:
+        app.close()
+
+
+def test_a_model_opens_its_own_demo(models):
+    app = models["object-detection"].demo(prevent_thread_lock=True, quiet=True)
+    try:
+        described = Client(app.local_url, verbose=False).view_api(return_format="dict")
+        assert list(described["named_endpoints"]) == ["/predict"]
+    finally:
+        app.close()
+
+
+def test_the_same_model_twice_is_refused(models):
+    with pytest.raises(pvzoo.PvzooError, match="there twice"):
+        build([models["object-detection"], models["object-detection"]])
+
+
+def test_models_are_tools_for_agents(models, scene):
+    """An MCP client lists the tools and calls one, over the protocol."""
+    import asyncio
+
+    from mcp import ClientSession
+    from mcp.client.streamable_http import streamablehttp_client
+
+    model = models["object-detection"]
+    app = model.demo(prevent_thread_lock=True, quiet=True, mcp_server=True)
+    picture = f"data:image/png;base64,{base64.b64encode(scene.read_bytes()).decode()}"
+
+    async def talk():
+        async with (
+            streamablehttp_client(f"{app.local_url}gradio_api/mcp/") as (read, write, _),
+            ClientSession(read, write) as session,
+        ):
+            await session.initialize()
+            (tool,) = (await session.list_tools()).tools
+            answer = await session.call_tool(tool.name, {"image": picture, "threshold": 0.4})
+            return tool, answer
+
+    try:
+        tool, answer = asyncio.run(talk())
+    finally:
+        app.close()
+    assert tool.name.endswith("predict")
+    assert "shapes-detector" in tool.description
+    properties = tool.inputSchema["properties"]
+    assert {"image", "threshold", "classes"} <= set(properties)
+    assert "Least score of an object." in properties["threshold"]["description"]
+    texts = [part.text for part in answer.content if part.type == "text"]
+    found = [row["name"] for row in model.predict(scene, threshold=0.4).rows()]
+    assert found
+    assert all(name in texts[0] for name in found)
+
+
+# --- models within a budget -----------------------------------------------------------------------
+
+
+def test_the_models_used_least_recently_are_dropped(monkeypatch):
+    names = ["shapes-detector", "shapes-mask2former-semantic", "shapes-mask2former-panoptic"]
+    sizes = {name: pvzoo.load(name).nbytes for name in names}
+    dropped = []
+    budget = sizes[names[0]] + sizes[names[1]] + 1000
+    shelf = Shelf((), names, budget=budget, dropped=dropped.append)
+    first = shelf.get(names[0])
+    assert shelf.get(names[0]) is first
+    shelf.get(names[1])
+    shelf.get(names[0])
+    shelf.get(names[2])
+    assert dropped == [names[1]]
+    assert [shelf.is_loaded(name) for name in names] == [True, False, True]
+
+
+def test_a_model_larger_than_the_budget_is_refused_before_it_is_fetched():
+    shelf = Shelf((), ["detr-resnet50"], budget=10_000_000)
+    with pytest.raises(pvzoo.PvzooError, match=r"detr-resnet50 needs 0\.2 GB, more than"):
+        shelf.get("detr-resnet50")
+
+
+def test_a_model_that_cannot_be_fetched_says_so_without_the_paths_of_the_server(monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(pvzoo.PvzooError) as error:
+        Shelf((), ["detr-resnet50"], budget=10**10).get("detr-resnet50")
+    assert str(error.value).startswith("detr-resnet50 cannot be fetched from the Hub now.")
+    assert "/" not in str(error.value)
+
+
+# --- what strangers send --------------------------------------------------------------------------
+
+
+def test_a_picture_with_too_many_pixels_is_refused(client, models, tmp_path):
+    bomb = tmp_path / "bomb.png"
+    Image.new("1", (30_000, 30_000)).save(bomb)
+    assert bomb.stat().st_size < 500_000
+    said = refused(client, models["object-detection"], handle_file(bomb))
+    assert "bomb.png has 900,000,000 pixels, more than the 500,000 allowed" in said
+
+
+def test_a_page_named_like_a_picture_is_refused(client, models, tmp_path):
+    page = tmp_path / "page.png"
+    page.write_text("<html><script>alert(1)</script></html>")
+    said = refused(client, models["object-detection"], handle_file(page))
+    assert "page.png" in said
+
+
+def test_a_damaged_picture_is_refused(client, models, scene, tmp_path):
+    half = tmp_path / "half.png"
+    half.write_bytes(scene.read_bytes()[:3000])
+    assert "damaged" in refused(client, models["object-detection"], handle_file(half))
+
+
+def test_an_option_out_of_range_is_refused_with_its_name(client, models, scene):
+    said = refused(client, models["object-detection"], handle_file(scene), nms=7)
+    assert "nms is 7" in said
+
+
+def test_no_picture_is_refused(client, models):
+    assert "No picture" in refused(client, models["object-detection"], None)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://127.0.0.1:{port}/",
+        "http://localhost:{port}/",
+        "http://[::1]:{port}/",
+        "http://[::ffff:127.0.0.1]:{port}/",
+        "http://2130706433:{port}/",
+        "http://10.0.0.1/a.png",
+        "http://192.168.1.1/a.png",
+        "http://169.254.169.254/latest/meta-data",
+        "http://[fe80::1]/a.png",
+        "http://[64:ff9b::7f00:1]/a.png",
+        "http://0.0.0.0:{port}/",
+    ],
+)
+def test_addresses_that_are_not_public_are_refused(client, models, private_server, address):
+    url = address.format(port=private_server.port)
+    said = refused(client, models["object-detection"], handle_file(url))
+    assert "is not on the public internet" in said
+    assert private_server.visits == 0
+
+
+def test_a_name_and_a_redirect_to_a_private_address_are_refused(private_server, monkeypatch):
+    """The public host is played by this machine: its address passes for public."""
+    real = socket.getaddrinfo
+
+    def resolve(host, port, *args, **kwargs):
+        if host == "rebound.example":  # what a hostile name server says
+            return real("127.0.0.1", port, *args, **kwargs)
+        if host == "public.example":
+            return real("127.0.0.2", port, *args, **kwargs)
+        return real(host, port, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    real_check = downloads.is_public
+    monkeypatch.setattr(
+        downloads, "is_public", lambda host: host == "127.0.0.2" or real_check(host)
+    )
+    limits, port = Limits(), private_server.port
+    with pytest.raises(pvzoo.PvzooError, match="not on the public internet"):
+        fetch(f"http://rebound.example:{port}/", limits, ".")
+    assert private_server.visits == 0
+    with pytest.raises(pvzoo.PvzooError, match="not on the public internet"):
+        fetch(f"http://public.example:{port}/redirect", limits, ".")
+    assert private_server.visits == 1, "the redirect itself was followed from the public host only"
+
+
+def test_a_picture_at_a_public_address_is_taken(private_server, monkeypatch, tmp_path):
+    monkeypatch.setattr(downloads, "is_public", lambda host: True)
+    path = fetch(f"http://127.0.0.1:{private_server.port}/a.png?size=1", Limits(), str(tmp_path))
+    assert Path(path).name == "a.png"
+    assert Image.open(path).size == (9, 7)
+    for address, reason in {
+        f"http://127.0.0.1:{private_server.port}/drip": "did not arrive within 1 seconds",
+        f"http://127.0.0.1:{private_server.port}/large": "more than the 3,000 allowed",
+        "file:///etc/passwd": "is no web address",
+        "/etc/passwd": "is no web address",
+    }.items():
+        with pytest.raises(pvzoo.PvzooError, match=reason):
+            fetch(address, Limits(url_seconds=1, max_bytes=3000), str(tmp_path))
+
+
+class Private(BaseHTTPRequestHandler):
+    """A service that strangers must not reach."""
+
+    def do_GET(self):
+        self.server.visits += 1
+        if self.path == "/redirect":
+            self.send_response(302)
+            self.send_header("Location", f"http://127.0.0.1:{self.server.port}/secret.png")
+            self.end_headers()
+            return
+        buffer = io.BytesIO()
+        Image.new("RGB", (9, 7), "red").save(buffer, "PNG")
+        self.send_response(200)
+        self.send_header("Content-Type", "image/png")
+        self.end_headers()
+        if self.path == "/drip":
+            for _ in range(50):
+                self.wfile.write(b".")
+                time.sleep(0.1)
+        self.wfile.write(buffer.getvalue() if self.path != "/large" else bytes(5000))
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def private_server():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Private)
+    server.visits, server.port = 0, server.server_port
+    other = ThreadingHTTPServer(("127.0.0.2", server.port), Private)
+    other.visits, other.port = 0, server.port
+    both = type("Both", (), {"visits": property(lambda _: server.visits + other.visits)})()
+    both.port = server.port
+    for each in (server, other):
+        threading.Thread(target=each.serve_forever, daemon=True).start()
+    yield both
+    for each in (server, other):
+        each.shutdown()
+        each.server_close()
+
+
+def test_files_of_the_server_cannot_be_had(client, models, tmp_path):
+    import httpx
+
+    secret = tmp_path / "secret.png"
+    Image.new("RGB", (9, 7), "red").save(secret)
+    base = client.src.rstrip("/")
+    for path in (secret, Path(__file__), Path(pvzoo.__file__), "/etc/passwd"):
+        for prefix in ("/gradio_api/file=", "/file=", "/gradio_api/static/../../"):
+            answer = httpx.get(f"{base}{prefix}{path}")
+            assert answer.status_code in (403, 404), (prefix, path)
+    # naming it as if it had been uploaded
+    body = {"data": [{"path": str(secret), "meta": {"_type": "gradio.FileData"}}]}
+    call = httpx.post(f"{base}/gradio_api/call{endpoint(models['object-detection'])}", json=body)
+    events = httpx.get(
+        f"{base}/gradio_api/call{endpoint(models['object-detection'])}/{call.json()['event_id']}"
+    )
+    assert "event: error" in events.text
+    assert "predictions" not in events.text
+
+
+def test_a_body_without_end_is_cut_off(client):
+    import httpx
+
+    base = client.src.rstrip("/")
+    limit = 2 * 3 * 2**20
+    long = httpx.post(f"{base}/gradio_api/queue/join", content=b"x" * (limit + 1))
+    assert long.status_code == 413
+
+    def endless():
+        for _ in range(100):
+            yield b"x" * 2**18
+
+    try:
+        answer = httpx.post(f"{base}/gradio_api/queue/join", content=endless(), timeout=30)
+    except httpx.HTTPError:  # the connection was closed in the middle of it
+        return
+    assert answer.status_code == 413
+
+
+def test_a_file_over_the_limit_is_refused(client, models, tmp_path):
+    large = tmp_path / "large.png"
+    large.write_bytes(bytes(4 * 2**20))
+    with pytest.raises(Exception, match=r"size|413|allowed"):
+        client.predict(handle_file(large), api_name=endpoint(models["object-detection"]))
+
+
+def test_a_network_that_does_not_answer_in_time_is_given_up(models, scene, monkeypatch):
+    model = models["object-detection"]
+    forward = model._backend.forward
+    monkeypatch.setattr(model._backend, "forward", lambda x: time.sleep(1) or forward(x))
+    answers = Answers(Limits(seconds=0.1))
+    with pytest.raises(pvzoo.PvzooError, match=r"did not answer within 0\.1 seconds"):
+        answers.result(model, registry.get("tasks", model.task), read(str(scene), Limits()), {})
+
+
+def test_what_went_wrong_on_the_server_is_logged_and_not_told(models, scene, monkeypatch, caplog):
+    model = models["object-detection"]
+    monkeypatch.setattr(model._backend, "forward", lambda x: {}["secret"])
+    app = build([model])
+    launch(app, prevent_thread_lock=True, quiet=True)
+    try:
+        client = Client(app.local_url, verbose=False)
+        with pytest.raises(AppError) as error:
+            client.predict(handle_file(scene), api_name="/predict")
+    finally:
+        app.close()
+    assert str(error.value).startswith("Something went wrong on the server.")
+    assert "secret" in caplog.text
