@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
@@ -21,6 +22,9 @@ from pvzoo.errors import (
 if TYPE_CHECKING:
     from pvzoo.adapters.base import Adapter
     from pvzoo.model import Model
+
+# transformers changes how modules are made while it builds one, for all threads
+_BUILDING = threading.RLock()
 
 
 def load(
@@ -75,9 +79,10 @@ def load(
     adapter_class.check(str(name), config, wanted_task)
     checkpoint = replace(found.fetch(), config=config)
     try:
-        adapter = adapter_class.load(
-            checkpoint, task=wanted_task, dtype=dtype, trust_remote_code=trust_remote_code
-        )
+        with _BUILDING:
+            adapter = adapter_class.load(
+                checkpoint, task=wanted_task, dtype=dtype, trust_remote_code=trust_remote_code
+            )
     except ModuleNotFoundError as error:  # adapters may import what they need as late as this
         part = registry.part_of(adapter_class)
         if part is None:

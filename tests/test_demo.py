@@ -182,14 +182,14 @@ def test_the_page_has_a_control_for_each_option_that_can_be_seen():
         }
     assert kinds["object-detection"] == {
         "threshold": "Slider",
-        "max_detections": "Number",
+        "max_detections": "Textbox",
         "classes": "Dropdown",
-        "nms": "Number",
+        "nms": "Textbox",
         "class_agnostic": "Checkbox",
     }
     assert kinds["image-classification"] == {"top_k": "Number", "threshold": "Slider"}
     assert kinds["semantic-segmentation"] == {}
-    assert kinds["panoptic-segmentation"] == {"threshold": "Number", "overlap": "Number"}
+    assert kinds["panoptic-segmentation"] == {"threshold": "Textbox", "overlap": "Textbox"}
     assert kinds["zero-shot-image-classification"]["prompts"] == "Textbox"
     assert kinds["mask-generation"]["points"] == "Textbox"
 
@@ -206,12 +206,15 @@ def test_what_is_typed_becomes_the_options_of_predict():
     with gr.Blocks():
         text = controls_of(registry.get("tasks", "zero-shot-object-detection"), ())
         points = controls_of(registry.get("tasks", "mask-generation"), ())
-    typed = {"prompts": " a cat,  remote control, ", "threshold": 0.2, "class_agnostic": False}
+    typed = {"prompts": " a cat,  remote control, ", "threshold": " 0.2", "nms": ""}
+    typed["class_agnostic"] = False
     assert options_of(text, [typed.get(c.name) for c in text]) == {
         "prompts": ["a cat", "remote control"],
         "threshold": 0.2,
         "class_agnostic": False,
     }
+    with pytest.raises(pvzoo.PvzooError, match="threshold is 'high', which is no number"):
+        options_of(text, ["high" if c.name == "threshold" else None for c in text])
     typed = {"points": "[[3, 4]]", "boxes": "", "threshold": 0.0}
     assert options_of(points, [typed.get(c.name) for c in points]) == {
         "points": [[3, 4]],

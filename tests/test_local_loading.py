@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -420,3 +421,10 @@ def test_transformers_is_not_trusted_to_read_another_file_than_the_card_names(ca
     card("path = 'm', rename = [['classifier', 'head']]", "transformers-classification")
     with pytest.raises(UnsupportedModelError, match="rename"):
         pvzoo.load("shelved")
+
+
+def test_models_can_be_loaded_by_several_threads_at_once():
+    names = ["shapes-detector", "shapes-mask2former-semantic", "efficientnet-lite0-pip"] * 3
+    with ThreadPoolExecutor(4) as pool:
+        loaded = list(pool.map(lambda name: pvzoo.load(name, device="cpu"), names))
+    assert [model.name for model in loaded] == names

@@ -180,6 +180,7 @@ def _side_by_side(models: Sequence[Model], picture: gr.Image, limits: Limits) ->
                     answers=answers,
                     limits=limits,
                     api_name=api_name,
+                    starts=[picture.change],
                 )
 
 
@@ -192,8 +193,11 @@ def _any_model(picture: gr.Image, limits: Limits) -> None:
     shelf = Shelf((), every, budget=limits.models, dropped=answers.forget)
     tasks = [(id.replace("-", " "), id) for id in choices]
     task = gr.Radio(tasks, value=next(iter(choices)), label="task", elem_id="task")
+    turns = [gr.State(0) for _ in choices]  # a panel answers when its number changes
+    columns = []
     for place, (id, names) in enumerate(choices.items()):
         with gr.Column(visible=place == 0) as column:
+            columns.append(column)
             Panel(
                 registry.get("tasks", id),
                 names,
@@ -203,14 +207,23 @@ def _any_model(picture: gr.Image, limits: Limits) -> None:
                 answers=answers,
                 limits=limits,
                 api_name=f"predict_{_slug(id)}",
-                active=task,
+                starts=[turns[place].change],
             )
-        task.change(
-            lambda chosen, id=id: gr.Column(visible=chosen == id),
-            task,
-            column,
-            api_visibility="private",
-        )
+
+    def choose(chosen: str, *numbers: int) -> list[Any]:
+        return [
+            *(gr.Column(visible=id == chosen) for id in choices),
+            *(n + (id == chosen) for id, n in zip(choices, numbers, strict=True)),
+        ]
+
+    gr.on(
+        [picture.change, task.change],
+        choose,
+        [task, *turns],
+        [*columns, *turns],
+        trigger_mode="multiple",
+        api_visibility="private",
+    )
 
 
 def _first(task: str, names: Sequence[str]) -> str:

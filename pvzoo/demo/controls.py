@@ -23,7 +23,9 @@ class Control:
     Attributes:
         name: Of the option.
         about: Its first sentence in the docstring of its dataclass.
-        component: What sets it.
+        component: What sets it on the page.
+        typed: The same for programs: a component that is not shown, where the page has a text field
+            for a number that may be left out (`gradio.Number` shows that as 0, and sends it).
         is_prompt: Whether the network sees it.
     """
 
@@ -34,8 +36,13 @@ class Control:
         self.about = _about(options, field.name)
         self.is_prompt = is_prompt
         self._kinds = _kinds(typing.get_type_hints(options)[field.name])
+        self._number = next((kind for kind in (float, int) if kind in self._kinds), None)
         default = None if field.default is MISSING else field.default
         self.component = self._component(default, [name for name in labels if name])
+        self.typed = self.component
+        if self._number and isinstance(self.component, gr.Textbox):
+            precision = 0 if self._number is int else None
+            self.typed = gr.Number(None, precision=precision, visible=False, render=False)
 
     def _component(self, default: Any, labels: list[str]) -> gr.components.Component:
         shared = {
@@ -49,10 +56,11 @@ class Control:
             return gr.Checkbox(bool(default), **shared)
         if self.name == "threshold" and default is not None:
             return gr.Slider(0, 1, value=default, step=0.01, **shared)
-        if float in self._kinds:
-            return gr.Number(default, step=0.05, placeholder="the model's own", **shared)
-        if int in self._kinds:
-            return gr.Number(default, precision=0, placeholder="no limit", **shared)
+        if self._number and default is not None:
+            return gr.Number(default, precision=0 if self._number is int else None, **shared)
+        if self._number:
+            unsaid = "the model's own" if self.name == "threshold" else "empty"
+            return gr.Textbox(placeholder=unsaid, max_lines=1, **shared)
         hint = "such as: a cat, remote control" if str in self._kinds else "such as: [[20, 30]]"
         return gr.Textbox(default or "", placeholder=hint, **shared)
 
@@ -60,7 +68,7 @@ class Control:
         """What was set, as the task takes it; None stands for nothing said.
 
         Raises:
-            UsageError: A text that should be JSON is not.
+            UsageError: A text that should be JSON, or a number, is not.
         """
         if self.name == "classes":
             return list(said) if said else None
@@ -69,6 +77,8 @@ class Control:
         text = said.strip()
         if not text:
             return None
+        if self._number:
+            return self._parsed(text)
         if str not in self._kinds:
             try:
                 return json.loads(text)
@@ -79,6 +89,15 @@ class Control:
         if Sequence in self._kinds:
             return [part.strip() for part in text.split(",") if part.strip()]
         return said
+
+    def _parsed(self, text: str) -> float:
+        try:
+            return self._number(text)
+        except ValueError as error:
+            kind = "whole number" if self._number is int else "number"
+            raise UsageError(
+                f"{self.name} is {text[:100]!r}, which is no {kind}.", "Leave it empty, or mend it."
+            ) from error
 
     @property
     def triggers(self) -> list[Any]:

@@ -45,7 +45,7 @@ class Panel:
         shelf: Has the models.
         answers: Runs them.
         api_name: What clients call.
-        active: A component whose value is the id of the task to answer for, if not all answer.
+        starts: The events at which it answers, beside those of its own controls.
     """
 
     def __init__(
@@ -59,19 +59,18 @@ class Panel:
         answers: Answers,
         limits: Limits,
         api_name: str,
-        active: gr.Radio | None = None,
+        starts: Sequence[Any],
     ) -> None:
         self._task = task
         self._shelf = shelf
         self._answers = answers
         self._limits = limits
         self._picture = picture
-        self._active = active
         self._names = list(names)
         labels = shelf.get(first).labels if shelf.is_loaded(first) else ()
         self._controls = controls_of(task, labels)
         self._build(first)
-        self._wire()
+        self._wire(starts)
         self._expose(api_name)
 
     # --- components -------------------------------------------------------------------------------
@@ -134,9 +133,9 @@ class Panel:
 
     # --- events -----------------------------------------------------------------------------------
 
-    def _wire(self) -> None:
+    def _wire(self, starts: Sequence[Any]) -> None:
         asked = [self._model, *(control.component for control in self._controls)]
-        inputs = [self._picture, *([self._active] if self._active else []), *asked]
+        inputs = [self._picture, *asked]
         outputs = [
             self._status,
             self._drawn,
@@ -150,9 +149,7 @@ class Panel:
             outputs += [c.component for c in self._controls if c.name == "classes"]
         self._outputs = len(outputs)
         private: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
-        triggers = [self._picture.change, *(t for c in self._controls for t in c.triggers)]
-        if self._active:
-            triggers.append(self._active.change)
+        triggers = [t for c in self._controls for t in c.triggers]
         if len(self._names) > 1:
             triggers.append(self._model.change)
             self._model.change(self._describe, self._model, self._about, **private)
@@ -160,7 +157,9 @@ class Panel:
                 narrow.change(
                     self._narrow, [self._size, self._license, self._model], self._model, **private
                 )
-        gr.on(triggers, self._show, inputs, outputs, trigger_mode="always_last", **private)
+        gr.on(starts, self._show, inputs, outputs, trigger_mode="multiple", **private)
+        if triggers:
+            gr.on(triggers, self._show, inputs, outputs, trigger_mode="always_last", **private)
         self._objects.input(
             self._show_some, [self._picture, *asked, self._objects], outputs, **private
         )
@@ -203,10 +202,6 @@ class Panel:
         return gr.Dropdown(choices=names, value=kept)
 
     def _show(self, path: str | None, *rest: Any, progress: gr.Progress = gr.Progress()) -> Any:  # noqa: B008 (Gradio's way)
-        if self._active is not None:
-            active, *rest = rest
-            if active != self._task.id:
-                return [gr.skip()] * self._outputs
         if path is None:
             return self._blank("Choose a picture.")
         name, *values = rest
@@ -314,14 +309,18 @@ class Panel:
             ]
         )
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-        defaults = {c.name: c.component.value for c in self._controls if not c.is_prompt}
+        defaults = {c.name: c.typed.value for c in self._controls if not c.is_prompt}
         predict.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
             [inspect.Parameter(name, kind, default=defaults.get(name, _NEEDED)) for name in names]
         )
         chosen = [self._model] if choose else []
+        typed = [control.typed for control in self._controls]
+        for component in typed:
+            if not component.is_rendered:
+                component.render()
         gr.Button(visible=False).click(
             predict,
-            [self._picture, *chosen, *(control.component for control in self._controls)],
+            [self._picture, *chosen, *typed],
             [
                 gr.JSON(visible=False, label="result"),
                 gr.Image(visible=False, format="png", label="annotated"),

@@ -53,7 +53,7 @@ class Features(Dataset):
                 inputs = adapter.batch(pictures, targets)
                 del inputs["labels"]
                 with torch.no_grad():
-                    adapter.forward({k: v.to(device) for k, v in inputs.items()})
+                    adapter.forward({k: _placed(v, device) for k, v in inputs.items()})
                 self._targets += targets
         finally:
             hook.remove()
@@ -69,6 +69,12 @@ class Features(Dataset):
     def name_of(self, index: int) -> str:
         """What messages call an image."""
         return self._samples.name_of(index)
+
+
+def _placed(inputs: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Pictures with their channels last, which convolutions on a CPU take half as long for."""
+    layout = torch.channels_last if inputs.ndim == 4 else torch.preserve_format
+    return inputs.to(device, memory_format=layout)
 
 
 class HeadTraining:

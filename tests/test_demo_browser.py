@@ -1,0 +1,127 @@
+"""The demo in a real browser: Debian's Chromium, driven by Playwright."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pvzoo_shapes
+import pytest
+
+import pvzoo
+from pvzoo.demo import build, launch
+
+playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory):
+    path = tmp_path_factory.mktemp("browser") / "scene.png"
+    pvzoo_shapes.scenes(count=4, size=160, seed=31)[2]["image"].save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def address():
+    """Of the page on which any model of the catalogue can be picked."""
+    app = build()
+    launch(app, prevent_thread_lock=True, quiet=True)
+    yield app.local_url
+    app.close()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser, address):
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.set_default_timeout(60_000)
+    page.goto(address)
+    yield page
+    page.close()
+
+
+def shown(page, label):
+    """The visible component with that label: each task has its own."""
+    return page.get_by_label(label, exact=True).locator("visible=true").first
+
+
+def wait_for_status(page, pattern):
+    found = page.get_by_text(re.compile(pattern)).locator("visible=true").first
+    found.wait_for()
+    return found.inner_text()
+
+
+def test_a_person_uploads_moves_the_threshold_switches_the_model_and_downloads(page, scene):
+    page.get_by_role("radio", name="object detection", exact=True).check()
+    page.locator("#picture input[type=file]").set_input_files(scene)
+    model = pvzoo.load("shapes-detector")
+    count = len(model.predict(scene))
+    assert wait_for_status(page, r"^\d+ found, ").startswith(f"{count} found")
+
+    more = len(model.predict(scene, threshold=0.02))
+    assert more > count
+    slider = page.get_by_role("spinbutton").locator("visible=true").first
+    slider.fill("0.02")
+    slider.press("Enter")
+    wait_for_status(page, rf"^{more} found, ")
+
+    with page.expect_download() as download:
+        page.get_by_role("button", name="JSON").locator("visible=true").click()
+    answer = json.loads(Path(download.value.path()).read_text())
+    assert answer["predictions"] == model.predict(scene, threshold=0.02).rows()
+    assert download.value.suggested_filename == "scene-object-detection.json"
+    with page.expect_download() as download:
+        page.get_by_role("button", name="COCO").locator("visible=true").click()
+    assert len(json.loads(Path(download.value.path()).read_text())) == more
+
+    chosen = shown(page, "model")
+    chosen.fill("face-cascade")
+    chosen.press("Enter")
+    wait_for_status(page, "^nothing found")
+    assert page.get_by_text("nothing found").locator("visible=true").count() == 1
+
+
+def test_ticking_an_object_off_takes_it_out_of_picture_and_downloads(page, scene):
+    page.get_by_role("radio", name="panoptic segmentation", exact=True).check()
+    page.locator("#picture input[type=file]").set_input_files(scene)
+    rows = pvzoo.load("shapes-mask2former-panoptic").predict(scene).rows()
+    wait_for_status(page, rf"^{len(rows)} found, ")
+    first = f"1 {rows[0]['name']} {rows[0]['score']:.2f}"
+    page.get_by_role("checkbox", name=first, exact=True).click()
+    wait_for_status(page, rf"^{len(rows) - 1} of {len(rows)} found shown$")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="JSON").locator("visible=true").click()
+    answer = json.loads(Path(download.value.path()).read_text())
+    assert [row["id"] for row in answer["predictions"]] == [row["id"] for row in rows[1:]]
+
+
+def test_what_is_wrong_is_said_on_the_page(page, tmp_path):
+    web = tmp_path / "web.png"
+    web.write_text("<html><body>not a picture</body></html>")
+    page.locator("#picture input[type=file]").set_input_files(web)
+    said = wait_for_status(page, "web.png")
+    assert "Traceback" not in said
+    address = page.get_by_label("or the address of a picture")
+    address.fill("http://127.0.0.1:1/a.png")
+    address.press("Enter")
+    wait_for_status(page, "is not on the public internet")
+
+
+def test_the_page_fits_a_phone(browser, address, scene):
+    page = browser.new_page(viewport={"width": 390, "height": 844})
+    page.set_default_timeout(60_000)
+    page.goto(address)
+    page.locator("#picture input[type=file]").set_input_files(scene)
+    wait_for_status(page, r"^\d+ found, ")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.close()
