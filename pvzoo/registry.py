@@ -110,7 +110,7 @@ def _installed() -> _Installed:
     for dist in sorted(distributions(), key=_is_build_leftover):
         try:
             points = [p for p in dist.entry_points if p.group.startswith("pvzoo.")]
-            name = normalise_dist(dist.name) if points else ""
+            name = normalise_dist(_name(dist)) if points else ""
         except Exception:  # damaged metadata of any distribution at all must not matter here
             continue
         if not points:
@@ -139,6 +139,13 @@ def _installed() -> _Installed:
             found.contracts.setdefault(name, None)
             found.unusable[name] = error
     return found
+
+
+def _name(dist: Distribution) -> str:
+    """Its name; `Distribution.name` parses the whole of the metadata for that."""
+    headers, _, _ = (dist.read_text("METADATA") or "").partition("\n\n")
+    named = re.search(r"^Name:[ \t]*(\S+)[ \t]*$", headers, re.MULTILINE)
+    return named[1] if named else dist.name
 
 
 def _disabled() -> set[str]:
@@ -182,7 +189,7 @@ def _contract(dist: str, declared: set[str], parts: Iterable[Part]) -> int:
     for part in parts:
         if part.dist == dist and part.group == "catalogs":
             try:
-                stated = read_toml(catalog_file(part)).tables.get("contract")
+                stated = read_toml(catalog_file(part)).head.get("contract")
             except PvzooError as error:
                 raise _plugin_error(error) from error
             if stated is not None:
