@@ -39,6 +39,7 @@ from pvzoo.errors import (
     UsageError,
     nearest,
 )
+from pvzoo.installed import OWN, catalog_file
 from pvzoo.toml_cache import keep, read_toml
 
 USER = "user"
@@ -293,7 +294,7 @@ class Catalogue:
         for part in registry.parts("catalogs"):
             try:
                 registry.require_contract(part.dist)
-                read = read_catalog(registry.catalog_file(part), part.dist)
+                read = read_catalog(catalog_file(part), part.dist)
             except PvzooError as error:  # this plugin is set aside; list_plugins says why
                 registry.fail(part, error)
                 continue
@@ -356,9 +357,7 @@ class Catalogue:
     def claimed_from_pvzoo(self, dist: str) -> list[str]:
         """Names that `dist` gives to its cards although pvzoo's own catalogue has them."""
         return sorted(
-            name
-            for name, cards in self._by_name.items()
-            if {registry.OWN, dist} <= {c.dist for c in cards}
+            name for name, cards in self._by_name.items() if {OWN, dist} <= {c.dist for c in cards}
         )
 
     def default(self, task: str) -> Card:
@@ -370,7 +369,7 @@ class Catalogue:
         """
         named = [(dist, defaults[task]) for dist, defaults in self.defaults if task in defaults]
         for dist, name in named:
-            if dist in (USER, registry.OWN):  # the user's files come first, then pvzoo's own
+            if dist in (USER, OWN):  # the user's files come first, then pvzoo's own
                 card = self.find(name)
                 if card is None:
                     raise self.not_found(name)
