@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pvzoo.images import open_image
     from pvzoo.loading import load
     from pvzoo.model import Model
-    from pvzoo.registry import list_plugins
+    from pvzoo.plugins import list_plugins
 
 __version__ = "0.1.0"
 
@@ -29,7 +29,7 @@ _HOMES = {
     "Model": "pvzoo.model",
     "info": "pvzoo.cards",
     "list_models": "pvzoo.cards",
-    "list_plugins": "pvzoo.registry",
+    "list_plugins": "pvzoo.plugins",
     "load": "pvzoo.loading",
     "open_image": "pvzoo.images",
 }

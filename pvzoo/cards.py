@@ -19,17 +19,18 @@ What is unknown is left out of the file and is None (or empty) on the card; noth
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from functools import cache
+from dataclasses import dataclass, field, fields
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from pvzoo import registry
-from pvzoo.catalog_schema import check_catalog, schema_version
+from pvzoo import catalog_schema, registry
 from pvzoo.errors import (
     CatalogError,
     ModelNotFoundError,
@@ -38,6 +39,7 @@ from pvzoo.errors import (
     UsageError,
     nearest,
 )
+from pvzoo.installed import OWN, catalog_file
 from pvzoo.toml_cache import keep, read_toml
 
 USER = "user"
@@ -141,6 +143,11 @@ class Card:
         tag = self.license or "unknown"
         return f"{tag} (upstream: {self.license_upstream})" if self.license_upstream else tag
 
+    @cached_property
+    def reported(self) -> str:
+        """The reported figures for people, such as "top1 80.1, top5 95"."""
+        return ", ".join([f"{m.name} {m.value:g}" for m in self.metrics])
+
     @property
     def permissive(self) -> bool:
         """Whether the tag is a permissive licence, and upstream does not say otherwise."""
@@ -157,23 +164,66 @@ def _card(table: dict[str, Any], base: Path, dist: str) -> Card:
         source["path"] = base / os.path.expanduser(source["path"])
     if "rename" in source:
         source["rename"] = tuple((pattern, new) for pattern, new in source["rename"])
-    values = {"config": {}, **table, "source": _filled(Source, source), "dist": dist}
+    values = {**table, "source": Source(**source), "dist": dist}
     for key in ("aliases", "stuff"):
         if key in values:
             values[key] = tuple(values[key])
-    if "metrics" in values:
-        values["metrics"] = tuple([_filled(Metric, metric) for metric in values["metrics"]])
-    return _filled(Card, values)
+    values["metrics"] = tuple(Metric(**metric) for metric in table.get("metrics", ()))
+    return Card(**values)
 
 
-Filled = TypeVar("Filled")
+AT_HAND = ("name", "aliases", "task", "params", "license", "license_upstream", "reported")
+"""What is known of a card without parsing its table: what names it, and what listings show."""
 
 
-def _filled(kind: type[Filled], values: dict[str, Any]) -> Filled:
-    """An instance of a frozen dataclass, whose own ``__init__`` takes several times as long."""
-    made = object.__new__(kind)
-    made.__dict__.update(values)  # what is left out is an attribute of the class: its default
-    return made
+class _Late:
+    """A field that is parsed, with all others like it, when it is first asked for.
+
+    Few of thousands of cards are asked for theirs. A card whose field has a value (in its
+    ``__dict__``) never comes here.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, card: Card | None, kind: type) -> Any:
+        if card is None:
+            return self
+        table, base = card.__dict__["_late"]
+        table = json.loads(table) if isinstance(table, str) else table
+        card.__dict__.update(_card(table, base, card.dist).__dict__)
+        return card.__dict__[self.name]
+
+
+for _field in fields(Card):
+    if _field.name not in (*AT_HAND, "dist"):
+        setattr(Card, _field.name, _Late(_field.name))
+
+
+def _index(table: dict[str, Any]) -> list[Any]:
+    """The values of `AT_HAND` of a table that passed its check."""
+    card = _card(table, Path(), "")
+    return [getattr(card, name) for name in AT_HAND]
+
+
+def _indexed(row: list[Any], table: Any, base: Path, dist: str) -> Card:
+    """A card of what is at hand of it; the rest is parsed when it is asked for."""
+    values = dict(zip(AT_HAND, row, strict=True))
+    values["aliases"] = tuple(values["aliases"])
+    values["dist"] = dist
+    values["_late"] = table, base
+    card = object.__new__(Card)
+    object.__setattr__(card, "__dict__", values)  # Card(...) takes several times as long
+    return card
+
+
+@cache
+def _version() -> str:
+    """Changes with the code that checks and indexes, so that what older code kept is made anew."""
+    digest = hashlib.sha256()
+    for file in (Path(__file__), Path(catalog_schema.__file__)):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -193,13 +243,17 @@ def read_catalog(file: Path, dist: str = USER) -> CatalogFile:
     """
     read = read_toml(file)
     foreign = dist == USER  # a user may make anybody's model a default
-    check = f"{schema_version()} {foreign}"
+    check = f"{_version()} {foreign}"
+    index = read.index
     if read.passed != check:
-        check_catalog(read.tables, file, foreign_defaults=foreign)
-        keep(file, read, check)
+        tables = read.tables()
+        catalog_schema.check_catalog(tables, file, foreign_defaults=foreign)
+        index = [_index(table) for table in tables["models"]]
+        keep(file, read, check, index)
     base = file.parent
-    cards = tuple([_card(table, base, dist) for table in read.tables.get("models", ())])
-    return CatalogFile(cards, read.tables.get("defaults", {}))
+    rows = zip(index, read.models, strict=True)
+    cards = tuple([_indexed(row, table, base, dist) for row, table in rows])
+    return CatalogFile(cards, read.head.get("defaults", {}))
 
 
 # --- the catalogue --------------------------------------------------------------------------------
@@ -233,28 +287,33 @@ class Catalogue:
 
     def __init__(self) -> None:
         self.cards: list[Card] = []
-        self._places: dict[tuple[str, str], CatalogFile] = {}  # where each name was first found
+        self._taken: dict[str, set[str]] = {}  # the names of each distribution's cards
         self.defaults: list[tuple[str, dict[str, str]]] = []
         for file in user_files():
             self._add(USER, read_catalog(file, USER))
         for part in registry.parts("catalogs"):
             try:
                 registry.require_contract(part.dist)
-                read = read_catalog(registry.catalog_file(part), part.dist)
+                read = read_catalog(catalog_file(part), part.dist)
             except PvzooError as error:  # this plugin is set aside; list_plugins says why
                 registry.fail(part, error)
                 continue
             registry.succeed(part, read)
             self._add(part.dist, read)
-        self._by_name: dict[str, list[Card]] = {}
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[Card]]:
+        """The cards that each name and alias may mean."""
+        found: dict[str, list[Card]] = {}
         for card in self.cards:
             for name in (card.name, *card.aliases):
-                self._by_name.setdefault(name, []).append(card)
+                found.setdefault(name, []).append(card)
+        return found
 
     def _add(self, dist: str, read: CatalogFile) -> None:
-        for card in read.cards:
-            if self._places.setdefault((dist, card.name), read) is read:
-                self.cards.append(card)
+        taken = self._taken.setdefault(dist, set())
+        self.cards += [card for card in read.cards if card.name not in taken]
+        taken.update([card.name for card in read.cards])
         self.defaults.append((dist, read.defaults))
 
     def find(self, name: str) -> Card | None:
@@ -298,9 +357,7 @@ class Catalogue:
     def claimed_from_pvzoo(self, dist: str) -> list[str]:
         """Names that `dist` gives to its cards although pvzoo's own catalogue has them."""
         return sorted(
-            name
-            for name, cards in self._by_name.items()
-            if {registry.OWN, dist} <= {c.dist for c in cards}
+            name for name, cards in self._by_name.items() if {OWN, dist} <= {c.dist for c in cards}
         )
 
     def default(self, task: str) -> Card:
@@ -312,7 +369,7 @@ class Catalogue:
         """
         named = [(dist, defaults[task]) for dist, defaults in self.defaults if task in defaults]
         for dist, name in named:
-            if dist in (USER, registry.OWN):  # the user's files come first, then pvzoo's own
+            if dist in (USER, OWN):  # the user's files come first, then pvzoo's own
                 card = self.find(name)
                 if card is None:
                     raise self.not_found(name)
@@ -371,10 +428,15 @@ def list_models(
         UsageError: A task, family, licence or metric that no card has; it names the nearest.
     """
     cards = catalogue().cards
-    task = _known("task", task, {c.task for c in cards} | set(registry.names("tasks")))
-    family = _known("family", family, {c.family for c in cards})
-    license = _known("licence", license, {"permissive", "unknown"}.union(*map(_licenses, cards)))
-    metric = _known("metric", metric, {m.name for c in cards for m in c.metrics})
+    if task is not None:
+        task = _known("task", task, {c.task for c in cards} | set(registry.names("tasks")))
+    if family is not None:
+        family = _known("family", family, {c.family for c in cards})
+    if license is not None:
+        stated = {"permissive", "unknown"}.union(*map(_licenses, cards))
+        license = _known("licence", license, stated)
+    if metric is not None:
+        metric = _known("metric", metric, {m.name for c in cards for m in c.metrics})
     if min_metric is not None and metric is None:
         raise UsageError("min_metric needs metric.", "Say which one, such as metric='AP'.")
 
@@ -397,10 +459,8 @@ def list_models(
     return sorted(found, key=best, reverse=True) if metric else found
 
 
-def _known(what: str, value: str | None, known: Iterable[str | None]) -> str | None:
+def _known(what: str, value: str, known: Iterable[str | None]) -> str:
     """`value` in the spelling of `known`, compared without capitals, '-', '_' and spaces."""
-    if value is None:
-        return None
     folded = {_fold(k): k for k in sorted(filter(None, known))}
     if (found := folded.get(_fold(value))) is None:
         spellings = list(folded.values())

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import re
 from collections.abc import Callable, Iterable
-from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pvzoo.errors import CatalogError, nearest
-
-
-@cache
-def schema_version() -> str:
-    """Changes with the checks, so that a file that passed older ones is checked again."""
-    return hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
 
 
 def _text(value: Any) -> str:

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from pvzoo.data.load import load
 from pvzoo.data.schema import class_names
-from pvzoo.errors import DataError, PvzooError, PvzooWarning
+from pvzoo.errors import DataError, PvzooError, PvzooWarning, UsageError
 from pvzoo.metrics.base import Evaluation
 from pvzoo.metrics.labels import LabelMatch
 from pvzoo.processes import processes
+from pvzoo.tasks.base import Task
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
     from pvzoo.model import Model
-    from pvzoo.tasks.base import Task
 
 Progress = Callable[[int, int], None]
 
@@ -34,6 +34,11 @@ def evaluate(
     **options: Any,
 ) -> Evaluation:
     """See `Model.evaluate`; `task` is the model's."""
+    if not has_figures(task):
+        raise UsageError(
+            f"{model.name} cannot be evaluated: {task.id} has no figures.",
+            "It can predict: use model.predict, or pvzoo predict.",
+        )
     from accelerate.utils import broadcast_object_list, gather_object
 
     dataset = one_split(load(data, task.result.task, split=split))
@@ -73,6 +78,11 @@ def evaluate(
         taken.merge([part for _, _, part in parts])
         outcome = [taken.compute()]
     return broadcast_object_list(outcome)[0]
+
+
+def has_figures(task: Task) -> bool:
+    """Whether the models of a task can be measured."""
+    return type(task).metric is not Task.metric
 
 
 def one_split(data: Any) -> Dataset:

@@ -18,6 +18,7 @@ from pvzoo.errors import (
     UnsupportedModelError,
     UsageError,
 )
+from pvzoo.installed import OWN, Part
 
 if TYPE_CHECKING:
     from pvzoo.adapters.base import Adapter
@@ -63,7 +64,7 @@ def load(
     from pvzoo.model import Model
 
     dtype = None if dtype is None else _dtype(dtype)
-    card, source, config = _resolve(name, revision)
+    card, source, config = resolve(name, revision)
     wanted_task = registry.task_id(task) if task else (card.task if card else None)
     found = hub.find(source, str(name), config, trust_remote_code=trust_remote_code)
     adapter_class = (
@@ -75,7 +76,7 @@ def load(
     backend_class = registry.get("backends", backend or adapter_class.backend)
     if dtype is None:
         dtype = backend_class.default_dtype()
-    config = _with_card(found.config, card)
+    config = with_card(found.config, card)
     adapter_class.check(str(name), config, wanted_task)
     checkpoint = replace(found.fetch(), config=config)
     try:
@@ -98,7 +99,7 @@ def load(
     )
 
 
-def _with_card(config: dict[str, Any], card: Card | None) -> dict[str, Any]:
+def with_card(config: dict[str, Any], card: Card | None) -> dict[str, Any]:
     """The config, with what its card knows and standard config files cannot say.
 
     It goes where a folder saved by pvzoo has it: under the key ``pvzoo``.
@@ -111,7 +112,7 @@ def _with_card(config: dict[str, Any], card: Card | None) -> dict[str, Any]:
     return {**config, "pvzoo": {**(config.get("pvzoo") or {}), **known}}
 
 
-def _resolve(name: str | Path, revision: str | None) -> tuple[Card | None, Source, dict[str, Any]]:
+def resolve(name: str | Path, revision: str | None) -> tuple[Card | None, Source, dict[str, Any]]:
     """What a name means: (its card if it has one, where its weights are, the card's config)."""
     folder = _as_folder(name)
     if folder is not None:
@@ -120,7 +121,7 @@ def _resolve(name: str | Path, revision: str | None) -> tuple[Card | None, Sourc
         return None, Source(path=folder), {}
     if "/" in str(name):
         card = catalogue().of_repo(str(name))
-        if card is not None and card.dist in (USER, registry.OWN):  # plugins speak for their names
+        if card is not None and card.dist in (USER, OWN):  # plugins speak for their names
             return (
                 card,
                 replace(card.source, revision=revision or card.source.revision),
@@ -214,7 +215,7 @@ def _choose_adapter(
     )
 
 
-def _matches(part: registry.Part, adapter: type[Adapter], config: Mapping[str, Any]) -> bool:
+def _matches(part: Part, adapter: type[Adapter], config: Mapping[str, Any]) -> bool:
     try:
         return adapter.matches(config)
     except Exception as error:  # whatever it raises must not keep others from being asked

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,13 +37,24 @@ def save(model: Model, adapter: Adapter, folder: Path) -> Path:
             (part / "README.md").write_text(card(model, adapter, folder.name), encoding="utf-8")
             if folder.exists():
                 folder.rmdir()
-            part.chmod(0o755)  # mkdtemp's are for the owner alone
+            open_to_others([part, *part.rglob("*")])
             part.rename(folder)
         finally:
             shutil.rmtree(part, ignore_errors=True)
     except OSError as error:
         raise UsageError(f"{folder} cannot be written ({error}).", "Choose another.") from error
     return folder
+
+
+def open_to_others(paths: Iterable[Path]) -> None:
+    """Give files and folders the modes that new ones get here.
+
+    Those that `tempfile` and safetensors make are for their owner alone.
+    """
+    masked = os.umask(0)  # there is no way to read it without setting it
+    os.umask(masked)
+    for path in paths:
+        path.chmod((0o777 if path.is_dir() else 0o666) & ~masked)
 
 
 def push(

@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
 
 def files(folder: Path) -> dict[str, bytes]:
     """The files of a folder, as `HubServer.add_repo` and `commit` take them."""
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*")}
+
+
+def made_once(
+    tmp_path_factory: pytest.TempPathFactory, write: Callable[[str, Path], None]
+) -> Callable[[str], Path]:
+    """The folder of a family's checkpoint, which `write` fills when it is first asked for."""
+
+    @cache
+    def folder(family: str) -> Path:
+        made = tmp_path_factory.mktemp(family)
+        write(family, made)
+        return made
+
+    return folder
 
 
 def randomise(module: torch.nn.Module, seed: int = 0) -> torch.nn.Module:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hub_server import HubServer, redirect_client, skip_waiting
+from hub_server import hub  # noqa: F401 (a fixture)
 
 # The user's own catalogue and tokens must not decide a test.
 os.environ.pop("PVZOO_CATALOG", None)
@@ -43,15 +42,6 @@ def lite0():
     import pvzoo
 
     return pvzoo.load("efficientnet-lite0-pip", device="cpu")
-
-
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
-    """An empty Hub on this machine that every download of the test goes to."""
-    with HubServer() as server:
-        redirect_client(monkeypatch, server, tmp_path / "hf-home")
-        skip_waiting(monkeypatch)
-        yield server
 
 
 @pytest.fixture

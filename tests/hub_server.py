@@ -23,17 +23,16 @@ import socketserver
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace, TracebackType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-if TYPE_CHECKING:
-    import pytest
+import pytest
 
 GOOD_TOKEN = "hf_good"
 """Token of user ``tester``, who can read every repository and write to it."""
@@ -889,3 +888,12 @@ def skip_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     impatient = SimpleNamespace(**{**vars(time), "sleep": lambda seconds: None})
     for module in (file_download, _http):
         monkeypatch.setattr(module, "time", impatient)
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
+    """An empty Hub on this machine that every download of the test goes to."""
+    with HubServer() as server:
+        redirect_client(monkeypatch, server, tmp_path / "hf-home")
+        skip_waiting(monkeypatch)
+        yield server

@@ -63,6 +63,8 @@ def test_the_folder_holds_the_tuned_model_its_curves_and_the_first_batch(tuned):
     names = {p.name for p in (folder / "classifier").iterdir()}
     assert {"model.safetensors", "config.json", "preprocessor_config.json"} <= names
     assert {"curves.csv", "curves.png", "report.json", "first-batch.png"} <= names
+    weights, config = (folder / "classifier" / n for n in ("model.safetensors", "config.json"))
+    assert weights.stat().st_mode == config.stat().st_mode
     assert model.labels == colour_model.NAMES
     assert model.report.metrics["top1"] == max(
         row["top1"] for row in model.report.history if "top1" in row

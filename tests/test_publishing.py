@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 import transformers
@@ -44,6 +46,19 @@ def test_a_timm_model_opens_with_timm_and_with_transformers(tmp_path):
     code = card.content.split("```python\n")[2].partition("```")[0]
     exec(code.replace('"mine"', repr(str(folder))), {})
     transformers.AutoModelForImageClassification.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("masked", [0o022, 0o002, 0o077])
+def test_what_is_saved_has_the_modes_that_new_files_get(vit, tmp_path, masked):
+    before = os.umask(masked)
+    try:
+        folder = vit.save(tmp_path / "mine")
+    finally:
+        os.umask(before)
+    assert folder.stat().st_mode & 0o777 == 0o777 & ~masked
+    modes = {file.name: file.stat().st_mode & 0o777 for file in folder.iterdir()}
+    assert modes == dict.fromkeys(modes, 0o666 & ~masked)
+    assert "model.safetensors" in modes
 
 
 def test_its_card_says_what_it_is_and_how_to_open_it(vit, tmp_path):

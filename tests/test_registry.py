@@ -13,6 +13,7 @@ from plugin_venv import MARK, Dist, PluginVenv
 import pvzoo
 from pvzoo import registry
 from pvzoo.errors import PvzooWarning, UsageError
+from pvzoo.installed import CONTRACT, catalog_file, normalise_dist
 
 CARD = """
 [[models]]
@@ -226,8 +227,8 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> PluginVenv:
 
 PLUGINS = """
 import dataclasses, pvzoo, warnings
-from pvzoo import registry
-registry.CHECK_SECONDS = 8
+from pvzoo import plugins
+plugins.CHECK_SECONDS = 8
 answer = {p.name: dataclasses.asdict(p) for p in pvzoo.list_plugins(check=CHECK)}
 """
 
@@ -305,7 +306,7 @@ def test_the_command_line_reports_hostile_plugins(hostile):
 def test_pvzoo_comes_first_and_knows_what_it_brings(listed):
     own = next(iter(listed.values()))
     assert own["name"] == "pvzoo"
-    assert own["contract"] == registry.CONTRACT
+    assert own["contract"] == CONTRACT
     assert "timm" in own["provides"]["adapters"]
     assert "detr-resnet50" in own["provides"]["models"]
     assert own["state"] == "not loaded"
@@ -620,7 +621,7 @@ def test_pvzoos_own_parts_come_from_its_entry_points_and_load(group):
 def test_pvzoos_own_catalogue_comes_from_its_entry_point():
     (part,) = [part for part in registry.parts("catalogs") if part.dist == "pvzoo"]
     assert part.entry_point.value == "pvzoo"
-    assert registry.catalog_file(part).name == "catalog.toml"
+    assert catalog_file(part).name == "catalog.toml"
 
 
 def test_every_own_card_names_an_adapter_and_a_task_by_a_plain_name():
@@ -638,7 +639,7 @@ def test_an_unknown_part_is_answered_with_the_known_ones():
 def test_a_name_is_split_at_its_colon_and_the_distribution_normalised():
     assert registry.split_name("My_Zoo.models:net") == ("my-zoo-models", "net")
     assert registry.split_name("net") == (None, "net")
-    assert registry.normalise_dist("a-_.b") == "a-b"
+    assert normalise_dist("a-_.b") == "a-b"
 
 
 def test_a_clash_with_pvzoo_warns_once():

@@ -16,8 +16,8 @@ from torchvision.transforms.v2 import functional
 from torchvision.transforms.v2.functional import InterpolationMode
 
 from pvzoo.adapters._heads import Make, class_axes, with_classes
-from pvzoo.adapters._transformers import quiet
 from pvzoo.adapters.base import Adapter, Classes
+from pvzoo.adapters.from_transformers import quiet
 from pvzoo.errors import UnsupportedModelError
 from pvzoo.postprocess.detection import RECORDS
 

@@ -24,10 +24,10 @@ from timm.models import (
 )
 from timm.models._hub import _parse_model_cfg  # timm has no public name for it
 
-from pvzoo.adapters._classification import class_loss, class_targets, classify, probabilities
 from pvzoo.adapters._heads import class_axes, with_classes
 from pvzoo.adapters._weights import check_channels, read_state_dict, renamed
 from pvzoo.adapters.base import Adapter, Checkpoint, Classes
+from pvzoo.adapters.classification import class_loss, class_targets, classify, probabilities
 from pvzoo.errors import UnsupportedModelError, WeightsError
 from pvzoo.tasks.image_classification import Classification
 

@@ -14,15 +14,15 @@ from transformers import AutoModelForImageClassification
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES
 
 from pvzoo.adapters import _training
-from pvzoo.adapters._classification import (
+from pvzoo.adapters._weights import check_channels
+from pvzoo.adapters.base import Adapter, Checkpoint, Classes
+from pvzoo.adapters.classification import (
     class_loss,
     class_targets,
     classify,
     probabilities,
 )
-from pvzoo.adapters._transformers import class_names, load_model, load_processor
-from pvzoo.adapters._weights import check_channels
-from pvzoo.adapters.base import Adapter, Checkpoint, Classes
+from pvzoo.adapters.from_transformers import class_names, load_model, load_processor
 from pvzoo.errors import UnsupportedModelError
 from pvzoo.tasks.image_classification import Classification
 

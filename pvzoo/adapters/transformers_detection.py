@@ -16,8 +16,13 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_OBJECT_DETECTION_MA
 
 from pvzoo.adapters import _training
 from pvzoo.adapters._counts import counted_over_processes
-from pvzoo.adapters._transformers import backbone_config, load_model, load_processor, named_classes
 from pvzoo.adapters.base import Adapter, Checkpoint, Classes
+from pvzoo.adapters.from_transformers import (
+    backbone_config,
+    load_model,
+    load_processor,
+    named_classes,
+)
 from pvzoo.errors import UnsupportedModelError
 from pvzoo.postprocess.detection import RECORDS, Boxes, best, decode, suppress
 from pvzoo.tasks.object_detection import Detections

@@ -28,8 +28,13 @@ from transformers.models.auto.modeling_auto import (
 from pvzoo.adapters import _training
 from pvzoo.adapters._counts import counted_over_processes
 from pvzoo.adapters._stuff import stuff_of
-from pvzoo.adapters._transformers import backbone_config, load_model, load_processor, named_classes
 from pvzoo.adapters.base import Adapter, Checkpoint, Classes
+from pvzoo.adapters.from_transformers import (
+    backbone_config,
+    load_model,
+    load_processor,
+    named_classes,
+)
 from pvzoo.errors import PvzooWarning, UnsupportedModelError
 from pvzoo.masks import Masks, encode
 from pvzoo.postprocess import semantic

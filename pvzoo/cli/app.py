@@ -73,15 +73,20 @@ def print_columns(headings: Iterable[str], rows: Iterable[Iterable[str]], right:
         rows: The cells, plain text.
         right: The heading of a column that is aligned at its right.
     """
-    headings = list(headings)
     columns = []
     for heading, *cells in zip(headings, *rows, strict=True):
-        width = max(map(_cells, (heading, *cells)))
-        spaces = [" " * (width - _cells(cell)) for cell in (heading, *cells)]
-        if heading == right:
-            columns.append([s + c for s, c in zip(spaces, (heading, *cells), strict=True)])
-        else:
-            columns.append([c + s for s, c in zip(spaces, (heading, *cells), strict=True)])
+        cells = (heading, *cells)
+        if "".join(cells).isascii():  # where a character is a place, Python pads far faster
+            width = max(map(len, cells))
+            pad = str.rjust if heading == right else str.ljust
+            columns.append([pad(cell, width) for cell in cells])
+            continue
+        widths = [_cells(cell) for cell in cells]
+        spaces = [" " * (max(widths) - width) for width in widths]
+        order = (
+            zip(spaces, cells, strict=True) if heading == right else zip(cells, spaces, strict=True)
+        )
+        columns.append(list(map("".join, order)))
     lines = ["  ".join(cells).rstrip() for cells in zip(*columns, strict=True)]
     if out.is_terminal:
         lines = [

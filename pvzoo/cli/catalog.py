@@ -63,8 +63,7 @@ def list_(
 
 
 def _row(card: Card) -> tuple[str, ...]:
-    metrics = ", ".join([f"{m.name} {m.value:g}" for m in card.metrics])
-    cells = (card.name, card.task, _params(card), card.license_text, metrics)
+    cells = (card.name, card.task, _params(card), card.license_text, card.reported)
     return cells if "".join(cells).isprintable() else tuple(map(printable, cells))
 
 

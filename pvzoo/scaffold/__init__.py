@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from pvzoo.errors import UsageError
-from pvzoo.registry import normalise_dist
+from pvzoo.installed import normalise_dist
 
 KINDS = ("catalogue", "adapter", "task")
 _TEMPLATES = Path(__file__).parent / "templates"

@@ -11,6 +11,8 @@ from typing import Any
 from pvzoo import registry
 from pvzoo.cards import Card, catalogue
 from pvzoo.errors import PvzooError, UsageError, nearest
+from pvzoo.installed import OWN, Group, Part, normalise_dist
+from pvzoo.plugins import check_in_process, code_not_loaded, list_plugins
 from pvzoo.testing.rules import Broken, NotApplicable, must, rule, said
 
 HEAVY = ("torch", "torchvision", "timm", "transformers", "datasets", "cv2", "gradio")
@@ -30,8 +32,8 @@ class InstalledPlugin:
         Raises:
             UsageError: No distribution of that name is installed, or it is no plugin.
         """
-        dist = registry.normalise_dist(name)
-        known = [plugin.name for plugin in registry.list_plugins()]
+        dist = normalise_dist(name)
+        known = [plugin.name for plugin in list_plugins()]
         if dist not in known:
             raise UsageError(
                 f"No installed plugin is called {name!r}.",
@@ -47,7 +49,7 @@ class InstalledPlugin:
         """The models it brings."""
         return [card for card in catalogue().cards if card.dist == self.dist]
 
-    def parts(self, group: registry.Group) -> list[registry.Part]:
+    def parts(self, group: Group) -> list[Part]:
         """What it brings of a group; skips the rule if that is nothing."""
         found = [part for part in registry.parts(group) if part.dist == self.dist]
         if not found:
@@ -80,9 +82,9 @@ def cards(plugin: InstalledPlugin) -> None:
 @rule("Rename what has a name that is taken; `pvzoo list` and `pvzoo plugins` show the names.")
 def names(plugin: InstalledPlugin) -> None:
     """It claims no name that pvzoo or another installed plugin brings."""
-    if plugin.dist == registry.OWN:
+    if plugin.dist == OWN:
         raise NotApplicable("These are pvzoo's own names.")
-    (shown,) = [p for p in registry.list_plugins() if p.name == plugin.dist]
+    (shown,) = [p for p in list_plugins() if p.name == plugin.dist]
     must(not shown.warnings, "; ".join(shown.warnings))
     for card in plugin.cards:
         for name in (card.name, *card.aliases):
@@ -105,7 +107,7 @@ def light_listing(plugin: InstalledPlugin) -> None:
         part.entry_point.module.partition(".")[0]
         for group in ("catalogs", "adapters", "tasks", "backends", "datasets")
         for part in registry.parts(group)
-        if part.dist == plugin.dist and plugin.dist != registry.OWN
+        if part.dist == plugin.dist and plugin.dist != OWN
     }
     imported = (mine | set(HEAVY)) & set(json.loads(run.stdout))
     must(not imported, f"Listing imports {', '.join(sorted(imported))}.")
@@ -114,9 +116,9 @@ def light_listing(plugin: InstalledPlugin) -> None:
 @rule("Let each entry point name a class (or function) in a module that imports without a fault.")
 def parts_load(plugin: InstalledPlugin) -> None:
     """All it brings loads, in a process of its own, in good time."""
-    if not registry._code_not_loaded(plugin.dist):
+    if not code_not_loaded(plugin.dist):
         raise NotApplicable("It brings no code, or all of it is loaded.")
-    if errors := registry._check_in_process(plugin.dist):
+    if errors := check_in_process(plugin.dist):
         raise Broken(" ".join(errors))
 
 

@@ -99,9 +99,9 @@ class Subject:
         """What the host gave to the adapter's `load`."""
         from pvzoo import hub, loading
 
-        card, source, config = loading._resolve(self.name, None)
+        card, source, config = loading.resolve(self.name, None)
         found = hub.find(source, str(self.name), config, trust_remote_code=False)
-        return replace(found.fetch(), config=loading._with_card(found.config, card))
+        return replace(found.fetch(), config=loading.with_card(found.config, card))
 
     @cached_property
     def picture(self) -> Image.Image:

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 
-from pvzoo.adapters._classification import class_loss, class_targets
 from pvzoo.adapters.base import Adapter
+from pvzoo.adapters.classification import class_loss, class_targets
 from pvzoo.training.samples import Samples
 
 

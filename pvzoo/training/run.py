@@ -17,13 +17,22 @@ import numpy as np
 import torch
 from transformers import EarlyStoppingCallback, TrainingArguments
 
+from pvzoo import registry
 from pvzoo.adapters.base import Adapter, Classes
 from pvzoo.data.check import check
 from pvzoo.data.load import load
 from pvzoo.data.schema import CLASSIFICATION, class_names
-from pvzoo.errors import DataError, PvzooWarning, TrainingError, UsageError
+from pvzoo.errors import (
+    DataError,
+    PvzooWarning,
+    TrainingError,
+    UnsupportedModelError,
+    UsageError,
+)
+from pvzoo.evaluation import has_figures
 from pvzoo.metrics.labels import LabelMatch
 from pvzoo.processes import processes
+from pvzoo.publishing import open_to_others
 from pvzoo.training import augment as augmentations
 from pvzoo.training import checkpoints, identity
 from pvzoo.training.ema import Average
@@ -86,6 +95,7 @@ def fine_tune(
     model: Model, adapter: Adapter, train: Any, evaluation: Any, options: Options
 ) -> Model:
     """See `Model.fine_tune`."""
+    _check_model(model, adapter)
     _check(options)
     train_set, eval_set = _datasets(train, evaluation, model.task)
     if options.early_stopping is not None and eval_set is None:
@@ -121,6 +131,18 @@ def fine_tune(
 
 
 # --- before anything is trained -------------------------------------------------------------------
+
+
+def _check_model(model: Model, adapter: Adapter) -> None:
+    if model.task in MAIN_FIGURE and type(adapter).retarget is not Adapter.retarget:
+        return
+    task = registry.get("tasks", model.task)()
+    verbs = "predict and be evaluated" if has_figures(task) else "predict"
+    labelled = f" --task {task.result.task}" if task.result.task in MAIN_FIGURE else ""
+    raise UnsupportedModelError(
+        f"{model.name} ({model.task}) cannot be fine-tuned.",
+        f"It can {verbs}. To train, choose another model: pvzoo list{labelled} shows some.",
+    )
 
 
 def _check(options: Options) -> None:
@@ -371,6 +393,7 @@ def _train(
     )
     if state.is_main_process:
         tuned.save(home)
+        open_to_others(home.glob("*.safetensors"))
         report.write()
     state.wait_for_everyone()
     return report

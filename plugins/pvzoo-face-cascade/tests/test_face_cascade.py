@@ -147,4 +147,6 @@ def test_what_only_a_network_can_do_is_refused_with_the_reason(model, tmp_path):
         pvzoo.load("efficientnet-lite0-pip", backend="numpy")
     with pytest.raises(UnsupportedModelError, match="cannot save"):
         model.save(tmp_path / "saved")
+    with pytest.raises(UnsupportedModelError, match=r"face-cascade .* cannot be fine-tuned"):
+        model.fine_tune("no-such-data/", epochs=1, output_dir=tmp_path / "run")
     assert pvzoo.load("face-cascade", device="cpu").device == "cpu"

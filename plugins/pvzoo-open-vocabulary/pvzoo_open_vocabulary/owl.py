@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 from transformers import AutoModelForZeroShotObjectDetection
 
-from pvzoo.adapters._transformers import load_model, load_processor
 from pvzoo.adapters.base import Adapter, Checkpoint
+from pvzoo.adapters.from_transformers import load_model, load_processor
 from pvzoo.tasks.object_detection import Detections
 from pvzoo_open_vocabulary.objects import detections
 from pvzoo_open_vocabulary.text import TextEncoder, load_tokenizer

@@ -223,6 +223,11 @@ def test_a_checkpoint_without_a_tokenizer_is_refused(checkpoint, tmp_path):
 def test_what_cannot_be_done_is_refused(model, tmp_path):
     with pytest.raises(UnsupportedModelError, match="cannot save"):
         model("owlv2").save(tmp_path / "saved")
+    with pytest.raises(UnsupportedModelError, match="cannot be fine-tuned") as caught:
+        model("owlv2").fine_tune("no-such-data/", epochs=1, output_dir=tmp_path / "run")
+    assert model("owlv2").name in caught.value.what
+    assert "can predict and be evaluated" in caught.value.hint
+    assert "pvzoo list --task object-detection" in caught.value.hint
 
 
 def test_the_command_line_takes_prompts(checkpoint, tmp_path):

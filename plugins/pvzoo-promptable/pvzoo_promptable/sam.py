@@ -12,8 +12,8 @@ from PIL import Image
 from torch.nn.functional import interpolate
 from transformers import AutoModelForMaskGeneration
 
-from pvzoo.adapters._transformers import load_model, load_processor
 from pvzoo.adapters.base import Adapter, Checkpoint
+from pvzoo.adapters.from_transformers import load_model, load_processor
 from pvzoo.masks import Masks, encode
 from pvzoo.tasks.instance_segmentation import Instances
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import detection_families
 import pytest
+import text_families
 import torch
 import transformers
-from checkpoints import randomise
-from detection_families import build
-from hub_server import HubServer, redirect_client, skip_waiting
+from checkpoints import made_once, randomise
+from hub_server import hub  # noqa: F401 (a fixture)
 
 _SIDE = 64
 _PROMPTS = {"hidden_size": 32, "image_size": _SIDE, "patch_size": 8, "mask_input_channels": 4}
@@ -93,30 +94,18 @@ _FAMILIES: dict[str, Callable[[], tuple[Any, Any]]] = {
 }
 
 
+def _write(family: str, folder: Path) -> None:
+    if family == "rt_detr_v2":  # a detector, for `masks_from`
+        return detection_families.build(family, folder)
+    if family == "owlv2":  # one that is asked in words
+        return text_families.build(family, folder)
+    torch.manual_seed(0)
+    model, processor = _FAMILIES[family]()
+    randomise(model).save_pretrained(folder)
+    processor.save_pretrained(folder)
+
+
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """The folder of a family's small random checkpoint, made when it is first asked for."""
-    made: dict[str, Path] = {}
-
-    def folder(family: str) -> Path:
-        if family not in made:
-            made[family] = tmp_path_factory.mktemp(family)
-            if family == "rt_detr_v2":  # a detector, for `masks_from`
-                build(family, made[family])
-                return made[family]
-            torch.manual_seed(0)
-            model, processor = _FAMILIES[family]()
-            randomise(model).save_pretrained(made[family])
-            processor.save_pretrained(made[family])
-        return made[family]
-
-    return folder
-
-
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
-    """An empty Hub on this machine that every download of the test goes to."""
-    with HubServer() as server:
-        redirect_client(monkeypatch, server, tmp_path / "hf-home")
-        skip_waiting(monkeypatch)
-        yield server
+    """The folder of a family's small random checkpoint."""
+    return made_once(tmp_path_factory, _write)

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 import pvzoo
 from pvzoo import cli
-from pvzoo.errors import UsageError
+from pvzoo.errors import UnsupportedModelError, UsageError
 
 CLASSES = {
     "sam": ("SamModel", "SamProcessor"),
@@ -162,6 +162,13 @@ def test_prompts_that_are_none_are_refused_with_what_to_pass(options, said, mode
     with pytest.raises(UsageError) as caught:
         model("sam").predict(PICTURES[0], **options)
     assert said in str(caught.value)
+
+
+def test_what_it_cannot_do_is_refused_before_data_is_read(model, tmp_path):
+    with pytest.raises(UsageError, match="cannot be evaluated: mask-generation has no figures"):
+        model("sam").evaluate("no-such-data/")
+    with pytest.raises(UnsupportedModelError, match=r"cannot be fine-tuned\. It can predict\. "):
+        model("sam").fine_tune("no-such-data/", epochs=1, output_dir=tmp_path / "run")
 
 
 def test_catalogue_names_load_from_the_hub(checkpoint, hub):

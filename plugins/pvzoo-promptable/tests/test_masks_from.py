@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import datasets
 import numpy as np
 import pytest
 from PIL import Image
 from pvzoo_promptable import masks_from
+from pvzoo_promptable.compose import MasksFrom
 
 import pvzoo
 from pvzoo.data import schema
@@ -63,12 +66,11 @@ def test_a_stream_gives_results_one_by_one_and_skips_what_is_no_picture(detector
         both.stream(PICTURES, boxes=[[1, 2, 3, 4]])
 
 
-def test_it_is_measured_by_its_masks(detector, segmenter):
-    both = masks_from(detector, segmenter)
-    names = sorted({name for name in detector.labels if name})
+def labelled(both: MasksFrom, names: list[str], **options: Any) -> datasets.Dataset:
+    """The best object that the two find in each picture, as if it were the truth."""
     rows = []
     for i, picture in enumerate(PICTURES):
-        found = both.predict(picture, threshold=0, max_detections=1)
+        found = both.predict(picture, threshold=0, max_detections=1, **options)
         left, top, right, bottom = found.masks.boxes[0].tolist()
         objects = {
             "id": [i + 1],
@@ -82,7 +84,28 @@ def test_it_is_measured_by_its_masks(detector, segmenter):
         width, height = picture.size
         row = {"image": picture, "image_id": i, "file_name": f"{i}.png", "objects": objects}
         rows.append({**row, "width": width, "height": height})
-    data = datasets.Dataset.from_list(rows, features=schema.features(schema.INSTANCE, names))
+    return datasets.Dataset.from_list(rows, features=schema.features(schema.INSTANCE, names))
+
+
+def test_it_is_measured_by_its_masks(detector, segmenter):
+    both = masks_from(detector, segmenter)
+    data = labelled(both, sorted({name for name in detector.labels if name}))
+    assert both.evaluate(data, max_detections=1)["map"] == pytest.approx(1)
+
+
+def test_a_detector_by_text_is_asked_in_words_and_measured_by_its_masks(segmenter, checkpoint):
+    pytest.importorskip("pvzoo_open_vocabulary")
+    both = masks_from(pvzoo.load(checkpoint("owlv2"), device="cpu"), segmenter)
+    asked = {"prompts": ["a fox", "a bed"], "threshold": 0.0, "max_detections": 2}
+    for picture, found in zip(PICTURES, both.predict(PICTURES, **asked), strict=True):
+        alone = both.detector.predict(picture, **asked)
+        assert len(found) == len(found.masks) == 2
+        assert found.names == alone.names
+        assert set(found.names) <= {"a fox", "a bed"}
+        np.testing.assert_allclose(found.boxes, alone.boxes, atol=1e-3)
+    with pytest.raises(UsageError, match="Pass what to look for"):
+        both.predict(PICTURES[0])
+    data = labelled(both, ["a bed", "a fox"], prompts=asked["prompts"])
     assert both.evaluate(data, max_detections=1)["map"] == pytest.approx(1)
 
 

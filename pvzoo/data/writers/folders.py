@@ -15,7 +15,7 @@ from pvzoo.data.files import listing
 from pvzoo.data.folders import MapClasses
 from pvzoo.data.maps import encode_grey, open_map, read_map
 from pvzoo.data.schema import SEMANTIC_VOID, VOID
-from pvzoo.data.sound import sound_rows
+from pvzoo.data.sound import image_of, sound_rows
 from pvzoo.data.writers.images import Names, Parts, copy_image
 from pvzoo.errors import DataError, PvzooWarning
 from pvzoo.images import ImageHandle
@@ -89,8 +89,10 @@ def write_maps(parts: Parts, folder: Path) -> None:
     becomes its class, and void 255. PNGs that keep their values are copied.
     """
     rows = (row for part in parts.splits.values() for row in sound_rows(part, ["segments"]))
-    listed = (row["segments"] for row in rows if row["segments"]["id"])
-    said = _said(next(listed, {"id": [], "category": []}), parts.names)
+    first = next((row for row in rows if row["segments"]["id"]), None)
+    if first is not None:
+        _check_classes(first, len(parts.names))
+    said = _said(first["segments"] if first else {"id": [], "category": []}, parts.names)
     void = SEMANTIC_VOID if len(parts.names) <= SEMANTIC_VOID else 65535
     value_names = said or {**dict(enumerate(parts.names)), void: "void"}
     if MapClasses(value_names).labels != list(parts.names):
@@ -103,6 +105,7 @@ def write_maps(parts: Parts, folder: Path) -> None:
         (folder / "images" / below).mkdir(parents=True)
         (folder / "masks" / below).mkdir(parents=True)
         for row in parts.rows(split):
+            _check_classes(row, len(parts.names))
             name = copy_image(row, folder / "images" / below, names)
             change = None if said else _numbered(row["segments"], len(parts.names), void)
             target = folder / "masks" / below / Path(name).with_suffix(".png")
@@ -110,6 +113,16 @@ def write_maps(parts: Parts, folder: Path) -> None:
             target.write_bytes(_map(row, change))
     text = json.dumps({str(value): name for value, name in value_names.items()}, indent=2)
     (folder / "id2label.json").write_text(f"{text}\n", encoding="utf-8")
+
+
+def _check_classes(row: Mapping[str, Any], count: int) -> None:
+    """Raise a `DataError` if a segment of an image is of a class that is none of `count`."""
+    for value, place in zip(row["segments"]["id"], row["segments"]["category"], strict=True):
+        if place != VOID and not 0 <= place < count:
+            raise DataError(
+                f"{image_of(row)} has a segment {value} of class {place}, of {count} classes.",
+                "Correct the class, or add the name it lacks.",
+            )
 
 
 def _said(segments: Mapping[str, list[int]], names: tuple[str, ...]) -> dict[int, str] | None:

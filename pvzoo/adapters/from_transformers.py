@@ -1,4 +1,7 @@
-"""What the adapters of transformers' models share: strict loading, processors, class names."""
+"""What adapters of transformers' models share: strict loading, processors, class names.
+
+It is part of the contract with plugins (`docs/plugins.md`).
+"""
 
 from __future__ import annotations
 

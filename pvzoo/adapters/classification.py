@@ -1,4 +1,7 @@
-"""What the two classification adapters share: from logits to a result."""
+"""What adapters of classifiers share: from logits to a result, and to a loss.
+
+It is part of the contract with plugins (`docs/plugins.md`).
+"""
 
 from __future__ import annotations
 
