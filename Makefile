@@ -1,12 +1,13 @@
 # make quickstart   set up .venv and classify sample photographs
 # make test         set up what the tests need, lint, run the suite
 # make test-slow    what is too long for every change
+# make test-browser the demo in a real browser: needs Chromium, such as Debian's package
 # make lint         ruff check and format
 PYTHON ?= python3.11
 BIN := .venv/bin
 PLUGINS := $(wildcard plugins/*/pyproject.toml)
 
-.PHONY: quickstart test test-slow lint clean
+.PHONY: quickstart test test-slow test-browser lint clean
 
 quickstart: .venv/quickstart
 	$(BIN)/python demos/quickstart.py
@@ -18,6 +19,11 @@ test: lint
 test-slow: .venv/test
 	$(BIN)/python -m pytest -m slow -v --no-header
 	@echo "make test-slow ran every test marked slow: those listed above"
+
+# in `make test` these are skipped where there is no browser
+test-browser: .venv/test
+	@which chromium chromium-browser > /dev/null || (echo "There is no Chromium: install it, such as Debian's package chromium."; exit 1)
+	$(BIN)/python -m pytest -v --no-header tests/test_demo_browser.py
 
 lint: .venv/test
 	$(BIN)/ruff check .
