@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import io
 import json
 import time
 from collections.abc import Sequence
@@ -10,14 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
-from gradio.processing_utils import save_bytes_to_cache, save_pil_to_cache
 
 from pvzoo.cards import info, list_models
 from pvzoo.demo.answers import Answers
 from pvzoo.demo.cards import about, about_model, title
 from pvzoo.demo.controls import controls_of, options_of
 from pvzoo.demo.limits import Limits
-from pvzoo.demo.pictures import read
+from pvzoo.demo.pictures import keep, read
 from pvzoo.demo.said import said, sentence
 from pvzoo.demo.shelf import Shelf
 
@@ -97,9 +97,7 @@ class Panel:
         for control in prompts:
             control.component.render()
         self._status = gr.Markdown("Choose a picture.")
-        self._drawn = gr.Image(
-            label="answer", interactive=False, format="webp", buttons=["fullscreen"]
-        )
+        self._drawn = gr.Image(label="answer", interactive=False, buttons=["fullscreen"])
         plain = [c for c in others if c is others[0] or c.name == "classes"]
         for control in plain:
             control.component.render()
@@ -257,25 +255,31 @@ class Panel:
     ) -> list[Any]:
         """The values of the outputs; the boxes to tick stay as they are without `labels`."""
         drawn = result.plot()
-        shown = drawn.copy()
-        shown.thumbnail((SIDE, SIDE))
+        small = drawn.copy()
+        small.thumbnail((SIDE, SIDE))
+        shown = self._keep(_encoded(small, "WEBP"), path, "webp")
         boxes = gr.skip()
         if labels is not None:
             can = hasattr(result, "only") and bool(labels)
             boxes = gr.CheckboxGroup(choices=labels, value=ticked, visible=can)
         table = [list(map(_cell, row.values())) for row in result.rows()]
-        files = self._files(Path(path).stem, result, drawn)
+        files = self._files(path, result, drawn)
         return [status, shown, boxes, table, *files]
 
-    def _files(self, stem: str, result: Result, drawn: Image.Image) -> list[Any]:
-        folder = self._picture.GRADIO_CACHE
-        name = f"{stem[:60]}-{self._task.id}"
-        made = [save_bytes_to_cache(result.to_json().encode(), f"{name}.json", folder)]
-        coco = getattr(result, "to_coco", None)
-        text = json.dumps(coco()).encode() if coco else b""
-        made.append(save_bytes_to_cache(text, f"{name}-coco.json", folder) if coco else None)
-        made.append(save_pil_to_cache(drawn, folder, name, "png"))
+    def _files(self, path: str, result: Result, drawn: Image.Image) -> list[Any]:
+        made = [self._keep(result.to_json().encode(), path, "json")]
+        if hasattr(result, "to_coco"):
+            coco = json.dumps(result.to_coco()).encode()
+            made.append(self._keep(coco, path, "coco.json"))
+        else:
+            made.append(None)
+        made.append(self._keep(_encoded(drawn, "PNG"), path, "png"))
         return [gr.DownloadButton(value=file, interactive=file is not None) for file in made]
+
+    def _keep(self, data: bytes, path: str, suffix: str) -> str:
+        """A file for the browser, named after the picture and the task."""
+        name = f"{Path(path).stem[:60]}-{self._task.id}.{suffix}"
+        return keep(data, name, self._picture.GRADIO_CACHE)
 
     # --- for programs -----------------------------------------------------------------------------
 
@@ -285,14 +289,15 @@ class Panel:
         names = ["image", *(["model"] if choose else []), *(c.name for c in self._controls)]
         first = [self._names[0]] if not choose else []
 
-        def predict(*values: Any) -> tuple[dict[str, Any], Image.Image]:
+        def predict(*values: Any) -> tuple[dict[str, Any], str]:
             image, *rest = values
             with sentence():
                 if image is None:
                     raise gr.Error("No picture came.")
                 name, *options = (*first, *rest)
                 result = self._result(image, name, options)
-                return json.loads(result.to_json()), result.plot()
+                drawn = self._keep(_encoded(result.plot(), "PNG"), image, "png")
+                return json.loads(result.to_json()), drawn
 
         predict.__name__ = api_name
         about = {"image": "The picture.", "model": "Its catalogue name."}
@@ -323,7 +328,7 @@ class Panel:
             [self._picture, *chosen, *typed],
             [
                 gr.JSON(visible=False, label="result"),
-                gr.Image(visible=False, format="png", label="annotated"),
+                gr.Image(visible=False, label="annotated"),
             ],
             api_name=api_name,
         )
@@ -336,6 +341,12 @@ def _add_point(text: str, event: gr.SelectData) -> str:
     except ValueError:
         points = []
     return json.dumps([*points, [int(place) for place in event.index]])
+
+
+def _encoded(picture: Image.Image, kind: str) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, compress_level=1)  # quick; other formats do not look at it
+    return buffer.getvalue()
 
 
 def _counted(count: int) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+import tempfile
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.processing_utils import save_bytes_to_cache
 from PIL import Image
 
 from pvzoo.demo.limits import Limits
@@ -93,9 +93,27 @@ def fetch(url: str, limits: Limits, folder: str) -> str:
         url, refuse, max_bytes=limits.max_bytes, seconds=limits.url_seconds, public=True
     )
     name = Path(url.partition("?")[0].rstrip("/")).name[-80:] or "picture"
-    path = save_bytes_to_cache(data, name if Path(name).suffix else f"{name}.png", folder)
+    path = keep(data, name if Path(name).suffix else f"{name}.png", folder)
     read(path, limits)
     return path
+
+
+def keep(data: bytes, name: str, folder: str) -> str:
+    """Write a file that others may be reading already: at once, under the digest of its bytes.
+
+    (Gradio's own function writes into the file that it is serving to somebody else.)
+    """
+    home = Path(folder) / hashlib.sha256(data).hexdigest()
+    home.mkdir(parents=True, exist_ok=True)
+    file = home / name
+    if not file.exists():
+        with tempfile.NamedTemporaryFile(dir=home, delete=False) as part:
+            part.write(data)
+        Path(part.name).chmod(0o644)
+        Path(part.name).replace(file)
+    else:
+        file.touch()  # it is as new as its latest user
+    return str(file)
 
 
 def component(limits: Limits, **options: Any) -> gr.Image:
@@ -122,7 +140,7 @@ def component(limits: Limits, **options: Any) -> gr.Image:
         if payload.url and payload.url.startswith("data:"):
             with sentence():
                 handle = ImageHandle.of(payload.url)
-                return save_bytes_to_cache(handle.data, "picture.png", image.GRADIO_CACHE)
+                return keep(handle.data, "picture.png", image.GRADIO_CACHE)
         return payload.path
 
     image.async_move_resource_to_block_cache = move  # type: ignore[method-assign]
