@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
+import ctypes
 import os
 import re
 import shutil
@@ -91,6 +93,7 @@ def serve(
         examples: As for `build`.
         **options: As for `launch`.
     """
+    _share_memory()
     folder = tempfile.mkdtemp(prefix="pvzoo-demo-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     os.environ["GRADIO_TEMP_DIR"] = folder
@@ -247,6 +250,18 @@ def _unused(name: str, used: set[str]) -> str:
         found = f"{name}_{number}"
     used.add(found)
     return found
+
+
+def _share_memory() -> None:
+    """Have the threads share two arenas: glibc keeps what each thread's own once grew to.
+
+    Without it 400 requests of 40 clients left 450 MB behind, and 800 left 680 MB.
+    """
+    with contextlib.suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL("libc.so.6").mallopt(_M_ARENA_MAX, 2)
+
+
+_M_ARENA_MAX = -8  # malloc.h
 
 
 def _sweep(folder: str, seconds: int) -> None:
