@@ -93,7 +93,9 @@ def serve(
         examples: As for `build`.
         **options: As for `launch`.
     """
-    _share_memory()
+    # glibc keeps what the memory of each thread once grew to: have them share two of its arenas,
+    # and give back what is free. Without it 400 requests of 40 clients left 450 MB behind.
+    _libc("mallopt", _M_ARENA_MAX, 2)
     folder = tempfile.mkdtemp(prefix="pvzoo-demo-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     os.environ["GRADIO_TEMP_DIR"] = folder
@@ -252,22 +254,19 @@ def _unused(name: str, used: set[str]) -> str:
     return found
 
 
-def _share_memory() -> None:
-    """Have the threads share two arenas: glibc keeps what each thread's own once grew to.
-
-    Without it 400 requests of 40 clients left 450 MB behind, and 800 left 680 MB.
-    """
-    with contextlib.suppress(OSError, AttributeError):  # another C library
-        ctypes.CDLL("libc.so.6").mallopt(_M_ARENA_MAX, 2)
+def _libc(name: str, *arguments: int) -> None:
+    with contextlib.suppress(OSError, AttributeError):  # another C library than glibc
+        getattr(ctypes.CDLL("libc.so.6"), name)(*arguments)
 
 
 _M_ARENA_MAX = -8  # malloc.h
 
 
 def _sweep(folder: str, seconds: int) -> None:
-    """Delete old files, for ever."""
+    """Delete old files and give back free memory, for ever."""
     while Path(folder).exists():
         time.sleep(60)
+        _libc("malloc_trim", 0)
         old = time.time() - seconds
         for file in Path(folder).rglob("*"):
             try:
