@@ -70,7 +70,7 @@ def load(
     adapter_class = (
         registry.get("adapters", card.adapter)
         if card
-        else _choose_adapter(found.config, str(name), wanted_task, trust_remote_code)
+        else choose_adapter(found.config, str(name), wanted_task, trust_remote_code)
     )
     _check_task(adapter_class, wanted_task, str(name))
     backend_class = registry.get("backends", backend or adapter_class.backend)
@@ -179,7 +179,7 @@ def _timm_source(name: str) -> tuple[Source, dict[str, Any]]:
     return Source(hub=cfg.hf_hub_id, file=cfg.hf_hub_filename), config
 
 
-def _choose_adapter(
+def choose_adapter(
     config: Mapping[str, Any], name: str, task: str | None, trust_remote_code: bool
 ) -> type[Adapter]:
     """The adapter whose family a config belongs to: pvzoo's own are asked first.

@@ -127,6 +127,13 @@ class AsksItsNetwork(Good):
         return super().postprocess(outputs, meta, **controls)
 
 
+class UsesUpItsOutputs(Good):
+    def postprocess(self, outputs, meta, **controls):
+        found = super().postprocess(outputs, meta, **controls)
+        outputs["logits"].numpy()[:] = 0
+        return found
+
+
 class RawErrors(Good):
     @classmethod
     def load(cls, checkpoint, **options):
@@ -211,6 +218,7 @@ BROKEN = {
     "empty-result": (NeedsOne, "IndexError"),
     "odd-sizes": (NoStrips, "AssertionError"),
     "postprocessing-alone": (AsksItsNetwork, "'NoneType' object has no attribute 'head'"),
+    "opens-in-demo": (UsesUpItsOutputs, "Asked for the second time"),
     "damaged-weights": (RawErrors, "SafetensorError"),
     "missing-weight": (LoadsHalf, "as if nothing were wrong"),
     "dtype": (Float32Only, "bfloat16"),

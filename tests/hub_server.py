@@ -7,10 +7,10 @@ repositories, point the real client at ``HubServer.url``, and read ``HubServer.r
 what was asked of it. It can also be told to fail: see ``fail_next``, ``delay_next`` and
 ``truncate_next``.
 
-Models are served and, for reading only, datasets (no spaces, no pull requests). Files are never
-announced as stored on Xet, so that clients with ``hf_xet`` installed download over plain HTTP. Such
-clients upload over Xet without asking, however: ``redirect_client`` and ``client_env`` turn Xet
-off.
+Models and Spaces (which do not run) are served and, for reading only, datasets; there are no pull
+requests. Files are never announced as stored on Xet, so that clients with ``hf_xet`` installed
+download over plain HTTP. Such clients upload over Xet without asking, however: ``redirect_client``
+and ``client_env`` turn Xet off.
 """
 
 from __future__ import annotations
@@ -95,7 +95,8 @@ class File:
 class Repo:
     """A repository: commits, and names for some of them.
 
-    The id of a dataset begins with ``datasets/``, as on the Hub's own pages.
+    The id of a dataset begins with ``datasets/``, that of a Space with ``spaces/``, as on the Hub's
+    own pages.
     """
 
     repo_id: str
@@ -243,7 +244,7 @@ class HubServer:
 
         ``files`` is either the content of each path or a folder to read. ``info`` is added to the
         answer to ``model_info``, under the names that the Hub's JSON has. A ``repo_id`` such as
-        ``datasets/owner/name`` makes a dataset.
+        ``datasets/owner/name`` makes a dataset, ``spaces/owner/name`` a Space.
         """
         described = {"pipeline_tag": pipeline_tag, "library_name": library_name}
         known = {name: value for name, value in described.items() if value is not None}
@@ -422,9 +423,10 @@ class HubServer:
         repo = self._repo(call)
         sha = repo.sha(call.parts.get("revision") or "main")
         files = repo.commits[sha]
+        name = repo.repo_id.removeprefix(call.parts.get("kind", ""))
         info: dict[str, Any] = {
-            "id": repo.repo_id.removeprefix("datasets/"),
-            "modelId": repo.repo_id.removeprefix("datasets/"),
+            "id": name,
+            "modelId": name,
             "sha": sha,
             "private": repo.private,
             "gated": repo.gated,
@@ -498,16 +500,23 @@ class HubServer:
     def _create_repo(self, call: Call) -> Reply:
         _require_trusted(call.user)
         asked = call.json()
-        if asked.get("type", "model") != "model":
-            raise HubError(400, "This server holds models only")
+        kind = asked.get("type", "model")
+        if kind not in ("model", "space"):
+            raise HubError(400, "This server makes models and Spaces only")
+        if kind == "space" and not asked.get("sdk"):
+            raise HubError(400, "A Space needs an SDK")
         repo_id = f"{asked.get('organization') or call.user}/{asked['name']}"
+        repo_id = f"spaces/{repo_id}" if kind == "space" else repo_id
         created = {"name": repo_id, "url": f"{self.url}/{repo_id}"}
         if repo_id in self.repos:
-            message = "You already created this model repo"
+            message = f"You already created this {kind} repo"
             return Reply.json({"error": message, **created}, 409)
         private = bool(asked.get("private")) or asked.get("visibility") == "private"
         attributes = "".join(f"*{suffix} filter=lfs\n" for suffix in LFS_SUFFIXES)
-        self.add_repo(repo_id, {".gitattributes": attributes.encode()}, private=private)
+        described = {"sdk": asked["sdk"]} if kind == "space" else {}
+        self.add_repo(
+            repo_id, {".gitattributes": attributes.encode()}, private=private, **described
+        )
         return Reply.json(created)
 
     def _create_branch(self, call: Call) -> Reply:
@@ -549,7 +558,8 @@ class HubServer:
             entry: dict[str, Any] = {"oid": asked["oid"], "size": asked["size"]}
             # An object without actions is one that needs no upload.
             if asked["oid"] not in self._objects:
-                verify = f"{self.url}/{call.parts['repo']}.git/info/lfs/objects/verify"
+                repo_id = call.parts.get("kind", "") + call.parts["repo"]
+                verify = f"{self.url}/{repo_id}.git/info/lfs/objects/verify"
                 upload = {"href": f"{self.cdn_url}/{asked['oid']}"}
                 entry["actions"] = {"upload": upload, "verify": {"href": verify}}
             objects.append(entry)
@@ -609,10 +619,13 @@ class HubServer:
 # The names of repositories have one part or two, and revisions come with their slashes encoded.
 _REPO = r"(?P<repo>[^/]+(?:/[^/]+)?)"
 _DATASET = r"(?P<kind>datasets/)(?P<repo>[^/]+/[^/]+)"
+_SPACE = r"(?P<kind>spaces/)(?P<repo>[^/]+/[^/]+)"
 _REVISION = r"(?P<revision>[^/]+)"
 _MODEL = f"/api/models/{_REPO}"
 _DATA = f"/api/{_DATASET}"
-_LFS = f"/{_REPO}\\.git/info/lfs/objects"
+_DEMO = f"/api/{_SPACE}"
+_OBJECTS = r"\.git/info/lfs/objects"
+_LFS = f"/{_REPO}{_OBJECTS}"
 _OID = r"/(?P<oid>[0-9a-f]{64})"
 
 _ROUTES: list[tuple[str, str, re.Pattern[str], Callable[[HubServer, Call], Reply]]] = [
@@ -637,9 +650,15 @@ _ROUTES: list[tuple[str, str, re.Pattern[str], Callable[[HubServer, Call], Reply
         ("hub", "GET", f"{_DATA}/tree/{_REVISION}(?P<path>/.*)?", HubServer._tree),
         ("hub", "POST", f"{_DATA}/paths-info/{_REVISION}", HubServer._paths_info),
         ("hub", "GET", _DATA, HubServer._model_info),
+        ("hub", "GET", _DEMO, HubServer._model_info),
+        ("hub", "POST", f"{_DEMO}/preupload/{_REVISION}", HubServer._preupload),
+        ("hub", "POST", f"{_DEMO}/commit/{_REVISION}", HubServer._commit),
         ("hub", "POST", f"{_LFS}/batch", HubServer._lfs_batch),
         ("hub", "POST", f"{_LFS}/verify", HubServer._lfs_verify),
+        ("hub", "POST", f"/{_SPACE}{_OBJECTS}/batch", HubServer._lfs_batch),
+        ("hub", "POST", f"/{_SPACE}{_OBJECTS}/verify", HubServer._lfs_verify),
         ("hub", "GET", f"/{_DATASET}/resolve/{_REVISION}/(?P<path>.+)", HubServer._resolve),
+        ("hub", "GET", f"/{_SPACE}/resolve/{_REVISION}/(?P<path>.+)", HubServer._resolve),
         ("hub", "GET", f"/{_REPO}/resolve/{_REVISION}/(?P<path>.+)", HubServer._resolve),
     ]
 ]

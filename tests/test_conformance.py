@@ -193,6 +193,22 @@ def test_an_adapter_with_a_fault_breaks_the_rule_about_it(zoo, rule):
     assert f"To mend: {rule.mend}" in str(finding)
 
 
+def test_the_rule_on_demos_tells_what_strangers_are_not_told(zoo, monkeypatch):
+    subject = Subject("broken-zoo:good")
+    result = type(subject.results[0])
+    monkeypatch.setattr(result, "plot", lambda self: 1 / 0)
+    finding = judge(RULES["opens-in-demo"], subject)
+    assert finding.state == "broken"
+    assert "Its endpoint raised ZeroDivisionError" in finding.detail
+
+
+def test_the_rule_on_demos_is_skipped_with_a_word_without_gradio(zoo, monkeypatch):
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    finding = judge(RULES["opens-in-demo"], Subject("broken-zoo:good"))
+    assert finding.state == "skipped"
+    assert "pip install 'pvzoo[demo]'" in finding.detail
+
+
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_plugin_with_a_fault_breaks_the_rule_about_it(zoo, name):
     plugin = InstalledPlugin.of(BROKEN_PLUGINS[name].name)

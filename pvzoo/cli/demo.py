@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -20,6 +21,7 @@ from pvzoo.cli.app import (
     app,
     err,
 )
+from pvzoo.errors import UsageError
 
 
 @app.command()
@@ -56,6 +58,8 @@ def demo(
     """Open a page on which models can be tried on pictures."""
     from pvzoo.demo import serve
 
+    # What ends a service ends it as Ctrl-C does: the folder of its files is removed.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     loaded = []
     for name in models or ():
         err.print(f"loading {escape(name)}")
@@ -66,15 +70,21 @@ def demo(
         )
     for picture in example or ():
         pvzoo.open_image(picture)
-    serve(
-        loaded,
-        examples=example,
-        server_name=host,
-        server_port=port,
-        share=share,
-        mcp_server=mcp,
-        inbrowser=browser and sys.stdout.isatty() and "SSH_CONNECTION" not in os.environ,
-    )
+    try:
+        serve(
+            loaded,
+            examples=example,
+            server_name=host,
+            server_port=port,
+            share=share,
+            mcp_server=mcp,
+            inbrowser=browser and sys.stdout.isatty() and "SSH_CONNECTION" not in os.environ,
+        )
+    except OSError as error:  # what Gradio says of it names its own options
+        place = host if port is None else f"{host}:{port}"
+        raise UsageError(
+            f"The page cannot be served at {place}.", "It may be taken: choose another --port."
+        ) from error
 
 
 @app.command()

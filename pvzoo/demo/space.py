@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import packages_distributions, version
+from importlib.metadata import packages_distributions, requires, version
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,11 @@ import gradio
 from huggingface_hub import HfApi, SpaceCardData
 
 import pvzoo
-from pvzoo import registry
-from pvzoo.cards import USER, Card, catalogue
-from pvzoo.demo.cards import title as short
+from pvzoo import hub, loading, registry
+from pvzoo.cards import USER, Card, Source
 from pvzoo.errors import HubError, UsageError
 from pvzoo.hub import Unreachable, explained
+from pvzoo.installed import Group, normalise_dist
 
 _APP = '''\
 """A demo made by ``pvzoo space``; `pvzoo.demo` has what it does."""
@@ -40,12 +41,14 @@ class _Needs:
     """What the models of a Space take along.
 
     Attributes:
+        names: What each is called, for people.
         sources: A line of Python for each: what `serve` is given.
         folders: Those that are copied, by the name they get.
         distributions: Python packages beside pvzoo.
         repos: Hub repos whose page links to the Space.
     """
 
+    names: list[str] = field(default_factory=list)
     sources: list[str] = field(default_factory=list)
     folders: dict[str, Path] = field(default_factory=dict)
     distributions: set[str] = field(default_factory=set)
@@ -69,7 +72,8 @@ def write_space(
         examples: Picture files to begin with, which are copied; those of pvzoo unless given.
 
     Raises:
-        UsageError: The folder is not empty, or cannot be written.
+        UsageError: The folder is not empty, or cannot be written; or a card of the user's own
+            catalogue says more than the Space could know.
         PvzooError: A model is not known, or its folder cannot be loaded.
     """
     folder = Path(folder).expanduser()
@@ -78,18 +82,22 @@ def write_space(
     for example in examples:
         pvzoo.open_image(Path(example))
     needs = _needs(models)
-    title = title or (", ".join(short(str(m)) for m in models) if models else "pvzoo")
+    for source in needs.folders.values():
+        if folder.resolve().is_relative_to(source.resolve()):  # it would be copied into itself
+            raise UsageError(f"{folder} is in {source}, which is copied.", "Choose another folder.")
+    title = title or ", ".join(needs.names) or "pvzoo"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, source in needs.folders.items():
             shutil.copytree(source, folder / "models" / name)
-        copied = []
+        copied: dict[str, str] = {}
         for example in map(Path, examples):
             (folder / "examples").mkdir(exist_ok=True)
-            copied.append(f'HERE / "examples" / "{example.name}"')
-            shutil.copy(example, folder / "examples" / example.name)
+            name = _unused(example.stem, copied, example.suffix)
+            copied[name] = f'HERE / "examples" / {name!r}'
+            shutil.copy(example, folder / "examples" / name)
         app = _APP.format(
-            models=_listed(needs.sources), examples=_listed(copied) if copied else None
+            models=_listed(needs.sources), examples=_listed([*copied.values()]) if copied else None
         )
         (folder / "app.py").write_text(app, encoding="utf-8")
         lines = [f"pvzoo[demo]=={pvzoo.__version__}"]
@@ -105,8 +113,11 @@ def push_space(folder: str | Path, repo_id: str, *, private: bool = False) -> st
     """Upload such a folder to a Space of the Hub, made if there is none; its address.
 
     Raises:
+        UsageError: There is no such folder.
         HubError: The Hub cannot be reached, or refuses.
     """
+    if not Path(folder).is_dir():  # or a Space would be made for it, and stay empty
+        raise UsageError(f"There is no folder {folder}.", "Write it first: pvzoo space FOLDER.")
     try:
         with explained(repo_id):
             api = HfApi()
@@ -118,7 +129,7 @@ def push_space(folder: str | Path, repo_id: str, *, private: bool = False) -> st
                 exist_ok=True,
             )
             api.upload_folder(
-                repo_id=repo_id,
+                repo_id=made.repo_id,  # with its owner, whom repo_id need not name
                 folder_path=Path(folder),
                 repo_type="space",
                 commit_message="Upload with pvzoo",
@@ -138,45 +149,109 @@ def _needs(models: Sequence[str | Path]) -> _Needs:
                 needs.distributions.add(plugin.name)
         return needs
     for model in models:
-        card = None if isinstance(model, Path) else catalogue().find(str(model))
-        if card is not None and card.source.path is None:
-            _need_card(needs, card)
-        elif card is not None or isinstance(model, Path) or Path(model).expanduser().is_dir():
-            _need_folder(needs, Path(card.source.path if card else model).expanduser())
-        elif "/" in str(model):
-            needs.sources.append(repr(str(model)))
-            needs.repos.append(str(model))
+        card, source, config = loading.resolve(model, None)
+        if card is not None and card.dist != USER:
+            _need_card(needs, card, str(model))
+        elif source.path is not None:
+            _need_folder(needs, source.path.expanduser(), card)
         else:
-            raise catalogue().not_found(str(model))
+            _need_repo(needs, str(model), card, source, config)
+    needs.distributions.discard(registry.OWN)
     return needs
 
 
-def _need_card(needs: _Needs, card: Card) -> None:
-    own = card.dist == USER  # a catalogue file of this machine, which the Space does not have
-    needs.sources.append(f'"{card.source.hub if own else card.name}"')
+def _need_card(needs: _Needs, card: Card, asked: str) -> None:
+    """A card of pvzoo or of a plugin is there as well, under the name it was asked for by."""
+    name = card.name
+    if ":" in asked:  # the bare name may mean another's
+        name = card.qualified_name
+    elif "/" in asked:
+        name = asked
+    needs.names.append(card.name)
+    needs.sources.append(repr(name))
     if card.source.hub:
         needs.repos.append(card.source.hub)
+    needs.distributions |= {card.dist, _bringer("tasks", card.task)}
+    needs.distributions.add(_bringer("adapters", card.adapter))
     if card.source.package:
-        needs.distributions.update(packages_distributions().get(card.source.package, ()))
-    for part in registry.parts("adapters"):
-        if part.name == card.adapter:
-            needs.distributions.add(part.dist)
-    needs.distributions.add(card.dist)
-    needs.distributions -= {USER, registry.OWN}
+        weights = map(normalise_dist, packages_distributions().get(card.source.package, ()))
+        needs.distributions.update(set(weights) - _required_by(card.dist))
 
 
-def _need_folder(needs: _Needs, folder: Path) -> None:
+def _need_folder(needs: _Needs, folder: Path, card: Card | None) -> None:
     """A folder is loaded, which shows that it is whole, and which plugin it needs."""
-    adapter = pvzoo.load(folder, device="cpu")._adapter
-    part = registry.part_of(type(adapter))
-    if part is not None and part.dist != registry.OWN:
-        needs.distributions.add(part.dist)
-    name, number = folder.resolve().name, 1
-    while name in needs.folders:
-        number += 1
-        name = f"{folder.resolve().name}-{number}"
+    model = pvzoo.load(folder, device="cpu")
+    if card is not None:
+        _check_plain(card, type(model._adapter))
+        if card.task != model.task:
+            raise _not_plain(card, "task")
+    needs.distributions |= {_dist(type(model._adapter)), _dist(type(model._task))}
+    name = _unused(folder.resolve().name, needs.folders)
     needs.folders[name] = folder
-    needs.sources.append(f'HERE / "models" / "{name}"')
+    needs.names.append(card.name if card else name)
+    needs.sources.append(f'HERE / "models" / {name!r}')
+
+
+def _need_repo(
+    needs: _Needs, asked: str, card: Card | None, source: Source, config: dict[str, Any]
+) -> None:
+    """A repo is looked up, but not downloaded: its configuration says which plugin it needs."""
+    if card is not None and card.source.package:
+        raise _not_plain(card, "package")
+    found = hub.find(source, asked, config, trust_remote_code=False)
+    adapter = loading.choose_adapter(found.config, asked, None, False)
+    if card is not None:
+        _check_plain(card, adapter)
+    needs.distributions.add(_dist(adapter))
+    repo = source.hub if card else asked
+    needs.names.append(card.name if card else asked)
+    needs.sources.append(repr(repo))
+    needs.repos.append(source.hub)
+
+
+def _check_plain(card: Card, adapter: type) -> None:
+    """Refuse a card of the user's own catalogue that says what its weights do not say alone."""
+    for key in ("revision", "file", "rename"):
+        if getattr(card.source, key):
+            raise _not_plain(card, key)
+    for key in ("config", "stuff"):
+        if getattr(card, key):
+            raise _not_plain(card, key)
+    if registry.get("adapters", card.adapter) is not adapter:
+        raise _not_plain(card, "adapter")
+
+
+def _not_plain(card: Card, key: str) -> UsageError:
+    return UsageError(
+        f"{card.name} is of your own catalogue, whose {key!r} a Space does not know.",
+        f"Save the model, pvzoo.load({card.name!r}).save(FOLDER), and give that folder.",
+    )
+
+
+def _bringer(group: Group, name: str) -> str:
+    """The distribution whose part a card means."""
+    dist, bare = registry.split_name(name)
+    dists = [p.dist for p in registry.parts(group) if p.name == bare and dist in (None, p.dist)]
+    return registry.pick(group, bare, ((dist, dist) for dist in dists)) or registry.OWN
+
+
+def _dist(loaded: type) -> str:
+    part = registry.part_of(loaded)
+    return part.dist if part else registry.OWN
+
+
+def _required_by(dist: str) -> set[str]:
+    """What pip installs with a distribution."""
+    always = [line for line in requires(dist) or () if "extra ==" not in line]
+    return {normalise_dist(re.match(r"[\w.-]+", line)[0]) for line in always}
+
+
+def _unused(stem: str, used: Container[str], suffix: str = "") -> str:
+    number, name = 1, f"{stem}{suffix}"
+    while name in used:
+        number += 1
+        name = f"{stem}-{number}{suffix}"
+    return name
 
 
 def _listed(lines: Sequence[str]) -> str:

@@ -30,6 +30,11 @@ def difference(one: Result, other: Result, *, tolerance: float = 1e-3) -> str:
     return f"to_dict(){found}" if found else ""
 
 
+def values_difference(one: Any, other: Any, *, tolerance: float = 1e-3) -> str:
+    """Where two values that JSON can say differ by more than rounding; "" if they do not."""
+    return _differ(one, other, tolerance)
+
+
 def _differ(one: Any, other: Any, tolerance: float) -> str:
     if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
         if one.shape != other.shape:

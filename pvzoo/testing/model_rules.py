@@ -1,7 +1,8 @@
 """All rules on a model, in the order in which they are checked."""
 
+from pvzoo.testing.demo_rules import DEMO_RULES
 from pvzoo.testing.network_rules import NETWORK_RULES
 from pvzoo.testing.predict_rules import PREDICT_RULES
 from pvzoo.testing.training_rules import TRAINING_RULES
 
-MODEL_RULES = (*PREDICT_RULES, *NETWORK_RULES, *TRAINING_RULES)
+MODEL_RULES = (*PREDICT_RULES, *DEMO_RULES, *NETWORK_RULES, *TRAINING_RULES)
