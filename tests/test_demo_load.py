@@ -47,7 +47,7 @@ def server(tmp_path):
         yield process, f"http://127.0.0.1:{port}", log
     finally:
         process.send_signal(signal.SIGINT)
-        process.wait(timeout=30)
+        process.wait(timeout=120)
 
 
 def resident(process):

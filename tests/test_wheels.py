@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+from gradio_client import Client, handle_file
 from plugin_venv import PluginVenv
 
 ROOT = Path(__file__).parents[1]
@@ -106,3 +109,47 @@ def test_the_wheel_of_pvzoo_can_write_a_plugin(fresh):
     assert (folder / "tests" / "test_wheel_zoo.py").is_file()
     assert (folder / "wheel_zoo" / "weights" / "colours.safetensors").is_file()
     assert subprocess.run([sys.executable, "-m", "compileall", "-q", str(folder)]).returncode == 0
+
+
+def test_the_hosted_space_runs_in_an_environment_of_its_own_requirements(fresh, tmp_path):
+    """As it stands in demos/space, with the wheels beside it, since pvzoo is on no index."""
+    space = tmp_path / "space"
+    shutil.copytree(ROOT / "demos" / "space", space)
+    switches = ["--quiet", "--no-index", "--find-links", str(fresh.folder)]
+    requirements = str(space / "requirements.txt")
+    done = fresh.call("-m", "pip", "install", *switches, "-r", requirements)
+    assert done.returncode == 0, done.stderr
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    log = tmp_path / "log"
+    settings = {"GRADIO_SERVER_PORT": str(port), "HF_HUB_OFFLINE": "1"}
+    with log.open("w") as file:
+        process = subprocess.Popen(
+            [str(fresh.python), "app.py"],
+            cwd=space,
+            env={**{k: v for k, v in os.environ.items() if k != "PYTHONPATH"}, **settings},
+            stdout=file,
+            stderr=file,
+        )
+    try:
+        for _ in range(600):
+            time.sleep(0.2)
+            assert process.poll() is None, log.read_text()
+            if "Running on" in log.read_text():
+                break
+        client = Client(f"http://127.0.0.1:{port}", verbose=False)
+        picture = fresh.folder / "scene.jpg"
+        shutil.copy(ROOT / "pvzoo" / "demo" / "examples" / "scene.jpg", picture)
+        for task, found in {
+            "image_classification": None,
+            "object_detection": "heart",
+            "panoptic_segmentation": "water",
+        }.items():
+            answer, _ = client.predict(handle_file(picture), api_name=f"/predict_{task}")
+            names = [row["name"] for row in answer["predictions"]]
+            assert names
+            assert found is None or found in names
+    finally:
+        process.terminate()
+        process.wait(timeout=60)
