@@ -4,7 +4,6 @@ import http.client
 import io
 import os
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -46,7 +45,7 @@ def server(tmp_path):
                 continue
         yield process, f"http://127.0.0.1:{port}", log
     finally:
-        process.send_signal(signal.SIGINT)
+        process.terminate()
         process.wait(timeout=120)
 
 

@@ -183,17 +183,6 @@ class Panel:
         }
         return [name for name in self._names if name in fitting]
 
-    def _fitting(self, size: str, licence: str) -> list[str]:
-        fitting = {
-            card.name
-            for card in list_models(
-                task=self._task.id,
-                max_params=_SIZES.get(size),
-                license="permissive" if licence == "permissive" else None,
-            )
-        }
-        return [name for name in self._names if name in fitting]
-
     def _narrow(self, size: str, licence: str, chosen: str) -> Any:
         names = self._fitting(size, licence)
         kept = chosen if chosen in names or not names else names[0]
