@@ -13,6 +13,15 @@ from pvzoo.scaffold import write_plugin
 
 ANSWERS = {"adapter": "green", "task": "green", "catalogue": None}
 
+OPEN = """
+from pvzoo.demo import build
+app = build([{name!r}], examples=[])
+(ask,) = [fn for fn in app.fns.values() if fn.api_name == "predict"]
+values = [component.value for component in ask.inputs[1:]]
+answer, _ = ask.fn({picture!r}, *values)
+"""
+"""What a demo of a model answers, with its controls as they are at first."""
+
 
 @pytest.mark.parametrize(
     "kind", ["adapter", "task", pytest.param("catalogue", marks=pytest.mark.slow)]
@@ -41,6 +50,9 @@ def test_a_written_plugin_passes_its_own_tests_and_its_model_predicts(
     assert answer["predictions"]
     if ANSWERS[kind]:
         assert answer["predictions"][0]["name"] == ANSWERS[kind]
+    shown = made.evaluate(OPEN.format(name=f"{dist}-example", picture=str(green)))
+    rounded = [pytest.approx(row) for row in answer["predictions"]]  # another process rounds anew
+    assert shown["predictions"] == rounded
 
 
 @pytest.fixture(scope="module")
