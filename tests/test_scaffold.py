@@ -52,7 +52,7 @@ def test_a_written_plugin_passes_its_own_tests_and_its_model_predicts(
     if ANSWERS[kind]:
         assert answer["predictions"][0]["name"] == ANSWERS[kind]
     shown = made.evaluate(OPEN.format(name=f"{dist}-example", picture=str(green)))
-    rounded = [pytest.approx(row, rel=1e-4) for row in answer["predictions"]]  # another process rounds anew
+    rounded = [pytest.approx(row, rel=1e-4) for row in answer["predictions"]]
     assert shown["predictions"] == rounded
 
 
