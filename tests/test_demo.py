@@ -224,6 +224,12 @@ def test_what_is_typed_becomes_the_options_of_predict():
         options_of(points, ["3 4" if c.name == "points" else None for c in points])
 
 
+def test_a_number_that_is_emptied_says_none_where_that_is_a_value():
+    with gr.Blocks():
+        controls = controls_of(registry.get("tasks", "image-classification"), ())
+    assert options_of(controls, [None, 0.1]) == {"top_k": None, "threshold": 0.1}
+
+
 def test_any_model_of_the_catalogue_can_be_picked(scene):
     app = build()
     launch(app, prevent_thread_lock=True, quiet=True)

@@ -27,6 +27,7 @@ class Control:
         typed: The same for programs: a component that is not shown, where the page has a text field
             for a number that may be left out (`gradio.Number` shows that as 0, and sends it).
         is_prompt: Whether the network sees it.
+        may_be_none: Whether None is one of its values, and not the default.
     """
 
     def __init__(
@@ -38,6 +39,8 @@ class Control:
         self._kinds = _kinds(typing.get_type_hints(options)[field.name])
         self._number = next((kind for kind in (float, int) if kind in self._kinds), None)
         default = None if field.default is MISSING else field.default
+        # an empty field then says None, as in "at most 5, None for all"; else it says nothing
+        self.may_be_none = default is not None and type(None) in self._kinds
         self.component = self._component(default, [name for name in labels if name])
         self.typed = self.component
         if self._number and isinstance(self.component, gr.Textbox):
@@ -125,7 +128,8 @@ def options_of(controls: Sequence[Control], values: Sequence[Any]) -> dict[str, 
         UsageError: A text that should be JSON is not.
     """
     said = {c.name: c.value(v) for c, v in zip(controls, values, strict=True)}
-    return {name: value for name, value in said.items() if value is not None}
+    kept = {c.name for c in controls if c.may_be_none}
+    return {name: value for name, value in said.items() if value is not None or name in kept}
 
 
 def _kinds(hint: Any) -> set[Any]:

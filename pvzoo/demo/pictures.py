@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import re
 import tempfile
 import warnings
@@ -106,13 +107,13 @@ def keep(data: bytes, name: str, folder: str) -> str:
     home = Path(folder) / hashlib.sha256(data).hexdigest()
     home.mkdir(parents=True, exist_ok=True)
     file = home / name
-    if not file.exists():
+    try:
+        os.utime(file)  # it is as new as its latest user
+    except FileNotFoundError:
         with tempfile.NamedTemporaryFile(dir=home, delete=False) as part:
             part.write(data)
         Path(part.name).chmod(0o644)
         Path(part.name).replace(file)
-    else:
-        file.touch()  # it is as new as its latest user
     return str(file)
 
 

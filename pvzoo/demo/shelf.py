@@ -76,11 +76,7 @@ class Shelf:
             raise HubError(
                 f"{name} cannot be fetched from the Hub now.", "Try again later, or choose another."
             ) from error
-        try:
-            self._make_room(name, model.nbytes)
-        except UsageError:
-            del model
-            raise
+        self._make_room(name, model.nbytes)
         return model
 
     def _make_room(self, name: str, size: int) -> None:
