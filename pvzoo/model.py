@@ -289,7 +289,8 @@ class Model:
         from pathlib import Path
 
         from pvzoo.processes import processes
-        from pvzoo.training.run import Options, fine_tune
+        from pvzoo.training.options import Options
+        from pvzoo.training.run import fine_tune
 
         options = Options(
             epochs=epochs,

@@ -333,7 +333,12 @@ def test_a_learning_rate_that_makes_nan_is_stopped_with_the_step_and_the_images(
         ({"batch_size": "huge"}, "batch_size is 'huge'"),
         ({"freeze": "head"}, "freeze is 'head'"),
         ({"learning_rate": {"head": 1.0}}, "'backbone' and 'rest'"),
+        ({"learning_rate": {"backbone": 0, "rest": 1e-4}}, "freeze='backbone'"),
+        ({"learning_rate": "fast"}, "learning_rate is 'fast'"),
+        ({"learning_rate": float("nan")}, "learning_rate is nan"),
+        ({"lora": "high"}, "lora is 'high'"),
         ({"trainer_args": {"warm_up": 3}}, "trainer_args {'warm_up': 3} cannot be used"),
+        ({"trainer_args": ["max_grad_norm"]}, r"trainer_args is \['max_grad_norm'\]"),
     ],
 )
 def test_impossible_arguments_are_named(wrong, said, tmp_path):
@@ -404,7 +409,8 @@ def test_the_command_line_tunes_the_offline_default_and_the_result_predicts(tmp_
             for i in range(3):
                 side = 150 + 40 * i
                 picture.crop((i, i, side, side)).save(tmp_path / "data" / name / f"{i}.png")
-    told = ["--epochs", "20", "--freeze", "backbone", "--no-augment", "--learning-rate", "0.01"]
+    told = ["--epochs", "20", "--freeze", "backbone", "--no-augment"]
+    told += ["--learning-rate", '{"backbone": 0.001, "rest": 0.01}']
     run = tmp_path / "run"
     for args in (
         ["fine-tune", tmp_path / "data", "--output-dir", run, *told],
@@ -418,6 +424,17 @@ def test_the_command_line_tunes_the_offline_default_and_the_result_predicts(tmp_
         )
         assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["predictions"][0]["name"] == "cup"
+    assert json.loads((run / "run.json").read_text())["learning_rate"]["backbone"] == 0.001
+
+
+@pytest.mark.parametrize("option", ["--learning-rate", "--lora", "--trainer-args"])
+def test_an_option_that_takes_json_says_so(option, tmp_path):
+    told = ["fine-tune", str(tmp_path), "--output-dir", str(tmp_path / "run"), "--epochs", "1"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pvzoo", *told, option, "{high"], capture_output=True, text=True
+    )
+    assert done.returncode != 0
+    assert f"{option} is '{{high', which is no JSON" in " ".join(done.stderr.split())
 
 
 def test_the_command_has_the_names_of_the_call():

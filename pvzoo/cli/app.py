@@ -95,6 +95,11 @@ def print_columns(headings: Iterable[str], rows: Iterable[Iterable[str]], right:
     sys.stdout.write("\n".join(lines) + "\n")
 
 
+def figure(value: float) -> str:
+    """Four decimals; what the data cannot say as a dash."""
+    return "-" if value != value else f"{value:.4f}"
+
+
 def printable(text: str) -> str:
     """The text without what would move the cursor or change colours."""
     return "".join(c if c.isprintable() else " " for c in text)

@@ -26,6 +26,7 @@ from pvzoo.cli.app import (
     TrustRemoteCode,
     app,
     err,
+    figure,
     out,
     progress_bar,
 )
@@ -177,7 +178,7 @@ def _print_evaluation(model: str, found: Evaluation) -> None:
     out.print(f"[bold]{escape(model)}[/] on {found.images} images")
     figures = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for name, value in found.items():
-        figures.add_row(name, _share(value))
+        figures.add_row(name, figure(value))
     out.print(figures)
     if found.per_class:
         columns = next(iter(found.per_class.values()))
@@ -185,7 +186,7 @@ def _print_evaluation(model: str, found: Evaluation) -> None:
         for heading in ("class", *columns):
             table.add_column(heading, justify="left" if heading == "class" else "right")
         for name, row in found.per_class.items():
-            numbers = [f"{v:.0f}" if k in _COUNTS else _share(v) for k, v in row.items()]
+            numbers = [f"{v:.0f}" if k in _COUNTS else figure(v) for k, v in row.items()]
             table.add_row(escape(name), *numbers)
         out.print(table)
     if found.left_out:
@@ -194,8 +195,3 @@ def _print_evaluation(model: str, found: Evaluation) -> None:
         )
     if found.labels.only_in_model and not found.labels.only_in_data:  # else a warning said both
         err.print(escape(str(found.labels)))
-
-
-def _share(value: float) -> str:
-    """Four decimals; what the data cannot say as a dash."""
-    return "-" if value != value else f"{value:.4f}"

@@ -11,7 +11,18 @@ from rich.markup import escape
 
 import pvzoo
 from pvzoo import registry
-from pvzoo.cli.app import Debug, Device, ModelName, Revision, Task, TrustRemoteCode, app, err, out
+from pvzoo.cli.app import (
+    Debug,
+    Device,
+    ModelName,
+    Revision,
+    Task,
+    TrustRemoteCode,
+    app,
+    err,
+    figure,
+    out,
+)
 from pvzoo.errors import UsageError
 
 
@@ -26,7 +37,10 @@ def fine_tune(
     ] = None,
     task: Task = None,
     batch_size: Annotated[str, typer.Option(help="Images a step, or auto.")] = "auto",
-    learning_rate: Annotated[float | None, typer.Option(help="By default the recipe's.")] = None,
+    learning_rate: Annotated[
+        str | None,
+        typer.Option(help='By default the recipe\'s; or {"backbone": 1e-5, "rest": 1e-4}.'),
+    ] = None,
     freeze: Annotated[str | None, typer.Option(help="backbone, to train the rest only.")] = None,
     augment: Annotated[bool, typer.Option(help="Whether pictures are varied.")] = True,
     image_size: Annotated[int | None, typer.Option(help="Side of the network's input.")] = None,
@@ -35,8 +49,15 @@ def fine_tune(
     ] = None,
     seed: Annotated[int, typer.Option(help="Decides all that is drawn by lot.")] = 0,
     resume: Annotated[bool, typer.Option(help="Go on with the run of the folder.")] = True,
-    lora: Annotated[int | None, typer.Option(help="Rank, to train low-rank matrices.")] = None,
-    report_to: Annotated[str | None, typer.Option(help="Such as tensorboard.")] = None,
+    lora: Annotated[
+        str | None,
+        typer.Option(
+            help='Rank, to train low-rank matrices; or PEFT\'s arguments, {"r": 16, ...}.'
+        ),
+    ] = None,
+    report_to: Annotated[
+        list[str] | None, typer.Option(help="Such as tensorboard; more than once for several.")
+    ] = None,
     trainer_args: Annotated[
         str | None, typer.Option(help="More of transformers' TrainingArguments, as JSON.")
     ] = None,
@@ -54,6 +75,9 @@ def fine_tune(
     from pvzoo.data.schema import task_of
     from pvzoo.processes import processes
 
+    rates = _parsed("--learning-rate", learning_rate, "1e-4")
+    rank = _parsed("--lora", lora, "16")
+    more = _parsed("--trainer-args", trainer_args, '{"max_grad_norm": 0.1}')
     task = registry.task_id(task) if task else None
     labelled: Any = train
     if model is None:
@@ -70,31 +94,29 @@ def fine_tune(
         output_dir=output_dir,
         epochs=epochs,
         batch_size=int(batch_size) if batch_size.isdecimal() else batch_size,
-        learning_rate=learning_rate,
+        learning_rate=rates,
         freeze=freeze,
         augment=augment,
         image_size=image_size,
         early_stopping=early_stopping,
         seed=seed,
         resume=resume,
-        lora=lora,
-        report_to=report_to,
-        trainer_args=_parsed(trainer_args),
+        lora=rank,
+        report_to=report_to or None,
+        trainer_args=more,
         push_to_hub=push_to_hub,
     )
     if processes().is_main_process:
         for name, value in tuned.report.metrics.items():
-            out.print(f"{name}  {value:.4f}")
+            out.print(f"{name}  {figure(value)}")
         err.print(f"the tuned model is in {escape(str(output_dir))}")
 
 
-def _parsed(text: str | None) -> dict[str, Any]:
+def _parsed(option: str, text: str | None, example: str) -> Any:
     try:
-        found = json.loads(text) if text else {}
+        return None if text is None else json.loads(text)
     except ValueError as error:
         raise UsageError(
-            f"--trainer-args is no JSON ({error}).", "Write '{\"name\": value}'."
+            f"{option} is {text!r}, which is no JSON ({error}).",
+            f"Write such as {option} '{example}'.",
         ) from error
-    if not isinstance(found, dict):
-        raise UsageError(f"--trainer-args is {text}.", "Write '{\"name\": value}'.")
-    return found

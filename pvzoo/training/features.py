@@ -13,6 +13,9 @@ from pvzoo.adapters.base import Adapter
 from pvzoo.adapters.classification import class_loss, class_targets
 from pvzoo.training.samples import Samples
 
+# activations of more pictures are memory that is mapped anew in every layer: a third more time
+_CPU_BATCH = 4
+
 
 def head_of(module: nn.Module, trained: Sequence[str]) -> nn.Module | None:
     """The smallest part of a network with all parameters `trained`; None if that is the whole."""
@@ -34,7 +37,7 @@ class Features(Dataset):
         adapter: Of the classifier.
         head: From `head_of`.
         samples: Without augmentation, which would change the pictures in every epoch.
-        batch_size: Pictures in one forward pass.
+        batch_size: Pictures in one forward pass; on a CPU at most 4.
     """
 
     def __init__(
@@ -45,6 +48,8 @@ class Features(Dataset):
         found: list[torch.Tensor] = []
         hook = head.register_forward_pre_hook(lambda _, inputs: found.append(inputs[0].cpu()))
         device = next(adapter.module.parameters()).device
+        if device.type == "cpu":
+            batch_size = min(batch_size, _CPU_BATCH)
         adapter.module.eval()
         try:
             for start in range(0, len(samples), batch_size):

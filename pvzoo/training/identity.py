@@ -1,16 +1,30 @@
-"""What a run is of: the content of its data and weights, not their names or places."""
+"""Which run a folder belongs to: by its data's and weights' content, not their names or places."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 from datasets import Dataset
 from datasets import Image as ImageColumn
 
+from pvzoo.adapters.base import Adapter
+from pvzoo.data.schema import class_names
+from pvzoo.errors import TrainingError
 from pvzoo.images import ImageHandle
+from pvzoo.processes import processes
+from pvzoo.training import checkpoints
+from pvzoo.training.options import Options
+from pvzoo.training.recipes import Recipe
+
+if TYPE_CHECKING:
+    from pvzoo.model import Model
+
+SETTINGS = "run.json"
 
 
 def of_data(dataset: Dataset) -> str:
@@ -34,3 +48,82 @@ def of_weights(module: Any) -> str:
         digest.update(name.encode())
         digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()
+
+
+def settings_of(
+    model: Model,
+    adapter: Adapter,
+    options: Options,
+    plan: Recipe,
+    train_set: Dataset,
+    eval_set: Dataset | None,
+) -> dict[str, Any]:
+    """What the weights at the end depend on, as JSON has it."""
+    augment = options.augment
+    settings = {
+        "model": model.name,
+        "task": model.task,
+        "weights": of_weights(adapter.module),
+        "train": {"images": len(train_set), "sha256": of_data(train_set)},
+        "classes": list(class_names(train_set.features)),
+        "recipe": asdict(plan),
+        "epochs": options.epochs,
+        "batch_size": options.batch_size,
+        "learning_rate": options.learning_rate,
+        "freeze": options.freeze,
+        "augment": augment if isinstance(augment, bool) else _name_of(augment),
+        "image_size": options.image_size,
+        "early_stopping": options.early_stopping,
+        "lora": options.lora,
+        "seed": options.seed,
+        "trainer_args": dict(options.trainer_args),
+        "processes": processes().num_processes,
+    }
+    if eval_set is not None:
+        settings["eval"] = {"images": len(eval_set), "sha256": of_data(eval_set)}
+    return json.loads(json.dumps(settings, default=str))
+
+
+def claim(home: Path, settings: dict[str, Any], resume: bool) -> None:
+    """Make the folder this run's own; one that holds another run or other files is refused."""
+    file = home / SETTINGS
+    if not file.is_file():
+        if home.exists() and any(home.iterdir()):
+            raise TrainingError(f"{home} is not empty, and holds no run.", "Choose a new folder.")
+        home.mkdir(parents=True, exist_ok=True)
+        _write_settings(file, settings)
+        return
+    if not checkpoints.steps(home) and not (home / "report.json").is_file():
+        _write_settings(file, settings)  # it stopped before there was anything to go on with
+        return
+    there = json.loads(file.read_text(encoding="utf-8"))
+    other = sorted(k for k in settings.keys() | there.keys() if settings.get(k) != there.get(k))
+    if other:
+        said = "; ".join(
+            f"{k} was {_short(there.get(k))}, now {_short(settings.get(k))}" for k in other
+        )
+        raise TrainingError(
+            f"{home} belongs to another run: {said}.",
+            "Choose another output_dir, or make the same call to go on with that run.",
+        )
+    if not resume:
+        raise TrainingError(
+            f"{home} holds this run already, and resume=False.",
+            "Choose a new output_dir, or remove the folder.",
+        )
+
+
+def _write_settings(file: Path, settings: dict[str, Any]) -> None:
+    part = file.with_suffix(".part")
+    part.write_text(json.dumps(settings, indent=1), encoding="utf-8")
+    part.rename(file)
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _name_of(function: Any) -> str:
+    kind = function if hasattr(function, "__qualname__") else type(function)
+    return f"{kind.__module__}.{kind.__qualname__}"

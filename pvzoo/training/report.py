@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from dataclasses import asdict, dataclass
+from math import isfinite, nan
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ class TrainingReport:
 
         names = list(dict.fromkeys(k for row in self.history for k in row))
         names = [n for n in names if n not in ("step", "epoch", "learning_rate", "grad_norm")]
+        names = [n for n in names if any(isfinite(row.get(n, nan)) for row in self.history)]
         losses = [n for n in names if n == "loss"]
         figures = [n for n in names if n != "loss"][:6]
         panels = [group for group in (losses, figures) if group]

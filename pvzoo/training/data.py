@@ -1,0 +1,89 @@
+"""What a run is trained on and measured on, and what its classes are."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pvzoo.adapters.base import Adapter, Classes
+from pvzoo.data.check import check
+from pvzoo.data.load import load
+from pvzoo.data.schema import class_names
+from pvzoo.errors import DataError, PvzooWarning
+from pvzoo.metrics.labels import LabelMatch
+from pvzoo.processes import processes
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+
+def datasets_of(train: Any, evaluation: Any, task: str) -> tuple[Dataset, Dataset | None]:
+    """The two datasets; those of one source with splits if no second is given."""
+    data = load(train, task)
+    if isinstance(data, Mapping):
+        if "train" not in data and len(data) > 1:
+            raise DataError(
+                f"The data has the splits {', '.join(data)}, none called train.",
+                "Pass the one to train on.",
+            )
+        chosen = data["train"] if "train" in data else next(iter(data.values()))
+        if evaluation is None:
+            evaluation = data.get("validation")
+        data = chosen
+    if evaluation is not None:
+        evaluation = load(evaluation, task)
+        if isinstance(evaluation, Mapping):
+            known = [n for n in ("validation", "test") if n in evaluation] or list(evaluation)
+            evaluation = evaluation[known[0]]
+    return data, evaluation
+
+
+def check_data(train_set: Dataset, eval_set: Dataset | None, task: str) -> None:
+    """Stop on errors in the data, and say what else is odd about it; in one process only."""
+    if not processes().is_main_process:
+        return
+    from datasets import DatasetDict
+
+    splits = {"train": train_set} | ({"validation": eval_set} if eval_set is not None else {})
+    report = check(DatasetDict(splits), task)
+    report.raise_for_errors()
+    for finding in report.warnings:
+        where = "; ".join(finding.where)
+        warnings.warn(f"{finding.what} ({where}) {finding.mend}", PvzooWarning, stacklevel=4)
+
+
+def classes_of(train_set: Dataset, adapter: Adapter) -> Classes:
+    """The classes of the data, and which of them a model knows already."""
+    names = class_names(train_set.features)
+    return Classes(
+        names=names,
+        kept=_kept(adapter, names),
+        stuff=_stuff(train_set),
+        multi_label="labels" in train_set.features,
+    )
+
+
+def _kept(adapter: Adapter, names: tuple[str, ...]) -> tuple[int | None, ...]:
+    """For each class of the data the class of the model that has its name."""
+    try:
+        to_data = LabelMatch.of(adapter.labels, names).to_data
+    except DataError:  # they have none in common
+        return (None,) * len(names)
+    found = {j: i for i, j in enumerate(to_data) if j >= 0}
+    return tuple(found.get(j) for j in range(len(names)))
+
+
+def _stuff(train_set: Dataset) -> tuple[str, ...]:
+    """The classes of a panoptic dataset that are stuff."""
+    segments = train_set.features.get("segments")
+    if not isinstance(segments, dict) or "isthing" not in segments:
+        return ()
+    names = class_names(train_set.features)
+    found = set()
+    for row in train_set.select_columns(["segments"]):
+        part = row["segments"]
+        found |= {
+            c for c, thing in zip(part["category"], part["isthing"], strict=True) if not thing
+        }
+    return tuple(names[c] for c in sorted(found) if c >= 0)
