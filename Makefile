@@ -14,7 +14,7 @@ quickstart: .venv/quickstart
 
 # most tests leave a second core idle
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-slow: .venv/test
 	$(BIN)/python -m pytest -m slow -v --no-header

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections import Counter
@@ -11,23 +10,17 @@ from pathlib import Path
 
 import pvzoo_shapes
 import pytest
+from forked import run_command as run
 from PIL import Image
 
 import pvzoo
 
 
-def run(*args: object, **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "pvzoo", *map(str, args)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env={**os.environ, "HF_HUB_OFFLINE": "1", **env},
-    )
-
-
-def test_the_version_is_printed():
-    assert run("--version").stdout == f"pvzoo {pvzoo.__version__}\n"
+@pytest.mark.parametrize("command", [("-m", "pvzoo"), (Path(sys.executable).parent / "pvzoo",)])
+def test_the_version_is_printed(command):
+    start = [sys.executable] if command[0] == "-m" else []
+    done = subprocess.run([*start, *command, "--version"], capture_output=True, text=True)
+    assert done.stdout == f"pvzoo {pvzoo.__version__}\n"
 
 
 def test_predict_without_a_model_uses_the_offline_default(photographs):

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from forked import run_command as run
 from PIL import Image
-from test_cli import run
 
 import pvzoo.data
 from pvzoo.errors import DataError, UsageError

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import inspect
 import json
-import multiprocessing
 import os
 import random
+import resource
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import checkpoints
@@ -19,6 +20,7 @@ import colour_model
 import datasets
 import detection_families
 import fine_tune_run
+import forked
 import numpy as np
 import pytest
 import segmentation_families
@@ -111,13 +113,9 @@ def test_it_learns(tmp_path):
 # --- going on after a kill ------------------------------------------------------------------------
 
 
-def _start(folder: Path, kinds: list[str]) -> multiprocessing.process.BaseProcess:
-    """A run in a process of its own, forked from one that has imported everything."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["fine_tune_run"])
-    process = context.Process(target=fine_tune_run.main, args=(str(folder), *kinds))
-    process.start()
-    return process
+def _start(folder: Path, kinds: list[str]) -> BaseProcess:
+    """A run in a process of its own."""
+    return forked.start(fine_tune_run.main, str(folder), *kinds)
 
 
 def _killed_at_random(folder: Path, kinds: list[str], kills: int, seed: int) -> dict[str, str]:
@@ -127,6 +125,7 @@ def _killed_at_random(folder: Path, kinds: list[str], kills: int, seed: int) -> 
     for place in (whole, broken):
         for kind in kinds:
             fine_tune_run.untrained(kind, place / f"untrained-{kind}")
+    forked.start(int).join()  # what all are forked from is there now, and is not measured
     start = time.monotonic()
     process = _start(whole, kinds)
     process.join()
@@ -135,7 +134,7 @@ def _killed_at_random(folder: Path, kinds: list[str], kills: int, seed: int) -> 
     done = 0
     while done < kills:
         process = _start(broken, kinds)
-        process.join(timeout=rng.uniform(0.1, 1.0) * length)
+        process.join(timeout=rng.uniform(0.1, 0.8) * length)
         if process.is_alive():
             process.kill()
             process.join()
@@ -203,26 +202,21 @@ def test_a_checkpoint_of_fewer_processes_is_not_taken(tmp_path):
         assert kept.latest(tmp_path, 2) is None
 
 
-FULL_DISK = """
-import resource, signal, sys
-from pathlib import Path
-import fine_tune_run
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # then a write past the limit is an OSError
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
-fine_tune_run.tune("classifier", Path(sys.argv[1]))
-"""
+def _on_a_full_disk(folder: Path, largest: int, said: Path) -> None:
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # then a write past the limit is an OSError
+    resource.setrlimit(resource.RLIMIT_FSIZE, (largest, resource.RLIM_INFINITY))
+    try:
+        fine_tune_run.tune("classifier", folder)
+    except TrainingError as error:
+        said.write_text(str(error))
 
 
 def test_a_full_disk_is_said_and_costs_nothing_but_the_time(tmp_path):
     fine_tune_run.untrained("classifier", tmp_path / "untrained-classifier")
     size = (tmp_path / "untrained-classifier" / "model.safetensors").stat().st_size
-    done = subprocess.run(
-        [sys.executable, "-c", FULL_DISK, tmp_path, str(size + 1000)],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE)},
-        capture_output=True,
-        text=True,
-    )
-    assert "The checkpoint of step 4 cannot be written" in done.stderr.splitlines()[-1]
+    said = tmp_path / "said.txt"
+    forked.start(_on_a_full_disk, tmp_path, size + 1000, said).join()
+    assert said.read_text().startswith("The checkpoint of step 4 cannot be written")
     found = fine_tune_run.tune("classifier", tmp_path)
     whole = fine_tune_run.tune("classifier", tmp_path / "whole")
     assert of_weights(found._adapter.module) == of_weights(whole._adapter.module)
@@ -416,12 +410,7 @@ def test_the_command_line_tunes_the_offline_default_and_the_result_predicts(tmp_
         ["fine-tune", tmp_path / "data", "--output-dir", run, *told],
         ["predict", photographs["coffee"], "--model", run, "--json"],
     ):
-        done = subprocess.run(
-            [sys.executable, "-m", "pvzoo", *map(str, args)],
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-            capture_output=True,
-            text=True,
-        )
+        done = forked.run_command(*args)
         assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["predictions"][0]["name"] == "cup"
     assert json.loads((run / "run.json").read_text())["learning_rate"]["backbone"] == 0.001
@@ -430,9 +419,7 @@ def test_the_command_line_tunes_the_offline_default_and_the_result_predicts(tmp_
 @pytest.mark.parametrize("option", ["--learning-rate", "--lora", "--trainer-args"])
 def test_an_option_that_takes_json_says_so(option, tmp_path):
     told = ["fine-tune", str(tmp_path), "--output-dir", str(tmp_path / "run"), "--epochs", "1"]
-    done = subprocess.run(
-        [sys.executable, "-m", "pvzoo", *told, option, "{high"], capture_output=True, text=True
-    )
+    done = forked.run_command(*told, option, "{high")
     assert done.returncode != 0
     assert f"{option} is '{{high', which is no JSON" in " ".join(done.stderr.split())
 

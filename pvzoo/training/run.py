@@ -18,10 +18,7 @@ from transformers import EarlyStoppingCallback, TrainingArguments
 from pvzoo import registry
 from pvzoo.adapters.base import Adapter
 from pvzoo.data.schema import CLASSIFICATION
-from pvzoo.errors import (
-    UnsupportedModelError,
-    UsageError,
-)
+from pvzoo.errors import UnsupportedModelError, UsageError
 from pvzoo.evaluation import has_figures
 from pvzoo.processes import processes
 from pvzoo.publishing import open_to_others
@@ -128,8 +125,10 @@ def _train(
     if options.early_stopping is not None:
         callbacks.append(EarlyStoppingCallback(options.early_stopping))
     rates = options.rates(plan)
-    frozen = [n for n, _ in tuned.module.named_parameters() if n.startswith(tuned.backbone)]
-    frozen = set(frozen) if options.freeze == "backbone" else set()
+    frozen = set()
+    if options.freeze == "backbone":
+        backbone = tuned.backbone
+        frozen = {n for n, _ in tuned.module.named_parameters() if n.startswith(backbone)}
     low_rank = None
     if options.lora is not None:
         low_rank = LowRank(tuned, options.lora, skipped=frozen, seed=options.seed)
@@ -197,20 +196,20 @@ def parameter_groups(
     adapter: Adapter, rates: Mapping[str, float], decay: float, frozen: set[str]
 ) -> list[dict[str, Any]]:
     """AdamW's groups: backbone and rest, each with and without weight decay; `frozen` in none."""
-    module = adapter.module
+    module, backbone = adapter.module, adapter.backbone
     groups: dict[tuple[bool, bool], list[torch.nn.Parameter]] = {}
     for name, parameter in module.named_parameters():
         parameter.requires_grad_(name not in frozen)
         if name not in frozen:
-            key = (name.startswith(adapter.backbone), parameter.ndim > 1)
+            key = (name.startswith(backbone), parameter.ndim > 1)
             groups.setdefault(key, []).append(parameter)
     return [
         {
             "params": parameters,
-            "lr": rates["backbone" if backbone else "rest"],
+            "lr": rates["backbone" if inside else "rest"],
             "weight_decay": decay if with_decay else 0.0,
         }
-        for (backbone, with_decay), parameters in sorted(groups.items(), key=lambda g: g[0])
+        for (inside, with_decay), parameters in sorted(groups.items(), key=lambda g: g[0])
     ]
 
 
