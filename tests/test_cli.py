@@ -154,9 +154,16 @@ def test_an_unknown_licence_is_shown_as_unknown():
 
 
 def test_plugins_lists_what_is_installed():
-    shown = run("plugins", "--check").stdout
+    shown = run("plugins").stdout
     assert "pvzoo-efficientnet-lite 0.1.0, contract 1, ready" in shown
     assert "adapters: timm, transformers-classification, transformers-detection" in shown
+
+
+@pytest.mark.slow
+def test_the_plugins_of_this_repository_are_all_ready_when_they_are_tried():
+    shown = run("plugins", "--check").stdout
+    states = [line.split(", ")[-1] for line in shown.splitlines() if ", contract " in line]
+    assert states == ["ready"] * 6
 
 
 def test_the_users_own_catalogue_and_default_are_used(photographs, tmp_path):

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 import pvzoo_shapes
 import pytest
+from forked import run_command
 from gradio_client import Client, handle_file
 
 import pvzoo
@@ -55,7 +56,11 @@ def demo(folder, port):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)],
+    ids=lambda n: n.name,
+)
 def test_it_answers_until_it_is_told_to_end_and_leaves_no_files(tmp_path, number):
     picture = tmp_path / "scene.png"
     pvzoo_shapes.scenes(count=1, size=96, seed=31)[0]["image"].save(picture)
@@ -90,7 +95,7 @@ LOADED = "print('loaded', *sorted({'gradio', 'torch'} & {*sys.modules}), file=sy
 
 
 def test_a_wrong_name_is_one_line_and_exit_code_1():
-    done = run("demo", "shapes-detecter", "--no-browser")
+    done = run_command("demo", "shapes-detecter", "--no-browser")
     assert done.returncode == 1
     assert done.stdout == ""
     errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
@@ -104,7 +109,7 @@ def test_a_port_that_is_taken_is_one_line_and_exit_code_1(tmp_path):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        done = run("demo", "shapes-detector", "--no-browser", "--port", port)
+        done = run_command("demo", "shapes-detector", "--no-browser", "--port", port)
     assert done.returncode == 1
     assert f"error: The page cannot be served at 127.0.0.1:{port}." in done.stderr
     assert "Traceback" not in done.stderr
