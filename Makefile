@@ -7,6 +7,9 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 PLUGINS := $(wildcard plugins/*/pyproject.toml)
 
+# each process that a test starts would compile all of pvzoo again
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: quickstart test test-slow test-browser lint clean
 
 quickstart: .venv/quickstart

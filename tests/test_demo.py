@@ -21,6 +21,7 @@ import pvzoo
 from pvzoo import downloads, registry
 from pvzoo.demo import Limits, build, launch
 from pvzoo.demo.answers import Answers
+from pvzoo.demo.cards import titles
 from pvzoo.demo.controls import controls_of, options_of
 from pvzoo.demo.pictures import fetch, read
 from pvzoo.demo.shelf import Shelf
@@ -254,6 +255,14 @@ def test_a_model_opens_its_own_demo(models):
         assert list(described["named_endpoints"]) == ["/predict"]
     finally:
         app.close()
+
+
+def test_two_runs_are_told_apart_by_as_little_of_their_folders_as_does_it(tmp_path):
+    runs = [tmp_path / run for run in ("first/best", "second/best", "third/last")]
+    for run in runs:
+        run.mkdir(parents=True)
+    names = [*map(str, runs), "shapes-detector"]
+    assert list(titles(names).values()) == ["first/best", "second/best", "last", "shapes-detector"]
 
 
 def test_the_same_model_twice_is_refused(models):

@@ -53,7 +53,7 @@ def test_linear_layers_change_at_low_rank_and_the_rest_but_the_head_not_at_all(k
     assert adapter.head
 
 
-@pytest.mark.parametrize("kind", ["classifier", "detector"])
+@pytest.mark.parametrize("kind", ["classifier", pytest.param("detector", marks=pytest.mark.slow)])
 def test_a_run_that_was_stopped_ends_with_the_same_weights(kind, tmp_path, monkeypatch):
     fine_tune_run.stopped(tmp_path, monkeypatch, 6, kind, lora=RANK)
     with safe_open(tmp_path / kind / "checkpoint-4" / "model.safetensors", "pt") as file:

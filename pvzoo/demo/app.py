@@ -21,7 +21,7 @@ from pvzoo import registry
 from pvzoo.cards import catalogue, list_models
 from pvzoo.demo.answers import Answers
 from pvzoo.demo.body import BodyLimit
-from pvzoo.demo.cards import title
+from pvzoo.demo.cards import titles
 from pvzoo.demo.limits import Limits
 from pvzoo.demo.panel import Panel
 from pvzoo.demo.pictures import component, fetch
@@ -137,7 +137,8 @@ def launch(app: gr.Blocks, **options: Any) -> gr.Blocks:
 def _headline(models: Sequence[Model]) -> str:
     if not models:
         return "Pick a task and a model, and try it on a picture."
-    return ", ".join(f"{title(m.name)} ({m.task.replace('-', ' ')})" for m in models)
+    called = titles([model.name for model in models])
+    return ", ".join(f"{called[m.name]} ({m.task.replace('-', ' ')})" for m in models)
 
 
 def _picture(limits: Limits, examples: Sequence[str | Path] | None) -> gr.Image:
@@ -170,15 +171,18 @@ def _side_by_side(models: Sequence[Model], picture: gr.Image, limits: Limits) ->
     answers = Answers(limits)
     shelf = Shelf(models, (), budget=limits.models)
     used: set[str] = set()
+    called = titles([model.name for model in models])
     with gr.Row():
         for model in models:
+            heading = called[model.name]
             api_name = "predict"
             if len(models) > 1:
-                api_name = _unused(f"predict_{_slug(title(model.name))}", used)
+                api_name = _unused(f"predict_{_slug(heading)}", used)
             with gr.Column(min_width=300):
                 Panel(
                     registry.get("tasks", model.task),
                     [model.name],
+                    heading,
                     model.name,
                     picture,
                     shelf=shelf,
@@ -206,6 +210,7 @@ def _any_model(picture: gr.Image, limits: Limits) -> None:
             Panel(
                 registry.get("tasks", id),
                 names,
+                "",
                 _first(id, names),
                 picture,
                 shelf=shelf,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,9 +12,17 @@ if TYPE_CHECKING:
     from pvzoo.model import Model
 
 
-def title(name: str) -> str:
-    """A model's name for people: of a folder its last part, not where it lies on the server."""
-    return Path(name).name if Path(name).is_dir() else name
+def titles(names: Sequence[str]) -> dict[str, str]:
+    """Models' names for people: of a folder no more of where it lies than tells it from others."""
+    found = {name: name for name in names}
+    folders = {name: Path(name).resolve().parts for name in names if Path(name).is_dir()}
+    for name, parts in folders.items():
+        for count in range(1, len(parts) + 1):
+            alike = [other for other in folders.values() if other[-count:] == parts[-count:]]
+            if len(alike) == 1:
+                found[name] = "/".join(parts[-count:])
+                break
+    return found
 
 
 def about(card: Card) -> str:
@@ -44,7 +53,8 @@ def about_model(model: Model) -> str:
         return text.split("\n---\n", 1)[1] if text.startswith("---\n") else text
     classes = sum(map(bool, model.labels))
     size = f"{model.nbytes / 2**20:.1f} MB"
-    return f"**{title(model.name)}**: {model.task}, {classes} classes, {size} of weights."
+    name = titles([model.name])[model.name]
+    return f"**{name}**: {model.task}, {classes} classes, {size} of weights."
 
 
 def _size(card: Card) -> str:

@@ -14,7 +14,7 @@ import gradio as gr
 
 from pvzoo.cards import info, list_models
 from pvzoo.demo.answers import Answers
-from pvzoo.demo.cards import about, about_model, title
+from pvzoo.demo.cards import about, about_model
 from pvzoo.demo.controls import controls_of, options_of
 from pvzoo.demo.limits import Limits
 from pvzoo.demo.pictures import keep, read
@@ -40,6 +40,7 @@ class Panel:
     Args:
         task: Says which controls there are.
         names: The models; with several, the person chooses.
+        heading: What people call the one model, if it is one.
         first: The one that is chosen at first.
         picture: The component that all panels share.
         shelf: Has the models.
@@ -52,6 +53,7 @@ class Panel:
         self,
         task: type[Task],
         names: Sequence[str],
+        heading: str,
         first: str,
         picture: gr.Image,
         *,
@@ -67,6 +69,7 @@ class Panel:
         self._limits = limits
         self._picture = picture
         self._names = list(names)
+        self._heading = heading
         labels = shelf.get(first).labels if shelf.is_loaded(first) else ()
         self._controls = controls_of(task, labels)
         self._build(first)
@@ -90,7 +93,7 @@ class Panel:
                 allow_custom_value=True,  # clients may name one that the filters leave out
             )
         else:
-            gr.Markdown(f"### {title(first)}")
+            gr.Markdown(f"### {self._heading}")
             self._model = gr.State(first)
         prompts = [c for c in self._controls if c.is_prompt]
         others = [c for c in self._controls if not c.is_prompt]
@@ -193,7 +196,7 @@ class Panel:
             return self._blank("Choose a picture.")
         name, *values = rest
         if not self._shelf.is_loaded(name):
-            progress(None, desc=f"Loading {title(name)}")
+            progress(None, desc=f"Loading {name}")
         try:
             self._shelf.get(name)
             start = time.perf_counter()
@@ -291,7 +294,7 @@ class Panel:
         predict.__name__ = api_name
         about = {"image": "The picture.", "model": "Its catalogue name."}
         about |= {c.name: c.about for c in self._controls}
-        what = "one of the models of this demo" if choose else title(self._names[0])
+        what = "one of the models of this demo" if choose else self._heading
         predict.__doc__ = "\n".join(
             [
                 f"Predict with {what}: {self._task.id}.",
