@@ -1,7 +1,8 @@
 """A short run of fine-tuning, for tests that kill it or run it in several processes.
 
 Arguments: the folder to work in, and the kinds of network to train. What `fine_tune` writes is in
-``<folder>/<kind>``; ``<kind>.sha256`` says what the weights at the end are.
+``<folder>/<kind>``; ``<kind>.sha256`` says what the weights at the end are, with ``.1`` and so on
+for those of further processes.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ def tune(kind: str, folder: Path, **options) -> pvzoo.Model:
     task = KINDS[kind] if kind == "mask2former" else None
     model = pvzoo.load(untrained(kind, folder / f"untrained-{kind}"), task=task, device="cpu")
     settings = {"epochs": 3, "batch_size": 2, "seed": 3, "learning_rate": 1e-3}
-    return model.fine_tune(train, held_out, output_dir=folder / kind, **{**settings, **options})
+    settings["output_dir"] = folder / kind
+    return model.fine_tune(train, held_out, **{**settings, **options})
 
 
 def stopped(
@@ -74,13 +76,13 @@ def stopped(
 
 
 def main(folder: str, *kinds: str) -> None:
-    """Train each kind; the first process writes what came out."""
+    """Train each kind; each process writes what came out."""
     for kind in kinds:
         tuned = tune(kind, Path(folder))
         state = PartialState()
-        if state.is_main_process:
-            said = f"{of_weights(tuned._adapter.module)} {state.num_processes}"
-            Path(folder, f"{kind}.sha256").write_text(said)
+        said = f"{of_weights(tuned._adapter.module)} {state.num_processes}"
+        number = "" if state.is_main_process else f".{state.process_index}"
+        Path(folder, f"{kind}.sha256{number}").write_text(said)
 
 
 if __name__ == "__main__":

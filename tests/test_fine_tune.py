@@ -14,6 +14,7 @@ import sys
 import time
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from unittest import mock
 
 import checkpoints
 import colour_model
@@ -33,8 +34,10 @@ from pvzoo.cli.training import fine_tune as fine_tune_command
 from pvzoo.data import schema
 from pvzoo.errors import DataError, PvzooWarning, TrainingError, UsageError
 from pvzoo.training import checkpoints as kept
+from pvzoo.training import run
 from pvzoo.training.ema import Average
 from pvzoo.training.identity import of_data, of_weights
+from pvzoo.training.report import TrainingReport
 from pvzoo.training.run import parameter_groups
 
 HERE = Path(__file__).parent
@@ -211,15 +214,66 @@ def _on_a_full_disk(folder: Path, largest: int, said: Path) -> None:
         said.write_text(str(error))
 
 
-def test_a_full_disk_is_said_and_costs_nothing_but_the_time(tmp_path):
+@pytest.mark.parametrize("room", [-1000, 1000], ids=["weights", "optimizer"])
+def test_a_full_disk_is_said_and_costs_nothing_but_the_time(room, tmp_path):
+    """One on which a checkpoint's weights, or what is written after them, have no room."""
     fine_tune_run.untrained("classifier", tmp_path / "untrained-classifier")
     size = (tmp_path / "untrained-classifier" / "model.safetensors").stat().st_size
     said = tmp_path / "said.txt"
-    forked.start(_on_a_full_disk, tmp_path, size + 1000, said).join()
+    forked.start(_on_a_full_disk, tmp_path, size + room, said).join()
     assert said.read_text().startswith("The checkpoint of step 4 cannot be written")
     found = fine_tune_run.tune("classifier", tmp_path)
     whole = fine_tune_run.tune("classifier", tmp_path / "whole")
     assert of_weights(found._adapter.module) == of_weights(whole._adapter.module)
+
+
+def test_a_disk_that_is_full_in_the_end_is_said_and_nothing_is_trained_again(tmp_path, monkeypatch):
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingReport, "_draw", full)
+        with pytest.raises(TrainingError, match=r"tuned model cannot be written.*No space left"):
+            fine_tune_run.tune("classifier", tmp_path)
+    found = fine_tune_run.tune("classifier", tmp_path)
+    whole = fine_tune_run.tune("classifier", tmp_path / "whole")
+    assert of_weights(found._adapter.module) == of_weights(whole._adapter.module)
+    assert found.report.history == whole.report.history
+
+
+def test_a_folder_that_was_moved_keeps_its_best_weights(tmp_path, monkeypatch):
+    """At this rate no epoch is better than the first, whose weights are kept."""
+    fine_tune_run.stopped(tmp_path, monkeypatch, step=10, learning_rate=1e-9)
+    (tmp_path / "classifier").rename(tmp_path / "moved")
+    moved = {"learning_rate": 1e-9, "output_dir": tmp_path / "moved"}
+    found = fine_tune_run.tune("classifier", tmp_path, **moved)
+    whole = fine_tune_run.tune("classifier", tmp_path / "whole", learning_rate=1e-9)
+    assert kept.steps(tmp_path / "moved") == [4, 8, 12]
+    assert of_weights(found._adapter.module) == of_weights(whole._adapter.module)
+
+
+def test_a_best_checkpoint_that_is_gone_is_said(tmp_path, monkeypatch):
+    fine_tune_run.stopped(tmp_path, monkeypatch, step=10, learning_rate=1e-9)
+    shutil.rmtree(tmp_path / "classifier" / "checkpoint-4")
+    with pytest.warns(PvzooWarning, match="checkpoint-4, the best so far, is gone"):
+        found = fine_tune_run.tune("classifier", tmp_path, learning_rate=1e-9)
+    last = found.report.history[-1]
+    assert found.report.metrics["top1"] == last["top1"]
+    assert last["step"] == 12
+
+
+def test_a_run_that_had_stopped_early_trains_no_more(tmp_path, monkeypatch):
+    def killed(_):
+        raise KeyboardInterrupt
+
+    options = {"learning_rate": 1e-9, "epochs": 9, "early_stopping": 1}
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingReport, "write", killed)
+        with pytest.raises(KeyboardInterrupt):
+            fine_tune_run.tune("classifier", tmp_path, **options)
+    found = fine_tune_run.tune("classifier", tmp_path, **options)
+    assert kept.steps(tmp_path / "classifier") == [4, 8]
+    assert found.report.history[-1]["step"] == 8
 
 
 # --- what output_dir may hold ---------------------------------------------------------------------
@@ -333,6 +387,8 @@ def test_a_learning_rate_that_makes_nan_is_stopped_with_the_step_and_the_images(
         ({"lora": "high"}, "lora is 'high'"),
         ({"trainer_args": {"warm_up": 3}}, "trainer_args {'warm_up': 3} cannot be used"),
         ({"trainer_args": ["max_grad_norm"]}, r"trainer_args is \['max_grad_norm'\]"),
+        ({"trainer_args": {"num_train_epochs": 3}}, "Use the argument epochs"),
+        ({"trainer_args": {"label_smoothing_factor": 0.1}}, "it would do nothing"),
     ],
 )
 def test_impossible_arguments_are_named(wrong, said, tmp_path):
@@ -373,6 +429,36 @@ def test_parameters_are_in_the_groups_that_the_recipe_says(tmp_path):
         plain = name.endswith("bias") or parameter.ndim < 2
         assert group["weight_decay"] == (0.0 if plain else 0.05), name
     assert sum(len(g["params"]) for g in groups) == len(list(adapter.module.parameters()))
+
+
+def test_what_trainer_args_say_of_adamw_counts(tmp_path):
+    told = {"weight_decay": 0.3, "adam_beta2": 0.95, "adam_epsilon": 1e-6}
+    fine_tune_run.tune("classifier", tmp_path, epochs=1, trainer_args=told)
+    groups = torch.load(tmp_path / "classifier" / "checkpoint-4" / "optimizer.pt")["param_groups"]
+    assert {group["weight_decay"] for group in groups} == {0.0, 0.3}
+    assert {(group["betas"], group["eps"]) for group in groups} == {((0.9, 0.95), 1e-6)}
+
+
+@pytest.mark.parametrize(
+    ("architecture", "alone"),
+    [("test_vit", True), ("resnetv2_18", True), ("crossvit_tiny_240", False)],
+)
+def test_features_are_cached_where_the_head_alone_decides(architecture, alone, tmp_path):
+    """A linear head, one that is a convolution, and two whose answers are averaged."""
+    checkpoints.timm_folder(tmp_path / "start", architecture, num_classes=3)
+    model = pvzoo.load(tmp_path / "start", device="cpu")
+    data = colour_model.dataset(schema.CLASSIFICATION, tmp_path / "pictures", 4)
+    options = {"epochs": 1, "freeze": "backbone", "augment": False, "batch_size": 2}
+    with mock.patch.object(run, "Features", wraps=run.Features) as cached:
+        tuned = model.fine_tune(data, output_dir=tmp_path / "run", **options)
+    assert cached.called == alone
+    assert np.isfinite(tuned.report.history[-1]["loss"])
+
+
+def test_the_moving_average_looks_back_over_a_part_of_the_run():
+    average = Average(torch.nn.Linear(3, 2), decay=0.9999, warm_up=2000)
+    average.fit_to(200)
+    assert (average._decay, average._warm_up) == (0.9, 20)
 
 
 def test_the_moving_average_follows_its_formula():
@@ -449,6 +535,7 @@ def test_two_processes_train_one_model_of_each_kind(tmp_path):
     for kind in KINDS:
         digest, processes = (tmp_path / f"{kind}.sha256").read_text().split()
         assert processes == "2"
+        assert (tmp_path / f"{kind}.sha256.1").read_text() == f"{digest} 2"
         again = pvzoo.load(tmp_path / kind, device="cpu")
         assert of_weights(again._adapter.module) == digest
         report = json.loads((tmp_path / kind / "report.json").read_text())

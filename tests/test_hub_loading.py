@@ -12,6 +12,7 @@ import threading
 import time
 from pathlib import Path
 
+import colour_model
 import numpy as np
 import pytest
 import torch
@@ -21,6 +22,7 @@ from huggingface_hub import constants
 from PIL import Image
 
 import pvzoo
+from pvzoo.data import schema
 from pvzoo.errors import (
     HubError,
     ModelNotFoundError,
@@ -396,6 +398,7 @@ class ToyModel(PreTrainedModel):
 """
 
 
+@pytest.mark.filterwarnings("ignore:Classes do not occur")  # no picture is of background
 def test_code_that_comes_with_a_repo_runs_only_if_trusted(hub, vit, tmp_path, monkeypatch):
     from safetensors.torch import save
     from transformers import dynamic_module_utils
@@ -427,6 +430,13 @@ def test_code_that_comes_with_a_repo_runs_only_if_trusted(hub, vit, tmp_path, mo
     assert (tmp_path / "ran").exists()
     assert model.labels == ("no", "yes")
     assert model.predict(NOISE).scores.sum() == pytest.approx(1)
+    # once trusted it is trained too, and its best weights are loaded in the end
+    data = colour_model.dataset(schema.CLASSIFICATION, tmp_path / "pictures", 30)
+    options = {"epochs": 2, "output_dir": tmp_path / "run"}
+    tuned = model.fine_tune(data.select(range(20)), data.select(range(20, 30)), **options)
+    again = pvzoo.load(tmp_path / "run", trust_remote_code=True)
+    assert again.labels == tuned.labels
+    assert np.array_equal(again.predict(NOISE).scores, tuned.predict(NOISE).scores)
 
 
 def test_a_config_of_a_known_kind_needs_no_trust_for_code_beside_it(hub, vit):

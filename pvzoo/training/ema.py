@@ -8,6 +8,9 @@ from contextlib import contextmanager
 
 import torch
 
+PARTS = 20
+"""It looks back over at most this part of a run."""
+
 
 class Average:
     """An exponential moving average of everything in a network's state dict.
@@ -18,7 +21,7 @@ class Average:
 
     Args:
         module: The network.
-        decay: Of the average, near 1.
+        decay: Of the average, near 1: the authors', for runs of many thousands of steps.
         warm_up: Steps.
     """
 
@@ -26,6 +29,11 @@ class Average:
         self._module = module
         self._decay, self._warm_up = decay, warm_up
         self._average = {k: v.detach().clone() for k, v in module.state_dict().items()}
+
+    def fit_to(self, steps: int) -> None:
+        """Look back, and warm up, over no more than a part of a run of so many steps."""
+        self._decay = min(self._decay, 1 - PARTS / max(steps, 2 * PARTS))
+        self._warm_up = max(1, min(self._warm_up, steps // 10))
 
     @torch.no_grad()
     def update(self, step: int) -> None:

@@ -9,6 +9,7 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import TrainingArguments
 
 from pvzoo.errors import UsageError
@@ -20,6 +21,30 @@ CPU_BATCH = 8
 
 FIRST_BATCH_SIZE = 64
 """Where Accelerate's search for what fits an accelerator begins; it goes down from there."""
+
+_OWN = "Use the argument {} of fine_tune."
+_NONE = "Leave it out: it would do nothing."
+NOT_TRAINERS = {
+    "learning_rate": _OWN.format("learning_rate"),
+    "num_train_epochs": _OWN.format("epochs"),
+    "per_device_train_batch_size": _OWN.format("batch_size"),
+    "auto_find_batch_size": _OWN.format("batch_size"),
+    "output_dir": _OWN.format("output_dir"),
+    "seed": _OWN.format("seed"),
+    "report_to": _OWN.format("report_to"),
+    "push_to_hub": _OWN.format("push_to_hub"),
+    "resume_from_checkpoint": _OWN.format("resume"),
+    "use_cpu": "Load the model with device='cpu'.",
+    "optim": "Leave it out: AdamW is what the recipes are for.",
+    **dict.fromkeys(
+        (
+            *("optim_args", "optim_target_modules", "label_smoothing_factor", "save_total_limit"),
+            *("data_seed", "train_sampling_strategy", "length_column_name"),
+        ),
+        _NONE,
+    ),
+}
+"""TrainingArguments that are pvzoo's to set, and what to do instead."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +99,12 @@ class Options:
             )
         if not isinstance(self.trainer_args, Mapping):
             raise UsageError(f"trainer_args is {self.trainer_args!r}.", "It is a dict.")
+        for name in self.trainer_args:
+            if name in NOT_TRAINERS:
+                raise UsageError(
+                    f"trainer_args has {name!r}, which pvzoo does not leave to Trainer.",
+                    NOT_TRAINERS[name],
+                )
 
     def rates(self, plan: Recipe) -> dict[str, float]:
         """The learning rates of "backbone" and "rest"."""
@@ -83,10 +114,22 @@ class Options:
         rest = plan.rate if given is None else given
         return {"rest": rest, "backbone": rest * plan.backbone}
 
-    def trainer(self, plan: Recipe, images: int, main: str | None) -> TrainingArguments:
-        """Trainer's; `main` is the figure that the best weights are chosen by, if there is one."""
+    def trainer(
+        self, plan: Recipe, images: int, main: str | None, device: torch.device
+    ) -> TrainingArguments:
+        """Trainer's arguments.
+
+        Args:
+            plan: Says what the options leave open.
+            images: How many there are to train on.
+            main: The figure that the best weights are chosen by, if there is one.
+            device: Where the model is.
+
+        Raises:
+            UsageError: Trainer refuses one, or cannot train on the device.
+        """
         state = processes()
-        on_cpu = state.device.type == "cpu"
+        on_cpu = device.type == "cpu"
         batch_size = self.batch_size
         if batch_size == "auto":
             batch_size = CPU_BATCH if on_cpu else FIRST_BATCH_SIZE
@@ -117,12 +160,21 @@ class Options:
             **self.trainer_args,
         }
         try:
-            return TrainingArguments(**arguments)
+            made = TrainingArguments(**arguments)
         except (TypeError, ValueError) as error:
             raise UsageError(
                 f"trainer_args {dict(self.trainer_args)} cannot be used ({error}).",
                 "See transformers.TrainingArguments.",
             ) from error
+        there = made.device
+        if (there.type, there.index or 0) != (device.type, device.index or 0):
+            raise UsageError(
+                f"The model is on {device}, and this process would train it on {there}.",
+                "Load it without device; CUDA_VISIBLE_DEVICES chooses among accelerators.",
+            )
+        # else Trainer would cut each batch in parts, which the labels of detection do not bear
+        made._n_gpu = min(made.n_gpu, 1)
+        return made
 
 
 def _rate(value: Any) -> bool:

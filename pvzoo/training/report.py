@@ -31,15 +31,20 @@ class TrainingReport:
     seconds: float
 
     def write(self) -> None:
-        """Write `report.json`, `curves.csv` and `curves.png` to the folder."""
-        plain = {**asdict(self), "folder": str(self.folder)}
-        (self.folder / "report.json").write_text(json.dumps(plain, indent=1), encoding="utf-8")
+        """Write `curves.csv`, `curves.png` and, last and at once, `report.json` to the folder.
+
+        A folder with a report is that of a run that has ended.
+        """
         columns = list(dict.fromkeys(key for row in self.history for key in row))
         with (self.folder / "curves.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, columns)
             writer.writeheader()
             writer.writerows(self.history)
         self._draw()
+        plain = {**asdict(self), "folder": str(self.folder)}
+        part = self.folder / ".report.json.part"
+        part.write_text(json.dumps(plain, indent=1), encoding="utf-8")
+        part.rename(self.folder / "report.json")
 
     def _draw(self) -> None:
         from matplotlib.figure import Figure

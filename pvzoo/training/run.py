@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 import time
 from collections.abc import Iterator, Mapping
@@ -13,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from accelerate.state import AcceleratorState
+from safetensors import SafetensorError
 from transformers import EarlyStoppingCallback, TrainingArguments
 
 from pvzoo import registry
 from pvzoo.adapters.base import Adapter
 from pvzoo.data.schema import CLASSIFICATION
-from pvzoo.errors import UnsupportedModelError, UsageError
+from pvzoo.errors import TrainingError, UnsupportedModelError, UsageError
 from pvzoo.evaluation import has_figures
 from pvzoo.processes import processes
 from pvzoo.publishing import open_to_others
@@ -26,7 +27,7 @@ from pvzoo.training import augment as augmentations
 from pvzoo.training import checkpoints, identity
 from pvzoo.training.data import check_data, classes_of, datasets_of
 from pvzoo.training.ema import Average
-from pvzoo.training.features import Features, HeadTraining, head_of
+from pvzoo.training.features import Features, HeadTraining, decides, head_of
 from pvzoo.training.low_rank import RATE, LowRank
 from pvzoo.training.options import Options
 from pvzoo.training.pictures import draw_batch
@@ -50,9 +51,6 @@ MAIN_FIGURE = {
 }
 """The figure of each task by which the best weights are chosen. Multi-label data has "map"."""
 
-AVERAGED_PARTS = 20
-"""The moving average looks back over at most this part of a run."""
-
 FIRST_BATCH = "first-batch.png"
 
 
@@ -75,7 +73,9 @@ def fine_tune(
         if options.lora is not None:
             plan = replace(plan, rate=RATE * plan.rate, backbone=1.0)
         main = "map" if classes.multi_label else MAIN_FIGURE[model.task]
-        args = options.trainer(plan, len(train_set), None if eval_set is None else main)
+        args = options.trainer(
+            plan, len(train_set), None if eval_set is None else main, model.device
+        )
         settings = identity.settings_of(model, adapter, options, plan, train_set, eval_set)
         home = options.output_dir
         state = processes()
@@ -86,6 +86,8 @@ def fine_tune(
             restore(tuned, home)
             return _model(model, tuned, home, read(home))
         report = _train(model, tuned, plan, options, args, main, train_set, eval_set, settings)
+        if args.use_cpu and torch.accelerator.is_available() and state.num_processes == 1:
+            AcceleratorState._reset_state(reset_partial_state=True)  # it was told of the CPU alone
     return _model(model, tuned, home, report)
 
 
@@ -113,7 +115,7 @@ def _train(
     settings: dict[str, Any],
 ) -> TrainingReport:
     state, home = processes(), options.output_dir
-    tuned.module.to(state.device, torch.float32)  # AdamW needs it; autocast is bf16=True
+    tuned.module.to(args.device, torch.float32)  # AdamW needs it; autocast is bf16=True
     transform = augmentations.default(model.task) if options.augment is True else options.augment
     samples: Samples | Features = Samples(train_set, transform or None, options.seed)
     batch_size = args.per_device_train_batch_size
@@ -133,17 +135,16 @@ def _train(
     if options.lora is not None:
         low_rank = LowRank(tuned, options.lora, skipped=frozen, seed=options.seed)
         frozen = low_rank.frozen
-    groups = parameter_groups(tuned, rates, plan.decay, frozen)
+    decay = options.trainer_args.get("weight_decay", plan.decay)
+    groups = parameter_groups(tuned, rates, decay, frozen)
     average = None
     if plan.average is not None:
-        steps = options.epochs * math.ceil(len(samples) / (batch_size * state.num_processes))
-        # the authors' decay looks back over thousands of steps, more than a short run has
-        decay = min(plan.average, 1 - AVERAGED_PARTS / max(steps, 2 * AVERAGED_PARTS))
-        average = Average(tuned.module, decay=decay, warm_up=max(1, min(2000, steps // 10)))
+        average = Average(tuned.module, decay=plan.average, warm_up=2000)
     shown = _model(model, tuned, home, None)
 
     def measure() -> dict[str, float]:
-        return dict(shown.evaluate(eval_set, batch_size=batch_size))
+        # of the size that was found to fit, where Accelerate looks for it
+        return dict(shown.evaluate(eval_set, batch_size=trainer.state.train_batch_size))
 
     step: Any = tuned
     trained = [n for n, p in tuned.module.named_parameters() if p.requires_grad]
@@ -153,6 +154,7 @@ def _train(
         and transform is False
         and model.task == CLASSIFICATION
         and state.num_processes == 1  # only the whole network is Accelerate's to synchronise
+        and decides(tuned, head, samples)
     ):
         samples, step = Features(tuned, head, samples, batch_size), HeadTraining(head)
     trainer = FineTuner(
@@ -185,10 +187,18 @@ def _train(
         seconds=time.monotonic() - start,
     )
     if state.is_main_process:
-        tuned.save(home)
-        open_to_others(home.glob("*.safetensors"))
-        report.write()
+        try:
+            tuned.save(home)
+            open_to_others(home.glob("*.safetensors"))
+            report.write()
+        except (OSError, SafetensorError) as error:
+            raise TrainingError(
+                f"The tuned model cannot be written to {home} ({error}).",
+                "Make room or mend the disk, then make the same call: nothing is trained again.",
+            ) from error
     state.wait_for_everyone()
+    if not state.is_main_process:
+        restore(tuned, home)  # normalisation has statistics of its own in each process
     return report
 
 

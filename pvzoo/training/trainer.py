@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,13 +12,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch.utils.data import Sampler
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import ExportableState, PrinterCallback
 
 from pvzoo.adapters.base import Adapter, Checkpoint
-from pvzoo.errors import TrainingError
+from pvzoo.errors import PvzooWarning, TrainingError
 from pvzoo.training import checkpoints
 from pvzoo.training.ema import Average
 from pvzoo.training.features import Features, HeadTraining
@@ -118,7 +120,10 @@ class FineTuner(Trainer):
     def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
         """AdamW over the groups."""
         if self.optimizer is None:
-            self.optimizer = torch.optim.AdamW(self._groups)
+            betas = self.args.adam_beta1, self.args.adam_beta2
+            self.optimizer = torch.optim.AdamW(
+                self._groups, betas=betas, eps=self.args.adam_epsilon
+            )
         return self.optimizer
 
     # --- a step -----------------------------------------------------------------------------------
@@ -127,12 +132,15 @@ class FineTuner(Trainer):
         """Trainer's, remembering the batch for the message if its numbers are not finite."""
         self._places = inputs.pop(PLACES)
         try:
-            return super().training_step(model, inputs, *rest)
+            loss = super().training_step(model, inputs, *rest)
         except ValueError as error:
             # matchers refuse predictions that are no numbers before there is any loss
             if not any(said in str(error) for said in _NOT_NUMBERS):
                 raise
             raise self._not_finite("prediction") from error
+        if self.accelerator.scaler is not None and not loss.isfinite():
+            raise self._not_finite("loss")
+        return loss
 
     def compute_loss(
         self, model: torch.nn.Module, inputs: dict[str, Any], *_: Any, **__: Any
@@ -145,6 +153,8 @@ class FineTuner(Trainer):
     def _get_grad_norm(self, model: torch.nn.Module, grad_norm: Any = None) -> Any:
         """Trainer's; called before the weights change, and equal in all processes."""
         norm = super()._get_grad_norm(model, grad_norm=grad_norm)
+        if self.accelerator.scaler is not None:
+            return norm  # in float16 gradients overflow now and then; such a step is left out
         if norm is not None and not np.isfinite(float(norm)):
             raise self._not_finite("gradient")
         return norm
@@ -181,9 +191,34 @@ class FineTuner(Trainer):
 
     # --- checkpoints ------------------------------------------------------------------------------
 
+    def _init_training_state(
+        self, max_steps: int, per_epoch: int, epochs: int, resume_from_checkpoint: Any, trial: Any
+    ) -> tuple[int, int]:
+        """Trainer's (epochs and steps that are done), for a folder that may have been moved."""
+        done = super()._init_training_state(
+            max_steps, per_epoch, epochs, resume_from_checkpoint, trial
+        )
+        step = self.state.best_global_step
+        if resume_from_checkpoint is not None and step:
+            best = checkpoints.place(Path(self.args.output_dir), step)
+            self.state.best_model_checkpoint = str(best)
+            if not best.is_dir():
+                warnings.warn(
+                    f"{best}, the best so far, is gone: the best of what follows is taken.",
+                    PvzooWarning,
+                    stacklevel=2,
+                )
+                self.state.best_model_checkpoint = self.state.best_metric = None
+                self.state.best_global_step = None
+        if self.control.should_training_stop:  # it had stopped early; Trainer would begin again
+            return epochs, 0
+        return done
+
     def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
         home, step = Path(self.args.output_dir), self.state.global_step
         part = checkpoints.part(home, step)
+        if self.state.best_global_step == step:  # in every process: each loads it in the end
+            self.state.best_model_checkpoint = str(checkpoints.place(home, step))
         try:
             if self.args.should_save:
                 checkpoints.sweep(home)
@@ -197,8 +232,6 @@ class FineTuner(Trainer):
             if self.args.should_save:
                 if self._average is not None:
                     save_file(self._average.state(), part / EMA_FILE)
-                if self.state.best_global_step == step:
-                    self.state.best_model_checkpoint = str(checkpoints.place(home, step))
                 for callback in (*self.callback_handler.callbacks, self.control):
                     if isinstance(callback, ExportableState):
                         self.state.stateful_callbacks[type(callback).__name__] = callback.state()
@@ -207,7 +240,7 @@ class FineTuner(Trainer):
             if self.args.should_save:
                 checkpoints.seal(home, step)
                 self._discard_old(home)
-        except (OSError, RuntimeError) as error:
+        except (OSError, RuntimeError, SafetensorError) as error:
             # torch.save says of a full disk that its zip file is not as long as it should be
             if isinstance(error, RuntimeError) and "inline_container" not in str(error):
                 raise
@@ -252,7 +285,8 @@ def restore(adapter: Adapter, folder: Path) -> None:
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     checkpoint = Checkpoint(str(folder), config, folder, folder / "model.safetensors")
     dtype = next(p.dtype for p in adapter.module.parameters() if p.is_floating_point())
-    fresh = type(adapter).load(checkpoint, task=adapter.task, dtype=dtype, trust_remote_code=False)
+    # its code, if it has any of its own, is that of the network that is here already
+    fresh = type(adapter).load(checkpoint, task=adapter.task, dtype=dtype, trust_remote_code=True)
     adapter.module.load_state_dict(fresh.module.state_dict(), strict=True)
 
 
@@ -287,6 +321,9 @@ class _Epochs(TrainerCallback):
 class _Averaging(TrainerCallback):
     def __init__(self, average: Average, module: torch.nn.Module) -> None:
         self._average, self._module = average, module
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._average.fit_to(state.max_steps)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self._average.update(state.global_step)
