@@ -85,9 +85,11 @@ def fine_tune(
         if (home / "report.json").is_file():
             restore(tuned, home)
             return _model(model, tuned, home, read(home))
-        report = _train(model, tuned, plan, options, args, main, train_set, eval_set, settings)
-        if args.use_cpu and torch.accelerator.is_available() and state.num_processes == 1:
-            AcceleratorState._reset_state(reset_partial_state=True)  # it was told of the CPU alone
+        try:
+            report = _train(model, tuned, plan, options, args, main, train_set, eval_set, settings)
+        finally:
+            if args.use_cpu and torch.accelerator.is_available() and state.num_processes == 1:
+                AcceleratorState._reset_state(reset_partial_state=True)  # it knows the CPU alone
     return _model(model, tuned, home, report)
 
 
