@@ -7,6 +7,8 @@ Each message says what was wrong, with which input, and what to do next; the las
 from __future__ import annotations
 
 import difflib
+import sys
+import warnings
 from collections.abc import Iterable
 
 
@@ -87,3 +89,15 @@ def nearest(name: str, known: Iterable[str], *, count: int = 3) -> str:
     """``Did you mean a, b?`` for a mistyped name, or an empty string."""
     close = difflib.get_close_matches(name, list(known), n=count, cutoff=0.55)
     return f"Did you mean {', '.join(map(repr, close))}?" if close else ""
+
+
+def warn_of_image(message: str, stacklevel: int) -> None:
+    """`warnings.warn` for one image of many, of which Python keeps nothing.
+
+    It would keep every text that it has shown, to show it only once.
+    """
+    frame = sys._getframe(1)
+    for _ in range(stacklevel - 1):
+        frame = frame.f_back or frame
+    file, line = frame.f_code.co_filename, frame.f_lineno
+    warnings.warn_explicit(message, PvzooWarning, file, line, registry={})

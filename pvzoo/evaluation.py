@@ -67,7 +67,8 @@ def evaluate(
                 progress(min(done * state.num_processes, len(dataset)), len(dataset))
     except Exception as error:  # the others are waiting: they must hear of it
         failure = error
-    parts = gather_object([(state.process_index, failure and str(failure), taken.state())])
+    said = failure and (str(failure) or repr(failure))
+    parts = gather_object([(state.process_index, said, taken.state())])
     if failure is not None:
         raise failure
     for process, message, _ in parts:

@@ -32,16 +32,15 @@ import re
 import sys
 import threading
 import urllib.parse
-import warnings
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from pvzoo.downloads import Refuse, download
-from pvzoo.errors import ImageError, PvzooWarning
+from pvzoo.errors import ImageError, PvzooWarning, warn_of_image
 
 MAX_BYTES = 256 * 2**20
 """Most bytes an encoded image may have."""
@@ -417,11 +416,19 @@ def _no_image(head: bytes) -> tuple[str, str]:
 def _warn_of_frames(image: Image.Image, name: str) -> None:
     frames = getattr(image, "n_frames", 1)
     if frames > 1 and image.tell() == 0 and image.format not in _ONE_PICTURE_FORMATS:
-        warnings.warn(
-            f"{_short(name)} has {frames} frames or pages; the first one is used.",
-            PvzooWarning,
-            stacklevel=5,
-        )
+        warn_of_image(f"{_short(name)} has {frames} frames or pages; the first one is used.", 5)
+
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What makes a picture of each EXIF orientation upright."""
 
 
 def _orientation(image: Image.Image) -> int:
@@ -433,10 +440,11 @@ def _orientation(image: Image.Image) -> int:
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     """Any PIL mode as upright 8-bit RGB."""
-    if _orientation(image) != 1:
-        image = ImageOps.exif_transpose(image)
+    image.load()  # this turns a TIFF by itself
+    # ImageOps.exif_transpose also writes the EXIF data anew, which fails on a broken note in it
+    if (turn := _TURNS.get(_orientation(image))) is not None:
+        image = image.transpose(turn)
     if image.mode == "RGB" and "transparency" not in image.info:
-        image.load()
         return image
     if image.mode == "I" or image.mode.startswith("I;16"):
         return _from_array(_sixteen_bits(image))

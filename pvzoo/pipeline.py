@@ -7,7 +7,6 @@ image does not depend on its companions.
 
 from __future__ import annotations
 
-import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pvzoo.errors import ImageError, PvzooError, PvzooWarning
+from pvzoo.errors import DeviceError, ImageError, PvzooError, UsageError, warn_of_image
 from pvzoo.images import ImageHandle
 
 Inputs = dict[str, np.ndarray]
@@ -29,7 +28,7 @@ WORKERS = 2
 
 @dataclass
 class _Item:
-    """One image on its way; ``result`` stays None until its forward pass, or if it is skipped."""
+    """One image on its way; ``result`` is None until its forward pass, then that or an error."""
 
     handle: ImageHandle
     inputs: Inputs
@@ -51,14 +50,32 @@ def run(
     batches: dict[Shape, list[_Item]] = {}  # not yet run, by the shape of their inputs
 
     def flush(shape: Shape) -> None:
-        _run_batch(batches.pop(shape), forward, postprocess, batch_size)
+        items = batches.pop(shape)
+        try:
+            _run_batch(items, forward, postprocess, batch_size)
+        except (DeviceError, UsageError):  # it lies in the call, not in an image
+            raise
+        except PvzooError:
+            for item in items:
+                if item.result is None:
+                    _run_alone(item, forward, postprocess)
+
+    def finished() -> Iterator[Any]:
+        while waiting and waiting[0].result is not None:
+            result = waiting.popleft().result
+            if not isinstance(result, ImageError):
+                yield result
+            elif on_error == "raise":
+                raise result
+            else:
+                _report(result, on_error)
 
     for outcome in _prepared(images, preprocess, ahead=batch_size + 2 * WORKERS):
         if isinstance(outcome, ImageError):
             if on_error == "raise":
                 for shape in list(batches):
                     flush(shape)
-                yield from _finished(waiting)
+                yield from finished()
                 raise outcome
             _report(outcome, on_error)
             continue
@@ -70,10 +87,10 @@ def run(
             flush(shape)
         elif len(waiting) >= 4 * batch_size:  # a rare shape must not hold up the others for ever
             flush(_shape(waiting[0].inputs))
-        yield from _finished(waiting)
+        yield from finished()
     for shape in list(batches):
         flush(shape)
-    yield from _finished(waiting)
+    yield from finished()
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +165,7 @@ def _prepared(
             return _Item(handle, *preprocess(picture))
         except PvzooError:  # such as a prompt that is too long
             raise
-        except (ValueError, RuntimeError) as error:  # such as a picture of one pixel
+        except Exception as error:  # processors fail in many ways, such as on a single pixel
             size = f"{picture.width} x {picture.height} pixels"
             return ImageError(
                 f"{handle.name} ({size}) cannot be prepared for this network ({error}).",
@@ -173,16 +190,11 @@ def _prepared(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _finished(waiting: deque[_Item]) -> Iterator[Any]:
-    while waiting and waiting[0].result is not None:
-        yield waiting.popleft().result
-
-
 def _report(error: ImageError, on_error: str | Callable[[ImageError], None]) -> None:
     if callable(on_error):
         on_error(error)
     else:
-        warnings.warn(f"Skipped: {error}", PvzooWarning, stacklevel=4)
+        warn_of_image(f"Skipped: {error}", 4)
 
 
 def _shape(inputs: Inputs) -> Shape:
@@ -193,6 +205,24 @@ def _shape(inputs: Inputs) -> Shape:
 def _count(inputs: Inputs) -> int:
     """How many network inputs an image became."""
     return len(next(iter(inputs.values())))
+
+
+def _run_alone(
+    item: _Item,
+    forward: Callable[[Inputs], dict[str, Any]],
+    postprocess: Callable[[dict[str, Any], dict[str, Any]], Any],
+) -> None:
+    """Fill in the result of one image of a batch that failed: its answer, or what is wrong."""
+    try:
+        _run_batch([item], forward, postprocess, batch_size=1)
+    except (DeviceError, UsageError):
+        raise
+    except PvzooError as error:
+        handle = item.handle
+        item.inputs = {}
+        item.result = ImageError(
+            f"{handle.name}: {error.what}", error.hint, source=handle.name, index=handle.index
+        )
 
 
 def _run_batch(

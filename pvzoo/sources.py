@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import glob
+import os
 import sys
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +69,11 @@ def _is_a(source: Any, module: str, *names: str) -> bool:
 # --- files ----------------------------------------------------------------------------------------
 
 
-def _folder_or_pattern(text: str) -> list[Path]:
+_WINDOWS_NAME = 123
+"""Windows' error for a name with characters that no name has there, such as ``*``."""
+
+
+def _folder_or_pattern(text: str) -> Iterable[Path]:
     start = text[:32].lower()
     if "://" in start or start.startswith("data:"):
         raise UsageError(
@@ -83,13 +89,15 @@ def _folder_or_pattern(text: str) -> list[Path]:
     except (FileNotFoundError, NotADirectoryError):
         exists = False
     except (OSError, ValueError) as error:  # too long, or with a null character
-        raise UsageError(
-            f"{text[:200]!r} is no folder or pattern ({str(error)[:60]}).", "Check the path."
-        ) from error
+        if getattr(error, "winerror", None) != _WINDOWS_NAME:
+            raise UsageError(
+                f"{text[:200]!r} is no folder or pattern ({str(error)[:60]}).", "Check the path."
+            ) from error
+        exists = False
     return _folder(path) if exists or not glob.has_magic(text) else _glob(str(path))
 
 
-def _folder(folder: Path) -> list[Path]:
+def _folder(folder: Path) -> Iterable[Path]:
     folder = _expand(folder)
     if folder.is_file():
         raise UsageError(
@@ -97,18 +105,29 @@ def _folder(folder: Path) -> list[Path]:
         )
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder.", f"Check the path (here is {Path.cwd()}).")
-    files = sorted(
-        p
-        for p in folder.rglob("*")
-        if p.suffix.lower() in SUFFIXES
-        and not any(part.startswith(".") for part in p.relative_to(folder).parts)
-        and p.is_file()
-    )
-    if not files:
+    files = _walk(folder)
+    first = next(files, None)
+    if first is None:
         raise UsageError(
             f"{folder} holds no image files ({', '.join(sorted(SUFFIXES))}).", "Check the path."
         )
-    return files
+    return chain([first], files)
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """Image files as sorted paths come, with the names of no more than a folder at a time."""
+    try:
+        with os.scandir(folder) as found:
+            entries = sorted(found, key=lambda entry: entry.name)
+    except PermissionError:
+        return
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            yield from _walk(folder / entry.name)
+        elif Path(entry.name).suffix.lower() in SUFFIXES and entry.is_file():
+            yield folder / entry.name
 
 
 def _glob(pattern: str) -> list[Path]:

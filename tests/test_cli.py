@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -14,6 +15,16 @@ from forked import run_command as run
 from PIL import Image
 
 import pvzoo
+from pvzoo.cli import main
+
+
+def test_a_pipe_gets_utf_8_whatever_the_machine_is_used_to(monkeypatch):
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="cp1252")
+    monkeypatch.setattr(sys, "stdout", stream)
+    monkeypatch.setattr(sys, "argv", ["pvzoo", "--version"])
+    with pytest.raises(SystemExit):
+        main()
+    assert stream.encoding == "utf-8"
 
 
 @pytest.mark.parametrize("command", [("-m", "pvzoo"), (Path(sys.executable).parent / "pvzoo",)])
@@ -71,18 +82,23 @@ def test_folders_and_patterns_are_opened(photographs, tmp_path):
 
 
 def test_pictures_of_the_same_name_do_not_overwrite_each_other(photographs, tmp_path):
-    for folder in ("x", "y"):
+    for folder, name in (("x", "same"), ("y", "Same")):  # one name to Windows and macOS
         (tmp_path / folder).mkdir()
-        Image.open(photographs["coffee"]).save(tmp_path / folder / "same.png")
+        Image.open(photographs["coffee"]).save(tmp_path / folder / f"{name}.png")
     run("predict", tmp_path / "x", tmp_path / "y", "--save", tmp_path / "out")
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["same-2.png", "same.png"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["Same-2.png", "same.png"]
 
 
 def test_some_failed_images_give_exit_code_3_and_the_others_are_answered(photographs):
-    done = run("predict", photographs["coffee"], "missing.jpg", "--json")
+    images = (photographs["coffee"], "missing.jpg", photographs["cat"])
+    done = run("predict", *images, "--json")
     assert done.returncode == 3
-    assert len(done.stdout.splitlines()) == 1
+    assert len(done.stdout.splitlines()) == 2
     assert "missing.jpg does not exist" in done.stderr
+    assert "Traceback" not in done.stderr
+    done = run("predict", *images, "--json", "--debug")
+    assert (done.returncode, len(done.stdout.splitlines())) == (3, 2)
+    assert "Traceback" in done.stderr
 
 
 def test_nothing_answered_gives_exit_code_1():

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
+import timm
 import torch
-from accelerate import PartialState
+from accelerate import PartialState, infer_auto_device_map
 from checkpoints import timm_folder, transformers_folder
 from PIL import Image
 
 import pvzoo
+from pvzoo.backends.torch import _blocks
 from pvzoo.errors import DeviceError, PvzooError, UsageError
 
 NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8))
@@ -54,6 +58,37 @@ def test_a_network_spread_part_by_part_changes_no_prediction(tmp_path):
     parts = {name: "cpu" for name, _ in pvzoo.load(tmp_path)._adapter.module.named_children()}
     assert len(parts) > 1
     np.testing.assert_allclose(scores(tmp_path, device_map=parts), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "inside"),
+    [
+        ("vit_base_patch16_224", r"blocks\.\d+\."),
+        ("resnet50", r"layer\d\.\d+\."),
+        ("swin_tiny_patch4_window7_224", r"blocks\.\d+\."),
+    ],
+)
+def test_no_block_of_a_network_is_cut_between_two_devices(architecture, inside):
+    """What is added up in a block would lie on two devices."""
+    with torch.device("meta"):
+        module = timm.create_model(architecture)
+    size = sum(p.nbytes for p in module.parameters())
+    for share in np.random.default_rng(0).uniform(0.2, 0.8, 20):
+        memory = {0: int(share * size), 1: 2 * size}
+        whole = list(_blocks(module))
+        places = infer_auto_device_map(module, memory, no_split_module_classes=whole)
+        assert not [name for name in places if re.search(inside, name)]
+
+
+def test_numbers_whose_sum_is_too_large_for_half_precision_are_taken(tmp_path):
+    timm_folder(tmp_path, "test_resnet", num_classes=1000)
+    model = pvzoo.load(tmp_path, device="cpu", dtype="float16")
+    head = model._adapter.module.get_classifier()
+    with torch.no_grad():
+        head.weight.zero_()
+        head.bias.fill_(-70)
+    results = model.predict([NOISE] * 16, batch_size=16)
+    assert len(results) == 16
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:99", 99, "meta", 1.5, "auto", "cpuu"])

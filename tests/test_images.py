@@ -253,6 +253,20 @@ def test_a_rotated_jpeg_comes_out_upright_also_when_pil_has_it_open(orientation:
         assert (np.asarray(image) == stored).all()
 
 
+@pytest.mark.parametrize(
+    ("tag", "kind", "value"),
+    [(0x0128, 2, b"abc\0"), (0x0128, 4, struct.pack("<I", 70000)), (0x011A, 2, b"wid\0")],
+    ids=["unit-as-text", "unit-too-large", "resolution-as-text"],
+)
+def test_a_broken_note_beside_the_orientation_costs_no_photo(tag, kind, value) -> None:
+    count = 4 if kind == 2 else 1
+    notes = struct.pack("<2sHIH", b"II", 42, 8, 2) + struct.pack("<HHII", 0x0112, 3, 1, 6)
+    notes += struct.pack("<HHI4sI", tag, kind, count, value, 0)
+    data = encoded(RGB, "JPEG", exif=b"Exif\0\0" + notes)
+    stored = np.asarray(Image.open(io.BytesIO(data)))
+    assert (pixels(data) == ORIENTATIONS[6](stored)).all()
+
+
 @pytest.mark.parametrize("orientation", [0, 9, 77])
 def test_an_impossible_orientation_is_ignored(orientation: int) -> None:
     exif = Image.Exif()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sys
 import threading
 import warnings
 
@@ -10,7 +12,7 @@ import pytest
 from PIL import Image
 
 from pvzoo import pipeline
-from pvzoo.errors import ImageError, PvzooWarning, UsageError
+from pvzoo.errors import ImageError, PvzooError, PvzooWarning, UsageError
 
 
 def test_coffee_is_espresso_and_the_cat_is_a_cat(lite0, photographs):
@@ -118,7 +120,7 @@ def _picture(value: int, side: int) -> np.ndarray:
     return np.full((side, side, 3), value, np.uint8)
 
 
-def _run(images, *, batch_size=4, forward=None, preprocess=None, seen=None):
+def _run(images, *, batch_size=4, forward=None, preprocess=None, seen=None, on_error="raise"):
     """The pipeline around a "network" that gives the mean of each input."""
     from dataclasses import dataclass
     from typing import Any
@@ -146,7 +148,7 @@ def _run(images, *, batch_size=4, forward=None, preprocess=None, seen=None):
         forward=forward or mean,
         postprocess=postprocess,
         batch_size=batch_size,
-        on_error="raise",
+        on_error=on_error,
     )
 
 
@@ -271,6 +273,46 @@ def test_a_picture_the_network_cannot_take_is_an_image_error():
     )
     with pytest.raises(ImageError, match=r"8 x 8 pixels.*at least 32"):
         list(stream)
+
+
+def _refusing(inputs):
+    """A network that gives no numbers for the pictures of the values 13 and 17."""
+    values = inputs["x"].mean((1, 2, 3))
+    if set(values) & {13, 17}:
+        raise PvzooError("The network gave numbers that are not finite.", "Use float32.")
+    return {"mean": values}
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 64])
+def test_a_picture_on_which_the_network_fails_costs_no_other(batch_size):
+    errors: list[ImageError] = []
+    images = [_picture(k, 8) for k in range(20)]
+    results = _run(images, batch_size=batch_size, forward=_refusing, on_error=errors.append)
+    assert [r.value for r in results] == [k for k in range(20) if k not in (13, 17)]
+    assert [error.index for error in errors] == [13, 17]
+    assert re.match(r"image 13 \(.*\): The network gave numbers that are not", str(errors[0]))
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 64])
+def test_what_comes_before_a_picture_on_which_the_network_fails_is_handed_out(batch_size):
+    images = [_picture(k, 8) for k in range(20)]
+    results = _run(images, batch_size=batch_size, forward=_refusing)
+    assert [next(results).value for _ in range(13)] == list(range(13))
+    with pytest.raises(ImageError, match=r"image 13 \(.*\): .* not finite"):
+        next(results)
+
+
+def test_skipping_keeps_nothing_of_what_was_skipped(lite0, tmp_path):
+    def kept() -> int:
+        modules = list(sys.modules.values())
+        return sum(len(vars(m).get("__warningregistry__", ())) for m in modules)
+
+    images = [tmp_path / f"{k}.jpg" for k in range(20)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", PvzooWarning)
+        before = kept()
+        assert list(lite0.stream(images, on_error="skip")) == []
+        assert kept() <= before
 
 
 def test_two_threads_may_predict_with_one_model(lite0, photographs):

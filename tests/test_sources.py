@@ -65,6 +65,25 @@ def test_a_folder_gives_its_pictures_and_those_of_its_subfolders_by_name(folder:
     assert [p.name for p in images_of(folder)] == ["a.png", "c.PNG", "d.jpeg"]
 
 
+def test_pictures_come_as_their_paths_are_sorted(tmp_path: Path) -> None:
+    for name in ("b", "a/z", "a-b", "a.b", "a/b/c", "a/b-c", "a b", "A", "a/B"):
+        file = tmp_path / f"{name}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    (tmp_path / "linked").symlink_to(tmp_path / "a")
+    assert list(images_of(tmp_path)) == sorted(p for p in tmp_path.rglob("*.png"))
+
+
+def test_a_large_folder_is_not_read_whole_before_its_first_picture(tmp_path: Path) -> None:
+    for part in ("a", "b"):
+        (tmp_path / part).mkdir()
+        (tmp_path / part / "1.png").touch()
+    found = iter(images_of(tmp_path))
+    assert next(found) == tmp_path / "a" / "1.png"
+    (tmp_path / "b" / "2.png").touch()
+    assert list(found) == [tmp_path / "b" / "1.png", tmp_path / "b" / "2.png"]
+
+
 def test_hidden_files_and_folders_are_left_out(folder: Path) -> None:
     (folder / "._a.png").write_bytes(b"what macOS leaves behind")
     (folder / ".ipynb_checkpoints").mkdir()

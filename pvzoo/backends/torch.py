@@ -65,24 +65,33 @@ class TorchBackend(Backend):
             with torch.inference_mode():
                 outputs = self._adapter.forward(tensors)
         except torch.OutOfMemoryError as error:
-            size = len(next(iter(inputs.values())))
-            raise DeviceError(
-                f"{self.device} has too little memory for a batch of {size}.",
-                "Use a smaller batch_size, or dtype='float16'.",
-            ) from error
+            raise self._full(inputs) from error
         except RuntimeError as error:
+            # CPUs and Metal have no class of error for it
+            if any(said in str(error) for said in ("out of memory", "allocate memory")):
+                raise self._full(inputs) from error
             shapes = ", ".join(f"{name} {tuple(t.shape)}" for name, t in tensors.items())
             raise PvzooError(
                 f"The network failed on {shapes} in {self.dtype} ({str(error).splitlines()[0]}).",
                 "Some need larger images, or float32.",
             ) from error
-        # the sum is finite only if all numbers are, and takes no memory
-        if not all(t.sum().isfinite() for t in outputs.values() if t.is_floating_point()):
+        # the sum is finite only if all numbers are, and takes no memory; in float16 it overflows
+        floats = [t for t in outputs.values() if t.is_floating_point()]
+        if not all(
+            t.sum(dtype=torch.promote_types(t.dtype, torch.float32)).isfinite() for t in floats
+        ):
             raise PvzooError(
                 f"The network gave numbers that are not finite, computing in {self.dtype}.",
                 "Use dtype='bfloat16' or 'float32'; if it did, the weights are damaged.",
             )
         return outputs
+
+    def _full(self, inputs: dict[str, np.ndarray]) -> DeviceError:
+        size = len(next(iter(inputs.values())))
+        return DeviceError(
+            f"{self.device} has too little memory for a batch of {size}.",
+            "Use a smaller batch_size, or dtype='float16'.",
+        )
 
     def _tensor(self, array: np.ndarray) -> torch.Tensor:
         tensor = torch.from_numpy(array)
@@ -109,8 +118,7 @@ def _spread(module: torch.nn.Module, device: Any, device_map: Any) -> torch.nn.M
     if device is not None:
         raise UsageError("device and device_map exclude each other.", "Give one of them.")
     if device_map == "auto":
-        whole = getattr(module, "_no_split_modules", None)
-        whole = list(whole) if whole else None
+        whole = list(getattr(module, "_no_split_modules", None) or _blocks(module))
         memory = get_balanced_memory(module, no_split_module_classes=whole)
         device_map = infer_auto_device_map(module, memory, no_split_module_classes=whole)
     if not isinstance(device_map, dict):
@@ -126,3 +134,15 @@ def _spread(module: torch.nn.Module, device: Any, device_map: Any) -> torch.nn.M
             f"The network cannot be spread over the devices here ({error}).",
             "Use device_map='auto', dtype='float16' or a smaller model.",
         ) from error
+
+
+def _blocks(module: torch.nn.Module) -> set[str]:
+    """The classes of what a network repeats: what is added up within one must be on one device."""
+    rows = (torch.nn.Sequential, torch.nn.ModuleList)
+    return {
+        type(child).__name__
+        for part in module.modules()
+        if isinstance(part, rows)
+        for child in part.children()
+        if any(child.children()) and not isinstance(child, rows)
+    }

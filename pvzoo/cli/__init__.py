@@ -8,6 +8,7 @@ found errors in the data.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import warnings
@@ -31,6 +32,9 @@ def main() -> None:
     # PIL warns of pictures that pvzoo then refuses with a clear error of its own
     warnings.filterwarnings("ignore", module="PIL")
     warnings.showwarning = show_warning
+    for stream in (sys.stdout, sys.stderr):  # on Windows, files and pipes are not UTF-8 else
+        if isinstance(stream, io.TextIOWrapper) and not stream.isatty():
+            stream.reconfigure(encoding="utf-8")
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")  # pvzoo shows its own
     try:
         app()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 from rich.table import Table
+from rich.traceback import Traceback
 
 import pvzoo
 from pvzoo import registry
@@ -89,7 +90,7 @@ def predict(
         failed.append(error)
         err.print(f"[red]error:[/] {escape(str(error))}")
         if debugging():
-            err.print_exception()
+            err.print(Traceback.from_exception(type(error), error, error.__traceback__))
 
     pictures = _PictureNames(save) if save else None
     results = loaded.stream(images, batch_size=batch_size, on_error=report, **options)
@@ -154,10 +155,10 @@ class _PictureNames:
         source = (result.source or "image").partition("?")[0]
         stem = "image" if source.startswith(("data:", "image ")) else Path(source).stem or "image"
         name, number = stem, 1
-        while name in self._taken:
+        while name.casefold() in self._taken:  # some file systems do not tell a from A
             number += 1
             name = f"{stem}-{number}"
-        self._taken.add(name)
+        self._taken.add(name.casefold())
         return self._folder / f"{name}.png"
 
 

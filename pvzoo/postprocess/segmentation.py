@@ -364,7 +364,8 @@ def _cutouts(mask_logits: Tensor, frame: Frame) -> list[tuple[int, int, Tensor, 
     """Per map: (top, left, where it is positive in the image, mean probability there)."""
     device, count = mask_logits.device, len(mask_logits)
     masks = torch.zeros((count, *frame.image), dtype=torch.bool, device=device)
-    sums = torch.zeros(count, dtype=torch.float64, device=device)
+    wide = torch.float32 if device.type == "mps" else torch.float64  # Metal has no float64
+    sums = torch.zeros(count, dtype=wide, device=device)
     areas = torch.zeros(count, dtype=torch.int64, device=device)
     rows, columns = grid(mask_logits, frame, tile_size(device, 256))
     for row in rows:
@@ -376,7 +377,7 @@ def _cutouts(mask_logits: Tensor, frame: Frame) -> list[tuple[int, int, Tensor, 
                 continue
             values = row.weights @ window[:, :, column.cells][queries] @ column.weights.T
             found = values > 0
-            sums[queries] += (values.sigmoid_() * found).sum(dim=(1, 2)).double()
+            sums[queries] += (values.sigmoid_() * found).sum(dim=(1, 2)).to(wide)
             areas[queries] += found.flatten(1).sum(dim=1, dtype=torch.int32)
             masks[queries, row.pixels, column.pixels] = found
     quality = (sums / (areas + 1e-6)).tolist()
