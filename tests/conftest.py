@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,9 @@ from hub_server import hub  # noqa: F401 (a fixture)
 os.environ.pop("PVZOO_CATALOG", None)
 os.environ["XDG_CONFIG_HOME"] = os.devnull
 os.environ["PVZOO_CACHE"] = os.devnull  # and nothing is kept of one
+# Gradio's pages delete each other's files of the same content, also those of other processes.
+_gradio_files = tempfile.TemporaryDirectory()
+os.environ["GRADIO_TEMP_DIR"] = _gradio_files.name
 # Threads that wait should not spin: on two busy cores that costs the tests a factor of ten.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 

@@ -15,11 +15,11 @@ import colour_model
 import detection_families
 import pytest
 import segmentation_families
-from accelerate import PartialState
 from transformers import TrainerCallback
 
 import pvzoo
 from pvzoo.data import schema
+from pvzoo.processes import processes
 from pvzoo.training import run
 from pvzoo.training.identity import of_weights
 
@@ -46,7 +46,9 @@ def untrained(kind: str, folder: Path) -> Path:
 
 def tune(kind: str, folder: Path, **options) -> pvzoo.Model:
     """Three epochs of four steps."""
-    data = colour_model.dataset(KINDS[kind], folder / "pictures", 12, size=(64, 64))
+    number = processes().process_index  # each has files of its own: they are written here
+    pictures = folder / (f"pictures-{number}" if number else "pictures")
+    data = colour_model.dataset(KINDS[kind], pictures, 12, size=(64, 64))
     train, held_out = data.select(range(8)), data.select(range(8, 12))
     task = KINDS[kind] if kind == "mask2former" else None
     model = pvzoo.load(untrained(kind, folder / f"untrained-{kind}"), task=task, device="cpu")
@@ -79,7 +81,7 @@ def main(folder: str, *kinds: str) -> None:
     """Train each kind; each process writes what came out."""
     for kind in kinds:
         tuned = tune(kind, Path(folder))
-        state = PartialState()
+        state = processes()
         said = f"{of_weights(tuned._adapter.module)} {state.num_processes}"
         number = "" if state.is_main_process else f".{state.process_index}"
         Path(folder, f"{kind}.sha256{number}").write_text(said)
