@@ -419,7 +419,7 @@ def _warn_of_frames(image: Image.Image, name: str) -> None:
         warn_of_image(f"{_short(name)} has {frames} frames or pages; the first one is used.", 5)
 
 
-_TURNS = {
+UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -428,7 +428,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What makes a picture of each EXIF orientation upright."""
+"""How a picture of each EXIF orientation is turned upright."""
 
 
 def _orientation(image: Image.Image) -> int:
@@ -442,7 +442,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     """Any PIL mode as upright 8-bit RGB."""
     image.load()  # this turns a TIFF by itself
     # ImageOps.exif_transpose also writes the EXIF data anew, which fails on a broken note in it
-    if (turn := _TURNS.get(_orientation(image))) is not None:
+    if (turn := UPRIGHT.get(_orientation(image))) is not None:
         image = image.transpose(turn)
     if image.mode == "RGB" and "transparency" not in image.info:
         return image

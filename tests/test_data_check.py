@@ -32,6 +32,7 @@ from pvzoo.data.mend import mend
 from pvzoo.data.schema import CLASSIFICATION, DETECTION, INSTANCE, PANOPTIC, SEMANTIC, TASKS
 from pvzoo.data.write import write
 from pvzoo.errors import DataError
+from pvzoo.images import UPRIGHT
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -407,7 +408,7 @@ def test_wide_central_objects_given_by_their_centres_are_not_taken_for_scaled_tw
 
 def test_boxes_turn_with_their_pictures():
     rng = np.random.default_rng(0)
-    for orientation, method in {1: None, **box.UPRIGHT}.items():
+    for orientation, method in {1: None, **UPRIGHT}.items():
         width, height = (int(n) for n in rng.integers(8, 30, 2))
         x0, y0 = int(rng.integers(width - 4)), int(rng.integers(height - 4))
         w, h = int(rng.integers(1, width - x0 + 1)), int(rng.integers(1, height - y0 + 1))

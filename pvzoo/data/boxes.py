@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 
 import numpy as np
-from PIL import Image
 
 from pvzoo.data import rules
 from pvzoo.data.rules import Rule
@@ -25,17 +24,6 @@ telling that it was meant otherwise."""
 
 LEAST_SIDE = 1e-3
 """Pixels: a box of a smaller width or height is empty."""
-
-UPRIGHT: Mapping[int, Image.Transpose] = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""How a picture of each EXIF orientation is turned upright."""
 
 
 # --- single boxes ---------------------------------------------------------------------------------

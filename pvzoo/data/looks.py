@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import ExifTags, Image
 
-from pvzoo.data.boxes import UPRIGHT
 from pvzoo.data.labels import COLUMNS
 from pvzoo.data.report import Size
 from pvzoo.errors import DataError, ImageError
-from pvzoo.images import ImageHandle
+from pvzoo.images import UPRIGHT, ImageHandle
 
 if TYPE_CHECKING:
     from datasets import Dataset
