@@ -22,7 +22,7 @@ class PvzooError(Exception):
 
 
 class ImageError(PvzooError):
-    """An input that is not an image pvzoo can read.
+    """An input that is not an image pvzoo can read, or on which a network fails.
 
     ``source`` names the input as the caller gave it; ``index`` is its place in a list or stream.
     """

@@ -126,13 +126,14 @@ class Model:
                 not), a glob pattern, any iterable of images, a `datasets.Dataset` or
                 `IterableDataset` with one image column, or one of its columns.
             batch_size: Most network inputs in one forward pass.
-            on_error: What happens to an input that is no image: "raise"; "skip" it with a
-                `PvzooWarning`; or a function that is called with the `ImageError`, after which
-                the image is skipped.
+            on_error: What happens to an input that is no image, or on which the network fails:
+                "raise"; "skip" it with a `PvzooWarning`; or a function that is called with the
+                `ImageError`, after which the image is skipped.
             **options: The task's own, such as ``top_k`` or ``threshold``.
 
         Raises:
             ImageError: With ``on_error="raise"``, in the place of the bad image.
+            DeviceError: There is too little memory.
             UsageError: An option the task does not have, or a source that is none.
         """
         prompts, controls = self._task.options(options, self.labels)
