@@ -68,7 +68,7 @@ def run(
             elif on_error == "raise":
                 raise result
             else:
-                _report(result, on_error)
+                _report(result, on_error, stacklevel=4)
 
     for outcome in _prepared(images, preprocess, ahead=batch_size + 2 * WORKERS):
         if isinstance(outcome, ImageError):
@@ -77,7 +77,7 @@ def run(
                     flush(shape)
                 yield from finished()
                 raise outcome
-            _report(outcome, on_error)
+            _report(outcome, on_error, stacklevel=3)
             continue
         waiting.append(outcome)
         shape = _shape(outcome.inputs)
@@ -190,11 +190,14 @@ def _prepared(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _report(error: ImageError, on_error: str | Callable[[ImageError], None]) -> None:
+def _report(
+    error: ImageError, on_error: str | Callable[[ImageError], None], stacklevel: int
+) -> None:
+    """Tell of an image that is skipped; a warning points at the loop that asked for results."""
     if callable(on_error):
         on_error(error)
     else:
-        warn_of_image(f"Skipped: {error}", 4)
+        warn_of_image(f"Skipped: {error}", stacklevel)
 
 
 def _shape(inputs: Inputs) -> Shape:

@@ -293,6 +293,15 @@ def test_a_picture_on_which_the_network_fails_costs_no_other(batch_size):
     assert re.match(r"image 13 \(.*\): The network gave numbers that are not", str(errors[0]))
 
 
+def test_a_warning_of_a_skipped_picture_points_at_the_loop():
+    images = [_picture(13, 8), b"no picture", _picture(1, 8)]
+    with pytest.warns(PvzooWarning, match="Skipped: image") as seen:
+        for _ in _run(images, forward=_refusing, on_error="skip"):
+            pass
+    assert [warning.filename for warning in seen] == [__file__] * 2
+    assert len({warning.lineno for warning in seen}) == 1
+
+
 @pytest.mark.parametrize("batch_size", [1, 4, 64])
 def test_what_comes_before_a_picture_on_which_the_network_fails_is_handed_out(batch_size):
     images = [_picture(k, 8) for k in range(20)]
