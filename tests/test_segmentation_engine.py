@@ -1,10 +1,12 @@
 """The segmentation engine against a literal implementation of the authors' inference.
 
-The other side is `reference_segmentation`: an obvious loop per step, everything at full size.
+The other side is `reference_segmentation`: an obvious loop per step, everything at full size. The
+engine has a form for arrays and one for tensors, and each is held against it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,7 +19,9 @@ from torch.nn import functional as nnf
 
 from pvzoo.postprocess import semantic
 from pvzoo.postprocess.frame import Frame
-from pvzoo.postprocess.segmentation import RECORDS, instances, panoptic
+from pvzoo.postprocess.instances import instances
+from pvzoo.postprocess.panoptic import panoptic
+from pvzoo.postprocess.segmentation import RECORDS
 
 CLASSES = 7
 STUFF = frozenset({4, 5, 6})
@@ -69,6 +73,12 @@ def draw(seed: int, *, no_object: bool = True) -> Draw:
     return Draw(classes, masks, boxes, Frame(padded, valid, image), threshold, overlap)
 
 
+@pytest.fixture(params=["arrays", "tensors"])
+def form(request: pytest.FixtureRequest) -> Callable[[Tensor], np.ndarray | Tensor]:
+    """Masks in the form of one of the engines."""
+    return Tensor.numpy if request.param == "arrays" else lambda tensor: tensor
+
+
 def same_but_for_rounding(ours: np.ndarray, theirs: np.ndarray) -> None:
     assert ours.shape == theirs.shape
     assert (ours != theirs).mean() <= 1e-4
@@ -85,11 +95,11 @@ PANOPTIC = {
 }
 
 
-def check_panoptic(ids: Tensor, segments, expected: reference.Panoptic) -> None:
-    same_but_for_rounding(ids.numpy(), expected.ids + 1)
+def check_panoptic(ids: np.ndarray, segments, expected: reference.Panoptic) -> None:
+    same_but_for_rounding(ids, expected.ids + 1)
     assert [s.label for s in segments] == [s.label for s in expected.segments]
     assert [s.number for s in segments] == list(range(1, len(segments) + 1))
-    tolerance = max(1, round(ids.numel() * 1e-4))
+    tolerance = max(1, round(ids.size * 1e-4))
     for ours, theirs in zip(segments, expected.segments, strict=True):
         assert ours.score == pytest.approx(theirs.score, abs=1e-6)
         assert abs(ours.area - theirs.area) <= tolerance
@@ -97,14 +107,14 @@ def check_panoptic(ids: Tensor, segments, expected: reference.Panoptic) -> None:
 
 
 @pytest.mark.parametrize("family", PANOPTIC)
-def test_panoptic_maps_are_the_authors(family):
+def test_panoptic_maps_are_the_authors(family, form):
     found = 0
     for seed in DRAWS:
         d = draw(seed)
         ids, segments = panoptic(
             RECORDS[family],
-            d.classes,
-            d.masks,
+            d.classes.numpy(),
+            form(d.masks),
             d.frame,
             stuff=STUFF,
             threshold=d.threshold,
@@ -123,7 +133,7 @@ def test_panoptic_maps_are_the_authors(family):
     assert found > 2 * len(DRAWS)  # the draws are not trivial
 
 
-def test_panoptic_maps_of_detr_are_the_authors():
+def test_panoptic_maps_of_detr_are_the_authors(form):
     rounds = 0
     for seed in range(150):
         d = draw(seed)
@@ -132,8 +142,8 @@ def test_panoptic_maps_of_detr_are_the_authors():
         arguments = {"stuff": STUFF, **d.sizes}
         ids, segments = panoptic(
             RECORDS["detr"],
-            d.classes,
-            d.masks,
+            d.classes.numpy(),
+            form(d.masks),
             d.frame,
             stuff=STUFF,
             threshold=d.threshold,
@@ -160,17 +170,23 @@ def test_the_authors_own_defaults_are_the_records():
     }
 
 
-def test_nothing_above_the_threshold_is_an_empty_map():
+def test_nothing_above_the_threshold_is_an_empty_map(form):
     d = draw(1)
     ids, segments = panoptic(
-        RECORDS["mask2former"], d.classes, d.masks, d.frame, stuff=STUFF, threshold=1.0, overlap=0
+        RECORDS["mask2former"],
+        d.classes.numpy(),
+        form(d.masks),
+        d.frame,
+        stuff=STUFF,
+        threshold=1.0,
+        overlap=0,
     )
     assert segments == []
     assert ids.shape == d.frame.image
     assert not ids.any()
 
 
-def test_ids_stay_unique_after_stuff_has_fused():
+def test_ids_stay_unique_after_stuff_has_fused(form):
     """Stuff, thing, thing, stuff again, thing: transformers numbers these 1, 2, 3, 1, 2."""
     labels = [6, 0, 0, 6, 0]
     classes = torch.full((5, CLASSES + 1), -10.0)
@@ -180,7 +196,13 @@ def test_ids_stay_unique_after_stuff_has_fused():
         masks[query, :, 10 * query : 10 * query + 10] = 10.0
     frame = Frame((40, 200), (40, 200), (40, 200))
     ids, segments = panoptic(
-        RECORDS["mask2former"], classes, masks, frame, stuff=STUFF, threshold=0.8, overlap=0.8
+        RECORDS["mask2former"],
+        classes.numpy(),
+        form(masks),
+        frame,
+        stuff=STUFF,
+        threshold=0.8,
+        overlap=0.8,
     )
     assert [s.label for s in segments] == [6, 0, 0, 0]
     assert [int(ids[20, 40 * q + 20]) for q in range(5)] == [1, 2, 3, 1, 4]
@@ -192,7 +214,7 @@ def test_ids_stay_unique_after_stuff_has_fused():
 def whole(instance, size: tuple[int, int]) -> np.ndarray:
     top, left, mask = instance.mask
     full = np.zeros(size, bool)
-    full[top : top + mask.shape[0], left : left + mask.shape[1]] = mask.numpy()
+    full[top : top + mask.shape[0], left : left + mask.shape[1]] = mask
     return full
 
 
@@ -213,17 +235,17 @@ INSTANCES = {
 
 @pytest.mark.parametrize("family", INSTANCES)
 @pytest.mark.parametrize("things", [THINGS, frozenset(range(CLASSES))], ids=["panoptic", "all"])
-def test_instances_are_the_authors(family, things):
+def test_instances_are_the_authors(family, things, form):
     make, top_k = INSTANCES[family]
     found = 0
     for seed in DRAWS:
         d = draw(seed)
         ours = instances(
             RECORDS[family],
-            d.classes,
-            d.masks,
+            d.classes.numpy(),
+            form(d.masks),
             d.frame,
-            labels=things,
+            classes=things,
             threshold=d.threshold,
             pack=lambda *cutout: cutout,
         )
@@ -235,15 +257,15 @@ def test_instances_are_the_authors(family, things):
 
 
 @pytest.mark.parametrize("family", ["eomt", "eomt_dinov3"])
-def test_instances_of_eomt_are_the_authors(family):
+def test_instances_of_eomt_are_the_authors(family, form):
     for seed in DRAWS:
         d = draw(seed)
         ours = instances(
             RECORDS[family],
-            d.classes,
-            d.masks,
+            d.classes.numpy(),
+            form(d.masks),
             d.frame,
-            labels=None,
+            classes=None,
             threshold=d.threshold,
             pack=lambda *cutout: cutout,
         )
@@ -251,36 +273,36 @@ def test_instances_of_eomt_are_the_authors(family):
         check_instances(ours, [i for i in theirs if i.score > d.threshold], d.frame)
 
 
-def test_instances_of_detr_are_the_authors():
+def test_instances_of_detr_are_the_authors(form):
     for seed in DRAWS:
         d = draw(seed)
         ours = instances(
             RECORDS["detr"],
-            d.classes,
-            d.masks,
+            d.classes.numpy(),
+            form(d.masks),
             d.frame,
-            labels=None,
+            classes=None,
             threshold=d.threshold,
             pack=lambda *cutout: cutout,
-            boxes=d.boxes,
+            boxes=d.boxes.numpy(),
         )
         theirs = reference.detr_instance(d.classes, d.masks, d.boxes, **d.sizes)
         check_instances(ours, [i for i in theirs if i.score > d.threshold], d.frame)
 
 
-def test_instances_of_rf_detr_are_the_authors():
+def test_instances_of_rf_detr_are_the_authors(form):
     for seed in DRAWS:
         d = draw(seed, no_object=False)
         cells = tuple(d.masks.shape[-2:])
         ours = instances(
             RECORDS["rf_detr"],
-            d.classes,
-            d.masks,
+            d.classes.numpy(),
+            form(d.masks),
             Frame(cells, cells, d.frame.image),
-            labels=None,
+            classes=None,
             threshold=d.threshold,
             pack=lambda *cutout: cutout,
-            boxes=d.boxes,
+            boxes=d.boxes.numpy(),
         )
         theirs = reference.rf_detr_instance(
             d.classes,
@@ -296,20 +318,24 @@ def test_instances_of_rf_detr_are_the_authors():
 # --- semantic -------------------------------------------------------------------------------------
 
 
-def check_semantic(labels: Tensor, scores: Tensor) -> None:
+def check_semantic(labels: np.ndarray, scores: Tensor) -> None:
     """Each pixel's label has the best score, but for rounding; few differ at all."""
     best = scores.amax(dim=0)
-    chosen = scores.gather(0, labels.long()[None])[0]
+    chosen = scores.gather(0, torch.from_numpy(labels).long()[None])[0]
     assert float((best - chosen).max()) < 1e-5
-    same_but_for_rounding(labels.numpy(), scores.argmax(dim=0).numpy())
+    same_but_for_rounding(labels, scores.argmax(dim=0).numpy())
 
 
 @pytest.mark.parametrize("masks_first", [True, False], ids=["masks first", "scores scaled"])
-def test_semantic_maps_from_queries_are_the_authors(masks_first):
+def test_semantic_maps_from_queries_are_the_authors(masks_first, form):
     for seed in DRAWS:
         d = draw(seed)
         labels, scores = semantic.from_queries(
-            d.classes, d.masks, d.frame, masks_first=masks_first, with_scores=bool(seed % 4 == 0)
+            d.classes.numpy(),
+            form(d.masks),
+            d.frame,
+            masks_first=masks_first,
+            with_scores=bool(seed % 4 == 0),
         )
         masks = bilinear(d.masks, d.frame.padded)
         if masks_first:
@@ -322,21 +348,22 @@ def test_semantic_maps_from_queries_are_the_authors(masks_first):
         function = reference.mask2former_semantic(
             d.classes, d.masks, resize_first=masks_first, **d.sizes
         )
-        same_but_for_rounding(labels.numpy(), function)
+        same_but_for_rounding(labels, function)
         if scores is not None:
-            torch.testing.assert_close(scores, expected.amax(dim=0), atol=1e-5, rtol=0)
+            np.testing.assert_allclose(scores, expected.amax(dim=0), rtol=0, atol=1e-5)
 
 
-def test_masks_first_and_scores_scaled_differ():
+def test_masks_first_and_scores_scaled_differ(form):
     """Else the two tests above would prove nothing of the order of steps."""
     d = draw(2)
-    first, _ = semantic.from_queries(d.classes, d.masks, d.frame, masks_first=True)
-    last, _ = semantic.from_queries(d.classes, d.masks, d.frame, masks_first=False)
-    assert (first != last).float().mean() > 0.01
+    given = d.classes.numpy(), form(d.masks), d.frame
+    first, _ = semantic.from_queries(*given, masks_first=True)
+    last, _ = semantic.from_queries(*given, masks_first=False)
+    assert (first != last).mean() > 0.01
 
 
 @pytest.mark.parametrize("upright", [True, False])
-def test_semantic_maps_from_windows_are_the_authors(upright):
+def test_semantic_maps_from_windows_are_the_authors(upright, form):
     for seed in range(30):
         rng = np.random.default_rng(seed)
         generator = torch.Generator().manual_seed(seed)
@@ -348,7 +375,9 @@ def test_semantic_maps_from_windows_are_the_authors(upright):
         masks = 4 * torch.randn((len(windows), 6, 16, 16), generator=generator)
         masks = nnf.avg_pool2d(masks, 3, 1, 1) * 3
         classes = 2 * torch.randn((len(windows), 6, CLASSES + 1), generator=generator)
-        labels, _ = semantic.from_windows(classes, masks, windows, network, scaled, image)
+        labels, _ = semantic.from_windows(
+            classes.numpy(), form(masks), windows, network, scaled, image
+        )
         expected = reference.eomt_semantic(
             list(classes),
             list(masks),
@@ -357,30 +386,26 @@ def test_semantic_maps_from_windows_are_the_authors(upright):
             scaled_size=scaled,
             image_size=image,
         )
-        same_but_for_rounding(labels.numpy(), expected)
+        same_but_for_rounding(labels, expected)
 
 
-def test_semantic_maps_from_pixels_are_the_authors():
+def test_semantic_maps_from_pixels_are_the_authors(form):
     for seed in DRAWS:
         d = draw(seed)
         frame = d.frame
-        logits = d.masks
-        labels, scores = semantic.from_pixels(logits, frame, "bilinear", with_scores=True)
+        logits, given = d.masks, form(d.masks)
+        labels, scores = semantic.from_pixels(given, frame, "bilinear", with_scores=True)
         scaled = crop_and_resize(bilinear(logits, frame.padded), frame.valid, frame.image)
         check_semantic(labels, scaled)
-        same_but_for_rounding(labels.numpy(), reference.mmseg_semantic(logits, **d.sizes))
-        torch.testing.assert_close(scores, scaled.amax(dim=0), atol=1e-4, rtol=0)
+        same_but_for_rounding(labels, reference.mmseg_semantic(logits, **d.sizes))
+        np.testing.assert_allclose(scores, scaled.amax(dim=0), rtol=0, atol=1e-4)
 
-        labels, _ = semantic.from_pixels(logits, frame, "aligned")
+        labels, _ = semantic.from_pixels(given, frame, "aligned")
         to_input = bilinear(logits, frame.padded, align_corners=True)
         check_semantic(labels, crop_and_resize(to_input, frame.valid, frame.image))
         whole = Frame(frame.padded, frame.padded, frame.padded)
-        labels, _ = semantic.from_pixels(logits, whole, "aligned")
-        same_but_for_rounding(
-            labels.numpy(), reference.aligned_semantic(logits, padded_size=frame.padded)
-        )
+        labels, _ = semantic.from_pixels(given, whole, "aligned")
+        same_but_for_rounding(labels, reference.aligned_semantic(logits, padded_size=frame.padded))
 
-        labels, _ = semantic.from_pixels(logits, frame, "bicubic")
-        same_but_for_rounding(
-            labels.numpy(), reference.dpt_semantic(logits, image_size=frame.image)
-        )
+        labels, _ = semantic.from_pixels(given, frame, "bicubic")
+        same_but_for_rounding(labels, reference.dpt_semantic(logits, image_size=frame.image))

@@ -30,7 +30,9 @@ import pvzoo.images
 from pvzoo.errors import UnsupportedModelError, UsageError, WeightsError
 from pvzoo.postprocess import semantic
 from pvzoo.postprocess.frame import Frame, Size
-from pvzoo.postprocess.segmentation import RECORDS, instances, panoptic
+from pvzoo.postprocess.instances import instances
+from pvzoo.postprocess.panoptic import panoptic
+from pvzoo.postprocess.segmentation import RECORDS
 from pvzoo.tasks.object_detection import DetectionControls
 
 CLASSES = 7
@@ -68,24 +70,24 @@ def sizes(frame: Frame) -> dict[str, Size]:
 def our_panoptic(family, classes, masks, frame, threshold=0.8, overlap=0.8):
     ids, segments = panoptic(
         RECORDS[family],
-        classes,
-        masks,
+        classes.numpy(),
+        masks.numpy(),
         frame,
         stuff=STUFF,
         threshold=threshold,
         overlap=overlap,
     )
-    return ids.numpy(), segments
+    return ids, segments
 
 
 def our_instances(family, classes, masks, frame, threshold=0.5, labels=None):
     """(label, score, full mask) of each."""
     found = instances(
         RECORDS[family],
-        classes,
-        masks,
+        classes.numpy(),
+        masks.numpy(),
         frame,
-        labels=labels,
+        classes=labels,
         threshold=threshold,
         pack=lambda *cutout: cutout,
     )
@@ -93,7 +95,7 @@ def our_instances(family, classes, masks, frame, threshold=0.5, labels=None):
     for one in found:
         top, left, part = one.mask
         mask = np.zeros(frame.image, bool)
-        mask[top : top + part.shape[0], left : left + part.shape[1]] = part.numpy()
+        mask[top : top + part.shape[0], left : left + part.shape[1]] = part
         result.append((one.label, one.score, mask))
     return result
 
@@ -130,8 +132,8 @@ def test_thin_things_are_lost_when_mask2former_masks_are_squeezed_to_384_by_384(
     found = MASK2FORMER.post_process_semantic_segmentation(outputs, target_sizes=targets)[0]
     theirs = reference.mask2former_semantic(classes, masks, resize_first=True, **sizes(frame))
     still((found.numpy() == 0).mean() < 0.5 * (theirs == 0).mean())
-    labels, _ = semantic.from_queries(classes, masks, frame, masks_first=True)
-    assert (labels.numpy() != theirs).mean() < 1e-4
+    labels, _ = semantic.from_queries(classes.numpy(), masks.numpy(), frame, masks_first=True)
+    assert (labels != theirs).mean() < 1e-4
 
     found = MASK2FORMER.post_process_panoptic_segmentation(
         outputs, target_sizes=targets, label_ids_to_fuse=STUFF
@@ -174,8 +176,8 @@ def test_mask_probabilities_are_scaled_instead_of_mask_logits():
     )[0]
     theirs = reference.maskformer_semantic(classes, masks, resize_first=True, **sizes(frame))
     still((found.numpy() != theirs).mean() > 0.01)
-    labels, _ = semantic.from_queries(classes, masks, frame, masks_first=True)
-    assert (labels.numpy() != theirs).mean() < 1e-4
+    labels, _ = semantic.from_queries(classes.numpy(), masks.numpy(), frame, masks_first=True)
+    assert (labels != theirs).mean() < 1e-4
 
 
 def test_the_padding_of_a_batch_is_taken_for_a_part_of_the_image():
@@ -203,8 +205,8 @@ def test_semantic_logits_skip_the_scaling_to_the_networks_input():
         SimpleNamespace(logits=logits[None]), target_sizes=[frame.image]
     )[0]
     still((found.numpy() != theirs).mean() > 0.005)
-    labels, _ = semantic.from_pixels(logits, frame, "bilinear")
-    assert (labels.numpy() != theirs).mean() < 1e-4
+    labels, _ = semantic.from_pixels(logits.numpy(), frame, "bilinear")
+    assert (labels != theirs).mean() < 1e-4
 
 
 def test_deeplab_logits_are_scaled_without_aligned_corners_and_dpts_not_bicubically():
@@ -226,8 +228,8 @@ def test_deeplab_logits_are_scaled_without_aligned_corners_and_dpts_not_bicubica
             SimpleNamespace(logits=logits[None]), target_sizes=[frame.image]
         )[0]
         still((found.numpy() != theirs).mean() > 0.02)
-        labels, _ = semantic.from_pixels(logits, frame, steps)
-        assert (labels.numpy() != theirs).mean() < 1e-4
+        labels, _ = semantic.from_pixels(logits.numpy(), frame, steps)
+        assert (labels != theirs).mean() < 1e-4
 
 
 # --- instances ------------------------------------------------------------------------------------

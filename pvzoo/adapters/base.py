@@ -74,6 +74,8 @@ class Adapter(ABC):
         tasks: Ids of the tasks it can serve.
         backend: Id of the backend that runs its forward pass unless another is asked for.
         library: The Hub's word for the library whose format `save` writes.
+        on_device: Outputs that `postprocess` takes as tensors too, where the network is on an
+            accelerator: masks, which `pvzoo.postprocess` then scales there.
 
     Instance attributes:
         task: The id of the task this instance serves.
@@ -84,6 +86,7 @@ class Adapter(ABC):
     tasks: ClassVar[tuple[str, ...]]
     backend: ClassVar[str] = "torch"
     library: ClassVar[str] = "transformers"
+    on_device: ClassVar[tuple[str, ...]] = ()
 
     task: str
     labels: tuple[str, ...]
@@ -150,6 +153,9 @@ class Adapter(ABC):
     @abstractmethod
     def postprocess(self, outputs: dict[str, Any], meta: dict[str, Any], **controls: Any) -> Result:
         """The outputs of one image (leading axis: its inputs) -> its result.
+
+        Outputs are numpy arrays, whatever ran the network, and real numbers are float32; only those
+        named in ``on_device`` are tensors where they are on an accelerator.
 
         ``controls`` are all fields of the task's ``controls``.
         """

@@ -8,19 +8,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
+from pvzoo.postprocess.scores import largest, sigmoid, softmax
 from pvzoo.tasks.image_classification import Classification
 
 
-def probabilities(logits: torch.Tensor, multi_label: bool) -> torch.Tensor:
-    """(n, classes) logits of any dtype -> (n, classes) float32 scores: sigmoid or softmax."""
-    logits = logits.float()
-    return logits.sigmoid() if multi_label else logits.softmax(-1)
+def probabilities(logits: np.ndarray, multi_label: bool) -> np.ndarray:
+    """(n, classes) logits -> (n, classes) float32 scores: sigmoid or softmax."""
+    return sigmoid(logits) if multi_label else softmax(logits)
 
 
 def classify(
-    scores: torch.Tensor,
+    scores: np.ndarray,
     labels: tuple[str, ...],
     size: tuple[int, int],
     *,
@@ -30,16 +31,15 @@ def classify(
     probabilities: bool,
 ) -> Classification:
     """(classes,) scores -> the best classes of an image: at most `top_k`, none below `threshold`"""
-    best, ids = scores.topk(min(top_k or len(scores), len(scores)))
-    keep = best >= threshold
-    ids, best = ids[keep].cpu().numpy(), best[keep].cpu().numpy()
+    ids = largest(scores, top_k or len(scores))
+    ids = ids[scores[ids] >= threshold]
     return Classification(
         size=size,
         labels=ids,
-        scores=best,
+        scores=scores[ids],
         names=tuple(labels[i] for i in ids),
         multi_label=multi_label,
-        probabilities=scores.cpu().numpy() if probabilities else None,
+        probabilities=scores if probabilities else None,
     )
 
 

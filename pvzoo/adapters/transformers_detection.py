@@ -24,7 +24,7 @@ from pvzoo.adapters.from_transformers import (
     named_classes,
 )
 from pvzoo.errors import UnsupportedModelError
-from pvzoo.postprocess.detection import RECORDS, Boxes, best, decode, suppress
+from pvzoo.postprocess.detection import RECORDS, Boxes, decode, select
 from pvzoo.tasks.object_detection import Detections
 
 # Text detectors that transformers files under object detection: they give a heat map, no boxes.
@@ -118,7 +118,7 @@ class TransformersDetectionAdapter(Adapter):
         self, outputs: dict[str, Any], meta: dict[str, Any], **controls: Any
     ) -> Detections:
         """Boxes of one image: decoded, without nameless classes, then filtered as asked."""
-        size, threshold = meta["size"], controls["threshold"]
+        size, threshold = meta["size"], controls.pop("threshold")
         if self._model_type == _BY_PROCESSOR:
             found = self._by_processor(outputs, size, threshold)
         else:
@@ -131,19 +131,14 @@ class TransformersDetectionAdapter(Adapter):
                 threshold,
                 None if order is None else order[0],
             )
-        wanted = controls["classes"]
-        if wanted is None:
-            wanted = [i for i, name in enumerate(self.labels) if name]
-        found = found[torch.isin(found.labels, torch.tensor(wanted, device=found.labels.device))]
-        if controls["nms"] is not None:
-            found = suppress(found, controls["nms"], controls["class_agnostic"])
-        if controls["max_detections"] is not None:
-            found = best(found, controls["max_detections"])
-        labels = found.labels.cpu().numpy()
+        if controls["classes"] is None:
+            controls["classes"] = [i for i, name in enumerate(self.labels) if name]
+        kept = select(found.boxes, found.scores, found.labels, **controls)
+        labels = found.labels[kept]
         return Detections(
             size=size,
-            boxes=found.boxes.cpu().numpy(),
-            scores=found.scores.cpu().numpy(),
+            boxes=found.boxes[kept],
+            scores=found.scores[kept],
             labels=labels,
             names=tuple(self.labels[i] for i in labels),
         )
@@ -151,11 +146,12 @@ class TransformersDetectionAdapter(Adapter):
     def _by_processor(
         self, outputs: dict[str, Any], size: tuple[int, int], threshold: float
     ) -> Boxes:
+        tensors = {name: torch.from_numpy(value) for name, value in outputs.items()}
         found = self._processor.post_process_object_detection(
-            SimpleNamespace(**outputs), threshold=threshold, target_sizes=[size]
+            SimpleNamespace(**tensors), threshold=threshold, target_sizes=[size]
         )[0]
-        queries = torch.zeros_like(found["labels"])  # not told, and not needed
-        return Boxes(found["scores"], found["labels"], found["boxes"], queries)
+        scores, labels, boxes = (found[n].numpy() for n in ("scores", "labels", "boxes"))
+        return Boxes(scores, labels, boxes, np.zeros_like(labels))  # queries are not told
 
     # --- fine-tuning ------------------------------------------------------------------------------
 

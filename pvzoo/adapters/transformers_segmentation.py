@@ -38,9 +38,10 @@ from pvzoo.adapters.from_transformers import (
 from pvzoo.errors import PvzooWarning, UnsupportedModelError
 from pvzoo.masks import Masks, encode
 from pvzoo.postprocess import semantic
-from pvzoo.postprocess.detection import Boxes, best, suppress
 from pvzoo.postprocess.frame import Frame, Size
-from pvzoo.postprocess.segmentation import RECORDS, instances, panoptic
+from pvzoo.postprocess.instances import instances
+from pvzoo.postprocess.panoptic import panoptic
+from pvzoo.postprocess.segmentation import RECORDS
 from pvzoo.tasks.base import Result
 from pvzoo.tasks.instance_segmentation import Instances
 from pvzoo.tasks.panoptic_segmentation import Panoptic, PanopticSegment
@@ -74,6 +75,7 @@ class TransformersSegmentationAdapter(Adapter):
     """Any transformers segmentation model for images, for one of the tasks it can serve."""
 
     tasks = (SEMANTIC, INSTANCE, PANOPTIC)
+    on_device = ("logits", "masks")
 
     def __init__(
         self, module: torch.nn.Module, processor: Any, task: str, own_task: str, config: Any
@@ -234,7 +236,7 @@ class TransformersSegmentationAdapter(Adapter):
             return self._panoptic(outputs, meta, **controls)
         return self._instances(outputs, meta, **controls)
 
-    def _frame(self, masks: torch.Tensor, meta: dict[str, Any]) -> Frame:
+    def _frame(self, masks: np.ndarray | torch.Tensor, meta: dict[str, Any]) -> Frame:
         if self._model_type == "rf_detr":  # its masks are scaled straight to the image
             cells: Size = tuple(masks.shape[-2:])
             return Frame(cells, cells, meta["size"])
@@ -264,11 +266,7 @@ class TransformersSegmentationAdapter(Adapter):
                 classes, masks, frame, masks_first=first, with_scores=scores
             )
         labels, best_scores = found
-        return SemanticMap.of(
-            labels.cpu().numpy(),
-            self._names,
-            None if best_scores is None else best_scores.cpu().numpy(),
-        )
+        return SemanticMap.of(labels, self._names, best_scores)
 
     def _panoptic(
         self,
@@ -289,7 +287,7 @@ class TransformersSegmentationAdapter(Adapter):
         )
         return Panoptic(
             size=meta["size"],
-            map=ids.cpu().numpy(),
+            map=ids,
             segments=tuple(
                 PanopticSegment(
                     id=s.number,
@@ -308,37 +306,26 @@ class TransformersSegmentationAdapter(Adapter):
     ) -> Instances:
         size = meta["size"]
         things = {i for i, name in enumerate(self.labels) if name and i not in self._stuff}
-        if controls["classes"] is not None:
-            things &= set(controls["classes"])
+        wanted = controls.pop("classes")
         masks = outputs["masks"][0]
         found = instances(
             self._record,
             outputs["classes"][0],
             masks,
             self._frame(masks, meta),
-            labels=things,
-            threshold=controls["threshold"],
-            pack=lambda top, left, mask: encode(mask.cpu().numpy(), top, left, size),
+            pack=lambda top, left, mask: encode(mask, top, left, size),
             boxes=outputs["boxes"][0] if "boxes" in outputs else None,
+            classes=things if wanted is None else things & set(wanted),
+            **controls,
         )
-        kept = Boxes(
-            torch.tensor([i.score for i in found], dtype=torch.float32),
-            torch.tensor([i.label for i in found], dtype=torch.int64),
-            torch.tensor([i.box for i in found], dtype=torch.float32).reshape(-1, 4),
-            torch.arange(len(found)),
-        )
-        if controls["nms"] is not None:
-            kept = suppress(kept, controls["nms"], controls["class_agnostic"])
-        if controls["max_detections"] is not None:
-            kept = best(kept, controls["max_detections"])
-        labels = kept.labels.numpy()
+        labels = np.array([i.label for i in found], dtype=np.int64)
         return Instances(
             size=size,
-            boxes=kept.boxes.numpy(),
-            scores=kept.scores.numpy(),
+            boxes=np.array([i.box for i in found], dtype=np.float32).reshape(-1, 4),
+            scores=np.array([i.score for i in found], dtype=np.float32),
             labels=labels,
             names=tuple(self.labels[i] for i in labels),
-            masks=Masks(size, tuple(found[i].mask for i in kept.queries.tolist())),
+            masks=Masks(size, tuple(i.mask for i in found)),
         )
 
     # --- fine-tuning ------------------------------------------------------------------------------

@@ -42,4 +42,8 @@ class Backend(ABC):
 
     @abstractmethod
     def forward(self, inputs: dict[str, np.ndarray]) -> dict[str, Any]:
-        """A batch of input arrays -> outputs, each with the batch as its leading axis."""
+        """A batch of input arrays -> outputs, each with the batch as its leading axis.
+
+        They are arrays, of real numbers in float32. Those that an adapter names in ``on_device``
+        may be tensors on an accelerator.
+        """

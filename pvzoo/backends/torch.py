@@ -53,7 +53,9 @@ class TorchBackend(Backend):
                 ) from error
 
     def forward(self, inputs: dict[str, np.ndarray]) -> dict[str, Any]:
-        """A batch of arrays -> tensors on the network's device, computed without gradients.
+        """A batch of arrays -> arrays, of real numbers in float32; computed without gradients.
+
+        What an adapter names in ``on_device`` stays a tensor if it is on an accelerator.
 
         Raises:
             DeviceError: The device has too little memory.
@@ -84,7 +86,14 @@ class TorchBackend(Backend):
                 f"The network gave numbers that are not finite, computing in {self.dtype}.",
                 "Use dtype='bfloat16' or 'float32'; if it did, the weights are damaged.",
             )
-        return outputs
+        return {name: self._handed_out(name, tensor) for name, tensor in outputs.items()}
+
+    def _handed_out(self, name: str, tensor: torch.Tensor) -> torch.Tensor | np.ndarray:
+        """An output as `postprocess` gets it."""
+        if tensor.device.type != "cpu" and name in self._adapter.on_device:
+            return tensor.float()
+        tensor = tensor.detach().cpu()
+        return (tensor.float() if tensor.is_floating_point() else tensor).numpy()
 
     def _full(self, inputs: dict[str, np.ndarray]) -> DeviceError:
         size = len(next(iter(inputs.values())))

@@ -1,1 +1,9 @@
-"""Pure functions from a network's output tensors to predictions; no module knows of a network."""
+"""Pure functions from a network's outputs to predictions; no module knows of a network.
+
+They take numpy arrays in float32. Only masks and maps may also be tensors on an accelerator, which
+`pvzoo.postprocess.tensors` then scales there; nothing else here imports torch.
+"""
+
+from pvzoo.postprocess.detection import select
+
+__all__ = ["select"]

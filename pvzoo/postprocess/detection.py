@@ -1,16 +1,18 @@
 """One engine that turns queries into boxes, and a small record per family of detectors.
 
-`decode` gives what `post_process_object_detection` of the family's image processor gives, to the
-bit and in the same order; that function exists there fifteen times over, in these few kinds.
+`decode` gives what `post_process_object_detection` of the family's image processor gives, up to the
+rounding of float32 and in the same order; that function exists there fifteen times over, in these
+few kinds. `select` does what the options of a prediction ask for.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
-from torchvision.ops import batched_nms, nms
+import numpy as np
+
+from pvzoo.postprocess.scores import largest, sigmoid, softmax
 
 
 @dataclass(frozen=True)
@@ -58,25 +60,28 @@ RECORDS: dict[str, DetectionRecord] = {
 
 @dataclass(frozen=True)
 class Boxes:
-    """Detections of one image: (n,) scores, (n,) class ids, (n, 4) xyxy pixels, (n,) queries."""
+    """Detections of one image.
 
-    scores: Tensor
-    labels: Tensor
-    boxes: Tensor
-    queries: Tensor
+    Attributes:
+        scores: (n,) float32.
+        labels: (n,) int64 class ids.
+        boxes: (n, 4) float32: left, top, right, bottom in pixels.
+        queries: (n,) int64, the query that each comes from.
+    """
 
-    def __getitem__(self, keep: Tensor) -> Boxes:
-        """Those that a mask or an index tensor selects."""
-        return Boxes(self.scores[keep], self.labels[keep], self.boxes[keep], self.queries[keep])
+    scores: np.ndarray
+    labels: np.ndarray
+    boxes: np.ndarray
+    queries: np.ndarray
 
 
 def decode(
     record: DetectionRecord,
-    logits: Tensor,
-    boxes: Tensor,
+    logits: np.ndarray,
+    boxes: np.ndarray,
     size: tuple[int, int],
     threshold: float,
-    order_logits: Tensor | None = None,
+    order_logits: np.ndarray | None = None,
 ) -> Boxes:
     """The detections of one image above `threshold`.
 
@@ -89,47 +94,128 @@ def decode(
         order_logits: (queries, queries), how surely the row's query is read before the column's.
     """
     if record.softmax:
-        scores, labels = logits.softmax(-1)[:, :-1].max(-1)
-        queries = torch.arange(len(logits), device=logits.device)
+        chances = softmax(logits)[:, :-1]
+        labels, queries = chances.argmax(axis=1), np.arange(len(logits))
+        scores = chances[queries, labels]
     else:
-        classes = logits.shape[1]
-        flat = logits.sigmoid().flatten()
-        scores, index = flat.topk(min(record.pairs or len(logits), len(flat)))
-        queries, labels = index // classes, index % classes
-    kept = scores >= threshold if record.inclusive else scores > threshold
-    scores, labels, queries = scores[kept], labels[kept], queries[kept]
+        flat = sigmoid(logits).reshape(-1)
+        index = largest(flat, record.pairs or len(logits))
+        scores = flat[index]
+        queries, labels = np.divmod(index, logits.shape[1])
+    kept = np.flatnonzero(scores >= threshold if record.inclusive else scores > threshold)
     if record.reading_order:
-        order = torch.sort(_reading_ranks(order_logits)[queries]).indices
-        scores, labels, queries = scores[order], labels[order], queries[order]
-    centre, extent = boxes[queries].split(2, dim=-1)
-    corners = torch.cat([centre - 0.5 * extent, centre + 0.5 * extent], dim=-1)
-    height, width = size
-    pixels = corners * torch.tensor([width, height, width, height], device=boxes.device)
-    return Boxes(scores, labels, pixels, queries)
+        kept = kept[np.argsort(_reading_ranks(order_logits)[queries[kept]], kind="stable")]
+    queries = queries[kept]
+    return Boxes(scores[kept], labels[kept], corners(boxes[queries], size), queries)
 
 
-def _reading_ranks(votes: Tensor) -> Tensor:
-    """(q, q) pairwise votes -> the rank of each query, as the PP-DocLayout processors count it."""
-    before = votes.sigmoid()[None]  # batched as there: the order of a sum decides its last bit
-    total = before.triu(1).sum(1) + (1.0 - before.transpose(1, 2)).tril(-1).sum(1)
-    return total.argsort(1).argsort(1)[0]
+def corners(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Relative boxes as networks give them, in pixels.
 
+    Args:
+        boxes: (n, 4) centre x, centre y, width, height, as shares of `size`.
+        size: (height, width) in pixels.
 
-def suppress(found: Boxes, iou: float, class_agnostic: bool) -> Boxes:
-    """Greedy non-maximum suppression: of boxes overlapping more than `iou`, the best stays.
-
-    The order of those that stay is kept.
+    Returns:
+        (n, 4) float32: left, top, right, bottom.
     """
-    if class_agnostic:
-        kept = nms(found.boxes, found.scores, iou)
-    else:
-        kept = batched_nms(found.boxes, found.scores, found.labels, iou)
-    return found[kept.sort().values]
+    centre, half = boxes[:, :2], np.float32(0.5) * boxes[:, 2:]
+    height, width = size
+    sides = np.array([width, height, width, height], dtype=np.float32)
+    return np.concatenate([centre - half, centre + half], axis=1) * sides
 
 
-def best(found: Boxes, count: int) -> Boxes:
-    """The `count` best detections, in the order they had."""
-    if len(found.scores) <= count:
-        return found
-    kept = found.scores.argsort(descending=True, stable=True)[:count]
-    return found[kept.sort().values]
+def _reading_ranks(votes: np.ndarray) -> np.ndarray:
+    """(q, q) pairwise votes -> the rank of each query, as the PP-DocLayout processors count it."""
+    before = sigmoid(votes)
+    total = np.triu(before, 1).sum(axis=0) + np.tril(1 - before.T, -1).sum(axis=0)
+    return np.argsort(np.argsort(total, kind="stable"), kind="stable")
+
+
+def select(
+    boxes: np.ndarray,
+    scores: np.ndarray,
+    labels: np.ndarray,
+    *,
+    threshold: float | None = None,
+    classes: Collection[int] | None = None,
+    nms: float | None = None,
+    class_agnostic: bool = False,
+    max_detections: int | None = None,
+) -> np.ndarray:
+    """Which objects of an image the options of a prediction leave, in the order they have.
+
+    An adapter calls it before it makes what only those need, such as masks. The options are those
+    of `pvzoo.tasks.object_detection.DetectionControls`, and taken in this order; None leaves one
+    out.
+
+    Args:
+        boxes: (n, 4) left, top, right, bottom, in one unit.
+        scores: (n,).
+        labels: (n,) class ids.
+        threshold: Objects that score more than this stay.
+        classes: Ids of the classes that stay.
+        nms: Of boxes that overlap by more than this IoU, the one with the best score stays; of
+            equally good ones the first.
+        class_agnostic: Whether a box also suppresses those of other classes.
+        max_detections: So many stay, those with the best scores.
+
+    Returns:
+        (k,) int64 places.
+    """
+    kept = np.arange(len(scores))
+    if threshold is not None:
+        kept = kept[scores > threshold]
+    if classes is not None:
+        kept = kept[np.isin(labels[kept], list(classes))]
+    if nms is not None:
+        kept = kept[_suppress(boxes[kept], scores[kept], labels[kept], nms, class_agnostic)]
+    if max_detections is not None:
+        kept = kept[np.sort(largest(scores[kept], max_detections))]
+    return kept
+
+
+_BLOCK = 64
+"""Boxes that are compared with all others at once."""
+
+
+def _suppress(
+    boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray, iou: float, class_agnostic: bool
+) -> np.ndarray:
+    """Greedy non-maximum suppression: the places of the boxes that stay, in order."""
+    order = np.argsort(-scores, kind="stable")
+    if class_agnostic or not len(order):
+        return np.sort(_greedy(boxes, order, iou))
+    order = order[np.argsort(labels[order], kind="stable")]
+    starts = np.flatnonzero(np.diff(labels[order])) + 1
+    return np.sort(np.concatenate([_greedy(boxes, one, iou) for one in np.split(order, starts)]))
+
+
+def _greedy(boxes: np.ndarray, order: np.ndarray, iou: float) -> np.ndarray:
+    """Of places, best first, those whose box overlaps no better one that stays.
+
+    A block of boxes is compared with all that follow at once.
+    """
+    kept = []
+    while len(order):
+        over = _overlaps(boxes[order[:_BLOCK]], boxes[order], iou)
+        stays = np.ones(len(over), dtype=bool)
+        for i in range(len(over)):
+            if stays[i]:
+                stays[i + 1 :] &= ~over[i, i + 1 : len(over)]
+        kept.append(order[:_BLOCK][stays])
+        rest = ~over[stays, _BLOCK:].any(axis=0)
+        order = order[_BLOCK:][rest]
+    return np.concatenate(kept) if kept else order
+
+
+def _overlaps(some: np.ndarray, boxes: np.ndarray, iou: float) -> np.ndarray:
+    """(k, n) bool: which of (k, 4) and (n, 4) boxes overlap by more than `iou`."""
+    left, top, right, bottom = (side[:, None] for side in some.T)
+    width = np.minimum(right, boxes[:, 2]) - np.maximum(left, boxes[:, 0])
+    height = np.minimum(bottom, boxes[:, 3]) - np.maximum(top, boxes[:, 1])
+    common = np.maximum(width, 0) * np.maximum(height, 0)
+    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    total = (right - left) * (bottom - top) + areas - common
+    with np.errstate(invalid="ignore", divide="ignore"):  # two boxes without area do not overlap
+        return common / total > np.float64(iou)

@@ -9,17 +9,33 @@ its window, and most tiles can be settled by that bound without computing a pixe
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeVar
 
-import torch
-from torch import Tensor
-from torch.nn import functional as nnf
+import numpy as np
+
+from pvzoo.postprocess.scaling import scaled, scaling
 
 Size = tuple[int, int]
+Item = TypeVar("Item")
+Found = TypeVar("Found")
 
 ROUNDING = 4e-6
 """By what share of themselves, and at least by how much, bounds are widened for rounding."""
+
+PRODUCT = 2**18
+"""Multiplications up to which OpenBLAS makes a product of matrices in the thread that asks for it.
+
+Larger ones it spreads over threads of its own, which is many times slower where several threads of
+Python do so at once.
+"""
+
+MOST_THREADS = 8
+"""More of them wait for Python's lock."""
 
 
 @dataclass(frozen=True)
@@ -37,19 +53,19 @@ class Frame:
     image: Size
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Band:
     """Pixels ``start:end`` of an axis of the image, made of the cells ``low:high``.
 
     Attributes:
-        weights: (end - start, high - low), each row summing to 1.
+        weights: (end - start, high - low) float32, each row summing to 1.
     """
 
     start: int
     end: int
     low: int
     high: int
-    weights: Tensor
+    weights: np.ndarray
 
     def __len__(self) -> int:
         return self.end - self.start
@@ -65,72 +81,95 @@ class Band:
         return slice(self.low, self.high)
 
 
-@lru_cache(maxsize=4)  # asked for band by band
-def scaling(cells: int, pixels: int, mode: str = "linear", align_corners: bool = False) -> Tensor:
-    """The (pixels, cells) matrix of torch's own 1-D interpolation, rounding of positions included.
-
-    It is what torch makes of the unit vectors; ``mode`` is "linear" or "cubic".
-    """
-    unit = torch.eye(cells)
-    if mode == "cubic":
-        scaled = nnf.interpolate(
-            unit[None, None], size=(cells, pixels), mode="bicubic", align_corners=align_corners
-        )[0, 0]
-    else:
-        scaled = nnf.interpolate(
-            unit[None], size=pixels, mode="linear", align_corners=align_corners
-        )[0]
-    return scaled.T.contiguous()
-
-
-@lru_cache(maxsize=8)  # images of a stream are often of one size
-def axes(cells: Size, frame: Frame, align_corners: bool) -> tuple[Tensor, Tensor]:
-    """The matrices (image, cells) of both scalings and the crop between them, for rows and columns.
+def axis(cells: int, padded: int, valid: int, image: int, align_corners: bool) -> np.ndarray:
+    """The (image, cells) matrix of both scalings of an axis and the crop between them.
 
     ``align_corners`` is that of the first scaling; the second never aligns them.
     """
-    matrices = []
-    for count, padded, valid, image in zip(
-        cells, frame.padded, frame.valid, frame.image, strict=True
-    ):
-        to_input = scaling(count, padded, align_corners=align_corners)[:valid]
-        # scaling the rows of the first matrix is the same as a product with the second
-        to_image = nnf.interpolate(to_input.T[None], size=image, mode="linear")[0]
-        matrices.append(to_image.T.contiguous())
-    return matrices[0], matrices[1]
+    # scaling the rows of the first matrix is the same as a product with the second
+    return scaled(scaling(cells, padded, align_corners=align_corners)[:valid], image)
 
 
-def bands(matrix: Tensor, size: int, device: torch.device) -> list[Band]:
+def bands(matrix: np.ndarray, size: int) -> tuple[Band, ...]:
     """Cut an axis of the image into bands of at most `size` pixels."""
     result = []
     for start in range(0, len(matrix), size):
         part = matrix[start : start + size]
-        used = part.any(dim=0).nonzero()
+        used = np.flatnonzero(part.any(axis=0))
         low, high = int(used[0]), int(used[-1]) + 1
-        weights = part[:, low:high].contiguous().to(device)
+        weights = np.ascontiguousarray(part[:, low:high])
         result.append(Band(start, start + len(part), low, high, weights))
-    return result
+    return tuple(result)
 
 
+@lru_cache(maxsize=8)  # images of a stream are often of one size
 def grid(
-    maps: Tensor, frame: Frame, tile: int, *, align_corners: bool = False
-) -> tuple[list[Band], list[Band]]:
-    """The bands of rows and of columns in which (n, h, w) maps are scaled."""
-    rows, columns = axes(tuple(maps.shape[-2:]), frame, align_corners)
-    return bands(rows, tile, maps.device), bands(columns, tile, maps.device)
+    cells: Size, frame: Frame, tile: int, align_corners: bool = False
+) -> tuple[tuple[Band, ...], tuple[Band, ...]]:
+    """The bands of rows and of columns in which maps of `cells` are scaled to the image."""
+    rows, columns = (
+        bands(axis(*sizes, align_corners), tile)
+        for sizes in zip(cells, frame.padded, frame.valid, frame.image, strict=True)
+    )
+    return rows, columns
 
 
-def bounds(window: Tensor, columns: list[Band]) -> tuple[Tensor, Tensor]:
+def tile_size(*scales: tuple[Size, Size], most: int = 128) -> int:
+    """The side of a tile for which no product of matrices is larger than `PRODUCT`.
+
+    Args:
+        *scales: Pairs (from, to) of sizes that are scaled to each other.
+        most: Largest side.
+    """
+    step = max(cells / pixels for pair in scales for cells, pixels in zip(*pair, strict=True))
+    fits = (PRODUCT / max(step, step**2)) ** (1 / 3)
+    return max(8, min(most, int(fits) // 8 * 8))
+
+
+def bounds(window: np.ndarray, columns: Sequence[Band]) -> tuple[np.ndarray, np.ndarray]:
     """(n, cells, w) maps -> the least and largest value of each map in each column band.
 
     Both are (columns, n), widened by `ROUNDING`.
     """
-    least, largest = window.amin(dim=1), window.amax(dim=1)
-    low = torch.stack([least[:, c.cells].amin(dim=1) for c in columns])
-    high = torch.stack([largest[:, c.cells].amax(dim=1) for c in columns])
-    return low - ROUNDING * (1 + low.abs()), high + ROUNDING * (1 + high.abs())
+    least, largest = window.min(axis=1), window.max(axis=1)
+    low = np.stack([least[:, c.cells].min(axis=1) for c in columns])
+    high = np.stack([largest[:, c.cells].max(axis=1) for c in columns])
+    return low - ROUNDING * (1 + np.abs(low)), high + ROUNDING * (1 + np.abs(high))
 
 
-def tile_size(device: torch.device, small: int) -> int:
-    """The side of a tile: small on a CPU, for its cache; large on an accelerator, for few calls."""
-    return small if device.type == "cpu" else 1024
+def values(maps: np.ndarray, some: np.ndarray | slice, row: Band, column: Band) -> np.ndarray:
+    """(k, rows, columns) float32: `some` of (n, h, w) maps in a tile of the image."""
+    cells = maps[:, row.cells, column.cells][some]  # the other order would copy whole maps
+    return row.weights @ cells @ column.weights.T
+
+
+def best_of(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(k, rows, columns) -> the largest of each pixel, and the first place that has it, int16."""
+    best, first = scores[0].copy(), np.zeros(scores.shape[1:], dtype=np.int16)
+    for place in range(1, len(scores)):  # argmax over the first axis is far slower
+        better = scores[place] > best
+        np.copyto(best, scores[place], where=better)
+        np.copyto(first, np.int16(place), where=better)
+    return best, first
+
+
+def in_threads(work: Callable[[Item], Found], items: Sequence[Item]) -> list[Found]:
+    """`work` of each item, in their order; numpy lets go of Python's lock while it computes.
+
+    As many threads as this process may use processors, or as OMP_NUM_THREADS says.
+    """
+    threads = min(len(items), _processors(), MOST_THREADS)
+    if threads < 2:
+        return [work(item) for item in items]
+    # a pool of this call's own: one that is kept would be dead after a fork
+    with ThreadPoolExecutor(threads, thread_name_prefix="pvzoo-masks") as pool:
+        return list(pool.map(work, items))
+
+
+def _processors() -> int:
+    said = os.environ.get("OMP_NUM_THREADS", "")
+    if said.isdecimal() and int(said) > 0:
+        return int(said)
+    if hasattr(os, "sched_getaffinity"):  # not on Macs and Windows
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

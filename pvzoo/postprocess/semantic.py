@@ -1,31 +1,49 @@
 """Each pixel's best class: from queries, from windows of queries, or from scores per pixel.
 
-Nothing of size classes x height x width is held at image size: see `pvzoo.postprocess.frame`.
+Nothing of size classes x height x width is held at image size: see `pvzoo.postprocess.frame`. Mask
+logits and logits of pixels may be tensors on an accelerator; the maps are arrays all the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Literal
 
-import torch
-from torch import Tensor
-from torch.nn import functional as nnf
+import numpy as np
 
-from pvzoo.postprocess.frame import Band, Frame, Size, bands, bounds, grid, scaling, tile_size
+from pvzoo.postprocess.frame import (
+    PRODUCT,
+    Band,
+    Frame,
+    Size,
+    bands,
+    best_of,
+    bounds,
+    grid,
+    in_threads,
+    tile_size,
+    values,
+)
+from pvzoo.postprocess.scaling import scaling
+from pvzoo.postprocess.scores import sigmoid, sigmoid_, softmax
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Steps = Literal["bilinear", "aligned", "bicubic"]
+Map = tuple[np.ndarray, np.ndarray | None]
+"""(height, width) int16 classes, and (height, width) float32 scores if they were asked for."""
 
 
 def from_queries(
-    class_logits: Tensor,
-    mask_logits: Tensor,
+    class_logits: np.ndarray,
+    mask_logits: np.ndarray | Tensor,
     frame: Frame,
     *,
     masks_first: bool,
     with_scores: bool = False,
-) -> tuple[Tensor, Tensor | None]:
-    """Each pixel's best class: (height, width) int16, and its score if asked for.
+) -> Map:
+    """Each pixel's best class, and its score if asked for.
 
     A class's score at a pixel is the sum over queries of class probability times mask probability.
 
@@ -38,92 +56,117 @@ def from_queries(
             then scaled (semantic-only checkpoints).
         with_scores: Whether the score of the best class is returned too.
     """
-    shares = class_logits.softmax(-1)[:, :-1].contiguous()
-    device = mask_logits.device
-    labels = torch.empty(frame.image, dtype=torch.int16, device=device)
-    best = torch.empty(frame.image, device=device) if with_scores else None
-    tiles = _Tiles(mask_logits, frame, tile_size(device, 64), masks_first)
-    for r, row in enumerate(tiles.rows):
-        low, high = bounds(mask_logits[:, row.cells], tiles.columns)
-        low, high = low.sigmoid(), high.sigmoid()
-        least, most = low @ shares, high @ shares
-        possible = most >= least.amax(dim=1, keepdim=True) - 1e-6
-        for c, column in enumerate(tiles.columns):
-            place = (row.pixels, column.pixels)
-            classes = possible[c].nonzero().flatten()
-            if len(classes) == 1 and best is None:
-                labels[place] = int(classes)
+    shares = np.ascontiguousarray(softmax(class_logits)[:, :-1])
+    if not isinstance(mask_logits, np.ndarray):
+        from pvzoo.postprocess import tensors
+
+        return tensors.from_queries(
+            shares, mask_logits, frame, masks_first=masks_first, with_scores=with_scores
+        )
+    cells = mask_logits.shape[-2:]
+    scales = [(cells, frame.image)]
+    if not masks_first:
+        scales += [(cells, frame.padded), (frame.valid, frame.image)]
+    rows, columns = grid(cells, frame, tile_size(*scales))
+    steps = None if masks_first else two_steps(cells, frame, rows, columns)
+
+    def of_rows(place: int, paint: Callable[..., None]) -> None:
+        row = rows[place]
+        low, high = map(sigmoid, bounds(mask_logits[:, row.cells], columns))
+        possible = high @ shares >= (low @ shares).max(axis=1, keepdims=True) - 1e-6
+        for c, column in enumerate(columns):
+            classes = np.flatnonzero(possible[c])
+            if len(classes) == 1 and not with_scores:
+                paint(column, classes)
                 continue
             some = shares[:, classes]
             # queries that change so little in this tile that together they cannot matter
-            spread = (high[c] - low[c]) * some.amax(dim=1)
-            order = spread.argsort()
-            flat = order[: int((spread[order].cumsum(0) < 1e-6).sum())]
+            spread = (high[c] - low[c]) * some.max(axis=1)
+            order = np.argsort(spread)
+            flat = order[: np.count_nonzero(np.cumsum(spread[order]) < 1e-6)]
             constant = ((high[c] + low[c]) / 2)[flat] @ some[flat]
-            active = torch.ones(len(shares), dtype=torch.bool, device=device)
-            active[flat] = False
-            score, first = tiles.best(r, c, active, some[active], constant)
-            labels[place] = classes[first].to(torch.int16)
+            active = np.delete(np.arange(len(shares)), flat)
+            if steps is None:
+                scores = _sums(some[active], sigmoid_(values(mask_logits, active, row, column)))
+            else:
+                (row_in, row_out), (column_in, column_out) = steps[0][place], steps[1][c]
+                window = mask_logits[:, row.cells, column.cells][active]
+                scores = _sums(some[active], sigmoid_(row_in @ window @ column_in.T))
+                scores = row_out @ scores @ column_out.T
+            scores += constant[:, None, None]
+            paint(column, classes, scores)
+
+    return _painted(of_rows, rows, frame.image, with_scores)
+
+
+def _painted(
+    of_rows: Callable[..., None], rows: Sequence[Band], image: Size, with_scores: bool
+) -> Map:
+    """A map, painted band by band.
+
+    ``of_rows(place, paint)`` is called for the place of each band, and calls ``paint(column,
+    classes, scores)`` for each tile: (k,) classes, and the (k, rows, columns) scores of each unless
+    there is only one.
+    """
+    labels = np.empty(image, dtype=np.int16)
+    best = np.empty(image, dtype=np.float32) if with_scores else None
+
+    def band(place: int) -> None:
+        def paint(column: Band, classes: np.ndarray, scores: np.ndarray | None = None) -> None:
+            tile = (rows[place].pixels, column.pixels)
+            if scores is None:
+                labels[tile] = classes[0]
+                return
+            score, first = best_of(scores)
+            labels[tile] = classes[first]
             if best is not None:
-                best[place] = score
+                best[tile] = score
+
+        of_rows(place, paint)
+
+    in_threads(band, range(len(rows)))
     return labels, best
 
 
-class _Tiles:
-    """Class scores of one tile at a time, with masks or scores scaled."""
+def _sums(shares: np.ndarray, masks: np.ndarray) -> np.ndarray:
+    """(queries, classes) and (queries, rows, columns) -> (classes, rows, columns), in small parts.
 
-    def __init__(self, mask_logits: Tensor, frame: Frame, tile: int, masks_first: bool) -> None:
-        self._maps = mask_logits
-        self._masks_first = masks_first
-        self.rows, self.columns = grid(mask_logits, frame, tile)
-        if not masks_first:
-            self._steps = [
-                [_two_steps(band, *sizes) for band in side]
-                for side, *sizes in zip(
-                    (self.rows, self.columns),
-                    mask_logits.shape[-2:],
-                    frame.padded,
-                    frame.valid,
-                    frame.image,
-                    strict=True,
-                )
-            ]
-
-    def best(
-        self, r: int, c: int, active: Tensor, shares: Tensor, constant: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """(rows, columns) best score and its class in a tile.
-
-        Scores are `constant` (classes,), plus what the `active` queries add with their `shares`.
-        """
-        row, column = self.rows[r], self.columns[c]
-        window = self._maps[:, row.cells, column.cells][active]
-        if self._masks_first:
-            masks = (row.weights @ window @ column.weights.T).sigmoid_()
-            scores = (shares.T @ masks.flatten(1)).view(-1, *masks.shape[1:])
-        else:
-            (row_in, row_out), (column_in, column_out) = self._steps[0][r], self._steps[1][c]
-            masks = (row_in @ window @ column_in.T).sigmoid_()
-            scores = (shares.T @ masks.flatten(1)).view(-1, *masks.shape[1:])
-            scores = row_out @ scores @ column_out.T
-        return (scores + constant[:, None, None]).max(dim=0)
+    See `PRODUCT`.
+    """
+    queries, classes = shares.shape
+    flat = masks.reshape(queries, -1)
+    result = np.empty((classes, flat.shape[1]), dtype=np.float32)
+    at_once = max(1, PRODUCT // max(1, queries * 32))
+    for start in range(0, classes, at_once):
+        some = np.ascontiguousarray(shares[:, start : start + at_once].T)
+        wide = max(32, PRODUCT // max(1, queries * len(some)) // 32 * 32)
+        for left in range(0, flat.shape[1], wide):
+            part = slice(left, left + wide)
+            np.matmul(some, flat[:, part], out=result[start : start + at_once, part])
+    return result.reshape(classes, *masks.shape[1:])
 
 
-def _two_steps(
-    band: Band, cells: int, padded: int, valid: int, image: int
-) -> tuple[Tensor, Tensor]:
-    """Of one band: the matrices (input pixels, cells) and (image pixels, input pixels)."""
-    to_image = scaling(valid, image)[band.pixels]
-    used = to_image.any(dim=0).nonzero()
-    inputs = slice(int(used[0]), int(used[-1]) + 1)
-    to_input = scaling(cells, padded)[:valid][inputs, band.cells]
-    device = band.weights.device
-    return to_input.contiguous().to(device), to_image[:, inputs].contiguous().to(device)
+def two_steps(
+    cells: Size, frame: Frame, rows: Sequence[Band], columns: Sequence[Band]
+) -> list[list[tuple[np.ndarray, np.ndarray]]]:
+    """Of each band: the matrices (input pixels, cells) and (image pixels, input pixels)."""
+    result = []
+    for side, count, padded, valid, image in zip(
+        (rows, columns), cells, frame.padded, frame.valid, frame.image, strict=True
+    ):
+        to_input, to_image = scaling(count, padded)[:valid], scaling(valid, image)
+        steps = []
+        for band in side:
+            used = np.flatnonzero(to_image[band.pixels].any(axis=0))
+            inputs = slice(used[0], used[-1] + 1)
+            steps.append((to_input[inputs, band.cells], to_image[band.pixels, inputs]))
+        result.append([tuple(map(np.ascontiguousarray, step)) for step in steps])
+    return result
 
 
 def from_pixels(
-    logits: Tensor, frame: Frame, steps: Steps, *, with_scores: bool = False
-) -> tuple[Tensor, Tensor | None]:
+    logits: np.ndarray | Tensor, frame: Frame, steps: Steps, *, with_scores: bool = False
+) -> Map:
     """As `from_queries`, from class logits per pixel (classes, h, w); scores are the logits.
 
     ``steps`` is how the authors scale them:
@@ -134,47 +177,48 @@ def from_pixels(
       ``research/deeplab/model.py``; ml-cvnets, ``base_seg_head.py``);
     * "bicubic": probabilities straight to the image (DPT, ``run_segmentation.py``).
     """
-    device = logits.device
-    labels = torch.empty(frame.image, dtype=torch.int16, device=device)
-    best = torch.empty(frame.image, device=device) if with_scores else None
-    tile = tile_size(device, 64)
+    if not isinstance(logits, np.ndarray):
+        from pvzoo.postprocess import tensors
+
+        return tensors.from_pixels(logits, frame, steps, with_scores=with_scores)
+    cells = logits.shape[-2:]
+    tile = tile_size((cells, frame.image))
+    overshoot = 0.0
     if steps == "bicubic":
-        logits = logits.softmax(0)
-        rows, columns = (
-            bands(scaling(cells, image, "cubic"), tile, device)
-            for cells, image in zip(logits.shape[-2:], frame.image, strict=True)
-        )
+        logits = softmax(logits, axis=0)
+        matrices = [scaling(*sizes, "cubic") for sizes in zip(cells, frame.image, strict=True)]
+        rows, columns = (bands(matrix, tile) for matrix in matrices)
+        # its weights are not all positive: how far they can lead out of the cells' range
+        largest = np.prod([np.abs(matrix).sum(axis=1).max() for matrix in matrices])
+        overshoot = float(largest - 1) / 2
     else:
-        rows, columns = grid(logits, frame, tile, align_corners=steps == "aligned")
-    for row in rows:
+        rows, columns = grid(cells, frame, tile, align_corners=steps == "aligned")
+
+    def of_rows(place: int, paint: Callable[..., None]) -> None:
+        row = rows[place]
         low, high = bounds(logits[:, row.cells], columns)
-        possible = high >= low.amax(dim=1, keepdim=True)
-        if steps == "bicubic":  # its weights are not all positive, so the bounds do not hold
-            possible.fill_(True)
+        margin = overshoot * (high - low)
+        possible = high + margin >= (low - margin).max(axis=1, keepdims=True)
         for c, column in enumerate(columns):
-            place = (row.pixels, column.pixels)
-            classes = possible[c].nonzero().flatten()
-            if len(classes) == 1 and best is None:
-                labels[place] = int(classes)
-                continue
-            window = logits[classes][:, row.cells, column.cells]
-            score, first = (row.weights @ window @ column.weights.T).max(dim=0)
-            labels[place] = classes[first].to(torch.int16)
-            if best is not None:
-                best[place] = score
-    return labels, best
+            classes = np.flatnonzero(possible[c])
+            if len(classes) == 1 and not with_scores:
+                paint(column, classes)
+            else:
+                paint(column, classes, values(logits, classes, row, column))
+
+    return _painted(of_rows, rows, frame.image, with_scores)
 
 
 def from_windows(
-    class_logits: Tensor,
-    mask_logits: Tensor,
+    class_logits: np.ndarray,
+    mask_logits: np.ndarray | Tensor,
     windows: Sequence[tuple[int, int]],
     network: Size,
     scaled: Size,
     image: Size,
     *,
     with_scores: bool = False,
-) -> tuple[Tensor, Tensor | None]:
+) -> Map:
     """As `from_queries`, from windows of a scaled image; where they overlap, the mean counts.
 
     EoMT, ``training/lightning_module.py``: ``revert_window_logits_semantic``.
@@ -187,38 +231,52 @@ def from_windows(
         scaled: Size the image was scaled to.
         image: Size of the image.
     """
-    device = mask_logits.device
-    shares = class_logits.softmax(-1)[..., :-1]
-    upright = image[0] > image[1]
-    to_rows, to_columns = (
-        scaling(cells, pixels).to(device)
-        for cells, pixels in zip(mask_logits.shape[-2:], network, strict=True)
-    )
-    count = torch.zeros(scaled[0] if upright else scaled[1], device=device)
-    for start, end in windows:
-        count[start:end] += 1
+    shares = np.ascontiguousarray(softmax(class_logits)[..., :-1])
+    if not isinstance(mask_logits, np.ndarray):
+        from pvzoo.postprocess import tensors
 
-    def scores_of(low: int, high: int) -> Tensor:
-        """(classes, high - low, scaled width): the mean class scores of some rows."""
-        total = torch.zeros((shares.shape[-1], high - low, scaled[1]), device=device)
+        return tensors.from_windows(
+            shares, mask_logits, windows, network, scaled, image, with_scores=with_scores
+        )
+    upright = image[0] > image[1]
+    cells = mask_logits.shape[-2:]
+    tile = tile_size((cells, image), (cells, network), (scaled, image))
+    to_input = [scaling(*sizes) for sizes in zip(cells, network, strict=True)]
+    rows, columns = (bands(scaling(*sizes), tile) for sizes in zip(scaled, image, strict=True))
+    axis = 0 if upright else 1  # along which windows follow each other
+    overlap = np.zeros(scaled[axis], dtype=np.float32)
+    for start, end in windows:
+        overlap[start:end] += 1
+
+    def mean_scores(row: Band, column: Band) -> np.ndarray:
+        """(classes, rows, columns) of the scaled image that a tile is made of."""
+        sides = [(row.low, row.high), (column.low, column.high)]
+        low, high = sides[axis]
+        total = np.zeros((shares.shape[-1], *(b - a for a, b in sides)), dtype=np.float32)
         for share, masks, (start, end) in zip(shares, mask_logits, windows, strict=True):
-            first, last = (max(low, start), min(high, end)) if upright else (low, high)
+            first, last = max(low, start), min(high, end)
             if first >= last:
                 continue
-            offset = start if upright else 0
-            part = to_rows[first - offset : last - offset] @ masks @ to_columns.T
-            scores = (share.T @ part.sigmoid_().flatten(1)).view(-1, *part.shape[1:])
-            columns = slice(None) if upright else slice(start, end)
-            total[:, first - low : last - low, columns] += scores
-        return total / (count[low:high, None] if upright else count)
+            own = list(sides)
+            own[axis] = (first - start, last - start)
+            left, right = map(_used, to_input, own)
+            part = left.weights @ masks[:, left.cells, right.cells] @ right.weights.T
+            place: list[slice] = [slice(None)] * 3
+            place[1 + axis] = slice(first - low, last - low)
+            total[tuple(place)] += _sums(share, sigmoid_(part))
+        count = overlap[low:high]
+        return total / (count[:, None] if upright else count)
 
-    labels = torch.empty(image, dtype=torch.int16, device=device)
-    best = torch.empty(image, device=device) if with_scores else None
-    for row in bands(scaling(scaled[0], image[0]), 32, device):
-        tall = row.weights @ scores_of(row.low, row.high)
-        wide = nnf.interpolate(tall[None], size=(len(row), image[1]), mode="bilinear")[0]
-        score, label = wide.max(dim=0)
-        labels[row.pixels] = label.to(torch.int16)
-        if best is not None:
-            best[row.pixels] = score
-    return labels, best
+    def of_rows(place: int, paint: Callable[..., None]) -> None:
+        row = rows[place]
+        classes = np.arange(shares.shape[-1])
+        for column in columns:
+            scores = row.weights @ mean_scores(row, column) @ column.weights.T
+            paint(column, classes, scores)
+
+    return _painted(of_rows, rows, image, with_scores)
+
+
+def _used(matrix: np.ndarray, part: tuple[int, int]) -> Band:
+    """Some rows of a matrix as a band."""
+    return bands(matrix[slice(*part)], part[1] - part[0])[0]

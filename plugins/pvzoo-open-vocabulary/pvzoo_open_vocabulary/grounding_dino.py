@@ -13,6 +13,7 @@ from transformers import AutoModelForZeroShotObjectDetection
 from pvzoo.adapters.base import Adapter, Checkpoint
 from pvzoo.adapters.from_transformers import backbone_config, load_model, load_processor
 from pvzoo.errors import UsageError
+from pvzoo.postprocess.scores import sigmoid
 from pvzoo.tasks.object_detection import Detections
 from pvzoo_open_vocabulary.objects import detections
 from pvzoo_open_vocabulary.text import TextEncoder, load_tokenizer
@@ -95,16 +96,14 @@ class GroundingDinoAdapter(Adapter):
         self, outputs: dict[str, Any], meta: dict[str, Any], **controls: Any
     ) -> Detections:
         """Boxes whose best token is above the threshold, in the queries' order."""
-        threshold = controls.pop("threshold")
-        fits = outputs["logits"][0].sigmoid()
-        scores = fits.max(-1).values
-        keep = scores > (THRESHOLD if threshold is None else threshold)
-        own = torch.from_numpy(meta["own"]).to(fits.device)
-        of_prompts = torch.stack([fits[keep][:, tokens].amax(-1) for tokens in own], dim=-1)
+        fits = sigmoid(outputs["logits"][0])
+        if controls["threshold"] is None:
+            controls["threshold"] = THRESHOLD
+        of_prompts = np.stack([fits[:, tokens].max(axis=1) for tokens in meta["own"]], axis=1)
         return detections(
-            scores[keep],
-            of_prompts.argmax(-1),
-            outputs["pred_boxes"][0][keep],
+            fits.max(axis=1),
+            of_prompts.argmax(axis=1),
+            outputs["pred_boxes"][0],
             frame=meta["size"],
             size=meta["size"],
             prompts=meta["prompts"],

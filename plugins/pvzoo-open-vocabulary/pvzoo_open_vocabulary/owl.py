@@ -12,6 +12,7 @@ from transformers import AutoModelForZeroShotObjectDetection
 
 from pvzoo.adapters.base import Adapter, Checkpoint
 from pvzoo.adapters.from_transformers import load_model, load_processor
+from pvzoo.postprocess.scores import sigmoid
 from pvzoo.tasks.object_detection import Detections
 from pvzoo_open_vocabulary.objects import detections
 from pvzoo_open_vocabulary.text import TextEncoder, load_tokenizer
@@ -71,15 +72,16 @@ class OwlAdapter(Adapter):
         self, outputs: dict[str, Any], meta: dict[str, Any], **controls: Any
     ) -> Detections:
         """Each patch's best prompt, if its score is above the threshold, in the patches' order."""
-        threshold = controls.pop("threshold")
-        logits, labels = outputs["logits"][0].max(-1)
-        scores = logits.sigmoid()
-        keep = scores > (THRESHOLD if threshold is None else threshold)
+        logits = outputs["logits"][0]
+        labels = logits.argmax(axis=1)
+        scores = sigmoid(logits.max(axis=1))
+        if controls["threshold"] is None:
+            controls["threshold"] = THRESHOLD
         height, width = meta["size"]
         return detections(
-            scores[keep],
-            labels[keep],
-            outputs["pred_boxes"][0][keep],
+            scores,
+            labels,
+            outputs["pred_boxes"][0],
             frame=(max(height, width),) * 2 if self._square else (height, width),
             **meta,
             **controls,

@@ -9,12 +9,13 @@ import numpy as np
 import torch
 import transformers
 from PIL import Image
-from torch.nn.functional import interpolate
 from transformers import AutoModelForMaskGeneration
 
 from pvzoo.adapters.base import Adapter, Checkpoint
 from pvzoo.adapters.from_transformers import load_model, load_processor
 from pvzoo.masks import Masks, encode
+from pvzoo.postprocess.frame import Frame
+from pvzoo.postprocess.instances import cut_out
 from pvzoo.tasks.instance_segmentation import Instances
 
 # The processor of each model type. The public checkpoints of SAM 2 are saved as those of videos.
@@ -36,6 +37,7 @@ class SamAdapter(Adapter):
     """
 
     tasks = ("mask-generation",)
+    on_device = ("pred_masks",)
 
     def __init__(self, module: torch.nn.Module, processor: Any) -> None:
         self.task = "mask-generation"
@@ -72,7 +74,7 @@ class SamAdapter(Adapter):
         meta: dict[str, Any] = {"size": image.size[::-1]}
         if "reshaped_input_sizes" in found:  # the rest of the square is padding
             meta["seen"] = tuple(found["reshaped_input_sizes"][0].tolist())
-            meta["square"] = inputs["pixel_values"].shape[2:]
+            meta["square"] = tuple(inputs["pixel_values"].shape[2:])
         return inputs, meta
 
     def forward(self, inputs: dict[str, Any]) -> dict[str, Any]:
@@ -84,41 +86,22 @@ class SamAdapter(Adapter):
     def postprocess(
         self, outputs: dict[str, Any], meta: dict[str, Any], **controls: Any
     ) -> Instances:
-        """The best mask of each prompt, in the image's own size; one is decoded at a time."""
-        logits, best = outputs["pred_masks"][0], outputs["iou_scores"][0].max(-1)
-        scores = best.values.clamp(0, 1)  # a network may expect to overlap by more than all
-        kept = (scores >= controls["threshold"]).nonzero()[:, 0].tolist()
-        masks = Masks(
-            meta["size"],
-            tuple(
-                encode(_full_size(logits[i, best.indices[i]], **meta), 0, 0, meta["size"])
-                for i in kept
-            ),
-        )
+        """The best mask of each prompt, in the image's own size."""
+        size, chances = meta["size"], outputs["iou_scores"][0]
+        best = chances.argmax(axis=1)
+        # a network may expect to overlap by more than all
+        scores = np.clip(chances[np.arange(len(best)), best], 0, 1)
+        kept = np.flatnonzero(scores >= controls["threshold"])
+        logits = outputs["pred_masks"][0][kept, best[kept]]
+        cells = tuple(logits.shape[-2:])
+        frame = Frame(meta.get("square", cells), meta.get("seen", cells), size)
+        found = cut_out(logits, frame, lambda top, left, mask: encode(mask, top, left, size))
+        masks = Masks(size, tuple(one.mask for one in found))
         return Instances(
-            size=meta["size"],
+            size=size,
             boxes=masks.boxes,
-            scores=scores[kept].cpu().numpy(),
+            scores=scores[kept],
             labels=np.zeros(len(kept), dtype=np.int64),
             names=self.labels * len(kept),
             masks=masks,
         )
-
-
-def _full_size(
-    logits: torch.Tensor,
-    *,
-    size: tuple[int, int],
-    seen: tuple[int, int] | None = None,
-    square: tuple[int, int] | None = None,
-) -> np.ndarray:
-    """(h, w) logits of a mask -> (height, width) bool in the image's `size`.
-
-    `square` is the size of the network's input and `seen` the part of it that is image.
-    """
-    mask = logits[None, None]
-    if seen is not None:
-        mask = interpolate(mask, square, mode="bilinear", align_corners=False)
-        mask = mask[..., : seen[0], : seen[1]]
-    mask = interpolate(mask, size, mode="bilinear", align_corners=False)
-    return (mask[0, 0] > 0).cpu().numpy()

@@ -86,7 +86,8 @@ class ColourNetAdapter(Adapter):
         self, outputs: dict[str, Any], meta: dict[str, Any], **controls: Any
     ) -> Classification:
         """The best classes: at most `top_k`, none that scores less than `threshold`."""
-        scores = outputs["logits"][0].float().softmax(-1).cpu().numpy()
+        powers = np.exp(outputs["logits"][0] - outputs["logits"][0].max())
+        scores = powers / powers.sum()
         ids = np.argsort(-scores, kind="stable")[: controls["top_k"]]
         ids = ids[scores[ids] >= controls["threshold"]]
         return Classification(

@@ -1,0 +1,230 @@
+"""Instances: a class, a score, a box and a mask each, by the rules of their family's authors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from pvzoo.postprocess.detection import corners, select
+from pvzoo.postprocess.frame import Band, Frame, bounds, grid, in_threads, tile_size, values
+from pvzoo.postprocess.scaling import nearest
+from pvzoo.postprocess.scores import largest, sigmoid, sigmoid_, softmax
+from pvzoo.postprocess.segmentation import MaskRecord
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Pack = Callable[[int, int, np.ndarray], Any]
+"""(top, left, bool mask without empty surroundings) -> the form in which a mask is kept.
+
+The mask it is given is a view into a buffer; what is kept must not refer to it. Called from several
+threads at once."""
+
+MASK_BYTES = 64 * 2**20
+"""About how many bytes of masks are held before they are packed."""
+
+
+@dataclass
+class Instance:
+    """One instance: class, score, box (left, top, right, bottom in pixels), and packed mask."""
+
+    label: int
+    score: float
+    box: tuple[float, float, float, float]
+    mask: Any
+
+
+def instances(
+    record: MaskRecord,
+    class_logits: np.ndarray,
+    mask_logits: np.ndarray | Tensor,
+    frame: Frame,
+    *,
+    threshold: float,
+    pack: Pack,
+    boxes: np.ndarray | None = None,
+    classes: Collection[int] | None = None,
+    **controls: Any,
+) -> list[Instance]:
+    """Instances whose final score is above `threshold`, in the authors' order (best class first).
+
+    Masks are made of those alone that the options leave, as far as they can be told before: where
+    boxes and scores come from the masks, of all whose class is wanted and scores enough.
+
+    Args:
+        record: How the family's queries become masks.
+        class_logits: (queries, classes).
+        mask_logits: (queries, h, w).
+        frame: Where the image lies in the network's input.
+        threshold: Least score.
+        pack: Called with each mask as soon as it is made, so that few are held unpacked.
+        boxes: (queries, 4) predicted boxes, relative centre and size, for families that have them.
+        classes: Class ids that count as things; None for all. Others are dropped after the best
+            pairs were taken.
+        **controls: The other options of `pvzoo.postprocess.select`.
+    """
+    scores, labels, queries = _best_pairs(record, class_logits)
+    kept = scores > threshold  # the final score is at most the class score
+    if classes is not None:
+        kept &= np.isin(labels, list(classes))
+    scores, labels, queries = scores[kept], labels[kept], queries[kept]
+    sides = None
+    if record.predicted_boxes:
+        sides = corners(boxes[queries], frame.image)
+        if not record.softmax:  # RF-DETR's authors keep boxes in the image
+            height, width = frame.image
+            np.clip(sides, 0, np.array([width, height, width, height], np.float32), out=sides)
+        chosen = select(sides, scores, labels, **controls)
+        scores, labels, queries = scores[chosen], labels[chosen], queries[chosen]
+        sides = sides[chosen]
+    unique, position = np.unique(queries, return_inverse=True)
+    best = np.zeros(len(unique))
+    np.maximum.at(best, position, scores)
+    found = cut_out(
+        mask_logits[unique],
+        frame,
+        pack,
+        by_nearest=record.nearest,
+        wanted=(lambda i, quality: best[i] * quality > threshold) if record.quality else None,
+    )
+    if record.quality:
+        final = scores * np.array([one.quality for one in found])[position]
+        kept = final > threshold
+        scores, labels, position = final[kept], labels[kept], position[kept]
+    if sides is None:
+        sides = np.array([one.box for one in found], dtype=np.float32).reshape(-1, 4)[position]
+        chosen = select(sides, scores.astype(np.float32), labels, **controls)
+        scores, labels = scores[chosen], labels[chosen]
+        sides, position = sides[chosen], position[chosen]
+    return [
+        Instance(label, score, tuple(box), found[index].mask)
+        for label, score, box, index in zip(
+            labels.tolist(), scores.tolist(), sides.tolist(), position.tolist(), strict=True
+        )
+    ]
+
+
+def _best_pairs(
+    record: MaskRecord, class_logits: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(scores, classes, queries) of the candidates for instances."""
+    count = len(class_logits)
+    scores = softmax(class_logits)[:, :-1] if record.softmax else sigmoid(class_logits)
+    if record.pairs == "query":
+        queries, labels = np.arange(count), scores.argmax(axis=1)
+        return scores[queries, labels], labels, queries
+    index = largest(scores.reshape(-1), record.top_k or count)
+    queries, labels = np.divmod(index, scores.shape[1])
+    return scores.reshape(-1)[index], labels, queries
+
+
+class Cutout(NamedTuple):
+    """A mask cut out of its image.
+
+    Attributes:
+        mask: What `Pack` made of it; None if it was not wanted.
+        box: Left, top, right, bottom of what is not empty, in pixels; zeros for an empty mask.
+        quality: Mean mask probability inside it; 1 if nobody asked.
+    """
+
+    mask: Any
+    box: tuple[int, int, int, int]
+    quality: float
+
+
+def cut_out(
+    mask_logits: np.ndarray | Tensor,
+    frame: Frame,
+    pack: Pack,
+    *,
+    by_nearest: bool = False,
+    wanted: Callable[[int, float], bool] | None = None,
+) -> list[Cutout]:
+    """Where each of (n, h, w) maps is positive in the image; few masks are held at a time.
+
+    Args:
+        mask_logits: An array, or a tensor on an accelerator.
+        frame: Where the image lies in the network's input.
+        pack: Called with each mask.
+        by_nearest: Whether masks are made on the network's input and enlarged with nearest
+            neighbours, or logits are scaled to the image first.
+        wanted: Says by a mask's place and quality whether it is packed; None for all, and then
+            no quality is computed.
+    """
+    positive = _positive
+    if not isinstance(mask_logits, np.ndarray):
+        from pvzoo.postprocess import tensors
+
+        positive = tensors.positive
+    # (rows, columns) of the valid input that are shown in the image, or all of the image
+    shown: Any = None
+    if by_nearest:
+        shown = np.ix_(*map(nearest, frame.valid, frame.image))
+        frame = replace(frame, image=frame.valid)
+
+    def cut(item: tuple[int, np.ndarray, float]) -> Cutout:
+        place, mask, quality = item
+        top, left, mask = _trimmed(mask if shown is None else mask[shown])
+        packed = pack(top, left, mask) if wanted is None or wanted(place, quality) else None
+        return Cutout(packed, (left, top, left + mask.shape[1], top + mask.shape[0]), quality)
+
+    found: list[Cutout] = []
+    at_once = max(1, MASK_BYTES // (frame.image[0] * frame.image[1]))
+    for start in range(0, len(mask_logits), at_once):
+        masks, qualities = positive(
+            mask_logits[start : start + at_once], frame, quality=wanted is not None
+        )
+        places = range(start, start + len(masks))
+        found += in_threads(cut, list(zip(places, masks, qualities.tolist(), strict=True)))
+    return found
+
+
+def _positive(
+    mask_logits: np.ndarray, frame: Frame, *, quality: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """(n, height, width) bool, where maps are positive; (n,) the mean probability there, or 1."""
+    cells, count = mask_logits.shape[-2:], len(mask_logits)
+    masks = np.zeros((count, *frame.image), dtype=bool)
+    rows, columns = grid(cells, frame, tile_size((cells, frame.image)))
+
+    def of_rows(row: Band) -> tuple[np.ndarray, np.ndarray]:
+        """Fill in a band of the masks; sums of probabilities and areas in it."""
+        sums, areas = np.zeros(count), np.zeros(count, dtype=np.int64)
+        low, high = bounds(mask_logits[:, row.cells], columns)
+        for i, column in enumerate(columns):
+            place = (row.pixels, column.pixels)
+            some = high[i] > 0  # elsewhere no pixel is positive
+            if not quality:
+                masks[(low[i] > 0, *place)] = True
+                some &= low[i] <= 0
+            queries = np.flatnonzero(some)
+            if len(queries) == 0:
+                continue
+            logits = values(mask_logits, queries, row, column)
+            found = logits > 0
+            masks[(queries, *place)] = found
+            if quality:
+                chances = sigmoid_(logits)
+                chances *= found
+                sums[queries] += chances.reshape(len(queries), -1).sum(axis=1)
+                areas[queries] += np.count_nonzero(found.reshape(len(queries), -1), axis=1)
+        return sums, areas
+
+    parts = in_threads(of_rows, rows)
+    if not quality:
+        return masks, np.ones(count)
+    return masks, sum(sums for sums, _ in parts) / (sum(areas for _, areas in parts) + 1e-6)
+
+
+def _trimmed(mask: np.ndarray) -> tuple[int, int, np.ndarray]:
+    """(top, left, the mask without empty rows and columns around it)."""
+    rows = np.flatnonzero(mask.any(axis=1))
+    if len(rows) == 0:
+        return 0, 0, mask[:0, :0]
+    top, bottom = int(rows[0]), int(rows[-1]) + 1
+    columns = np.flatnonzero(mask[top:bottom].any(axis=0))
+    left, right = int(columns[0]), int(columns[-1]) + 1
+    return top, left, mask[top:bottom, left:right]

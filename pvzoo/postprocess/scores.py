@@ -1,0 +1,37 @@
+"""From logits to scores, and the best of them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def sigmoid(logits: np.ndarray) -> np.ndarray:
+    """Of each number, in a new float32 array of the same shape."""
+    return sigmoid_(np.array(logits, dtype=np.float32))
+
+
+def sigmoid_(logits: np.ndarray) -> np.ndarray:
+    """As `sigmoid`, in place of the float32 logits."""
+    np.negative(logits, out=logits)
+    with np.errstate(over="ignore"):  # an infinite sum has the right reciprocal
+        np.exp(logits, out=logits)
+    logits += 1
+    return np.reciprocal(logits, out=logits)
+
+
+def softmax(logits: np.ndarray, axis: int = -1) -> np.ndarray:
+    """Along an axis, in a new float32 array of the same shape."""
+    logits = np.asarray(logits, dtype=np.float32)
+    powers = np.exp(logits - logits.max(axis=axis, keepdims=True))
+    powers /= powers.sum(axis=axis, keepdims=True)
+    return powers
+
+
+def largest(scores: np.ndarray, count: int) -> np.ndarray:
+    """The places of the `count` largest of (n,) scores, largest first; of equal ones the first."""
+    if count >= len(scores):
+        return np.argsort(-scores, kind="stable")
+    least = np.partition(scores, len(scores) - count)[len(scores) - count]
+    above, equal = np.flatnonzero(scores > least), np.flatnonzero(scores == least)
+    places = np.sort(np.concatenate([above, equal[: count - len(above)]]))
+    return places[np.argsort(-scores[places], kind="stable")]
