@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from transformers import AutoImageProcessor
+from transformers import AutoConfig, AutoImageProcessor
+from transformers.models.auto.auto_factory import _get_model_class  # it has no public name
 from transformers.utils import (
     SAFE_WEIGHTS_INDEX_NAME,
     SAFE_WEIGHTS_NAME,
@@ -20,6 +21,7 @@ from transformers.utils import (
     logging,
 )
 
+from pvzoo.adapters._weights import is_wrapped, read_state_dict
 from pvzoo.adapters.base import Checkpoint
 from pvzoo.errors import UnsupportedModelError, WeightsError
 
@@ -48,10 +50,18 @@ def load_model(
             "to rename tensors.",
             f"Save the weights as {SAFE_WEIGHTS_NAME}, under the names that transformers uses.",
         )
+    wrapped = is_wrapped(checkpoint.weights)
     try:
         with quiet():
-            module, report = auto_class.from_pretrained(
-                checkpoint.folder,
+            opener, folder = auto_class, checkpoint.folder
+            if wrapped:  # with its own reader transformers would know none of the names
+                config = kwargs.pop("config", None) or AutoConfig.from_pretrained(
+                    folder, local_files_only=True
+                )
+                opener, folder = _get_model_class(config, auto_class._model_mapping), None
+                kwargs |= {"config": config, "state_dict": read_state_dict(checkpoint.weights)}
+            module, report = opener.from_pretrained(
+                folder,
                 dtype=dtype,
                 trust_remote_code=trust_remote_code,
                 local_files_only=True,
