@@ -16,7 +16,6 @@ from pvzoo.adapters.base import Checkpoint
 from pvzoo.errors import UnsupportedModelError, WeightsError
 from pvzoo.hub import shards
 
-
 # What training scripts keep the weights under. The moving average comes first, as in timm's own
 # `load_state_dict`: its authors measure with it.
 _NESTED = ("state_dict_ema", "model_ema", "state_dict", "model", "module")

@@ -133,8 +133,26 @@ def load_processor(checkpoint: Checkpoint, trust_remote_code: bool, **kwargs: An
 
 
 def class_names(config: Any) -> tuple[str, ...]:
-    """The names of a transformers config's classes, in the order of its outputs."""
-    return tuple(str(config.id2label.get(i, f"class {i}")) for i in range(config.num_labels))
+    """The names of a transformers config's classes, in the order of its outputs.
+
+    transformers makes as many outputs as ``id2label`` has entries and numbers them from 0. Where
+    the entries are numbered from 1, the first one names the first output.
+
+    Raises:
+        WeightsError: They are numbered otherwise, so that a name would belong to no output.
+    """
+    names = {int(i): str(name) for i, name in (config.id2label or {}).items()}
+    for first in (0, 1):
+        if names and min(names) == first and max(names) - first == len(names) - 1:
+            return tuple(names[i] for i in sorted(names))
+    where = config.name_or_path or "the config"
+    numbers = ", ".join(map(str, sorted(names)[:4])) + (", ..." if len(names) > 4 else "")
+    raise WeightsError(
+        f"The id2label of {where} numbers its classes {numbers or 'not at all'}, and the "
+        f"{len(names)} outputs of the network are numbered from 0.",
+        "Number the classes in the order of the outputs, from 0 and without gaps; one that means "
+        'nothing is called "N/A".',
+    )
 
 
 def _check_trust(checkpoint: Checkpoint, trust_remote_code: bool) -> None:
@@ -149,14 +167,8 @@ def _check_trust(checkpoint: Checkpoint, trust_remote_code: bool) -> None:
 
 
 def named_classes(config: Any) -> tuple[str, ...]:
-    """Class names by id; "" for the ids that name no class, as in COCO's 91-id heads.
-
-    A checkpoint leaves such an id out of ``id2label`` or calls it "N/A".
-    """
-    names = {int(i): str(name) for i, name in config.id2label.items()}
-    return tuple(
-        "" if names.get(i, "N/A") in ("N/A", "") else names[i] for i in range(max(names) + 1)
-    )
+    """`class_names`, but "" for "N/A", which in COCO's 91-id heads names no class."""
+    return tuple("" if name == "N/A" else name for name in class_names(config))
 
 
 def backbone_config(checkpoint: Checkpoint) -> dict[str, Any]:
