@@ -10,6 +10,8 @@ import difflib
 import sys
 import warnings
 from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
 
 
 class PvzooError(Exception):
@@ -89,6 +91,22 @@ def nearest(name: str, known: Iterable[str], *, count: int = 3) -> str:
     """``Did you mean a, b?`` for a mistyped name, or an empty string."""
     close = difflib.get_close_matches(name, list(known), n=count, cutoff=0.55)
     return f"Did you mean {', '.join(map(repr, close))}?" if close else ""
+
+
+def nearest_beside(path: Path, *, folders_only: bool = False) -> str:
+    """``Did you mean a, b?`` for a mistyped path, of what lies where it should lie; or nothing."""
+    try:
+        there = list(islice(path.parent.iterdir(), _MOST_BESIDE))
+        names = [p.name for p in there if not folders_only or p.is_dir()]
+    except OSError:  # there is no such place either
+        return ""
+    close = difflib.get_close_matches(path.name, names, n=3, cutoff=0.55)
+    found = ", ".join(repr(str(path.parent / name)) for name in close)
+    return f"Did you mean {found}?" if found else ""
+
+
+_MOST_BESIDE = 1000
+"""How much of a folder is looked through for a name that may have been meant."""
 
 
 def warn_of_image(message: str, stacklevel: int) -> None:

@@ -66,7 +66,13 @@ def load(
     dtype = None if dtype is None else _dtype(dtype)
     card, source, config = resolve(name, revision)
     wanted_task = registry.task_id(task) if task else (card.task if card else None)
-    found = hub.find(source, str(name), config, trust_remote_code=trust_remote_code)
+    try:
+        found = hub.find(source, str(name), config, trust_remote_code=trust_remote_code)
+    except (hub.NotCached, hub.NoRepo) as error:
+        if card is not None or source.hub != str(name):
+            raise
+        what, hint = hub.no_folder(Path(name))  # which it may have been meant to be
+        raise type(error)(f"{what} {error.what}", f"{hint} {error.hint}".strip()) from error
     adapter_class = (
         registry.get("adapters", card.adapter)
         if card

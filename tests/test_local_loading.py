@@ -79,6 +79,26 @@ def test_a_missing_folder_is_named(name):
         pvzoo.load(name)
 
 
+@pytest.mark.parametrize("name", ["./runs/cels", "/nowhere/at/all", Path("runs/cels")])
+def test_a_missing_folder_is_told_with_where_here_is_and_what_may_have_been_meant(
+    tmp_path, monkeypatch, name
+):
+    (tmp_path / "runs" / "cells").mkdir(parents=True)
+    (tmp_path / "runs" / "cells.txt").touch()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelNotFoundError, match=r"no folder .* \(here is ") as caught:
+        pvzoo.load(name)
+    assert str(tmp_path) in caught.value.what
+    wanted = "Did you mean 'runs/cells'?" if "runs" in str(name) else ""
+    assert caught.value.hint == wanted
+
+
+def test_a_file_in_the_place_of_a_folder_is_told(tmp_path):
+    transformers_folder(tmp_path / "m", "vit")
+    with pytest.raises(ModelNotFoundError, match=r"model\.safetensors is a file, not a folder"):
+        pvzoo.load(tmp_path / "m" / "model.safetensors")
+
+
 @pytest.mark.parametrize("name", ["", None, 3])
 def test_what_is_no_name_is_refused(name):
     with pytest.raises(UsageError, match="no model name"):
