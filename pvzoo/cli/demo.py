@@ -43,7 +43,10 @@ def demo(
         "127.0.0.1"
     ),
     port: Annotated[
-        int | None, typer.Option(help="Of the page; the first free one from 7860 by default.")
+        int | None,
+        typer.Option(
+            min=0, max=65535, help="Of the page; the first free one from 7860 by default."
+        ),
     ] = None,
     share: Annotated[bool, typer.Option("--share", help="A public address, by Gradio.")] = False,
     mcp: Annotated[
