@@ -87,6 +87,19 @@ class PvzooWarning(UserWarning):
     """Something worth knowing that did not stop the call."""
 
 
+def lacks_memory(error: BaseException | None) -> bool:
+    """Whether an error, or what caused it, is that there was too little memory."""
+    while error is not None:
+        # CPUs and Metal have no class of error for it
+        if isinstance(error, MemoryError) or (
+            isinstance(error, RuntimeError)
+            and any(said in str(error) for said in ("out of memory", "allocate memory"))
+        ):
+            return True
+        error = error.__cause__
+    return False
+
+
 def nearest(name: str, known: Iterable[str], *, count: int = 3) -> str:
     """``Did you mean a, b?`` for a mistyped name, or an empty string."""
     close = difflib.get_close_matches(name, list(known), n=count, cutoff=0.55)

@@ -132,9 +132,16 @@ def shards(weights: Path) -> list[Path]:
         return [weights]
     try:
         names = set(json.loads(weights.read_text(encoding="utf-8"))["weight_map"].values())
-        return [weights.parent / Path(name).name for name in sorted(names)]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        outside = [name for name in names if not re.fullmatch(r"[^/\\:\0]*[^/\\:\0.]", name)]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise WeightsError(f"{weights} cannot be read ({error!r}).", "Fetch it again.") from error
+    if outside or not names:
+        wrong = f"names {outside[0][:100]!r} as one" if outside else "names none"
+        raise WeightsError(
+            f"{weights} {wrong} of the files that hold the weights.",
+            "It may name only files that lie beside it. Fetch it again from where you trust it.",
+        )
+    return [weights.parent / name for name in sorted(names)]
 
 
 def _read_config(file: Path, name: str) -> dict[str, Any]:
@@ -146,7 +153,7 @@ def _read_config(file: Path, name: str) -> dict[str, Any]:
             "that transformers or timm wrote.",
             "Point to a folder with config.json and weights.",
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise WeightsError(f"{file} cannot be read ({error}).", "Fetch it again.") from error
     if not isinstance(config, dict):
         raise WeightsError(f"{file} is not a JSON object.", "Fetch it again.")

@@ -21,9 +21,10 @@ from transformers.utils import (
     logging,
 )
 
+from pvzoo.adapters._bounds import built_within
 from pvzoo.adapters._weights import is_wrapped, read_state_dict
 from pvzoo.adapters.base import Checkpoint
-from pvzoo.errors import UnsupportedModelError, WeightsError
+from pvzoo.errors import PvzooError, UnsupportedModelError, WeightsError
 
 # The weights files that transformers reads, in the order it looks for them.
 _WEIGHTS = (SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME, WEIGHTS_NAME, WEIGHTS_INDEX_NAME)
@@ -52,7 +53,7 @@ def load_model(
         )
     wrapped = is_wrapped(checkpoint.weights)
     try:
-        with quiet():
+        with quiet(), built_within(checkpoint.name, checkpoint.weights):
             opener, folder = auto_class, checkpoint.folder
             if wrapped:  # with its own reader transformers would know none of the names
                 config = kwargs.pop("config", None) or AutoConfig.from_pretrained(
@@ -79,6 +80,8 @@ def load_model(
             "could run any code; it was not opened.",
             "Fetch it again, or ask its author for safetensors.",
         ) from error
+    except (PvzooError, MemoryError):
+        raise
     except Exception as error:  # transformers, and code that comes with a model, raise many things
         raise WeightsError(
             f"{checkpoint.name} cannot be loaded by transformers ({error}).",
@@ -125,6 +128,8 @@ def load_processor(checkpoint: Checkpoint, trust_remote_code: bool, **kwargs: An
             local_files_only=True,
             **kwargs,
         )
+    except MemoryError:
+        raise
     except Exception as error:  # as above
         raise WeightsError(
             f"{checkpoint.name} has no image processor that transformers can read ({error}).",

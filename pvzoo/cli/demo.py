@@ -21,7 +21,7 @@ from pvzoo.cli.app import (
     app,
     err,
 )
-from pvzoo.errors import UsageError
+from pvzoo.errors import PvzooError
 
 
 @app.command()
@@ -85,7 +85,7 @@ def demo(
         )
     except OSError as error:  # what Gradio says of it names its own options
         place = host if port is None else f"{host}:{port}"
-        raise UsageError(
+        raise PvzooError(
             f"The page cannot be served at {place}.", "It may be taken: choose another --port."
         ) from error
 
