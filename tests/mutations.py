@@ -1,7 +1,7 @@
 """Damaged files at random, and the rule for reading them: a result or a `PvzooError`, soon.
 
-`mutated` damages the bytes of a file, or the values in it (JSON, JSON Lines, YAML, XML, CSV, lines of
-words). `obeys_the_rule` reads what came out, with bounds on time and memory. `until` goes on for
+`mutated` damages the bytes of a file, or the values in it (JSON, JSON Lines, YAML, XML, CSV, lines
+of words). `obeys_the_rule` reads what came out, with bounds on time and memory. `until` goes on for
 some seconds. All choices come from a `random.Random`: hypothesis's `randoms()` gives ones that it
 can shrink.
 """
@@ -41,7 +41,20 @@ _RAW = {_DEEP: "[" * 20_000 + "]" * 20_000, _DIGITS: "9" * 5_000, _OVERFLOW: "-1
 
 ODD_WORDS = (
     *("", " ", "x" * 5_000, "\0", "é", "\u202e", "😀", "a\nb", "\t", "None", "null", "nan", "-inf"),
-    *("true", "no", "0", "-1", "1.5", "1e400", "007", "0x10", "1_000", "١", "9" * 30, "9" * 5_000),
+    *(
+        "true",
+        "no",
+        "0",
+        "-1",
+        "1.5",
+        "1e400",
+        "007",
+        "0x10",
+        "1_000",
+        "\u0661",
+        "9" * 30,
+        "9" * 5_000,
+    ),
     *(".", "..", "../1.png", "/", "/etc/passwd", "~", "\\", "C:\\1.png", "a/b", "%00", "1.png/"),
     *("http://", "file:///1.png", "*", "[", "{}", "'", '"', "<", "&amp;", "#", ",", ";", ":", "- "),
 )
