@@ -17,7 +17,7 @@ of its pixels have, and difficult is that of the object of this class in the XML
 whose box fits the mask best.
 
 The names of the values of ``SegmentationClass`` are taken from a file beside it, as
-`pvzoo.data.folders` says; without one they are VOC's 20 classes after the background if the XML
+`pvzoo.data.map_classes` says; without one they are VOC's 20 classes after the background if the XML
 files name no others, else the values themselves. 255, the border of objects, is void.
 """
 
@@ -50,12 +50,8 @@ from pvzoo.data.files import (
     truth,
     upright_size,
 )
-from pvzoo.data.folders import (
-    MapClasses,
-    find_map_classes,
-    semantic_rows,
-    unnamed_classes,
-)
+from pvzoo.data.folders import semantic_rows
+from pvzoo.data.map_classes import MapClasses, classes_of, find_map_classes, unnamed_classes
 from pvzoo.data.maps import read_map
 from pvzoo.data.schema import DETECTION, INSTANCE, SEMANTIC, features
 from pvzoo.data.store import write
@@ -392,7 +388,8 @@ class _Source:
         if classes is not None:
             return classes
         if self.names and set(self.names) <= set(CLASSES):
-            return MapClasses(dict(enumerate(("background", *CLASSES))))
+            names = dict(enumerate(("background", *CLASSES)))
+            return classes_of(names, maps, "Pascal VOC")
         return unnamed_classes(folder, maps, reduce_labels=self.reduce_labels)
 
     def _semantic(self, part: _Part, folder: Path) -> Dataset:
@@ -507,13 +504,15 @@ def _drawn_objects(
             f"{file} and {kinds_file} are of different sizes.", "Export them from the same image."
         )
     found = []
-    wanted = [v for v in np.unique(told).tolist() if v not in (0, *_BORDER)]
+    wanted = [v for v in np.unique(told).tolist() if v != 0]
     masks = Masks.from_map(told, wanted)
     for value, code, area, corners in zip(
         wanted, masks.to_coco(), masks.areas, masks.boxes.tolist(), strict=True
     ):
         inside, counts = np.unique(kinds[told == value], return_counts=True)
         votes = {v: c for v, c in zip(inside.tolist(), counts, strict=True) if v in places}
+        if value in _BORDER and 2 * sum(votes.values()) <= area:  # else the one white object
+            continue
         if not votes:
             raise DataError(
                 f"{file}: the object {value} has no class in {kinds_file}.",
