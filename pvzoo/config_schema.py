@@ -50,7 +50,8 @@ def _per_channel(value: Any) -> bool:
 
 
 def _size(value: Any) -> bool:
-    return isinstance(value, list | tuple) and len(value) == 3 and all(map(_whole, value))
+    whole = isinstance(value, list | tuple) and len(value) == 3 and all(map(_whole, value))
+    return whole and min(value) > 0
 
 
 _CONFIG: dict[str, tuple[Check, str]] = {
@@ -75,8 +76,8 @@ _TIMM: dict[str, tuple[Check, str]] = {
     "num_classes": _CONFIG["num_classes"],
     "label_names": _CONFIG["label_names"],
     "label_descriptions": _CONFIG["label_descriptions"],
-    "input_size": (_size, "three whole numbers"),
-    "test_input_size": (_size, "three whole numbers"),
+    "input_size": (_size, "three whole numbers above 0"),
+    "test_input_size": (_size, "three whole numbers above 0"),
     "mean": (_per_channel, "a number for each channel"),
     "std": (_per_channel, "a number for each channel"),
     "crop_pct": (_number, "a number"),

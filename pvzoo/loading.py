@@ -83,7 +83,8 @@ def load(
         config = with_card(found.config, card)
         check_config(str(name), config)
         adapter_class = _adapter_class(card, config, str(name), wanted_task, trust_remote_code)
-        _check_task(adapter_class, wanted_task, str(name))
+        stated = (config.get("pvzoo") or {}).get("task")
+        _check_task(adapter_class, wanted_task or stated, str(name))
         backend_class = registry.get("backends", backend or adapter_class.backend)
         if dtype is None:
             dtype = backend_class.default_dtype()
