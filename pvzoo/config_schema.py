@@ -9,13 +9,17 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from pvzoo.errors import WeightsError
+from pvzoo.errors import WeightsError, short
 
 Check = Callable[[Any], bool]
 
-MOST_PARTS, MOST_CLASSES = 10_000, 1_000_000
-"""Most layers, blocks and the like, and most classes: far beyond any network there is."""
-_PARTS = re.compile(r"layer|depth|block|stage|repeat")
+MOST_CLASSES = 1_000_000
+_MOST = (
+    (re.compile(r"layer|depth|block|stage|repeat"), 10_000),
+    (re.compile(r"image_size|img_size"), 16_384),
+)
+"""Of layers and the like, and of pixels: far beyond any network there is. Some of what is made of
+them is made before the network."""
 
 
 def _text(value: Any) -> bool:
@@ -110,13 +114,14 @@ def check_config(name: str, config: Mapping[str, Any]) -> None:
             value = table.get(key) if isinstance(table, Mapping) else None
             if value is not None and not fits(value):
                 raise _wrong(name, where + key, value, f"It must be {wanted}.")
-    for key, value in _counts(config):
-        if value > MOST_PARTS:
-            raise _wrong(name, key, value, f"No network has more than {MOST_PARTS:,}.")
+    for key, value in _numbers(config):
+        for pattern, most in _MOST:
+            if pattern.search(key) and value > most:
+                raise _wrong(name, key, value, f"No network has more than {most:,}.")
 
 
-def _counts(config: Mapping[str, Any]) -> Iterator[tuple[str, int | float]]:
-    """The numbers that say how many parts a network has, at any depth."""
+def _numbers(config: Mapping[str, Any]) -> Iterator[tuple[str, int | float]]:
+    """The numbers in a config, at any depth, each with its key."""
     waiting: list[tuple[str, Any]] = list(config.items())
     while waiting:
         key, value = waiting.pop()
@@ -124,14 +129,12 @@ def _counts(config: Mapping[str, Any]) -> Iterator[tuple[str, int | float]]:
             waiting += [(str(inner), content) for inner, content in value.items()]
         elif isinstance(value, list):
             waiting += [(key, content) for content in value]
-        elif _number(value) and _PARTS.search(key):
+        elif _number(value):
             yield key, value
 
 
 def _wrong(name: str, key: str, value: Any, wanted: str) -> WeightsError:
-    text = repr(value)
-    text = text if len(text) <= 60 else text[:57] + "..."
     return WeightsError(
-        f"The config of {name} says that {key} is {text}. {wanted}",
+        f"The config of {name} says that {short(key)[1:-1]} is {short(value)}. {wanted}",
         "Mend it there (in a folder, it is config.json), or fetch the model again.",
     )

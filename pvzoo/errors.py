@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 
 class PvzooError(Exception):
@@ -85,6 +86,18 @@ class TrainingError(PvzooError):
 
 class PvzooWarning(UserWarning):
     """Something worth knowing that did not stop the call."""
+
+
+def short(value: Any, most: int = 80) -> str:
+    """A value for a message: its `repr` in one line, cut if it is long."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+def said(error: BaseException, most: int = 500) -> str:
+    """What an error of another library says, in one line, for a message; cut if it is long."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def lacks_memory(error: BaseException | None) -> bool:

@@ -38,6 +38,8 @@ from pvzoo.errors import (
     UnsupportedModelError,
     WeightsError,
     nearest_beside,
+    said,
+    short,
 )
 
 # Weights files that adapters can read, the preferred first. Sharded ones are named by their index.
@@ -102,7 +104,7 @@ def _checkpoint(source: Source, name: str, config: dict[str, Any], folder: Path)
     lost = [s for s in shards(weights) if not s.is_file()]
     if lost:
         raise _Absent(
-            f"{name}: {lost[0].name} is missing, one of the files that {weights} names.",
+            f"{name}: {short(lost[0].name)[1:-1]} is missing, one of the files that {weights} names.",
             "Fetch it again.",
         )
     if source.sha256:
@@ -134,9 +136,11 @@ def shards(weights: Path) -> list[Path]:
         names = set(json.loads(weights.read_text(encoding="utf-8"))["weight_map"].values())
         outside = [name for name in names if not re.fullmatch(r"[^/\\:\0]*[^/\\:\0.]", name)]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise WeightsError(f"{weights} cannot be read ({error!r}).", "Fetch it again.") from error
+        raise WeightsError(
+            f"{weights} cannot be read ({said(error)}).", "Fetch it again."
+        ) from error
     if outside or not names:
-        wrong = f"names {outside[0][:100]!r} as one" if outside else "names none"
+        wrong = f"names {short(outside[0])} as one" if outside else "names none"
         raise WeightsError(
             f"{weights} {wrong} of the files that hold the weights.",
             "It may name only files that lie beside it. Fetch it again from where you trust it.",
@@ -154,7 +158,7 @@ def _read_config(file: Path, name: str) -> dict[str, Any]:
             "Point to a folder with config.json and weights.",
         ) from error
     except (OSError, ValueError, RecursionError) as error:
-        raise WeightsError(f"{file} cannot be read ({error}).", "Fetch it again.") from error
+        raise WeightsError(f"{file} cannot be read ({said(error)}).", "Fetch it again.") from error
     if not isinstance(config, dict):
         raise WeightsError(f"{file} is not a JSON object.", "Fetch it again.")
     return config

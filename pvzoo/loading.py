@@ -23,6 +23,8 @@ from pvzoo.errors import (
     UsageError,
     WeightsError,
     lacks_memory,
+    said,
+    short,
 )
 from pvzoo.installed import OWN, Part
 
@@ -124,9 +126,8 @@ def _reading(name: str) -> Iterator[None]:
             ) from error
         if isinstance(error, PvzooError | ImportError):
             raise
-        said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         raise WeightsError(
-            f"{name} cannot be loaded ({said[:500]}).",
+            f"{name} cannot be loaded ({type(error).__name__}: {said(error)}).",
             "Its config or its weights are damaged, or do not belong together; fetch both again.",
         ) from error
 
@@ -267,7 +268,8 @@ def choose_adapter(
             f"{name} comes with Python code of its own, which was not run.",
             "If you trust its author, pass trust_remote_code=True.",
         )
-    what = ", ".join(config.get("architectures") or ()) or config.get("architecture") or "no head"
+    named = ", ".join(config.get("architectures") or ()) or config.get("architecture")
+    what = short(named)[1:-1] if named else "no head"
     purpose = f" for {task}" if task else ""
     raise UnsupportedModelError(
         f"No adapter here can drive {name}{purpose}: its config names {what}.",

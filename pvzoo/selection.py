@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-from pvzoo.errors import UsageError
+from pvzoo.errors import UsageError, short
 
 Rows = Sequence[int] | Sequence[bool] | np.ndarray | slice
 """Places, or True or False for each row."""
@@ -27,7 +26,7 @@ def places(rows: Rows, count: int) -> np.ndarray:
     if isinstance(rows, slice):
         return np.arange(count)[rows]
     wrong = UsageError(
-        f"Rows cannot be chosen by {_short(rows)}.",
+        f"Rows cannot be chosen by {short(rows)}.",
         "Use a list of places, such as [0, 2], or a mask with True or False for each row.",
     )
     try:
@@ -54,8 +53,3 @@ def places(rows: Rows, count: int) -> np.ndarray:
         raise UsageError(f"There is no row {outside[0]}.", there)
     chosen = chosen.astype(np.int64)
     return np.where(chosen < 0, chosen + count, chosen)
-
-
-def _short(rows: Any) -> str:
-    text = " ".join(repr(rows).split())
-    return text if len(text) <= 60 else text[:57] + "..."

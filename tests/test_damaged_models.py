@@ -135,7 +135,7 @@ def test_every_config_of_the_catalogue_is_of_the_right_kind():
         ("vit", "hidden_size", 10**9),
         ("vit", "intermediate_size", 10**9),
         ("vit", "num_hidden_layers", 9_999),
-        ("vit", "image_size", 10**6),
+        ("vit", "image_size", 16_384),
         ("detector", "decoder_ffn_dim", 10**9),
         ("detector", "d_model", 10**8),
         ("timm", "model_args", {"stem_width": 10**6, "base_width": 10**6}),

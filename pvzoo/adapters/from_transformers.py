@@ -24,7 +24,7 @@ from transformers.utils import (
 from pvzoo.adapters._bounds import built_within
 from pvzoo.adapters._weights import is_wrapped, read_state_dict
 from pvzoo.adapters.base import Checkpoint
-from pvzoo.errors import PvzooError, UnsupportedModelError, WeightsError
+from pvzoo.errors import PvzooError, UnsupportedModelError, WeightsError, said, short
 
 # The weights files that transformers reads, in the order it looks for them.
 _WEIGHTS = (SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME, WEIGHTS_NAME, WEIGHTS_INDEX_NAME)
@@ -72,7 +72,7 @@ def load_model(
             )
     except ImportError as error:
         raise UnsupportedModelError(
-            f"{checkpoint.name} needs a package that is not installed.", str(error).strip()
+            f"{checkpoint.name} needs a package that is not installed.", said(error)
         ) from error
     except pickle.UnpicklingError as error:
         raise WeightsError(
@@ -84,14 +84,14 @@ def load_model(
         raise
     except Exception as error:  # transformers, and code that comes with a model, raise many things
         raise WeightsError(
-            f"{checkpoint.name} cannot be loaded by transformers ({error}).",
+            f"{checkpoint.name} cannot be loaded by transformers ({said(error)}).",
             "Its files may be damaged or incomplete, or made for another version of transformers.",
         ) from error
     missing = sorted(report["missing_keys"]) + [str(k[0]) for k in report["mismatched_keys"]]
     if missing:
         raise WeightsError(
             f"{checkpoint.name} lacks {len(missing)} weights that its network needs, or has them "
-            f"in another shape, such as {missing[0]!r}.",
+            f"in another shape, such as {short(missing[0])}.",
             "It may be a backbone without the head for this task, or a damaged checkpoint.",
         )
     return module
@@ -132,7 +132,7 @@ def load_processor(checkpoint: Checkpoint, trust_remote_code: bool, **kwargs: An
         raise
     except Exception as error:  # as above
         raise WeightsError(
-            f"{checkpoint.name} has no image processor that transformers can read ({error}).",
+            f"{checkpoint.name} has no image processor that transformers can read ({said(error)}).",
             "It needs a preprocessor_config.json, which says how its images are prepared.",
         ) from error
 
