@@ -169,6 +169,8 @@ def from_pixels(
 ) -> Map:
     """As `from_queries`, from class logits per pixel (classes, h, w); scores are the logits.
 
+    One channel alone is a sigmoid: class 1 where it is above one half, else class 0.
+
     ``steps`` is how the authors scale them:
 
     * "bilinear": to the network's input, then to the image (mmsegmentation,
@@ -184,8 +186,11 @@ def from_pixels(
     cells = logits.shape[-2:]
     tile = tile_size((cells, frame.image))
     overshoot = 0.0
+    alone = len(logits) == 1
+    if alone:  # the logits of either answer
+        logits = np.concatenate([-logits, logits])
     if steps == "bicubic":
-        logits = softmax(logits, axis=0)
+        logits = sigmoid(logits) if alone else softmax(logits, axis=0)
         matrices = [scaling(*sizes, "cubic") for sizes in zip(cells, frame.image, strict=True)]
         rows, columns = (bands(matrix, tile) for matrix in matrices)
         # its weights are not all positive: how far they can lead out of the cells' range

@@ -180,8 +180,11 @@ def from_pixels(logits: Tensor, frame: Frame, steps: Steps, *, with_scores: bool
     """As that of arrays."""
     device, cells = logits.device, tuple(logits.shape[-2:])
     canvas = _Canvas(frame.image, device, with_scores)
+    alone = len(logits) == 1
+    if alone:
+        logits = torch.cat([-logits, logits])
     if steps == "bicubic":
-        logits = logits.softmax(0)
+        logits = logits.sigmoid() if alone else logits.softmax(0)
         rows, columns = (
             [_on(device, band) for band in arrays.bands(scaling(*sizes, "cubic"), TILE)]
             for sizes in zip(cells, frame.image, strict=True)
