@@ -60,6 +60,10 @@ class DisabledError(PluginError):
     """A plugin that the environment variable ``PVZOO_DISABLE_PLUGINS`` turned off."""
 
 
+class MissingExtraError(PvzooError, ImportError):
+    """A package that only a part of pvzoo needs is not installed; the message has the extra."""
+
+
 class WeightsError(PvzooError):
     """Weights that are missing, damaged or do not fit the network."""
 

@@ -1,0 +1,47 @@
+"""Packages that only some of pvzoo needs, and the extra that installs each."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from pvzoo.errors import MissingExtraError
+
+EXTRAS = {
+    "accelerate": "torch",
+    "torch": "torch",
+    "torchvision": "torch",
+    "timm": "torch",
+    "transformers": "torch",
+    "datasets": "data",
+    "faster_coco_eval": "data",
+    "pandas": "data",
+    "gradio": "demo",
+    "peft": "train",
+    "supervision": "supervision",
+}
+"""By the name of the module."""
+
+
+def needs(what: str, *modules: str) -> None:
+    """Refuse what cannot be done without a package that is not installed; nothing is imported.
+
+    Args:
+        what: Who asks, as the beginning of a sentence: "Evaluation".
+        modules: Names of top-level modules in `EXTRAS`.
+
+    Raises:
+        MissingExtraError: One is not there; the message has the command that installs it.
+    """
+    for module in modules:
+        if not _is_installed(module):
+            raise MissingExtraError(
+                f"{what} needs the package {module}, which is not installed.",
+                f'Run: pip install "pvzoo[{EXTRAS[module]}]"',
+            )
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except (ImportError, ValueError):  # one that is barred, or half there
+        return False

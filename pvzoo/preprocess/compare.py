@@ -1,0 +1,68 @@
+"""Whether steps give what a processor gives: tried on drawn pictures, compared to the bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+from PIL import Image
+
+Arrays = Mapping[str, np.ndarray]
+
+QUICK = ((64, 48), (47, 65), (224, 224), (331, 250))
+"""(width, height) of the pictures that are tried whenever a model is loaded."""
+
+THOROUGH = (
+    *QUICK,
+    *((1, 1), (1, 7), (31, 2), (97, 640), (640, 97), (333, 500), (640, 480), (1201, 800)),
+    *((427, 641), (1600, 1067), (2048, 1365)),
+)
+"""Of those that are tried before a network is exported."""
+
+ROUNDING = 2e-6
+"""By how much normalised pixels may differ where floats are scaled: torch's own differ by as much
+between one thread and several."""
+
+
+def probes(sizes: Sequence[tuple[int, int]], seed: int = 0) -> Iterator[Image.Image]:
+    """RGB pictures with noise, flat parts, edges and soft colours; one of four is grey."""
+    random = np.random.default_rng(seed)
+    for place, (width, height) in enumerate(sizes):
+        coarse = random.integers(0, 256, (4, 4, 3), dtype=np.uint8)
+        soft = np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
+        pixels = soft.copy()
+        pixels[: height // 2, : width // 2] = random.integers(
+            0, 256, (height // 2, width // 2, 3), dtype=np.uint8
+        )
+        pixels[height // 2 :, : width // 3] = np.where(
+            soft[height // 2 :, : width // 3] > 127, 255, 0
+        )
+        picture = Image.fromarray(pixels)
+        yield picture.convert("L").convert("RGB") if place % 4 == 3 else picture
+
+
+def difference(
+    one: Callable[[Image.Image], Arrays],
+    other: Callable[[Image.Image], Arrays],
+    sizes: Sequence[tuple[int, int]] = QUICK,
+    tolerance: float = 0.0,
+) -> str | None:
+    """Where two ways to prepare pictures differ by more than `tolerance`, in words, or None.
+
+    With a tolerance of 0 they are equal to the bit.
+    """
+    for picture in probes(sizes):
+        found, wanted = one(picture), other(picture)
+        at = f"a picture of {picture.width} x {picture.height} pixels"
+        if set(found) != set(wanted):
+            return f"{at} gives {', '.join(found)} and {', '.join(wanted)}"
+        for name in found:
+            a, b = np.asarray(found[name]), np.asarray(wanted[name])
+            if a.shape != b.shape or a.dtype != b.dtype:
+                return f"{name} of {at} is {a.shape} {a.dtype} and {b.shape} {b.dtype}"
+            gaps = np.abs(a.astype(np.float64) - b)
+            if not gaps.max(initial=0) <= tolerance:  # also where one is not a number
+                share = np.mean(gaps > tolerance)
+                most = f"by {gaps.max():.3g} at most"
+                return f"{name} of {at} differs in {share:.2%} of its values, {most}"
+    return None

@@ -1,0 +1,236 @@
+"""torchvision's resize of 8-bit pictures in numpy, equal to the bit.
+
+torch scales uint8 pictures along one axis after the other, columns first, with weights of 16 bits,
+and rounds to 8 bits after each (``aten/src/ATen/native/cpu/UpSampleKernel.cpp``). Each pass is a
+product with a matrix that is zero but for a band. It is cut into dense blocks, which BLAS
+multiplies in floating point: all numbers are integers small enough to be exact there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+Filter = Literal["bilinear", "bicubic", "lanczos"]
+
+BLOCK = {1: 16, 3: 8}
+"""Pixels of the result in a block of weights, by the number of interleaved channels."""
+
+ROWS = 256
+"""Most rows of a picture that are held as floats at a time, for the processor's cache."""
+
+PRODUCT = 1 << 18
+"""Most multiplications in one call of BLAS: OpenBLAS spreads larger ones over threads, which costs
+more than it gives where pictures are prepared in several threads already."""
+
+
+def resize_uint8(
+    pixels: np.ndarray, height: int, width: int, filter: Filter, *, antialias: bool = True
+) -> np.ndarray:
+    """(h, w, channels) uint8 -> (height, width, channels) uint8.
+
+    It equals ``torchvision.transforms.v2.functional.resize`` on a processor on which torch scales
+    uint8 pictures as such (AVX2 or newer, or ARM).
+    """
+    old_height, old_width, channels = pixels.shape
+    rows = pixels.reshape(old_height, -1)
+    if old_width != width:
+        rows = _columns(rows, _bands(old_width, width, filter, antialias, channels))
+    if old_height != height:
+        rows = _rows(rows, _bands(old_height, height, filter, antialias, 1))
+    return rows.reshape(height, width, channels)
+
+
+def _columns(pixels: np.ndarray, bands: _Bands) -> np.ndarray:
+    """Scale (h, old) to (h, new)."""
+    height, old = pixels.shape
+    result = np.empty((height, len(bands.offsets)), np.uint8)
+    step = max(1, min(height, ROWS, PRODUCT // bands.largest))
+    window = np.empty((step, old), bands.dtype)
+    sums = np.empty((step, len(bands.offsets)), bands.dtype)
+    for top in range(0, height, step):
+        rows = slice(top, min(top + step, height))
+        count = rows.stop - top
+        _floats(pixels[rows], bands, window[:count])
+        for place, used, weights in bands.blocks:
+            np.matmul(window[:count, used], weights.T, out=sums[:count, place])
+        _round(sums[:count], bands, bands.offsets, result[rows])
+    return result
+
+
+def _rows(pixels: np.ndarray, bands: _Bands) -> np.ndarray:
+    """Scale (old, w) to (new, w)."""
+    width = pixels.shape[1]
+    result = np.empty((len(bands.offsets), width), np.uint8)
+    step = max(1, PRODUCT // bands.largest)
+    sees = max(weights.shape[1] for _, _, weights in bands.blocks)
+    window = np.empty((sees, width), bands.dtype)
+    sums = np.empty((len(bands.blocks[0][2]), width), bands.dtype)
+    for place, used, weights in bands.blocks:
+        new, old = weights.shape
+        _floats(pixels[used], bands, window[:old])
+        for left in range(0, width, step):
+            some = slice(left, left + step)
+            np.matmul(weights, window[:old, some], out=sums[:new, some])
+        _round(sums[:new], bands, bands.offsets[place, None], result[place])
+    return result
+
+
+class _Bands(NamedTuple):
+    """A scaling along one axis.
+
+    Attributes:
+        blocks: For each block (its pixels of the result, the pixels of the picture it sees, weights
+            of the shape (pixels of the result, pixels of the picture)).
+        largest: Most weights in a block.
+        offsets: (pixels of the result,) what is added to the sums before they are rounded down.
+        centred: Whether 128 is taken from every pixel, which keeps large sums exact.
+        bits: How many bits of a sum are a fraction; 0 where the weights are fractions.
+        dtype: The float type in which the sums are exact.
+        signed: Whether a weight is negative, so that a sum may leave 0..255.
+    """
+
+    blocks: list[tuple[slice, slice, np.ndarray]]
+    largest: int
+    offsets: np.ndarray
+    centred: bool
+    bits: int
+    dtype: np.dtype
+    signed: bool
+
+
+def _floats(values: np.ndarray, bands: _Bands, result: np.ndarray) -> None:
+    if bands.centred:
+        np.subtract(values, 128, out=result, dtype=bands.dtype)
+    else:
+        result[...] = values
+
+
+def _round(sums: np.ndarray, bands: _Bands, offsets: np.ndarray, result: np.ndarray) -> None:
+    """Sums -> bytes, as torch rounds: up from one half, then cut to 0..255."""
+    if bands.bits:
+        whole = sums.astype(np.int32)
+        whole += offsets
+        whole >>= bands.bits
+        np.clip(whole, 0, 255, out=result, casting="unsafe")
+        return
+    sums += offsets
+    if bands.signed:
+        np.clip(sums, 0, 255, out=sums)
+    result[...] = sums  # cut off, and so rounded down
+
+
+@lru_cache(maxsize=16)  # pictures of a stream are often of one size
+def _bands(old: int, new: int, filter: Filter, antialias: bool, channels: int) -> _Bands:
+    first, weights = (
+        smooth_weights(old, new, filter) if antialias else plain_weights(old, new, filter)
+    )
+    weights, bits = _fixed(weights)
+    sums = int(np.abs(weights).sum(1).max())
+    centred = sums * 255 > 2**24
+    dtype = np.dtype(np.float64 if centred and sums * 128 > 2**24 else np.float32)
+    # a float32 holds 8 bits of a byte and 16 of a fraction
+    fractions = bits <= 16 and not centred
+    offsets = np.full(new, 1 << (bits - 1)) + centred * 128 * weights.sum(1)
+    if fractions:
+        weights, offsets = weights / (1 << bits), offsets / (1 << bits)
+    taps = weights.shape[1]
+    size = BLOCK[channels]
+    blocks = []
+    for start in range(0, new, size):
+        end = min(start + size, new)
+        low, high = int(first[start]), min(int(first[end - 1]) + taps, old)
+        dense = np.zeros((end - start, high - low + taps), dtype)
+        rows = np.arange(end - start)[:, None]
+        dense[rows, (first[start:end, None] - low) + np.arange(taps)] = weights[start:end]
+        dense = np.kron(dense[:, : high - low], np.eye(channels, dtype=dtype))
+        place, used = (
+            slice(start * channels, end * channels),
+            slice(low * channels, high * channels),
+        )
+        blocks.append((place, used, dense))
+    return _Bands(
+        blocks,
+        largest=max(block.size for _, _, block in blocks),
+        offsets=np.repeat(offsets, channels).astype(dtype if fractions else np.int32),
+        centred=centred,
+        bits=0 if fractions else bits,
+        dtype=dtype,
+        signed=bool((weights < 0).any()),
+    )
+
+
+def _fixed(weights: np.ndarray) -> tuple[np.ndarray, int]:
+    """Weights as whole numbers below 2**15, and how many bits of them are a fraction."""
+    largest, bits = weights.max(), 0
+    while bits < 22 and int(0.5 + largest * (1 << (bits + 1))) < 1 << 15:
+        bits += 1
+    fixed = np.trunc(weights * (1 << bits) + np.where(weights < 0, -0.5, 0.5))
+    return fixed.astype(np.int64), bits
+
+
+def smooth_weights(old: int, new: int, filter: Filter) -> tuple[np.ndarray, np.ndarray]:
+    """With antialiasing: the first pixel that each new one sees, and its (new, taps) weights.
+
+    ``_compute_indices_min_size_weights_aa`` in torch's ``UpSampleKernel.cpp``.
+    """
+    reach, kernel = _FILTERS[filter]
+    scale = old / new
+    support = reach * max(scale, 1.0)
+    shrink = 1 / scale if scale >= 1 else 1.0
+    centre = scale * (np.arange(new) + 0.5)
+    first = np.maximum((centre - support + 0.5).astype(np.int64), 0)
+    last = np.minimum((centre + support + 0.5).astype(np.int64), old)
+    taps = np.arange(int((last - first).max()))
+    weights = kernel((taps + first[:, None] - centre[:, None] + 0.5) * shrink)
+    weights[taps >= (last - first)[:, None]] = 0
+    weights /= np.add.accumulate(weights, axis=1)[:, -1:]  # summed one by one, as there
+    return first, weights
+
+
+def plain_weights(old: int, new: int, filter: Filter) -> tuple[np.ndarray, np.ndarray]:
+    """As `smooth_weights` without antialiasing, which has other weights for bicubic.
+
+    ``_compute_indices_min_size_weights`` in torch's ``UpSampleKernel.cpp``.
+    """
+    taps = {"bilinear": 2, "bicubic": 4}[filter]
+    support = taps // 2
+    centre = old / new * (np.arange(new) + 0.5) - 0.5
+    if filter == "bilinear":
+        centre = np.maximum(centre, 0.0)
+    index = np.minimum(np.floor(centre).astype(np.int64), old - 1)
+    share = np.clip(centre - index, 0.0, 1.0)
+    places = np.arange(taps)
+    distance = places + 1 - support - share[:, None]
+    each = _bilinear(distance) if filter == "bilinear" else _bicubic(distance, -0.75)
+    seen = np.clip(index[:, None] - support + 1 + places, 0, old - 1)  # edges are repeated
+    first = seen[:, 0]
+    weights = np.zeros((new, taps))
+    for place in places:
+        np.add.at(weights, (np.arange(new), seen[:, place] - first), each[:, place])
+    return first, weights
+
+
+def _bilinear(x: np.ndarray) -> np.ndarray:
+    return np.maximum(0.0, 1 - np.abs(x))
+
+
+def _bicubic(x: np.ndarray, a: float = -0.5) -> np.ndarray:
+    x = np.abs(x)
+    near = ((a + 2) * x - (a + 3)) * x * x + 1
+    far = (((x - 5) * x + 8) * x - 4) * a
+    return np.where(x < 1, near, np.where(x < 2, far, 0.0))
+
+
+def _lanczos(x: np.ndarray) -> np.ndarray:
+    return np.where(np.abs(x) < 3, np.sinc(x) * np.sinc(x / 3), 0.0)
+
+
+_FILTERS: dict[Filter, tuple[float, Callable[[np.ndarray], np.ndarray]]] = {
+    "bilinear": (1.0, _bilinear),
+    "bicubic": (2.0, _bicubic),
+    "lanczos": (3.0, _lanczos),
+}

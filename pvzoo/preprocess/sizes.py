@@ -1,0 +1,86 @@
+"""The size that a picture is scaled to: rules as libraries of networks have them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Literal
+
+Size = tuple[int, int]
+"""(height, width) in pixels."""
+
+Rule = Literal["exact", "shorter", "bounded", "bounded-yolos", "within", "shorter-rounded"]
+Rounding = Literal["up", "down", "nearest"]
+
+
+def scaled(image: Size, rule: Rule, size: tuple[int, ...], multiple: int, way: Rounding) -> Size:
+    """The size that a rule gives for a picture, both sides brought to a multiple."""
+    height, width = _RULES[rule](image, *size)
+    return _to_multiple(height, multiple, way), _to_multiple(width, multiple, way)
+
+
+def _to_multiple(side: int, multiple: int, way: Rounding) -> int:
+    return {"up": math.ceil, "down": math.floor, "nearest": round}[way](side / multiple) * multiple
+
+
+def _exact(image: Size, height: int, width: int) -> Size:
+    return height, width
+
+
+def _shorter(image: Size, side: int) -> Size:
+    """The shorter side becomes `side` (torchvision's `Resize`)."""
+    height, width = image
+    if width <= height:
+        return int(side * height / width), side
+    return side, int(side * width / height)
+
+
+def _shorter_rounded(image: Size, side: int) -> Size:
+    """As `_shorter`, rounded to the nearest (PaddleClas' `ResizeImage`)."""
+    scale = side / min(image)
+    return round(image[0] * scale), round(image[1] * scale)
+
+
+def _bounded(image: Size, side: int, longest: int) -> Size:
+    """The shorter side becomes `side`, or less where the longer would exceed `longest`.
+
+    `get_size_with_aspect_ratio` in transformers, which is DETR's.
+    """
+    return _limited(image, side, longest, kept=min(image))
+
+
+def _bounded_yolos(image: Size, side: int, longest: int) -> Size:
+    """As YOLOS' processor has it, which keeps the size of upright pictures less often."""
+    return _limited(image, side, longest, kept=image[0] if image[0] <= image[1] else -1)
+
+
+def _limited(image: Size, side: int, longest: int, kept: int) -> Size:
+    """`kept` is the shorter side with which a picture keeps its size if it is the wanted one."""
+    height, width = image
+    least, largest = float(min(image)), float(max(image))
+    exact: float = side
+    if largest / least * side > longest:
+        exact = longest * least / largest
+        side = round(exact)
+    if kept == side:
+        return height, width
+    if width < height:
+        return int(exact * height / width), side
+    return side, int(exact * width / height)
+
+
+def _within(image: Size, tallest: int, widest: int) -> Size:
+    """As large as fits (`get_image_size_for_max_height_width` in transformers)."""
+    height, width = image
+    scale = min(tallest / height, widest / width)
+    return int(height * scale), int(width * scale)
+
+
+_RULES: dict[Rule, Callable[..., Size]] = {
+    "exact": _exact,
+    "shorter": _shorter,
+    "shorter-rounded": _shorter_rounded,
+    "bounded": _bounded,
+    "bounded-yolos": _bounded_yolos,
+    "within": _within,
+}
