@@ -5,7 +5,7 @@
 | pvzoo.catalogs   | id -> a top-level package whose ``catalog.toml`` is read as a file        |
 | pvzoo.adapters   | adapter id -> class                                                      |
 | pvzoo.tasks      | task id -> class                                                         |
-| pvzoo.backends   | backend id -> class                                                      |
+| pvzoo.runtimes   | runtime id -> class                                                      |
 | pvzoo.datasets   | dataset id -> function (task or None, split or None) -> labelled data    |
 | pvzoo.contract   | the contract version (an integer) -> anything; never loaded              |
 
@@ -29,13 +29,13 @@ from typing import Any, Literal, get_args
 from pvzoo.errors import DisabledError, PluginError, PvzooError
 from pvzoo.toml_cache import read_toml
 
-CONTRACT = 1
+CONTRACT = 2
 """Version of the contract between pvzoo and plugins (docs/plugins.md says what it covers)."""
 
 OWN = "pvzoo"
 """The distribution of pvzoo itself."""
 
-Group = Literal["catalogs", "adapters", "tasks", "backends", "datasets"]
+Group = Literal["catalogs", "adapters", "tasks", "runtimes", "datasets"]
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,8 @@ def _check_contract(dist: str, version: int) -> None:
 def _other_contract(dist: str, stated: str) -> PluginError:
     return PluginError(
         f"Plugin {dist!r} was built for pvzoo contract {stated}; this pvzoo has {CONTRACT}.",
-        f"Install a release of {dist} made for contract {CONTRACT}, or uninstall it.",
+        f"Install a release of {dist} made for contract {CONTRACT}, or uninstall it. Its author "
+        "finds what changed in pvzoo's docs/plugins.md, under 'From contract 1 to 2'.",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import threading
 import warnings
 from collections.abc import Iterator, Mapping
@@ -16,6 +17,7 @@ from pvzoo.config_schema import check_config
 from pvzoo.errors import (
     DeviceError,
     DisabledError,
+    MissingExtraError,
     PluginError,
     PvzooError,
     PvzooWarning,
@@ -26,11 +28,14 @@ from pvzoo.errors import (
     said,
     short,
 )
+from pvzoo.extras import needs
 from pvzoo.installed import OWN, Part
 
 if TYPE_CHECKING:
     from pvzoo.adapters.base import Adapter
     from pvzoo.model import Model
+    from pvzoo.networks.base import Network
+    from pvzoo.training.report import TrainingReport
 
 # transformers changes how modules are made while it builds one, for all threads
 _BUILDING = threading.RLock()
@@ -45,7 +50,7 @@ def load(
     dtype: Any = None,
     revision: str | None = None,
     trust_remote_code: bool = False,
-    backend: str | None = None,
+    runtime: str | None = None,
 ) -> Model:
     """Load a pretrained model.
 
@@ -63,15 +68,15 @@ def load(
             they are stored in. The default is float32.
         revision: Branch, tag or commit of a Hub repo.
         trust_remote_code: Whether Python code that comes with a Hub repo may run.
-        backend: What runs the forward pass; by default the adapter's own choice, "torch".
+        runtime: What runs the network; by default "torch", and "numpy" for what has no network.
 
     Raises:
         PvzooError: One of its subclasses, with what was wrong and what to do next.
     """
     from pvzoo import hub
-    from pvzoo.model import Model
 
-    dtype = None if dtype is None else _dtype(dtype)
+    if dtype is not None:
+        _check_dtype(dtype)
     card, source, config = resolve(name, revision)
     wanted_task = registry.task_id(task) if task else (card.task if card else None)
     with _reading(str(name)):
@@ -87,29 +92,105 @@ def load(
         adapter_class = _adapter_class(card, config, str(name), wanted_task, trust_remote_code)
         stated = (config.get("pvzoo") or {}).get("task")
         _check_task(adapter_class, wanted_task or stated, str(name))
-        backend_class = registry.get("backends", backend or adapter_class.backend)
-        if dtype is None:
-            dtype = backend_class.default_dtype()
         adapter_class.check(str(name), config, wanted_task)
-        checkpoint = replace(found.fetch(), config=config)
-        try:
-            with _BUILDING:
-                adapter = adapter_class.load(
-                    checkpoint, task=wanted_task, dtype=dtype, trust_remote_code=trust_remote_code
+        if adapter_class.network is None:
+            if dtype is not None:
+                raise UsageError(
+                    f"{name} has no weights that a dtype could be of.", "Leave dtype out."
                 )
-        except ModuleNotFoundError as error:  # adapters may import what they need as late as this
-            part = registry.part_of(adapter_class)
-            if part is None:
-                raise
-            raise registry.lacking(part, error) from error
-        task_class = registry.get("tasks", adapter.task)
-        return Model(
-            name=card.name if card else str(name),
-            adapter=adapter,
-            backend=backend_class(adapter, device=device, device_map=device_map),
-            task=task_class(),
+            checkpoint = replace(found.fetch(), config=config)
+            with _lacking(adapter_class):
+                adapter, network = adapter_class.open(checkpoint, task=wanted_task), None
+        else:
+            with _lacking(adapter_class):
+                network_class = network_of(adapter_class, str(name))
+                network_class.check(str(name), config, wanted_task)
+                checkpoint = replace(found.fetch(), config=config)
+                with _BUILDING:
+                    network = network_class.load(
+                        checkpoint,
+                        task=wanted_task,
+                        dtype=_dtype(dtype or "float32"),
+                        trust_remote_code=trust_remote_code,
+                    )
+            adapter = drive(network)
+        return assemble(
+            card.name if card else str(name),
+            adapter,
+            network,
             card=card,
+            runtime=runtime,
+            device=device,
+            device_map=device_map,
         )
+
+
+def network_of(adapter_class: type[Adapter], name: str) -> type[Network]:
+    """The network class of an adapter, imported now; `name` is what the user called the model.
+
+    Raises:
+        MissingExtraError: There is no PyTorch.
+    """
+    needs(f"{name} is a network of PyTorch and", "torch")
+    module, _, attribute = str(adapter_class.network).partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def drive(network: Network) -> Adapter:
+    """The adapter of a network: with steps in the place of the processor where they do the same."""
+    from pvzoo.networks.steps import proven_steps
+
+    adapter_class = registry.get("adapters", network.spec.adapter)
+    spec = replace(network.spec, steps=proven_steps(network, adapter_class.pixels))
+    return adapter_class(spec, network.prepare)
+
+
+def assemble(
+    name: str,
+    adapter: Adapter,
+    network: Network | None,
+    *,
+    card: Card | None = None,
+    runtime: str | None = None,
+    device: Any = None,
+    device_map: Any = None,
+    report: TrainingReport | None = None,
+) -> Model:
+    """A model of its parts.
+
+    Raises:
+        DeviceError: The device is not here or too small.
+        UsageError: The runtime cannot run it.
+    """
+    from pvzoo.model import Model
+
+    runtime_class = registry.get("runtimes", runtime or ("torch" if network else "numpy"))
+    return Model(
+        name=name,
+        adapter=adapter,
+        runtime=runtime_class(adapter, network, device=device, device_map=device_map),
+        network=network,
+        task=registry.get("tasks", adapter.task)(),
+        card=card,
+        report=report,
+    )
+
+
+@contextmanager
+def _lacking(adapter_class: type[Adapter]) -> Iterator[None]:
+    """Within it a module that a plugin imports and that is not there is named with what brings it.
+
+    Plugins may import what they need as late as this.
+    """
+    try:
+        yield
+    except MissingExtraError:
+        raise
+    except ModuleNotFoundError as error:
+        part = registry.part_of(adapter_class)
+        if part is None:
+            raise
+        raise registry.lacking(part, error) from error
 
 
 @contextmanager
@@ -223,6 +304,7 @@ def _as_folder(name: str | Path) -> Path | None:
 
 def _timm_source(name: str) -> tuple[Source, dict[str, Any]]:
     """Where a ``timm/...`` name's weights are: timm's own table knows, for some are elsewhere."""
+    needs(f"{name} is a network of timm and", "timm")
     from timm.models import get_pretrained_cfg
 
     model = name.removeprefix("timm/")
@@ -298,14 +380,19 @@ def _check_task(adapter_class: type[Adapter], task: str | None, name: str) -> No
         )
 
 
-def _dtype(dtype: Any) -> Any:
-    import torch
+_DTYPES = ("auto", "float16", "bfloat16", "float32", "float64")
 
-    if dtype == "auto":
-        return dtype
-    found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
-    if not isinstance(found, torch.dtype) or not found.is_floating_point:
+
+def _check_dtype(dtype: Any) -> None:
+    known = dtype in _DTYPES if isinstance(dtype, str) else getattr(dtype, "is_floating_point", 0)
+    if not known:
         raise UsageError(
             f"{dtype!r} is no floating-point dtype.", "Use 'float32', 'float16' or 'bfloat16'."
         )
-    return found
+
+
+def _dtype(dtype: Any) -> Any:
+    """As torch has it; "auto" stays."""
+    import torch
+
+    return dtype if dtype == "auto" or not isinstance(dtype, str) else getattr(torch, dtype)

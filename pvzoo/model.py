@@ -7,10 +7,10 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from pvzoo.adapters.base import Adapter
-from pvzoo.backends.base import Backend
 from pvzoo.cards import Card
 from pvzoo.errors import ImageError, UsageError
 from pvzoo.pipeline import Outputs, run, run_one
+from pvzoo.runtimes.base import Runtime
 from pvzoo.sources import images_of
 from pvzoo.tasks.base import Task
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import gradio
 
     from pvzoo.metrics.base import Evaluation
+    from pvzoo.networks.base import Network
     from pvzoo.training.report import TrainingReport
 
 OnError = Literal["raise", "skip"] | Callable[[ImageError], None]
@@ -39,7 +40,8 @@ class Model:
         *,
         name: str,
         adapter: Adapter,
-        backend: Backend,
+        runtime: Runtime,
+        network: Network | None,
         task: Task,
         card: Card | None,
         report: TrainingReport | None = None,
@@ -48,7 +50,8 @@ class Model:
         self.card = card
         self.report = report
         self._adapter = adapter
-        self._backend = backend
+        self._runtime = runtime
+        self._network = network
         self._task = task
 
     @property
@@ -64,12 +67,12 @@ class Model:
     @property
     def device(self) -> Any:
         """Where the network's inputs go."""
-        return self._backend.device
+        return self._runtime.device
 
     @property
     def dtype(self) -> Any:
         """The type the network computes in."""
-        return self._backend.dtype
+        return self._runtime.dtype
 
     def __repr__(self) -> str:
         return (
@@ -144,7 +147,7 @@ class Model:
         return run(
             images_of(source),
             preprocess=lambda picture: self._adapter.preprocess(picture, **prompts),
-            forward=self._backend.forward,
+            forward=lambda inputs: self._adapter.run(self._runtime, inputs),
             postprocess=lambda outputs, meta: self._adapter.postprocess(outputs, meta, **controls),
             batch_size=batch_size,
             on_error=on_error,
@@ -182,7 +185,7 @@ class Model:
         return run_one(
             image,
             preprocess=lambda picture: self._adapter.preprocess(picture, **complete),
-            forward=self._backend.forward,
+            forward=lambda inputs: self._adapter.run(self._runtime, inputs),
             postprocess=postprocess,
         )
 
@@ -308,7 +311,7 @@ class Model:
             report_to=report_to,
             trainer_args=trainer_args or {},
         )
-        tuned = fine_tune(self, self._adapter, train, eval, options)
+        tuned = fine_tune(self, self._network, train, eval, options)
         if push_to_hub is not None and processes().is_main_process:
             tuned.push_to_hub(push_to_hub)
         return tuned
@@ -329,8 +332,9 @@ class Model:
     @property
     def nbytes(self) -> int:
         """The memory its weights take, in bytes."""
-        module = self._adapter.module
-        return 0 if module is None else sum(p.nbytes for p in module.parameters())
+        if self._network is None:
+            return 0
+        return sum(p.nbytes for p in self._network.module.parameters())
 
     def save(self, folder: str | Path) -> Path:
         """Write the model to a new folder, which `pvzoo.load` and its own library open.
@@ -344,7 +348,7 @@ class Model:
 
         from pvzoo.publishing import save
 
-        return save(self, self._adapter, Path(folder).expanduser())
+        return save(self, self._network, Path(folder).expanduser())
 
     def push_to_hub(
         self, repo_id: str, *, private: bool | None = None, message: str = "Upload with pvzoo"
@@ -361,4 +365,4 @@ class Model:
         """
         from pvzoo.publishing import push
 
-        return push(self, self._adapter, repo_id, private=private, message=message)
+        return push(self, self._network, repo_id, private=private, message=message)

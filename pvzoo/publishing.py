@@ -9,32 +9,36 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pvzoo.errors import HubError, UsageError
+from pvzoo.errors import HubError, UnsupportedModelError, UsageError
 
 if TYPE_CHECKING:
-    from pvzoo.adapters.base import Adapter
     from pvzoo.model import Model
+    from pvzoo.networks.base import Network
     from pvzoo.training.report import TrainingReport
 
 _FIGURES = 12
 """Most figures in a card's table."""
 
 
-def save(model: Model, adapter: Adapter, folder: Path) -> Path:
+def save(model: Model, network: Network | None, folder: Path) -> Path:
     """Write a model to a new folder, all of it or nothing.
 
     Raises:
         UsageError: The folder is not empty, or cannot be written.
-        UnsupportedModelError: The adapter cannot save.
+        UnsupportedModelError: The network cannot save.
     """
+    if network is None:
+        raise UnsupportedModelError(
+            f"{model.name} has no network that could be saved.", "Its plugin brings all of it."
+        )
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is not empty.", "Choose a new folder.")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
         try:
-            adapter.save(part)
-            (part / "README.md").write_text(card(model, adapter, folder.name), encoding="utf-8")
+            network.save(part)
+            (part / "README.md").write_text(card(model, network, folder.name), encoding="utf-8")
             if folder.exists():
                 folder.rmdir()
             open_to_others([part, *part.rglob("*")])
@@ -58,7 +62,7 @@ def open_to_others(paths: Iterable[Path]) -> None:
 
 
 def push(
-    model: Model, adapter: Adapter, repo_id: str, *, private: bool | None, message: str
+    model: Model, network: Network | None, repo_id: str, *, private: bool | None, message: str
 ) -> str:
     """Upload a model to a repo of the Hub, made if it is not there; the address of the commit.
 
@@ -70,8 +74,8 @@ def push(
     from pvzoo.hub import Unreachable, explained
 
     with tempfile.TemporaryDirectory() as folder:
-        home = save(model, adapter, Path(folder) / repo_id.rpartition("/")[2])
-        (home / "README.md").write_text(card(model, adapter, repo_id), encoding="utf-8")
+        home = save(model, network, Path(folder) / repo_id.rpartition("/")[2])
+        (home / "README.md").write_text(card(model, network, repo_id), encoding="utf-8")
         try:
             with explained(repo_id):
                 api = HfApi()
@@ -85,13 +89,13 @@ def push(
             ) from error
 
 
-def card(model: Model, adapter: Adapter, name: str) -> str:
+def card(model: Model, network: Network, name: str) -> str:
     """A model card: the Hub's front matter, what it is, how good, from what, and how to use it."""
     from huggingface_hub import ModelCardData
 
     data = ModelCardData(
         pipeline_tag=_HUB_TAGS.get(model.task, model.task),
-        library_name=adapter.library,
+        library_name=network.library,
         tags=["pvzoo", model.task],
     )
     parts = [
@@ -107,7 +111,7 @@ def card(model: Model, adapter: Adapter, name: str) -> str:
         f'```python\nimport pvzoo\n\nmodel = pvzoo.load("{name}")\n'
         'result = model.predict("photo.jpg")\n```',
     ]
-    if snippet := adapter.snippet(name):
+    if snippet := network.snippet(name):
         parts.append(f"It opens without pvzoo too:\n\n```python\n{snippet}\n```")
     return "\n\n".join(parts) + "\n"
 

@@ -34,7 +34,7 @@ from pvzoo.installed import (
 _BASES: dict[str, str | None] = {
     "adapters": "pvzoo.adapters.base:Adapter",
     "tasks": "pvzoo.tasks.base:Task",
-    "backends": "pvzoo.backends.base:Backend",
+    "runtimes": "pvzoo.runtimes.base:Runtime",
     "datasets": None,  # functions
 }
 

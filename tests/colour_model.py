@@ -15,10 +15,10 @@ from PIL import Image
 
 from pvzoo import registry
 from pvzoo.adapters.base import Adapter
-from pvzoo.backends.base import Backend
 from pvzoo.data import schema
 from pvzoo.masks import Masks
 from pvzoo.model import Model
+from pvzoo.runtimes.base import Backend
 from pvzoo.tasks.image_classification import Classification
 from pvzoo.tasks.instance_segmentation import Instances
 from pvzoo.tasks.object_detection import Detections

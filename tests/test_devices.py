@@ -13,8 +13,8 @@ from checkpoints import timm_folder, transformers_folder
 from PIL import Image
 
 import pvzoo
-from pvzoo.backends.torch import _blocks
 from pvzoo.errors import DeviceError, PvzooError, UsageError
+from pvzoo.runtimes.torch import _blocks
 
 NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8))
 

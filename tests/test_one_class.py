@@ -18,10 +18,10 @@ from PIL import Image
 from torch.nn import functional as nnf
 
 import pvzoo
-from pvzoo.adapters import _training
 from pvzoo.adapters.base import Classes
 from pvzoo.data import schema
 from pvzoo.errors import DataError, WeightsError
+from pvzoo.networks import _training
 
 # the small checkpoints say nothing of stuff
 pytestmark = pytest.mark.filterwarnings(

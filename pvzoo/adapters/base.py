@@ -1,34 +1,47 @@
-"""The contract of an adapter: how one family of networks is driven.
+"""The contract of an adapter: what a family of networks takes, and what its outputs mean.
 
-A prediction goes ``read -> preprocess -> forward -> postprocess -> result``. pvzoo reads images,
-builds batches, overlaps decoding with the forward pass and hands out results; an adapter says:
+A prediction goes ``read -> preprocess -> run -> postprocess -> result``. pvzoo reads images,
+builds batches, overlaps decoding with the network and hands out results; an adapter says:
 
-* `load`: build the network from a `Checkpoint`, with every weight accounted for;
+* `matches`: which checkpoints are of its family;
 * `preprocess`: one upright RGB picture -> the network's input arrays;
-* `forward`: a batch of inputs -> a dict of outputs (this stage is what a backend may replace);
+* `run`: a batch of inputs -> outputs, by the graphs that a runtime runs;
 * `postprocess`: one image's outputs -> the task's result.
 
-That is all prediction and evaluation need. An adapter that can be fine-tuned also says: `retarget`,
-`batch`, `loss`, `backbone`, `head` (for training at low rank), `save`. `docs/plugins.md` has the
-whole contract, its version and how it may change; `pvzoo.testing` checks it.
-
-Post-processing must be functions of the outputs alone (no use of the network), so that an
-exported network can be run by another runtime with the same results.
+An adapter imports no network library and computes with numpy. The network itself, its weights and
+its training are a `pvzoo.adapters.network.Network`, which `Adapter.network` names and which is
+imported when a checkpoint is loaded with PyTorch. The two are joined by a `Spec`, which is data:
+with it an exported network is driven without PyTorch. `docs/plugins.md` has the whole contract, its
+version and how it may change; `pvzoo.testing` checks it.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from PIL import Image
 
 from pvzoo.errors import UnsupportedModelError
+from pvzoo.preprocess.run import run
+from pvzoo.preprocess.steps import Step, from_json, to_json
 from pvzoo.tasks.base import Result
+
+Arrays = dict[str, np.ndarray]
+"""By name, each with a leading axis of network inputs."""
+
+Meta = dict[str, Any]
+"""What `Adapter.postprocess` needs to know of a picture, as JSON can say it."""
+
+Prepare = Callable[..., tuple[Arrays, Meta]]
+"""``prepare(image, **prompts)``: as `Adapter.preprocess`."""
+
+Graphs = Callable[[str, Arrays], dict[str, Any]]
+"""``graphs(name, inputs)``: runs a part of a network; every runtime is one."""
 
 
 @dataclass(frozen=True)
@@ -51,46 +64,88 @@ class Checkpoint:
 
 
 @dataclass(frozen=True)
-class Classes:
-    """The classes that a network is to be given.
+class Spec:
+    """What is known of a network without its weights; to JSON and back.
 
     Attributes:
-        names: In the order of its outputs.
-        kept: For each the class of the old network that has its name, or None.
-        stuff: Names of those that are stuff, for panoptic segmentation.
-        multi_label: Whether an image can have several, for classification.
+        adapter: The name of the adapter's entry point.
+        task: The id of the task that is served.
+        labels: Class names in the order of the network's outputs; "" names no class.
+        family: The ``model_type`` of the checkpoint, for adapters that drive several.
+        steps: How pictures are prepared; None if only the checkpoint's processor can do it.
+        prompts: What was said at export in the place of the task's prompts.
+        extra: What else the adapter needs to know, as JSON can say it.
     """
 
-    names: tuple[str, ...]
-    kept: tuple[int | None, ...]
-    stuff: tuple[str, ...] = ()
-    multi_label: bool = False
+    adapter: str
+    task: str
+    labels: tuple[str, ...]
+    family: str | None = None
+    steps: tuple[Step, ...] | None = None
+    prompts: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return {
+            "adapter": self.adapter,
+            "task": self.task,
+            "labels": list(self.labels),
+            "family": self.family,
+            "steps": None if self.steps is None else to_json(self.steps),
+            "prompts": dict(self.prompts),
+            "extra": dict(self.extra),
+        }
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> Spec:
+        """What `to_json` wrote.
+
+        Raises:
+            UsageError: A step of it is not known.
+        """
+        steps = found["steps"]
+        return cls(
+            found["adapter"],
+            found["task"],
+            tuple(found["labels"]),
+            found["family"],
+            None if steps is None else from_json(steps),
+            found["prompts"],
+            found["extra"],
+        )
 
 
 class Adapter(ABC):
-    """Drives one family of networks.
+    """Knows one family of networks.
 
     Class attributes:
         tasks: Ids of the tasks it can serve.
-        backend: Id of the backend that runs its forward pass unless another is asked for.
-        library: The Hub's word for the library whose format `save` writes.
-        on_device: Outputs that `postprocess` takes as tensors too, where the network is on an
-            accelerator: masks, which `pvzoo.postprocess` then scales there.
-
-    Instance attributes:
-        task: The id of the task this instance serves.
-        labels: Class names in the order of the network's outputs.
-        module: The network (a `torch.nn.Module` for the backend "torch", None for "numpy").
+        network: Where its `Network` is, as "package.module:Class"; None for an adapter without
+            one, which has `open` and `compute` instead.
+        pixels: The name of the input that takes the pixels, for `Spec.steps`.
+        on_device: Names of outputs that `postprocess` takes as tensors where the network runs on
+            an accelerator, for they are large; all others are arrays everywhere.
     """
 
     tasks: ClassVar[tuple[str, ...]]
-    backend: ClassVar[str] = "torch"
-    library: ClassVar[str] = "transformers"
+    network: ClassVar[str | None] = None
+    pixels: ClassVar[str] = "pixel_values"
     on_device: ClassVar[tuple[str, ...]] = ()
 
-    task: str
-    labels: tuple[str, ...]
-    module: Any = None
+    def __init__(self, spec: Spec, prepare: Prepare | None = None) -> None:
+        self.spec = spec
+        self._prepare = prepare
+
+    @property
+    def task(self) -> str:
+        """The id of the task this instance serves."""
+        return self.spec.task
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class names in the order of the network's outputs."""
+        return self.spec.labels
 
     @classmethod
     @abstractmethod
@@ -102,107 +157,56 @@ class Adapter(ABC):
         """Refuse, by its config, a checkpoint that cannot be driven, before weights are fetched.
 
         ``name`` is what the user called it, ``task`` the one asked for. By default nothing is
-        refused.
+        refused. What only the network's library knows is for `Network.check`.
 
         Raises:
             UnsupportedModelError: With what is wrong with the checkpoint, and the way out.
         """
 
     @classmethod
-    @abstractmethod
-    def load(
-        cls, checkpoint: Checkpoint, *, task: str | None, dtype: Any, trust_remote_code: bool
-    ) -> Adapter:
-        """Build the network on the CPU, in evaluation mode, with the checkpoint's weights.
-
-        Args:
-            checkpoint: The files.
-            task: The task asked for; None leaves it to the checkpoint.
-            dtype: A `torch.dtype` for the weights, or "auto" for the one they are stored in; None
-                if nobody asked for one and the backend needs none.
-            trust_remote_code: Whether code that comes with the checkpoint may run.
+    def open(cls, checkpoint: Checkpoint, *, task: str | None) -> Self:
+        """Read a checkpoint, where `network` is None.
 
         Raises:
-            WeightsError: A weight is missing, left over or of the wrong shape.
+            WeightsError: A file is damaged.
             UnsupportedModelError: The checkpoint does not serve the task.
         """
+        raise UnsupportedModelError(
+            f"{cls.__name__} cannot open {checkpoint.name}.", "Its plugin brings no code for it."
+        )
 
-    @abstractmethod
-    def preprocess(
-        self, image: Image.Image, **prompts: Any
-    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    def compute(self, inputs: Arrays) -> Arrays:
+        """A batch of inputs -> outputs, where `network` is None; every output has the batch as its
+        leading axis.
+        """
+        raise UnsupportedModelError(
+            f"{type(self).__name__} computes nothing itself.", "Its plugin brings no code for it."
+        )
+
+    def preprocess(self, image: Image.Image, **prompts: Any) -> tuple[Arrays, Meta]:
         """One upright RGB picture -> (inputs, meta).
 
         Each input array has a leading axis with one entry per network input this image needs
-        (usually 1). ``meta`` is whatever `postprocess` needs to know of the image; it is not
-        looked at. ``prompts`` are all fields of the task's ``prompts``; what the network needs of
+        (usually 1). ``prompts`` are all fields of the task's ``prompts``; what the network needs of
         them is an input like any other. Called from several threads at once.
+
+        By default the steps of the spec are run, or the checkpoint's own processor.
 
         Raises:
             UsageError: A prompt this network cannot take.
         """
+        if self.spec.steps is not None:
+            return run(self.spec.steps, image, self.pixels)
+        return self._prepare(image, **prompts)
+
+    def run(self, graphs: Graphs, inputs: Arrays) -> dict[str, Any]:
+        """A batch of inputs -> outputs, each with the batch as its leading axis."""
+        return graphs("model", inputs)
 
     @abstractmethod
-    def forward(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        """Run the network on a batch; every output has the batch as its leading axis.
-
-        Inputs arrive as the backend's own arrays (tensors on the network's device and in its dtype
-        for "torch").
-        """
-
-    @abstractmethod
-    def postprocess(self, outputs: dict[str, Any], meta: dict[str, Any], **controls: Any) -> Result:
+    def postprocess(self, outputs: dict[str, Any], meta: Meta, **controls: Any) -> Result:
         """The outputs of one image (leading axis: its inputs) -> its result.
 
-        Outputs are numpy arrays, whatever ran the network, and real numbers are float32; only those
-        named in ``on_device`` are tensors where they are on an accelerator.
-
-        ``controls`` are all fields of the task's ``controls``.
+        ``controls`` are all fields of the task's ``controls``. Outputs are numpy arrays; those of
+        `on_device` are tensors if the network ran on an accelerator.
         """
-
-    # --- fine-tuning, which is optional -----------------------------------------------------------
-
-    def retarget(self, classes: Classes, *, image_size: int | None, seed: int) -> Adapter:
-        """A new adapter whose network has other classes, and shares no memory with this one.
-
-        Args:
-            classes: What it should tell apart; weights of kept classes are kept.
-            image_size: Side of the square that pictures are scaled to, in pixels; None for what the
-                network was trained with.
-            seed: For the weights that are new.
-
-        Raises:
-            UnsupportedModelError: This network cannot be trained, or not at this size.
-        """
-        raise self._lacks("fine-tune")
-
-    def batch(self, pictures: Sequence[Image.Image], targets: Sequence[Any]) -> dict[str, Any]:
-        """Upright RGB pictures and targets (`pvzoo.training.samples`) -> what `loss` takes."""
-        raise self._lacks("fine-tune")
-
-    def loss(self, module: Any, batch: dict[str, Any]) -> Any:
-        """The loss of a batch, a scalar; `module` is the network, perhaps wrapped by Accelerate."""
-        raise self._lacks("fine-tune")
-
-    @property
-    def backbone(self) -> tuple[str, ...]:
-        """What the names of the backbone's parameters begin with."""
-        raise self._lacks("fine-tune")
-
-    @property
-    def head(self) -> tuple[str, ...]:
-        """The names of the tensors that have an entry for each class."""
-        raise self._lacks("fine-tune")
-
-    def save(self, folder: Path) -> None:
-        """Write what `load` reads, in the format of the network's own library, into a folder."""
-        raise self._lacks("save")
-
-    def snippet(self, name: str) -> str:
-        """Python that opens what `save` wrote with the network's own library, for model cards."""
-        return ""
-
-    def _lacks(self, verb: str) -> UnsupportedModelError:
-        return UnsupportedModelError(
-            f"{type(self).__name__} cannot {verb}.", "Its plugin brings no code for it."
-        )

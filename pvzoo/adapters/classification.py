@@ -1,16 +1,15 @@
-"""What adapters of classifiers share: from logits to a result, and to a loss.
+"""What adapters of classifiers share: from logits to a result.
 
 It is part of the contract with plugins (`docs/plugins.md`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 
+from pvzoo.adapters.base import Adapter, Meta
 from pvzoo.postprocess.scores import largest, sigmoid, softmax
 from pvzoo.tasks.image_classification import Classification
 
@@ -43,16 +42,15 @@ def classify(
     )
 
 
-def class_targets(targets: Sequence[Any]) -> torch.Tensor:
-    """Targets (`pvzoo.training.samples`) of a batch: (n,) int64, or (n, classes) float32."""
-    if "labels" in targets[0]:
-        return torch.stack([target["labels"] for target in targets])
-    return torch.tensor([target["label"] for target in targets])
+class ClassifierAdapter(Adapter):
+    """A classifier that gives ``logits`` (n, classes); ``multi_label`` of the spec's `extra` says
+    whether an image can have several classes.
+    """
 
+    tasks = ("image-classification",)
 
-def class_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy of (n, classes) logits with `class_targets`; binary if they are float."""
-    logits = logits.float()
-    if targets.is_floating_point():
-        return torch.nn.functional.binary_cross_entropy_with_logits(logits, targets)
-    return torch.nn.functional.cross_entropy(logits, targets)
+    def postprocess(self, outputs: dict[str, Any], meta: Meta, **controls: Any) -> Classification:
+        """The best classes of one image."""
+        several = self.spec.extra["multi_label"]
+        scores = probabilities(outputs["logits"], several)[0]
+        return classify(scores, self.labels, meta["size"], multi_label=several, **controls)

@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import cached_property
-from pathlib import Path
+from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import torch
-from PIL import Image
-from transformers import AutoModelForObjectDetection
-from transformers.models.auto.modeling_auto import MODEL_FOR_OBJECT_DETECTION_MAPPING_NAMES
 
-from pvzoo.adapters import _training
-from pvzoo.adapters._counts import counted_over_processes
-from pvzoo.adapters.base import Adapter, Checkpoint, Classes
-from pvzoo.adapters.from_transformers import (
-    backbone_config,
-    load_model,
-    load_processor,
-    named_classes,
-)
+from pvzoo.adapters.base import Adapter, Meta
+from pvzoo.adapters.heads import DETECTION, has_head
 from pvzoo.errors import UnsupportedModelError
 from pvzoo.postprocess.detection import RECORDS, Boxes, decode, select
 from pvzoo.tasks.object_detection import Detections
@@ -34,33 +21,21 @@ _HEAT_MAPS = frozenset(
 # Its boxes come from corner points and are sorted along a graph; the processor's own function,
 # which needs no network, is used as it is.
 _BY_PROCESSOR = "pp_doclayout_v4"
-_INPUTS = ("pixel_values", "pixel_mask")
-_OUTPUTS = (
-    "logits",
-    "pred_boxes",
-    "order_logits",
-    "relative_order_logits",
-    "successor_order_logits",
-)
 
 
 class TransformersDetectionAdapter(Adapter):
-    """Any transformers detector; `pvzoo.postprocess.detection.RECORDS` says how each is read."""
+    """Any transformers detector; `pvzoo.postprocess.detection.RECORDS` says how each is read.
+
+    Its outputs are ``logits`` (n, queries, classes) and ``pred_boxes`` (n, queries, 4), relative.
+    """
 
     tasks = ("object-detection",)
-
-    def __init__(self, module: torch.nn.Module, processor: Any) -> None:
-        self.task = "object-detection"
-        self.module = module
-        self.labels = named_classes(module.config)
-        self._model_type = module.config.model_type
-        self._processor = processor
+    network = "pvzoo.networks.transformers_detection:TransformersDetectionNetwork"
 
     @classmethod
     def matches(cls, config: Mapping[str, Any]) -> bool:
         """The architecture saved is the object-detection head of its model type."""
-        head = MODEL_FOR_OBJECT_DETECTION_MAPPING_NAMES.get(config.get("model_type", ""))
-        return head in (config.get("architectures") or ())
+        return has_head(DETECTION, config)
 
     @classmethod
     def check(cls, name: str, config: Mapping[str, Any], task: str | None) -> None:
@@ -79,52 +54,15 @@ class TransformersDetectionAdapter(Adapter):
                 f"Known: {', '.join([*RECORDS, _BY_PROCESSOR])}.",
             )
 
-    @classmethod
-    def load(
-        cls, checkpoint: Checkpoint, *, task: str | None, dtype: Any, trust_remote_code: bool
-    ) -> TransformersDetectionAdapter:
-        """Load strictly."""
-        module = load_model(
-            AutoModelForObjectDetection,
-            checkpoint,
-            dtype,
-            trust_remote_code,
-            **backbone_config(checkpoint),
-        )
-        if module.config.model_type == "dab-detr" and module.dtype != torch.float32:
-            raise UnsupportedModelError(
-                f"{checkpoint.name} (dab-detr) runs in float32 alone: transformers makes its "
-                "position embeddings in float32, whatever the weights are.",
-                "Leave dtype out.",
-            )
-        return cls(module, load_processor(checkpoint, trust_remote_code))
-
-    def preprocess(
-        self, image: Image.Image, **prompts: Any
-    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """The checkpoint's own processor: ``pixel_values`` (1, 3, h, w), perhaps ``pixel_mask``."""
-        found = self._processor(images=image, return_tensors="np")
-        inputs = {n: found[n] for n in _INPUTS if n in found}
-        if self._model_type == "yolos":  # does not look at it
-            inputs.pop("pixel_mask", None)
-        return inputs, {"size": image.size[::-1]}
-
-    def forward(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        """Logits (n, queries, classes) and boxes (n, queries, 4), relative, as float32."""
-        outputs = self.module(**inputs)
-        return {n: outputs[n].float() for n in _OUTPUTS if outputs.get(n) is not None}
-
-    def postprocess(
-        self, outputs: dict[str, Any], meta: dict[str, Any], **controls: Any
-    ) -> Detections:
+    def postprocess(self, outputs: dict[str, Any], meta: Meta, **controls: Any) -> Detections:
         """Boxes of one image: decoded, without nameless classes, then filtered as asked."""
         size, threshold = meta["size"], controls.pop("threshold")
-        if self._model_type == _BY_PROCESSOR:
-            found = self._by_processor(outputs, size, threshold)
+        if self.spec.family == _BY_PROCESSOR:
+            found = _by_processor(outputs, size, threshold)
         else:
             order = outputs.get("order_logits")
             found = decode(
-                RECORDS[self._model_type],
+                RECORDS[self.spec.family],
                 outputs["logits"][0],
                 outputs["pred_boxes"][0],
                 size,
@@ -143,71 +81,14 @@ class TransformersDetectionAdapter(Adapter):
             names=tuple(self.labels[i] for i in labels),
         )
 
-    def _by_processor(
-        self, outputs: dict[str, Any], size: tuple[int, int], threshold: float
-    ) -> Boxes:
-        tensors = {name: torch.from_numpy(value) for name, value in outputs.items()}
-        found = self._processor.post_process_object_detection(
-            SimpleNamespace(**tensors), threshold=threshold, target_sizes=[size]
-        )[0]
-        scores, labels, boxes = (found[n].numpy() for n in ("scores", "labels", "boxes"))
-        return Boxes(scores, labels, boxes, np.zeros_like(labels))  # queries are not told
 
-    # --- fine-tuning ------------------------------------------------------------------------------
+def _by_processor(outputs: dict[str, Any], size: tuple[int, int], threshold: float) -> Boxes:
+    import torch
+    from transformers import PPDocLayoutV4ImageProcessor
 
-    def retarget(
-        self, classes: Classes, *, image_size: int | None, seed: int
-    ) -> TransformersDetectionAdapter:
-        """With the head of `classes`; all families but PP-DocLayout, which has no loss."""
-        if self._model_type.startswith("pp_doclayout"):
-            raise _training.refuse(self._model_type, "transformers has no loss for it")
-        module = _training.retargeted(self.module, classes, seed)
-        if self._model_type == "deformable_detr":
-            # its authors train every decoder layer, and checkpoints leave it off; in DETR's,
-            # Conditional DETR's and Table Transformer's code it would change what is predicted
-            module.config.auxiliary_loss = True
-        tuned = type(self)(module, _training.resized(self._processor, image_size))
-        return _training.at_size(tuned, image_size)
-
-    def batch(self, pictures: Sequence[Image.Image], targets: Sequence[Any]) -> dict[str, Any]:
-        """Padded inputs, and ``labels``: classes and relative boxes.
-
-        Boxes are relative to the picture where the network is told by a mask what is padding, as
-        DETR's authors have it; their port rescales them to the padded frame, so that what is
-        learned depends on the rest of the batch. Other networks see the frame.
-        """
-        inputs = [self.preprocess(picture)[0] for picture in pictures]
-        batch = _training.stack(inputs)
-        frame = batch["pixel_values"].shape[-2:]
-        labels = []
-        for picture, target, own in zip(pictures, targets, inputs, strict=True):
-            size = picture.size[::-1]
-            if "pixel_mask" not in batch:
-                shape = own["pixel_values"].shape[-2:]
-                size = tuple(s * f / v for s, f, v in zip(size, frame, shape, strict=True))
-            boxes = _training.relative_boxes(target, size)
-            labels.append({"class_labels": target["categories"], "boxes": boxes})
-        return {**batch, "labels": labels}
-
-    def loss(self, module: Any, batch: dict[str, Any]) -> torch.Tensor:
-        """The family's own loss."""
-        with counted_over_processes():
-            return module(**batch).loss
-
-    @property
-    def backbone(self) -> tuple[str, ...]:
-        """The convolutional or transformer network that sees the pixels."""
-        return _training.backbone_of(self.module)
-
-    @cached_property
-    def head(self) -> tuple[str, ...]:
-        """The tensors that have an entry for each class."""
-        return _training.head_of(self.module)
-
-    def save(self, folder: Path) -> None:
-        """As `AutoModelForObjectDetection.from_pretrained` reads it."""
-        _training.save(self.module, self._processor, folder, {"task": self.task})
-
-    def snippet(self, name: str) -> str:
-        """For model cards."""
-        return _training.snippet("AutoModelForObjectDetection", name)
+    tensors = {name: torch.from_numpy(value) for name, value in outputs.items()}
+    found = PPDocLayoutV4ImageProcessor().post_process_object_detection(
+        SimpleNamespace(**tensors), threshold=threshold, target_sizes=[size]
+    )[0]
+    scores, labels, boxes = (found[n].numpy() for n in ("scores", "labels", "boxes"))
+    return Boxes(scores, labels, boxes, np.zeros_like(labels))  # queries are not told

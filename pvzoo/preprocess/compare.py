@@ -9,12 +9,23 @@ from PIL import Image
 
 Arrays = Mapping[str, np.ndarray]
 
-QUICK = ((64, 48), (47, 65), (224, 224), (331, 250))
+QUICK = ((47, 65), (331, 250))
 """(width, height) of the pictures that are tried whenever a model is loaded."""
 
 THOROUGH = (
     *QUICK,
-    *((1, 1), (1, 7), (31, 2), (97, 640), (640, 97), (333, 500), (640, 480), (1201, 800)),
+    *(
+        (64, 48),
+        (224, 224),
+        (1, 1),
+        (1, 7),
+        (31, 2),
+        (97, 640),
+        (640, 97),
+        (333, 500),
+        (640, 480),
+        (1201, 800),
+    ),
     *((427, 641), (1600, 1067), (2048, 1365)),
 )
 """Of those that are tried before a network is exported."""

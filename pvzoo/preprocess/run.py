@@ -146,7 +146,9 @@ def _pad(state: _State, step: Pad) -> _State:
         )
         mask[:, before[0] : before[0] + height, before[1] : before[1] + width] = 1
         more = {**more, step.mask: mask}
-    return replace(state, pixels=pixels, more=more)
+    # margins on all sides are part of what the network answers for
+    valid = state.valid if step.place == "corner" else (state.valid if not any(missing) else wanted)
+    return replace(state, pixels=pixels, valid=valid, more=more)
 
 
 def _channels(state: _State, step: Channels) -> _State:

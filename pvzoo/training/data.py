@@ -6,12 +6,12 @@ import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pvzoo.adapters.base import Adapter, Classes
 from pvzoo.data.check import check
 from pvzoo.data.load import load
 from pvzoo.data.schema import SEMANTIC, class_names, task_of
 from pvzoo.errors import DataError, PvzooWarning
 from pvzoo.metrics.labels import LabelMatch
+from pvzoo.networks.base import Classes, Network
 from pvzoo.processes import processes
 
 if TYPE_CHECKING:
@@ -53,13 +53,13 @@ def check_data(train_set: Dataset, eval_set: Dataset | None, task: str) -> None:
         warnings.warn(f"{finding.what} ({where}) {finding.mend}", PvzooWarning, stacklevel=4)
 
 
-def classes_of(train_set: Dataset, adapter: Adapter) -> Classes:
+def classes_of(train_set: Dataset, network: Network) -> Classes:
     """The classes of the data, and which of them a model knows already."""
     names = class_names(train_set.features)
     _refuse_one_class(train_set, names)
     return Classes(
         names=names,
-        kept=_kept(adapter, names),
+        kept=_kept(network, names),
         stuff=_stuff(train_set),
         multi_label="labels" in train_set.features,
     )
@@ -87,10 +87,10 @@ def _refuse_one_class(train_set: Dataset, names: tuple[str, ...]) -> None:
         )
 
 
-def _kept(adapter: Adapter, names: tuple[str, ...]) -> tuple[int | None, ...]:
+def _kept(network: Network, names: tuple[str, ...]) -> tuple[int | None, ...]:
     """For each class of the data the class of the model that has its name."""
     try:
-        to_data = LabelMatch.of(adapter.labels, names).to_data
+        to_data = LabelMatch.of(network.spec.labels, names).to_data
     except DataError:  # they have none in common
         return (None,) * len(names)
     found = {j: i for i, j in enumerate(to_data) if j >= 0}

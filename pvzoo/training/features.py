@@ -9,8 +9,8 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 
-from pvzoo.adapters.base import Adapter
-from pvzoo.adapters.classification import class_loss, class_targets
+from pvzoo.networks.base import Network
+from pvzoo.networks.classification import class_loss, class_targets
 from pvzoo.training.samples import Samples
 
 # activations of more pictures are memory that is mapped anew in every layer: a third more time
@@ -28,18 +28,18 @@ def head_of(module: nn.Module, trained: Sequence[str]) -> nn.Module | None:
     return module.get_submodule(".".join(common)) if common else None
 
 
-def decides(adapter: Adapter, head: nn.Module, samples: Samples) -> bool:
+def decides(network: Network, head: nn.Module, samples: Samples) -> bool:
     """Whether the logits are what `head` says to one input, and nothing comes after it."""
     seen: list[tuple[Any, ...]] = []
     hook = head.register_forward_hook(lambda _, inputs, output: seen.append((*inputs, output)))
     picture, target, _ = samples[0, 0]
-    inputs = adapter.batch([picture], [target])
+    inputs = network.batch([picture], [target])
     del inputs["labels"]
-    device = next(adapter.module.parameters()).device
-    adapter.module.eval()
+    device = next(network.module.parameters()).device
+    network.module.eval()
     try:
         with torch.no_grad():
-            logits = adapter.forward({k: v.to(device) for k, v in inputs.items()})["logits"]
+            logits = network.forward({k: v.to(device) for k, v in inputs.items()})["logits"]
     finally:
         hook.remove()
     if len(seen) != 1 or not all(isinstance(value, torch.Tensor) for value in seen[0]):
@@ -54,31 +54,31 @@ class Features(Dataset):
     It is held in memory: a few kilobytes a picture.
 
     Args:
-        adapter: Of the classifier.
+        network: Of the classifier.
         head: From `head_of`.
         samples: Without augmentation, which would change the pictures in every epoch.
         batch_size: Pictures in one forward pass; on a CPU at most 4.
     """
 
     def __init__(
-        self, adapter: Adapter, head: nn.Module, samples: Samples, batch_size: int
+        self, network: Network, head: nn.Module, samples: Samples, batch_size: int
     ) -> None:
         self._samples = samples
         self._targets: list[Any] = []
         found: list[torch.Tensor] = []
         hook = head.register_forward_pre_hook(lambda _, inputs: found.append(inputs[0].cpu()))
-        device = next(adapter.module.parameters()).device
+        device = next(network.module.parameters()).device
         if device.type == "cpu":
             batch_size = min(batch_size, _CPU_BATCH)
-        adapter.module.eval()
+        network.module.eval()
         try:
             for start in range(0, len(samples), batch_size):
                 places = range(start, min(start + batch_size, len(samples)))
                 pictures, targets, _ = zip(*(samples[0, i] for i in places), strict=True)
-                inputs = adapter.batch(pictures, targets)
+                inputs = network.batch(pictures, targets)
                 del inputs["labels"]
                 with torch.no_grad():
-                    adapter.forward({k: _placed(v, device) for k, v in inputs.items()})
+                    network.forward({k: _placed(v, device) for k, v in inputs.items()})
                 self._targets += targets
         finally:
             hook.remove()
@@ -103,7 +103,7 @@ def _placed(inputs: torch.Tensor, device: torch.device) -> torch.Tensor:
 
 
 class HeadTraining:
-    """`batch` and `loss` of an adapter, for features in the place of pictures."""
+    """`batch` and `loss` of a network, for features in the place of pictures."""
 
     def __init__(self, head: nn.Module) -> None:
         self._head = head

@@ -12,10 +12,10 @@ import torch
 from datasets import Dataset
 from datasets import Image as ImageColumn
 
-from pvzoo.adapters.base import Adapter
 from pvzoo.data.schema import class_names
 from pvzoo.errors import TrainingError
 from pvzoo.images import ImageHandle
+from pvzoo.networks.base import Network
 from pvzoo.processes import processes
 from pvzoo.training import checkpoints
 from pvzoo.training.options import Options
@@ -52,7 +52,7 @@ def of_weights(module: Any) -> str:
 
 def settings_of(
     model: Model,
-    adapter: Adapter,
+    network: Network,
     options: Options,
     plan: Recipe,
     train_set: Dataset,
@@ -63,7 +63,7 @@ def settings_of(
     settings = {
         "model": model.name,
         "task": model.task,
-        "weights": of_weights(adapter.module),
+        "weights": of_weights(network.module),
         "train": {"images": len(train_set), "sha256": of_data(train_set)},
         "classes": list(class_names(train_set.features)),
         "recipe": asdict(plan),

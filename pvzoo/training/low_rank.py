@@ -1,4 +1,4 @@
-"""Low-rank adapters (LoRA) in a network's linear layers, by PEFT; merged into them in the end.
+"""Low-rank matrices (LoRA) in a network's linear layers, by PEFT; merged into them in the end.
 
 LoRA: Hu et al., https://arxiv.org/abs/2106.09685. A layer ``W`` becomes ``W + (alpha / r) B A``
 with ``B`` zero at first; only ``A``, ``B`` and the head for the new classes are trained.
@@ -16,8 +16,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from pvzoo.adapters.base import Adapter
 from pvzoo.errors import TrainingError, UnsupportedModelError, UsageError
+from pvzoo.networks.base import Network
 
 RATE = 10.0
 """The learning rate is this many times that of training everything.
@@ -32,7 +32,7 @@ class LowRank:
     """What is trained of a network in the place of its linear layers.
 
     Args:
-        adapter: Its network gets the low-rank matrices in place; `merge` takes them away again.
+        network: Its network gets the low-rank matrices in place; `merge` takes them away again.
         lora: The rank, with which alpha is twice the rank; or arguments of `peft.LoraConfig`, of
             which ``target_modules`` defaults to all linear layers but the head's.
         skipped: Names of parameters whose layers are left alone.
@@ -44,7 +44,7 @@ class LowRank:
     """
 
     def __init__(
-        self, adapter: Adapter, lora: int | Mapping[str, Any], *, skipped: set[str], seed: int
+        self, network: Network, lora: int | Mapping[str, Any], *, skipped: set[str], seed: int
     ) -> None:
         try:
             from peft import LoraConfig, LoraModel
@@ -53,21 +53,21 @@ class LowRank:
                 "lora needs the package peft, which is not installed.",
                 "Run: pip install 'pvzoo[train]'",
             ) from error
-        self._adapter = adapter
-        head = set(adapter.head)
+        self._network = network
+        head = set(network.head)
         settings = {"r": lora, "lora_alpha": 2 * lora} if isinstance(lora, int) else dict(lora)
-        layers = _linear_layers(adapter.module, head | skipped)
+        layers = _linear_layers(network.module, head | skipped)
         if "target_modules" not in settings and not layers:
             raise UnsupportedModelError(
-                f"{type(adapter.module).__name__} has no linear layers beside its head to train "
+                f"{type(network.module).__name__} has no linear layers beside its head to train "
                 "at low rank.",
                 "Leave lora out, or name layers of it: lora={'r': 8, 'target_modules': [...]}.",
             )
         try:
-            with torch.random.fork_rng(), _without_word_embeddings(adapter.module):
+            with torch.random.fork_rng(), _without_word_embeddings(network.module):
                 torch.random.default_generator.manual_seed(seed)
                 self._tuner = LoraModel(
-                    adapter.module, LoraConfig(**{"target_modules": layers, **settings}), "default"
+                    network.module, LoraConfig(**{"target_modules": layers, **settings}), "default"
                 )
         except (TypeError, ValueError) as error:
             raise UsageError(
@@ -75,7 +75,7 @@ class LowRank:
             ) from error
         self.frozen = {
             name
-            for name, _ in adapter.module.named_parameters()
+            for name, _ in network.module.named_parameters()
             if name not in head and ".lora_" not in name
         }
 
@@ -106,11 +106,11 @@ class LowRank:
     def merge(self) -> None:
         """Add the low-rank products to the layers, which are then as they were before."""
         self._tuner.merge_and_unload()
-        self._adapter.module.requires_grad_(True)
+        self._network.module.requires_grad_(True)
 
     def _trained(self) -> dict[str, torch.Tensor]:
         """Each tensor once, also of those with several names."""
-        module = self._adapter.module
+        module = self._network.module
         named = (*module.named_parameters(), *module.named_buffers())
         return {name: value.detach() for name, value in named if name not in self.frozen}
 

@@ -17,10 +17,11 @@ from safetensors import SafetensorError
 from transformers import EarlyStoppingCallback, TrainingArguments
 
 from pvzoo import registry
-from pvzoo.adapters.base import Adapter
 from pvzoo.data.schema import CLASSIFICATION
 from pvzoo.errors import TrainingError, UnsupportedModelError, UsageError
 from pvzoo.evaluation import has_figures
+from pvzoo.loading import assemble, drive
+from pvzoo.networks.base import Network
 from pvzoo.processes import processes
 from pvzoo.publishing import open_to_others
 from pvzoo.training import augment as augmentations
@@ -55,18 +56,18 @@ FIRST_BATCH = "first-batch.png"
 
 
 def fine_tune(
-    model: Model, adapter: Adapter, train: Any, evaluation: Any, options: Options
+    model: Model, network: Network | None, train: Any, evaluation: Any, options: Options
 ) -> Model:
     """See `Model.fine_tune`."""
-    _check_model(model, adapter)
+    _check_model(model, network)
     options.check()
     train_set, eval_set = datasets_of(train, evaluation, model.task)
     if options.early_stopping is not None and eval_set is None:
         raise UsageError("early_stopping needs figures to go by.", "Pass eval data.")
     check_data(train_set, eval_set, model.task)
-    classes = classes_of(train_set, adapter)
+    classes = classes_of(train_set, network)
     with _own_randomness():
-        tuned = adapter.retarget(classes, image_size=options.image_size, seed=options.seed)
+        tuned = network.retarget(classes, image_size=options.image_size, seed=options.seed)
         plan = recipe(
             getattr(tuned.module, "config", None) and tuned.module.config.model_type, model.task
         )
@@ -76,7 +77,7 @@ def fine_tune(
         args = options.trainer(
             plan, len(train_set), None if eval_set is None else main, model.device
         )
-        settings = identity.settings_of(model, adapter, options, plan, train_set, eval_set)
+        settings = identity.settings_of(model, network, options, plan, train_set, eval_set)
         home = options.output_dir
         state = processes()
         if state.is_main_process:
@@ -93,8 +94,12 @@ def fine_tune(
     return _model(model, tuned, home, report)
 
 
-def _check_model(model: Model, adapter: Adapter) -> None:
-    if model.task in MAIN_FIGURE and type(adapter).retarget is not Adapter.retarget:
+def _check_model(model: Model, network: Network | None) -> None:
+    if (
+        model.task in MAIN_FIGURE
+        and network is not None
+        and type(network).retarget is not Network.retarget
+    ):
         return
     task = registry.get("tasks", model.task)()
     verbs = "predict and be evaluated" if has_figures(task) else "predict"
@@ -107,7 +112,7 @@ def _check_model(model: Model, adapter: Adapter) -> None:
 
 def _train(
     model: Model,
-    tuned: Adapter,
+    tuned: Network,
     plan: Recipe,
     options: Options,
     args: TrainingArguments,
@@ -160,7 +165,7 @@ def _train(
     ):
         samples, step = Features(tuned, head, samples, batch_size), HeadTraining(head)
     trainer = FineTuner(
-        adapter=tuned,
+        network=tuned,
         step=step,
         groups=groups,
         frozen=_modules_of(tuned.module, frozen),
@@ -205,10 +210,10 @@ def _train(
 
 
 def parameter_groups(
-    adapter: Adapter, rates: Mapping[str, float], decay: float, frozen: set[str]
+    network: Network, rates: Mapping[str, float], decay: float, frozen: set[str]
 ) -> list[dict[str, Any]]:
     """AdamW's groups: backbone and rest, each with and without weight decay; `frozen` in none."""
-    module, backbone = adapter.module, adapter.backbone
+    module, backbone = network.module, network.backbone
     groups: dict[tuple[bool, bool], list[torch.nn.Parameter]] = {}
     for name, parameter in module.named_parameters():
         parameter.requires_grad_(name not in frozen)
@@ -244,19 +249,9 @@ def _history(log: list[dict[str, float]]) -> tuple[dict[str, float], ...]:
     return tuple(row for row in rows if len(row) > 2)
 
 
-def _model(model: Model, tuned: Adapter, home: Path, report: TrainingReport | None) -> Model:
+def _model(model: Model, tuned: Network, home: Path, report: TrainingReport | None) -> Model:
     """The tuned network with the verbs of a model."""
-    from pvzoo.backends.torch import TorchBackend
-    from pvzoo.model import Model
-
-    return Model(
-        name=str(home),
-        adapter=tuned,
-        backend=TorchBackend(tuned, device=model.device, device_map=None),
-        task=type(model._task)(),
-        card=None,
-        report=report,
-    )
+    return assemble(str(home), drive(tuned), tuned, device=model.device, report=report)
 
 
 @contextmanager

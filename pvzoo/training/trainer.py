@@ -18,8 +18,9 @@ from torch.utils.data import Sampler
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import ExportableState, PrinterCallback
 
-from pvzoo.adapters.base import Adapter, Checkpoint
+from pvzoo.adapters.base import Checkpoint
 from pvzoo.errors import PvzooWarning, TrainingError
+from pvzoo.networks.base import Network
 from pvzoo.training import checkpoints
 from pvzoo.training.ema import Average
 from pvzoo.training.features import Features, HeadTraining
@@ -54,11 +55,11 @@ class EpochSampler(Sampler):
 
 
 class FineTuner(Trainer):
-    """Trains an adapter's network.
+    """Trains a network.
 
     Args:
-        adapter: Whose network is trained, in place.
-        step: What makes batches of samples and says their loss: the adapter, or what trains its
+        network: Whose network is trained, in place.
+        step: What makes batches of samples and says their loss: the network, or what trains its
             head alone.
         groups: Parameter groups of AdamW: dicts with ``params``, ``lr``, ``weight_decay``.
         frozen: Modules that stay as they are: no gradients, and their normalisation keeps its
@@ -75,8 +76,8 @@ class FineTuner(Trainer):
     def __init__(
         self,
         *,
-        adapter: Adapter,
-        step: Adapter | HeadTraining,
+        network: Network,
+        step: Network | HeadTraining,
         groups: list[dict[str, Any]],
         frozen: list[torch.nn.Module],
         samples: Samples | Features,
@@ -86,7 +87,7 @@ class FineTuner(Trainer):
         args: TrainingArguments,
         callbacks: list[TrainerCallback],
     ) -> None:
-        self._adapter = adapter
+        self._network = network
         self._step = step
         self._groups = groups
         self._frozen = frozen
@@ -95,7 +96,7 @@ class FineTuner(Trainer):
         self._low_rank = low_rank
         self._sampler = EpochSampler(len(samples), args.seed)
         super().__init__(
-            adapter.module,
+            network.module,
             args,
             train_dataset=samples,
             eval_dataset=samples if measure else None,  # only whether there is one is asked
@@ -106,7 +107,7 @@ class FineTuner(Trainer):
         # else the pixels of a semantic map are counted, void ones too, and the loss divided by them
         self.model_accepts_loss_kwargs = False
         if average is not None:
-            self.add_callback(_Averaging(average, adapter.module))
+            self.add_callback(_Averaging(average, network.module))
 
     # --- what is trained on -----------------------------------------------------------------------
 
@@ -260,7 +261,7 @@ class FineTuner(Trainer):
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         if self.args.should_save:
-            (self._low_rank or self._adapter).save(Path(output_dir or self.args.output_dir))
+            (self._low_rank or self._network).save(Path(output_dir or self.args.output_dir))
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         """The weights, strictly and by the way any folder is loaded; tensors stay where they are.
@@ -272,7 +273,7 @@ class FineTuner(Trainer):
         if self._low_rank is not None:
             self._low_rank.restore(folder)
         else:
-            restore(self._adapter, folder)
+            restore(self._network, folder)
         if self._average is not None:
             self._average.load_state(load_file(folder / EMA_FILE))
 
@@ -280,14 +281,16 @@ class FineTuner(Trainer):
         self._load_from_checkpoint(str(self.state.best_model_checkpoint))
 
 
-def restore(adapter: Adapter, folder: Path) -> None:
-    """Put the weights that `Adapter.save` wrote into the adapter's own network, every one."""
+def restore(network: Network, folder: Path) -> None:
+    """Put the weights that `Network.save` wrote into a network, every one."""
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     checkpoint = Checkpoint(str(folder), config, folder, folder / "model.safetensors")
-    dtype = next(p.dtype for p in adapter.module.parameters() if p.is_floating_point())
+    dtype = next(p.dtype for p in network.module.parameters() if p.is_floating_point())
     # its code, if it has any of its own, is that of the network that is here already
-    fresh = type(adapter).load(checkpoint, task=adapter.task, dtype=dtype, trust_remote_code=True)
-    adapter.module.load_state_dict(fresh.module.state_dict(), strict=True)
+    fresh = type(network).load(
+        checkpoint, task=network.spec.task, dtype=dtype, trust_remote_code=True
+    )
+    network.module.load_state_dict(fresh.module.state_dict(), strict=True)
 
 
 @contextmanager

@@ -11,8 +11,8 @@ from PIL import Image
 from transformers import AutoModelForZeroShotObjectDetection
 
 from pvzoo.adapters.base import Adapter, Checkpoint
-from pvzoo.adapters.from_transformers import backbone_config, load_model, load_processor
 from pvzoo.errors import UsageError
+from pvzoo.networks.from_transformers import backbone_config, load_model, load_processor
 from pvzoo.postprocess.scores import sigmoid
 from pvzoo.tasks.object_detection import Detections
 from pvzoo_open_vocabulary.objects import detections

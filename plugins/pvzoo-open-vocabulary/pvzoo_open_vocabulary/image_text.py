@@ -12,7 +12,7 @@ from transformers import AutoModelForZeroShotImageClassification
 
 from pvzoo.adapters.base import Adapter, Checkpoint
 from pvzoo.adapters.classification import classify, probabilities
-from pvzoo.adapters.from_transformers import load_model, load_processor
+from pvzoo.networks.from_transformers import load_model, load_processor
 from pvzoo.tasks.image_classification import Classification
 from pvzoo_open_vocabulary.text import TextEncoder, load_tokenizer
 

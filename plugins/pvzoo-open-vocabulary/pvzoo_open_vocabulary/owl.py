@@ -11,7 +11,7 @@ from PIL import Image
 from transformers import AutoModelForZeroShotObjectDetection
 
 from pvzoo.adapters.base import Adapter, Checkpoint
-from pvzoo.adapters.from_transformers import load_model, load_processor
+from pvzoo.networks.from_transformers import load_model, load_processor
 from pvzoo.postprocess.scores import sigmoid
 from pvzoo.tasks.object_detection import Detections
 from pvzoo_open_vocabulary.objects import detections

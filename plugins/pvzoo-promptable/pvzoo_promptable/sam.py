@@ -12,8 +12,8 @@ from PIL import Image
 from transformers import AutoModelForMaskGeneration
 
 from pvzoo.adapters.base import Adapter, Checkpoint
-from pvzoo.adapters.from_transformers import load_model, load_processor
 from pvzoo.masks import Masks, encode
+from pvzoo.networks.from_transformers import load_model, load_processor
 from pvzoo.postprocess.frame import Frame
 from pvzoo.postprocess.instances import cut_out
 from pvzoo.tasks.instance_segmentation import Instances

@@ -1,4 +1,4 @@
-"""The default backend: PyTorch, placed by Accelerate."""
+"""PyTorch, placed by Accelerate."""
 
 from __future__ import annotations
 
@@ -9,37 +9,35 @@ import torch
 from accelerate import dispatch_model, infer_auto_device_map
 from accelerate.utils import get_balanced_memory
 
-from pvzoo.adapters.base import Adapter
-from pvzoo.backends.base import Backend
+from pvzoo.adapters.base import Adapter, Arrays
 from pvzoo.errors import DeviceError, PvzooError, UsageError
+from pvzoo.networks.base import Network
 from pvzoo.processes import processes
+from pvzoo.runtimes.base import Runtime
 
 
-class TorchBackend(Backend):
-    """Runs `adapter.forward` under `torch.inference_mode`.
+class TorchRuntime(Runtime):
+    """Runs the graphs of a `Network` under `torch.inference_mode`.
 
     Without a device, Accelerate chooses: the accelerator of this machine, or of this process under
     ``accelerate launch``, else the CPU. ``device_map`` spreads a network that does not fit one
     device over all of them, as Accelerate's `dispatch_model` does.
     """
 
-    @classmethod
-    def default_dtype(cls) -> torch.dtype:
-        """float32."""
-        return torch.float32
-
-    def __init__(self, adapter: Adapter, *, device: Any, device_map: Any) -> None:
-        if adapter.module is None:
+    def __init__(
+        self, adapter: Adapter, network: Network | None, *, device: Any, device_map: Any
+    ) -> None:
+        if network is None:
             raise UsageError(
                 f"{type(adapter).__name__} has no network that PyTorch could run.",
-                "Leave backend out.",
+                "Leave runtime out.",
             )
-        self._adapter = adapter
-        module = adapter.module.eval()
+        self._on_device = adapter.on_device
+        module = network.module.eval()
         self.dtype = next(p.dtype for p in module.parameters() if p.is_floating_point())
         if device_map is not None:
-            adapter.module = _spread(module, device, device_map)
-            first = next(adapter.module.parameters()).device
+            network.module = _spread(module, device, device_map)
+            first = next(network.module.parameters()).device
             # weights kept on the disk or in main memory until needed have no device of their own
             self.device = torch.device("cpu") if first.type == "meta" else first
         else:
@@ -51,8 +49,9 @@ class TorchBackend(Backend):
                     f"The network does not fit {self.device}.",
                     "Use device_map='auto' to spread it, or dtype='float16' to halve it.",
                 ) from error
+        self._graphs = {graph.name: graph.module for graph in network.graphs()}
 
-    def forward(self, inputs: dict[str, np.ndarray]) -> dict[str, Any]:
+    def __call__(self, name: str, inputs: Arrays) -> dict[str, Any]:
         """A batch of arrays -> arrays, of real numbers in float32; computed without gradients.
 
         What an adapter names in ``on_device`` stays a tensor if it is on an accelerator.
@@ -65,7 +64,7 @@ class TorchBackend(Backend):
         tensors = {name: self._tensor(array) for name, array in inputs.items()}
         try:
             with torch.inference_mode():
-                outputs = self._adapter.forward(tensors)
+                outputs = self._graphs[name](**tensors)
         except torch.OutOfMemoryError as error:
             raise self._full(inputs) from error
         except RuntimeError as error:
@@ -90,12 +89,12 @@ class TorchBackend(Backend):
 
     def _handed_out(self, name: str, tensor: torch.Tensor) -> torch.Tensor | np.ndarray:
         """An output as `postprocess` gets it."""
-        if tensor.device.type != "cpu" and name in self._adapter.on_device:
+        if tensor.device.type != "cpu" and name in self._on_device:
             return tensor.float()
         tensor = tensor.detach().cpu()
         return (tensor.float() if tensor.is_floating_point() else tensor).numpy()
 
-    def _full(self, inputs: dict[str, np.ndarray]) -> DeviceError:
+    def _full(self, inputs: Arrays) -> DeviceError:
         size = len(next(iter(inputs.values())))
         return DeviceError(
             f"{self.device} has too little memory for a batch of {size}.",

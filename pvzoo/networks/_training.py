@@ -15,13 +15,13 @@ from PIL import Image
 from torchvision.transforms.v2 import functional
 from torchvision.transforms.v2.functional import InterpolationMode
 
-from pvzoo.adapters._heads import Make, class_axes, with_classes
-from pvzoo.adapters.base import Adapter, Classes
-from pvzoo.adapters.from_transformers import quiet
 from pvzoo.errors import UnsupportedModelError
+from pvzoo.networks._heads import Make, class_axes, with_classes
+from pvzoo.networks.base import Classes, Network
+from pvzoo.networks.from_transformers import quiet
 from pvzoo.postprocess.detection import RECORDS
 
-A = TypeVar("A", bound=Adapter)
+N = TypeVar("N", bound=Network)
 
 PRIOR = 0.01
 """Probability of every new class, as authors of focal losses have it (RetinaNet, section 4.1)."""
@@ -42,7 +42,7 @@ def maker(module: torch.nn.Module, names: Sequence[str]) -> Make:
 
 
 def retargeted(module: torch.nn.Module, classes: Classes, seed: int) -> torch.nn.Module:
-    """The network with other classes; see `Adapter.retarget`.
+    """The network with other classes; see `Network.retarget`.
 
     New classes of detectors whose scores are sigmoids start at a probability of `PRIOR`. What
     transformers' initialisation has depends on the family, and is 1 / (classes + 1) or a half for
@@ -98,28 +98,28 @@ def resized(processor: Any, image_size: int | None) -> Any:
     return processor
 
 
-def at_size(adapter: A, image_size: int | None) -> A:
-    """The adapter, after a trial with a blank picture if a size of pictures was asked for.
+def at_size(network: N, image_size: int | None) -> N:
+    """The network, after a trial with a blank picture if a size of pictures was asked for.
 
     Raises:
         UnsupportedModelError: Its network does not take pictures of that size.
     """
     if image_size is None:
-        return adapter
-    inputs, _ = adapter.preprocess(Image.new("RGB", (image_size, image_size)))
-    weight = next(p for p in adapter.module.parameters() if p.is_floating_point())
+        return network
+    inputs, _ = network.prepare(Image.new("RGB", (image_size, image_size)))
+    weight = next(p for p in network.module.parameters() if p.is_floating_point())
     tensors = {name: torch.from_numpy(a).to(weight.device) for name, a in inputs.items()}
     tensors = {k: t.to(weight.dtype) if t.is_floating_point() else t for k, t in tensors.items()}
     try:
         with torch.no_grad():
-            adapter.forward(tensors)
+            network.forward(tensors)
     except Exception as error:  # networks raise many things for sizes they are not made for
         raise UnsupportedModelError(
-            f"This {type(adapter.module).__name__} does not take pictures of {image_size} x "
+            f"This {type(network.module).__name__} does not take pictures of {image_size} x "
             f"{image_size} pixels ({str(error).strip()}).",
             "Leave image_size out for the size it was trained with, or choose another model.",
         ) from error
-    return adapter
+    return network
 
 
 def save(module: torch.nn.Module, processor: Any, folder: Path, about: dict[str, Any]) -> None:

@@ -21,10 +21,10 @@ from transformers.utils import (
     logging,
 )
 
-from pvzoo.adapters._bounds import built_within
-from pvzoo.adapters._weights import is_wrapped, read_state_dict
 from pvzoo.adapters.base import Checkpoint
 from pvzoo.errors import PvzooError, UnsupportedModelError, WeightsError, said, short
+from pvzoo.networks._bounds import built_within
+from pvzoo.networks._weights import is_wrapped, read_state_dict
 
 # The weights files that transformers reads, in the order it looks for them.
 _WEIGHTS = (SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME, WEIGHTS_NAME, WEIGHTS_INDEX_NAME)

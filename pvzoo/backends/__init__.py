@@ -1,1 +1,0 @@
-"""Backends: what runs the forward pass; `base` is the contract."""

@@ -1,0 +1,1 @@
+"""Networks in PyTorch, the other half of adapters: `base` is the contract."""

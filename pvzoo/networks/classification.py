@@ -1,0 +1,26 @@
+"""What networks of classifiers share: from logits to a loss.
+
+It is part of the contract with plugins (`docs/plugins.md`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+
+def class_targets(targets: Sequence[Any]) -> torch.Tensor:
+    """Targets (`pvzoo.training.samples`) of a batch: (n,) int64, or (n, classes) float32."""
+    if "labels" in targets[0]:
+        return torch.stack([target["labels"] for target in targets])
+    return torch.tensor([target["label"] for target in targets])
+
+
+def class_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy of (n, classes) logits with `class_targets`; binary if they are float."""
+    logits = logits.float()
+    if targets.is_floating_point():
+        return torch.nn.functional.binary_cross_entropy_with_logits(logits, targets)
+    return torch.nn.functional.cross_entropy(logits, targets)

@@ -1,0 +1,48 @@
+"""Whether a network's pictures can be prepared by steps: tried on a few, compared to the bit."""
+
+from __future__ import annotations
+
+from PIL import Image
+
+from pvzoo.errors import UnsupportedModelError
+from pvzoo.networks.base import Network
+from pvzoo.preprocess.compare import QUICK, difference
+from pvzoo.preprocess.run import run
+from pvzoo.preprocess.steps import Step
+
+
+def proven_steps(network: Network, pixels: str) -> tuple[Step, ...] | None:
+    """The network's steps; None where its own processor gives anything else.
+
+    Args:
+        network: Whose `Network.prepare` the steps are to equal, in inputs and meta.
+        pixels: The name of the input that takes the pixels.
+    """
+    try:
+        steps = network.steps()
+    except UnsupportedModelError:
+        return None
+
+    def told(image: Image.Image) -> dict[str, object]:
+        """What postprocessing gets to know that `prepare` says."""
+        found, wanted = run(steps, image, pixels)[1], network.prepare(image)[1]
+        return {key: (found.get(key), value) for key, value in wanted.items()}
+
+    other = difference(
+        lambda image: run(steps, image, pixels)[0], lambda image: network.prepare(image)[0], QUICK
+    )
+    if other is not None:
+        return None
+    picture = Image.new("RGB", QUICK[-1])
+    return steps if all(_same(*pair) for pair in told(picture).values()) else None
+
+
+def _same(one: object, other: object) -> bool:
+    return repr(_plain(one)) == repr(_plain(other))
+
+
+def _plain(value: object) -> object:
+    """Sizes as lists of ints, whichever sequence they came in."""
+    if isinstance(value, (tuple, list)):
+        return [_plain(v) for v in value]
+    return int(value) if isinstance(value, (int, float)) or hasattr(value, "__index__") else value

@@ -1,0 +1,1 @@
+"""Runtimes: what runs the graphs of a network; `base` is the contract."""

@@ -1,0 +1,38 @@
+"""The runtime of adapters that compute with numpy: no network, no torch, no accelerator."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pvzoo.adapters.base import Adapter, Arrays
+from pvzoo.errors import DeviceError, UsageError
+from pvzoo.runtimes.base import Runtime
+
+if TYPE_CHECKING:
+    from pvzoo.networks.base import Network
+
+
+class NumpyRuntime(Runtime):
+    """Hands arrays to `Adapter.compute`; importing it imports nothing heavy."""
+
+    device = "cpu"
+    dtype = None
+
+    def __init__(
+        self, adapter: Adapter, network: Network | None, *, device: Any, device_map: Any
+    ) -> None:
+        if network is not None:
+            raise UsageError(
+                f"{type(network).__name__} is a network of PyTorch, which numpy cannot run.",
+                "Leave runtime out.",
+            )
+        if str(device or "cpu") != "cpu" or device_map is not None:
+            raise DeviceError(
+                f"{type(adapter).__name__} computes with numpy, on the CPU alone.",
+                "Leave device and device_map out.",
+            )
+        self._adapter = adapter
+
+    def __call__(self, name: str, inputs: Arrays) -> dict[str, Any]:
+        """A batch of arrays -> arrays."""
+        return self._adapter.compute(inputs)
