@@ -192,7 +192,7 @@ class NumpyBackend(Backend):
         self.device, self.dtype = "cpu", "uint8"
 
     def forward(self, inputs):
-        return self._adapter.forward(inputs)
+        return self._network.forward(inputs)
 
 
 def model(task: str, labels: tuple[str, ...] = NAMES) -> Model:

@@ -12,7 +12,7 @@ import colour_model
 import torch
 
 import pvzoo
-from pvzoo.adapters.base import Classes
+from pvzoo.networks.base import Classes
 from pvzoo.data import schema
 from pvzoo.processes import processes
 from pvzoo.training.samples import Samples

@@ -27,7 +27,8 @@ from PIL import Image
 from torchvision.tv_tensors import BoundingBoxes, Mask
 
 import pvzoo
-from pvzoo.adapters.base import Adapter, Classes
+from pvzoo.adapters.base import Adapter
+from pvzoo.networks.base import Classes, Network
 from pvzoo.errors import UnsupportedModelError
 from pvzoo.training.samples import Samples
 
@@ -321,7 +322,7 @@ def test_a_saved_network_is_loaded_to_the_bit(trained, samples, tmp_path, case):
     adapter.save(tmp_path)
     loaded = pvzoo.load(tmp_path, device="cpu")
     assert (loaded.task, loaded.labels) == (adapter.task, adapter.labels)
-    ours, theirs = adapter.module.state_dict(), loaded._adapter.module.state_dict()
+    ours, theirs = adapter.module.state_dict(), loaded._network.module.state_dict()
     assert set(ours) == set(theirs)
     assert [k for k in ours if not torch.equal(ours[k], theirs[k])] == []
     picture = samples(adapter.task)[0][0]
@@ -640,13 +641,13 @@ def test_timm_and_transformers_read_what_is_saved(request, tmp_path, photographs
     loaded = pvzoo.load(folder, device="cpu")
     assert loaded.labels == adapter.labels
     state = adapter.module.state_dict()
-    for other in (theirs, wrapped.timm_model, loaded._adapter.module):
+    for other in (theirs, wrapped.timm_model, loaded._network.module):
         assert set(other.state_dict()) == set(state)
         assert all(torch.equal(v, state[k]) for k, v in other.state_dict().items())
         with torch.inference_mode():
             torch.testing.assert_close(other.eval()(pixels), expected, rtol=1e-5, atol=1e-5)
     # what was tuned can be tuned again
-    again = loaded._adapter.retarget(Classes(("own",), (2,)), image_size=None, seed=0)
+    again = loaded._network.retarget(Classes(("own",), (2,)), image_size=None, seed=0)
     torch.testing.assert_close(
         outputs(again, picture)["logits"], expected[:, 2:], rtol=1e-5, atol=1e-5
     )

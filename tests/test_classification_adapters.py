@@ -36,7 +36,7 @@ def timm_reference(module: torch.nn.Module, images: list[Image.Image]) -> list[n
 
 def test_efficientnet_lite0_gives_what_timm_gives_with_the_same_weights(lite0, photographs):
     module = timm.create_model("tf_efficientnet_lite0", pretrained=False).eval()
-    module.load_state_dict(lite0._adapter.module.state_dict())
+    module.load_state_dict(lite0._network.module.state_dict())
     data = timm.data.resolve_model_data_config(module)
     transform = timm.data.create_transform(**data, is_training=False)
     results = lite0.predict(list(photographs.values()), batch_size=1, probabilities=True)
@@ -208,7 +208,7 @@ def test_half_precision_is_asked_for_or_the_checkpoints_own(tmp_path, small, kin
     ):
         model = pvzoo.load(tmp_path, device="cpu", dtype=dtype)
         assert model.dtype == stored
-        assert {p.dtype for p in model._adapter.module.parameters()} == {stored}
+        assert {p.dtype for p in model._network.module.parameters()} == {stored}
         result = model.predict(image, probabilities=True)
         assert result.probabilities.dtype == np.float32
         assert result.probabilities.sum() == pytest.approx(1, abs=1e-5)

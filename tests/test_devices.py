@@ -36,12 +36,12 @@ def scores(folder, **options) -> np.ndarray:
 def test_accelerate_chooses_the_device_if_none_is_named(folder):
     model = pvzoo.load(folder)
     assert model.device == PartialState().device
-    assert {p.device for p in model._adapter.module.parameters()} == {model.device}
+    assert {p.device for p in model._network.module.parameters()} == {model.device}
 
 
 def test_the_network_is_in_evaluation_mode_and_keeps_no_gradients(folder):
     model = pvzoo.load(folder, device="cpu")
-    assert not any(m.training for m in model._adapter.module.modules())
+    assert not any(m.training for m in model._network.module.modules())
     outputs = model._backend.forward({**model._adapter.preprocess(NOISE)[0]})
     assert not outputs["logits"].requires_grad
 
@@ -55,7 +55,7 @@ def test_a_device_map_changes_no_prediction(folder, device_map):
 def test_a_network_spread_part_by_part_changes_no_prediction(tmp_path):
     transformers_folder(tmp_path, "vit")
     expected = scores(tmp_path, device="cpu")
-    parts = {name: "cpu" for name, _ in pvzoo.load(tmp_path)._adapter.module.named_children()}
+    parts = {name: "cpu" for name, _ in pvzoo.load(tmp_path)._network.module.named_children()}
     assert len(parts) > 1
     np.testing.assert_allclose(scores(tmp_path, device_map=parts), expected, atol=1e-6)
 
@@ -83,7 +83,7 @@ def test_no_block_of_a_network_is_cut_between_two_devices(architecture, inside):
 def test_numbers_whose_sum_is_too_large_for_half_precision_are_taken(tmp_path):
     timm_folder(tmp_path, "test_resnet", num_classes=1000)
     model = pvzoo.load(tmp_path, device="cpu", dtype="float16")
-    head = model._adapter.module.get_classifier()
+    head = model._network.module.get_classifier()
     with torch.no_grad():
         head.weight.zero_()
         head.bias.fill_(-70)
@@ -134,6 +134,6 @@ def test_numbers_that_are_not_finite_are_said_and_not_read(tmp_path):
     transformers_folder(tmp_path, "vit")
     model = pvzoo.load(tmp_path, device="cpu")
     with torch.no_grad():
-        next(model._adapter.module.parameters()).fill_(float("nan"))
+        next(model._network.module.parameters()).fill_(float("nan"))
     with pytest.raises(PvzooError, match=r"not finite.*bfloat16"):
         model.predict(np.zeros((32, 32, 3), np.uint8))

@@ -18,7 +18,7 @@ from PIL import Image
 from torch.nn import functional as nnf
 
 import pvzoo
-from pvzoo.adapters.base import Classes
+from pvzoo.networks.base import Classes
 from pvzoo.data import schema
 from pvzoo.errors import DataError, WeightsError
 from pvzoo.networks import _training
@@ -151,7 +151,7 @@ def test_one_channel_trains_on_as_two_classes_that_begin_with_the_same_answers(
 ):
     model = pvzoo.load(sigmoid(family), device="cpu")
     same = Classes(("background", "crack"), (0, 1))
-    tuned = model._adapter.retarget(same, image_size=None, seed=0)
+    tuned = model._network.retarget(same, image_size=None, seed=0)
     logits = outputs(tuned)["logits"]
     torch.testing.assert_close(logits[:, 1:] - logits[:, :1], outputs(model._adapter)["logits"])
     trained = model.fine_tune(
@@ -168,7 +168,7 @@ def test_one_channel_trains_on_as_two_classes_that_begin_with_the_same_answers(
 def test_one_channel_keeps_what_it_knows_of_its_class_among_others(sigmoid):
     model = pvzoo.load(sigmoid("segformer"), device="cpu")
     more = Classes(("dent", "crack", "background"), (None, 1, 0))
-    logits = outputs(model._adapter.retarget(more, image_size=None, seed=0))["logits"]
+    logits = outputs(model._network.retarget(more, image_size=None, seed=0))["logits"]
     expected = outputs(model._adapter)["logits"]
     torch.testing.assert_close(logits[:, 1:2], expected)
     assert not logits[:, 2].any()
@@ -305,7 +305,7 @@ def test_a_classifier_with_one_output_says_how_sure_it_is(tmp_path, write):
     model = pvzoo.load(tmp_path, device="cpu")
     inputs, _ = model._adapter.preprocess(PICTURE)
     with torch.inference_mode():
-        logit = model._adapter.forward({k: torch.from_numpy(v) for k, v in inputs.items()})
+        logit = model._network.forward({k: torch.from_numpy(v) for k, v in inputs.items()})
     result = model.predict(PICTURE)
     assert result.multi_label
     np.testing.assert_allclose(result.scores, logit["logits"][0].sigmoid(), rtol=1e-6)

@@ -62,12 +62,12 @@ def _copy(checkpoint: Checkpoint) -> Iterator[Checkpoint]:
 
 def _must_refuse(s: Subject, checkpoint: Checkpoint, what: str) -> None:
     try:
-        type(s.adapter).load(
-            checkpoint,
-            task=s.adapter.task,
-            dtype=type(s.model._backend).default_dtype(),
-            trust_remote_code=False,
-        )
+        if s.model._network is None:
+            type(s.adapter).open(checkpoint, task=s.adapter.task)
+        else:
+            type(s.model._network).load(
+                checkpoint, task=s.adapter.task, dtype=s.model.dtype, trust_remote_code=False
+            )
     except PvzooError:
         return
     except Exception as error:
@@ -101,8 +101,8 @@ def device(s: Subject) -> None:
         if text := difference(s.predict(s.picture), found, tolerance=0.05):
             raise Broken(f"On {accelerator} the result is another: {text}.")
         return
-    moved = copy(s.adapter)
-    moved.module = deepcopy(s.adapter.module).to("meta")  # a device without numbers
+    moved = copy(s.network)
+    moved.module = deepcopy(s.network.module).to("meta")  # a device without numbers
     prompts, _ = s.sorted_options()
     inputs = {
         name: torch.from_numpy(array).to("meta")

@@ -57,7 +57,7 @@ class InstalledPlugin:
         return found
 
 
-@rule("Put `contract = 1` at the top of catalog.toml, or an entry point named 1 in pvzoo.contract.")
+@rule("Put `contract = 2` at the top of catalog.toml, or an entry point named 2 in pvzoo.contract.")
 def contract(plugin: InstalledPlugin) -> None:
     """It says, without being imported, that it was built for this version of the contract."""
     try:
@@ -105,7 +105,7 @@ def light_listing(plugin: InstalledPlugin) -> None:
     must(run.returncode == 0, f"Listing failed: {run.stderr.strip()[-300:]}")
     mine = {
         part.entry_point.module.partition(".")[0]
-        for group in ("catalogs", "adapters", "tasks", "backends", "datasets")
+        for group in ("catalogs", "adapters", "tasks", "runtimes", "datasets")
         for part in registry.parts(group)
         if part.dist == plugin.dist and plugin.dist != OWN
     }
@@ -120,6 +120,20 @@ def parts_load(plugin: InstalledPlugin) -> None:
         raise NotApplicable("It brings no code, or all of it is loaded.")
     if errors := check_in_process(plugin.dist):
         raise Broken(" ".join(errors))
+
+
+@rule("Import torch, transformers and the like in the module of the network alone.")
+def light_adapters(plugin: InstalledPlugin) -> None:
+    """Adapters and tasks import without any network library."""
+    modules = {p.entry_point.module for g in ("adapters", "tasks") for p in plugin.parts(g)}
+    if not modules:
+        raise NotApplicable("It brings neither adapters nor tasks.")
+    code = (
+        f"import sys\nsys.modules.update(dict.fromkeys({list(HEAVY)!r}))\n"
+        f"import importlib\nfor name in {sorted(modules)!r}: importlib.import_module(name)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    must(done.returncode == 0, f"Without them: {done.stderr.strip().splitlines()[-1:]}.")
 
 
 @rule("See the class attributes of `Adapter`; `matches` must only look at keys it finds.")
@@ -173,6 +187,7 @@ PLUGIN_RULES = (
     names,
     light_listing,
     parts_load,
+    light_adapters,
     adapter_classes,
     task_classes,
 )

@@ -11,20 +11,29 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pvzoo.errors import PvzooError
+from pvzoo import registry
+from pvzoo.adapters.base import Spec
+from pvzoo.errors import PvzooError, UnsupportedModelError
 from pvzoo.model import Model
+from pvzoo.preprocess import compare
+from pvzoo.preprocess.run import run
 from pvzoo.testing.compare import difference
 from pvzoo.testing.rules import Broken, NotApplicable, must, rule, said
 from pvzoo.testing.subject import Subject
 
 
-@rule("See `Adapter.load` and the attributes of `Adapter` in pvzoo/adapters/base.py.")
+@rule("See `Spec` and the attributes of `Adapter` in pvzoo/adapters/base.py.")
 def loads(s: Subject) -> None:
     """The model loads, and its adapter says its task and the names of its classes."""
     adapter = s.adapter
     must(
         adapter.task in type(adapter).tasks,
         f"Its task is {adapter.task!r}, which is not among its class's {type(adapter).tasks!r}.",
+    )
+    part = registry.part_of(type(adapter))
+    must(
+        part is None or adapter.spec.adapter in (part.name, f"{part.dist}:{part.name}"),
+        f"Its spec names the adapter {adapter.spec.adapter!r}; its entry point is {part}.",
     )
     names = adapter.labels
     must(
@@ -46,7 +55,7 @@ def leading_axis(s: Subject) -> None:
     (count,) = counts
     for times in (1, 2):
         batch = {n: np.concatenate([v] * times) for n, v in inputs.items()}
-        outputs = s.model._backend.forward(batch)
+        outputs = s.adapter.run(s.model._runtime, batch)
         must(isinstance(outputs, dict) and outputs, f"The outputs are {outputs!r:.80}, no dict.")
         for name, value in outputs.items():
             must(
@@ -232,19 +241,40 @@ def odd_sizes(s: Subject) -> None:
         must(tuple(found.size) == size[::-1], f"The result of a {size} picture has {found.size}.")
 
 
-@rule("Work on `outputs` and `meta` alone, never on `self.module`.")
+@rule("Work on `outputs`, `meta` and `self.spec` alone; what the spec holds must be plain JSON.")
 def postprocessing_alone(s: Subject) -> None:
-    """Post-processing needs no network, so that another runtime may run it."""
-    from copy import copy
+    """An adapter made of nothing but its spec, read from JSON, gives the same results."""
+    from json import dumps, loads
 
+    if type(s.adapter).network is None:
+        raise NotApplicable("The adapter has no network that another runtime might run.")
     prompts, controls = s.sorted_options()
     inputs, meta = s.adapter.preprocess(s.picture, **prompts)
-    outputs = s.model._backend.forward(inputs)
-    alone = copy(s.adapter)
-    alone.module = None
+    outputs = s.adapter.run(s.model._runtime, inputs)
+    alone = type(s.adapter)(Spec.from_json(loads(dumps(s.adapter.spec.to_json()))))
     expected = s.results[0]
     found = replace(alone.postprocess(outputs, meta, **controls), image=expected.image)
     _same(expected, found, "without its network")
+
+
+@rule("Say in `Network.steps` what `prepare` does, or leave it out.")
+def steps(s: Subject) -> None:
+    """Where a network says its steps, they prepare pictures as its own processor does."""
+    network = s.model._network
+    if network is None:
+        raise NotApplicable("There is no network.")
+    try:
+        said_steps = network.steps()
+    except UnsupportedModelError as error:
+        raise NotApplicable(str(error)) from error
+    floats = any(getattr(step, "arithmetic", "") == "float" for step in said_steps)
+    found = compare.difference(
+        lambda image: run(said_steps, image, s.adapter.pixels)[0],
+        lambda image: network.prepare(image)[0],
+        compare.THOROUGH[:6],
+        tolerance=compare.ROUNDING if floats else 0.0,
+    )
+    must(found is None, f"They differ: {found}.")
 
 
 def _same(one: Any, other: Any, when: str) -> None:
@@ -267,4 +297,5 @@ PREDICT_RULES = (
     empty_result,
     odd_sizes,
     postprocessing_alone,
+    steps,
 )

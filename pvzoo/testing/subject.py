@@ -64,7 +64,13 @@ class Subject:
     @property
     def uses_torch(self) -> bool:
         """Whether it has a network that torch runs."""
-        return self.adapter.module is not None and hasattr(self.adapter.module, "parameters")
+        return self.model._network is not None
+
+    @property
+    def network(self) -> Any:
+        """The model's network; skips a rule where there is none."""
+        self.needs_torch()
+        return self.model._network
 
     def options(self, **more: Any) -> dict[str, Any]:
         """The options of a `predict`."""
@@ -96,7 +102,7 @@ class Subject:
 
     @cached_property
     def checkpoint(self) -> Checkpoint:
-        """What the host gave to the adapter's `load`."""
+        """What the host gave to the network's `load` or the adapter's `open`."""
         from pvzoo import hub, loading
 
         card, source, config = loading.resolve(self.name, None)

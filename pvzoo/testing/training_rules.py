@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from pvzoo.adapters.base import Adapter, Classes
 from pvzoo.errors import UnsupportedModelError
 from pvzoo.testing.compare import difference
 from pvzoo.testing.rules import Broken, NotApplicable, must, rule
 from pvzoo.testing.subject import Subject, scene
+
+if TYPE_CHECKING:
+    from pvzoo.networks.base import Classes, Network
 
 STEPS = 20
 
@@ -20,8 +22,10 @@ STEPS = 20
 @rule("Let `save` write config.json and all weights, and `load` read all that `save` writes.")
 def save_and_load(s: Subject) -> None:
     """A saved model is loaded again with the same task, classes and predictions."""
-    if type(s.adapter).save is Adapter.save:
-        raise NotApplicable("The adapter cannot save.")
+    from pvzoo.networks.base import Network
+
+    if type(s.network).save is Network.save:
+        raise NotApplicable("The network cannot save.")
     import pvzoo
 
     with tempfile.TemporaryDirectory() as home:
@@ -42,10 +46,11 @@ def retarget(s: Subject) -> None:
     before = {n: v.clone() for n, v in _network(s).state_dict().items()}
     labels = s.adapter.labels
     new, again = _retargeted(s), _retargeted(s)
-    must(new.labels == _classes(s).names, f"Its classes are {new.labels!r:.80}.")
-    must(new.task == s.adapter.task, f"Its task is {new.task!r}.")
+    spec = new.spec
+    must(spec.labels == _classes(s).names, f"Its classes are {spec.labels!r:.80}.")
+    must(spec.task == s.adapter.task, f"Its task is {spec.task!r}.")
     must(s.adapter.labels == labels, "The classes of the old one changed.")
-    old = s.adapter.module.state_dict()
+    old = s.network.module.state_dict()
     must(all(torch.equal(v, before[n]) for n, v in old.items()), "The old network changed.")
     shared = {v.data_ptr() for v in old.values() if v.numel()}
     mine = new.module.state_dict()
@@ -99,21 +104,25 @@ def learns(s: Subject) -> None:
 
 def _network(s: Subject) -> Any:
     """The network to train; skips where there is none or no loss."""
-    if type(s.adapter).loss is Adapter.loss:
-        raise NotApplicable("The adapter cannot be fine-tuned.")
-    return s.adapter.module
+    from pvzoo.networks.base import Network
+
+    if type(s.network).loss is Network.loss:
+        raise NotApplicable("The network cannot be fine-tuned.")
+    return s.network.module
 
 
 def _classes(s: Subject) -> Classes:
     """Three classes, of which one is the network's own."""
+    from pvzoo.networks.base import Classes
+
     own = next(i for i, name in enumerate(s.adapter.labels) if name)
     names = ("suite background", "suite red", s.adapter.labels[own])
     return Classes(names, (None, None, own), stuff=("suite background",))
 
 
-def _retargeted(s: Subject) -> Adapter:
+def _retargeted(s: Subject) -> Network:
     try:
-        return s.adapter.retarget(_classes(s), image_size=None, seed=0)
+        return s.network.retarget(_classes(s), image_size=None, seed=0)
     except UnsupportedModelError as error:
         raise NotApplicable(str(error)) from error
 
