@@ -23,7 +23,7 @@ from pvzoo.demo import Limits, build, launch
 from pvzoo.demo.answers import Answers
 from pvzoo.demo.cards import titles
 from pvzoo.demo.controls import controls_of, options_of
-from pvzoo.demo.pictures import fetch, read
+from pvzoo.demo.pictures import fetch, keep, read
 from pvzoo.demo.shelf import Shelf
 
 MODELS = {
@@ -58,6 +58,11 @@ def client(models):
 
 def endpoint(model):
     return f"/predict_{model.name.replace('-', '_')}"
+
+
+def given(path):
+    """The picture, as a client that uploaded it gives it to the demo."""
+    return read({"path": keep(Path(path).read_bytes(), Path(path).name)}, Limits())
 
 
 def refused(client, model, source, **options):
@@ -118,7 +123,7 @@ def test_another_threshold_does_not_run_the_network_again(models, scene, monkeyp
     monkeypatch.setattr(model._backend, "forward", lambda x: runs.append(1) or forward(x))
     answers, task = Answers(Limits()), registry.get("tasks", model.task)
     counts = [
-        len(answers.result(model, task, read(str(scene), Limits()), {"threshold": threshold}))
+        len(answers.result(model, task, given(scene), {"threshold": threshold}))
         for threshold in (0.9, 0.5, 0.01)
     ]
     assert counts == [len(model.predict(scene, threshold=t)) for t in (0.9, 0.5, 0.01)]
@@ -133,7 +138,7 @@ def test_what_is_remembered_stays_within_its_bytes(models, scene, tmp_path):
     for number in range(5):
         path = tmp_path / f"{number}.png"
         Image.open(scene).transpose(number).save(path)
-        answers.result(model, task, read(str(path), Limits()), {})
+        answers.result(model, task, given(path), {})
     kept = [outputs.nbytes for outputs in answers._known.values()]
     assert len(kept) == 2
     assert sum(kept) <= 2.5 * one
@@ -412,18 +417,18 @@ def test_a_name_and_a_redirect_to_a_private_address_are_refused(private_server, 
     )
     limits, port = Limits(), private_server.port
     with pytest.raises(pvzoo.PvzooError, match="not on the public internet"):
-        fetch(f"http://rebound.example:{port}/", limits, ".")
+        fetch(f"http://rebound.example:{port}/", limits)
     assert private_server.visits == 0
     with pytest.raises(pvzoo.PvzooError, match="not on the public internet"):
-        fetch(f"http://public.example:{port}/redirect", limits, ".")
+        fetch(f"http://public.example:{port}/redirect", limits)
     assert private_server.visits == 1, "the redirect itself was followed from the public host only"
 
 
-def test_a_picture_at_a_public_address_is_taken(private_server, monkeypatch, tmp_path):
+def test_a_picture_at_a_public_address_is_taken(private_server, monkeypatch):
     monkeypatch.setattr(downloads, "is_public", lambda host: True)
-    path = fetch(f"http://127.0.0.1:{private_server.port}/a.png?size=1", Limits(), str(tmp_path))
-    assert Path(path).name == "a.png"
-    assert Image.open(path).size == (9, 7)
+    picture = fetch(f"http://127.0.0.1:{private_server.port}/a.png?size=1", Limits())
+    assert picture.handle.name == "a.png"
+    assert picture.handle.open().size == (9, 7)
     for address, reason in {
         f"http://127.0.0.1:{private_server.port}/drip": "did not arrive within 1 seconds",
         f"http://127.0.0.1:{private_server.port}/large": "more than the 3,000 allowed",
@@ -431,7 +436,7 @@ def test_a_picture_at_a_public_address_is_taken(private_server, monkeypatch, tmp
         "/etc/passwd": "is no web address",
     }.items():
         with pytest.raises(pvzoo.PvzooError, match=reason):
-            fetch(address, Limits(url_seconds=1, max_bytes=3000), str(tmp_path))
+            fetch(address, Limits(url_seconds=1, max_bytes=3000))
 
 
 class Private(BaseHTTPRequestHandler):
@@ -527,7 +532,7 @@ def test_a_network_that_does_not_answer_in_time_is_given_up(models, scene, monke
     monkeypatch.setattr(model._backend, "forward", lambda x: time.sleep(1) or forward(x))
     answers = Answers(Limits(seconds=0.1))
     with pytest.raises(pvzoo.PvzooError, match=r"did not answer within 0\.1 seconds"):
-        answers.result(model, registry.get("tasks", model.task), read(str(scene), Limits()), {})
+        answers.result(model, registry.get("tasks", model.task), given(scene), {})
 
 
 def test_what_went_wrong_on_the_server_is_logged_and_not_told(models, scene, monkeypatch, caplog):
