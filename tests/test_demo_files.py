@@ -4,6 +4,7 @@ All over HTTP, as anybody could: the API, the queue, private endpoints, agents' 
 """
 
 import asyncio
+import base64
 import io
 import json
 import os
@@ -21,7 +22,11 @@ import pytest
 from PIL import Image
 
 import pvzoo
+from pvzoo import registry
 from pvzoo.demo import Limits, build, launch, serve
+from pvzoo.demo.answers import Answers
+from pvzoo.demo.pictures import keep, read
+from pvzoo.demo.shelf import Shelf
 
 SAID = "This picture is not here, or no longer: uploaded pictures are kept for a while only."
 META = {"_type": "gradio.FileData"}
@@ -233,12 +238,11 @@ def test_the_page_says_it_too(page, places):
     """Its endpoints are private, which Gradio's clients respect and others need not."""
     for name in ("_show", "_show_some"):
         for place in places.values():
-            for image in ({"path": str(place)}, {"path": str(place), "meta": META}):
-                event, data = page.show(image, name)
-                assert event == "complete"
-                assert without_marks(data[0]).startswith(SAID)
-                assert data[1] is None
-                check_silent(data)
+            event, data = page.show({"path": str(place)}, name)
+            assert event == "complete"
+            assert without_marks(data[0]).startswith(SAID)
+            assert data[1] is None
+            check_silent(data)
 
 
 def test_an_event_that_changes_the_picture_opens_no_way(page, places, scene):
@@ -453,36 +457,47 @@ def test_names_of_uploads_stay_in_the_folder(page, scene):
 
 
 def _base64(picture):
-    import base64
-
     return base64.b64encode(encoded(picture)).decode()
 
 
-def test_errors_do_not_say_where_models_lie(detector, tmp_path, scene, monkeypatch):
-    from pvzoo.demo.answers import Answers
-    from pvzoo.demo.pictures import keep, read
-    from pvzoo.demo.shelf import Shelf
-
+def test_an_answer_that_does_not_come_names_no_folder(detector, tmp_path, scene, monkeypatch):
     model = pvzoo.load(detector.save(tmp_path / "runs" / "best"), device="cpu")
     forward = model._backend.forward
     monkeypatch.setattr(model._backend, "forward", lambda x: time.sleep(1) or forward(x))
     picture = read({"path": keep(encoded(scene), "a.png")}, Limits())
     with pytest.raises(pvzoo.PvzooError, match=r"^best did not answer within 0\.1 seconds"):
         Answers(Limits(seconds=0.1)).result(model, type(model._task), picture, {})
-    weights = tmp_path / "runs" / "best" / "model.safetensors"
-    cut = weights.read_bytes()[:1000]
-    weights.unlink()  # and not written over: the model still reads it
-    weights.write_bytes(cut)
-    (tmp_path / "mine.toml").write_text(
+
+
+@pytest.fixture
+def user_catalog(tmp_path, monkeypatch):
+    """Writes the user's own catalogue and makes pvzoo see it."""
+
+    def write(text):
+        (tmp_path / "mine.toml").write_text(text)
+        monkeypatch.setenv("PVZOO_CATALOG", str(tmp_path / "mine.toml"))
+        registry.refresh()
+
+    yield write
+    monkeypatch.undo()
+    registry.refresh()
+
+
+def test_a_model_that_cannot_be_loaded_does_not_say_where_it_lies(
+    detector, tmp_path, user_catalog, caplog
+):
+    folder = detector.save(tmp_path / "best")
+    (folder / "model.safetensors").unlink()
+    user_catalog(
         f"""contract = 1
 [[models]]
 name = "mine"
 task = "object-detection"
-adapter = "detection"
-source = {{ path = "{tmp_path}/runs/best" }}
+adapter = "transformers-detection"
+source = {{ path = "{folder}" }}
 """
     )
-    monkeypatch.setenv("PVZOO_CATALOG", str(tmp_path / "mine.toml"))
     with pytest.raises(pvzoo.PvzooError) as error:
         Shelf((), ["mine"], budget=10**10).get("mine")
     assert str(error.value) == "mine cannot be loaded now. Try again later, or choose another."
+    assert str(folder) in caplog.text, "those who run the server read it in its log"
