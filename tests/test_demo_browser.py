@@ -113,7 +113,7 @@ def test_an_example_is_answered_and_another_picture_after_it(page, scene):
     page.get_by_role("radio", name="object detection", exact=True).check()
     page.locator(".gallery-item").last.click()
     wait_for_status(page, r"^(\d+|nothing) found, ")
-    page.get_by_label("Clear").locator("visible=true").first.click()
+    page.get_by_label("Remove Image").locator("visible=true").first.click()
     wait_for_status(page, r"^Choose a picture")
     page.locator("#picture input[type=file]").set_input_files(scene)
     wait_for_status(page, rf"^{len(pvzoo.load('shapes-detector').predict(scene))} found, ")

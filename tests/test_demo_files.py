@@ -15,6 +15,7 @@ import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import gradio as gr
 import httpx
 import numpy as np
 import pvzoo_shapes
@@ -30,6 +31,7 @@ from pvzoo.demo.shelf import Shelf
 
 SAID = "This picture is not here, or no longer: uploaded pictures are kept for a while only."
 META = {"_type": "gradio.FileData"}
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no pipes among its files")
 LIMITS = Limits(max_bytes=3 * 2**20, max_pixels=500_000)
 LAUNCH = {"prevent_thread_lock": True, "quiet": True, "mcp_server": True}
 
@@ -122,6 +124,7 @@ def detector():
 def page(request, detector, tmp_path_factory):
     """A demo served as ``model.demo()`` does it, and as ``pvzoo demo`` does."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gr.mcp, "DEFAULT_TEMP_DIR", gr.mcp.DEFAULT_TEMP_DIR)  # set back at the end
         patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("gradio")))
         if request.param == "launch":
             app = launch(build([detector], limits=LIMITS), **LAUNCH)
@@ -369,10 +372,10 @@ def test_tools_of_agents_take_no_objects_for_any_task(any_model):
             assert kind in plain, (tool["name"], name, value)
 
 
-def test_downloads_are_of_the_demo_only(page, places, scene, private_server, monkeypatch):
+def test_downloads_are_of_the_demo_only(page, places, scene, private_server, monkeypatch, tmp_path):
     cached = Path(".gradio/cached_examples/1/image")  # of another app that ran in this folder
-    monkeypatch.chdir(Path(os.environ["GRADIO_TEMP_DIR"]).parent)
-    cached.mkdir(parents=True, exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    cached.mkdir(parents=True)
     (cached / "theirs.png").write_bytes(encoded(scene))
     mine = page.upload(encoded(scene), "mine.png")
     assert httpx.get(f"{page.api}/file={mine}").content == encoded(scene)
@@ -444,6 +447,36 @@ def test_the_same_picture_under_another_name_is_answered_under_that(page, scene)
         event, (answer, drawn) = page.call({"path": path, "meta": META})
         assert (event, answer["source"]) == ("complete", name)
         assert Path(drawn["path"]).name.startswith(Path(name).stem)
+
+
+def test_what_agents_send_is_kept_where_it_is_deleted_later(page):
+    folder = Path(os.environ["GRADIO_TEMP_DIR"])
+    if not folder.name.startswith("pvzoo-demo-"):
+        pytest.skip("Gradio's own folder was chosen when it was imported")
+    pixel = encoded(Image.new("RGB", (20, 10), (9, 8, 7)))
+    page.tool(image=f"data:image/png;base64,{base64.b64encode(pixel).decode()}")
+    assert pixel in [file.read_bytes() for file in folder.glob("*/file.png")]
+
+
+def test_requests_that_make_no_sense_are_told_nothing(page):
+    join = f"{page.api}/queue/join"
+    for url, body in (
+        (join, {"fn_index": 999, "data": [], "session_hash": "a"}),
+        (join, {"fn_index": "/etc/passwd", "data": [], "session_hash": "a"}),
+        (join, {"fn_index": 0, "data": [], "session_hash": ["a"]}),
+        (join, {"fn_index": 0, "data": {"path": "/etc/passwd"}, "session_hash": "../../a"}),
+        (join, ["/etc/passwd"]),
+        (f"{page.api}/call/predict", {"data": None}),
+        (f"{page.api}/call/nothing", {"data": []}),
+        (f"{page.api}/run/predict", {"data": []}),
+        (f"{page.api}/run/predict", {"data": [{"path": "/etc/passwd"}] * 20}),
+        (f"{page.api}/run/predict", {"data": [None, *page.defaults.values()]}),
+        (f"{page.api}/run/predict", {"data": [None, "a", {}, [], 1, 2]}),
+        (f"{page.api}/upload", {"files": "/etc/passwd"}),
+    ):
+        answer = httpx.post(url, json=body)
+        assert answer.status_code >= 400, body
+        check_silent(answer.text)
 
 
 def test_names_of_uploads_stay_in_the_folder(page, scene):
