@@ -24,7 +24,6 @@ from pvzoo.demo.answers import Answers
 from pvzoo.demo.cards import titles
 from pvzoo.demo.controls import controls_of, options_of
 from pvzoo.demo.pictures import fetch, keep, read
-from pvzoo.demo.shelf import Shelf
 
 MODELS = {
     "image-classification": "efficientnet-lite0-pip",
@@ -311,38 +310,6 @@ def test_models_are_tools_for_agents(models, scene):
     assert all(name in texts[0] for name in found)
 
 
-# --- models within a budget -----------------------------------------------------------------------
-
-
-def test_the_models_used_least_recently_are_dropped(monkeypatch):
-    names = ["shapes-detector", "shapes-mask2former-semantic", "shapes-mask2former-panoptic"]
-    sizes = {name: pvzoo.load(name).nbytes for name in names}
-    dropped = []
-    budget = sizes[names[0]] + sizes[names[1]] + 1000
-    shelf = Shelf((), names, budget=budget, dropped=dropped.append)
-    first = shelf.get(names[0])
-    assert shelf.get(names[0]) is first
-    shelf.get(names[1])
-    shelf.get(names[0])
-    shelf.get(names[2])
-    assert dropped == [names[1]]
-    assert [shelf.is_loaded(name) for name in names] == [True, False, True]
-
-
-def test_a_model_larger_than_the_budget_is_refused_before_it_is_fetched():
-    shelf = Shelf((), ["detr-resnet50"], budget=10_000_000)
-    with pytest.raises(pvzoo.PvzooError, match=r"detr-resnet50 needs 0\.2 GB, more than"):
-        shelf.get("detr-resnet50")
-
-
-def test_a_model_that_cannot_be_fetched_says_so_without_the_paths_of_the_server(monkeypatch):
-    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(pvzoo.PvzooError) as error:
-        Shelf((), ["detr-resnet50"], budget=10**10).get("detr-resnet50")
-    assert str(error.value).startswith("detr-resnet50 cannot be fetched from the Hub now.")
-    assert "/" not in str(error.value)
-
-
 # --- what strangers send --------------------------------------------------------------------------
 
 
@@ -478,26 +445,6 @@ def private_server():
     for each in (server, other):
         each.shutdown()
         each.server_close()
-
-
-def test_files_of_the_server_cannot_be_had(client, models, tmp_path):
-    import httpx
-
-    secret = tmp_path / "secret.png"
-    Image.new("RGB", (9, 7), "red").save(secret)
-    base = client.src.rstrip("/")
-    for path in (secret, Path(__file__), Path(pvzoo.__file__), "/etc/passwd"):
-        for prefix in ("/gradio_api/file=", "/file=", "/gradio_api/static/../../"):
-            answer = httpx.get(f"{base}{prefix}{path}")
-            assert answer.status_code in (403, 404), (prefix, path)
-    # naming it as if it had been uploaded
-    body = {"data": [{"path": str(secret), "meta": {"_type": "gradio.FileData"}}]}
-    call = httpx.post(f"{base}/gradio_api/call{endpoint(models['object-detection'])}", json=body)
-    events = httpx.get(
-        f"{base}/gradio_api/call{endpoint(models['object-detection'])}/{call.json()['event_id']}"
-    )
-    assert "event: error" in events.text
-    assert "predictions" not in events.text
 
 
 def test_a_body_without_end_is_cut_off(client):

@@ -4,11 +4,12 @@ import json
 import re
 import shutil
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pvzoo_shapes
 import pytest
+from demo_page import Counting
 from test_demo_cards import FOREIGN, LOADING
 
 import pvzoo
@@ -129,18 +130,6 @@ def test_what_is_wrong_is_said_on_the_page(page, tmp_path):
     address.fill("http://127.0.0.1:1/a.png")
     address.press("Enter")
     wait_for_status(page, "is not on the public internet")
-
-
-class Counting(BaseHTTPRequestHandler):
-    """A server elsewhere that would learn who looks at a page."""
-
-    def do_GET(self):
-        self.server.visits.append(self.path)
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, *args):
-        pass
 
 
 @pytest.fixture

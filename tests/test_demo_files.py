@@ -3,7 +3,6 @@
 All over HTTP, as anybody could: the API, the queue, private endpoints, agents' tools.
 """
 
-import asyncio
 import base64
 import io
 import json
@@ -12,7 +11,7 @@ import threading
 import time
 import urllib.parse
 import uuid
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import gradio as gr
@@ -20,99 +19,18 @@ import httpx
 import numpy as np
 import pvzoo_shapes
 import pytest
+from demo_page import META, Counting, Page, encoded
 from PIL import Image
 
 import pvzoo
-from pvzoo import registry
 from pvzoo.demo import Limits, build, launch, serve
 from pvzoo.demo.answers import Answers
 from pvzoo.demo.pictures import keep, read
-from pvzoo.demo.shelf import Shelf
 
 SAID = "This picture is not here, or no longer: uploaded pictures are kept for a while only."
-META = {"_type": "gradio.FileData"}
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no pipes among its files")
 LIMITS = Limits(max_bytes=3 * 2**20, max_pixels=500_000)
 LAUNCH = {"prevent_thread_lock": True, "quiet": True, "mcp_server": True}
-
-
-class Page:
-    """A demo that runs, and the ways to ask it."""
-
-    def __init__(self, app, endpoint="/predict"):
-        self.app = app
-        self.base = app.local_url.rstrip("/")
-        self.api = f"{self.base}/gradio_api"
-        self.functions = {fn.api_name: fn for fn in app.fns.values()}
-        info = httpx.get(f"{self.api}/info").json()["named_endpoints"][endpoint]
-        options = info["parameters"][1:]
-        self.defaults = {p["parameter_name"]: p.get("parameter_default") for p in options}
-
-    def upload(self, data, name):
-        """The path that Gradio gives it."""
-        sent = httpx.post(f"{self.api}/upload", files={"files": (name, data)})
-        return sent.json()[0]
-
-    def arguments(self, image, options):
-        return [image, *(options.get(name, value) for name, value in self.defaults.items())]
-
-    def call(self, image, **options):
-        """The simple API: (event, what came with it)."""
-        body = {"data": self.arguments(image, options)}
-        joined = httpx.post(f"{self.api}/call/predict", json=body).json()
-        came = httpx.get(f"{self.api}/call/predict/{joined['event_id']}", timeout=30).text
-        event, data = came.strip().splitlines()[-2:]
-        return event.removeprefix("event: "), json.loads(data.removeprefix("data: "))
-
-    def run(self, image, **options):
-        """The API without the queue."""
-        body = {"data": self.arguments(image, options)}
-        came = httpx.post(f"{self.api}/run/predict", json=body, timeout=30)
-        return ("complete", came.json()["data"]) if came.is_success else ("error", came.json())
-
-    def queue(self, image, session=None, **options):
-        """The queue, as the page uses it."""
-        return self.join("predict", self.arguments(image, options), session=session)
-
-    def show(self, image, name):
-        """A private function of the page, with the values that its controls begin with."""
-        values = [getattr(block, "value", None) for block in self.functions[name].inputs[1:]]
-        if name == "_show_some":
-            values[-1] = []  # no box is ticked
-        return self.join(name, [image, *values])
-
-    def join(self, name, data, session=None, **more):
-        session = session or uuid.uuid4().hex
-        body = {"fn_index": self.functions[name]._id, "data": data, "session_hash": session, **more}
-        joined = httpx.post(f"{self.api}/queue/join", json=body)
-        assert joined.status_code == 200, joined.text
-        with httpx.stream(
-            "GET", f"{self.api}/queue/data", params={"session_hash": session}, timeout=30
-        ) as stream:
-            for line in stream.iter_lines():
-                message = json.loads(line.removeprefix("data: ")) if line else {}
-                if message.get("msg") == "process_completed":
-                    output = message["output"]
-                    return ("complete", output["data"]) if message["success"] else ("error", output)
-        raise AssertionError("the stream ended without an answer")
-
-    def tool(self, **arguments):
-        """The tool of agents, over the Model Context Protocol: whether it failed, and its text."""
-        from mcp import ClientSession
-        from mcp.client.streamable_http import streamablehttp_client
-
-        async def talk():
-            async with (
-                streamablehttp_client(f"{self.api}/mcp/") as (read, write, _),
-                ClientSession(read, write) as session,
-            ):
-                await session.initialize()
-                (tool,) = (await session.list_tools()).tools
-                answer = await session.call_tool(tool.name, arguments)
-                texts = [part.text for part in answer.content if part.type == "text"]
-                return answer.isError, " ".join(texts)
-
-        return asyncio.run(talk())
 
 
 @pytest.fixture(scope="module")
@@ -137,12 +55,6 @@ def page(request, detector, tmp_path_factory):
 @pytest.fixture(scope="module")
 def scene():
     return pvzoo_shapes.scenes(count=4, size=160, seed=31)[2]["image"]
-
-
-def encoded(picture, kind="PNG"):
-    buffer = io.BytesIO()
-    picture.save(buffer, kind)
-    return buffer.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -191,6 +103,11 @@ def places(page, scene, tmp_path_factory):
     }
 
 
+def some(places):
+    """One of each kind, for ways that take longer."""
+    return [places[k] for k in ("a picture elsewhere", "nothing elsewhere", "a link", "a pipe")]
+
+
 def check_refused(came, sentence=SAID):
     event, data = came
     assert event == "error", data
@@ -210,16 +127,15 @@ def without_marks(markdown):
 
 @pytest.mark.parametrize("way", ["call", "run", "queue"])
 def test_a_path_gets_one_sentence_whatever_is_there(page, places, way):
-    for place in places.values():
+    for place in places.values() if way == "run" else some(places):
         file = {"path": str(place)}
-        images = [file, {**file, "meta": META}]
-        if way == "run":  # the fastest
-            images += [
-                {**file, "meta": META, "is_stream": True, "orig_name": "../../a.svg", "size": 1},
-                {**file, "meta": META, "url": f"{page.api}/file={place}"},
-                {**file, "url": "data:image/png;base64,AAAA", "mime_type": "image/svg+xml"},
-            ]
-        for image in images:
+        for image in (
+            file,
+            {**file, "meta": META},
+            {**file, "meta": META, "is_stream": True, "orig_name": "../../a.svg", "size": 1},
+            {**file, "meta": META, "url": f"{page.api}/file={place}"},
+            {**file, "url": "data:image/png;base64,AAAA", "mime_type": "image/svg+xml"},
+        ):
             check_refused(getattr(page, way)(image))
 
 
@@ -240,7 +156,7 @@ def test_what_is_no_path_at_all_gets_the_same_sentence(page, way):
 def test_the_page_says_it_too(page, places):
     """Its endpoints are private, which Gradio's clients respect and others need not."""
     for name in ("_show", "_show_some"):
-        for place in places.values():
+        for place in some(places):
             event, data = page.show({"path": str(place)}, name)
             assert event == "complete"
             assert without_marks(data[0]).startswith(SAID)
@@ -255,8 +171,8 @@ def test_an_event_that_changes_the_picture_opens_no_way(page, places, scene):
     assert event == "complete"
     assert Path(example["value"]["path"]).suffix == ".jpg"
     assert page.join("take", [""], session=session)[0] == "complete"
-    for what in ("a picture elsewhere", "nothing elsewhere", "a link", "a pipe"):
-        check_refused(page.queue({"path": str(places[what])}, session=session))
+    for place in some(places):
+        check_refused(page.queue({"path": str(place)}, session=session))
     bomb = page.upload(encoded(Image.new("1", (9000, 9000))), "bomb.png")
     check_refused(
         page.queue({"path": bomb, "meta": META}, session=session), "bomb.png has 81,000,000 pixels"
@@ -280,8 +196,7 @@ def test_other_inputs_are_no_files(page, places, private_server):
     """Gradio would look for files in them, and download what has an address."""
     picture = {"path": page.upload(b"any", "any.png"), "meta": META}
     address = f"http://127.0.0.1:{private_server.server_port}/a.png"
-    here = ["a picture elsewhere", "nothing elsewhere", "a link", "a pipe"]
-    for place in (*(places[what] for what in here), address, picture["path"]):
+    for place in (*some(places), address, picture["path"]):
         for file in ({"path": str(place)}, {"path": str(place), "meta": META, "url": str(place)}):
             for came in (
                 page.call(picture, classes=[file]),
@@ -291,7 +206,7 @@ def test_other_inputs_are_no_files(page, places, private_server):
                 page.join("load_example", [file]),
             ):
                 check_refused(came, "Only the picture may be a file.")
-    assert private_server.visits == 0
+    assert private_server.visits == []
 
 
 @pytest.fixture(scope="module")
@@ -306,29 +221,16 @@ def test_what_comes_with_a_click_is_no_file(any_model, places):
     page = Page(any_model, endpoint="/predict_mask_generation")
     click = {"index": [30, 40], "value": None, "selected": True}
     assert page.join("_add_point", [""], event_data=click) == ("complete", ["[[30, 40]]"])
-    for what in ("a picture elsewhere", "nothing elsewhere", "a link", "a link to itself"):
-        place = places[what]
+    for place in some(places):
         for more in ({"path": str(place)}, {"value": [{"path": str(place), "meta": META}]}):
             came = page.join("_add_point", [""], event_data={**click, **more})
             check_refused(came, "Only the picture may be a file.")
 
 
-class Counting(BaseHTTPRequestHandler):
-    """A service that strangers must not reach."""
-
-    def do_GET(self):
-        self.server.visits += 1
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, *args):
-        pass
-
-
 @pytest.fixture
 def private_server():
     server = ThreadingHTTPServer(("127.0.0.1", 0), Counting)
-    server.visits = 0
+    server.visits = []
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server
     server.shutdown()
@@ -337,8 +239,8 @@ def private_server():
 
 def test_tools_of_agents_open_no_path(page, places):
     """A tool reads what it is given for the agent, on the server: only addresses and data pass."""
-    for what in ("a picture elsewhere", "nothing elsewhere", "a link", "a pipe", "up and away"):
-        place = str(places[what])
+    answers = []
+    for place in map(str, some(places)):
         told = set()
         for image in (
             place,
@@ -356,9 +258,8 @@ def test_tools_of_agents_open_no_path(page, places):
         assert failed
         told.add(text.replace(place, "PLACE"))
         check_silent(sorted(told))
-        if what == "a picture elsewhere":
-            there = told
-        assert told == there, "whatever is there"
+        answers.append(told)
+    assert all(told == answers[0] for told in answers), "whatever is there"
 
 
 def test_tools_of_agents_take_no_objects_for_any_task(any_model):
@@ -396,7 +297,7 @@ def test_downloads_are_of_the_demo_only(page, places, scene, private_server, mon
     for address in (f"http://127.0.0.1:{private_server.server_port}/", "https://example.com/a.png"):
         assert httpx.get(f"{page.api}/file={address}").status_code in (403, 404)
         assert httpx.get(f"{page.api}/proxy={address}").status_code in (400, 404)
-    assert private_server.visits == 0
+    assert private_server.visits == []
 
 
 def test_routes_that_a_demo_has_no_use_for_are_closed(page):
@@ -500,37 +401,3 @@ def test_an_answer_that_does_not_come_names_no_folder(detector, tmp_path, scene,
     picture = read({"path": keep(encoded(scene), "a.png")}, Limits())
     with pytest.raises(pvzoo.PvzooError, match=r"^best did not answer within 0\.1 seconds"):
         Answers(Limits(seconds=0.1)).result(model, type(model._task), picture, {})
-
-
-@pytest.fixture
-def user_catalog(tmp_path, monkeypatch):
-    """Writes the user's own catalogue and makes pvzoo see it."""
-
-    def write(text):
-        (tmp_path / "mine.toml").write_text(text)
-        monkeypatch.setenv("PVZOO_CATALOG", str(tmp_path / "mine.toml"))
-        registry.refresh()
-
-    yield write
-    monkeypatch.undo()
-    registry.refresh()
-
-
-def test_a_model_that_cannot_be_loaded_does_not_say_where_it_lies(
-    detector, tmp_path, user_catalog, caplog
-):
-    folder = detector.save(tmp_path / "best")
-    (folder / "model.safetensors").unlink()
-    user_catalog(
-        f"""contract = 1
-[[models]]
-name = "mine"
-task = "object-detection"
-adapter = "transformers-detection"
-source = {{ path = "{folder}" }}
-"""
-    )
-    with pytest.raises(pvzoo.PvzooError) as error:
-        Shelf((), ["mine"], budget=10**10).get("mine")
-    assert str(error.value) == "mine cannot be loaded now. Try again later, or choose another."
-    assert str(folder) in caplog.text, "those who run the server read it in its log"
