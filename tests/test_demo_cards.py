@@ -3,6 +3,7 @@
 import html
 import random
 import re
+import time
 from html.parser import HTMLParser
 
 import pytest
@@ -207,6 +208,13 @@ def test_a_model_card_is_shown_without_its_front_matter(saved, data, shown):
 )
 def test_a_model_card_without_text_is_as_good_as_none(saved, data):
     assert card_of(saved, data).startswith("**cells**: object-detection, 8 classes")
+
+
+@pytest.mark.parametrize("part", ["<!--", "![", "![a](http://a) ", "[", "*a ", "|a", "`` ` "])
+def test_a_model_card_made_to_take_long_is_shown_soon(saved, part):
+    start = time.perf_counter()
+    check_loads_nothing(harmless(card_of(saved, part.encode() * 100_000)))
+    assert time.perf_counter() - start < 10
 
 
 def test_a_model_card_in_any_encoding_or_of_any_size_is_shown(saved):

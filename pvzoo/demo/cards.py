@@ -12,8 +12,8 @@ from pvzoo.cards import Card
 if TYPE_CHECKING:
     from pvzoo.model import Model
 
-_MOST = 200_000
-"""Most characters of a model card that are shown."""
+_MOST = 50_000
+"""Most characters of a model card that are shown: a second of work at the worst."""
 
 
 def titles(names: Sequence[str]) -> dict[str, str]:
@@ -68,7 +68,9 @@ def _model_card(folder: Path) -> str:
     if not file.is_file():
         return ""
     with file.open(encoding="utf-8-sig", errors="replace") as lines:
-        text = lines.read(_MOST)
+        text = lines.read(_MOST + 1)
+    if len(text) > _MOST:
+        text = f"{text[:_MOST]}\n\n…"
     return re.sub(r"\A---\s*\n(.*?\n)??---\s*?(\n|\Z)", "", text, flags=re.DOTALL).strip()
 
 
