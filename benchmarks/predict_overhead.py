@@ -29,16 +29,16 @@ def main() -> None:
         DetrForObjectDetection(DetrConfig(num_labels=91)).save_pretrained(folder)
         DetrImageProcessor().save_pretrained(folder)
         model = pvzoo.load(Path(folder), device="cpu")
-    forward = model._backend.forward
+    run = model._runtime
     inside: list[float] = []
 
-    def timed(inputs: dict) -> dict:
+    def timed(name: str, inputs: dict) -> dict:
         start = time.perf_counter()
-        outputs = forward(inputs)
+        outputs = run(name, inputs)
         inside.append(time.perf_counter() - start)
         return outputs
 
-    model._backend.forward = timed
+    model._runtime = timed
     model.predict(photograph, threshold=0.0)
     inside.clear()
     whole = []

@@ -13,12 +13,11 @@ import datasets
 import numpy as np
 from PIL import Image
 
-from pvzoo import registry
-from pvzoo.adapters.base import Adapter
+from pvzoo.adapters.base import Adapter, Spec
 from pvzoo.data import schema
+from pvzoo.loading import assemble
 from pvzoo.masks import Masks
 from pvzoo.model import Model
-from pvzoo.runtimes.base import Backend
 from pvzoo.tasks.image_classification import Classification
 from pvzoo.tasks.instance_segmentation import Instances
 from pvzoo.tasks.object_detection import Detections
@@ -107,23 +106,15 @@ class ColourAdapter(Adapter):
     """Sees the colours exactly; takes blue for green in the left half and cuts every box short."""
 
     tasks = schema.TASKS
-    module = None
-
-    def __init__(self, task: str, labels: tuple[str, ...] = NAMES) -> None:
-        self.task, self.labels = task, labels
 
     @classmethod
     def matches(cls, config):
         return False
 
-    @classmethod
-    def load(cls, checkpoint, *, task, dtype, trust_remote_code):
-        raise NotImplementedError
-
     def preprocess(self, image, **prompts):
         return {"pixels": np.asarray(image)[None]}, {"size": image.size[::-1]}
 
-    def forward(self, inputs):
+    def compute(self, inputs):
         return inputs
 
     def postprocess(self, outputs, meta, **controls):
@@ -184,24 +175,7 @@ class ColourAdapter(Adapter):
         return Detections(**found)
 
 
-class NumpyBackend(Backend):
-    """Hands arrays to the adapter as they are."""
-
-    def __init__(self, adapter, *, device=None, device_map=None):
-        self._adapter = adapter
-        self.device, self.dtype = "cpu", "uint8"
-
-    def forward(self, inputs):
-        return self._network.forward(inputs)
-
-
 def model(task: str, labels: tuple[str, ...] = NAMES) -> Model:
     """The colour model of a task; `labels` renames its four classes."""
-    adapter = ColourAdapter(task, labels)
-    return Model(
-        name="colours",
-        adapter=adapter,
-        backend=NumpyBackend(adapter),
-        task=registry.get("tasks", task)(),
-        card=None,
-    )
+    adapter = ColourAdapter(Spec("colours", task, labels))
+    return assemble("colours", adapter, None)

@@ -12,8 +12,8 @@ import colour_model
 import torch
 
 import pvzoo
-from pvzoo.networks.base import Classes
 from pvzoo.data import schema
+from pvzoo.networks.base import Classes
 from pvzoo.processes import processes
 from pvzoo.training.samples import Samples
 
@@ -27,7 +27,7 @@ def main(folder: str, answer: str) -> None:
         pictures = Path(answer) / os.environ.get("RANK", "alone") / name
         samples = Samples(colour_model.dataset(task, pictures, 4, size=(64, 64)), None, 0)
         classes = Classes(samples.names, (None,) * 4, stuff=("background",))
-        start = pvzoo.load(Path(folder) / name, task=task, device="cpu")._adapter
+        start = pvzoo.load(Path(folder) / name, task=task, device="cpu")._network
         adapter = start.retarget(classes, image_size=None, seed=0)
         adapter.module.eval()
         own = range(state.process_index, 4, state.num_processes)

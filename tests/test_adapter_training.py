@@ -27,9 +27,8 @@ from PIL import Image
 from torchvision.tv_tensors import BoundingBoxes, Mask
 
 import pvzoo
-from pvzoo.adapters.base import Adapter
-from pvzoo.networks.base import Classes, Network
 from pvzoo.errors import UnsupportedModelError
+from pvzoo.networks.base import Classes, Network
 from pvzoo.training.samples import Samples
 
 # the small checkpoints say nothing of stuff
@@ -80,10 +79,10 @@ def detectors(*names: str) -> Any:
 @pytest.fixture(scope="module")
 def adapters(tmp_path_factory) -> Any:
     """A function: the adapter of a family's small random checkpoint, loaded once."""
-    loaded: dict[Any, Adapter] = {}
+    loaded: dict[Any, Network] = {}
     home = tmp_path_factory.mktemp("families")
 
-    def adapter_of(case: tuple[str, str], task: str | None = None) -> Adapter:
+    def adapter_of(case: tuple[str, str], task: str | None = None) -> Network:
         kind, name = case
         folder = home / "-".join(case)
         if not folder.exists():
@@ -93,7 +92,7 @@ def adapters(tmp_path_factory) -> Any:
             own = task
             if own is None and kind == "segmentation":
                 own = segmentation_families.FAMILIES[name].tasks[-1]
-            loaded[case, task] = pvzoo.load(folder, task=own, device="cpu")._adapter
+            loaded[case, task] = pvzoo.load(folder, task=own, device="cpu")._network
         return loaded[case, task]
 
     return adapter_of
@@ -126,18 +125,18 @@ def samples(tmp_path_factory) -> Any:
     return samples_of
 
 
-def four_classes(adapter: Adapter) -> Classes:
+def four_classes(adapter: Network) -> Classes:
     """Two of the network's own classes and two new ones."""
-    first, *_, last = (i for i, name in enumerate(adapter.labels) if name)
-    names = ("background", adapter.labels[last], "green", adapter.labels[first])
+    first, *_, last = (i for i, name in enumerate(adapter.spec.labels) if name)
+    names = ("background", adapter.spec.labels[last], "green", adapter.spec.labels[first])
     return Classes(names, (None, last, None, first), stuff=("background",))
 
 
-def retargeted(adapter: Adapter, **options: Any) -> Adapter:
+def retargeted(adapter: Network, **options: Any) -> Network:
     return adapter.retarget(four_classes(adapter), **{"image_size": None, "seed": 0, **options})
 
 
-def steps(adapter: Adapter, batch: dict[str, Any], count: int) -> list[float]:
+def steps(adapter: Network, batch: dict[str, Any], count: int) -> list[float]:
     """Losses of AdamW at 1e-3 on one batch."""
     module = adapter.module.train()
     optimizer = torch.optim.AdamW(module.parameters(), lr=1e-3)
@@ -154,8 +153,8 @@ def steps(adapter: Adapter, batch: dict[str, Any], count: int) -> list[float]:
     return losses
 
 
-def outputs(adapter: Adapter, picture: Image.Image) -> dict[str, torch.Tensor]:
-    inputs, _ = adapter.preprocess(picture)
+def outputs(adapter: Network, picture: Image.Image) -> dict[str, torch.Tensor]:
+    inputs, _ = adapter.prepare(picture)
     with torch.inference_mode():
         return adapter.forward({name: torch.from_numpy(a) for name, a in inputs.items()})
 
@@ -173,11 +172,11 @@ SIGMOIDS = {
 def test_a_new_head_keeps_the_rows_of_classes_that_stay(adapters, case):
     old = adapters(case)
     before = {name: value.clone() for name, value in old.module.state_dict().items()}
-    labels = old.labels
-    count = len(old.labels)
+    labels = old.spec.labels
+    count = len(old.spec.labels)
     new = retargeted(old)
     kept = four_classes(old).kept
-    assert new.labels == four_classes(old).names
+    assert new.spec.labels == four_classes(old).names
     state = new.module.state_dict()
     assert set(state) == set(before)
     heads = 0
@@ -205,7 +204,7 @@ def test_a_new_head_keeps_the_rows_of_classes_that_stay(adapters, case):
             torch.testing.assert_close(now[[0, 2]], torch.full((2,), -math.log(99)))
     assert heads >= 1
     # the old network is as it was, and shares nothing with the new one
-    assert old.labels == labels
+    assert old.spec.labels == labels
     assert all(torch.equal(v, before[k]) for k, v in old.module.state_dict().items())
     theirs = {v.data_ptr() for v in old.module.state_dict().values() if v.numel()}
     assert theirs.isdisjoint(v.data_ptr() for v in state.values())
@@ -214,9 +213,9 @@ def test_a_new_head_keeps_the_rows_of_classes_that_stay(adapters, case):
 @every_family
 def test_a_network_with_the_same_classes_gives_the_same(adapters, samples, case):
     old = adapters(case)
-    count = len(old.labels)
-    same = Classes(old.labels, tuple(range(count)))
-    picture = samples(old.task)[0][0]
+    count = len(old.spec.labels)
+    same = Classes(old.spec.labels, tuple(range(count)))
+    picture = samples(old.spec.task)[0][0]
     torch.testing.assert_close(
         outputs(old.retarget(same, image_size=None, seed=0), picture),
         outputs(old, picture),
@@ -277,11 +276,11 @@ def test_families_that_cannot_be_trained_say_so(adapters, kind, name, why):
 
 @dataclass
 class Trained:
-    adapter: Adapter
+    adapter: Network
     losses: list[float]
 
 
-def as_its_authors_begin(adapter: Adapter) -> Adapter:
+def as_its_authors_begin(adapter: Network) -> Network:
     """A copy of a transformers network with the weights of its own initialisation."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -302,7 +301,7 @@ def trained(adapters, samples) -> Any:
                 # weights drawn to find many boxes move about from step to step.
                 start = as_its_authors_begin(start)
             adapter = retargeted(start)
-            batch = adapter.batch(*samples(adapter.task))
+            batch = adapter.batch(*samples(adapter.spec.task))
             done[case] = Trained(adapter, steps(adapter, batch, 20))
         return done[case]
 
@@ -321,16 +320,16 @@ def test_a_saved_network_is_loaded_to_the_bit(trained, samples, tmp_path, case):
     adapter = trained(case).adapter
     adapter.save(tmp_path)
     loaded = pvzoo.load(tmp_path, device="cpu")
-    assert (loaded.task, loaded.labels) == (adapter.task, adapter.labels)
+    assert (loaded.task, loaded.labels) == (adapter.spec.task, adapter.spec.labels)
     ours, theirs = adapter.module.state_dict(), loaded._network.module.state_dict()
     assert set(ours) == set(theirs)
     assert [k for k in ours if not torch.equal(ours[k], theirs[k])] == []
-    picture = samples(adapter.task)[0][0]
-    inputs, again = adapter.preprocess(picture)[0], loaded._adapter.preprocess(picture)[0]
+    picture = samples(adapter.spec.task)[0][0]
+    inputs, again = adapter.prepare(picture)[0], loaded._network.prepare(picture)[0]
     for name, value in inputs.items():
         np.testing.assert_array_equal(again[name], value)
     torch.testing.assert_close(
-        outputs(loaded._adapter, picture), outputs(adapter, picture), rtol=1e-4, atol=1e-5
+        outputs(loaded._network, picture), outputs(adapter, picture), rtol=1e-4, atol=1e-5
     )
     assert len(loaded.predict([picture])) == 1
 
@@ -355,7 +354,7 @@ def empty(target: Any) -> Any:
 )
 def test_pictures_without_objects_give_a_finite_loss(adapters, samples, case, every):
     adapter = retargeted(adapters(case))
-    pictures, targets = samples(adapter.task)
+    pictures, targets = samples(adapter.spec.task)
     targets = [empty(t) if every or i == 1 else t for i, t in enumerate(targets)]
     module = adapter.module.train()
     loss = adapter.loss(module, adapter.batch(pictures, targets))
@@ -369,7 +368,7 @@ def test_pictures_without_objects_give_a_finite_loss(adapters, samples, case, ev
 
 def test_void_pixels_of_a_semantic_map_do_not_matter_to_the_loss(adapters, samples):
     adapter = retargeted(adapters(("segmentation", "segformer")))
-    pictures, targets = samples(adapter.task)
+    pictures, targets = samples(adapter.spec.task)
     half = [{"map": t["map"].clone()} for t in targets]
     for target in half:
         target["map"][:48] = -1
@@ -487,14 +486,14 @@ def test_semantic_maps_are_scaled_with_the_picture(adapters, case):
 @pytest.mark.parametrize("task", ["semantic", "instance", "panoptic"])
 def test_segments_are_scaled_and_padded_with_the_picture(adapters, samples, task):
     adapter = retargeted(adapters(("segmentation", "mask2former_swin"), task))
-    pictures, targets = samples(adapter.task)
+    pictures, targets = samples(adapter.spec.task)
     wide = pictures[0].resize((200, 60))  # so that the others are padded
     first = {k: v if k == "categories" else resized(v, (60, 200)) for k, v in targets[0].items()}
     first.pop("boxes", None)
     pictures, targets = (wide, *pictures[1:]), (first, *targets[1:])
     batch = adapter.batch(pictures, targets)
     padded = batch["pixel_values"].shape[-2:]
-    frames = [adapter.preprocess(picture)[1]["valid"] for picture in pictures]
+    frames = [adapter.prepare(picture)[1]["valid"] for picture in pictures]
     assert any(valid != tuple(padded) for valid in frames)
     for i, (valid, target) in enumerate(zip(frames, targets, strict=True)):
         if "masks" in target:
@@ -521,7 +520,7 @@ def resized(values: Any, size: tuple[int, int]) -> Any:
 @pytest.mark.parametrize("name", ["detr", "rf_detr"])
 def test_boxes_of_instances_are_those_of_their_masks(adapters, samples, name):
     adapter = retargeted(adapters(("segmentation", name), "instance"))
-    pictures, targets = samples(adapter.task)
+    pictures, targets = samples(adapter.spec.task)
     batch = adapter.batch(pictures, targets)
     for label, target in zip(batch["labels"], targets, strict=True):
         assert label["class_labels"].tolist() == target["categories"].tolist()
@@ -535,7 +534,7 @@ def test_boxes_of_instances_are_those_of_their_masks(adapters, samples, name):
 
 def test_targets_of_classes_are_ids_or_flags(adapters, samples):
     adapter = retargeted(adapters(("timm", "test_resnet")))
-    pictures, targets = samples(adapter.task)
+    pictures, targets = samples(adapter.spec.task)
     batch = adapter.batch(pictures, targets)
     assert batch["labels"].tolist() == [t["label"] for t in targets]
     with torch.inference_mode():
@@ -551,7 +550,7 @@ def test_targets_of_classes_are_ids_or_flags(adapters, samples):
 def test_several_classes_of_a_picture_are_learned_apart(adapters, samples, tmp_path, case):
     old = adapters(case)
     adapter = old.retarget(replace(four_classes(old), multi_label=True), image_size=None, seed=0)
-    pictures = samples(adapter.task)[0]
+    pictures = samples(adapter.spec.task)[0]
     flags = torch.tensor([[1, 0, 1, 0], [0, 0, 0, 0], [1, 1, 1, 1], [0, 1, 0, 0]]).float()
     batch = adapter.batch(pictures, [{"labels": row} for row in flags])
     logits = torch.cat([outputs(adapter, picture)["logits"] for picture in pictures]).double()
@@ -586,15 +585,15 @@ def test_pictures_are_scaled_to_the_size_asked_for(adapters, samples, tmp_path, 
             retargeted(old, image_size=96)
         return
     adapter = retargeted(old, image_size=96)
-    pictures, targets = samples(adapter.task)
-    inputs = adapter.preprocess(pictures[0])[0]
+    pictures, targets = samples(adapter.spec.task)
+    inputs = adapter.prepare(pictures[0])[0]
     pixels = inputs["x" if case[0] == "timm" else "pixel_values"]
     assert pixels.shape == (1, 3, 96, 96)
     batch = adapter.batch(pictures, targets)
     assert adapter.loss(adapter.module, batch).isfinite()
     adapter.save(tmp_path)
     model = pvzoo.load(tmp_path, device="cpu")
-    for name, value in model._adapter.preprocess(pictures[0])[0].items():
+    for name, value in model._network.prepare(pictures[0])[0].items():
         np.testing.assert_array_equal(value, inputs[name])
     assert len(model.predict(list(pictures))) == 4
 
@@ -610,17 +609,17 @@ def test_pictures_are_scaled_to_the_size_asked_for(adapters, samples, tmp_path, 
 )  # fmt: skip
 def test_timm_and_transformers_read_what_is_saved(request, tmp_path, photographs, name, image_size):
     if name == "lite0":  # from a card, with tensors renamed
-        old = request.getfixturevalue("lite0")._adapter
+        old = request.getfixturevalue("lite0")._network
     else:
         timm_folder(tmp_path / "old", name, num_classes=7)
-        old = pvzoo.load(tmp_path / "old", device="cpu")._adapter
+        old = pvzoo.load(tmp_path / "old", device="cpu")._network
     adapter = old.retarget(
         Classes(("red fox", "kit fox", "own"), (2, 0, None)), image_size=image_size, seed=0
     )
     folder = tmp_path / "new"
     adapter.save(folder)
     picture = Image.open(photographs["cat"]).convert("RGB")
-    pixels = torch.from_numpy(adapter.preprocess(picture)[0]["x"])
+    pixels = torch.from_numpy(adapter.prepare(picture)[0]["x"])
     expected = outputs(adapter, picture)["logits"]
     size = image_size or (224 if name == "lite0" else 160)
     assert pixels.shape == (1, 3, size, size)
@@ -629,17 +628,17 @@ def test_timm_and_transformers_read_what_is_saved(request, tmp_path, photographs
     transform = timm.data.create_transform(
         **timm.data.resolve_model_data_config(theirs), is_training=False
     )
-    assert theirs.pretrained_cfg["label_names"] == list(adapter.labels)
+    assert theirs.pretrained_cfg["label_names"] == list(adapter.spec.labels)
     torch.testing.assert_close(transform(picture)[None], pixels, rtol=0, atol=0)
     wrapped, found = transformers.AutoModelForImageClassification.from_pretrained(
         folder, output_loading_info=True
     )
     processor = transformers.AutoImageProcessor.from_pretrained(folder)
     assert not any(found.values())
-    assert wrapped.config.id2label == dict(enumerate(adapter.labels))
+    assert wrapped.config.id2label == dict(enumerate(adapter.spec.labels))
     torch.testing.assert_close(processor(picture)["pixel_values"], pixels, rtol=0, atol=0)
     loaded = pvzoo.load(folder, device="cpu")
-    assert loaded.labels == adapter.labels
+    assert loaded.labels == adapter.spec.labels
     state = adapter.module.state_dict()
     for other in (theirs, wrapped.timm_model, loaded._network.module):
         assert set(other.state_dict()) == set(state)

@@ -23,8 +23,7 @@ from pvzoo.demo import Limits, build, launch
 from pvzoo.demo.answers import Answers
 from pvzoo.demo.cards import titles
 from pvzoo.demo.controls import controls_of, options_of
-from pvzoo.demo.pictures import fetch, read
-from pvzoo.demo.shelf import Shelf
+from pvzoo.demo.pictures import fetch, keep, read
 
 MODELS = {
     "image-classification": "efficientnet-lite0-pip",
@@ -58,6 +57,11 @@ def client(models):
 
 def endpoint(model):
     return f"/predict_{model.name.replace('-', '_')}"
+
+
+def given(path):
+    """The picture, as a client that uploaded it gives it to the demo."""
+    return read({"path": keep(Path(path).read_bytes(), Path(path).name)}, Limits())
 
 
 def refused(client, model, source, **options):
@@ -114,11 +118,11 @@ def test_endpoints_are_named_after_models_and_say_what_they_take(client):
 
 def test_another_threshold_does_not_run_the_network_again(models, scene, monkeypatch):
     model, runs = models["object-detection"], []
-    forward = model._backend.forward
-    monkeypatch.setattr(model._backend, "forward", lambda x: runs.append(1) or forward(x))
+    run = model._runtime
+    monkeypatch.setattr(model, "_runtime", lambda *x: runs.append(1) or run(*x))
     answers, task = Answers(Limits()), registry.get("tasks", model.task)
     counts = [
-        len(answers.result(model, task, read(str(scene), Limits()), {"threshold": threshold}))
+        len(answers.result(model, task, given(scene), {"threshold": threshold}))
         for threshold in (0.9, 0.5, 0.01)
     ]
     assert counts == [len(model.predict(scene, threshold=t)) for t in (0.9, 0.5, 0.01)]
@@ -133,7 +137,7 @@ def test_what_is_remembered_stays_within_its_bytes(models, scene, tmp_path):
     for number in range(5):
         path = tmp_path / f"{number}.png"
         Image.open(scene).transpose(number).save(path)
-        answers.result(model, task, read(str(path), Limits()), {})
+        answers.result(model, task, given(path), {})
     kept = [outputs.nbytes for outputs in answers._known.values()]
     assert len(kept) == 2
     assert sum(kept) <= 2.5 * one
@@ -306,38 +310,6 @@ def test_models_are_tools_for_agents(models, scene):
     assert all(name in texts[0] for name in found)
 
 
-# --- models within a budget -----------------------------------------------------------------------
-
-
-def test_the_models_used_least_recently_are_dropped(monkeypatch):
-    names = ["shapes-detector", "shapes-mask2former-semantic", "shapes-mask2former-panoptic"]
-    sizes = {name: pvzoo.load(name).nbytes for name in names}
-    dropped = []
-    budget = sizes[names[0]] + sizes[names[1]] + 1000
-    shelf = Shelf((), names, budget=budget, dropped=dropped.append)
-    first = shelf.get(names[0])
-    assert shelf.get(names[0]) is first
-    shelf.get(names[1])
-    shelf.get(names[0])
-    shelf.get(names[2])
-    assert dropped == [names[1]]
-    assert [shelf.is_loaded(name) for name in names] == [True, False, True]
-
-
-def test_a_model_larger_than_the_budget_is_refused_before_it_is_fetched():
-    shelf = Shelf((), ["detr-resnet50"], budget=10_000_000)
-    with pytest.raises(pvzoo.PvzooError, match=r"detr-resnet50 needs 0\.2 GB, more than"):
-        shelf.get("detr-resnet50")
-
-
-def test_a_model_that_cannot_be_fetched_says_so_without_the_paths_of_the_server(monkeypatch):
-    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(pvzoo.PvzooError) as error:
-        Shelf((), ["detr-resnet50"], budget=10**10).get("detr-resnet50")
-    assert str(error.value).startswith("detr-resnet50 cannot be fetched from the Hub now.")
-    assert "/" not in str(error.value)
-
-
 # --- what strangers send --------------------------------------------------------------------------
 
 
@@ -412,18 +384,18 @@ def test_a_name_and_a_redirect_to_a_private_address_are_refused(private_server, 
     )
     limits, port = Limits(), private_server.port
     with pytest.raises(pvzoo.PvzooError, match="not on the public internet"):
-        fetch(f"http://rebound.example:{port}/", limits, ".")
+        fetch(f"http://rebound.example:{port}/", limits)
     assert private_server.visits == 0
     with pytest.raises(pvzoo.PvzooError, match="not on the public internet"):
-        fetch(f"http://public.example:{port}/redirect", limits, ".")
+        fetch(f"http://public.example:{port}/redirect", limits)
     assert private_server.visits == 1, "the redirect itself was followed from the public host only"
 
 
-def test_a_picture_at_a_public_address_is_taken(private_server, monkeypatch, tmp_path):
+def test_a_picture_at_a_public_address_is_taken(private_server, monkeypatch):
     monkeypatch.setattr(downloads, "is_public", lambda host: True)
-    path = fetch(f"http://127.0.0.1:{private_server.port}/a.png?size=1", Limits(), str(tmp_path))
-    assert Path(path).name == "a.png"
-    assert Image.open(path).size == (9, 7)
+    picture = fetch(f"http://127.0.0.1:{private_server.port}/a.png?size=1", Limits())
+    assert picture.handle.name == "a.png"
+    assert picture.handle.open().size == (9, 7)
     for address, reason in {
         f"http://127.0.0.1:{private_server.port}/drip": "did not arrive within 1 seconds",
         f"http://127.0.0.1:{private_server.port}/large": "more than the 3,000 allowed",
@@ -431,7 +403,7 @@ def test_a_picture_at_a_public_address_is_taken(private_server, monkeypatch, tmp
         "/etc/passwd": "is no web address",
     }.items():
         with pytest.raises(pvzoo.PvzooError, match=reason):
-            fetch(address, Limits(url_seconds=1, max_bytes=3000), str(tmp_path))
+            fetch(address, Limits(url_seconds=1, max_bytes=3000))
 
 
 class Private(BaseHTTPRequestHandler):
@@ -475,26 +447,6 @@ def private_server():
         each.server_close()
 
 
-def test_files_of_the_server_cannot_be_had(client, models, tmp_path):
-    import httpx
-
-    secret = tmp_path / "secret.png"
-    Image.new("RGB", (9, 7), "red").save(secret)
-    base = client.src.rstrip("/")
-    for path in (secret, Path(__file__), Path(pvzoo.__file__), "/etc/passwd"):
-        for prefix in ("/gradio_api/file=", "/file=", "/gradio_api/static/../../"):
-            answer = httpx.get(f"{base}{prefix}{path}")
-            assert answer.status_code in (403, 404), (prefix, path)
-    # naming it as if it had been uploaded
-    body = {"data": [{"path": str(secret), "meta": {"_type": "gradio.FileData"}}]}
-    call = httpx.post(f"{base}/gradio_api/call{endpoint(models['object-detection'])}", json=body)
-    events = httpx.get(
-        f"{base}/gradio_api/call{endpoint(models['object-detection'])}/{call.json()['event_id']}"
-    )
-    assert "event: error" in events.text
-    assert "predictions" not in events.text
-
-
 def test_a_body_without_end_is_cut_off(client):
     import httpx
 
@@ -523,16 +475,16 @@ def test_a_file_over_the_limit_is_refused(client, models, tmp_path):
 
 def test_a_network_that_does_not_answer_in_time_is_given_up(models, scene, monkeypatch):
     model = models["object-detection"]
-    forward = model._backend.forward
-    monkeypatch.setattr(model._backend, "forward", lambda x: time.sleep(1) or forward(x))
+    run = model._runtime
+    monkeypatch.setattr(model, "_runtime", lambda *x: time.sleep(1) or run(*x))
     answers = Answers(Limits(seconds=0.1))
     with pytest.raises(pvzoo.PvzooError, match=r"did not answer within 0\.1 seconds"):
-        answers.result(model, registry.get("tasks", model.task), read(str(scene), Limits()), {})
+        answers.result(model, registry.get("tasks", model.task), given(scene), {})
 
 
 def test_what_went_wrong_on_the_server_is_logged_and_not_told(models, scene, monkeypatch, caplog):
     model = models["object-detection"]
-    monkeypatch.setattr(model._backend, "forward", lambda x: {}["secret"])
+    monkeypatch.setattr(model, "_runtime", lambda *x: {}["secret"])
     app = build([model])
     launch(app, prevent_thread_lock=True, quiet=True)
     try:

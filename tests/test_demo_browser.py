@@ -3,10 +3,14 @@
 import json
 import re
 import shutil
+import threading
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pvzoo_shapes
 import pytest
+from demo_page import Counting
+from test_demo_cards import FOREIGN, LOADING
 
 import pvzoo
 from pvzoo.demo import build, launch
@@ -106,6 +110,16 @@ def test_ticking_an_object_off_takes_it_out_of_picture_and_downloads(page, scene
     assert [row["id"] for row in answer["predictions"]] == [row["id"] for row in rows[1:]]
 
 
+def test_an_example_is_answered_and_another_picture_after_it(page, scene):
+    page.get_by_role("radio", name="object detection", exact=True).check()
+    page.locator(".gallery-item").last.click()
+    wait_for_status(page, r"^(\d+|nothing) found, ")
+    page.get_by_label("Remove Image").locator("visible=true").first.click()
+    wait_for_status(page, r"^Choose a picture")
+    page.locator("#picture input[type=file]").set_input_files(scene)
+    wait_for_status(page, rf"^{len(pvzoo.load('shapes-detector').predict(scene))} found, ")
+
+
 def test_what_is_wrong_is_said_on_the_page(page, tmp_path):
     web = tmp_path / "web.png"
     web.write_text("<html><body>not a picture</body></html>")
@@ -116,6 +130,41 @@ def test_what_is_wrong_is_said_on_the_page(page, tmp_path):
     address.fill("http://127.0.0.1:1/a.png")
     address.press("Enter")
     wait_for_status(page, "is not on the public internet")
+
+
+@pytest.fixture
+def elsewhere():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Counting)
+    server.visits = []
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_model_card_loads_nothing_from_elsewhere(browser, elsewhere, tmp_path):
+    foreign = f"http://127.0.0.1:{elsewhere.server_port}/a.png"
+    texts = [text.replace(FOREIGN, foreign) for text in LOADING]
+    folder = pvzoo.load("shapes-detector").save(tmp_path / "cells")
+    code = "the code:\n\n```mermaid\nflowchart TD\n\n    A --> B\n```"
+    (folder / "README.md").write_text("\n\n".join([code, *texts, "the end"]), encoding="utf-8")
+    app = build([pvzoo.load(folder, device="cpu")])
+    launch(app, prevent_thread_lock=True, quiet=True)
+    try:
+        page = browser.new_page()
+        page.set_default_timeout(60_000)
+        page.goto(app.local_url)
+        page.get_by_text("About the model").click()
+        page.get_by_text("the end").wait_for()
+        link = page.get_by_role("link", name="by reference")
+        assert link.get_attribute("href") == foreign
+        assert page.locator("pre").first.inner_text() == "flowchart TD\n\n    A --> B\n"
+        assert page.locator("[src*='127.0.0.1:'][src*='a.png']").count() == 0
+        page.wait_for_timeout(1000)
+        page.close()
+    finally:
+        app.close()
+    assert elsewhere.visits == []
 
 
 def test_the_page_fits_a_phone(browser, address, scene):

@@ -29,7 +29,7 @@ RANK = 2
 @pytest.mark.parametrize("kind", fine_tune_run.KINDS)
 def test_linear_layers_change_at_low_rank_and_the_rest_but_the_head_not_at_all(kind, tmp_path):
     tuned = fine_tune_run.tune(kind, tmp_path, lora=RANK, epochs=1)
-    adapter = tuned._adapter
+    adapter = tuned._network
     start = pvzoo.load(
         tmp_path / f"untrained-{kind}",
         task=fine_tune_run.KINDS[kind] if kind == "mask2former" else None,
@@ -84,7 +84,7 @@ def test_arguments_of_peft_choose_the_layers(tmp_path):
     tuned = fine_tune_run.tune(
         "classifier", tmp_path, lora={"r": RANK, "target_modules": ["q_proj", "query"]}, epochs=1
     )
-    start = pvzoo.load(tmp_path / "untrained-classifier", device="cpu")._adapter
+    start = pvzoo.load(tmp_path / "untrained-classifier", device="cpu")._network
     before, after = start.module.state_dict(), tuned._network.module.state_dict()
     changed = {n for n in after if n not in tuned._network.head and (after[n] != before[n]).any()}
     assert changed

@@ -18,10 +18,10 @@ from PIL import Image
 from torch.nn import functional as nnf
 
 import pvzoo
-from pvzoo.networks.base import Classes
 from pvzoo.data import schema
 from pvzoo.errors import DataError, WeightsError
 from pvzoo.networks import _training
+from pvzoo.networks.base import Classes
 
 # the small checkpoints say nothing of stuff
 pytestmark = pytest.mark.filterwarnings(
@@ -51,7 +51,7 @@ def sigmoid(tmp_path):
     def folder(family: str) -> Path:
         (tmp_path / "many").mkdir()
         segmentation_families.build(family, tmp_path / "many")
-        adapter = pvzoo.load(tmp_path / "many", device="cpu")._adapter
+        adapter = pvzoo.load(tmp_path / "many", device="cpu")._network
         module = _training.retargeted(adapter.module, Classes(("crack",), (3,)), seed=0)
         middle = outputs(adapter)["logits"][:, 3].median()
         _, last = [m for m in module.named_modules() if getattr(m[1], "out_channels", 0) == 1][-1]
@@ -65,15 +65,15 @@ def sigmoid(tmp_path):
 
 
 def outputs(adapter: Any) -> dict[str, torch.Tensor]:
-    inputs, _ = adapter.preprocess(PICTURE)
+    inputs, _ = adapter.prepare(PICTURE)
     with torch.inference_mode():
         return adapter.forward({name: torch.from_numpy(a) for name, a in inputs.items()})
 
 
 def foreground(model: pvzoo.Model, family: str) -> torch.Tensor:
     """(height, width) logits, or probabilities less one half, of the picture's pixels."""
-    adapter = model._adapter
-    _, meta = adapter.preprocess(PICTURE)
+    adapter = model._network
+    _, meta = adapter.prepare(PICTURE)
     logits = outputs(adapter)["logits"]
     assert logits.shape[:2] == (1, 1)
     if family == "dpt":
@@ -153,7 +153,7 @@ def test_one_channel_trains_on_as_two_classes_that_begin_with_the_same_answers(
     same = Classes(("background", "crack"), (0, 1))
     tuned = model._network.retarget(same, image_size=None, seed=0)
     logits = outputs(tuned)["logits"]
-    torch.testing.assert_close(logits[:, 1:] - logits[:, :1], outputs(model._adapter)["logits"])
+    torch.testing.assert_close(logits[:, 1:] - logits[:, :1], outputs(model._network)["logits"])
     trained = model.fine_tune(
         maps(tmp_path / "data", ("background", "crack")),
         epochs=1,
@@ -161,7 +161,7 @@ def test_one_channel_trains_on_as_two_classes_that_begin_with_the_same_answers(
         output_dir=tmp_path / "run",
     )
     again = pvzoo.load(tmp_path / "run", device="cpu")
-    assert trained.labels == again.labels == ("background", "crack")
+    assert trained.labels == again.spec.labels == ("background", "crack")
     np.testing.assert_array_equal(again.predict(PICTURE).map, trained.predict(PICTURE).map)
 
 
@@ -169,7 +169,7 @@ def test_one_channel_keeps_what_it_knows_of_its_class_among_others(sigmoid):
     model = pvzoo.load(sigmoid("segformer"), device="cpu")
     more = Classes(("dent", "crack", "background"), (None, 1, 0))
     logits = outputs(model._network.retarget(more, image_size=None, seed=0))["logits"]
-    expected = outputs(model._adapter)["logits"]
+    expected = outputs(model._network)["logits"]
     torch.testing.assert_close(logits[:, 1:2], expected)
     assert not logits[:, 2].any()
 
@@ -232,7 +232,7 @@ def test_objects_of_one_class_are_learned_and_the_network_opens_again(tmp_path, 
     options = {"epochs": 1, "batch_size": 2, "lora": lora}
     tuned = model.fine_tune(train, held_out, output_dir=tmp_path / "run", **options)
     again = pvzoo.load(tmp_path / "run", device="cpu")
-    assert tuned.labels == again.labels == ("thing",)
+    assert tuned.spec.labels == again.spec.labels == ("thing",)
     assert again.predict(PICTURE).to_dict() == tuned.predict(PICTURE).to_dict()
     if kind == "detection":  # new classes begin at one in a hundred
         assert set(again.predict(PICTURE, threshold=0).names) == {"thing"}
@@ -303,7 +303,7 @@ def test_a_classifier_with_one_output_says_how_sure_it_is(tmp_path, write):
     else:
         transformers_folder(tmp_path, labels=("cat",))
     model = pvzoo.load(tmp_path, device="cpu")
-    inputs, _ = model._adapter.preprocess(PICTURE)
+    inputs, _ = model._network.prepare(PICTURE)
     with torch.inference_mode():
         logit = model._network.forward({k: torch.from_numpy(v) for k, v in inputs.items()})
     result = model.predict(PICTURE)

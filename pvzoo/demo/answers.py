@@ -10,6 +10,7 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from pvzoo.demo.cards import titles
 from pvzoo.demo.limits import Limits
 from pvzoo.demo.pictures import Picture
 from pvzoo.errors import PvzooError
@@ -29,7 +30,7 @@ class Answers:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._known: OrderedDict[tuple[str, str, str], Outputs] = OrderedDict()
+        self._known: OrderedDict[tuple[str, ...], Outputs] = OrderedDict()
         self._lock = threading.Lock()
         # A thread cannot be stopped: one that outlasts the limit must not be joined by others.
         self._network = ThreadPoolExecutor(1, thread_name_prefix="pvzoo-demo")
@@ -54,7 +55,8 @@ class Answers:
                 del self._known[key]
 
     def _outputs(self, model: Model, picture: Picture, prompts: dict[str, Any]) -> Outputs:
-        key = (model.name, picture.digest, repr(sorted(prompts.items())))
+        # with the name, which is in what is answered: another's is not everybody's business
+        key = (model.name, picture.digest, picture.handle.name, repr(sorted(prompts.items())))
         with self._lock:
             if key in self._known:
                 self._known.move_to_end(key)
@@ -64,8 +66,9 @@ class Answers:
             outputs = run.result(timeout=self._limits.seconds)
         except FutureTimeout:
             run.cancel()
+            name = titles([model.name])[model.name]  # a folder's would say where it lies
             raise PvzooError(
-                f"{model.name} did not answer within {self._limits.seconds:g} seconds.",
+                f"{name} did not answer within {self._limits.seconds:g} seconds.",
                 "Try again later, with a smaller picture or a smaller model.",
             ) from None
         with self._lock:

@@ -16,15 +16,19 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.utils import get_cache_folder
 
 from pvzoo import registry
 from pvzoo.cards import catalogue, list_models
 from pvzoo.demo.answers import Answers
 from pvzoo.demo.body import BodyLimit
 from pvzoo.demo.cards import titles
+from pvzoo.demo.guard import Guarded
 from pvzoo.demo.limits import Limits
+from pvzoo.demo.markdown import plain
 from pvzoo.demo.panel import Panel
-from pvzoo.demo.pictures import component, fetch
+from pvzoo.demo.pictures import fetch, keep
+from pvzoo.demo.routes import OnlyNeeded
 from pvzoo.demo.said import said
 from pvzoo.demo.shelf import Shelf
 from pvzoo.errors import UsageError
@@ -59,7 +63,7 @@ def build(
     names = [model.name for model in loaded]
     if twice := {name for name in names if names.count(name) > 1}:
         raise UsageError(f"{twice.pop()} is there twice.", "Name each model once.")
-    with gr.Blocks(
+    with Guarded(
         title="pvzoo demo", analytics_enabled=False, delete_cache=(60, limits.keep_seconds)
     ) as app:
         gr.Markdown("# pvzoo\n" + _headline(loaded))
@@ -99,6 +103,7 @@ def serve(
     folder = tempfile.mkdtemp(prefix="pvzoo-demo-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     os.environ["GRADIO_TEMP_DIR"] = folder
+    gr.mcp.DEFAULT_TEMP_DIR = folder  # read from there when Gradio was imported
     app = build(models, limits=limits, examples=examples)
     seconds = app.limits.keep_seconds
     threading.Thread(target=_sweep, args=(folder, seconds), daemon=True).start()
@@ -117,7 +122,9 @@ def launch(app: gr.Blocks, **options: Any) -> gr.Blocks:
     app.queue(max_size=limits.queue, default_concurrency_limit=limits.at_once)
     app_kwargs = {**options.pop("app_kwargs", {})}
     body = (BodyLimit, [], {"limit": 2 * limits.max_bytes})
-    app_kwargs["middleware"] = [*app_kwargs.get("middleware", ()), body]
+    app_kwargs["middleware"] = [*app_kwargs.get("middleware", ()), (OnlyNeeded, [], {}), body]
+    # the answers to examples of other apps that ran in this folder, which Gradio would serve
+    blocked = [*(options.pop("blocked_paths", None) or ()), str(get_cache_folder())]
     app.launch(
         **{
             "max_file_size": limits.max_bytes,
@@ -130,6 +137,7 @@ def launch(app: gr.Blocks, **options: Any) -> gr.Blocks:
             **options,
         },
         app_kwargs=app_kwargs,
+        blocked_paths=blocked,
     )
     return app
 
@@ -138,12 +146,14 @@ def _headline(models: Sequence[Model]) -> str:
     if not models:
         return "Pick a task and a model, and try it on a picture."
     called = titles([model.name for model in models])
-    return ", ".join(f"{called[m.name]} ({m.task.replace('-', ' ')})" for m in models)
+    return ", ".join(f"{plain(called[m.name])} ({m.task.replace('-', ' ')})" for m in models)
 
 
 def _picture(limits: Limits, examples: Sequence[str | Path] | None) -> gr.Image:
     """The shared picture: uploaded, pasted, from the camera, an address or an example."""
-    picture = component(limits, label="picture", elem_id="picture")
+    picture = gr.Image(
+        sources=["upload", "webcam", "clipboard"], label="picture", elem_id="picture"
+    )
     with gr.Row():
         url = gr.Textbox(
             label="or the address of a picture", placeholder="https://", max_lines=1, scale=4
@@ -154,9 +164,10 @@ def _picture(limits: Limits, examples: Sequence[str | Path] | None) -> gr.Image:
         if not address.strip():
             return gr.skip(), ""
         try:
-            return fetch(address, limits, picture.GRADIO_CACHE), ""
+            handle = fetch(address, limits).handle
+            return keep(handle.data, handle.name), ""
         except Exception as error:
-            return None, said(error)
+            return None, plain(said(error))
 
     url.submit(take, url, [picture, note], api_visibility="private")
     files = [str(file) for file in examples or ()]

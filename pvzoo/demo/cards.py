@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,9 @@ from pvzoo.cards import Card
 
 if TYPE_CHECKING:
     from pvzoo.model import Model
+
+_MOST = 50_000
+"""Most characters of a model card that are shown: a second of work at the worst."""
 
 
 def titles(names: Sequence[str]) -> dict[str, str]:
@@ -44,17 +48,30 @@ def about(card: Card) -> str:
 
 
 def about_model(model: Model) -> str:
-    """The same of a loaded model, which need not be in a catalogue: its own model card then."""
+    """The same of a loaded model, which need not be in a catalogue: its own model card then.
+
+    That is Markdown by anybody: `pvzoo.demo.markdown.harmless` makes it fit for a page.
+    """
     if model.card is not None:
         return about(model.card)
-    readme = Path(model.name) / "README.md"
-    if readme.is_file():
-        text = readme.read_text(encoding="utf-8")
-        return text.split("\n---\n", 1)[1] if text.startswith("---\n") else text
+    if text := _model_card(Path(model.name)):
+        return text
     classes = sum(map(bool, model.labels))
     size = f"{model.nbytes / 2**20:.1f} MB"
     name = titles([model.name])[model.name]
     return f"**{name}**: {model.task}, {classes} classes, {size} of weights."
+
+
+def _model_card(folder: Path) -> str:
+    """The text of a folder's README.md without its front matter, or nothing."""
+    file = folder / "README.md"
+    if not file.is_file():
+        return ""
+    with file.open(encoding="utf-8-sig", errors="replace") as lines:
+        text = lines.read(_MOST + 1)
+    if len(text) > _MOST:
+        text = f"{text[:_MOST]}\n\n…"
+    return re.sub(r"\A---\s*\n(.*?\n)??---\s*?(\n|\Z)", "", text, flags=re.DOTALL).strip()
 
 
 def _size(card: Card) -> str:

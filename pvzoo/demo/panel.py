@@ -17,7 +17,8 @@ from pvzoo.demo.answers import Answers
 from pvzoo.demo.cards import about, about_model
 from pvzoo.demo.controls import controls_of, options_of
 from pvzoo.demo.limits import Limits
-from pvzoo.demo.pictures import keep, read
+from pvzoo.demo.markdown import harmless, plain
+from pvzoo.demo.pictures import Picture, keep, read
 from pvzoo.demo.said import said, sentence
 from pvzoo.demo.shelf import Shelf
 
@@ -93,7 +94,7 @@ class Panel:
                 allow_custom_value=True,  # clients may name one that the filters leave out
             )
         else:
-            gr.Markdown(f"### {self._heading}")
+            gr.Markdown(f"### {plain(self._heading)}")
             self._model = gr.State(first)
         prompts = [c for c in self._controls if c.is_prompt]
         others = [c for c in self._controls if not c.is_prompt]
@@ -101,13 +102,13 @@ class Panel:
             control.component.render()
         self._status = gr.Markdown("Choose a picture.")
         self._drawn = gr.Image(label="answer", interactive=False, buttons=["fullscreen"])
-        plain = [c for c in others if c is others[0] or c.name == "classes"]
-        for control in plain:
+        first_seen = [c for c in others if c is others[0] or c.name == "classes"]
+        for control in first_seen:
             control.component.render()
-        if len(others) > len(plain):
+        if len(others) > len(first_seen):
             with gr.Accordion("More options", open=False):
                 for control in others:
-                    if control not in plain:
+                    if control not in first_seen:
                         control.component.render()
         self._objects = gr.CheckboxGroup(label="shown", visible=False)
         self._table = gr.Dataframe(
@@ -125,12 +126,11 @@ class Panel:
                 for kind in ("JSON", "COCO", "PNG")
             )
         with gr.Accordion("About the model", open=False):
-            self._about = gr.Markdown(self._about_text(first))
+            self._about = gr.Markdown(self._about_text(first), latex_delimiters=[])
 
     def _about_text(self, name: str) -> str:
-        if self._shelf.is_loaded(name):
-            return about_model(self._shelf.get(name))
-        return about(info(name))
+        loaded = self._shelf.is_loaded(name)
+        return harmless(about_model(self._shelf.get(name)) if loaded else about(info(name)))
 
     # --- events -----------------------------------------------------------------------------------
 
@@ -173,7 +173,7 @@ class Panel:
         try:
             return self._about_text(name)
         except Exception as error:
-            return said(error)
+            return plain(said(error))
 
     def _fitting(self, size: str, licence: str) -> list[str]:
         fitting = {
@@ -191,55 +191,56 @@ class Panel:
         kept = chosen if chosen in names or not names else names[0]
         return gr.Dropdown(choices=names, value=kept)
 
-    def _show(self, path: str | None, *rest: Any, progress: gr.Progress = gr.Progress()) -> Any:  # noqa: B008 (Gradio's way)
-        if path is None:
+    def _show(self, image: Any, *rest: Any, progress: gr.Progress = gr.Progress()) -> Any:  # noqa: B008 (Gradio's way)
+        if image is None:
             return self._blank("Choose a picture.")
         name, *values = rest
-        if not self._shelf.is_loaded(name):
-            progress(None, desc=f"Loading {name}")
         try:
+            picture = read(image, self._limits)
+            if not self._shelf.is_loaded(name):
+                progress(None, desc=f"Loading {name}")
             self._shelf.get(name)
             start = time.perf_counter()
-            result = self._result(path, name, values)
+            result = self._result(picture, name, values)
             seconds = time.perf_counter() - start
             rows = result.rows()
             status = f"{_counted(len(rows))}, {seconds:.2f} s"
             labels = [(_row_name(i, row), i) for i, row in enumerate(rows)]
-            filled = self._filled(path, result, status, labels, list(range(len(rows))))
+            filled = self._filled(picture, result, status, labels, list(range(len(rows))))
             if self._outputs > len(filled):
                 filled.append(gr.Dropdown(choices=[n for n in self._shelf.get(name).labels if n]))
             return filled
         except Exception as error:
             return self._blank(said(error))
 
-    def _show_some(self, path: str | None, *rest: Any) -> Any:
+    def _show_some(self, image: Any, *rest: Any) -> Any:
         """The rows whose boxes are ticked, with the outputs that are remembered."""
         name, *values, chosen = rest
-        if path is None:
+        if image is None:
             return self._blank("Choose a picture.")
         try:
-            result = self._result(path, name, values)
+            picture = read(image, self._limits)
+            result = self._result(picture, name, values)
             rows = result.rows()
             kept = sorted(i for i in chosen if i < len(rows))
             status = f"{len(kept)} of {_counted(len(rows))} shown"
-            filled = self._filled(path, result.only(kept), status)
+            filled = self._filled(picture, result.only(kept), status)
             return filled + [gr.skip()] * (self._outputs - len(filled))
         except Exception as error:
             return self._blank(said(error))
 
-    def _result(self, path: str, name: str, values: Sequence[Any]) -> Result:
-        picture = read(path, self._limits)
+    def _result(self, picture: Picture, name: str, values: Sequence[Any]) -> Result:
         options = options_of(self._controls, values)
         return self._answers.result(self._shelf.get(name), self._task, picture, options)
 
     def _blank(self, status: str) -> list[Any]:
         nothing = [gr.DownloadButton(value=None, interactive=False)] * 3
-        blank = [status, None, gr.CheckboxGroup(visible=False), None, *nothing]
+        blank = [plain(status), None, gr.CheckboxGroup(visible=False), None, *nothing]
         return blank + [gr.skip()] * (self._outputs - len(blank))
 
     def _filled(
         self,
-        path: str,
+        picture: Picture,
         result: Result,
         status: str,
         labels: list[tuple[str, int]] | None = None,
@@ -249,29 +250,28 @@ class Panel:
         drawn = result.plot()
         small = drawn.copy()
         small.thumbnail((SIDE, SIDE))
-        shown = self._keep(_encoded(small, "WEBP"), path, "webp")
+        shown = self._keep(_encoded(small, "WEBP"), picture, "webp")
         boxes = gr.skip()
         if labels is not None:
             can = hasattr(result, "only") and bool(labels)
             boxes = gr.CheckboxGroup(choices=labels, value=ticked, visible=can)
         table = [list(map(_cell, row.values())) for row in result.rows()]
-        files = self._files(path, result, drawn)
-        return [status, shown, boxes, table, *files]
+        files = self._files(picture, result, drawn)
+        return [plain(status), shown, boxes, table, *files]
 
-    def _files(self, path: str, result: Result, drawn: Image.Image) -> list[Any]:
-        made = [self._keep(result.to_json().encode(), path, "json")]
+    def _files(self, picture: Picture, result: Result, drawn: Image.Image) -> list[Any]:
+        made = [self._keep(result.to_json().encode(), picture, "json")]
         if hasattr(result, "to_coco"):
             coco = json.dumps(result.to_coco()).encode()
-            made.append(self._keep(coco, path, "coco.json"))
+            made.append(self._keep(coco, picture, "coco.json"))
         else:
             made.append(None)
-        made.append(self._keep(_encoded(drawn, "PNG"), path, "png"))
+        made.append(self._keep(_encoded(drawn, "PNG"), picture, "png"))
         return [gr.DownloadButton(value=file, interactive=file is not None) for file in made]
 
-    def _keep(self, data: bytes, path: str, suffix: str) -> str:
+    def _keep(self, data: bytes, picture: Picture, suffix: str) -> str:
         """A file for the browser, named after the picture and the task."""
-        name = f"{Path(path).stem[:60]}-{self._task.id}.{suffix}"
-        return keep(data, name, self._picture.GRADIO_CACHE)
+        return keep(data, f"{Path(picture.handle.name).stem[:60]}-{self._task.id}.{suffix}")
 
     # --- for programs -----------------------------------------------------------------------------
 
@@ -287,8 +287,9 @@ class Panel:
                 if image is None:
                     raise gr.Error("No picture came.")
                 name, *options = (*first, *rest)
-                result = self._result(image, name, options)
-                drawn = self._keep(_encoded(result.plot(), "PNG"), image, "png")
+                picture = read(image, self._limits)
+                result = self._result(picture, name, options)
+                drawn = self._keep(_encoded(result.plot(), "PNG"), picture, "png")
                 return json.loads(result.to_json()), drawn
 
         predict.__name__ = api_name

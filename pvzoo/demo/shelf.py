@@ -7,7 +7,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
-from pvzoo.errors import HubError, ModelNotFoundError, UsageError, nearest
+from pvzoo.errors import HubError, ModelNotFoundError, PvzooError, UsageError, nearest
 from pvzoo.loading import load
 from pvzoo.model import Model
 
@@ -71,10 +71,11 @@ class Shelf:
             self._make_room(name, 4 * params)
         try:
             model = load(name)
-        except HubError as error:  # its message is for those who run the server
+        except PvzooError as error:  # its message is for those who run the server
             _log.warning("%s cannot be loaded: %s", name, error)
-            raise HubError(
-                f"{name} cannot be fetched from the Hub now.", "Try again later, or choose another."
+            what = "fetched from the Hub" if isinstance(error, HubError) else "loaded"
+            raise PvzooError(
+                f"{name} cannot be {what} now.", "Try again later, or choose another."
             ) from error
         self._make_room(name, model.nbytes)
         return model

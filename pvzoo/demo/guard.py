@@ -1,0 +1,68 @@
+"""The gate that everything passes which clients send to the functions of a demo.
+
+Gradio looks for the paths and addresses of files in whatever it is sent, for any component. Those
+that come with a key "meta" it moves or downloads once their folder is checked; others it leaves to
+the components, which open them. So nothing of that kind is left to Gradio: the one input that may
+be a file, the picture, goes past it as it was sent, to `pvzoo.demo.pictures.read`; elsewhere files
+are refused.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+
+class Guarded(gr.Blocks):
+    """Blocks whose functions get pictures as clients sent them, and no other files.
+
+    Endpoints, the queue and the tools of agents, public or private, all come through here. The
+    components are Gradio's own: those of a session are made anew when an event changes them, so
+    what is changed in one does not last.
+    """
+
+    async def process_api(self, *args: Any, event_data: Any = None, **options: Any) -> Any:
+        """As `gradio.Blocks.process_api`.
+
+        Raises:
+            gr.Error: What came with the event names a file.
+        """
+        _refuse_files(getattr(event_data, "_data", None))
+        return await super().process_api(*args, event_data=event_data, **options)
+
+    async def preprocess_data(
+        self, block_fn: Any, inputs: list[Any], state: Any, explicit_call: bool = False
+    ) -> list[Any]:
+        """As `gradio.Blocks.preprocess_data`, save that pictures stay as they were sent.
+
+        Raises:
+            gr.Error: Another input names a file.
+        """
+        pictures, others = {}, []
+        for place, said in enumerate(inputs):
+            if place < len(block_fn.inputs) and isinstance(block_fn.inputs[place], gr.Image):
+                pictures[place] = said
+                others.append(None)
+            else:
+                _refuse_files(said)
+                others.append(said)
+        values = await super().preprocess_data(block_fn, others, state, explicit_call)
+        for place, said in pictures.items():
+            values[place] = said
+        return values
+
+
+def _refuse_files(said: Any) -> None:
+    """Refuse what Gradio could take for a file, in any depth.
+
+    Raises:
+        gr.Error: There is such a thing.
+    """
+    if isinstance(said, dict):
+        if "path" in said:
+            raise gr.Error("Only the picture may be a file.", print_exception=False)
+        said = list(said.values())
+    if isinstance(said, list | tuple):
+        for part in said:
+            _refuse_files(part)

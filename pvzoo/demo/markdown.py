@@ -1,0 +1,88 @@
+"""Text by others -> what a page can show without loading anything from elsewhere.
+
+The browser of whoever opens a page would fetch the pictures of a model card, and so tell the server
+that has them who looks at it.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Sequence
+from html.parser import HTMLParser
+from typing import Any
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+
+def harmless(markdown: str) -> str:
+    """Markdown -> HTML that a page shows without loading anything.
+
+    Pictures become links. HTML in the Markdown is dropped, its text stays. The HTML is one line, so
+    that Gradio, which takes it for Markdown with HTML in it, finds no Markdown in it.
+    """
+    return f"<div>{_RENDERER.render(markdown)}</div>".replace("\n", " ")
+
+
+def plain(text: str) -> str:
+    """Any text -> Markdown that shows it as it is."""
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(text.split()))
+
+
+def _image(self: Any, tokens: Sequence[Token], place: int, options: Any, env: Any) -> str:
+    token = tokens[place]
+    text = html.escape(self.renderInlineAsText(token.children or [], options, env) or "picture")
+    address = str(token.attrs["src"])
+    in_link = sum(other.nesting for other in tokens[:place] if other.type.startswith("link_"))
+    if in_link or not address.startswith(("http://", "https://")):
+        return text
+    return f'<a href="{html.escape(address)}">{text}</a>'
+
+
+def _code(self: Any, tokens: Sequence[Token], place: int, options: Any, env: Any) -> str:
+    """Without its language: a page draws the diagrams of some, which may have pictures."""
+    text = html.escape(tokens[place].content).replace("\n", "&#10;")
+    return f"<pre><code>{text}</code></pre>"
+
+
+def _nothing(self: Any, tokens: Sequence[Token], place: int, options: Any, env: Any) -> str:
+    return ""
+
+
+def _text_of(self: Any, tokens: Sequence[Token], place: int, options: Any, env: Any) -> str:
+    reader = _Text()
+    reader.feed(tokens[place].content)
+    reader.close()
+    text = " ".join("".join(reader.parts).split())
+    return f"<p>{html.escape(text)}</p>" if text else ""
+
+
+class _Text(HTMLParser):
+    """Collects what a reader of HTML sees."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts: list[str] = []
+        self._hidden = False
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        self._hidden = tag in ("script", "style")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._hidden = False
+
+    def handle_data(self, data: str) -> None:
+        if not self._hidden:
+            self.parts.append(data)
+
+
+_RENDERER = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+for _kind, _rule in {
+    "image": _image,
+    "code_block": _code,
+    "fence": _code,
+    "html_block": _text_of,
+    "html_inline": _nothing,
+}.items():
+    _RENDERER.add_render_rule(_kind, _rule)
