@@ -126,10 +126,10 @@ def test_what_is_no_floating_point_type_is_refused(folder, dtype):
         pvzoo.load(folder, dtype=dtype)
 
 
-def test_an_unknown_backend_is_answered_with_the_nearest(folder):
-    with pytest.raises(UsageError, match=r"backend 'torhc'.*'torch'"):
-        pvzoo.load(folder, backend="torhc")
-    assert pvzoo.load(folder, backend="torch").labels
+def test_an_unknown_runtime_is_answered_with_the_nearest(folder):
+    with pytest.raises(UsageError, match=r"runtime 'torhc'.*'torch'"):
+        pvzoo.load(folder, runtime="torhc")
+    assert pvzoo.load(folder, runtime="torch").labels
 
 
 def test_numbers_that_are_not_finite_are_said_and_not_read(tmp_path):

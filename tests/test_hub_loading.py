@@ -598,6 +598,6 @@ def test_bad_arguments_are_refused_before_anything_is_downloaded(hub, vit):
         with pytest.raises(UsageError):
             pvzoo.load("org/m", **options)
     assert not hub.requests
-    with pytest.raises(UsageError, match=r"backend 'torhc'.*'torch'"):
-        pvzoo.load("org/m", backend="torhc")
+    with pytest.raises(UsageError, match=r"runtime 'torhc'.*'torch'"):
+        pvzoo.load("org/m", runtime="torhc")
     assert not downloads(hub)

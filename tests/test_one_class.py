@@ -161,7 +161,7 @@ def test_one_channel_trains_on_as_two_classes_that_begin_with_the_same_answers(
         output_dir=tmp_path / "run",
     )
     again = pvzoo.load(tmp_path / "run", device="cpu")
-    assert trained.labels == again.spec.labels == ("background", "crack")
+    assert trained.labels == again.labels == ("background", "crack")
     np.testing.assert_array_equal(again.predict(PICTURE).map, trained.predict(PICTURE).map)
 
 
@@ -232,7 +232,7 @@ def test_objects_of_one_class_are_learned_and_the_network_opens_again(tmp_path, 
     options = {"epochs": 1, "batch_size": 2, "lora": lora}
     tuned = model.fine_tune(train, held_out, output_dir=tmp_path / "run", **options)
     again = pvzoo.load(tmp_path / "run", device="cpu")
-    assert tuned.spec.labels == again.spec.labels == ("thing",)
+    assert tuned.labels == again.labels == ("thing",)
     assert again.predict(PICTURE).to_dict() == tuned.predict(PICTURE).to_dict()
     if kind == "detection":  # new classes begin at one in a hundred
         assert set(again.predict(PICTURE, threshold=0).names) == {"thing"}

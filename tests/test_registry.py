@@ -608,7 +608,7 @@ answer = before, [c.name for c in pvzoo.list_models("late-model")]
 # --- pvzoo's own ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("group", ["tasks", "adapters", "backends"])
+@pytest.mark.parametrize("group", ["tasks", "adapters", "runtimes"])
 def test_pvzoos_own_parts_come_from_its_entry_points_and_load(group):
     own = [part for part in registry.parts(group) if part.dist == "pvzoo"]
     assert own

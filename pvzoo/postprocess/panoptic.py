@@ -187,8 +187,10 @@ def _contest_of_queries(
     to_rows, to_columns = map(_nearest_by_pil, frame.valid, frame.image)
     first_round = True
     while len(kept):
-        # who wins a softmax over queries has the largest logit
-        winner, _ = from_pixels(masks[kept], input_frame, "bilinear")
+        if len(kept) == 1:  # alone it wins everywhere
+            winner = np.zeros(input_frame.image, dtype=np.int16)
+        else:  # who wins a softmax over queries has the largest logit
+            winner, _ = from_pixels(masks[kept], input_frame, "bilinear")
         if first_round:
             winner = merged[winner]
         ids = winner[to_rows][:, to_columns]
