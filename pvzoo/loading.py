@@ -229,11 +229,11 @@ def _adapter_class(
         return choose_adapter(config, name, task, trust_remote_code)
     adapter = registry.get("adapters", card.adapter)
     part = registry.part_of(adapter)
-    if part is None or _matches(part, adapter, config):
-        return adapter
-    try:  # some adapters are for cards alone, and match nothing
+    try:  # some adapters are for cards alone, and match nothing or cannot say
+        if part is None or _matches(part, adapter, config):
+            return adapter
         other = choose_adapter(config, name, None, trust_remote_code)
-    except UnsupportedModelError:
+    except (PluginError, UnsupportedModelError):
         return adapter
     theirs = registry.part_of(other)
     raise UnsupportedModelError(

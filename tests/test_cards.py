@@ -448,7 +448,7 @@ def plugins(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
 
     def install(name: str, model: str) -> None:
-        defaults = f'contract = 1\n[defaults]\nsome-task = "{model}"\n'
+        defaults = f'contract = 2\n[defaults]\nsome-task = "{model}"\n'
         files = {f"{name}/catalog.toml": defaults + CARD.replace('"mine"', f'"{model}"')}
         wheel = Dist(name, files, {"pvzoo.catalogs": {name: name}}).wheel(tmp_path)
         zipfile.ZipFile(wheel).extractall(tmp_path)

@@ -264,7 +264,7 @@ def test_an_unknown_licence_is_shown_as_unknown():
 
 def test_plugins_lists_what_is_installed():
     shown = run("plugins").stdout
-    assert "pvzoo-efficientnet-lite 0.1.0, contract 1, ready" in shown
+    assert "pvzoo-efficientnet-lite 0.1.0, contract 2, ready" in shown
     assert "adapters: timm, transformers-classification, transformers-detection" in shown
 
 

@@ -100,7 +100,7 @@ def card(name: str, adapter: str = "timm", **source: str) -> str:
     )
 
 
-def catalogue_plugin(name: str, *cards: str, contract: int = 1) -> Dist:
+def catalogue_plugin(name: str, *cards: str, contract: int = 2) -> Dist:
     """A plugin of cards, in a package whose __init__ leaves a mark."""
     package = name.replace("-", "_")
     text = f"contract = {contract}\n" + "".join(cards)
@@ -146,7 +146,7 @@ class Odd(Adapter):
 class It(Task):
     id = "another"
 """
-ONE = {"pvzoo.contract": {"1": "x"}}
+ONE = {"pvzoo.contract": {"2": "x"}}
 BROKEN_PLUGINS = {
     "contract": catalogue_plugin("zoo-contract", card("old-net"), contract=0),
     "cards": catalogue_plugin("zoo-cards", card("net", "tim")),
@@ -168,7 +168,7 @@ BROKEN_PLUGINS = {
     ),
 }
 FAULTS = {
-    "contract": "contract 0; this pvzoo has 1",
+    "contract": "contract 0; this pvzoo has 2",
     "cards": "none of the adapters is called 'tim'",
     "names": "'resnet50' is also pvzoo's own",
     "parts-load": "ZeroDivisionError",

@@ -54,7 +54,7 @@ def test_a_model_that_cannot_be_loaded_does_not_say_where_it_lies(tmp_path, user
     folder = pvzoo.load("shapes-detector").save(tmp_path / "best")
     (folder / "model.safetensors").unlink()
     user_catalog(
-        f"""contract = 1
+        f"""contract = 2
 [[models]]
 name = "mine"
 task = "object-detection"

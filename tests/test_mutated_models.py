@@ -27,7 +27,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # of what damaged files make 
 
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 24, 3), dtype=np.uint8))
 CARDS = """
-contract = 1
+contract = 2
 
 [defaults]
 image-classification = "one"

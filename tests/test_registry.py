@@ -29,7 +29,7 @@ TASK = "from pvzoo.tasks.base import Task\nclass It(Task): pass\n"
 OWN_TASK = "image-classification"
 
 
-def catalogue(*names: str, contract: str = "1") -> str:
+def catalogue(*names: str, contract: str = "2") -> str:
     return f"contract = {contract}\n" + "".join(CARD.format(name=name) for name in names)
 
 
@@ -43,7 +43,7 @@ def cards_only(name: str, catalog: str, value: str | None = None) -> Dist:
 def adapter(
     name: str,
     code: str,
-    contract: str | None = "1",
+    contract: str | None = "2",
     value: str = "{package}.net:Net",
     adapter: str = "{name}-net",
     group: str = "adapters",
@@ -124,7 +124,7 @@ class Net(Adapter):
     def matches(cls, config):
         raise KeyError("model_type")
     @classmethod
-    def load(cls, *_, **__):
+    def open(cls, *_, **__):
         import no_such_module_anywhere
 """
 # These are loaded without a fault, and raise when they are used.
@@ -155,7 +155,7 @@ END_THE_PROCESS = {
 WRONG_CONTRACT = {
     "pvz-old": (
         adapter("pvz-old", NET, contract="0", adapter="good-net"),
-        "was built for pvzoo contract 0; this pvzoo has 1. Install a release of pvz-old",
+        "was built for pvzoo contract 0; this pvzoo has 2. Install a release of pvz-old",
     ),
     "pvz-future": (cards_only("pvz-future", catalogue("future-model", contract="99")), "99; this"),
     "pvz-silent": (adapter("pvz-silent", NET, contract=None), "does not say which pvzoo contract"),
@@ -163,7 +163,7 @@ WRONG_CONTRACT = {
         Dist(
             "pvz-between",
             {"pvz_between/__init__.py": MARK, "pvz_between/catalog.toml": catalogue("between")},
-            {"pvzoo.catalogs": {"between": "pvz_between"}, "pvzoo.contract": {"2": "pvz_between"}},
+            {"pvzoo.catalogs": {"between": "pvz_between"}, "pvzoo.contract": {"1": "pvz_between"}},
         ),
         "contract 1 and 2",
     ),
@@ -297,7 +297,7 @@ def test_the_command_line_reports_hostile_plugins(hostile):
     assert done.returncode == 0, done.stderr
     assert "pvz-future 1.0, contract 99, failed" in done.stdout
     assert "pvz-silent 1.0, contract unknown, failed" in done.stdout
-    assert "pvz-raises 1.0, contract 1, not loaded" in done.stdout
+    assert "pvz-raises 1.0, contract 2, not loaded" in done.stdout
 
 
 # --- states ---------------------------------------------------------------------------------------

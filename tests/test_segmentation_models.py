@@ -670,7 +670,7 @@ def test_a_card_says_the_task_and_the_stuff(copy, pictures, user_catalogue, tmp_
     folder = copy("mask2former_swin")
     (tmp_path / "catalog.toml").write_text(
         f"""
-contract = 1
+contract = 2
 
 [[models]]
 name = "mine"

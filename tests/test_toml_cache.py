@@ -17,7 +17,7 @@ from pvzoo import cards, registry
 from pvzoo.errors import CatalogError
 
 TEXT = """
-contract = 1
+contract = 2
 [defaults]
 image-classification = "net"
 [[models]]
