@@ -8,16 +8,18 @@ windows are one object, and the more of them agree the higher its score.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
-from scipy.sparse.csgraph import connected_components
-from skimage.feature import Cascade
 
-from pvzoo.adapters.base import Adapter, Checkpoint
+from pvzoo.adapters.base import Adapter, Arrays, Checkpoint, Meta, Spec
 from pvzoo.errors import WeightsError
+from pvzoo.postprocess import select
 from pvzoo.tasks.object_detection import Detections
+
+if TYPE_CHECKING:
+    from skimage.feature import Cascade
 
 SIDE = 640
 """Longer side that larger pictures are scaled down to, in pixels: the search takes time."""
@@ -28,15 +30,15 @@ _HALF = 10  # windows that agree for a score of one half
 
 
 class CascadeAdapter(Adapter):
-    """Drives a cascade in OpenCV's XML format; ``classes`` of its config names what it finds."""
+    """Drives a cascade in OpenCV's XML format; ``classes`` of its config names what it finds.
+
+    It names no network, and computes itself.
+    """
 
     tasks = ("object-detection",)
-    backend = "numpy"
-    library = "scikit-image"
 
     def __init__(self, cascade: Cascade, labels: tuple[str, ...]) -> None:
-        self.task = "object-detection"
-        self.labels = labels
+        super().__init__(Spec("pvzoo-face-cascade:cascade", "object-detection", labels))
         self._cascade = cascade
 
     @classmethod
@@ -45,10 +47,10 @@ class CascadeAdapter(Adapter):
         return config.get("cascade") == "lbp"
 
     @classmethod
-    def load(
-        cls, checkpoint: Checkpoint, *, task: str | None, dtype: Any, trust_remote_code: bool
-    ) -> CascadeAdapter:
-        """Read the XML file; there are no weights for `dtype` to be about."""
+    def open(cls, checkpoint: Checkpoint, *, task: str | None) -> CascadeAdapter:
+        """Read the XML file."""
+        from skimage.feature import Cascade  # here, for `matches` is asked of every checkpoint
+
         try:
             cascade = Cascade(str(checkpoint.weights))
         except Exception as error:  # scikit-image raises what its parser and its own look-ups raise
@@ -58,17 +60,14 @@ class CascadeAdapter(Adapter):
             ) from error
         return cls(cascade, tuple(checkpoint.config["classes"]))
 
-    def preprocess(
-        self, image: Image.Image, **prompts: Any
-    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    def preprocess(self, image: Image.Image, **prompts: Any) -> tuple[Arrays, Meta]:
         """``pixels``: (1, height, width) uint8 grey, at most `SIDE` on the longer side."""
-        size = image.size[::-1]
         small = image.convert("L")
         small.thumbnail((SIDE, SIDE), Image.Resampling.BOX)
-        scale = np.divide(image.size, small.size)
-        return {"pixels": np.asarray(small)[None]}, {"size": size, "scale": scale}
+        scale = [image.width / small.width, image.height / small.height]
+        return {"pixels": np.asarray(small)[None]}, {"size": image.size[::-1], "scale": scale}
 
-    def forward(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def compute(self, inputs: Arrays) -> Arrays:
         """``windows``: (n, most, 4) float32 left, top, right, bottom; zeros fill up."""
         found = [self._windows(pixels) for pixels in inputs["pixels"]]
         windows = np.zeros((len(found), max(map(len, found)), 4), dtype=np.float32)
@@ -93,47 +92,39 @@ class CascadeAdapter(Adapter):
         boxes = [(w["c"], w["r"], w["c"] + w["width"], w["r"] + w["height"]) for w in found]
         return np.array(boxes, dtype=float).reshape(-1, 4)
 
-    def postprocess(
-        self, outputs: dict[str, Any], meta: dict[str, Any], **controls: Any
-    ) -> Detections:
+    def postprocess(self, outputs: dict[str, Any], meta: Meta, **controls: Any) -> Detections:
         """Objects of one image: the mean of each group of windows, best first."""
         windows = outputs["windows"][0]
         boxes, counts = _groups(windows[windows[:, 2] > 0])
-        scores = counts / (counts + _HALF)
-        keep = np.argsort(-scores, kind="stable")
-        keep = keep[scores[keep] > controls["threshold"]]
-        if controls["classes"] is not None and 0 not in controls["classes"]:
-            keep = keep[:0]
-        if controls["nms"] is not None:
-            keep = _suppress(boxes, keep, controls["nms"])
-        keep = keep[: controls["max_detections"]]
+        best = np.argsort(-counts, kind="stable")
+        boxes = (boxes[best] * np.tile(meta["scale"], 2)).astype(np.float32)
+        scores = (counts[best] / (counts[best] + _HALF)).astype(np.float32)
+        kept = select(boxes, scores, np.zeros(len(scores), dtype=np.int64), **controls)
         return Detections(
             size=meta["size"],
-            boxes=(boxes[keep] * np.tile(meta["scale"], 2)).astype(np.float32),
-            scores=scores[keep].astype(np.float32),
-            labels=np.zeros(len(keep), dtype=np.int64),
-            names=self.labels[:1] * len(keep),
+            boxes=boxes[kept],
+            scores=scores[kept],
+            labels=np.zeros(len(kept), dtype=np.int64),
+            names=self.labels[:1] * len(kept),
         )
 
 
 def _groups(windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(k, 4) windows -> (n, 4) means of those that overlap, and (n,) how many each is of."""
-    if not len(windows):
-        return np.zeros((0, 4)), np.zeros(0)
-    number, group = connected_components(_overlap(windows) > _SAME)
-    return (
-        np.array([windows[group == g].mean(axis=0) for g in range(number)]),
-        np.bincount(group),
-    )
+    """(k, 4) windows -> (n, 4) means of those that overlap, and (n,) how many each is of.
 
-
-def _suppress(boxes: np.ndarray, order: np.ndarray, iou: float) -> np.ndarray:
-    """Of (n, 4) boxes those in `order` that overlap no better one by more than `iou`."""
-    overlap, kept = _overlap(boxes), []
-    for i in order:
-        if not (overlap[i, kept] > iou).any():
-            kept.append(i)
-    return np.array(kept, dtype=int)
+    Windows are of one group if others that overlap lead from one to the other.
+    """
+    touch = _overlap(windows) > _SAME
+    group = np.arange(len(windows))  # becomes the least place among the windows of the group
+    while True:
+        least = np.where(touch, group, len(group)).min(axis=1, initial=len(group))
+        if (least == group).all():
+            break
+        group = least
+    _, group, counts = np.unique(group, return_inverse=True, return_counts=True)
+    sums = np.zeros((len(counts), 4))
+    np.add.at(sums, group, windows)
+    return sums / counts[:, None], counts
 
 
 def _overlap(boxes: np.ndarray) -> np.ndarray:

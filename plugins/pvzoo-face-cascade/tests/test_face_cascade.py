@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import skimage
 from PIL import Image
+from pvzoo_face_cascade.adapter import _groups, _overlap
+from scipy.sparse.csgraph import connected_components
 from skimage.data import lbp_frontal_face_cascade_filename
 from skimage.feature import Cascade
 
@@ -62,6 +64,20 @@ def test_the_face_is_where_scikit_image_has_it(model, head):
     left, top, side = (found[0][key] for key in ("c", "r", "width"))
     theirs = np.array([left, top, left + side, top + side])
     assert overlap(model.predict(head).boxes[0], theirs) > 0.8
+
+
+def test_windows_are_grouped_as_connected_components_are():
+    random = np.random.default_rng(0)
+    for count in (0, 1, 2, 40, 200):
+        corner = random.integers(0, 300, (count, 2))
+        side = random.integers(24, 60, (count, 1))
+        windows = np.concatenate([corner, corner + side], axis=1).astype(np.float32)
+        boxes, counts = _groups(windows)
+        number, group = connected_components(_overlap(windows) > 0.4) if count else (0, [])
+        means = [windows[group == g].mean(axis=0) for g in range(number)]
+        np.testing.assert_allclose(boxes, np.reshape(means, (-1, 4)), rtol=1e-5)
+        np.testing.assert_array_equal(counts, np.bincount(group, minlength=number))
+    assert number < count
 
 
 def test_boxes_are_in_pixels_of_the_picture_whatever_its_size(model, head):
@@ -142,10 +158,10 @@ def test_what_only_a_network_can_do_is_refused_with_the_reason(model, tmp_path):
         with pytest.raises(DeviceError, match="on the CPU alone"):
             pvzoo.load("face-cascade", **options)
     with pytest.raises(UsageError, match="no network that PyTorch could run"):
-        pvzoo.load("face-cascade", backend="torch")
-    with pytest.raises(UsageError, match="holds a network, which numpy cannot run"):
-        pvzoo.load("efficientnet-lite0-pip", backend="numpy")
-    with pytest.raises(UnsupportedModelError, match="cannot save"):
+        pvzoo.load("face-cascade", runtime="torch")
+    with pytest.raises(UsageError, match="network of PyTorch, which numpy cannot run"):
+        pvzoo.load("efficientnet-lite0-pip", runtime="numpy")
+    with pytest.raises(UnsupportedModelError, match="no network that could be saved"):
         model.save(tmp_path / "saved")
     with pytest.raises(UnsupportedModelError, match=r"face-cascade .* cannot be fine-tuned"):
         model.fine_tune("no-such-data/", epochs=1, output_dir=tmp_path / "run")
