@@ -58,23 +58,23 @@ def pvzoo_call(task: str, class_logits: Tensor, mask_logits: Tensor, image: Size
     from pvzoo.masks import encode
     from pvzoo.postprocess import semantic
     from pvzoo.postprocess.frame import Frame
-    from pvzoo.postprocess.segmentation import RECORDS, instances, panoptic
+    from pvzoo.postprocess.instances import instances
+    from pvzoo.postprocess.panoptic import panoptic
+    from pvzoo.postprocess.segmentation import RECORDS
 
     record, frame = RECORDS["mask2former"], Frame(PADDED, PADDED, image)
+    given = class_logits.numpy(), mask_logits.numpy(), frame
     if task == "panoptic":
-        panoptic(record, class_logits, mask_logits, frame, stuff=STUFF, threshold=0.8, overlap=0.8)
+        panoptic(record, *given, stuff=STUFF, threshold=0.8, overlap=0.8)
     elif task == "instance":
         instances(
             record,
-            class_logits,
-            mask_logits,
-            frame,
-            labels=None,
+            *given,
             threshold=0.5,
-            pack=lambda top, left, mask: encode(mask.numpy(), top, left, image),
+            pack=lambda top, left, mask: encode(mask, top, left, image),
         )
     else:
-        semantic.from_queries(class_logits, mask_logits, frame, masks_first=True)
+        semantic.from_queries(*given, masks_first=True)
 
 
 def transformers_call(task: str, class_logits: Tensor, mask_logits: Tensor, image: Size) -> None:

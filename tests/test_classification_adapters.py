@@ -46,9 +46,9 @@ def test_efficientnet_lite0_gives_what_timm_gives_with_the_same_weights(lite0, p
         np.testing.assert_array_equal(lite0._adapter.preprocess(image)[0]["x"], pixels.numpy())
         with torch.inference_mode():
             expected = module(pixels).softmax(-1)[0].numpy()
-        np.testing.assert_array_equal(result.probabilities, expected)
+        np.testing.assert_allclose(result.probabilities, expected, rtol=0, atol=1e-6)
         assert result.labels[0] == expected.argmax()
-        np.testing.assert_array_equal(result.scores, np.sort(expected)[::-1][:5])
+        np.testing.assert_allclose(result.scores, np.sort(expected)[::-1][:5], rtol=0, atol=1e-6)
     tops = dict(zip(photographs, (r.names[0] for r in results), strict=True))
     assert "espresso" in tops["coffee"]
     assert "cat" in tops["cat"] or "tabby" in tops["cat"]
@@ -85,7 +85,7 @@ def test_every_style_of_preprocessing_is_timms_own(
         small, batch_size=1, probabilities=True
     )
     for result, scores in zip(results, timm_reference(theirs, small), strict=True):
-        np.testing.assert_array_equal(result.probabilities, scores)
+        np.testing.assert_allclose(result.probabilities, scores, rtol=0, atol=1e-6)
     assert np.ptp([r.probabilities for r in results], axis=0).max() > 1e-3  # photographs differ
 
 

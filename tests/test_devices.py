@@ -14,7 +14,7 @@ from PIL import Image
 
 import pvzoo
 from pvzoo.errors import DeviceError, PvzooError, UsageError
-from pvzoo.runtimes.torch import _blocks
+from pvzoo.runtimes.torch import TorchRuntime, _blocks
 
 NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8))
 
@@ -39,14 +39,51 @@ def test_accelerate_chooses_the_device_if_none_is_named(folder):
     assert {p.device for p in model._network.module.parameters()} == {model.device}
 
 
-def test_the_network_is_in_evaluation_mode_and_keeps_no_gradients(folder):
+def test_the_network_is_in_evaluation_mode_and_keeps_no_gradients(folder, monkeypatch):
     model = pvzoo.load(folder, device="cpu")
     assert not any(m.training for m in model._network.module.modules())
-    (graph,) = model._network.graphs()
-    inputs = model._adapter.preprocess(NOISE)[0]
-    outputs = model._runtime("model", inputs)
-    assert isinstance(outputs["logits"], np.ndarray)
-    assert graph.name == "model"
+    forward, seen = model._network.forward, []
+    monkeypatch.setattr(model._network, "forward", lambda x: seen.append(forward(x)) or seen[0])
+    outputs = model._runtime("model", model._adapter.preprocess(NOISE)[0])
+    assert not seen[0]["logits"].requires_grad
+    assert np.shares_memory(outputs["logits"], seen[0]["logits"].numpy())  # nothing is copied
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "float16"])
+def test_outputs_are_arrays_in_float32_whatever_the_network_computes_in(folder, dtype):
+    outputs = pvzoo.load(folder, device="cpu", dtype=dtype).outputs(NOISE)._outputs
+    assert {type(value) for value in outputs.values()} == {np.ndarray}
+    assert {value.dtype for value in outputs.values()} == {np.dtype(np.float32)}
+
+
+class OnAccelerator(torch.Tensor):
+    """A tensor in main memory that says it is elsewhere."""
+
+    @property
+    def device(self) -> torch.device:
+        return torch.device("cuda", 0)
+
+    def cpu(self) -> torch.Tensor:
+        return self.as_subclass(torch.Tensor)
+
+
+def test_only_outputs_that_an_adapter_names_stay_on_an_accelerator(folder, monkeypatch):
+    model = pvzoo.load(folder, device="cpu")
+    outputs = {
+        "masks": torch.rand(1, 2, 3, dtype=torch.float16).as_subclass(OnAccelerator),
+        "scores": torch.rand(1, 2, dtype=torch.float16).as_subclass(OnAccelerator),
+    }
+    monkeypatch.setattr(model._network, "forward", lambda inputs: outputs)
+    monkeypatch.setattr(type(model._adapter), "on_device", ("masks",))
+    run = TorchRuntime(model._adapter, model._network, device="cpu", device_map=None)
+    found = run("model", {})
+    assert isinstance(found["masks"], OnAccelerator)
+    assert found["masks"].dtype == torch.float32
+    assert isinstance(found["scores"], np.ndarray)
+    np.testing.assert_array_equal(found["scores"], outputs["scores"].cpu().float().numpy())
+    in_memory = {name: value.cpu() for name, value in outputs.items()}
+    monkeypatch.setattr(model._network, "forward", lambda inputs: in_memory)
+    assert isinstance(run("model", {})["masks"], np.ndarray)
 
 
 @pytest.mark.parametrize("device_map", ["auto", {"": "cpu"}])

@@ -315,6 +315,32 @@ def test_instances_of_rf_detr_are_the_authors(form):
         check_instances(ours, theirs, d.frame)
 
 
+def test_only_masks_that_the_options_leave_are_made(form):
+    """Of families whose boxes and scores are known before, and else of those that score enough."""
+    d, packed = draw(3), []
+
+    def found(family: str, **options):
+        packed.clear()
+        return instances(
+            RECORDS[family],
+            d.classes.numpy(),
+            form(d.masks),
+            d.frame,
+            boxes=d.boxes.numpy(),
+            pack=lambda *cutout: packed.append(1),
+            **options,
+        )
+
+    assert len(found("detr", threshold=0.1)) == len(packed) > 2
+    assert len(found("detr", threshold=0.1, max_detections=2)) == len(packed) == 2
+    assert len(found("detr", threshold=0.1, nms=0.0, class_agnostic=True)) == len(packed)
+    every = found("mask2former", threshold=0.0)
+    assert min(one.score for one in every) < 0.3
+    best = found("mask2former", threshold=0.5)
+    assert [one.score for one in best] == [one.score for one in every if one.score > 0.5]
+    assert 0 < len(packed) <= len(best)
+
+
 # --- semantic -------------------------------------------------------------------------------------
 
 

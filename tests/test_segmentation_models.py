@@ -12,7 +12,7 @@ import shutil
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -362,6 +362,26 @@ def test_predictions_do_not_depend_on_companions_or_batch_size(
 
 
 # --- options and empty results --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("family", "task"), PAIRS)
+def test_masks_that_stay_on_an_accelerator_give_the_same(segmenter, pictures, family, task):
+    model = segmenter(family, task)
+    seen = model.outputs(pictures["portrait"])
+    there = {
+        name: torch.from_numpy(value) if name in model._adapter.on_device else value
+        for name, value in seen._outputs.items()
+    }
+    assert any(isinstance(value, torch.Tensor) for value in there.values())
+    ours, theirs = seen.result(), replace(seen, _outputs=there).result()
+    if task == "instance":
+        np.testing.assert_allclose(theirs.scores, ours.scores, rtol=0, atol=1e-5)
+        assert theirs.labels.tolist() == ours.labels.tolist()
+        ours, theirs = ours.masks.to_array(), theirs.masks.to_array()
+    else:
+        ours, theirs = ours.map, theirs.map
+    assert ours.dtype == theirs.dtype
+    assert ours.size == 0 or (ours != theirs).mean() <= 1e-4
 
 
 @pytest.mark.parametrize("family", ["mask2former_swin", "maskformer", "eomt_panoptic", "detr"])

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from torchvision.ops import masks_to_boxes
 from transformers import (
     AutoModelForInstanceSegmentation,
     AutoModelForSemanticSegmentation,
@@ -318,6 +317,8 @@ def _segments(target: Any, valid: Size, padded: Size) -> tuple[torch.Tensor, tor
 
 def _boxes_of(masks: torch.Tensor, valid: Size) -> torch.Tensor:
     """(n, 4) float32: centre and size of the boxes round masks, as shares of the picture."""
+    from torchvision.ops import masks_to_boxes  # slow to import, and for training alone
+
     boxes = masks_to_boxes(masks) if len(masks) else torch.zeros(0, 4)
     left, top, right, bottom = boxes.unbind(-1)
     right, bottom = right + 1, bottom + 1  # torchvision gives the last pixel, not its edge

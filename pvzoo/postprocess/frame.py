@@ -122,8 +122,11 @@ def tile_size(*scales: tuple[Size, Size], most: int = 128) -> int:
         most: Largest side.
     """
     step = max(cells / pixels for pair in scales for cells, pixels in zip(*pair, strict=True))
-    fits = (PRODUCT / max(step, step**2)) ** (1 / 3)
-    return max(8, min(most, int(fits) // 8 * 8))
+    for side in range(most, 8, -8):
+        cells = step * side + 4  # a band begins and ends within cells
+        if side * cells * max(side, cells) <= PRODUCT:
+            return side
+    return 8
 
 
 def bounds(window: np.ndarray, columns: Sequence[Band]) -> tuple[np.ndarray, np.ndarray]:
