@@ -283,10 +283,10 @@ def _matches(part: Part, adapter: type[Adapter], config: Mapping[str, Any]) -> b
     try:
         return adapter.matches(config)
     except Exception as error:  # whatever it raises must not keep others from being asked
-        said = f"{type(error).__name__}: {error}"
+        why = f"{type(error).__name__}: {said(error)}"
         raise PluginError(
             f"The adapter {part.name!r} of plugin {part.dist!r} cannot say whether a config is of "
-            f"its family ({said}).",
+            f"its family ({why}).",
             f"Report this to the author of {part.dist}, or uninstall it.",
         ) from error
 
