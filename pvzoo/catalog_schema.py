@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pvzoo.errors import CatalogError, nearest
+from pvzoo.errors import CatalogError, nearest, short
 
 
 def _text(value: Any) -> str:
@@ -92,7 +92,7 @@ def _rename(value: Any) -> list[list[str]]:
             re.compile(rule[0])
         except (re.error, OverflowError, RecursionError) as error:
             raise ValueError(
-                f"has the pattern {rule[0]!r}, which does not compile: {error}"
+                f"has the pattern {short(rule[0])}, which does not compile: {error}"
             ) from None
     return value
 
@@ -141,11 +141,11 @@ def _checked(
 ) -> dict[str, Any]:
     """The values of a table after their checks; `where` begins every complaint."""
     if not isinstance(table, dict):
-        raise CatalogError(f"{where} must be a table, not {table!r}.")
+        raise CatalogError(f"{where} must be a table, not {short(table)}.")
     for key in table:
         if key not in schema:
             raise CatalogError(
-                f"{where} has the unknown key {key!r}.",
+                f"{where} has the unknown key {short(key)}.",
                 nearest(key, schema) or f"Known keys: {', '.join(schema)}.",
             )
     for key in required:
@@ -156,7 +156,7 @@ def _checked(
         try:
             values[key] = schema[key](value)
         except ValueError as error:
-            raise CatalogError(f"{where}: the key {key!r} {error}; it is {value!r}.") from None
+            raise CatalogError(f"{where}: the key {key!r} {error}; it is {short(value)}.") from None
     return values
 
 
@@ -173,7 +173,7 @@ def _check_source(table: Any, where: str) -> None:
 
 def _check_card(table: Any, number: int, file: Path) -> None:
     name = table.get("name", f"number {number}") if isinstance(table, dict) else f"number {number}"
-    where = f"{file}: model {name!r}"
+    where = f"{file}: model {short(name)}"
     values = _checked(table, _CARD, ("name", "task", "adapter", "source"), where)
     _check_source(values["source"], f"{where}, source")
     for i, metric in enumerate(values.get("metrics", ()), 1):
@@ -198,11 +198,12 @@ def check_catalog(tables: dict[str, Any], file: Path, *, foreign_defaults: bool)
         for name in (table["name"], *table.get("aliases", ())):
             if name in taken:
                 raise CatalogError(
-                    f"{file}: {name!r} names both {taken[name]!r} and {table['name']!r}."
+                    f"{file}: {short(name)} names both {short(taken[name])} and "
+                    f"{short(table['name'])}."
                 )
             taken[name] = table["name"]
     for task, model in values.get("defaults", {}).items():
         if model not in taken and not foreign_defaults:
             raise CatalogError(
-                f"{file}: the default for {task!r} is {model!r}, which is no model here."
+                f"{file}: the default for {short(task)} is {short(model)}, which is no model here."
             )

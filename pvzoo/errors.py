@@ -10,6 +10,9 @@ import difflib
 import sys
 import warnings
 from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+from typing import Any
 
 
 class PvzooError(Exception):
@@ -85,10 +88,51 @@ class PvzooWarning(UserWarning):
     """Something worth knowing that did not stop the call."""
 
 
+def short(value: Any, most: int = 80) -> str:
+    """A value for a message: its `repr` in one line, cut if it is long."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+def said(error: BaseException, most: int = 500) -> str:
+    """What an error of another library says, in one line, for a message; cut if it is long."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+def lacks_memory(error: BaseException | None) -> bool:
+    """Whether an error, or what caused it, is that there was too little memory."""
+    while error is not None:
+        # CPUs and Metal have no class of error for it
+        if isinstance(error, MemoryError) or (
+            isinstance(error, RuntimeError)
+            and any(said in str(error) for said in ("out of memory", "allocate memory"))
+        ):
+            return True
+        error = error.__cause__
+    return False
+
+
 def nearest(name: str, known: Iterable[str], *, count: int = 3) -> str:
     """``Did you mean a, b?`` for a mistyped name, or an empty string."""
     close = difflib.get_close_matches(name, list(known), n=count, cutoff=0.55)
     return f"Did you mean {', '.join(map(repr, close))}?" if close else ""
+
+
+def nearest_beside(path: Path, *, folders_only: bool = False) -> str:
+    """``Did you mean a, b?`` for a mistyped path, of what lies where it should lie; or nothing."""
+    try:
+        there = list(islice(path.parent.iterdir(), _MOST_BESIDE))
+        names = [p.name for p in there if not folders_only or p.is_dir()]
+    except OSError:  # there is no such place either
+        return ""
+    close = difflib.get_close_matches(path.name, names, n=3, cutoff=0.55)
+    found = ", ".join(repr(str(path.parent / name)) for name in close)
+    return f"Did you mean {found}?" if found else ""
+
+
+_MOST_BESIDE = 1000
+"""How much of a folder is looked through for a name that may have been meant."""
 
 
 def warn_of_image(message: str, stacklevel: int) -> None:

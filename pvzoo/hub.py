@@ -32,7 +32,15 @@ from huggingface_hub.errors import (
 
 from pvzoo.adapters.base import Checkpoint
 from pvzoo.cards import Source
-from pvzoo.errors import HubError, ModelNotFoundError, UnsupportedModelError, WeightsError
+from pvzoo.errors import (
+    HubError,
+    ModelNotFoundError,
+    UnsupportedModelError,
+    WeightsError,
+    nearest_beside,
+    said,
+    short,
+)
 
 # Weights files that adapters can read, the preferred first. Sharded ones are named by their index.
 _WEIGHTS = (
@@ -72,9 +80,17 @@ def find(source: Source, name: str, config: dict[str, Any], *, trust_remote_code
         return _find_on_hub(source, name, config, trust_remote_code)
     folder = _package_folder(source, name) if source.package else source.path
     if not folder.is_dir():
-        raise ModelNotFoundError(f"There is no folder {folder}.", f"Here is {Path.cwd()}.")
+        raise ModelNotFoundError(*no_folder(folder))
     config = config or _read_config((folder / (source.file or "x")).parent / "config.json", name)
     return Found(name, config, lambda: _checkpoint(source, name, config, folder))
+
+
+def no_folder(folder: Path) -> tuple[str, str]:
+    """What is wrong, and the way out, for a folder that is not there."""
+    if folder.exists():
+        return f"{folder} is a file, not a folder.", f"Name the folder it is in: {folder.parent}."
+    hint = nearest_beside(folder, folders_only=True)
+    return f"There is no folder {folder} (here is {Path.cwd()}).", hint
 
 
 def _checkpoint(source: Source, name: str, config: dict[str, Any], folder: Path) -> Checkpoint:
@@ -88,7 +104,8 @@ def _checkpoint(source: Source, name: str, config: dict[str, Any], folder: Path)
     lost = [s for s in shards(weights) if not s.is_file()]
     if lost:
         raise _Absent(
-            f"{name}: {lost[0].name} is missing, one of the files that {weights} names.",
+            f"{name}: {short(lost[0].name)[1:-1]} is missing, one of the files that {weights} "
+            "names.",
             "Fetch it again.",
         )
     if source.sha256:
@@ -118,9 +135,18 @@ def shards(weights: Path) -> list[Path]:
         return [weights]
     try:
         names = set(json.loads(weights.read_text(encoding="utf-8"))["weight_map"].values())
-        return [weights.parent / Path(name).name for name in sorted(names)]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise WeightsError(f"{weights} cannot be read ({error!r}).", "Fetch it again.") from error
+        outside = [name for name in names if not re.fullmatch(r"[^/\\:\0]*[^/\\:\0.]", name)]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise WeightsError(
+            f"{weights} cannot be read ({said(error)}).", "Fetch it again."
+        ) from error
+    if outside or not names:
+        wrong = f"names {short(outside[0])} as one" if outside else "names none"
+        raise WeightsError(
+            f"{weights} {wrong} of the files that hold the weights.",
+            "It may name only files that lie beside it. Fetch it again from where you trust it.",
+        )
+    return [weights.parent / name for name in sorted(names)]
 
 
 def _read_config(file: Path, name: str) -> dict[str, Any]:
@@ -132,8 +158,8 @@ def _read_config(file: Path, name: str) -> dict[str, Any]:
             "that transformers or timm wrote.",
             "Point to a folder with config.json and weights.",
         ) from error
-    except (OSError, ValueError) as error:
-        raise WeightsError(f"{file} cannot be read ({error}).", "Fetch it again.") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise WeightsError(f"{file} cannot be read ({said(error)}).", "Fetch it again.") from error
     if not isinstance(config, dict):
         raise WeightsError(f"{file} is not a JSON object.", "Fetch it again.")
     return config
@@ -207,7 +233,7 @@ def _find_on_hub(
 def _find_in_cache(source: Source, name: str, config: dict[str, Any], reason: str) -> Found:
     """What is left of a Hub repo when the Hub cannot be asked."""
     repo = source.hub + (f" at {source.revision}" if source.revision else "")
-    not_here = HubError(
+    not_here = NotCached(
         f"{repo} is not in the cache ({constants.HF_HUB_CACHE}), and {reason}.",
         "Load it once with the Hub in reach, or name a model whose weights come as a package, "
         "such as efficientnet-lite0-pip.",
@@ -258,6 +284,14 @@ class Unreachable(HubError):
     """The Hub did not answer, or answered that it is out of order."""
 
 
+class NotCached(HubError):
+    """The Hub cannot be asked, and the cache does not have it."""
+
+
+class NoRepo(ModelNotFoundError):
+    """The Hub has no repo of that name, or does not show it."""
+
+
 class _Absent(WeightsError):
     """The weights, or a part of them, are not there."""
 
@@ -274,10 +308,9 @@ def explained(repo: str, revision: str | None = None) -> Iterator[None]:
             f"Ask for access at {page}, then log in with 'hf auth login' or set HF_TOKEN.",
         ) from error
     except RepositoryNotFoundError as error:
-        raise ModelNotFoundError(
+        raise NoRepo(
             f"The Hub has no repo {repo}, or it is private and you are not logged in.",
-            "Check the spelling; for a private repo run 'hf auth login' or set HF_TOKEN. A folder "
-            f"here is written ./{repo}.",
+            "Check the spelling; for a private repo run 'hf auth login' or set HF_TOKEN.",
         ) from error
     except RevisionNotFoundError as error:
         raise ModelNotFoundError(
@@ -285,8 +318,8 @@ def explained(repo: str, revision: str | None = None) -> Iterator[None]:
             f"See its branches and tags at {page}/tree/main.",
         ) from error
     except HFValidationError as error:
-        raise ModelNotFoundError(
-            f"{repo!r} is neither a folder here nor a Hub repo id ({error}).",
+        raise NoRepo(
+            f"{repo!r} is no id of a Hub repo ({error}).",
             "A repo id reads owner/name.",
         ) from error
     except EntryNotFoundError as error:

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pvzoo import registry
 from pvzoo.cards import USER, Card, Source, catalogue
+from pvzoo.config_schema import check_config
 from pvzoo.errors import (
+    DeviceError,
     DisabledError,
     PluginError,
+    PvzooError,
     PvzooWarning,
     UnsupportedModelError,
     UsageError,
+    WeightsError,
+    lacks_memory,
+    said,
+    short,
 )
 from pvzoo.installed import OWN, Part
 
@@ -66,36 +74,91 @@ def load(
     dtype = None if dtype is None else _dtype(dtype)
     card, source, config = resolve(name, revision)
     wanted_task = registry.task_id(task) if task else (card.task if card else None)
-    found = hub.find(source, str(name), config, trust_remote_code=trust_remote_code)
-    adapter_class = (
-        registry.get("adapters", card.adapter)
-        if card
-        else choose_adapter(found.config, str(name), wanted_task, trust_remote_code)
-    )
-    _check_task(adapter_class, wanted_task, str(name))
-    backend_class = registry.get("backends", backend or adapter_class.backend)
-    if dtype is None:
-        dtype = backend_class.default_dtype()
-    config = with_card(found.config, card)
-    adapter_class.check(str(name), config, wanted_task)
-    checkpoint = replace(found.fetch(), config=config)
+    with _reading(str(name)):
+        try:
+            found = hub.find(source, str(name), config, trust_remote_code=trust_remote_code)
+        except (hub.NotCached, hub.NoRepo) as error:
+            if card is not None or source.hub != str(name):
+                raise
+            what, hint = hub.no_folder(Path(name))  # which it may have been meant to be
+            raise type(error)(f"{what} {error.what}", f"{hint} {error.hint}".strip()) from error
+        config = with_card(found.config, card)
+        check_config(str(name), config)
+        adapter_class = _adapter_class(card, config, str(name), wanted_task, trust_remote_code)
+        stated = (config.get("pvzoo") or {}).get("task")
+        _check_task(adapter_class, wanted_task or stated, str(name))
+        backend_class = registry.get("backends", backend or adapter_class.backend)
+        if dtype is None:
+            dtype = backend_class.default_dtype()
+        adapter_class.check(str(name), config, wanted_task)
+        checkpoint = replace(found.fetch(), config=config)
+        try:
+            with _BUILDING:
+                adapter = adapter_class.load(
+                    checkpoint, task=wanted_task, dtype=dtype, trust_remote_code=trust_remote_code
+                )
+        except ModuleNotFoundError as error:  # adapters may import what they need as late as this
+            part = registry.part_of(adapter_class)
+            if part is None:
+                raise
+            raise registry.lacking(part, error) from error
+        task_class = registry.get("tasks", adapter.task)
+        return Model(
+            name=card.name if card else str(name),
+            adapter=adapter,
+            backend=backend_class(adapter, device=device, device_map=device_map),
+            task=task_class(),
+            card=card,
+        )
+
+
+@contextmanager
+def _reading(name: str) -> Iterator[None]:
+    """Within it whatever damaged files make libraries raise is a `PvzooError`."""
     try:
-        with _BUILDING:
-            adapter = adapter_class.load(
-                checkpoint, task=wanted_task, dtype=dtype, trust_remote_code=trust_remote_code
-            )
-    except ModuleNotFoundError as error:  # adapters may import what they need as late as this
-        part = registry.part_of(adapter_class)
-        if part is None:
+        yield
+    except Exception as error:
+        if lacks_memory(error):
+            raise DeviceError(
+                f"There is too little memory to load {name}.",
+                "Use dtype='float16' to halve it, device_map='auto' to spread it, or choose a "
+                "smaller model.",
+            ) from error
+        if isinstance(error, PvzooError | ImportError):
             raise
-        raise registry.lacking(part, error) from error
-    task_class = registry.get("tasks", adapter.task)
-    return Model(
-        name=card.name if card else str(name),
-        adapter=adapter,
-        backend=backend_class(adapter, device=device, device_map=device_map),
-        task=task_class(),
-        card=card,
+        raise WeightsError(
+            f"{name} cannot be loaded ({type(error).__name__}: {said(error)}).",
+            "Its config or its weights are damaged, or do not belong together; fetch both again.",
+        ) from error
+
+
+def _adapter_class(
+    card: Card | None,
+    config: Mapping[str, Any],
+    name: str,
+    task: str | None,
+    trust_remote_code: bool,
+) -> type[Adapter]:
+    """The adapter that the card names, else the one whose family the config belongs to.
+
+    Raises:
+        UnsupportedModelError: None is, or the card names one and the config is another's.
+    """
+    if card is None:
+        return choose_adapter(config, name, task, trust_remote_code)
+    adapter = registry.get("adapters", card.adapter)
+    part = registry.part_of(adapter)
+    if part is None or _matches(part, adapter, config):
+        return adapter
+    try:  # some adapters are for cards alone, and match nothing
+        other = choose_adapter(config, name, None, trust_remote_code)
+    except UnsupportedModelError:
+        return adapter
+    theirs = registry.part_of(other)
+    raise UnsupportedModelError(
+        f"The card of {name} names the adapter {card.adapter!r}, but {card.source} is a model for "
+        f"{theirs.name if theirs else other.__name__!r}.",
+        f"Correct 'adapter' in the card, which {card.dist} brings.",
     )
 
 
@@ -205,7 +268,8 @@ def choose_adapter(
             f"{name} comes with Python code of its own, which was not run.",
             "If you trust its author, pass trust_remote_code=True.",
         )
-    what = ", ".join(config.get("architectures") or ()) or config.get("architecture") or "no head"
+    named = ", ".join(config.get("architectures") or ()) or config.get("architecture")
+    what = short(named)[1:-1] if named else "no head"
     purpose = f" for {task}" if task else ""
     raise UnsupportedModelError(
         f"No adapter here can drive {name}{purpose}: its config names {what}.",
@@ -219,10 +283,10 @@ def _matches(part: Part, adapter: type[Adapter], config: Mapping[str, Any]) -> b
     try:
         return adapter.matches(config)
     except Exception as error:  # whatever it raises must not keep others from being asked
-        said = f"{type(error).__name__}: {error}"
+        why = f"{type(error).__name__}: {said(error)}"
         raise PluginError(
             f"The adapter {part.name!r} of plugin {part.dist!r} cannot say whether a config is of "
-            f"its family ({said}).",
+            f"its family ({why}).",
             f"Report this to the author of {part.dist}, or uninstall it.",
         ) from error
 

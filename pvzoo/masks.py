@@ -10,6 +10,7 @@ import numpy as np
 from pycocotools import mask as coco
 
 from pvzoo.errors import UsageError
+from pvzoo.selection import Rows, places
 
 
 @dataclass(frozen=True)
@@ -53,13 +54,20 @@ class Masks(Sequence[np.ndarray]):
     def __getitem__(self, index: int) -> np.ndarray: ...
 
     @overload
-    def __getitem__(self, index: slice) -> Masks: ...
+    def __getitem__(self, index: Rows) -> Masks: ...
 
-    def __getitem__(self, index: int | slice) -> np.ndarray | Masks:
-        """A mask as (height, width) bool, or some of the masks, still encoded."""
-        if isinstance(index, slice):
-            return Masks(self.size, self.counts[index])
-        return coco.decode(self._code(self.counts[index])).view(bool)
+    def __getitem__(self, index: int | Rows) -> np.ndarray | Masks:
+        """A mask as (height, width) bool; or of several places, or a mask of True and False, some.
+
+        Those are still encoded.
+
+        Raises:
+            IndexError: There is no mask of that number.
+            UsageError: It says otherwise what cannot be chosen.
+        """
+        if isinstance(index, int | np.integer) and not isinstance(index, bool):
+            return coco.decode(self._code(self.counts[index])).view(bool)
+        return Masks(self.size, tuple(self.counts[i] for i in places(index, len(self))))
 
     def __len__(self) -> int:
         return len(self.counts)

@@ -59,7 +59,7 @@ def read_toml(file: Path) -> TomlFile:
         stat = file.stat()
         return _read(file, stat.st_mtime_ns, stat.st_size)
     except (OSError, ValueError, RecursionError) as error:  # TOMLDecodeError is a ValueError
-        raise CatalogError(f"Catalogue {file} cannot be read: {error}.") from error
+        raise CatalogError(f"Catalogue {file} cannot be read: {str(error)[:500]}.") from error
 
 
 @cache

@@ -69,12 +69,8 @@ def coco91() -> dict[int, str]:
     return {i: "N/A" if i in COCO_UNUSED_IDS else next(names) for i in range(91)}
 
 
-def coco80_with_gap() -> dict[int, str]:
-    """Eighty names for a head of eighty classes, none of them for id 0.
-
-    The number of classes is the length of this mapping, so class 0 has no name and the
-    name of id 80 can never be used.
-    """
+def coco80_from_one() -> dict[int, str]:
+    """Eighty names for a head of eighty classes, counted from 1."""
     return {i + 1: name for i, name in enumerate(COCO_NAMES)}
 
 
@@ -354,7 +350,7 @@ RECIPES: dict[str, Recipe] = {
         0.1,
     ),
     "deformable_detr_single_scale": Recipe(
-        lambda: _deformable(coco80_with_gap, 1),
+        lambda: _deformable(coco80_from_one, 1),
         "DeformableDetrForObjectDetection",
         "DeformableDetrImageProcessor",
         {"size": _SHORTEST_EDGE},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -64,7 +65,7 @@ def test_any_option_of_the_task_can_be_given_by_name(photographs):
         ("batch_size=2", "no option of a task"),
     ):
         done = run("predict", coffee, "--option", option)
-        assert done.returncode == 1
+        assert done.returncode == 2
         assert said in done.stderr
 
 
@@ -108,22 +109,114 @@ def test_nothing_answered_gives_exit_code_1():
 
 
 @pytest.mark.parametrize(
-    "args",
+    ("args", "code"),
     [
-        ("predict", "x.jpg", "--model", "resnet5"),
-        ("predict", "x.jpg", "--model", "no/such-folder-or-repo"),
-        ("info", "resnet5"),
-        ("list", "--task", "object-detektion"),
-        ("list", "--max-params", "fifty"),
-        ("predict", "nothing-*.jpg"),
+        (("predict", "x.jpg", "--model", "resnet5"), 1),
+        (("predict", "x.jpg", "--model", "no/such-folder-or-repo"), 1),
+        (("info", "resnet5"), 1),
+        (("predict", "nothing-*.jpg"), 1),
+        (("list", "--task", "object-detektion"), 2),
+        (("list", "--max-params", "fifty"), 2),
+        (("list", "--license", "permisive"), 2),
+        (("list", "--min-metric", "3"), 2),
+        (("predict", "x.jpg", "--task", "nonsense"), 2),
+        (("predict", "x.jpg", "--dtype", "foo"), 2),
+        (("predict", "x.jpg", "--device", "cpuu"), 2),
+        (("check", "x", "--task", "nonsense"), 2),
+        (("convert", "shapes", "x", "--to", "xml", "--split", "validation"), 2),
+        (("evaluate", "x", "--task", "nonsense"), 2),
+        (("evaluate", "x", "--model", "efficientnet-lite0-pip", "--dtype", "foo"), 2),
+        (("fine-tune", "x", "--epochs", "1", "--output-dir", "y", "--task", "nonsense"), 2),
+        (("fine-tune", "x", "--epochs", "1", "--output-dir", "y", "--lora", "{"), 2),
+        (("demo", "efficientnet-lite0-pip", "--task", "nonsense"), 2),
+        (("demo", "efficientnet-lite0-pip", "--dtype", "foo"), 2),
     ],
 )
-def test_an_error_is_one_line_without_a_traceback(args):
+def test_an_error_is_one_line_without_a_traceback(args, code):
     done = run(*args)
-    assert done.returncode == 1
+    assert done.stderr.startswith("error: ") or args[0] == "demo"
+    assert "error: " in done.stderr
+    assert done.stderr.count("\n") == (2 if args[0] == "demo" else 1)  # it says what it loads
     assert done.stdout == ""
-    assert done.stderr.startswith("error: ")
-    assert done.stderr.count("\n") == 1
+    assert done.returncode == code
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("predict", "x.jpg", "--threshold", "7"),
+        ("predict", "x.jpg", "--threshold", "much"),
+        ("predict", "x.jpg", "--top-k", "0"),
+        ("predict", "x.jpg", "--batch-size", "0"),
+        ("evaluate", "x", "--batch-size", "0"),
+        ("fine-tune", "x", "--output-dir", "y", "--epochs", "0"),
+        ("fine-tune", "x", "--output-dir", "y", "--epochs", "1", "--image-size", "0"),
+        ("demo", "--port", "70000"),
+        ("new-plugin", "x", "--kind", "nonsense"),
+        ("list", "--min-metric", "high"),
+    ],
+)
+def test_a_value_that_an_option_cannot_have_is_a_wrong_command_line(args):
+    done = run(*args)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Traceback" not in done.stderr
+    assert args[-2] in done.stderr
+
+
+def test_debugging_changes_no_exit_code():
+    assert run("info", "resnet5", "--debug").returncode == 1
+    assert run("list", "--task", "nonsense", "--debug").returncode == 2
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """A folder of classes, of which the check has much to say."""
+    folder = tmp_path_factory.mktemp("pictures")
+    for name in ("cup", "pet"):
+        (folder / name).mkdir()
+        for i in range(2):
+            Image.new("RGB", (9, 9), (90 * i, 0, 0)).save(folder / name / f"{i}.png")
+    return folder
+
+
+@pytest.mark.parametrize("lines", [0, 1])
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("list",),
+        ("list", "--json"),
+        ("info", "resnet50"),
+        ("info", "resnet50", "--json"),
+        ("plugins",),
+        ("plugins", "--json"),
+        ("--help",),
+        ("predict", "--help"),
+        ("--version",),
+        ("check", "PICTURES"),
+        ("check", "PICTURES", "--json"),
+        pytest.param(("predict", "PICTURES"), marks=pytest.mark.slow),
+        ("predict", "PICTURES", "--json"),
+    ],
+    ids=" ".join,
+)
+def test_a_reader_that_has_seen_enough_is_no_error(args, lines, pictures, tmp_path):
+    """``pvzoo ... | head -1``: what is read comes from a pipe that is closed then."""
+    words = [str(pictures) if word == "PICTURES" else word for word in args]
+    with subprocess.Popen(
+        [sys.executable, "-m", "pvzoo", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)},
+    ) as process:
+        for _ in range(lines):
+            assert process.stdout.readline()
+        process.stdout.close()
+        said = process.stderr.read()
+        assert process.wait(120) == 0, said
+    assert "Traceback" not in said
+    assert "BrokenPipe" not in said
+    assert "Exception ignored" not in said
 
 
 def test_debug_shows_the_traceback():

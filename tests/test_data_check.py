@@ -26,7 +26,7 @@ from pycocotools import mask as coco
 from pvzoo.data import boxes as box
 from pvzoo.data import rules
 from pvzoo.data.check import check
-from pvzoo.data.labels import is_whole
+from pvzoo.data.codes import is_whole
 from pvzoo.data.load import load
 from pvzoo.data.mend import mend
 from pvzoo.data.schema import CLASSIFICATION, DETECTION, INSTANCE, PANOPTIC, SEMANTIC, TASKS

@@ -277,12 +277,6 @@ def test_an_object_without_a_mask_among_masks_has_an_empty_one(tmp_path):
     assert [decoded(code).any() for code in codes] == [False, True]
 
 
-def test_a_polygon_far_out_of_the_image_needs_no_more_memory(tmp_path):
-    content = one_image(segmentation=[[2, 2, 1e9, 2, 1e9, 1e9, 2, 1e9], [0, 0, 1, 1]])
-    row = load(save(tmp_path / "x.json", content)).remove_columns("image")[0]
-    assert decoded(row["objects"]["segmentation"][0]).sum() == 8 * 6
-
-
 def test_repeated_ids_are_numbered_anew_and_said(tmp_path):
     content = one_image()
     content["annotations"] *= 3
@@ -362,6 +356,10 @@ BROKEN = {
     "a number to ignore": (one_image(ignore=2), r"\(id 7\) has ignore: 2"),
     "no class": (one_image(category_id="absent"), "no whole number as category_id"),
     "no classes": ({**one_image(), "categories": []}, "has no categories"),
+    "a class named by a truth": (
+        {**one_image(), "categories": [{"id": 1, "name": False}]},
+        r"categories\[0\] has no whole number as id, or no name",
+    ),
     "two classes of an id": (
         {**one_image(), "categories": [{"id": 1, "name": "a"}, {"id": 1, "name": "b"}]},
         "two categories have the id 1",

@@ -211,7 +211,7 @@ def test_masks_that_nothing_names_are_read_once_for_each_state_of_them(tmp_path,
     with pytest.warns(PvzooWarning, match=r"classes\.txt"):
         first = load(tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr("pvzoo.data.folders.read_map", None)  # a mask cannot be read
+        patch.setattr("pvzoo.data.map_classes.open_map", None)  # a mask cannot be read
         with pytest.warns(PvzooWarning, match=r"classes\.txt"):
             assert load(tmp_path).features == first.features
     pair(tmp_path, "images/1.png", "masks/1.png", 0, 3, 9)

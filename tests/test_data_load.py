@@ -15,7 +15,7 @@ from PIL import Image
 
 from pvzoo.data import load
 from pvzoo.data.schema import class_names, task_of
-from pvzoo.errors import DataError, HubError, UsageError
+from pvzoo.errors import DataError, HubError, PvzooError, UsageError
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -244,7 +244,9 @@ def test_what_the_hub_refuses_is_said_with_the_way_out(hub, labelled):
     with pytest.raises(HubError, match=r"me/gated is gated.*HF_TOKEN"):
         load("me/gated")
     for name in ("me/private", "me/missing"):
-        with pytest.raises(DataError, match=rf"no file or folder {name} here.*the Hub has no"):
+        with pytest.raises(
+            DataError, match=rf"no file or folder {name} \(here is .*the Hub has no"
+        ):
             load(name)
     with pytest.raises(DataError, match="me/text has no files that datasets can read"):
         load("me/text")
@@ -254,11 +256,22 @@ def test_what_the_hub_refuses_is_said_with_the_way_out(hub, labelled):
         load("me/script")
 
 
+@pytest.mark.parametrize("offline", [True, False])
+def test_a_mistyped_folder_gets_the_nearest_beside_it(hub, tmp_path, monkeypatch, offline):
+    (tmp_path / "data" / "cells").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", offline)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", offline)
+    with pytest.raises(PvzooError, match=r"no file or folder data/cels \(here is ") as caught:
+        load("data/cels")
+    assert caught.value.hint == "Did you mean 'data/cells'?"
+
+
 def test_a_hub_out_of_reach_is_an_error_that_says_so(hub, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
         patch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-        with pytest.raises(HubError, match=r"me/letters is no file or folder here.*cannot be"):
+        with pytest.raises(HubError, match=r"no file or folder me/letters \(here is .*cannot be"):
             load("me/letters")
     hub.fail_next(50, 503)
     with pytest.raises(HubError, match=r"the Hub .* cannot be reached"):

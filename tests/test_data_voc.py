@@ -71,6 +71,22 @@ def test_what_supervision_writes_is_read(tmp_path, masks):
                 assert_same_but_for_the_border(decoded(code), mask)
 
 
+VERTICES = {
+    "in turn": "<x1>3</x1><y1>2</y1><x2>9</x2><y2>2</y2><x3>9</x3><y3>6</y3>",
+    "axis by axis": "<x1>3</x1><x2>9</x2><x3>9</x3><y1>2</y1><y2>2</y2><y3>6</y3>",
+    "y first": "<y1>2</y1><x1>3</x1><y2>2</y2><x2>9</x2><y3>6</y3><x3>9</x3>",
+    "without numbers": "<x>3</x><y>2</y><x>9</x><y>2</y><x>9</x><y>6</y>",
+    "points": "<pt><x>3</x><y>2</y></pt><pt><y>2</y><x>9</x></pt><pt><x>9</x><y>6</y></pt>",
+}
+
+
+@pytest.mark.parametrize("form", VERTICES)
+def test_the_vertices_of_a_polygon_go_by_their_names(tmp_path, form):
+    thing = f"<name>x</name><polygon>{VERTICES[form]}</polygon>"
+    (row,) = rows(load(devkit(tmp_path / "x", a=xml(thing))))
+    assert row["objects"]["bbox"] == [[2, 1, 6, 4]]
+
+
 def test_edges_count_from_one_and_difficult_objects_are_ignored_not_dropped(tmp_path):
     hard = f"<name>dog</name><difficult>1</difficult>{BOX}"
     part = "<name>cat</name><part><name>head</name><bndbox><xmin>9</xmin></bndbox></part>" + BOX

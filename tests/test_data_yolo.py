@@ -246,7 +246,11 @@ BAD_YAML = {
     "counts differ": ({"nc": 3}, "says nc: 3 but names 2 classes"),
     "a name twice": ({"names": ["x", "x"]}, "Two classes have the same name: 'x'"),
     "no such folder": ({"train": "nowhere"}, "train: nowhere, but there is no such folder"),
-    "train is a number": ({"train": 3}, "has train: 3"),
+    "train is a mapping": ({"train": {"a": 3}}, "has train: "),
+    "a name is a list": ({"names": ["a", ["b"]]}, r"has names: 1: \['b'\]"),
+    "a negative number": ({"names": {-1: "a", 0: "b"}}, "has names: -1: a"),
+    "a number that is a word": ({"names": {True: "a", 0: "b"}}, "has names: true: a"),
+    "a number twice": ({"names": {0: "a", "0.0": "b"}}, "has names: 0.0: b"),
     "keypoints": ({"kpt_shape": [2, 3]}, "describes keypoints"),
 }
 
@@ -259,6 +263,38 @@ def test_a_data_yaml_that_cannot_be_used_is_named(tmp_path, name):
         load(root)
     assert str(root / "data.yaml") in caught.value.what
     assert caught.value.hint
+
+
+WORDS = ["no", "yes", "on", "Off", "y", "TRUE", "null", "~", "007", "08", "1.0", "1e3", "0x10"]
+WORDS += ["1_000", "12:30:45", "2024-01-01", ".inf", ".nan", "-1", "+1", "=", "<<", "0b1", "0o7"]
+
+
+@pytest.mark.parametrize("form", ["list", "mapping", "one line each"])
+def test_names_are_the_texts_that_are_written(tmp_path, form):
+    root = labels(tmp_path, "0 .5 .5 .5 .5\n1 .5 .5 .2 .2")
+    text = {
+        "list": f"[{', '.join(WORDS)}]",
+        "mapping": f"{{{', '.join(f'{i}: {word}' for i, word in enumerate(WORDS))}}}",
+        "one line each": "".join(f"\n- {word}" for word in WORDS),
+    }[form]
+    (root / "data.yaml").write_text(f"train: images\nnc: {len(WORDS)}\nnames: {text}\n")
+    assert class_names(load(root)["train"].features) == tuple(WORDS)
+
+
+def test_a_class_without_a_name_is_called_by_its_number(tmp_path):
+    root = labels(tmp_path, "0 .5 .5 .5 .5")
+    (root / "data.yaml").write_text("train: images\nnames:\n  0: cat\n  1:\n  3: dog\n")
+    assert class_names(load(root)["train"].features) == ("cat", "1", "2", "dog")
+
+
+@pytest.mark.parametrize("name", ["2024", "2024-05-01", "1.0", "no"])
+def test_a_folder_may_be_called_by_a_number_or_date(tmp_path, name):
+    files = {f"data/{name}/images/a.png": "", f"data/{name}/labels/a.txt": "0 .5 .5 .5 .5"}
+    root = write(tmp_path, {}, files)
+    (root / "data.yaml").write_text(f"path: data/{name}\ntrain: images\nnames: [a]\n")
+    assert len(load(root)["train"]) == 1
+    (root / "data/data.yaml").write_text(f"path: {name}\ntrain: images\nnames: [a]\nval: ~\n")
+    assert list(load(root / "data/data.yaml")) == ["train"]
 
 
 def test_a_data_yaml_that_is_no_yaml_is_named(tmp_path):

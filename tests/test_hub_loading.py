@@ -533,6 +533,26 @@ def test_a_repo_without_config_or_weights_is_refused(hub, vit):
     refused(WeightsError, "no weights that PyTorch can read", "org/tf")
 
 
+@pytest.mark.parametrize("name", ["runs/nope", "runs/deep/nope"])
+@pytest.mark.parametrize("kind", ["answers", "offline", "down"])
+def test_what_may_be_a_folder_that_is_not_there_is_told_to_be_none_first(
+    hub, tmp_path, monkeypatch, name, kind
+):
+    (tmp_path / name).parent.mkdir(parents=True)
+    (tmp_path / f"{name}2").mkdir()
+    monkeypatch.chdir(tmp_path)
+    if kind == "offline":
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    elif kind == "down":
+        hub.fail_next(100, 503)
+    with pytest.raises(PvzooError) as caught:
+        pvzoo.load(name)
+    assert caught.value.what.startswith(f"There is no folder {name} (here is {tmp_path}). ")
+    assert caught.value.hint.startswith(f"Did you mean '{name}2'?")
+    said = {"answers": "no repo", "offline": "HF_HUB_OFFLINE is on", "down": "out of order"}[kind]
+    assert ("no id" if "deep" in name else said) in caught.value.what
+
+
 def test_unknown_private_and_gated_repos_say_what_to_do(hub, vit, monkeypatch, tmp_path):
     hub.add_repo("org/private", vit, private=True)
     hub.add_repo("org/gated", vit, gated=True)

@@ -79,6 +79,26 @@ def test_a_missing_folder_is_named(name):
         pvzoo.load(name)
 
 
+@pytest.mark.parametrize("name", ["./runs/cels", "/nowhere/at/all", Path("runs/cels")])
+def test_a_missing_folder_is_told_with_where_here_is_and_what_may_have_been_meant(
+    tmp_path, monkeypatch, name
+):
+    (tmp_path / "runs" / "cells").mkdir(parents=True)
+    (tmp_path / "runs" / "cells.txt").touch()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelNotFoundError, match=r"no folder .* \(here is ") as caught:
+        pvzoo.load(name)
+    assert str(tmp_path) in caught.value.what
+    wanted = "Did you mean 'runs/cells'?" if "runs" in str(name) else ""
+    assert caught.value.hint == wanted
+
+
+def test_a_file_in_the_place_of_a_folder_is_told(tmp_path):
+    transformers_folder(tmp_path / "m", "vit")
+    with pytest.raises(ModelNotFoundError, match=r"model\.safetensors is a file, not a folder"):
+        pvzoo.load(tmp_path / "m" / "model.safetensors")
+
+
 @pytest.mark.parametrize("name", ["", None, 3])
 def test_what_is_no_name_is_refused(name):
     with pytest.raises(UsageError, match="no model name"):
@@ -300,13 +320,80 @@ def test_a_pickle_of_something_else_is_refused(tmp_path, what):
         pvzoo.load(tmp_path)
 
 
-@pytest.mark.parametrize("key", ["state_dict", "model"])
-def test_a_training_scripts_wrapping_is_taken_off(tmp_path, key):
-    module = timm_folder(tmp_path, "test_resnet")
+def write_weights(folder: Path, content: dict[str, object], safe: bool = False) -> None:
+    """In the place of the folder's own weights."""
+    from safetensors.torch import save_file
+
+    (folder / "model.safetensors").unlink()
+    if safe:
+        save_file(content, folder / "model.safetensors", {"format": "pt"})
+    else:
+        torch.save(content, folder / "pytorch_model.bin")
+
+
+@pytest.mark.parametrize("key", ["state_dict", "model", "model_ema", "module"])
+@pytest.mark.parametrize("write", [timm_folder, transformers_folder])
+def test_a_training_scripts_wrapping_is_taken_off(tmp_path, write, key):
+    module = write(tmp_path)
     expected = scores(tmp_path)
-    (tmp_path / "model.safetensors").unlink()
-    torch.save({key: module.state_dict(), "epoch": 3}, tmp_path / "pytorch_model.bin")
+    write_weights(tmp_path, {key: module.state_dict(), "epoch": 3})
     np.testing.assert_array_equal(scores(tmp_path), expected)
+
+
+@pytest.mark.parametrize(
+    "prefix", ["module.", "_orig_mod.", "_orig_mod.module.", "module._orig_mod."]
+)
+@pytest.mark.parametrize("safe", [True, False])
+@pytest.mark.parametrize("write", [timm_folder, transformers_folder])
+def test_the_prefix_of_data_parallel_and_of_torch_compile_is_taken_off(
+    tmp_path, write, safe, prefix
+):
+    module = write(tmp_path)
+    expected = scores(tmp_path)
+    state = {f"{prefix}{name}": value for name, value in module.state_dict().items()}
+    write_weights(tmp_path, state, safe)
+    np.testing.assert_array_equal(scores(tmp_path), expected)
+
+
+def test_the_prefix_is_taken_off_shards_too(tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    transformers_folder(tmp_path, max_shard_size="10KB")
+    expected = scores(tmp_path)
+    for file in tmp_path.glob("*.safetensors"):
+        save_file({f"module.{k}": v for k, v in load_file(file).items()}, file, {"format": "pt"})
+    index = tmp_path / "model.safetensors.index.json"
+    content = json.loads(index.read_text())
+    content["weight_map"] = {f"module.{k}": v for k, v in content["weight_map"].items()}
+    index.write_text(json.dumps(content))
+    np.testing.assert_array_equal(scores(tmp_path), expected)
+
+
+def test_a_prefix_that_only_some_tensors_have_is_not_taken_off(tmp_path):
+    module = timm_folder(tmp_path)
+    state = module.state_dict()
+    state["module.fc.weight"] = state.pop("fc.weight")
+    write_weights(tmp_path, state)
+    with pytest.raises(WeightsError, match=r"fc\.weight"):
+        pvzoo.load(tmp_path)
+
+
+@pytest.mark.parametrize("keys", [("state_dict", "state_dict_ema"), ("model", "model_ema")])
+@pytest.mark.parametrize("write", [timm_folder, transformers_folder])
+def test_the_moving_average_is_taken_where_a_checkpoint_has_it_beside_the_weights(
+    tmp_path, write, keys
+):
+    """As timm does, whose training script writes both."""
+    from timm.models import load_state_dict
+
+    module = write(tmp_path)
+    expected = scores(tmp_path)
+    average = {f"module.{name}": value for name, value in module.state_dict().items()}
+    last = {name: torch.zeros_like(value) for name, value in module.state_dict().items()}
+    write_weights(tmp_path, {"epoch": 3, **dict(zip(keys, (last, average), strict=True))})
+    np.testing.assert_array_equal(scores(tmp_path), expected)
+    theirs = load_state_dict(str(tmp_path / "pytorch_model.bin"))
+    assert all(torch.equal(theirs[name], value) for name, value in module.state_dict().items())
 
 
 def test_the_task_must_be_one_that_the_checkpoint_serves(tmp_path):

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
@@ -16,7 +17,7 @@ from pycocotools.coco import COCO
 from pvzoo.errors import UsageError
 from pvzoo.images import ImageHandle
 from pvzoo.masks import Masks
-from pvzoo.tasks.base import Result
+from pvzoo.tasks.base import Result, class_ids
 from pvzoo.tasks.instance_segmentation import Instances
 from pvzoo.tasks.object_detection import Detections
 from pvzoo.tasks.panoptic_segmentation import Panoptic, PanopticSegment
@@ -100,6 +101,78 @@ def result_of(kind: str) -> Result:
 
 
 EMPTY = {"detections": detections, "instances": instances, "panoptic": panoptic}
+
+
+# --- some of the rows -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("form", [np.array, list, torch.tensor, tuple])
+def test_a_mask_selects_the_rows_where_it_is_true(kind: str, form: Any) -> None:
+    result = result_of(kind)
+    rng = np.random.default_rng(len(result))
+    for _ in range(5):
+        mask = rng.random(len(result)) < 0.5
+        rows = [row for row, kept in zip(result.rows(), mask, strict=True) if kept]
+        assert result.only(form(mask.tolist())).rows() == rows
+        assert result.only(np.flatnonzero(mask)).rows() == rows
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_places_select_rows_in_their_order(kind: str) -> None:
+    result = result_of(kind)
+    rows = result.rows()
+    for places in ([3, 0], np.array([3, 0], np.uint8), range(1, 3), (i for i in (3, 0)), [-1]):
+        listed = list(places) if not hasattr(places, "__next__") else [3, 0]
+        assert result.only(places).rows() == [rows[i] for i in listed]
+    assert result.only(slice(1, 3)).rows() == rows[1:3]
+    assert result.only([]).rows() == result.only(np.zeros(len(rows), bool)).rows() == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([True, False], "mask has 2 entries, and there are"),
+        (np.ones(99, bool), "mask has 99 entries, and there are"),
+        (np.zeros(0, bool), "mask has 0 entries"),
+        ([0, 99], "no row 99"),
+        ([-99], "no row -99"),
+        ([0, 2**70], "cannot be chosen"),
+        ([1.0, 2.0], "cannot be chosen"),
+        (np.array([0.5]), "cannot be chosen"),
+        ([[0, 1], [1, 2]], "cannot be chosen"),
+        ([[0], [1, 2]], "cannot be chosen"),
+        ([True, 2], "cannot be chosen"),
+        ([None], "cannot be chosen"),
+        (["person"], "cannot be chosen"),
+        ("person", "cannot be chosen"),
+        (3, "cannot be chosen"),
+        (None, "cannot be chosen"),
+    ],
+)
+def test_what_chooses_no_rows_is_refused_with_a_sentence(kind: str, rows: Any, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        result_of(kind).only(rows)
+
+
+def test_some_masks_are_chosen_by_a_mask_and_stay_encoded() -> None:
+    masks, arrays = instances().masks, mask_array()
+    kept = np.array([True, False, False, True, True, False])
+    for rows in (kept, kept.tolist(), np.flatnonzero(kept), [0, 3, 4]):
+        np.testing.assert_array_equal(masks[rows].to_array(), arrays[kept])
+    np.testing.assert_array_equal(masks[np.int64(2)], arrays[2])
+    with pytest.raises(IndexError):
+        masks[6]
+    for wrong in (True, 1.0, kept[:3], [6], "all"):
+        with pytest.raises(UsageError):
+            masks[wrong]
+
+
+@pytest.mark.parametrize("classes", [[1.0], [True, False], 3.5, [None], [[0]]])
+def test_classes_that_are_neither_names_nor_ids_are_refused(classes: Any) -> None:
+    with pytest.raises(UsageError, match="class"):
+        class_ids(classes, NAMES)
 
 
 # --- all kinds ------------------------------------------------------------------------------------

@@ -48,14 +48,12 @@ def retargeted(module: torch.nn.Module, classes: Classes, seed: int) -> torch.nn
     transformers' initialisation has depends on the family, and is 1 / (classes + 1) or a half for
     most, so that the first steps would be spent on a loss many times as large.
     """
-    record, count = RECORDS.get(module.config.model_type), module.config.num_labels
-    # published configs that leave out class 0 name one beyond the head
-    kept = [None if i is None or i >= count else i for i in classes.kept]
+    record = RECORDS.get(module.config.model_type)
     fresh = with_classes(
         maker(module, classes.names),
         module,
-        count,
-        kept,
+        module.config.num_labels,
+        classes.kept,
         seed,
         math.log(PRIOR / (1 - PRIOR)) if record and not record.softmax else None,
     )
@@ -198,9 +196,14 @@ def backbone_of(module: torch.nn.Module) -> tuple[str, ...]:
     raise UnsupportedModelError(f"The backbone of a {type(module).__name__} is not known.")
 
 
+def class_axes_of(module: torch.nn.Module) -> dict[str, int]:
+    """The tensors of a network of transformers that have an entry for each class -> that axis."""
+    return class_axes(maker(module, ()), module.config.num_labels)
+
+
 def head_of(module: torch.nn.Module) -> tuple[str, ...]:
     """The tensors of a network of transformers that have an entry for each class."""
-    return tuple(class_axes(maker(module, ()), module.config.num_labels))
+    return tuple(class_axes_of(module))
 
 
 # The innermost first: what joins a backbone to its decoder (as LW-DETR's projector, next to the

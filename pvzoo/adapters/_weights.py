@@ -4,44 +4,115 @@ from __future__ import annotations
 
 import pickle
 import re
+from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
 from pvzoo.adapters.base import Checkpoint
-from pvzoo.errors import UnsupportedModelError, WeightsError
+from pvzoo.errors import UnsupportedModelError, WeightsError, said
 from pvzoo.hub import shards
+
+# What training scripts keep the weights under. The moving average comes first, as in timm's own
+# `load_state_dict`: its authors measure with it.
+_NESTED = ("state_dict_ema", "model_ema", "state_dict", "model", "module")
+# What torch's DataParallel and torch.compile put before every name.
+_WRAPPERS = ("module.", "_orig_mod.")
 
 
 def read_state_dict(file: Path) -> dict[str, torch.Tensor]:
     """All tensors of a weights file, or of the shards that an index file names, on the CPU.
 
+    They have the names that the network itself has: what a training script, DataParallel or
+    torch.compile wrapped round them is taken off. Of a moving average of the weights and the
+    weights beside it, it is the average.
+
     Raises:
         WeightsError: The file is damaged, or is a pickle of more than tensors.
     """
-    if file.name.endswith(".index.json"):
-        return {k: v for shard in shards(file) for k, v in read_state_dict(shard).items()}
+    tensors = {k: v for shard in shards(file) for k, v in _read(shard, "cpu").items()}
+    prefix = _wrapper(tensors)
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+
+
+def is_wrapped(file: Path) -> bool:
+    """Whether `read_state_dict` takes something off, so that other readers would not understand it.
+
+    Raises:
+        WeightsError: The file is damaged, or is a pickle of more than tensors.
+    """
+    parts = shards(file)
+    if parts[0].suffix == ".safetensors":
+        names = [name for part in parts for name in _names(part)]
+        return bool(_wrapper(names))
+    tensors = [_opened(part, "meta") for part in parts]
+    return any(_inner(part) is not part for part in tensors) or bool(
+        _wrapper([str(name) for part in tensors for name in part])
+    )
+
+
+def _wrapper(names: Collection[str]) -> str:
+    """The prefix of all names that is not the network's own, such as "module."; mostly ""."""
+    prefix = ""
+    while names:
+        longer = (prefix + wrapper for wrapper in _WRAPPERS)
+        found = next((p for p in longer if all(name.startswith(p) for name in names)), None)
+        if found is None:
+            break
+        prefix = found
+    return prefix
+
+
+def _names(file: Path) -> list[str]:
+    """The names of a safetensors file's tensors."""
+    try:
+        with safe_open(file, framework="pt") as opened:
+            return list(opened.keys())
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{file} cannot be read ({said(error)}).", "Fetch it again.") from error
+
+
+def _inner(tensors: dict[str, Any]) -> dict[str, Any]:
+    """What is inside the wrapping of a training script."""
+    return next((tensors[k] for k in _NESTED if isinstance(tensors.get(k), dict)), tensors)
+
+
+def _read(file: Path, device: str) -> dict[str, torch.Tensor]:
+    """The tensors of one file, without what a training script keeps beside them."""
+    tensors = _inner(_opened(file, device))
+    if not all(map(torch.is_tensor, tensors.values())) or not all(
+        isinstance(name, str) for name in tensors
+    ):
+        raise WeightsError(
+            f"{file} holds something else than named tensors.", "It must be a state dict."
+        )
+    return tensors
+
+
+def _opened(file: Path, device: str) -> dict[str, Any]:
+    """What is in one file; on the device "meta" tensors have shapes and no values."""
     try:
         if file.suffix == ".safetensors":
-            return load_file(file)
-        tensors = torch.load(file, map_location="cpu", weights_only=True)
+            return load_file(file, device)
+        content = torch.load(file, map_location=device, weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsError(
             f"{file} is damaged, or is a pickle that holds more than tensors, which could run any "
             "code; it was not opened.",
             "Fetch it again, or ask its author for safetensors.",
         ) from error
+    except MemoryError:
+        raise
     except Exception as error:  # damaged files make torch.load raise many things
-        raise WeightsError(f"{file} cannot be read ({error!r}).", "Fetch it again.") from error
-    for key in ("state_dict", "model"):  # how training scripts wrap them
-        if isinstance(tensors, dict) and isinstance(tensors.get(key), dict):
-            tensors = tensors[key]
-    if not isinstance(tensors, dict) or not all(map(torch.is_tensor, tensors.values())):
+        raise WeightsError(f"{file} cannot be read ({said(error)}).", "Fetch it again.") from error
+    if not isinstance(content, dict):
         raise WeightsError(
             f"{file} holds something else than named tensors.", "It must be a state dict."
         )
-    return tensors
+    return content
 
 
 def renamed(tensors: dict[str, torch.Tensor], checkpoint: Checkpoint) -> dict[str, torch.Tensor]:

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from transformers import AutoImageProcessor
+from transformers import AutoConfig, AutoImageProcessor
+from transformers.models.auto.auto_factory import _get_model_class  # it has no public name
 from transformers.utils import (
     SAFE_WEIGHTS_INDEX_NAME,
     SAFE_WEIGHTS_NAME,
@@ -20,8 +21,10 @@ from transformers.utils import (
     logging,
 )
 
+from pvzoo.adapters._bounds import built_within
+from pvzoo.adapters._weights import is_wrapped, read_state_dict
 from pvzoo.adapters.base import Checkpoint
-from pvzoo.errors import UnsupportedModelError, WeightsError
+from pvzoo.errors import PvzooError, UnsupportedModelError, WeightsError, said, short
 
 # The weights files that transformers reads, in the order it looks for them.
 _WEIGHTS = (SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME, WEIGHTS_NAME, WEIGHTS_INDEX_NAME)
@@ -48,10 +51,18 @@ def load_model(
             "to rename tensors.",
             f"Save the weights as {SAFE_WEIGHTS_NAME}, under the names that transformers uses.",
         )
+    wrapped = is_wrapped(checkpoint.weights)
     try:
-        with quiet():
-            module, report = auto_class.from_pretrained(
-                checkpoint.folder,
+        with quiet(), built_within(checkpoint.name, checkpoint.weights):
+            opener, folder = auto_class, checkpoint.folder
+            if wrapped:  # with its own reader transformers would know none of the names
+                config = kwargs.pop("config", None) or AutoConfig.from_pretrained(
+                    folder, local_files_only=True
+                )
+                opener, folder = _get_model_class(config, auto_class._model_mapping), None
+                kwargs |= {"config": config, "state_dict": read_state_dict(checkpoint.weights)}
+            module, report = opener.from_pretrained(
+                folder,
                 dtype=dtype,
                 trust_remote_code=trust_remote_code,
                 local_files_only=True,
@@ -61,7 +72,7 @@ def load_model(
             )
     except ImportError as error:
         raise UnsupportedModelError(
-            f"{checkpoint.name} needs a package that is not installed.", str(error).strip()
+            f"{checkpoint.name} needs a package that is not installed.", said(error)
         ) from error
     except pickle.UnpicklingError as error:
         raise WeightsError(
@@ -69,16 +80,18 @@ def load_model(
             "could run any code; it was not opened.",
             "Fetch it again, or ask its author for safetensors.",
         ) from error
+    except (PvzooError, MemoryError):
+        raise
     except Exception as error:  # transformers, and code that comes with a model, raise many things
         raise WeightsError(
-            f"{checkpoint.name} cannot be loaded by transformers ({error}).",
+            f"{checkpoint.name} cannot be loaded by transformers ({said(error)}).",
             "Its files may be damaged or incomplete, or made for another version of transformers.",
         ) from error
     missing = sorted(report["missing_keys"]) + [str(k[0]) for k in report["mismatched_keys"]]
     if missing:
         raise WeightsError(
             f"{checkpoint.name} lacks {len(missing)} weights that its network needs, or has them "
-            f"in another shape, such as {missing[0]!r}.",
+            f"in another shape, such as {short(missing[0])}.",
             "It may be a backbone without the head for this task, or a damaged checkpoint.",
         )
     return module
@@ -115,16 +128,36 @@ def load_processor(checkpoint: Checkpoint, trust_remote_code: bool, **kwargs: An
             local_files_only=True,
             **kwargs,
         )
+    except MemoryError:
+        raise
     except Exception as error:  # as above
         raise WeightsError(
-            f"{checkpoint.name} has no image processor that transformers can read ({error}).",
+            f"{checkpoint.name} has no image processor that transformers can read ({said(error)}).",
             "It needs a preprocessor_config.json, which says how its images are prepared.",
         ) from error
 
 
 def class_names(config: Any) -> tuple[str, ...]:
-    """The names of a transformers config's classes, in the order of its outputs."""
-    return tuple(str(config.id2label.get(i, f"class {i}")) for i in range(config.num_labels))
+    """The names of a transformers config's classes, in the order of its outputs.
+
+    transformers makes as many outputs as ``id2label`` has entries and numbers them from 0. Where
+    the entries are numbered from 1, the first one names the first output.
+
+    Raises:
+        WeightsError: They are numbered otherwise, so that a name would belong to no output.
+    """
+    names = {int(i): str(name) for i, name in (config.id2label or {}).items()}
+    for first in (0, 1):
+        if names and min(names) == first and max(names) - first == len(names) - 1:
+            return tuple(names[i] for i in sorted(names))
+    where = config.name_or_path or "the config"
+    numbers = ", ".join(map(str, sorted(names)[:4])) + (", ..." if len(names) > 4 else "")
+    raise WeightsError(
+        f"The id2label of {where} numbers its classes {numbers or 'not at all'}, and the "
+        f"{len(names)} outputs of the network are numbered from 0.",
+        "Number the classes in the order of the outputs, from 0 and without gaps; one that means "
+        'nothing is called "N/A".',
+    )
 
 
 def _check_trust(checkpoint: Checkpoint, trust_remote_code: bool) -> None:
@@ -139,14 +172,8 @@ def _check_trust(checkpoint: Checkpoint, trust_remote_code: bool) -> None:
 
 
 def named_classes(config: Any) -> tuple[str, ...]:
-    """Class names by id; "" for the ids that name no class, as in COCO's 91-id heads.
-
-    A checkpoint leaves such an id out of ``id2label`` or calls it "N/A".
-    """
-    names = {int(i): str(name) for i, name in config.id2label.items()}
-    return tuple(
-        "" if names.get(i, "N/A") in ("N/A", "") else names[i] for i in range(max(names) + 1)
-    )
+    """`class_names`, but "" for "N/A", which in COCO's 91-id heads names no class."""
+    return tuple("" if name == "N/A" else name for name in class_names(config))
 
 
 def backbone_config(checkpoint: Checkpoint) -> dict[str, Any]:

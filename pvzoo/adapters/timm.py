@@ -24,11 +24,12 @@ from timm.models import (
 )
 from timm.models._hub import _parse_model_cfg  # timm has no public name for it
 
+from pvzoo.adapters._bounds import built_within
 from pvzoo.adapters._heads import class_axes, with_classes
 from pvzoo.adapters._weights import check_channels, read_state_dict, renamed
 from pvzoo.adapters.base import Adapter, Checkpoint, Classes
 from pvzoo.adapters.classification import class_loss, class_targets, classify, probabilities
-from pvzoo.errors import UnsupportedModelError, WeightsError
+from pvzoo.errors import PvzooError, UnsupportedModelError, WeightsError, said, short
 from pvzoo.tasks.image_classification import Classification
 
 # What a pretrained_cfg may say here: all but where timm itself would fetch weights.
@@ -72,8 +73,8 @@ class TimmAdapter(Adapter):
         architecture = config["architecture"]
         if not timm.is_model(architecture):
             raise UnsupportedModelError(
-                f"{name} is of the architecture {architecture!r}, which timm {timm.__version__} "
-                "does not have.",
+                f"{name} is of the architecture {short(architecture)}, which timm "
+                f"{timm.__version__} does not have.",
                 "Try a newer timm.",
             )
         if not _classifies(_parsed(config)["pretrained_cfg"]):
@@ -245,16 +246,19 @@ def _create(checkpoint: Checkpoint, state_dict: dict[str, torch.Tensor]) -> torc
     """timm's own loading, from tensors in hand: its key filters and label offsets apply."""
     cfg = checkpoint.config["pretrained_cfg"]
     try:
-        module = timm.create_model(
-            cfg["architecture"],
-            pretrained=True,
-            pretrained_cfg={**cfg, "state_dict": state_dict},
-            **{**checkpoint.config["model_args"], "num_classes": cfg["num_classes"]},
-        )
+        with built_within(checkpoint.name, checkpoint.weights):
+            module = timm.create_model(
+                cfg["architecture"],
+                pretrained=True,
+                pretrained_cfg={**cfg, "state_dict": state_dict},
+                **{**checkpoint.config["model_args"], "num_classes": cfg["num_classes"]},
+            )
+    except (PvzooError, MemoryError):
+        raise
     except Exception as error:  # networks raise many things for arguments and tensors they reject
         raise WeightsError(
             f"{checkpoint.weights} does not fit {cfg['architecture']!r} as its config has it: "
-            f"{error}",
+            f"{said(error)}",
             "The file and its config do not belong together; fetch both again.",
         ) from error
     module.pretrained_cfg.pop("state_dict", None)  # else timm keeps a second copy in memory

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,8 @@ SEMANTIC, INSTANCE, PANOPTIC = (
     "instance-segmentation",
     "panoptic-segmentation",
 )
+BACKGROUND = "background"
+"""What is not the one class of a network with one channel."""
 _EOMT = ("eomt", "eomt_dinov3")
 _UNIVERSAL = ("mask2former", "maskformer", "oneformer", *_EOMT)
 _TASKS = {**dict.fromkeys(_UNIVERSAL, (SEMANTIC, INSTANCE, PANOPTIC)), "rf_detr": (INSTANCE,)}
@@ -80,13 +83,19 @@ class TransformersSegmentationAdapter(Adapter):
     ) -> None:
         self.task = task
         self.module = module
+        self._record = RECORDS.get(module.config.model_type)
         self.labels = named_classes(module.config)
+        # One channel alone is a sigmoid: transformers' own loss (SegFormer's) makes it the
+        # probability that a pixel has the label 1, and not 0.
+        self._alone = self._record is None and len(self.labels) == 1
+        if self._alone:
+            named = self.labels[0] if self.labels[0].casefold() != BACKGROUND else ""
+            self.labels = (BACKGROUND, named or "foreground")
         # every pixel belongs to some class, so one without a name needs a word too
         self._names = tuple(name or f"class {i}" for i, name in enumerate(self.labels))
         self._model_type = module.config.model_type
         self._processor = processor
         self._images = getattr(processor, "image_processor", processor)
-        self._record = RECORDS.get(self._model_type)
         # Authors scale masks before classes are summed, but in checkpoints made for this alone;
         # no OneFormer is.
         self._masks_first = own_task != SEMANTIC or self._model_type == "oneformer"
@@ -351,7 +360,16 @@ class TransformersSegmentationAdapter(Adapter):
             raise _training.refuse("oneformer", "its loss needs texts that name each object")
         if self._windowed:
             raise _training.refuse(self._model_type, "it cuts images into windows")
-        module = _training.retargeted(self.module, classes, seed)
+        own = classes
+        if self._alone:  # its one channel is that of the foreground
+            own = replace(classes, kept=tuple(0 if i == 1 else None for i in classes.kept))
+        module = _training.retargeted(self.module, own, seed)
+        if self._alone and 1 in classes.kept:
+            # a sigmoid is the softmax of its logit and of zero, which is the background's
+            background = [place for place, i in enumerate(classes.kept) if i == 0]
+            state = module.state_dict()
+            for name, axis in _training.class_axes_of(module).items():
+                state[name].movedim(axis, 0)[background] = 0
         about = {"task": self.task, "stuff": list(classes.stuff)}
         processor = _training.resized(self._processor, image_size)
         tuned = type(self)(module, processor, self.task, self.task, {"pvzoo": about})

@@ -99,15 +99,21 @@ class TorchBackend(Backend):
         return tensor.to(self.device, dtype)
 
 
+class _NoDevice(DeviceError, UsageError):
+    """What is asked for is the name of no device at all."""
+
+
 def _device(device: Any) -> torch.device:
     if device is None:
         return processes().device
+    kind: type[DeviceError] = _NoDevice
     try:
         found = torch.device(device)
+        kind = DeviceError
         torch.zeros(1, device=found).item()  # one may be spelt right and not be here, or be "meta"
     except (RuntimeError, AssertionError, TypeError) as error:
         reason = str(error).splitlines()[0]
-        raise DeviceError(
+        raise kind(
             f"The device {device!r} cannot be used ({reason}).",
             "Leave device out for the best one here, or use device='cpu'.",
         ) from error

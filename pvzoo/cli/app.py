@@ -123,7 +123,7 @@ Task = Annotated[str | None, typer.Option(help="Which task, such as object-detec
 ModelName = Annotated[
     str | None, typer.Option("--model", "-m", help="Catalogue name, Hub repo id or folder.")
 ]
-BatchSize = Annotated[int, typer.Option(help="Most images in one forward pass.")]
+BatchSize = Annotated[int, typer.Option(min=1, help="Most images in one forward pass.")]
 Device = Annotated[str | None, typer.Option(help="Such as cpu or cuda:0.")]
 DType = Annotated[str | None, typer.Option("--dtype", help="Such as float16.")]
 Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit.")]

@@ -21,7 +21,7 @@ from pvzoo.cli.app import (
     app,
     err,
 )
-from pvzoo.errors import UsageError
+from pvzoo.errors import PvzooError
 
 
 @app.command()
@@ -43,7 +43,10 @@ def demo(
         "127.0.0.1"
     ),
     port: Annotated[
-        int | None, typer.Option(help="Of the page; the first free one from 7860 by default.")
+        int | None,
+        typer.Option(
+            min=0, max=65535, help="Of the page; the first free one from 7860 by default."
+        ),
     ] = None,
     share: Annotated[bool, typer.Option("--share", help="A public address, by Gradio.")] = False,
     mcp: Annotated[
@@ -82,7 +85,7 @@ def demo(
         )
     except OSError as error:  # what Gradio says of it names its own options
         place = host if port is None else f"{host}:{port}"
-        raise UsageError(
+        raise PvzooError(
             f"The page cannot be served at {place}.", "It may be taken: choose another --port."
         ) from error
 

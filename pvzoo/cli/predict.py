@@ -32,7 +32,7 @@ from pvzoo.cli.app import (
     out,
     progress_bar,
 )
-from pvzoo.errors import ImageError, UsageError
+from pvzoo.errors import ImageError, PvzooError, UsageError
 
 if TYPE_CHECKING:
     from pvzoo.tasks.base import Result
@@ -45,8 +45,10 @@ def predict(
     ],
     model: ModelName = None,
     task: Task = None,
-    top_k: Annotated[int | None, typer.Option(help="Most classes per image.")] = None,
-    threshold: Annotated[float | None, typer.Option(help="Least score, from 0 to 1.")] = None,
+    top_k: Annotated[int | None, typer.Option(min=1, help="Most classes per image.")] = None,
+    threshold: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Least score, from 0 to 1.")
+    ] = None,
     option: Annotated[
         list[str] | None,
         typer.Option(
@@ -138,7 +140,10 @@ def _expand(inputs: list[str]) -> list[str | Path]:
         path = Path(text).expanduser()
         is_url = text.startswith(("http://", "https://", "data:"))
         if not is_url and (path.is_dir() or (glob.has_magic(text) and not path.exists())):
-            images += images_of(text)
+            try:
+                images += images_of(text)
+            except UsageError as error:  # that no image is there is no mistake of the command line
+                raise PvzooError(error.what, error.hint) from error
         else:
             images.append(text)
     return images

@@ -30,7 +30,7 @@ from pvzoo.errors import UsageError
 def fine_tune(
     train: Annotated[str, typer.Argument(help="Labelled data, as pvzoo check takes it.")],
     output_dir: Annotated[Path, typer.Option(help="A new folder, or that of the same run.")],
-    epochs: Annotated[int, typer.Option(help="How often every image is seen.")],
+    epochs: Annotated[int, typer.Option(min=1, help="How often every image is seen.")],
     model: ModelName = None,
     eval: Annotated[
         str | None, typer.Option(help="Data to measure on; by default the split 'validation'.")
@@ -43,11 +43,13 @@ def fine_tune(
     ] = None,
     freeze: Annotated[str | None, typer.Option(help="backbone, to train the rest only.")] = None,
     augment: Annotated[bool, typer.Option(help="Whether pictures are varied.")] = True,
-    image_size: Annotated[int | None, typer.Option(help="Side of the network's input.")] = None,
-    early_stopping: Annotated[
-        int | None, typer.Option(help="Stop after so many epochs without a better figure.")
+    image_size: Annotated[
+        int | None, typer.Option(min=1, help="Side of the network's input.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Decides all that is drawn by lot.")] = 0,
+    early_stopping: Annotated[
+        int | None, typer.Option(min=1, help="Stop after so many epochs without a better figure.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Decides all that is drawn by lot.")] = 0,
     resume: Annotated[bool, typer.Option(help="Go on with the run of the folder.")] = True,
     lora: Annotated[
         str | None,

@@ -19,7 +19,8 @@ from pycocotools import mask as coco
 
 from pvzoo.data import boxes as box
 from pvzoo.data import rules
-from pvzoo.data.labels import box_array, is_uneven, is_whole, label_rows, repeated, splits
+from pvzoo.data.codes import is_whole
+from pvzoo.data.labels import box_array, is_uneven, label_rows, repeated, splits
 from pvzoo.data.looks import Look, digest_of, looks
 from pvzoo.data.report import Notes, Plan, Report, Size
 from pvzoo.data.rules import Rule

@@ -10,8 +10,8 @@ Classes are in the order of their ids in the JSON. An annotation of an undeclare
 number that is no class: counted on from the last class if its id is above all declared ids or in a
 gap, and below zero if it is under them. A `PvzooWarning` says the ids of the file.
 
-Polygons are in pixels, the corner of the image is (0, 0); pycocotools makes masks of them. An
-object without a mask among others that have one gets an empty mask.
+Masks are in the forms that `pvzoo.data.codes` reads. An object without a mask among others that
+have one gets an empty mask.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from warnings import warn
 
-import numpy as np
 from pycocotools import mask as pycoco
 
+from pvzoo.data.codes import compressed, empty_code
 from pvzoo.data.files import (
     Split,
     entries,
@@ -358,11 +358,16 @@ class Classes:
         return len(self._places) + (number_ - high - 1 if number_ > high else number_)
 
 
+def _is_name(value: Any) -> bool:
+    """Whether a class can be called so; a number can, but true is what became of a name."""
+    return bool(value) if isinstance(value, str) else whole(value) is not None
+
+
 def _categories(source: Labels) -> dict[int, dict[str, Any]]:
     found: dict[int, dict[str, Any]] = {}
     for place, entry in enumerate(source.summary["categories"]):
         number_, name = whole(entry.get("id")), entry.get("name")
-        if number_ is None or not isinstance(name, (str, int)):
+        if number_ is None or not _is_name(name):
             raise DataError(
                 f"{source.file}: categories[{place}] has no whole number as id, or no name.",
                 _LAYOUT,
@@ -475,7 +480,7 @@ class _Annotation:
             "ignore": truth(self.entry.get("ignore"), self.where, "ignore"),
         }
         if task == INSTANCE:
-            found["segmentation"] = code or empty_code(size)
+            found["segmentation"] = code or empty_code(size, self.where)
         return found
 
     def _box(self) -> list[float] | None:
@@ -488,118 +493,3 @@ class _Annotation:
                 f"{self.where} has the bbox {given!r}.", "A box is left, top, width, height."
             )
         return numbers
-
-
-# --- masks ----------------------------------------------------------------------------------------
-
-
-def empty_code(size: tuple[int, int]) -> dict[str, Any]:
-    """The run-length code of a mask of (height, width) without a pixel."""
-    return _packed([size[0] * size[1]], size)
-
-
-def polygon_code(
-    polygons: Sequence[Sequence[float] | np.ndarray], size: tuple[int, int]
-) -> dict[str, Any]:
-    """The run-length code of polygons x1, y1, x2, y2, ... in pixels, in an image (height, width).
-
-    The mask is what pycocotools makes of them. Polygons of less than three points have no area.
-    """
-    height, width = size
-    far = 4.0 * max(size)  # the code of pycocotools needs memory by the length of the outline
-    solid = [np.clip(np.asarray(p, float), -far, far) for p in polygons if len(p) >= 6]
-    if not solid or not height or not width:
-        return empty_code(size)
-    codes = pycoco.frPyObjects(solid, height, width)
-    return _as_text(pycoco.merge(codes) if len(codes) > 1 else codes[0])
-
-
-def compressed(given: Any, size: tuple[int, int], where: str) -> dict[str, Any]:
-    """Any of COCO's three forms of a mask as a compressed run-length code.
-
-    Args:
-        given: Polygons, or an object with size and counts, compressed (text) or not (a list).
-        size: (height, width) of the image, which polygons need.
-        where: What to call it in a message.
-
-    Raises:
-        DataError: It is none of these, or damaged.
-    """
-    if isinstance(given, dict):
-        return _run_lengths(given, where)
-    if not isinstance(given, list):
-        raise DataError(f"{where} has a segmentation that is no list or object.", _LAYOUT)
-    polygons = given if isinstance(given[0], list) else [given]
-    outlines = [_numbers(polygon) for polygon in polygons]
-    if any(outline is None or outline.size % 2 for outline in outlines):
-        raise DataError(
-            f"{where} has a polygon that is not pairs of numbers.", "It is x1, y1, x2, y2, ..."
-        )
-    return polygon_code(outlines, size)
-
-
-def _numbers(given: Any) -> np.ndarray | None:
-    """A list of finite numbers as float64; None if it is none."""
-    try:
-        numbers = np.array(given)
-    except ValueError:  # lists of different lengths
-        return None
-    if given == []:
-        return np.empty(0)
-    plain = numbers.ndim == 1 and numbers.dtype.kind in "iuf" and np.isfinite(numbers).all()
-    return numbers.astype(float) if plain else None
-
-
-def _run_lengths(given: dict[str, Any], where: str) -> dict[str, Any]:
-    size, counts = given.get("size"), given.get("counts")
-    sides = [whole(s) for s in size] if isinstance(size, list) else []
-    if len(sides) != 2 or any(s is None or not 0 <= s < 2**31 for s in sides):
-        raise DataError(f"{where} has a mask of the size {size!r}.", "It is [height, width].")
-    if isinstance(counts, str):
-        runs = _unpacked(counts)
-    elif isinstance(counts, list) and None not in (runs := [whole(c) for c in counts]):
-        runs = np.array(runs, dtype=np.int64)
-    else:
-        runs = None
-    total = sides[0] * sides[1]
-    if runs is None or ((runs < 0) | (runs > total)).any() or runs.sum() != total:
-        raise DataError(
-            f"{where} has run lengths that do not fill a mask of {sides[0]} x {sides[1]} (height x "
-            "width).",
-            "Export it again.",
-        )
-    if isinstance(counts, str):
-        return {"size": sides, "counts": counts}
-    return _packed(runs.tolist(), (sides[0], sides[1]))
-
-
-def _packed(runs: list[int], size: tuple[int, int]) -> dict[str, Any]:
-    height, width = size
-    return _as_text(pycoco.frPyObjects({"size": [height, width], "counts": runs}, height, width))
-
-
-def _as_text(code: dict[str, Any]) -> dict[str, Any]:
-    return {"size": list(code["size"]), "counts": code["counts"].decode("ascii")}
-
-
-def _unpacked(counts: str) -> np.ndarray | None:
-    """The run lengths in a compressed code, or None if it is none. (pycocotools trusts it.)
-
-    Each is written in digits to the base 32, the lowest first, a character each, from "0"; the
-    bit 32 says that more follow, and the bit 16 of the last one is the sign. From the fourth on
-    it is the difference from the last run but one (`rleToString` in maskApi.c of pycocotools).
-    """
-    digits = np.frombuffer(counts.encode("utf-8"), np.uint8).astype(np.int64) - 48
-    if not digits.size or digits.min() < 0 or digits.max() > 63 or digits[-1] & 32:
-        return None
-    last = np.flatnonzero(~digits & 32)
-    first = np.concatenate([[0], last[:-1] + 1])
-    length = last - first + 1
-    if length.max() > 12:  # 60 bits
-        return None
-    place = np.arange(digits.size) - np.repeat(first, length)
-    values = np.add.reduceat((digits & 31) << (5 * place), first)
-    values -= np.where(digits[last] & 16, 1 << (5 * length), 0)
-    values[1::2] = np.cumsum(values[1::2])
-    values[2::2] = np.cumsum(values[2::2])
-    return values

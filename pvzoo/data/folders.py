@@ -11,34 +11,18 @@ name of its image, with or without ``mask_`` before it or an ending such as ``_m
 image where no other has its name. Its values are greys (8 or 16 bit), palette indices or, in RGB,
 R + 256 G + 65536 B.
 
-The names of the values are in a file beside the two folders:
-
-| file | contents |
-| --- | --- |
-| ``classes.txt``, ``labels.txt``, ``class_names.txt`` | a name a line, the first of the value 0 (-1 if it is ``__ignore__``, as labelme writes it) |
-| ``id2label.json``, ``label_map.json``, ``labels.json``, ``classes.json`` | a list of names, or an object from values to names or names to values |
-| ``classes.csv``, ``class_dict.csv``, ``labels.csv`` | columns name, r, g, b |
-| ``labelmap.txt`` | CVAT's ``name:r,g,b::`` |
-
-Masks in RGB need one with colours; in others a file with colours counts the values by its lines.
-A value named void, unlabeled, unlabelled or ignore is void. Without a file the values are the
-names, which is said in a `PvzooWarning`; 255 is void then, unless 0 and 255 are all there is.
-"""  # noqa: E501
+What the values mean is said by a file beside the two folders: `pvzoo.data.map_classes`.
+"""
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from warnings import warn
-
-import numpy as np
-from PIL import Image
 
 from pvzoo.data.files import (
     Split,
@@ -49,14 +33,11 @@ from pvzoo.data.files import (
     images,
     is_image,
     listing,
-    read_json,
-    read_text,
     relative,
     split_name,
-    whole,
 )
-from pvzoo.data.maps import read_map
-from pvzoo.data.schema import CLASSIFICATION, SEMANTIC, SEMANTIC_VOID, VOID, VOID_NAMES, features
+from pvzoo.data.map_classes import MapClasses, find_map_classes, unnamed_classes
+from pvzoo.data.schema import CLASSIFICATION, SEMANTIC, features
 from pvzoo.data.store import write
 from pvzoo.errors import DataError, PvzooWarning
 
@@ -210,8 +191,9 @@ def _pair_in(folder: Path) -> tuple[Path, Path] | None:
 
 
 def _is_mask(file: Path) -> bool:
-    """Whether it is not one of the further pictures of masks that Cityscapes has."""
-    return not re.search(r"_(color|instanceIds|labelTrainIds)$", file.stem)
+    """Whether it keeps values, and is not one of Cityscapes' further pictures of masks."""
+    further = re.search(r"_(color|instanceIds|labelTrainIds)$", file.stem)
+    return file.suffix.lower() not in _LOSSY and not further
 
 
 def _pairs(pictures: Path, masks: Path) -> list[tuple[Path, Path]]:
@@ -224,7 +206,7 @@ def _pairs(pictures: Path, masks: Path) -> list[tuple[Path, Path]]:
     bare_names: dict[str, list[Path]] = defaultdict(list)
     last_names: dict[str, list[Path]] = defaultdict(list)
     for file in images(masks):
-        if file.suffix.lower() not in _LOSSY and _is_mask(file):
+        if _is_mask(file):
             name = file.relative_to(masks).with_suffix("").as_posix()
             whole_names[name].append(file)
             bare = _MASK_START.sub("", _MASK_ENDING.sub("", name))
@@ -287,180 +269,6 @@ def semantic_rows(pairs: Sequence[tuple[Path, Path]], classes: MapClasses, root:
     files = [file for pair in pairs for file in pair if file.is_file()]
     about = ("masks", str(root), [str(image) for image, _ in pairs], repr(segments))
     return write(rows, features(SEMANTIC, classes.labels), files, *about)
-
-
-# --- what the values of a map mean ----------------------------------------------------------------
-
-_NAMES_FILES = (
-    "classes.txt",
-    "labels.txt",
-    "class_names.txt",
-    "id2label.json",
-    "label_map.json",
-    "labels.json",
-    "classes.json",
-    "classes.csv",
-    "class_dict.csv",
-    "labels.csv",
-    "labelmap.txt",
-)
-_HOW = "Write a classes.csv beside the folders, with the columns name,r,g,b."
-
-
-@dataclass(frozen=True)
-class MapClasses:
-    """The names of the values of semantic maps, void ones included."""
-
-    names: Mapping[int, str]
-
-    @property
-    def labels(self) -> list[str]:
-        """The classes, each once, without void."""
-        return list(dict.fromkeys(n for n in self.names.values() if not _is_void(n)))
-
-    def segments(self) -> dict[str, list[int]]:
-        """The column `segments` of `pvzoo.data.schema`."""
-        place = {name: number for number, name in enumerate(self.labels)}
-        return {
-            "id": list(self.names),
-            "category": [place.get(name, VOID) for name in self.names.values()],
-        }
-
-
-def _is_void(name: str) -> bool:
-    return name.lower() in VOID_NAMES
-
-
-def find_map_classes(root: Path, maps: Sequence[Path], *, reduce_labels: bool) -> MapClasses | None:
-    """What a file in the root says about the values of these maps; None if there is none.
-
-    Args:
-        root: Where to look.
-        maps: All of them; the first one shows whether they are in RGB.
-        reduce_labels: Whether 0 is void, and the first name of the file that of the value 1.
-
-    Raises:
-        DataError: The file is damaged, or has no colours while the maps are in RGB.
-    """
-    file = next((root / name for name in _NAMES_FILES if (root / name).is_file()), None)
-    if file is None:
-        return None
-    names, colours = _read_names(file)
-    if maps and _is_rgb(maps[0]):
-        if not colours:
-            raise DataError(
-                f"{maps[0]} is in RGB, and {file} says no colours for the classes.", _HOW
-            )
-        return MapClasses(colours)
-    if reduce_labels:
-        names = {0: "void"} | {value + 1: name for value, name in names.items()}
-    return MapClasses(names)
-
-
-def unnamed_classes(where: Path, maps: Sequence[Path], *, reduce_labels: bool) -> MapClasses:
-    """Classes named after the values that are in the maps; each state of these is read once."""
-    from datasets import Features, Value
-
-    kept = write(
-        lambda: ({"value": value} for value in _values_in(maps)),
-        Features({"value": Value("int64")}),
-        maps,
-        "values of maps",
-    )
-    values = set(kept["value"])
-    if values != {0, SEMANTIC_VOID}:  # a mask in black and white
-        values -= {SEMANTIC_VOID}
-    _warn(
-        f"{where} does not name the classes of its masks; they are called by their values. Write "
-        "the names into a classes.txt there, a line each, beginning with that of the value 0."
-    )
-    names = {value: str(value) for value in sorted(values)}
-    return MapClasses(names | {0: "void"} if reduce_labels else names)
-
-
-def _values_in(maps: Sequence[Path]) -> list[int]:
-    values: set[int] = set()
-    for file in maps:
-        if _is_rgb(file):
-            raise DataError(
-                f"{file} is in RGB, and nothing says which class a colour stands for.", _HOW
-            )
-        values.update(np.unique(read_map(image_cell(file), str(file))).tolist())
-    return sorted(values)
-
-
-def _is_rgb(file: Path) -> bool:
-    try:
-        with Image.open(file) as opened:
-            return opened.mode in ("RGB", "RGBA")
-    except Exception:  # the check names it
-        return False
-
-
-def _read_names(file: Path) -> tuple[dict[int, str], dict[int, str]]:
-    """The names by values, and by colours as R + 256 G + 65536 B where the file has them."""
-    if file.suffix == ".json":
-        return _json_names(file), {}
-    if file.suffix == ".csv":
-        rows = csv.DictReader(read_text(file).splitlines(), skipinitialspace=True)
-        table = [{str(k).strip().lower(): v for k, v in row.items()} for row in rows]
-        items = [(row.get("name"), [row.get(c) for c in "rgb"]) for row in table]
-        return _coloured(file, items)
-    lines = [line.strip() for line in read_text(file).splitlines()]
-    if file.name == "labelmap.txt":
-        fields = [line.split(":") for line in lines if line and not line.startswith("#")]
-        return _coloured(file, [(f[0], f[1].split(",") if len(f) > 1 else []) for f in fields])
-    names = [line for line in lines if line]
-    if not names:
-        raise DataError(f"{file} is empty.", "Write the name of a class a line.")
-    first = -1 if names[0] == "__ignore__" else 0
-    return {v: name for v, name in enumerate(names, first) if v >= 0}, {}
-
-
-def _coloured(
-    file: Path, items: Iterable[tuple[str | None, Sequence[Any]]]
-) -> tuple[dict[int, str], dict[int, str]]:
-    names, colours = {}, {}
-    for place, (name, colour) in enumerate(items):
-        try:
-            red, green, blue = map(int, colour)
-        except (TypeError, ValueError):
-            red = green = blue = -1
-        if not name or not all(0 <= v <= 255 for v in (red, green, blue)):
-            raise DataError(
-                f"{file}: the class number {place + 1} ({name}) has no colour.",
-                "It has a name and three numbers r, g, b from 0 to 255.",
-            )
-        names[place] = name.strip()
-        colours[red + 256 * green + 65536 * blue] = name.strip()
-    if not names:
-        raise DataError(f"{file} has no classes.", "Its columns are name,r,g,b.")
-    return names, colours
-
-
-def _json_names(file: Path) -> dict[int, str]:
-    content = read_json(file)
-    if isinstance(content, dict) and isinstance(content.get("id2label"), dict):
-        content = content["id2label"]
-    if isinstance(content, list):
-        content = dict(enumerate(content))
-    if isinstance(content, dict) and content:
-        pairs = list(content.items())
-        if all(whole(value) is not None for _, value in pairs):  # from names to values
-            pairs = [(value, name) for name, value in pairs]
-        if all(_value(v) is not None and isinstance(name, str) for v, name in pairs):
-            return dict(sorted((_value(v), name) for v, name in pairs))
-    raise DataError(
-        f"{file} does not name values.",
-        'Write {"0": "background", "1": "road"}, or a list of names.',
-    )
-
-
-def _value(text: Any) -> int | None:
-    try:
-        return int(text)
-    except (TypeError, ValueError):
-        return None
 
 
 def _warn(text: str) -> None:

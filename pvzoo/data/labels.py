@@ -58,26 +58,3 @@ def repeated(objects: Mapping[str, Any], boxes: np.ndarray) -> list[int]:
 def is_uneven(lists: Mapping[str, Any]) -> bool:
     """Whether a row's lists differ in length; one that is missing counts as empty."""
     return len({len(v or []) for v in lists.values()}) > 1
-
-
-def is_whole(code: Mapping[str, Any]) -> bool:
-    """Whether a compressed run-length code has as many pixels as it says.
-
-    pycocotools itself only notices those that have too many. The code is that of its rleFrString:
-    numbers in 5 bits a character, lowest first, each from the third on as the difference to the
-    one before the last.
-    """
-    if not code.get("size") or not code.get("counts") or min(code["size"]) < 1:
-        return False
-    octets = np.frombuffer(code["counts"].encode(), np.uint8).astype(np.int64) - 48
-    if octets.min() < 0 or octets.max() > 63 or octets[-1] & 32:
-        return False
-    ends = np.flatnonzero(octets & 32 == 0)
-    starts = np.concatenate([[0], ends[:-1] + 1])
-    places = np.arange(len(octets)) - np.repeat(starts, ends - starts + 1)
-    if places.max() > 10:
-        return False
-    runs = np.add.reduceat((octets & 31) << (5 * places), starts)
-    runs -= np.where(octets[ends] & 16, 1 << (5 * (places[ends] + 1)), 0)
-    runs[1::2], runs[2::2] = runs[1::2].cumsum(), runs[2::2].cumsum()
-    return bool((runs >= 0).all() and runs.sum() == code["size"][0] * code["size"][1])

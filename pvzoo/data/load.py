@@ -14,7 +14,7 @@ from pvzoo import registry
 from pvzoo.data import coco, files, folders, panoptic, voc, yolo
 from pvzoo.data.files import Split, entries, listing, split_name
 from pvzoo.data.schema import DETECTION, INSTANCE, PANOPTIC, SEMANTIC, TASKS, task_of
-from pvzoo.errors import DataError, HubError, UsageError, nearest
+from pvzoo.errors import DataError, HubError, UsageError, nearest, nearest_beside
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -126,7 +126,7 @@ def _is_of_plugin(name: str) -> bool:
 
 # --- the Hub --------------------------------------------------------------------------------------
 
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(:[\w.-]+)?")
+_HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*(:[\w.-]+)?")
 
 
 def _from_hub(name: str) -> Any:
@@ -170,9 +170,10 @@ def _explained(repo: str) -> Iterator[None]:
                 f"Ask for access at {page}, then log in with 'hf auth login' or set HF_TOKEN.",
             ) from error
         raise DataError(
-            f"There is no file or folder {repo} here (in {Path.cwd()}), and the Hub has no dataset "
+            f"There is no file or folder {repo} (here is {Path.cwd()}), and the Hub has no dataset "
             "of that name, or it is private and you are not logged in.",
-            "Check the spelling; for a private dataset run 'hf auth login' or set HF_TOKEN.",
+            nearest_beside(Path(repo))
+            or "Check the spelling; for a private dataset run 'hf auth login' or set HF_TOKEN.",
         ) from error
     except HFValidationError as error:
         raise _no_source(repo) from error
@@ -188,9 +189,11 @@ def _explained(repo: str) -> Iterator[None]:
         # datasets makes a FileNotFoundError of a Hub that does not answer
         if isinstance(error, (HTTPError, ConnectionError)) or "LocalEntryNotFound" in said:
             raise HubError(
-                f"{repo} is no file or folder here, and the Hub ({constants.ENDPOINT}) cannot be "
-                f"reached to look for a dataset of that name ({said}).",
-                "Check the path, or load it once with the Hub in reach: then the cache has it.",
+                f"There is no file or folder {repo} (here is {Path.cwd()}), and the Hub "
+                f"({constants.ENDPOINT}) cannot be reached to look for a dataset of that name "
+                f"({said}).",
+                nearest_beside(Path(repo))
+                or "Check the path, or load it once with the Hub in reach: then the cache has it.",
             ) from error
         hint = f"See {page} for what it holds."
         if "onfig name is missing" in said or "BuilderConfig" in said:

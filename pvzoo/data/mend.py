@@ -11,7 +11,8 @@ from pycocotools import mask as coco
 from pvzoo.data import boxes as box
 from pvzoo.data import rules
 from pvzoo.data.check import check
-from pvzoo.data.labels import box_array, fingerprint, is_uneven, is_whole, repeated, splits
+from pvzoo.data.codes import is_whole
+from pvzoo.data.labels import box_array, fingerprint, is_uneven, repeated, splits
 from pvzoo.data.report import Plan, Report
 from pvzoo.data.schema import VOID
 from pvzoo.errors import DataError

@@ -12,7 +12,8 @@ from PIL import Image, ImageDraw
 from pycocotools import mask as coco
 
 from pvzoo.data import boxes as box
-from pvzoo.data.labels import box_array, is_uneven, is_whole, splits
+from pvzoo.data.codes import is_whole
+from pvzoo.data.labels import box_array, is_uneven, splits
 from pvzoo.data.report import Report
 from pvzoo.data.schema import SEMANTIC_VOID, VOID, class_names
 from pvzoo.drawing import add_legend, class_colour, draw_objects, enlarge, shorten, text_font

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pvzoo.data import derive
-from pvzoo.data.labels import is_uneven, is_whole
+from pvzoo.data.codes import is_whole
+from pvzoo.data.labels import is_uneven
 from pvzoo.data.schema import VOID
 from pvzoo.errors import DataError
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from datasets import Dataset, Features
 
-FORMAT = 2
+FORMAT = 3
 """Raised when a reader's rows change, so that what an older pvzoo wrote is read anew."""
 
 ROWS_AT_ONCE = 1000

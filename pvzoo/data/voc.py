@@ -17,7 +17,7 @@ of its pixels have, and difficult is that of the object of this class in the XML
 whose box fits the mask best.
 
 The names of the values of ``SegmentationClass`` are taken from a file beside it, as
-`pvzoo.data.folders` says; without one they are VOC's 20 classes after the background if the XML
+`pvzoo.data.map_classes` says; without one they are VOC's 20 classes after the background if the XML
 files name no others, else the values themselves. 255, the border of objects, is void.
 """
 
@@ -34,7 +34,7 @@ from xml.etree import ElementTree
 import numpy as np
 from pycocotools import mask as pycoco
 
-from pvzoo.data.coco import empty_code, polygon_code
+from pvzoo.data.codes import empty_code, polygon_code
 from pvzoo.data.files import (
     Split,
     entries,
@@ -50,12 +50,8 @@ from pvzoo.data.files import (
     truth,
     upright_size,
 )
-from pvzoo.data.folders import (
-    MapClasses,
-    find_map_classes,
-    semantic_rows,
-    unnamed_classes,
-)
+from pvzoo.data.folders import semantic_rows
+from pvzoo.data.map_classes import MapClasses, classes_of, find_map_classes, unnamed_classes
 from pvzoo.data.maps import read_map
 from pvzoo.data.schema import DETECTION, INSTANCE, SEMANTIC, features
 from pvzoo.data.store import write
@@ -247,11 +243,19 @@ def _read_object(item: ElementTree.Element, where: str) -> _Object:
 
 
 def _vertices(polygon: ElementTree.Element, where: str) -> tuple[float, ...]:
-    """x1, y1, x2, y2, ... of elements of these names, or of LabelMe's ``<pt>`` pairs."""
+    """x1, y1, x2, y2, ... of elements of these names in any order, or of LabelMe's ``<pt>``."""
     points = polygon.findall("pt")
-    items = [p.find(axis) for p in points for axis in ("x", "y")] if points else list(polygon)
-    numbers = [_number(item) for item in items]
-    if None in numbers or len(numbers) % 2:
+    if points:
+        pairs = [(p.find("x"), p.find("y")) for p in points]
+    else:
+        found = {axis: [e for e in polygon if e.tag.startswith(axis)] for axis in "xy"}
+        ordered = [sorted(of, key=lambda e: e.tag[1:].zfill(9)) for of in found.values()]
+        same = [[e.tag[1:] for e in of] for of in ordered]
+        pairs = list(zip(*ordered, strict=True)) if same[0] == same[1] else []
+        if len(polygon) != 2 * len(pairs):
+            pairs = [(None, None)]
+    numbers = [_number(item) for pair in pairs for item in pair]
+    if None in numbers:
         raise DataError(
             f"{where} has a polygon that is not pairs of numbers.", "It has x1, y1, x2, y2, ..."
         )
@@ -362,7 +366,7 @@ class _Source:
                         "category": places[thing.name],
                         "iscrowd": False,
                         "ignore": thing.difficult,
-                        **_shape(thing, (height, width), task),
+                        **_shape(thing, (height, width), task, str(annotation.file)),
                     }
                 )
             yield {
@@ -392,7 +396,8 @@ class _Source:
         if classes is not None:
             return classes
         if self.names and set(self.names) <= set(CLASSES):
-            return MapClasses(dict(enumerate(("background", *CLASSES))))
+            names = dict(enumerate(("background", *CLASSES)))
+            return classes_of(names, maps, "Pascal VOC")
         return unnamed_classes(folder, maps, reduce_labels=self.reduce_labels)
 
     def _semantic(self, part: _Part, folder: Path) -> Dataset:
@@ -483,7 +488,7 @@ def _picture(part: _Part, name: str) -> Path:
     return _own_picture(part, name) or part.pictures / f"{name}.jpg"
 
 
-def _shape(thing: _Object, size: tuple[int, int], task: str) -> dict[str, Any]:
+def _shape(thing: _Object, size: tuple[int, int], task: str, where: str) -> dict[str, Any]:
     polygons = [[v - 1 for v in polygon] for polygon in thing.polygons]
     if thing.edges is not None:
         left, top, right, bottom = thing.edges
@@ -493,7 +498,7 @@ def _shape(thing: _Object, size: tuple[int, int], task: str) -> dict[str, Any]:
         box = [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
     if task == DETECTION:
         return {"bbox": box, "area": box[2] * box[3]}
-    code = polygon_code(polygons, size) if polygons else empty_code(size)
+    code = polygon_code(polygons, size, where) if polygons else empty_code(size, where)
     return {"bbox": box, "area": float(pycoco.area(code)), "segmentation": code}
 
 
@@ -507,13 +512,15 @@ def _drawn_objects(
             f"{file} and {kinds_file} are of different sizes.", "Export them from the same image."
         )
     found = []
-    wanted = [v for v in np.unique(told).tolist() if v not in (0, *_BORDER)]
+    wanted = [v for v in np.unique(told).tolist() if v != 0]
     masks = Masks.from_map(told, wanted)
     for value, code, area, corners in zip(
         wanted, masks.to_coco(), masks.areas, masks.boxes.tolist(), strict=True
     ):
         inside, counts = np.unique(kinds[told == value], return_counts=True)
         votes = {v: c for v, c in zip(inside.tolist(), counts, strict=True) if v in places}
+        if value in _BORDER and 2 * sum(votes.values()) <= area:  # else the one white object
+            continue
         if not votes:
             raise DataError(
                 f"{file}: the object {value} has no class in {kinds_file}.",
@@ -540,7 +547,7 @@ def _mark_difficult(
     """Give drawn objects the ``difficult`` of those in an XML, each to one at most."""
     if not found or not things:
         return
-    boxes = np.array([_shape(thing, (0, 0), DETECTION)["bbox"] for thing in things], float)
+    boxes = np.array([_shape(thing, (0, 0), DETECTION, "")["bbox"] for thing in things], float)
     drawn = np.array([item["bbox"] for item in found], float)
     overlaps = pycoco.iou(drawn, boxes, [0] * len(things))
     pairs = [

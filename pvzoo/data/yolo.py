@@ -23,7 +23,7 @@ from warnings import warn
 import yaml
 from pycocotools import mask as pycoco
 
-from pvzoo.data.coco import polygon_code
+from pvzoo.data.codes import polygon_code
 from pvzoo.data.files import (
     Split,
     entries,
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 
 _CLASSES = re.compile(r"""^["']?(names|nc)["']?\s*:""", re.MULTILINE)
 _KEYS = ("train", "val", "valid", "validation", "test")
+_NOTHING = ("", "~", "null", "Null", "NULL")
+"""How YAML writes that there is none."""
 
 
 def splits(path: Path) -> list[Split]:
@@ -87,13 +89,18 @@ def _yaml_file(path: Path) -> Path | None:
 
 
 def _content(file: Path) -> dict[str, Any]:
+    """What a YAML file holds, numbers and words as the texts that are written there.
+
+    YAML itself takes ``no`` for false, ``007`` for 7, ``1.0`` for a number and ``2024-01-01`` for a
+    date; the name of a class or folder is none of them.
+    """
     try:
-        content = yaml.safe_load(read_text(file))
+        content = yaml.load(read_text(file), yaml.BaseLoader)
     except yaml.YAMLError as error:
         raise DataError(f"{file} is not YAML ({error}).", "Mend or export it again.") from error
     if not isinstance(content, dict):
         raise DataError(f"{file} is not a YAML mapping.", "It has keys such as names and train.")
-    return content
+    return {key: value for key, value in content.items() if value not in _NOTHING}
 
 
 @dataclass(frozen=True)
@@ -104,18 +111,25 @@ class _Source:
     @cached_property
     def names(self) -> list[str]:
         """The names of the classes by their numbers; a number without a name is its own."""
-        given, count = self.content.get("names"), whole(self.content.get("nc"))
+        given, count = self.content.get("names"), _class_id(self.content.get("nc"))
         if isinstance(given, list):
-            names = {place: str(name) for place, name in enumerate(given)}
-        elif isinstance(given, dict) and given and all(_class_id(k) is not None for k in given):
-            names = {_class_id(k): str(name) for k, name in given.items()}
-        elif given is None and count:
-            names = {}
-        else:
+            given = dict(enumerate(given))
+        if given is None and count and count > 0:
+            given = {}
+        elif not isinstance(given, dict) or not given:
             raise DataError(
-                f"{self.file} has names: {given!r}.",
+                f"{self.file} has names: {str(given)[:100]}.",
                 "Write a list of names, or a mapping from numbers to names.",
             )
+        names: dict[int, str] = {}
+        for key, name in given.items():
+            number = _class_id(key)
+            if number is None or number < 0 or number in names or not isinstance(name, str):
+                raise DataError(
+                    f"{self.file} has names: {str(key)[:100]}: {str(name)[:100]}.",
+                    "It has a text for each number of a class, the first of which is 0.",
+                )
+            names[number] = name or str(number)
         total = max(names) + 1 if names else count or 0
         if count is not None and total != count:
             raise DataError(
@@ -251,7 +265,7 @@ class _Source:
                         "category": category,
                         "iscrowd": False,
                         "ignore": False,
-                        **_shape(values, (height, width), task),
+                        **_shape(values, (height, width), task, str(_label_file(image))),
                     }
                 )
             yield {
@@ -312,7 +326,7 @@ def _class_id(value: Any) -> int | None:
         return None
 
 
-def _shape(values: Sequence[float], size: tuple[int, int], task: str) -> dict[str, Any]:
+def _shape(values: Sequence[float], size: tuple[int, int], task: str, where: str) -> dict[str, Any]:
     """Box, area and mask of a line's numbers in an image of (height, width)."""
     height, width = size
     if len(values) == 4:
@@ -328,6 +342,6 @@ def _shape(values: Sequence[float], size: tuple[int, int], task: str) -> dict[st
         area = None
     if task == DETECTION and area is not None:
         return {"bbox": box, "area": area}
-    code = polygon_code([points], size)
+    code = polygon_code([points], size, where)
     area = float(pycoco.area(code))
     return {"bbox": box, "area": area} | ({"segmentation": code} if task == INSTANCE else {})

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from pycocotools import mask as coco
 
-from pvzoo.data.labels import is_whole
+from pvzoo.data.codes import is_whole
 from pvzoo.errors import DataError
 from pvzoo.metrics.base import Evaluation, Metric, check_numbers, class_ids, column
 from pvzoo.metrics.coco import curves

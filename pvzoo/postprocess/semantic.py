@@ -126,6 +126,8 @@ def from_pixels(
 ) -> tuple[Tensor, Tensor | None]:
     """As `from_queries`, from class logits per pixel (classes, h, w); scores are the logits.
 
+    One channel alone is a sigmoid: class 1 where it is above one half, else class 0.
+
     ``steps`` is how the authors scale them:
 
     * "bilinear": to the network's input, then to the image (mmsegmentation,
@@ -138,8 +140,13 @@ def from_pixels(
     labels = torch.empty(frame.image, dtype=torch.int16, device=device)
     best = torch.empty(frame.image, device=device) if with_scores else None
     tile = tile_size(device, 64)
-    if steps == "bicubic":
+    if len(logits) == 1:  # the logits of either answer
+        logits = torch.cat([-logits, logits])
+        if steps == "bicubic":
+            logits = logits.sigmoid()
+    elif steps == "bicubic":
         logits = logits.softmax(0)
+    if steps == "bicubic":
         rows, columns = (
             bands(scaling(cells, image, "cubic"), tile, device)
             for cells, image in zip(logits.shape[-2:], frame.image, strict=True)

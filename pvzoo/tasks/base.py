@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import numbers
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -36,7 +36,8 @@ class Result(ABC):
     """What `predict` returns for one image. Subclasses add their arrays.
 
     One whose rows can be shown without the others may have a method ``only(rows)``: the result with
-    those of its rows, by their places. Demos then have a switch for each.
+    those of its rows, by their places or by a mask (`pvzoo.selection.places`). Demos then have a
+    switch for each.
 
     Class attributes:
         task: The id of its task.
@@ -229,13 +230,17 @@ def class_ids(classes: Sequence[str | int] | None, names: Sequence[str]) -> list
     """
     if classes is None:
         return None
+    if not isinstance(classes, Iterable):
+        raise UsageError(f"classes is {classes!r}.", "It is a list of names and ids.")
     ids: set[int] = set()
     folded = [name.lower() for name in names]
     for wanted in classes:
         if isinstance(wanted, str):
             found = [i for i, name in enumerate(folded) if name and name == wanted.lower()]
-        else:
+        elif _is(wanted, numbers.Integral):
             found = [int(wanted)] if 0 <= wanted < len(names) and names[wanted] else []
+        else:
+            raise UsageError(f"{wanted!r} is no class.", "Give names and ids of classes.")
         if not found:
             known = [name for name in names if name]
             hint = nearest(str(wanted), known) or f"It has {len(known)}, such as {known[:5]}."

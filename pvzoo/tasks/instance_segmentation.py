@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -11,6 +11,7 @@ from PIL import Image
 from pvzoo.drawing import draw_objects
 from pvzoo.errors import UsageError
 from pvzoo.masks import Masks
+from pvzoo.selection import Rows, places
 from pvzoo.tasks.base import Task
 from pvzoo.tasks.object_detection import DetectionControls, Detections
 
@@ -41,10 +42,14 @@ class Instances(Detections):
             row["mask"] = mask
         return plain
 
-    def only(self, rows: Sequence[int]) -> Self:
-        """The result with these objects, by their places."""
-        kept = tuple(self.masks.counts[i] for i in rows)
-        return replace(super().only(rows), masks=Masks(self.masks.size, kept))
+    def only(self, rows: Rows) -> Self:
+        """The result with these objects, by their places or by a mask of True and False.
+
+        Raises:
+            UsageError: It is neither, or does not fit the number of objects.
+        """
+        kept = places(rows, len(self))
+        return replace(super().only(kept), masks=self.masks[kept])
 
     def to_coco(
         self, image_id: int = 0, segmentation: Literal["rle", "polygons"] = "rle"

@@ -14,6 +14,7 @@ from PIL import Image
 
 from pvzoo.drawing import draw_objects
 from pvzoo.errors import UsageError
+from pvzoo.selection import Rows, places
 from pvzoo.tasks.base import Result, Task, check_count, check_flag, check_fraction
 
 if TYPE_CHECKING:
@@ -68,9 +69,13 @@ class Detections(Result):
             )
         ]
 
-    def only(self, rows: Sequence[int]) -> Self:
-        """The result with these objects, by their places."""
-        kept = np.asarray(rows, dtype=np.int64)
+    def only(self, rows: Rows) -> Self:
+        """The result with these objects, by their places or by a mask of True and False.
+
+        Raises:
+            UsageError: It is neither, or does not fit the number of objects.
+        """
+        kept = places(rows, len(self))
         return replace(
             self,
             boxes=self.boxes[kept],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -14,6 +14,7 @@ from PIL import Image
 from pvzoo.drawing import draw_segments
 from pvzoo.errors import UsageError
 from pvzoo.masks import Masks
+from pvzoo.selection import Rows, places
 from pvzoo.tasks.base import Result, Task, check_fraction
 from pvzoo.tasks.object_detection import supervision
 
@@ -104,9 +105,16 @@ class Panoptic(Result):
             row["mask"] = mask
         return plain
 
-    def only(self, rows: Sequence[int]) -> Self:
-        """The result with these segments, by their places; the rest is void."""
-        kept = tuple(self.segments[i] for i in rows)
+    def only(self, rows: Rows) -> Self:
+        """The result with these segments; the rest is void.
+
+        Args:
+            rows: Their places, or a mask of True and False.
+
+        Raises:
+            UsageError: It is neither, or does not fit the number of segments.
+        """
+        kept = tuple(self.segments[i] for i in places(rows, len(self)))
         shown = np.isin(self.map, [s.id for s in kept])
         return replace(self, segments=kept, map=np.where(shown, self.map, 0).astype(self.map.dtype))
 

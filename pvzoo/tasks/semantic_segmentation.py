@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -11,6 +11,7 @@ from PIL import Image
 
 from pvzoo.drawing import add_legend, class_colour, enlarge, tint
 from pvzoo.masks import Masks
+from pvzoo.selection import Rows, places
 from pvzoo.tasks.base import Result, Task, check_flag
 from pvzoo.tasks.object_detection import supervision
 
@@ -68,9 +69,16 @@ class SemanticMap(Result):
     def __len__(self) -> int:
         return len(self.labels)
 
-    def only(self, rows: Sequence[int]) -> Self:
-        """The result that lists and draws these classes, by their places; ``map`` stays."""
-        kept = np.asarray(rows, dtype=np.int64)
+    def only(self, rows: Rows) -> Self:
+        """The result that lists and draws these classes; ``map`` stays.
+
+        Args:
+            rows: Their places, or a mask of True and False.
+
+        Raises:
+            UsageError: It is neither, or does not fit the number of classes listed.
+        """
+        kept = places(rows, len(self))
         return replace(
             self,
             labels=self.labels[kept],

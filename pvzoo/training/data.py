@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pvzoo.adapters.base import Adapter, Classes
 from pvzoo.data.check import check
 from pvzoo.data.load import load
-from pvzoo.data.schema import class_names
+from pvzoo.data.schema import SEMANTIC, class_names, task_of
 from pvzoo.errors import DataError, PvzooWarning
 from pvzoo.metrics.labels import LabelMatch
 from pvzoo.processes import processes
@@ -56,12 +56,35 @@ def check_data(train_set: Dataset, eval_set: Dataset | None, task: str) -> None:
 def classes_of(train_set: Dataset, adapter: Adapter) -> Classes:
     """The classes of the data, and which of them a model knows already."""
     names = class_names(train_set.features)
+    _refuse_one_class(train_set, names)
     return Classes(
         names=names,
         kept=_kept(adapter, names),
         stuff=_stuff(train_set),
         multi_label="labels" in train_set.features,
     )
+
+
+def _refuse_one_class(train_set: Dataset, names: tuple[str, ...]) -> None:
+    """Stop where there is nothing to be told apart.
+
+    Raises:
+        DataError: Every picture, or every pixel that is not void, has the same class.
+    """
+    if len(names) != 1:
+        return
+    if "label" in train_set.features:
+        raise DataError(
+            f"The data has one class, {names[0]!r}, so there is nothing to tell it from.",
+            "Add pictures of other things in a class of their own, such as 'other'.",
+        )
+    if task_of(train_set.features) == SEMANTIC:
+        raise DataError(
+            f"The data has one class, {names[0]!r}, and every other pixel is void, which counts "
+            f"for nothing: a network would learn to answer {names[0]!r} everywhere.",
+            "Make the background a class of its own in the maps, or train on the objects as "
+            "instances.",
+        )
 
 
 def _kept(adapter: Adapter, names: tuple[str, ...]) -> tuple[int | None, ...]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pycocotools import mask as coco
 
-from pvzoo.data.coco import compressed, empty_code
+from pvzoo.data.codes import compressed, empty_code
 from pvzoo.data.columns.classes import Classes, Naming, are_unique
 from pvzoo.data.columns.rows import Picture, Rows, build
 from pvzoo.data.columns.source import BOX, CROWD, IGNORE, MASK, Source, is_number
@@ -123,5 +123,5 @@ def _code(given: Any, size: tuple[int, int], where: str) -> dict[str, Any]:
     if isinstance(given, dict) and isinstance(given.get("counts"), bytes):
         given = {**given, "counts": given["counts"].decode("ascii", "replace")}
     if not given or (isinstance(given, list) and not any(part != [] for part in given)):
-        return empty_code(size)
+        return empty_code(size, where)
     return compressed(given, size, where)

@@ -14,12 +14,14 @@ from pvzoo.data.columns.rows import Rows, build
 from pvzoo.data.columns.source import CROWD, THING, Source, is_grey
 from pvzoo.data.columns.values import CLASS_TO_ID, said_names, seen_values, warn_of_numbers
 from pvzoo.data.files import truth
+from pvzoo.data.map_classes import is_grey_scale, named_by_value, seen_in, with_white
 from pvzoo.data.maps import encode_grey, open_map, values_of
 from pvzoo.data.schema import PANOPTIC, SEMANTIC, SEMANTIC_VOID, VOID, VOID_NAMES, features
 from pvzoo.errors import DataError, PvzooWarning
 
 if TYPE_CHECKING:
     from datasets import Dataset
+    from PIL import Image
 
 
 def semantic(
@@ -33,19 +35,19 @@ def semantic(
 
     Grey and palette maps are used as they are. Those saved in colours are written anew if they
     are grey in truth, or have classes as red and instances as green. Classes with one of
-    `schema.VOID_NAMES` are void. Where nothing names the classes they are the values that occur,
-    but for 255, unless the maps are of 0 and 255 alone.
+    `schema.VOID_NAMES` are void. Where nothing names the classes they are the values that occur.
+    What 255 is `pvzoo.data.map_classes` says.
 
     Raises:
-        DataError: A map cannot be read, or has colours.
+        DataError: A map cannot be read, or has colours; or what 255 is cannot be told.
     """
     known = said_names(naming, names, reduce_labels)
+    source_of_names = "names" if names is not None else f"the column {CLASS_TO_ID}"
     first = next((part for part in parts.values() if len(part)), None)
     declared = first is not None and CLASS_TO_ID in first.features
     coloured = first is not None and _is_coloured(first, source.map)
 
-    def values(cell: Any, name: str) -> np.ndarray:
-        picture = open_map(cell, name)
+    def values(picture: Image.Image, name: str) -> np.ndarray:
         if not coloured:
             return values_of(picture, name)
         pixels = np.asarray(picture.convert("RGB"))
@@ -56,34 +58,40 @@ def semantic(
             )
         return pixels[..., 0]
 
-    def unique(cell: Any, name: str) -> set[int]:
-        return set(np.unique(values(cell, name)).tolist())
+    def seen(cell: Any, name: str) -> set[int]:
+        picture = open_map(cell, name)
+        return seen_in(picture, values(picture, name))
 
     if known is None:
-        found = seen_values(naming, source.map, unique)
-        if found != {0, SEMANTIC_VOID}:  # a black and white mask
-            found -= {SEMANTIC_VOID}
-        if len(found) > MOST_CLASSES:
+        known = named_by_value(seen_values(naming, source.map, seen))
+        if len(known) > MOST_CLASSES:
             raise DataError(
-                f"The {source.map} has {len(found)} values, too many for classes.",
+                f"The {source.map} has {len(known)} values, too many for classes.",
                 "Save maps as grey or palette PNG of class ids.",
             )
-        known = {value: str(value) for value in sorted(found) if value > 0 or not reduce_labels}
+        known = {value: name for value, name in known.items() if value > 0 or not reduce_labels}
         warn_of_numbers(known)
+    elif SEMANTIC_VOID not in known:
+        void_names = {0: "void"} if reduce_labels else {}
+        found = seen_values(naming, source.map, seen, enough=is_grey_scale)
+        known = with_white(void_names | known, found, source_of_names)
     void = {value for value, name in known.items() if name.lower() in VOID_NAMES}
     void |= {0} if reduce_labels else set()
-    places = {value: place for place, value in enumerate(sorted(known.keys() - void))}
-    ids = sorted(places.keys() | void)
-    meaning = {"id": ids, "category": [places.get(value, VOID) for value in ids]}
+    classes = dict.fromkeys(known[value] for value in sorted(known.keys() - void))
+    places = {name: place for place, name in enumerate(classes)}
+    ids = sorted(known.keys() | void)
+    category = [VOID if value in void else places[known[value]] for value in ids]
+    meaning = {"id": ids, "category": category}
 
     def labels(rows: Rows) -> Iterator[dict[str, Any]]:
         for i, (row, head, _) in enumerate(rows.read([source.map] if coloured else [])):
             if coloured:
-                pixels = values(row[source.map], f"Row {i}: the {source.map}")
+                name = f"Row {i}: the {source.map}"
+                pixels = values(open_map(row[source.map], name), name)
                 head["annotation"] = {"path": None, "bytes": encode_grey(pixels)}
             yield head | {"segments": meaning}
 
-    columns = features(SEMANTIC, [known[value] for value in places])
+    columns = features(SEMANTIC, [*classes])
     files = [source.map] if coloured else []
     return build(parts, source, columns, labels, meaning, files=files, map_as_it_is=not coloured)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pvzoo.data import derive
 from pvzoo.data.files import listing
-from pvzoo.errors import PvzooWarning
+from pvzoo.errors import DataError, PvzooWarning
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -32,7 +32,10 @@ def said_names(
 
 
 def seen_values(
-    parts: Iterable[Dataset], column: str, values: Callable[[Any, str], set[int]]
+    parts: Iterable[Dataset],
+    column: str,
+    values: Callable[[Any, str], set[int]],
+    enough: Callable[[set[int]], bool] | None = None,
 ) -> set[int]:
     """What `values` finds in the maps of all splits; each is read once for each state of it.
 
@@ -40,18 +43,25 @@ def seen_values(
         parts: The splits.
         column: The column of maps.
         values: Given a map, not decoded, and its name in messages, the values that matter.
+        enough: Whether nothing more need be seen; then maps that cannot be read are passed over.
     """
     from datasets import Features, Value
 
     def found(part: Dataset) -> Iterator[dict[str, int]]:
         seen: set[int] = set()
         for i, row in enumerate(derive.rows(part, [column])):
-            seen |= values(row[column], f"Row {i}: the {column}")
+            try:
+                seen |= values(row[column], f"Row {i}: the {column}")
+            except DataError:
+                if enough is None:
+                    raise
+            if enough is not None and enough(seen):
+                break
         return ({"value": value} for value in sorted(seen))
 
     everything: set[int] = set()
     for part in parts:
-        about = (column, values.__module__)
+        about = (column, values.__module__, enough and enough.__name__)
         kept = derive.write(
             part,
             lambda part=part: found(part),
@@ -60,6 +70,8 @@ def seen_values(
             files=derive.image_files(part, [column]),
         )
         everything |= set(kept["value"])
+        if enough is not None and enough(everything):
+            break
     return everything
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from pvzoo.data.files import listing
-from pvzoo.data.folders import MapClasses
+from pvzoo.data.map_classes import MapClasses
 from pvzoo.data.maps import encode_grey, open_map, read_map
 from pvzoo.data.schema import SEMANTIC_VOID, VOID
 from pvzoo.data.sound import image_of, sound_rows
@@ -94,7 +94,8 @@ def write_maps(parts: Parts, folder: Path) -> None:
         _check_classes(first, len(parts.names))
     said = _said(first["segments"] if first else {"id": [], "category": []}, parts.names)
     void = SEMANTIC_VOID if len(parts.names) <= SEMANTIC_VOID else 65535
-    value_names = said or {**dict(enumerate(parts.names)), void: "void"}
+    value_names = said or dict(enumerate(parts.names))
+    value_names.setdefault(SEMANTIC_VOID if said else void, "void")  # which black and white is not
     if MapClasses(value_names).labels != list(parts.names):
         raise DataError(
             f"A class has a name that stands for void: {listing(parts.names)}.", "Rename it."
