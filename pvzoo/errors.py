@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import difflib
 import sys
+import traceback
 import warnings
 from collections.abc import Iterable
+from typing import TypeVar
+
+E = TypeVar("E", bound=BaseException)
 
 
 class PvzooError(Exception):
@@ -89,6 +93,24 @@ def nearest(name: str, known: Iterable[str], *, count: int = 3) -> str:
     """``Did you mean a, b?`` for a mistyped name, or an empty string."""
     close = difflib.get_close_matches(name, list(known), n=count, cutoff=0.55)
     return f"Did you mean {', '.join(map(repr, close))}?" if close else ""
+
+
+def let_go(error: E) -> E:
+    """The error, once it holds nothing of what it was met with.
+
+    A traceback keeps alive the variables of all functions that were running, such as the pixels that
+    were decoded so far. Here the lines it was met at become a note, of the error's causes too, and
+    the tracebacks are dropped.
+    """
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        one = waiting.pop()
+        if one is None or one.__traceback__ is None:
+            continue
+        one.add_note("".join(["It was met at:\n", *traceback.format_tb(one.__traceback__)]).rstrip())
+        one.__traceback__ = None
+        waiting += [one.__cause__, one.__context__]
+    return error
 
 
 def warn_of_image(message: str, stacklevel: int) -> None:
