@@ -35,16 +35,23 @@ _TIFF += (b"II\x2b\0", b"MM\0\x2b")
 _TAG_SIZES = dict(enumerate((1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4), start=1)) | {16: 8}
 
 
-def opened(data: Path | bytes) -> Image.Image:
+def opened(data: Path | bytes | BinaryIO) -> Image.Image:
     """A picture that PIL has open, and has decoded nothing of yet.
 
     Raises:
         ImageError: It is beyond a limit.
         Exception: PIL raises many things for what is no picture.
     """
-    with io.BytesIO(data) if isinstance(data, bytes) else data.open("rb") as file:
-        _check_tags(file)
-    image = Image.open(io.BytesIO(data) if isinstance(data, bytes) else data)
+    if isinstance(data, Path):
+        if not data.is_file():  # a pipe would be waited for
+            raise ImageError("is not a file.", "Check the path.")
+        with data.open("rb") as file:
+            _check_tags(file)
+    else:
+        data = io.BytesIO(data) if isinstance(data, bytes) else data
+        _check_tags(data)
+        data.seek(0)
+    image = Image.open(data)
     try:
         if image.format == "EPS":
             raise ImageError(
@@ -57,15 +64,21 @@ def opened(data: Path | bytes) -> Image.Image:
     return image
 
 
-def header(data: Path | bytes) -> tuple[tuple[int, int], int]:
+def header(
+    data: Path | bytes | BinaryIO, upright: tuple[int, int] | None = None
+) -> tuple[tuple[int, int], int]:
     """(width, height) of the stored pixels, and EXIF's orientation, without decoding the picture.
+
+    Args:
+        data: The file.
+        upright: The size of the picture turned upright, if that is known: a PNG of another size
+            is decoded, for its EXIF may come behind the pixels.
 
     Raises:
         Exception: As `opened`.
     """
     with opened(data) as image:
-        # PIL decodes the whole of a PNG in search of EXIF behind the pixels
-        told = image.format != "PNG" or "exif" in image.info
+        told = image.format != "PNG" or "exif" in image.info or upright not in (None, image.size)
         return image.size, orientation(image) if told else 1
 
 

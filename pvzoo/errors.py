@@ -98,16 +98,17 @@ def nearest(name: str, known: Iterable[str], *, count: int = 3) -> str:
 def let_go(error: E) -> E:
     """The error, once it holds nothing of what it was met with.
 
-    A traceback keeps alive the variables of all functions that were running, such as the pixels that
-    were decoded so far. Here the lines it was met at become a note, of the error's causes too, and
-    the tracebacks are dropped.
+    A traceback keeps alive the variables of all functions that were running, such as the pixels
+    decoded so far. Here tracebacks, those of causes too, become notes that name the lines.
     """
     waiting: list[BaseException | None] = [error]
     while waiting:
         one = waiting.pop()
         if one is None or one.__traceback__ is None:
             continue
-        one.add_note("".join(["It was met at:\n", *traceback.format_tb(one.__traceback__)]).rstrip())
+        one.add_note(
+            "".join(["It was met at:\n", *traceback.format_tb(one.__traceback__)]).rstrip()
+        )
         one.__traceback__ = None
         waiting += [one.__cause__, one.__context__]
     return error

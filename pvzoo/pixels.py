@@ -14,7 +14,8 @@ from PIL import Image
 
 from pvzoo.errors import ImageError
 
-_STRIP = 2**21  # pixels
+STRIP = 2**21
+"""Pixels that are converted at a time."""
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -27,14 +28,14 @@ def to_rgb(image: Image.Image) -> Image.Image:
         return image
     convert = _conversion(image)
     result = Image.new("RGB", image.size)
-    for strip, place in _strips(image):
+    for strip, place in strips(image):
         result.paste(convert(strip), place)
     return result
 
 
-def _strips(image: Image.Image) -> Iterator[tuple[Image.Image, tuple[int, int]]]:
+def strips(image: Image.Image) -> Iterator[tuple[Image.Image, tuple[int, int]]]:
     """Parts of a picture that are as wide as it is, and where they lie in it."""
-    rows = max(1, _STRIP // image.width)
+    rows = max(1, STRIP // image.width)
     for top in range(0, image.height, rows):
         bottom = min(top + rows, image.height)
         yield image.crop((0, top, image.width, bottom)), (0, top)
@@ -73,7 +74,7 @@ def _of_numbers(image: Image.Image) -> Callable[[Image.Image], Image.Image]:
 
 
 def _arrays(image: Image.Image) -> Iterator[np.ndarray]:
-    return (np.asarray(strip) for strip, _ in _strips(image))
+    return (np.asarray(strip) for strip, _ in strips(image))
 
 
 def _over_white(strip: Image.Image) -> Image.Image:
@@ -100,7 +101,7 @@ def to_uint8(
     Raises:
         ImageError: A pixel is not what the rules allow.
     """
-    step = max(1, _STRIP // shape[1])
+    step = max(1, STRIP // shape[1])
     places = [slice(top, top + step) for top in range(0, shape[0], step)]
     ends = (0, 0)
     if dtype.kind == "f" or (dtype.kind in "iu" and dtype.str[1:] not in ("u1", "u2")):

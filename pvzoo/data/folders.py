@@ -37,7 +37,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from warnings import warn
 
-import numpy as np
 from PIL import Image
 
 from pvzoo.data.files import (
@@ -55,7 +54,7 @@ from pvzoo.data.files import (
     split_name,
     whole,
 )
-from pvzoo.data.maps import read_map
+from pvzoo.data.maps import areas_of, read_map
 from pvzoo.data.schema import CLASSIFICATION, SEMANTIC, SEMANTIC_VOID, VOID, VOID_NAMES, features
 from pvzoo.data.store import write
 from pvzoo.errors import DataError, PvzooWarning
@@ -385,7 +384,7 @@ def _values_in(maps: Sequence[Path]) -> list[int]:
             raise DataError(
                 f"{file} is in RGB, and nothing says which class a colour stands for.", _HOW
             )
-        values.update(np.unique(read_map(image_cell(file), str(file))).tolist())
+        values.update(areas_of(read_map(image_cell(file), str(file))))
     return sorted(values)
 
 

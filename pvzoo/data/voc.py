@@ -56,7 +56,7 @@ from pvzoo.data.folders import (
     semantic_rows,
     unnamed_classes,
 )
-from pvzoo.data.maps import read_map
+from pvzoo.data.maps import areas_of, read_map
 from pvzoo.data.schema import DETECTION, INSTANCE, SEMANTIC, features
 from pvzoo.data.store import write
 from pvzoo.errors import DataError, PvzooWarning
@@ -507,7 +507,7 @@ def _drawn_objects(
             f"{file} and {kinds_file} are of different sizes.", "Export them from the same image."
         )
     found = []
-    wanted = [v for v in np.unique(told).tolist() if v not in (0, *_BORDER)]
+    wanted = [v for v in areas_of(told) if v not in (0, *_BORDER)]
     masks = Masks.from_map(told, wanted)
     for value, code, area, corners in zip(
         wanted, masks.to_coco(), masks.areas, masks.boxes.tolist(), strict=True
