@@ -15,8 +15,8 @@ from PIL import ExifTags, Image
 
 from pvzoo.errors import ImageError
 
-COSTLY = {"WEBP": 2, "JPEG2000": 3}
-"""How many times fewer pixels are allowed in formats whose decoders hold several copies."""
+COSTLY = {"WEBP": 2, "LAB": 2, "JPEG2000": 3}
+"""How many times fewer pixels are allowed in formats and modes that take more memory and time."""
 
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -31,6 +31,8 @@ UPRIGHT = {
 
 _TIFF = tuple(order + bytes(kind) for order in (b"II", b"MM") for kind in ((42, 0), (0, 42)))
 _TIFF += (b"II\x2b\0", b"MM\0\x2b")
+_EXIF = b"Exif\0\0"
+_SLACK = 2**24  # bytes, for small files whose tags share a value
 # Bytes of a value of each type that tags have.
 _TAG_SIZES = dict(enumerate((1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4), start=1)) | {16: 8}
 
@@ -57,7 +59,7 @@ def opened(data: Path | bytes | BinaryIO) -> Image.Image:
             raise ImageError(
                 "is PostScript, a program that would have to run.", "Save the picture as PNG."
             )
-        check_pixels(image.size, image.format)
+        check_pixels(image.size, image.format, image.mode)
     except ImageError:
         image.close()
         raise
@@ -85,8 +87,8 @@ def header(
 def orientation(image: Image.Image) -> int:
     """EXIF's, from 1 to 8; 1 where none is told, or by a note that is broken."""
     try:
-        note = image.info.get("exif")
-        if isinstance(note, bytes) and not _fits(io.BytesIO(note.removeprefix(b"Exif\0\0"))):
+        note = image.info.get("exif", b"")
+        if not _fits(io.BytesIO(note.removeprefix(_EXIF))):
             return 1
         found = image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:  # a picture is no worse for a broken note beside it
@@ -102,8 +104,8 @@ def upright(image: Image.Image, turn: int) -> Image.Image:
 # --- limits ---------------------------------------------------------------------------------------
 
 
-def check_pixels(size: tuple[int, int], kind: str | None = None) -> None:
-    """Refuse a picture without a pixel, or with too many; `kind` is its format.
+def check_pixels(size: tuple[int, int], *kinds: str | None) -> None:
+    """Refuse a picture without a pixel, or with too many; `kinds` are its format and mode.
 
     Raises:
         ImageError: It is one.
@@ -111,8 +113,10 @@ def check_pixels(size: tuple[int, int], kind: str | None = None) -> None:
     width, height = size
     if width * height == 0:
         raise ImageError(f"is {width} x {height}, without a single pixel.", "Check the crop.")
-    most = Image.MAX_IMAGE_PIXELS
-    if most is not None and width * height > (allowed := most // COSTLY.get(kind or "", 1)):
+    if Image.MAX_IMAGE_PIXELS is None:
+        return
+    allowed = Image.MAX_IMAGE_PIXELS // max((COSTLY.get(kind, 1) for kind in kinds), default=1)
+    if width * height > allowed:
         raise ImageError(*too_many_pixels(allowed, f"it is {width:,} x {height:,}"))
 
 
@@ -125,23 +129,41 @@ def too_many_pixels(allowed: int, said: str) -> tuple[str, str]:
 
 
 def _check_tags(file: BinaryIO) -> None:
-    """Refuse a TIFF of a few bytes that says over and over that they are the value of a tag.
+    """Refuse a TIFF or JPEG that says over and over that the same bytes are the value of a tag.
 
     PIL would hold a copy for each tag.
     """
-    if file.read(4) in _TIFF and not _fits(file):
-        raise ImageError(
-            "is a TIFF whose tags claim more bytes than it has.", "Copy or download it again."
-        )
+    start = file.read(4)
+    note = _exif_of_jpeg(file) if start.startswith(b"\xff\xd8") else b""
+    if (start in _TIFF and not _fits(file)) or not _fits(io.BytesIO(note)):
+        raise ImageError("has tags that claim more bytes than it has.", "Save it without EXIF.")
+
+
+def _exif_of_jpeg(file: BinaryIO) -> bytes:
+    """What PIL puts together from the segments before the picture."""
+    note = b""
+    file.seek(2)
+    while True:
+        head = file.read(4)
+        if len(head) < 4 or head[0] != 0xFF or head[1] in (0xD9, 0xDA):
+            return note
+        size = max(0, int.from_bytes(head[2:], "big") - 2)
+        if head[1] != 0xE1:
+            file.seek(size, io.SEEK_CUR)
+        elif (segment := file.read(size)).startswith(_EXIF):
+            note += segment.removeprefix(_EXIF)
 
 
 def _fits(file: BinaryIO) -> bool:
-    """Whether the values in the first directory of a TIFF, or of EXIF, may lie side by side."""
-    size = file.seek(0, 2)
+    """Whether the values in the first directory of a TIFF, or of EXIF, may lie side by side.
+
+    What lies beyond the end does not count: PIL does not read it.
+    """
+    size = file.seek(0, io.SEEK_END)
     file.seek(0)
     start = file.read(16)
     order, big = ("<" if start.startswith(b"II") else ">"), 43 in start[2:4]
-    entry = struct.Struct(order + ("HHQ8x" if big else "HHI4x"))
+    entry = struct.Struct(order + ("HHQQ" if big else "HHII"))
     try:
         (place,) = struct.unpack_from(order + ("Q" if big else "I"), start, 8 if big else 4)
         file.seek(place)
@@ -150,8 +172,8 @@ def _fits(file: BinaryIO) -> bool:
         return True  # too short to be one: PIL will say so
     entries = file.read(min(count * entry.size, size))
     whole = entries[: len(entries) // entry.size * entry.size]
-    claimed = sum(n * _TAG_SIZES.get(kind, 0) for _, kind, n in entry.iter_unpack(whole))
-    return claimed <= size
+    values = ((n * _TAG_SIZES.get(kind, 0), at) for _, kind, n, at in entry.iter_unpack(whole))
+    return sum(length for length, at in values if at + length <= size) <= size + _SLACK
 
 
 def no_image(head: bytes) -> tuple[str, str]:

@@ -20,7 +20,7 @@ The rules, so that nothing has to be guessed:
 * **PostScript** (EPS) is a program and is not run.
 
 Limits against hostile input: `PIL.Image.MAX_IMAGE_PIXELS` (PIL's own switch, 89 megapixels unless
-set; half of it for WebP and a third for JPEG 2000, whose decoders take more memory and time),
+set; half of it for WebP and LAB and a third for JPEG 2000, which take more memory and time),
 `MAX_BYTES` for a file or download, `URL_SECONDS` for a download as a whole. Within them no small
 file takes 1 GB of memory, or two seconds. What a network is given has a limit of its own:
 `pvzoo.adapters.from_transformers.MAX_INPUT_PIXELS`.

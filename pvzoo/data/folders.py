@@ -37,8 +37,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from warnings import warn
 
-from PIL import Image
-
 from pvzoo.data.files import (
     Split,
     entries,
@@ -57,6 +55,7 @@ from pvzoo.data.files import (
 from pvzoo.data.maps import areas_of, read_map
 from pvzoo.data.schema import CLASSIFICATION, SEMANTIC, SEMANTIC_VOID, VOID, VOID_NAMES, features
 from pvzoo.data.store import write
+from pvzoo.encoded import opened
 from pvzoo.errors import DataError, PvzooWarning
 
 if TYPE_CHECKING:
@@ -390,8 +389,8 @@ def _values_in(maps: Sequence[Path]) -> list[int]:
 
 def _is_rgb(file: Path) -> bool:
     try:
-        with Image.open(file) as opened:
-            return opened.mode in ("RGB", "RGBA")
+        with opened(file) as picture:
+            return picture.mode in ("RGB", "RGBA")
     except Exception:  # the check names it
         return False
 
