@@ -172,6 +172,8 @@ def _prepared(
             return error
         try:
             return _Item(handle, *preprocess(picture))
+        except ImageError as error:
+            return _named(handle, error)
         except PvzooError:  # such as a prompt that is too long
             raise
         except Exception as error:  # processors fail in many ways, such as on a single pixel
@@ -213,6 +215,12 @@ def _report(
         warn_of_image(f"Skipped: {error}", stacklevel)
 
 
+def _named(handle: ImageHandle, error: PvzooError) -> ImageError:
+    """An error that says which image it is about."""
+    what = f"{handle.name}: {error.what}"
+    return ImageError(what, error.hint, source=handle.name, index=handle.index)
+
+
 def _shape(inputs: Inputs) -> Shape:
     """What must be equal for two images to share a batch: all but the leading axis."""
     return tuple((name, a.shape[1:], a.dtype.str) for name, a in sorted(inputs.items()))
@@ -234,11 +242,8 @@ def _run_alone(
     except (DeviceError, UsageError):
         raise
     except PvzooError as error:
-        handle = item.handle
         item.inputs = {}
-        item.result = ImageError(
-            f"{handle.name}: {error.what}", error.hint, source=handle.name, index=handle.index
-        )
+        item.result = _named(item.handle, error)
 
 
 def _run_batch(

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from PIL import Image
 from transformers import AutoImageProcessor
 from transformers.utils import (
     SAFE_WEIGHTS_INDEX_NAME,
@@ -20,6 +21,8 @@ from transformers.utils import (
     logging,
 )
 
+from pvzoo.adapters._long import MAX_INPUT_PIXELS as MAX_INPUT_PIXELS
+from pvzoo.adapters._long import fitting
 from pvzoo.adapters.base import Checkpoint
 from pvzoo.errors import UnsupportedModelError, WeightsError
 
@@ -120,6 +123,25 @@ def load_processor(checkpoint: Checkpoint, trust_remote_code: bool, **kwargs: An
             f"{checkpoint.name} has no image processor that transformers can read ({error}).",
             "It needs a preprocessor_config.json, which says how its images are prepared.",
         ) from error
+
+
+def prepared(processor: Any, picture: Image.Image, **options: Any) -> Any:
+    """What a checkpoint's own processor makes of a picture, in bounded memory.
+
+    Args:
+        processor: From `load_processor`, or one of transformers around it.
+        picture: Upright, RGB. Of a very long one whose middle is cut out the middle alone is scaled.
+        options: What else the processor is called with.
+
+    Returns:
+        The processor's dict of numpy arrays.
+
+    Raises:
+        ImageError: The picture would become larger than `MAX_INPUT_PIXELS`.
+    """
+    images = getattr(processor, "image_processor", processor)
+    picture = fitting(images, picture, options)
+    return processor(images=picture, return_tensors="np", **options)
 
 
 def class_names(config: Any) -> tuple[str, ...]:

@@ -34,6 +34,7 @@ from pvzoo.adapters.from_transformers import (
     load_model,
     load_processor,
     named_classes,
+    prepared,
 )
 from pvzoo.errors import PvzooWarning, UnsupportedModelError
 from pvzoo.masks import Masks, encode
@@ -171,7 +172,7 @@ class TransformersSegmentationAdapter(Adapter):
             }
         if self._model_type == "dpt":
             options = {"keep_aspect_ratio": False}  # the network takes square inputs only
-        found = self._images(images=image, return_tensors="np", **options)
+        found = prepared(self._images, image, **options)
         pixels = np.asarray(found["pixel_values"])
         padded = pixels.shape[-2:]
         meta = {"size": size, "padded": padded, "valid": padded}
@@ -195,7 +196,7 @@ class TransformersSegmentationAdapter(Adapter):
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """With the task as words, and padded as its authors do; the processor leaves that out."""
         word = self.task.partition("-")[0]
-        found = self._processor(images=image, task_inputs=[word], return_tensors="np")
+        found = prepared(self._processor, image, task_inputs=[word])
         pixels = np.asarray(found["pixel_values"])
         valid = pixels.shape[-2:]
         padded = [math.ceil(v / _ONEFORMER_MULTIPLE) * _ONEFORMER_MULTIPLE for v in valid]
