@@ -22,8 +22,8 @@ The rules, so that nothing has to be guessed:
 Limits against hostile input: `PIL.Image.MAX_IMAGE_PIXELS` (PIL's own switch, 89 megapixels unless
 set; half of it for WebP and LAB and a third for JPEG 2000, which take more memory and time),
 `MAX_BYTES` for a file or download, `URL_SECONDS` for a download as a whole. Within them no small
-file takes 1 GB of memory, or two seconds. What a network is given has a limit of its own:
-`pvzoo.adapters.from_transformers.MAX_INPUT_PIXELS`.
+file takes 1 GB of memory, or two seconds. A picture is also refused that would become one of more
+than 16 megapixels for a network, and by segmentation one with a side of more than 131,072 pixels.
 """
 
 from __future__ import annotations

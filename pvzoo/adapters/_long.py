@@ -14,6 +14,9 @@ from pvzoo.errors import ImageError
 MAX_INPUT_PIXELS = 2**24
 """Most pixels that a picture may become for a network, which is a square of 4096 x 4096."""
 
+MAX_SIDE = 2**17
+"""Most pixels of a side of a picture that is segmented."""
+
 RATIO = 64
 """How many times as long as wide a picture may be, to be scaled whole before its middle is cut."""
 
@@ -24,9 +27,9 @@ def middle(picture: Image.Image) -> Image.Image:
     Whole multiples of four times the shorter side are left out, half of them at each end. So the
     scaled picture loses whole multiples of four times its shorter side, and the middle stays where
     it was, to the pixel. Pictures of up to `RATIO` to 1 are returned as they are. Of longer ones
-    the network's input differs from that of the whole by at most 2 of 255 levels (the length of the
-    scaled picture is rounded to whole pixels), and not at all if the scaled length is a whole
-    number. The scaled picture is then at most 68 squares of the network's size: 13 MB for 256 x 256.
+    the network's input differs from that of the whole by at most 2 of 255 levels, because libraries
+    round the length of the scaled picture; where there is nothing to round, it does not differ.
+    The scaled picture is at most 68 times as long as wide: 13 MB, if it is 256 pixels wide.
     """
     width, height = picture.size
     short, long = sorted(picture.size)
@@ -60,9 +63,8 @@ def fitting(images: Any, picture: Image.Image, options: dict[str, Any]) -> Image
     elif given["crop_pct"] and edges.get("height", 0) == edges.get("width"):  # of PoolFormer
         edges = {"shortest_edge": edges["height"]}
     if crops:
-        return (
-            middle(picture) if given["do_resize"] and set(edges) == {"shortest_edge"} else picture
-        )
+        by_shorter = given["do_resize"] and set(edges) == {"shortest_edge"}
+        return middle(picture) if by_shorter else picture
     if given["do_resize"] and "height" in edges and "width" in edges:
         if kind.startswith("Owlv2") and given["do_pad"]:
             _check(picture, (max(size),) * 2, Image.MAX_IMAGE_PIXELS)
@@ -78,8 +80,28 @@ def fitting(images: Any, picture: Image.Image, options: dict[str, Any]) -> Image
 _SETTINGS = ("size", "do_resize", "do_center_crop", "do_pad", "crop_pct")
 
 
+def check_side(picture: Image.Image) -> None:
+    """Refuse a picture to whose length nothing can be scaled back: a map takes memory along it.
+
+    Raises:
+        ImageError: A side is longer than `MAX_SIDE`.
+    """
+    if max(picture.size) > MAX_SIDE:
+        raise ImageError(
+            f"A picture of {picture.width:,} x {picture.height:,} pixels is too long to be "
+            f"segmented: {MAX_SIDE:,} pixels are allowed.",
+            "Cut it into pieces.",
+        )
+
+
 def _check(picture: Image.Image, size: tuple[int, int], most: int | None) -> None:
-    """Refuse a picture that would become too large; `size` is (height, width)."""
+    """Refuse a picture that would become too large, or nothing; `size` is (height, width)."""
+    if min(size) < 1:
+        raise ImageError(
+            f"A picture of {picture.width:,} x {picture.height:,} pixels would become less than a "
+            "pixel wide for this network.",
+            "Crop it, or cut it into pieces.",
+        )
     if most is not None and size[0] * size[1] > most:
         raise ImageError(
             f"A picture of {picture.width:,} x {picture.height:,} pixels would become one of "

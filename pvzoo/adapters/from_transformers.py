@@ -21,7 +21,6 @@ from transformers.utils import (
     logging,
 )
 
-from pvzoo.adapters._long import MAX_INPUT_PIXELS as MAX_INPUT_PIXELS
 from pvzoo.adapters._long import fitting
 from pvzoo.adapters.base import Checkpoint
 from pvzoo.errors import UnsupportedModelError, WeightsError
@@ -130,14 +129,14 @@ def prepared(processor: Any, picture: Image.Image, **options: Any) -> Any:
 
     Args:
         processor: From `load_processor`, or one of transformers around it.
-        picture: Upright, RGB. Of a very long one whose middle is cut out the middle alone is scaled.
+        picture: Upright, RGB. Of a very long one, the middle alone is scaled if that is cut out.
         options: What else the processor is called with.
 
     Returns:
         The processor's dict of numpy arrays.
 
     Raises:
-        ImageError: The picture would become larger than `MAX_INPUT_PIXELS`.
+        ImageError: The picture would become one of more than 16 megapixels (4096 x 4096).
     """
     images = getattr(processor, "image_processor", processor)
     picture = fitting(images, picture, options)

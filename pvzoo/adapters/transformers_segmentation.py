@@ -27,6 +27,7 @@ from transformers.models.auto.modeling_auto import (
 
 from pvzoo.adapters import _training
 from pvzoo.adapters._counts import counted_over_processes
+from pvzoo.adapters._long import check_side
 from pvzoo.adapters._stuff import stuff_of
 from pvzoo.adapters.base import Adapter, Checkpoint, Classes
 from pvzoo.adapters.from_transformers import (
@@ -159,6 +160,7 @@ class TransformersSegmentationAdapter(Adapter):
 
         ``meta`` says where the image lies in the input.
         """
+        check_side(image)
         size = image.size[::-1]
         if self._model_type == "oneformer":
             return self._preprocess_oneformer(image)
