@@ -26,6 +26,7 @@ from timm.models._hub import _parse_model_cfg  # timm has no public name for it
 
 from pvzoo.adapters._bounds import built_within
 from pvzoo.adapters._heads import class_axes, with_classes
+from pvzoo.adapters._long import middle
 from pvzoo.adapters._weights import check_channels, read_state_dict, renamed
 from pvzoo.adapters.base import Adapter, Checkpoint, Classes
 from pvzoo.adapters.classification import class_loss, class_targets, classify, probabilities
@@ -49,10 +50,9 @@ class TimmAdapter(Adapter):
         self.module = module
         self.labels = labels
         self._multi_label = multi_label
-        self._transform = create_transform(
-            **resolve_data_config(model=module, pretrained_cfg=module.pretrained_cfg),
-            is_training=False,
-        )
+        prepare = resolve_data_config(model=module, pretrained_cfg=module.pretrained_cfg)
+        self._transform = create_transform(**prepare, is_training=False)
+        self._crops = prepare["crop_mode"] not in ("squash", "border")
 
     @classmethod
     def matches(cls, config: Mapping[str, Any]) -> bool:
@@ -110,7 +110,8 @@ class TimmAdapter(Adapter):
         self, image: Image.Image, **prompts: Any
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """timm's evaluation transform: (1, 3, height, width) float32."""
-        return {"x": self._transform(image)[None].numpy()}, {"size": image.size[::-1]}
+        seen = middle(image) if self._crops else image
+        return {"x": self._transform(seen)[None].numpy()}, {"size": image.size[::-1]}
 
     def forward(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """(n, classes) logits."""

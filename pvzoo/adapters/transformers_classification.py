@@ -22,7 +22,7 @@ from pvzoo.adapters.classification import (
     classify,
     probabilities,
 )
-from pvzoo.adapters.from_transformers import class_names, load_model, load_processor
+from pvzoo.adapters.from_transformers import class_names, load_model, load_processor, prepared
 from pvzoo.errors import UnsupportedModelError
 from pvzoo.tasks.image_classification import Classification
 
@@ -78,7 +78,7 @@ class TransformersClassificationAdapter(Adapter):
         self, image: Image.Image, **prompts: Any
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """The checkpoint's own processor; usually ``pixel_values`` (1, 3, height, width)."""
-        inputs = self._processor(images=image, return_tensors="np")
+        inputs = prepared(self._processor, image)
         return dict(inputs), {"size": image.size[::-1]}
 
     def forward(self, inputs: dict[str, Any]) -> dict[str, Any]:

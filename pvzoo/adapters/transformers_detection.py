@@ -22,6 +22,7 @@ from pvzoo.adapters.from_transformers import (
     load_model,
     load_processor,
     named_classes,
+    prepared,
 )
 from pvzoo.errors import UnsupportedModelError
 from pvzoo.postprocess.detection import RECORDS, Boxes, best, decode, suppress
@@ -103,7 +104,7 @@ class TransformersDetectionAdapter(Adapter):
         self, image: Image.Image, **prompts: Any
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """The checkpoint's own processor: ``pixel_values`` (1, 3, h, w), perhaps ``pixel_mask``."""
-        found = self._processor(images=image, return_tensors="np")
+        found = prepared(self._processor, image)
         inputs = {n: found[n] for n in _INPUTS if n in found}
         if self._model_type == "yolos":  # does not look at it
             inputs.pop("pixel_mask", None)

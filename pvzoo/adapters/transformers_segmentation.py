@@ -28,6 +28,7 @@ from transformers.models.auto.modeling_auto import (
 
 from pvzoo.adapters import _training
 from pvzoo.adapters._counts import counted_over_processes
+from pvzoo.adapters._long import check_side
 from pvzoo.adapters._stuff import stuff_of
 from pvzoo.adapters.base import Adapter, Checkpoint, Classes
 from pvzoo.adapters.from_transformers import (
@@ -35,6 +36,7 @@ from pvzoo.adapters.from_transformers import (
     load_model,
     load_processor,
     named_classes,
+    prepared,
 )
 from pvzoo.errors import PvzooWarning, UnsupportedModelError
 from pvzoo.masks import Masks, encode
@@ -167,6 +169,7 @@ class TransformersSegmentationAdapter(Adapter):
 
         ``meta`` says where the image lies in the input.
         """
+        check_side(image)
         size = image.size[::-1]
         if self._model_type == "oneformer":
             return self._preprocess_oneformer(image)
@@ -180,7 +183,7 @@ class TransformersSegmentationAdapter(Adapter):
             }
         if self._model_type == "dpt":
             options = {"keep_aspect_ratio": False}  # the network takes square inputs only
-        found = self._images(images=image, return_tensors="np", **options)
+        found = prepared(self._images, image, **options)
         pixels = np.asarray(found["pixel_values"])
         padded = pixels.shape[-2:]
         meta = {"size": size, "padded": padded, "valid": padded}
@@ -204,7 +207,7 @@ class TransformersSegmentationAdapter(Adapter):
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """With the task as words, and padded as its authors do; the processor leaves that out."""
         word = self.task.partition("-")[0]
-        found = self._processor(images=image, task_inputs=[word], return_tensors="np")
+        found = prepared(self._processor, image, task_inputs=[word])
         pixels = np.asarray(found["pixel_values"])
         valid = pixels.shape[-2:]
         padded = [math.ceil(v / _ONEFORMER_MULTIPLE) * _ONEFORMER_MULTIPLE for v in valid]

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PIL import ExifTags, Image
-
+from pvzoo.encoded import header
 from pvzoo.errors import DataError
 from pvzoo.images import SUFFIXES
 
@@ -119,14 +118,10 @@ def upright_size(path: Path) -> tuple[int, int]:
     (0, 0) for a file that is missing or no image: the check names it.
     """
     try:
-        with Image.open(path) as image:
-            width, height = image.size
-            # PIL decodes the whole of a PNG in search of EXIF behind the pixels
-            exif = image.getexif() if image.format != "PNG" or "exif" in image.info else {}
+        (width, height), turn = header(path)
     except Exception:  # what PIL raises for damaged files knows no bounds
         return (0, 0)
-    turned = exif.get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
-    return (height, width) if turned else (width, height)
+    return (height, width) if turn in (5, 6, 7, 8) else (width, height)
 
 
 def read_text(file: Path) -> str:

@@ -52,7 +52,7 @@ from pvzoo.data.files import (
 )
 from pvzoo.data.folders import semantic_rows
 from pvzoo.data.map_classes import MapClasses, classes_of, find_map_classes, unnamed_classes
-from pvzoo.data.maps import read_map
+from pvzoo.data.maps import areas_of, read_map
 from pvzoo.data.schema import DETECTION, INSTANCE, SEMANTIC, features
 from pvzoo.data.store import write
 from pvzoo.errors import DataError, PvzooWarning
@@ -512,7 +512,7 @@ def _drawn_objects(
             f"{file} and {kinds_file} are of different sizes.", "Export them from the same image."
         )
     found = []
-    wanted = [v for v in np.unique(told).tolist() if v != 0]
+    wanted = [v for v in areas_of(told) if v != 0]
     masks = Masks.from_map(told, wanted)
     for value, code, area, corners in zip(
         wanted, masks.to_coco(), masks.areas, masks.boxes.tolist(), strict=True

@@ -19,7 +19,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import ExportableState, PrinterCallback
 
 from pvzoo.adapters.base import Adapter, Checkpoint
-from pvzoo.errors import PvzooWarning, TrainingError
+from pvzoo.errors import ImageError, PvzooWarning, TrainingError
 from pvzoo.training import checkpoints
 from pvzoo.training.ema import Average
 from pvzoo.training.features import Features, HeadTraining
@@ -112,7 +112,11 @@ class FineTuner(Trainer):
 
     def _collate(self, samples: list[Any]) -> dict[str, Any]:
         pictures, targets, places = zip(*samples, strict=True)
-        return {**self._step.batch(pictures, targets), PLACES: places}
+        try:
+            return {**self._step.batch(pictures, targets), PLACES: places}
+        except ImageError as error:
+            names = ", ".join(self.train_dataset.name_of(i) for _, i in places)
+            raise ImageError(f"{error.what} It is one of {names}.", error.hint) from error
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler:
         return self._sampler

@@ -11,7 +11,7 @@ from PIL import Image
 from transformers import AutoModelForZeroShotObjectDetection
 
 from pvzoo.adapters.base import Adapter, Checkpoint
-from pvzoo.adapters.from_transformers import backbone_config, load_model, load_processor
+from pvzoo.adapters.from_transformers import backbone_config, load_model, load_processor, prepared
 from pvzoo.errors import UsageError
 from pvzoo.tasks.object_detection import Detections
 from pvzoo_open_vocabulary.objects import detections
@@ -78,7 +78,7 @@ class GroundingDinoAdapter(Adapter):
                 f"The tokenizer sees nothing in the prompt {texts[own.any(1).argmin()]!r}.",
                 "Say it in other letters.",
             )
-        pixels = self._processor(images=image, return_tensors="np")
+        pixels = prepared(self._processor, image)
         return {**pixels, **tokens}, {"size": image.size[::-1], "prompts": texts, "own": own}
 
     def forward(self, inputs: dict[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from transformers import AutoModelForZeroShotImageClassification
 
 from pvzoo.adapters.base import Adapter, Checkpoint
 from pvzoo.adapters.classification import classify, probabilities
-from pvzoo.adapters.from_transformers import load_model, load_processor
+from pvzoo.adapters.from_transformers import load_model, load_processor, prepared
 from pvzoo.tasks.image_classification import Classification
 from pvzoo_open_vocabulary.text import TextEncoder, load_tokenizer
 
@@ -62,7 +62,7 @@ class ImageTextAdapter(Adapter):
         names = prompts["prompts"]
         tokens = self._encode(tuple(prompts["template"].replace("{}", name) for name in names))
         tokens = {name: tokens[name][None] for name in _TEXTS if name in tokens}
-        pixels = self._processor(images=image, return_tensors="np")
+        pixels = prepared(self._processor, image)
         return {**pixels, **tokens}, {"size": image.size[::-1], "prompts": names}
 
     def forward(self, inputs: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from PIL import Image
 from transformers import AutoModelForZeroShotObjectDetection
 
 from pvzoo.adapters.base import Adapter, Checkpoint
-from pvzoo.adapters.from_transformers import load_model, load_processor
+from pvzoo.adapters.from_transformers import load_model, load_processor, prepared
 from pvzoo.tasks.object_detection import Detections
 from pvzoo_open_vocabulary.objects import detections
 from pvzoo_open_vocabulary.text import TextEncoder, load_tokenizer
@@ -57,7 +57,7 @@ class OwlAdapter(Adapter):
         """``pixel_values`` (1, 3, h, w), ``input_ids`` and ``attention_mask`` (1, prompts, t)."""
         texts = prompts["prompts"]
         tokens = {name: array[None] for name, array in self._encode(texts).items()}
-        pixels = self._processor(images=image, return_tensors="np")["pixel_values"]
+        pixels = prepared(self._processor, image)["pixel_values"]
         return {"pixel_values": pixels, **tokens}, {"size": image.size[::-1], "prompts": texts}
 
     def forward(self, inputs: dict[str, Any]) -> dict[str, Any]:
