@@ -284,8 +284,8 @@ def semantic_rows(pairs: Sequence[tuple[Path, Path]], classes: MapClasses, root:
                 "segments": segments,
             }
 
-    files = [file for pair in pairs for file in pair if file.is_file()]
-    about = ("masks", str(root), [str(image) for image, _ in pairs], repr(segments))
+    files = [file for pair in pairs for file in pair]
+    about = ("masks", str(root), repr(segments))
     return write(rows, features(SEMANTIC, classes.labels), files, *about)
 
 
@@ -457,10 +457,12 @@ def _json_names(file: Path) -> dict[int, str]:
 
 
 def _value(text: Any) -> int | None:
+    """A number that a pixel can be (`pvzoo.data.maps.read_map`); None for anything else."""
     try:
-        return int(text)
-    except (TypeError, ValueError):
+        value = int(text)
+    except (TypeError, ValueError, OverflowError):
         return None
+    return value if -(2**31) <= value < 2**31 else None
 
 
 def _warn(text: str) -> None:
