@@ -450,7 +450,7 @@ class _Check:
         values = set().union(*(part.values for part in self.parts))
         values -= {i for i, label in self.listed.items() if label == VOID}
         known = range(min(own, default=0), max(own, default=-1) + 1)
-        if len(own) == len(known) and _shift(values, known) == -1:
+        if len(own) == known.stop - known.start and _shift(values, known) == -1:
             self.value_shift = 1
             self.notes.rename(rules.VALUES, rules.OFF_BY_ONE)
         for part in self.parts:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import yaml
 
 from pvzoo.encoded import header
 from pvzoo.errors import DataError
@@ -61,33 +63,91 @@ def split_in(name: str) -> str | None:
 
 
 def entries(folder: Path) -> list[Path]:
-    """What is in a folder, in the order of names; no hidden files and none if it is no folder."""
-    if not folder.is_dir():
-        return []
-    return sorted(folder / e.name for e in os.scandir(folder) if not _is_hidden(e.name))
+    """What is in a folder, in the order of names; no hidden files and none if it is no folder.
+
+    Raises:
+        DataError: The folder may not be read.
+    """
+    return [folder / entry.name for entry in _entries(folder)]
 
 
 def folders(folder: Path) -> list[Path]:
     """The folders in a folder, in the order of names; no hidden ones."""
-    return [path for path in entries(folder) if path.is_dir()]
+    return [folder / entry.name for entry in _entries(folder) if entry.is_dir()]
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    if not folder.is_dir():
+        return []
+    try:
+        with os.scandir(folder) as found:
+            shown = [e for e in found if not _is_hidden(e.name) and not _is_special(e)]
+    except OSError as error:
+        raise DataError(f"{folder} cannot be read ({error}).", "Check its permissions.") from error
+    return sorted(shown, key=lambda entry: entry.name)
+
+
+def walk(folder: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Each folder in a folder, itself included, with the names of its files; no hidden ones.
+
+    Links are followed, after all that is no link, but no folder comes twice, nor one that the
+    first is in: links may lead back.
+    """
+    seen = {_identity(parent) for parent in Path(os.path.realpath(folder)).parents}
+    waiting, links = [folder], []
+    while waiting or links:
+        here = waiting.pop() if waiting else links.pop(0)
+        if (identity := _identity(here)) is None or identity in seen:
+            continue
+        seen.add(identity)
+        names = []
+        try:
+            with os.scandir(here) as found:
+                for entry in found:
+                    if _is_hidden(entry.name) or _is_special(entry):
+                        continue
+                    if entry.is_dir():
+                        (links if entry.is_symlink() else waiting).append(here / entry.name)
+                    else:
+                        names.append(entry.name)
+        except OSError:  # as lost+found, which is not everybody's
+            continue
+        links.sort()
+        yield here, names
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_dev, stat.st_ino
 
 
 def images(folder: Path) -> list[Path]:
     """The image files below a folder, in the order of paths; no hidden ones."""
-    found = []
-    for parent, inner, names in os.walk(folder, followlinks=True):
-        inner[:] = [name for name in inner if not _is_hidden(name)]
-        found += [Path(parent, name) for name in names if is_image(name)]
-    return sorted(found)
+    return sorted(here / name for here, names in walk(folder) for name in names if is_image(name))
 
 
 def has_images(folder: Path) -> bool:
     """Whether there is an image file below a folder."""
-    for _, inner, names in os.walk(folder, followlinks=True):
-        inner[:] = [name for name in inner if not _is_hidden(name)]
-        if any(is_image(name) for name in names):
-            return True
-    return False
+    return any(is_image(name) for _, names in walk(folder) for name in names)
+
+
+def exists(path: Path) -> bool:
+    """Whether there is a file or folder; also of a text that can be no path."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; as `exists`."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def is_image(name: str) -> bool:
@@ -97,6 +157,11 @@ def is_image(name: str) -> bool:
 
 def _is_hidden(name: str) -> bool:
     return name.startswith((".", "__MACOSX"))
+
+
+def _is_special(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a pipe, socket or device: to read one may never end."""
+    return not (entry.is_file() or entry.is_dir() or entry.is_symlink())
 
 
 def relative(path: Path, root: Path) -> str:
@@ -150,6 +215,66 @@ def read_json(file: Path) -> Any:
         raise DataError(f"{file} is not JSON ({error}).", "Export or fetch it again.") from error
 
 
+def read_yaml(file: Path, *, as_written: bool = False) -> Any:
+    """What a YAML file holds, if it is plain: a few lines of YAML can stand for gigabytes.
+
+    Args:
+        file: Of UTF-8 text.
+        as_written: Whether numbers, dates and words such as ``no`` stay the texts they are.
+
+    Raises:
+        DataError: The file cannot be read, is no YAML or not plain.
+    """
+    try:
+        return yaml.load(read_text(file), _TextLoader if as_written else _PlainLoader)
+    except _NotPlain as error:
+        raise DataError(
+            f"{file}: {error}, which is not read.", "Write out what is meant, or export it again."
+        ) from error
+    except (yaml.YAMLError, ValueError, ArithmeticError) as error:
+        raise DataError(f"{file} is not YAML ({error}).", "Mend or export it again.") from error
+
+
+class _NotPlain(yaml.YAMLError):
+    pass
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """YAML without aliases (``*name``), long numbers, or lists in lists in lists without end."""
+
+    _DEEPEST = 50
+    _LONGEST_NUMBER = 100
+    _depth = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        line = self.peek_event().start_mark.line + 1
+        if self.check_event(yaml.AliasEvent):
+            raise _NotPlain(f"line {line} has an alias")
+        if self._depth == self._DEEPEST:
+            raise _NotPlain(f"line {line} has lists in lists, {self._DEEPEST} deep")
+        self._depth += 1
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self._depth -= 1
+
+    def construct_scalar(self, node: Any) -> Any:
+        is_number = node.tag in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+        if is_number and len(node.value) > self._LONGEST_NUMBER:
+            line = node.start_mark.line + 1
+            raise _NotPlain(f"line {line} has a number of {len(node.value)} characters")
+        return super().construct_scalar(node)
+
+
+class _TextLoader(_PlainLoader):
+    """The same, with every scalar as a text."""
+
+    def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
+        if kind is yaml.ScalarNode:
+            return "tag:yaml.org,2002:str"
+        return super().resolve(kind, value, implicit)
+
+
 def number(value: Any) -> float | None:
     """A number as float; None for what is no number, such as text and true."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -181,7 +306,7 @@ def truth(value: Any, where: str, name: str) -> bool:
     """
     found = _TRUTHS.get("" if value is None else str(value).strip().lower())
     if found is None:
-        raise DataError(f"{where} has {name}: {value!r}.", "Write 0 or 1, false or true.")
+        raise DataError(f"{where} has {name}: {quoted(value)}.", "Write 0 or 1, false or true.")
     return found
 
 
@@ -196,6 +321,12 @@ def listing(names: Iterable[Any], count: int = 5) -> str:
     names = [str(name) for name in names]
     shown = ", ".join(names[:count])
     return f"{shown}, ... ({len(names)} in all)" if len(names) > count else shown
+
+
+def quoted(value: Any, most: int = 100) -> str:
+    """A value of a file as a message shows it: the beginning of its `repr`."""
+    text = repr(value)
+    return text if len(text) <= most else f"{text[:most]}..."
 
 
 def objects_of(found: Iterable[Mapping[str, Any]], *, masks: bool) -> dict[str, list[Any]]:
