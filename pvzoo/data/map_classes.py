@@ -314,7 +314,9 @@ def _json_names(file: Path) -> dict[int, str]:
 
 
 def _value(text: Any) -> int | None:
+    """A number that a pixel can be (`pvzoo.data.maps.read_map`); None for anything else."""
     try:
-        return whole(int(text))
-    except (TypeError, ValueError):
+        value = int(text)
+    except (TypeError, ValueError, OverflowError):
         return None
+    return value if -(2**31) <= value < 2**31 else None

@@ -47,8 +47,6 @@ if TYPE_CHECKING:
 
 _CLASSES = re.compile(r"""^["']?(names|nc)["']?\s*:""", re.MULTILINE)
 _KEYS = ("train", "val", "valid", "validation", "test")
-_NOTHING = ("", "~", "null", "Null", "NULL")
-"""How YAML writes that there is none."""
 
 
 def splits(path: Path) -> list[Split]:
@@ -89,18 +87,19 @@ def _yaml_file(path: Path) -> Path | None:
 
 
 def _content(file: Path) -> dict[str, Any]:
-    """What a YAML file holds, numbers and words as the texts that are written there.
+    """What a YAML file holds; the names of classes, folders and lists as they are written there.
 
-    YAML itself takes ``no`` for false, ``007`` for 7, ``1.0`` for a number and ``2024-01-01`` for a
-    date; the name of a class or folder is none of them.
+    YAML takes ``no`` for false, ``007`` for 7, ``1.0`` for a number and ``2024-01-01`` for a date.
     """
     try:
-        content = yaml.load(read_text(file), yaml.BaseLoader)
+        content = yaml.safe_load(read_text(file))
     except yaml.YAMLError as error:
         raise DataError(f"{file} is not YAML ({error}).", "Mend or export it again.") from error
     if not isinstance(content, dict):
         raise DataError(f"{file} is not a YAML mapping.", "It has keys such as names and train.")
-    return {key: value for key, value in content.items() if value not in _NOTHING}
+    written = yaml.load(read_text(file), yaml.BaseLoader)
+    named = [key for key in ("names", "path", *_KEYS) if content.get(key) is not None]
+    return content | {key: written[key] for key in named if key in written}
 
 
 @dataclass(frozen=True)
@@ -111,7 +110,7 @@ class _Source:
     @cached_property
     def names(self) -> list[str]:
         """The names of the classes by their numbers; a number without a name is its own."""
-        given, count = self.content.get("names"), _class_id(self.content.get("nc"))
+        given, count = self.content.get("names"), whole(self.content.get("nc"))
         if isinstance(given, list):
             given = dict(enumerate(given))
         if given is None and count and count > 0:
