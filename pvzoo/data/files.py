@@ -186,7 +186,7 @@ def truth(value: Any, where: str, name: str) -> bool:
     """
     found = _TRUTHS.get("" if value is None else str(value).strip().lower())
     if found is None:
-        raise DataError(f"{where} has {name}: {value!r}.", "Write 0 or 1, false or true.")
+        raise DataError(f"{where} has {name}: {quoted(value)}.", "Write 0 or 1, false or true.")
     return found
 
 
@@ -199,8 +199,14 @@ def side(value: Any) -> int:
 def listing(names: Iterable[Any], count: int = 5) -> str:
     """The first of some names, for a message: ``a, b, c, ... (12 in all)``."""
     names = [str(name) for name in names]
-    shown = ", ".join(names[:count])
+    shown = ", ".join(name if len(name) <= 100 else f"{name[:100]}..." for name in names[:count])
     return f"{shown}, ... ({len(names)} in all)" if len(names) > count else shown
+
+
+def quoted(value: Any, most: int = 100) -> str:
+    """A value of a file as a message shows it: the beginning of its `repr`."""
+    text = repr(value)
+    return text if len(text) <= most else f"{text[:most]}..."
 
 
 def objects_of(found: Iterable[Mapping[str, Any]], *, masks: bool) -> dict[str, list[Any]]:

@@ -285,7 +285,7 @@ def _coloured(
             red = green = blue = -1
         if not name or not all(0 <= v <= 255 for v in (red, green, blue)):
             raise DataError(
-                f"{file}: the class number {place + 1} ({name}) has no colour.",
+                f"{file}: the class number {place + 1} ({str(name)[:100]}) has no colour.",
                 "It has a name and three numbers r, g, b from 0 to 255.",
             )
         names[place] = name.strip()

@@ -32,6 +32,7 @@ from pvzoo.data.files import (
     images,
     is_image,
     objects_of,
+    quoted,
     read_text,
     relative,
     split_name,
@@ -117,7 +118,7 @@ class _Source:
             given = {}
         elif not isinstance(given, dict) or not given:
             raise DataError(
-                f"{self.file} has names: {str(given)[:100]}.",
+                f"{self.file} has names: {quoted(given)}.",
                 "Write a list of names, or a mapping from numbers to names.",
             )
         names: dict[int, str] = {}
@@ -125,7 +126,7 @@ class _Source:
             number = _class_id(key)
             if number is None or number < 0 or number in names or not isinstance(name, str):
                 raise DataError(
-                    f"{self.file} has names: {str(key)[:100]}: {str(name)[:100]}.",
+                    f"{self.file} has names: {str(key)[:100]}: {quoted(name)}.",
                     "It has a text for each number of a class, the first of which is 0.",
                 )
             names[number] = name or str(number)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pvzoo.data.files import quoted
 from pvzoo.errors import DataError
 from pvzoo.metrics.imagenet import description, synset, synsets
 
@@ -125,7 +126,7 @@ class LabelMatch:
         lines = []
         for name, found in several.items():
             such = " and ".join(f"{i} ({ids[i]})" if ids[i] else str(i) for i in found)
-            lines.append(f"{name!r} may be any of the model's classes {such}.")
+            lines.append(f"{quoted(name)} may be any of the model's classes {such}.")
         if lines and any(ids):
             lines.append("Call a class by its id, as in brackets, to say which one it is.")
         return " ".join(lines)
@@ -155,6 +156,7 @@ def _unique(names: Sequence[str]) -> dict[str, int]:
 
 def _few(names: Sequence[str]) -> str:
     shown = ", ".join(
-        f"{name!r} ({said})" if (said := description(name)) else repr(name) for name in names[:5]
+        f"{quoted(name)} ({said})" if (said := description(name)) else quoted(name)
+        for name in names[:5]
     )
     return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown
