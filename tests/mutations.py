@@ -180,7 +180,12 @@ def _json(text: str, rng: random.Random) -> str:
 
 
 def _jsonl(text: str, rng: random.Random) -> str:
-    rows = mutated_tree([json.loads(line) for line in text.splitlines() if line.strip()], rng)
+    rows = [json.loads(line) for line in text.splitlines() if line.strip()]
+    if rng.random() < 0.6:  # all rows alike, as what reads them wants columns of one type
+        seed = rng.getrandbits(32)
+        rows = [mutated_tree(row, random.Random(seed)) for row in rows]
+    else:
+        rows = mutated_tree(rows, rng)
     return _with_raw("\n".join(map(json.dumps, rows if isinstance(rows, list) else [rows])))
 
 

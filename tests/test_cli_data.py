@@ -39,7 +39,7 @@ def coco(tmp_path_factory) -> Path:
             Image.fromarray(pixels).save(root / split / name)
             images.append({"id": number, "file_name": name, "width": 64, "height": 48})
             for category in (1, 2, 3):
-                left, top, width, height = rng.integers(1, 24, 4).tolist()
+                left, top, width, height = rng.integers(2, 24, 4).tolist()
                 annotations.append(
                     {
                         "id": len(annotations) + 1,

@@ -460,6 +460,6 @@ class _Annotation:
         numbers = [number(v) for v in given] if isinstance(given, list) else []
         if len(numbers) != 4 or None in numbers:
             raise DataError(
-                f"{self.where} has the bbox {given!r}.", "A box is left, top, width, height."
+                f"{self.where} has the bbox {quoted(given)}.", "A box is left, top, width, height."
             )
         return numbers

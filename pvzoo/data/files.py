@@ -319,7 +319,7 @@ def side(value: Any) -> int:
 def listing(names: Iterable[Any], count: int = 5) -> str:
     """The first of some names, for a message: ``a, b, c, ... (12 in all)``."""
     names = [str(name) for name in names]
-    shown = ", ".join(names[:count])
+    shown = ", ".join(name if len(name) <= 100 else f"{name[:100]}..." for name in names[:count])
     return f"{shown}, ... ({len(names)} in all)" if len(names) > count else shown
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pvzoo import registry
 from pvzoo.data import coco, files, folders, panoptic, voc, yolo
 from pvzoo.data.files import Split, entries, exists, listing, split_name
+from pvzoo.data.metadata import with_texts
 from pvzoo.data.paths import Area
 from pvzoo.data.schema import DETECTION, INSTANCE, PANOPTIC, SEMANTIC, TASKS, task_of
 from pvzoo.errors import DataError, HubError, UsageError, nearest, nearest_beside
@@ -332,8 +333,11 @@ def _opened_by_datasets(path: Path) -> Any:
         return None
     from datasets import load_dataset
 
+    tables = [file for file in _metadata_files(path) if file.suffix == ".csv"]
     try:
-        return load_dataset("imagefolder", data_dir=str(path))
+        return with_texts(load_dataset("imagefolder", data_dir=str(path)), tables)
+    except DataError:
+        raise
     except Exception as error:  # a row without its image, columns that differ, ...
         raise DataError(
             f"{path} has metadata of images that datasets cannot read "

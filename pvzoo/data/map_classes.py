@@ -286,7 +286,7 @@ def _coloured(
             red = green = blue = -1
         if not name or not all(0 <= v <= 255 for v in (red, green, blue)):
             raise DataError(
-                f"{file}: the class number {place + 1} ({name}) has no colour.",
+                f"{file}: the class number {place + 1} ({str(name)[:100]}) has no colour.",
                 "It has a name and three numbers r, g, b from 0 to 255.",
             )
         names[place] = name.strip()
@@ -315,7 +315,9 @@ def _json_names(file: Path) -> dict[int, str]:
 
 
 def _value(text: Any) -> int | None:
+    """A number that a pixel can be (`pvzoo.data.maps.read_map`); None for anything else."""
     try:
-        return whole(int(text))
-    except (TypeError, ValueError):
+        value = int(text)
+    except (TypeError, ValueError, OverflowError):
         return None
+    return value if -(2**31) <= value < 2**31 else None

@@ -127,7 +127,7 @@ class _Source:
             number = _class_id(key)
             if number is None or number < 0 or number in names or not isinstance(name, str):
                 raise DataError(
-                    f"{self.file} has names: {str(key)[:100]}: {str(name)[:100]}.",
+                    f"{self.file} has names: {str(key)[:100]}: {quoted(name)}.",
                     "It has a text for each number of a class, the first of which is 0.",
                 )
             names[number] = name or str(number)
