@@ -274,7 +274,7 @@ class _Source:
                         "category": category,
                         "iscrowd": False,
                         "ignore": False,
-                        **_shape(values, (height, width), task, str(_label_file(image))),
+                        **_shape(values, (height, width), task, str(_label_file(image.path))),
                     }
                 )
             yield {
