@@ -74,7 +74,7 @@ def load(
     dtype = None if dtype is None else _dtype(dtype)
     card, source, config = resolve(name, revision)
     wanted_task = registry.task_id(task) if task else (card.task if card else None)
-    with _reading(str(name)):
+    with reading(str(name)):
         try:
             found = hub.find(source, str(name), config, trust_remote_code=trust_remote_code)
         except (hub.NotCached, hub.NoRepo) as error:
@@ -113,7 +113,7 @@ def load(
 
 
 @contextmanager
-def _reading(name: str) -> Iterator[None]:
+def reading(name: str) -> Iterator[None]:
     """Within it whatever damaged files make libraries raise is a `PvzooError`."""
     try:
         yield

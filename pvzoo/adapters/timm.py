@@ -289,7 +289,11 @@ def _labels(pretrained_cfg: Mapping[str, Any]) -> tuple[str, ...]:
     names = pretrained_cfg.get("label_names")
     descriptions = pretrained_cfg.get("label_descriptions")
     if isinstance(names, dict):  # number -> name, where some numbers have none
-        names = [names.get(str(i), f"class {i}") for i in range(count)]
+        by_number = {int(number): name for number, name in names.items()}
+        first = 1 if set(by_number) == set(range(1, count + 1)) else 0
+        names = [by_number.pop(i, f"class {i}") for i in range(first, first + count)]
+        if by_number:  # they are another network's
+            return tuple(f"class {i}" for i in range(count))
     if names is None and (subset := infer_imagenet_subset(pretrained_cfg)):
         info = ImageNetInfo(subset)
         names, descriptions = info.label_names(), info.label_descriptions(as_dict=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import warnings
 from collections.abc import Callable, Iterator
@@ -20,9 +19,11 @@ from transformers.trainer_callback import ExportableState, PrinterCallback
 
 from pvzoo.adapters.base import Adapter, Checkpoint
 from pvzoo.errors import ImageError, PvzooWarning, TrainingError
+from pvzoo.loading import reading
 from pvzoo.training import checkpoints
 from pvzoo.training.ema import Average
 from pvzoo.training.features import Features, HeadTraining
+from pvzoo.training.files import read_object
 from pvzoo.training.low_rank import LowRank
 from pvzoo.training.samples import Samples
 
@@ -286,11 +287,14 @@ class FineTuner(Trainer):
 
 def restore(adapter: Adapter, folder: Path) -> None:
     """Put the weights that `Adapter.save` wrote into the adapter's own network, every one."""
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config = read_object(folder / "config.json")
     checkpoint = Checkpoint(str(folder), config, folder, folder / "model.safetensors")
     dtype = next(p.dtype for p in adapter.module.parameters() if p.is_floating_point())
     # its code, if it has any of its own, is that of the network that is here already
-    fresh = type(adapter).load(checkpoint, task=adapter.task, dtype=dtype, trust_remote_code=True)
+    with reading(str(folder)):
+        fresh = type(adapter).load(
+            checkpoint, task=adapter.task, dtype=dtype, trust_remote_code=True
+        )
     adapter.module.load_state_dict(fresh.module.state_dict(), strict=True)
 
 
