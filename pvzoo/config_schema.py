@@ -23,7 +23,8 @@ them is made before the network."""
 
 
 def _text(value: Any) -> bool:
-    return isinstance(value, str)
+    """A word for people to read in a message."""
+    return isinstance(value, str) and len(value) <= 500
 
 
 def _whole(value: Any) -> bool:
@@ -39,7 +40,7 @@ def _table(value: Any) -> bool:
 
 
 def _texts(value: Any) -> bool:
-    return isinstance(value, list | tuple) and all(map(_text, value))
+    return isinstance(value, list | tuple) and all(isinstance(text, str) for text in value)
 
 
 def _names(value: Any) -> bool:
@@ -59,16 +60,16 @@ def _size(value: Any) -> bool:
 
 
 _CONFIG: dict[str, tuple[Check, str]] = {
-    "model_type": (_text, "a text"),
-    "architecture": (_text, "a text"),
+    "model_type": (_text, "a short text"),
+    "architecture": (_text, "a short text"),
     "architectures": (_texts, "a list of texts"),
-    "problem_type": (_text, "a text"),
+    "problem_type": (_text, "a short text"),
     "auto_map": (_table, "an object"),
     "id2label": (lambda value: _table(value) and _names(value), "an object from numbers to names"),
     "num_labels": (_whole, f"a whole number up to {MOST_CLASSES:,}"),
     "num_classes": (_whole, f"a whole number up to {MOST_CLASSES:,}"),
     "num_channels": (_whole, "a whole number"),
-    "backbone": (_text, "a text"),
+    "backbone": (_text, "a short text"),
     "backbone_kwargs": (_table, "an object"),
     "pretrained_cfg": (_table, "an object"),
     "model_args": (_table, "an object"),
@@ -85,12 +86,12 @@ _TIMM: dict[str, tuple[Check, str]] = {
     "mean": (_per_channel, "a number for each channel"),
     "std": (_per_channel, "a number for each channel"),
     "crop_pct": (_number, "a number"),
-    "interpolation": (_text, "a text"),
-    "crop_mode": (_text, "a text"),
-    "tag": (_text, "a text"),
+    "interpolation": (_text, "a short text"),
+    "crop_mode": (_text, "a short text"),
+    "tag": (_text, "a short text"),
 }
 _OWN: dict[str, tuple[Check, str]] = {
-    "task": (_text, "a text"),
+    "task": (_text, "a short text"),
     "stuff": (_texts, "a list of texts"),
 }
 

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import difflib
 import sys
+import traceback
 import warnings
 from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+E = TypeVar("E", bound=BaseException)
 
 
 class PvzooError(Exception):
@@ -137,6 +140,25 @@ def nearest_beside(path: Path, *, folders_only: bool = False) -> str:
 
 _MOST_BESIDE = 1000
 """How much of a folder is looked through for a name that may have been meant."""
+
+
+def let_go(error: E) -> E:
+    """The error, once it holds nothing of what it was met with.
+
+    A traceback keeps alive the variables of all functions that were running, such as the pixels
+    decoded so far. Here tracebacks, those of causes too, become notes that name the lines.
+    """
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        one = waiting.pop()
+        if one is None or one.__traceback__ is None:
+            continue
+        one.add_note(
+            "".join(["It was met at:\n", *traceback.format_tb(one.__traceback__)]).rstrip()
+        )
+        one.__traceback__ = None
+        waiting += [one.__cause__, one.__context__]
+    return error
 
 
 def warn_of_image(message: str, stacklevel: int) -> None:

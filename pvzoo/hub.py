@@ -104,7 +104,8 @@ def _checkpoint(source: Source, name: str, config: dict[str, Any], folder: Path)
     lost = [s for s in shards(weights) if not s.is_file()]
     if lost:
         raise _Absent(
-            f"{name}: {short(lost[0].name)[1:-1]} is missing, one of the files that {weights} names.",
+            f"{name}: {short(lost[0].name)[1:-1]} is missing, one of the files that {weights} "
+            "names.",
             "Fetch it again.",
         )
     if source.sha256:

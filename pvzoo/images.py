@@ -17,8 +17,13 @@ The rules, so that nothing has to be guessed:
 * **File objects** are read from their start if they can be rewound, as PIL does, else from where
   they stand.
 
+* **PostScript** (EPS) is a program and is not run.
+
 Limits against hostile input: `PIL.Image.MAX_IMAGE_PIXELS` (PIL's own switch, 89 megapixels unless
-set), `MAX_BYTES` for a file or download, `URL_SECONDS` for a download as a whole.
+set; half of it for WebP and LAB and a third for JPEG 2000, which take more memory and time),
+`MAX_BYTES` for a file or download, `URL_SECONDS` for a download as a whole. Within them no small
+file takes 1 GB of memory, or two seconds. A picture is also refused that would become one of more
+than 16 megapixels for a network, and by segmentation one with a side of more than 131,072 pixels.
 """
 
 from __future__ import annotations
@@ -26,21 +31,23 @@ from __future__ import annotations
 import base64
 import binascii
 import errno
-import io
 import os
 import re
 import sys
 import threading
 import urllib.parse
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
+from pvzoo import encoded
 from pvzoo.downloads import Refuse, download
-from pvzoo.errors import ImageError, PvzooWarning, warn_of_image
+from pvzoo.errors import ImageError, PvzooWarning, let_go, warn_of_image
+from pvzoo.pixels import to_rgb, to_uint8
 
 MAX_BYTES = 256 * 2**20
 """Most bytes an encoded image may have."""
@@ -94,47 +101,68 @@ class ImageHandle:
         """The upright RGB picture (mode "RGB").
 
         Raises:
-            ImageError: It cannot be decoded, is too large, or its array breaks the rules above.
+            ImageError: It cannot be decoded, is too large, or its numbers break the rules above. It
+                holds none of the pixels, so errors may be kept.
         """
-        try:
-            return self._open()
-        except ImageError as error:
-            raise self._error(error.what, error.hint) from error.__cause__
-        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-            count = re.search(r"\d+", str(error))
-            said = f"it has {int(count[0]):,}" if count else str(error)
-            raise self._error(*_too_many_pixels(said)) from error
-        except UnidentifiedImageError as error:
-            raise self._error(*_no_image(_head(self.data))) from error
-        except PermissionError as error:
-            raise self._error("may not be read.", "Check its permissions.") from error
-        except (PvzooWarning, MemoryError):
-            raise
-        except Exception as error:  # what PIL raises for damaged files knows no bounds
-            hint = "Copy or download it again."
-            if isinstance(self.data, Image.Image):
-                hint = "If its file was closed, call image.load() before that."
-            raise self._error(f"is damaged or cut short ({_short(str(error))}).", hint) from error
+        return self._read(to_rgb)
 
-    def _open(self) -> Image.Image:
+    def open_as_is(self) -> Image.Image:
+        """The upright picture in the mode it is stored in, for maps whose pixels are numbers.
+
+        Raises:
+            ImageError: As `open`.
+        """
+        return self._read(lambda image: image)
+
+    def _read(self, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
+        try:
+            return self._converted(convert)
+        except PvzooWarning:  # made an error by the caller
+            raise
+        except Exception as error:
+            raise self._error(*self._said_of(error)) from let_go(error)
+
+    def _converted(self, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
         if isinstance(self.data, np.ndarray):
-            return _from_array(self.data)
+            return convert(Image.fromarray(self.data))
         if isinstance(self.data, Image.Image):
-            _check_pixels(self.data.size)
+            encoded.check_pixels(self.data.size)
             with _PIL_LOCK:
                 self.data.load()
-                _orientation(self.data)
-            picture = _to_rgb(self.data)
+                turn = encoded.orientation(self.data)
+            picture = encoded.upright(convert(self.data), turn)
             return picture.copy() if picture is self.data else picture  # the caller's stays his
         if isinstance(self.data, Path):
             _check_path(self.data)
         else:
             _check_size(len(self.data))
-        encoded = io.BytesIO(self.data) if isinstance(self.data, bytes) else self.data
-        with Image.open(encoded) as image:
-            _check_pixels(image.size)
+        with encoded.opened(self.data) as image:
             _warn_of_frames(image, self.name)
-            return _to_rgb(image)
+            image.load()  # this turns a TIFF by itself
+            turn = encoded.orientation(image)
+            picture = convert(image)
+        del image  # two pictures are enough in memory
+        return encoded.upright(picture, turn)
+
+    def _said_of(self, error: Exception) -> tuple[str, str]:
+        """What is wrong, and the way out."""
+        if isinstance(error, ImageError):
+            return error.what, error.hint
+        if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+            count = re.search(r"\d+", str(error))
+            said = f"it has {int(count[0]):,}" if count else str(error)
+            return encoded.too_many_pixels(Image.MAX_IMAGE_PIXELS or 0, said)
+        if isinstance(error, UnidentifiedImageError):
+            return encoded.no_image(_head(self.data))
+        if isinstance(error, PermissionError):
+            return "may not be read.", "Check its permissions."
+        if isinstance(error, MemoryError):
+            return "needs more memory than there is.", "Make it smaller."
+        # what PIL raises for damaged files knows no bounds
+        hint = "Copy or download it again."
+        if isinstance(self.data, Image.Image):
+            hint = "If its file was closed, call image.load() before that."
+        return f"is damaged or cut short ({_short(str(error))}).", hint
 
     def _error(self, what: str, hint: str) -> ImageError:
         name = _short(self.name)
@@ -177,9 +205,11 @@ def _take(source: Any, index: int) -> tuple[Any, str]:
     if isinstance(source, Image.Image):
         return _take_picture(source, name)
     if isinstance(source, np.ndarray):
-        return _own(source), f"{name} (numpy array, shape {source.shape}, {source.dtype})"
+        name = f"{name} (numpy array, shape {source.shape}, {source.dtype})"
+        return _of_array(source, refuse), name
     if _is_tensor(source):
-        return _own(_from_tensor(source, refuse)), f"{name} (torch tensor, {tuple(source.shape)})"
+        name = f"{name} (torch tensor, {tuple(source.shape)})"
+        return _of_tensor(source, refuse), name
     if isinstance(source, dict):
         return _take_row(source, index, refuse)
     if callable(getattr(source, "read", None)):
@@ -208,12 +238,6 @@ def _take_text(text: str, name: str, refuse: Refuse) -> tuple[Path | bytes, str]
     if len(text) > 4096:  # longer than any system's paths
         raise refuse(*_no_path(text))
     return _expand(Path(text)), _readable(text)
-
-
-def _own(array: np.ndarray) -> np.ndarray:
-    """A copy, for loops that write every frame into one buffer; not of what is refused later."""
-    limit = Image.MAX_IMAGE_PIXELS
-    return array.copy() if limit is None or array.size <= 4 * limit else array
 
 
 def _take_picture(picture: Image.Image, name: str) -> tuple[Image.Image, str]:
@@ -333,20 +357,13 @@ def _no_path(text: str) -> tuple[str, str]:
     )
 
 
-# --- encoded files --------------------------------------------------------------------------------
+# --- limits -----------------------------------------------------------------------------------
 
 
 def _too_many_bytes(size: str) -> tuple[str, str]:
     return (
         f"has {size}, more than the {MAX_BYTES:,} allowed.",
         "Make it smaller, or raise pvzoo.images.MAX_BYTES.",
-    )
-
-
-def _too_many_pixels(said: str) -> tuple[str, str]:
-    return (
-        f"is larger than the {Image.MAX_IMAGE_PIXELS:,} pixels allowed ({said}).",
-        "If you trust it, raise PIL.Image.MAX_IMAGE_PIXELS.",
     )
 
 
@@ -381,14 +398,6 @@ def _check_size(size: int) -> None:
         raise ImageError(*_too_many_bytes(f"{size:,} bytes"))
 
 
-def _check_pixels(size: tuple[int, int]) -> None:
-    width, height = size
-    if width * height == 0:
-        raise ImageError(f"is {width} x {height}, without a single pixel.", "Check the crop.")
-    if Image.MAX_IMAGE_PIXELS is not None and width * height > Image.MAX_IMAGE_PIXELS:
-        raise ImageError(*_too_many_pixels(f"it is {width:,} x {height:,}"))
-
-
 def _head(data: Path | bytes) -> bytes:
     if isinstance(data, bytes):
         return data[:64]
@@ -396,89 +405,26 @@ def _head(data: Path | bytes) -> bytes:
         return file.read(64)
 
 
-def _no_image(head: bytes) -> tuple[str, str]:
-    """What a file that PIL does not know may be, by its first bytes."""
-    if head.startswith(b"version https://git-lfs"):
-        return "is a Git LFS pointer, not the image itself.", "Fetch it with: git lfs pull"
-    if head[4:12] in (b"ftypheic", b"ftypheix", b"ftyphevc", b"ftypmif1", b"ftypmsf1"):
-        return (
-            "is a HEIC picture, which PIL alone cannot read.",
-            "Install pillow-heif and call pillow_heif.register_heif_opener(), or save it as JPEG.",
-        )
-    if head.lstrip()[:1] == b"<":
-        return "is a web page, XML or SVG, not a picture of pixels.", "Save the picture as PNG."
-    return (
-        "is not an image in a format PIL can read.",
-        "Use a JPEG, PNG, WebP, BMP, GIF or TIFF file.",
-    )
-
-
 def _warn_of_frames(image: Image.Image, name: str) -> None:
-    frames = getattr(image, "n_frames", 1)
-    if frames > 1 and image.tell() == 0 and image.format not in _ONE_PICTURE_FORMATS:
-        warn_of_image(f"{_short(name)} has {frames} frames or pages; the first one is used.", 5)
-
-
-UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""How a picture of each EXIF orientation is turned upright."""
-
-
-def _orientation(image: Image.Image) -> int:
-    try:
-        return image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # a picture is no worse for a broken note beside it
-        return 1
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    """Any PIL mode as upright 8-bit RGB."""
-    image.load()  # this turns a TIFF by itself
-    # ImageOps.exif_transpose also writes the EXIF data anew, which fails on a broken note in it
-    if (turn := UPRIGHT.get(_orientation(image))) is not None:
-        image = image.transpose(turn)
-    if image.mode == "RGB" and "transparency" not in image.info:
-        return image
-    if image.mode == "I" or image.mode.startswith("I;16"):
-        return _from_array(_sixteen_bits(image))
-    if image.mode == "F":
-        return _from_array(np.asarray(image))
-    if image.mode == "La":  # PIL knows no shorter way
-        image = image.convert("LA")
-    if image.mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in image.info:
-        return _over_white(image.convert("RGBA"))
-    return image.convert("RGB")
-
-
-def _sixteen_bits(image: Image.Image) -> np.ndarray:
-    """(H, W) uint16. Mode I is how PIL may hold 16-bit grey, but also any other whole numbers."""
-    pixels = np.asarray(image)
-    low, high = int(pixels.min()), int(pixels.max())
-    unsure = image.mode == "I" and image.format != "PPM" and 0 < high <= 255
-    if low < 0 or high > 65535 or unsure:
-        raise ImageError(
-            f"has 32-bit pixels from {low} to {high}; which number is white is not known.",
-            "Make it 8 or 16 bits first: Image.fromarray(np.asarray(image).astype('uint8')).",
-        )
-    see_through = image.info.get("transparency")
-    if isinstance(see_through, int):
-        pixels = np.where(pixels == see_through, 65535, pixels)
-    return pixels.astype(np.uint16)
-
-
-def _over_white(image: Image.Image) -> Image.Image:
-    white = Image.new("RGBA", image.size, (255, 255, 255, 255))
-    return Image.alpha_composite(white, image).convert("RGB")
+    # how many there are would take minutes to find out for some files
+    several = getattr(image, "is_animated", False)
+    if several and image.tell() == 0 and image.format not in _ONE_PICTURE_FORMATS:
+        warn_of_image(f"{_short(name)} has several frames or pages; the first one is used.", 6)
 
 
 # --- arrays ---------------------------------------------------------------------------------------
+
+
+def _of_array(array: np.ndarray, refuse: Refuse) -> np.ndarray:
+    """An array as RGB or grey, uint8; a copy, for loops that write every frame into one buffer."""
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in _CHANNELS):
+        if array.ndim == 3 and array.shape[0] in _CHANNELS:
+            raise refuse(
+                f"has the shape {array.shape}, channels first.",
+                "numpy images are (height, width, channels): use array.transpose(1, 2, 0).",
+            )
+        raise refuse(*_wrong_rank("numpy array", array.shape, "(height, width, channels)"))
+    return _eight_bit(array.shape, array.dtype, array.__getitem__, refuse)
 
 
 def _is_tensor(source: Any) -> bool:
@@ -487,28 +433,32 @@ def _is_tensor(source: Any) -> bool:
     return torch is not None and isinstance(source, torch.Tensor)
 
 
-def _from_tensor(tensor: Any, refuse: Refuse) -> np.ndarray:
-    """A torch tensor (C, H, W) or (H, W) as an array (H, W, C) or (H, W)."""
-    tensor = tensor.detach()
+def _of_tensor(tensor: Any, refuse: Refuse) -> np.ndarray:
+    """A torch tensor (C, H, W) or (H, W) as `_of_array` has it."""
+    shape = tuple(tensor.shape)
+    if tensor.ndim == 3 and shape[0] in _CHANNELS:
+        tensor = tensor.permute(1, 2, 0)
+    elif tensor.ndim == 3 and shape[2] in _CHANNELS:
+        raise refuse(
+            f"is a torch tensor of shape {shape}, channels last.",
+            "Tensors are (channels, height, width): use tensor.permute(2, 0, 1).",
+        )
+    elif tensor.ndim != 2:
+        raise refuse(*_wrong_rank("torch tensor", shape, "(channels, height, width)"))
+    small = tensor.is_floating_point() and tensor.element_size() < 4  # numpy has no bfloat16
+
+    def rows(place: slice) -> np.ndarray:
+        part = tensor.detach()[place]
+        return (part.float() if small else part).cpu().numpy()
+
     try:
-        if tensor.is_floating_point() and tensor.element_size() < 4:  # numpy has no bfloat16
-            tensor = tensor.float()
-        array = tensor.cpu().numpy()
+        dtype = rows(slice(0, 0)).dtype
+        return _eight_bit(tuple(tensor.shape), dtype, rows, refuse)
     except (TypeError, RuntimeError, NotImplementedError) as error:  # sparse, meta, complex views
         raise refuse(
             f"is a torch tensor that numpy cannot read ({_short(str(error))}).",
             "Make it a plain dense tensor of uint8 or float32.",
         ) from error
-    if array.ndim == 2:
-        return array
-    if array.ndim == 3 and array.shape[0] in _CHANNELS:
-        return array.transpose(1, 2, 0)
-    if array.ndim == 3 and array.shape[2] in _CHANNELS:
-        raise refuse(
-            f"is a torch tensor of shape {tuple(array.shape)}, channels last.",
-            "Tensors are (channels, height, width): use tensor.permute(2, 0, 1).",
-        )
-    raise refuse(*_wrong_rank("torch tensor", array.shape, "(channels, height, width)"))
 
 
 def _wrong_rank(kind: str, shape: tuple[int, ...], wanted: str) -> tuple[str, str]:
@@ -520,50 +470,13 @@ def _wrong_rank(kind: str, shape: tuple[int, ...], wanted: str) -> tuple[str, st
     )
 
 
-def _from_array(array: np.ndarray) -> Image.Image:
-    """A numpy array (H, W) or (H, W, C) as an RGB picture."""
-    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in _CHANNELS):
-        if array.ndim == 3 and array.shape[0] in _CHANNELS:
-            raise ImageError(
-                f"has the shape {array.shape}, channels first.",
-                "numpy images are (height, width, channels): use array.transpose(1, 2, 0).",
-            )
-        raise ImageError(*_wrong_rank("numpy array", array.shape, "(height, width, channels)"))
-    _check_pixels((array.shape[1], array.shape[0]))
-    pixels = _to_uint8(array)
-    if pixels.ndim == 3 and pixels.shape[2] == 1:
-        pixels = pixels[:, :, 0]
-    if pixels.ndim == 3 and pixels.shape[2] == 4:
-        return _over_white(Image.fromarray(np.ascontiguousarray(pixels)))
-    return Image.fromarray(np.ascontiguousarray(pixels)).convert("RGB")
-
-
-def _to_uint8(array: np.ndarray) -> np.ndarray:
-    if array.dtype == np.uint8:
-        return array
-    if array.dtype == np.bool_:
-        return array.astype(np.uint8) * 255
-    if array.dtype.kind == "u" and array.dtype.itemsize == 2:  # in either byte order
-        return ((array.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
-    if np.issubdtype(array.dtype, np.floating):
-        if not np.isfinite(array).all():
-            raise ImageError("has pixels that are NaN or infinite.", "Clean it with np.nan_to_num.")
-        low, high = float(array.min()), float(array.max())
-        half = 0.5 / 255
-        if low < -half or high > 1 + half:
-            hint = (
-                "Undo the normalisation (pvzoo does its own), or clip it."
-                if low < 0
-                else "Divide by 255, or cast to uint8 if it is 0..255."
-            )
-            raise ImageError(f"has float pixels from {low:g} to {high:g}; floats are 0..1.", hint)
-        return np.round(array * 255).clip(0, 255).astype(np.uint8)
-    if np.issubdtype(array.dtype, np.integer):
-        low, high = int(array.min()), int(array.max())
-        if low < 0 or high > 255:
-            raise ImageError(
-                f"has {array.dtype} pixels from {low} to {high}; they should be 0..255.",
-                "For 16-bit pixels cast to uint16; else scale to 0..255.",
-            )
-        return array.astype(np.uint8)
-    raise ImageError(f"has pixels of the type {array.dtype}.", "Cast it to uint8.")
+def _eight_bit(
+    shape: tuple[int, ...], dtype: np.dtype, rows: Callable[[slice], np.ndarray], refuse: Refuse
+) -> np.ndarray:
+    """What is kept of an array, as `PIL.Image.fromarray` takes it."""
+    try:
+        encoded.check_pixels((shape[1], shape[0]))
+        pixels = to_uint8(shape, dtype, rows)
+    except ImageError as error:
+        raise refuse(error.what, error.hint) from None
+    return pixels[:, :, 0] if pixels.shape[2:] == (1,) else pixels

@@ -79,7 +79,7 @@ def load(
         _check_dtype(dtype)
     card, source, config = resolve(name, revision)
     wanted_task = registry.task_id(task) if task else (card.task if card else None)
-    with _reading(str(name)):
+    with reading(str(name)):
         try:
             found = hub.find(source, str(name), config, trust_remote_code=trust_remote_code)
         except (hub.NotCached, hub.NoRepo) as error:
@@ -194,7 +194,7 @@ def _lacking(adapter_class: type[Adapter]) -> Iterator[None]:
 
 
 @contextmanager
-def _reading(name: str) -> Iterator[None]:
+def reading(name: str) -> Iterator[None]:
     """Within it whatever damaged files make libraries raise is a `PvzooError`."""
     try:
         yield
@@ -365,10 +365,10 @@ def _matches(part: Part, adapter: type[Adapter], config: Mapping[str, Any]) -> b
     try:
         return adapter.matches(config)
     except Exception as error:  # whatever it raises must not keep others from being asked
-        said = f"{type(error).__name__}: {error}"
+        why = f"{type(error).__name__}: {said(error)}"
         raise PluginError(
             f"The adapter {part.name!r} of plugin {part.dist!r} cannot say whether a config is of "
-            f"its family ({said}).",
+            f"its family ({why}).",
             f"Report this to the author of {part.dist}, or uninstall it.",
         ) from error
 

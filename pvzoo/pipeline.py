@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pvzoo.errors import DeviceError, ImageError, PvzooError, UsageError, warn_of_image
+from pvzoo.errors import DeviceError, ImageError, PvzooError, UsageError, let_go, warn_of_image
 from pvzoo.images import ImageHandle
 
 Inputs = dict[str, np.ndarray]
@@ -66,7 +66,10 @@ def run(
             if not isinstance(result, ImageError):
                 yield result
             elif on_error == "raise":
-                raise result
+                try:
+                    raise result
+                finally:  # else it would hold, by its traceback, the variable that holds it
+                    del result
             else:
                 _report(result, on_error, stacklevel=4)
 
@@ -76,7 +79,10 @@ def run(
                 for shape in list(batches):
                     flush(shape)
                 yield from finished()
-                raise outcome
+                try:
+                    raise outcome
+                finally:  # likewise
+                    del outcome
             _report(outcome, on_error, stacklevel=3)
             continue
         waiting.append(outcome)
@@ -132,7 +138,10 @@ def run_one(
     """The network's outputs for one image; `postprocess` takes (outputs, meta, controls)."""
     (item,) = _prepared([image], preprocess, ahead=1)
     if isinstance(item, ImageError):
-        raise item
+        try:
+            raise item
+        finally:  # likewise
+            del item
     return Outputs(forward(item.inputs), item.meta, item.handle, postprocess)
 
 
@@ -163,6 +172,8 @@ def _prepared(
             return error
         try:
             return _Item(handle, *preprocess(picture))
+        except ImageError as error:
+            return _named(handle, error)
         except PvzooError:  # such as a prompt that is too long
             raise
         except Exception as error:  # processors fail in many ways, such as on a single pixel
@@ -174,8 +185,12 @@ def _prepared(
                 index=index,
             )
 
+    def settled(outcome: _Item | ImageError) -> _Item | ImageError:
+        """Errors may be kept: they must not keep the inputs."""
+        return let_go(outcome) if isinstance(outcome, ImageError) else outcome
+
     if isinstance(images, list) and len(images) == 1:  # no thread is needed for one image
-        yield prepare(take(images[0], 0), 0)
+        yield settled(prepare(take(images[0], 0), 0))
         return
     pending: deque[Future[_Item | ImageError]] = deque()
     pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="pvzoo-read")
@@ -183,9 +198,9 @@ def _prepared(
         for index, image in enumerate(images):
             pending.append(pool.submit(prepare, take(image, index), index))
             if len(pending) >= ahead:
-                yield pending.popleft().result()
+                yield settled(pending.popleft().result())
         while pending:
-            yield pending.popleft().result()
+            yield settled(pending.popleft().result())
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
@@ -198,6 +213,12 @@ def _report(
         on_error(error)
     else:
         warn_of_image(f"Skipped: {error}", stacklevel)
+
+
+def _named(handle: ImageHandle, error: PvzooError) -> ImageError:
+    """An error that says which image it is about."""
+    what = f"{handle.name}: {error.what}"
+    return ImageError(what, error.hint, source=handle.name, index=handle.index)
 
 
 def _shape(inputs: Inputs) -> Shape:
@@ -221,11 +242,8 @@ def _run_alone(
     except (DeviceError, UsageError):
         raise
     except PvzooError as error:
-        handle = item.handle
         item.inputs = {}
-        item.result = ImageError(
-            f"{handle.name}: {error.what}", error.hint, source=handle.name, index=handle.index
-        )
+        item.result = _named(item.handle, error)
 
 
 def _run_batch(

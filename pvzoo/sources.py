@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from itertools import chain
@@ -131,10 +132,29 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def _glob(pattern: str) -> list[Path]:
-    files = sorted(Path(p) for p in glob.glob(pattern, recursive=True) if Path(p).is_file())
+    files = sorted({path for p in _matches(pattern) if (path := Path(p)).is_file()})
     if not files:
         raise UsageError(f"No file matches {pattern!r}.", f"Here is {Path.cwd()}.")
     return files
+
+
+def _matches(pattern: str) -> Iterator[str]:
+    """What `glob.glob` finds, but that ``**`` goes into each folder once: links may lead back."""
+    anywhere = re.search(r"(^|[\\/])\*\*([\\/]|$)", pattern)
+    if anywhere is None:
+        yield from glob.glob(pattern)
+        return
+    head, tail = pattern[: anywhere.end(1)], pattern[anywhere.end() :] or "*"
+    seen = set()
+    for start in glob.glob(head) if head else [""]:
+        for here, inner, _ in os.walk(start or os.curdir, followlinks=True):
+            folder = os.stat(here)
+            if (folder.st_dev, folder.st_ino) in seen:
+                inner.clear()
+                continue
+            seen.add((folder.st_dev, folder.st_ino))
+            inner[:] = [name for name in inner if not name.startswith(".")]
+            yield from _matches(os.path.join(glob.escape(here), tail))
 
 
 def _expand(path: Path) -> Path:

@@ -492,6 +492,17 @@ def masks_cut_short_garbled_and_missing(made):
     made[0]["objects"]["segmentation"][0] = None
 
 
+@broken(DETECTION, {"tiny-box": 3}, mendable=False, severity="warning")
+def slips_of_the_mouse_of_a_pixel_or_less(made):
+    made[0]["objects"] = objects([[30, 20, 1, 1], [7.5, 9, 0.5, 12], [3, 3, 20, 0.01]], [0, 1, 2])
+
+
+@broken(DETECTION, {"normalised-boxes": 2}, mendable=False)
+def single_boxes_in_shares_of_the_image(made):
+    made[0]["objects"] = objects([[0.25, 0.5, 0.125, 0.75]], [0])
+    made[1]["objects"] = objects([[0.1 - 1, 0.2 - 1, 0.3 + 1, 0.4 + 1]], [0])  # as VOC is read
+
+
 @broken(INSTANCE, {"empty-mask": 1}, mendable=False, severity="warning")
 def a_mask_without_a_pixel(made):
     made[0]["objects"]["segmentation"][0] = mask_code(np.zeros((HEIGHT, WIDTH)))

@@ -103,7 +103,7 @@ def _some_objects(rng: np.random.Generator, number: int, *, masks: bool) -> dict
     if n and number % 6 == 0:
         bboxes[0] = [0, 0, WIDTH, HEIGHT]  # on the frame
     elif n and number % 6 == 1:
-        bboxes[0] = [30.25, 20.5, 0.5, 0.25]  # smaller than a pixel
+        bboxes[0] = [30.25, 20.5, 1.25, 1.5]  # hardly more than a pixel
     elif n and number % 6 == 2:
         bboxes[0] = [WIDTH - 20.0, -0.75, 20.75, 10]  # out of the frame by less than a pixel
     made = objects(bboxes, [(number + i) % len(NAMES) for i in range(n)], 10 * number)

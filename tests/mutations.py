@@ -39,47 +39,28 @@ MEGABYTES = 1024
 _DEEP, _DIGITS, _OVERFLOW = "@deep@", "@digits@", "@overflow@"  # what no encoder would write
 _RAW = {_DEEP: "[" * 20_000 + "]" * 20_000, _DIGITS: "9" * 5_000, _OVERFLOW: "-1e999"}
 
-ODD_WORDS = (
-    *("", " ", "x" * 5_000, "\0", "é", "\u202e", "😀", "a\nb", "\t", "None", "null", "nan", "-inf"),
-    *(
-        "true",
-        "no",
-        "0",
-        "-1",
-        "1.5",
-        "1e400",
-        "007",
-        "0x10",
-        "1_000",
-        "\u0661",
-        "9" * 30,
-        "9" * 5_000,
-    ),
-    *(
-        "9" * 5_000,
-        ".",
-        "..",
-        "../1.png",
-        "/",
-        "/etc/passwd",
-        "~",
-        "\\",
-        "C:\\1.png",
-        "a/b",
-        "%00",
-        "1.png/",
-    ),
-    *("http://", "file:///1.png", "*", "[", "{}", "'", '"', "<", "&amp;", "#", ",", ";", ":", "- "),
-)
+_LONG = ("x" * 5_000, "9" * 5_000, "a/" * 2_500, "9" * 30)
+_PATHS = (".", "..", "../1.png", "/", "/etc/passwd", "~", "\\", "C:\\1.png", "a/b", "1.png/")
+_TRICKY = ("", " ", "\0", "é", "\u202e", "😀", "a\nb", "\t", "*", "[", "{}", "'", '"', "<", "&amp;")
+_TRICKY += ("#", ",", ";", ":", "- ", "%00", "http://", "file:///1.png")
+_NUMBERS = ("None", "null", "nan", "-inf", "true", "no", "0", "-1", "1.5", "1e400", "007", "0x10")
+_NUMBERS += ("1_000", "\u0661")
+ODD_WORDS = (_LONG, _PATHS, _TRICKY, _NUMBERS)
+"""Texts, in groups of which each is chosen as often."""
+
 ODD_VALUES = (
-    *(None, True, False, 0, 1, -1, 2, 0.5, -0.0, 1e-320, 255, 256, 65536, 100_000, 10**8),
-    *(2**31 - 1, 2**31, -(2**31) - 1, 2**32, 2**53 + 1, 2**63 - 1, 2**63, -(2**63) - 1, 10**40),
-    *(1e19, -1e19, 1e308, -1e308, float("nan"), float("inf"), float("-inf")),
-    *([], [[]], [None], {}, {"": None}, {"a": {}}, [0], [0, 0], [-1, -1], [10**5, 10**5]),
-    *([2**31 - 1, 2**31 - 1], [0.0] * 4, [1] * 1_000, ["x"], [[1, 2], [3]], [{"x": 1, "y": 2}]),
-    *("\ud800", _DEEP, _DIGITS, _OVERFLOW),
     *ODD_WORDS,
+    (None, True, False, "", [], {}),
+    (0, 1, -1, 2, 0.5, -0.0, 1e-320, 255, 256, 65536, 100_000, 10**8),
+    (2**31 - 1, 2**31, -(2**31) - 1, 2**32, 2**53 + 1, 10**40),
+    (2**63 - 1, 2**63, -(2**63), -(2**63) - 1, 2**64),
+    (1e19, -1e19, 1e308, -1e308, float("nan"), float("inf"), float("-inf")),
+    ([10**5, 10**5], [2**31 - 1, 2**31 - 1], [-1, -1], [0, 0], [0], [1, 2, 3], [1] * 1_000),
+    ([[]], [None], {"": None}, {"a": {}}, ["x"], [[1, 2], [3]], [{"x": 1, "y": 2}], [0.0] * 4),
+    ("\ud800", _DEEP, _DIGITS, _OVERFLOW),
 )
+"""The same for values of JSON."""
+
 _ODD_YAML = (
     *("&a [*a]", "*nothing", "!!binary x", "!!python/name:os.system", "!!set {a, b}", "!!int x"),
     *("2020-01-01", "2020-99-99", "1:30", ".nan", ".inf", "0o17", "<<: [a]", "? [a, b]", "|", "%"),
@@ -96,8 +77,13 @@ _BOMB = '<!DOCTYPE a [<!ENTITY a "xxxxxxxxxx">' + "".join(
 
 def odd(rng: random.Random) -> Any:
     """A value of another type, size or meaning than any reader hopes for."""
-    value = copy.deepcopy(rng.choice(ODD_VALUES))
+    value = copy.deepcopy(rng.choice(rng.choice(ODD_VALUES)))
     return nested(value, rng.choice([1, 2, 100])) if rng.random() < 0.05 else value
+
+
+def odd_word(rng: random.Random) -> str:
+    """A text that no reader hopes for."""
+    return rng.choice(rng.choice(ODD_WORDS))
 
 
 def nested(value: Any, depth: int) -> Any:
@@ -111,10 +97,15 @@ def nested(value: Any, depth: int) -> Any:
 
 
 def mutated_tree(tree: Any, rng: random.Random) -> Any:
-    """A copy of a tree of lists, dicts and plain values with one mutation."""
+    """A copy of a tree of lists, dicts and plain values with one mutation.
+
+    What has a name of its own is met as often as each other name, however often that occurs.
+    """
     tree = {"root": copy.deepcopy(tree)}
-    spots = list(_spots(tree))
-    holder, key = rng.choice(spots)
+    spots: dict[str, list[tuple[Any, Any]]] = {}
+    for name, holder, key in _spots(tree):
+        spots.setdefault(name, []).append((holder, key))
+    holder, key = rng.choice(spots[rng.choice(list(spots))])
     value = holder[key]
     kind = rng.randrange(10)
     if kind == 0 and holder is not tree:
@@ -122,12 +113,12 @@ def mutated_tree(tree: Any, rng: random.Random) -> Any:
     elif kind == 1:
         holder[key] = nested(value, rng.choice([1, 1, 2, 50]))
     elif kind == 2:
-        other, at = rng.choice(spots)
+        other, at = rng.choice(spots[rng.choice(list(spots))])
         holder[key] = copy.deepcopy(other[at])
     elif kind == 3 and isinstance(value, list):
         holder[key] = value * rng.choice([2, 3])
     elif kind == 4 and isinstance(holder, dict) and holder is not tree:
-        holder[rng.choice(ODD_WORDS)] = holder.pop(key)
+        holder[odd_word(rng)] = holder.pop(key)
     elif kind == 5:
         holder[key] = _other_kind(value, rng)
     else:
@@ -135,19 +126,20 @@ def mutated_tree(tree: Any, rng: random.Random) -> Any:
     return tree["root"]
 
 
-def _spots(tree: Any) -> Iterator[tuple[Any, Any]]:
-    """Where each value is: its holder and its key or place."""
-    waiting, seen = [tree], set()  # a tree of YAML may hold itself
+def _spots(tree: Any) -> Iterator[tuple[str, Any, Any]]:
+    """Where each value is: the names on the way to it, its holder, and its key or place there."""
+    waiting, seen = [("", tree)], set()  # a tree of YAML may hold itself
     while waiting:
-        holder = waiting.pop()
+        name, holder = waiting.pop()
         if id(holder) in seen:
             continue
         seen.add(id(holder))
-        keys = list(holder) if isinstance(holder, MutableMapping) else range(len(holder))
-        for key in keys:
-            yield holder, key
+        named = isinstance(holder, MutableMapping)
+        for key in list(holder) if named else range(len(holder)):
+            inner = f"{name}.{key}" if named else f"{name}[]"
+            yield inner, holder, key
             if isinstance(holder[key], (MutableMapping, MutableSequence)):
-                waiting.append(holder[key])
+                waiting.append((inner, holder[key]))
 
 
 def _other_kind(value: Any, rng: random.Random) -> Any:
@@ -180,7 +172,12 @@ def _json(text: str, rng: random.Random) -> str:
 
 
 def _jsonl(text: str, rng: random.Random) -> str:
-    rows = mutated_tree([json.loads(line) for line in text.splitlines() if line.strip()], rng)
+    rows = [json.loads(line) for line in text.splitlines() if line.strip()]
+    if rng.random() < 0.6:  # all rows alike, as what reads them wants columns of one type
+        seed = rng.getrandbits(32)
+        rows = [mutated_tree(row, random.Random(seed)) for row in rows]
+    else:
+        rows = mutated_tree(rows, rng)
     return _with_raw("\n".join(map(json.dumps, rows if isinstance(rows, list) else [rows])))
 
 
@@ -228,7 +225,7 @@ def _csv(text: str, rng: random.Random) -> str:
     if kind == 0:
         del row[place]
     elif kind == 1:
-        row.insert(place, rng.choice(ODD_WORDS))
+        row.insert(place, odd_word(rng))
     elif kind == 2:
         rows.insert(rng.randrange(len(rows)), list(rng.choice(rows)))
     elif kind == 3:  # a whole column
@@ -252,7 +249,7 @@ def _lines(text: str, rng: random.Random) -> str:
     if kind == 0:
         del line[place]
     elif kind == 1:
-        line.insert(place, rng.choice(ODD_WORDS))
+        line.insert(place, odd_word(rng))
     elif kind == 2:
         lines.insert(rng.randrange(len(lines)), list(rng.choice(lines)))
     elif kind == 3:

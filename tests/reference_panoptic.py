@@ -37,8 +37,13 @@ class Tally:
 
 def tallies(
     images: list[tuple[list[Segment], list[Segment], set[tuple[int, int]]]],
+    *,
+    one_crowd: bool = False,
 ) -> dict[str, Tally]:
-    """Of each class that occurs, given (truth, prediction, void pixels) of each image."""
+    """Of each class that occurs, given (truth, prediction, void pixels) of each image.
+
+    With `one_crowd` the last crowd of a class in an image alone forgives, as in panopticapi.
+    """
     result: defaultdict[str, Tally] = defaultdict(Tally)
     for truth, prediction, void in images:
         matched: set[int] = set()
@@ -61,10 +66,8 @@ def tallies(
                 continue
             # "unmatched segments with a fraction of void pixels over the threshold are removed",
             # and so are those on a crowd of their class
-            forgiven = set(void)
-            for real in truth:
-                if real.crowd and real.label == guess.label:
-                    forgiven |= real.pixels
+            crowds = [r.pixels for r in truth if r.crowd and r.label == guess.label]
+            forgiven = void.union(*(crowds[-1:] if one_crowd else crowds))
             share = Fraction(len(guess.pixels & forgiven), len(guess.pixels))
             if share <= Fraction(1, 2):
                 result[guess.label].false_positives += 1

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -38,7 +39,7 @@ def coco(tmp_path_factory) -> Path:
             Image.fromarray(pixels).save(root / split / name)
             images.append({"id": number, "file_name": name, "width": 64, "height": 48})
             for category in (1, 2, 3):
-                left, top, width, height = rng.integers(1, 24, 4).tolist()
+                left, top, width, height = rng.integers(2, 24, 4).tolist()
                 annotations.append(
                     {
                         "id": len(annotations) + 1,
@@ -132,6 +133,110 @@ def test_check_with_json_prints_one_object_and_mends_what_can_be_mended(mended):
     }
     assert all(f["mendable"] for f in report["findings"])
     assert f"wrote {folder}" in done.stderr
+    assert report["mended"] == {
+        "unreadable-image": 1,
+        "inverted-box": 1,
+        "box-out-of-frame": 2,
+    }
+    assert report["remaining"]["findings"] == []
+    assert (report["remaining"]["images"], report["remaining"]["objects"]) == (49, 146)
+
+
+def test_mending_says_what_it_mended_and_what_is_still_wrong(coco, tmp_path):
+    shutil.copytree(coco, tmp_path / "data")
+    file = tmp_path / "data/annotations/instances_val.json"
+    content = json.loads(file.read_text())
+    content["annotations"][0]["category_id"] = 9
+    content["annotations"][4]["bbox"][2] *= -1
+    file.write_text(json.dumps(content))
+    folder = tmp_path / "new"
+    done = run("check", tmp_path / "data", "--mend", folder)
+    assert done.returncode == 1
+    found, after = done.stdout.split("\n\nMended: ")
+    assert "error: inverted-box (2)" in found
+    said, now = after.split("\n", 1)
+    assert set(said.rstrip(".").split(", ")) == {
+        "unreadable-image (1)",
+        "inverted-box (2)",
+        "box-out-of-frame (2)",
+    }
+    assert now.startswith(f"What is in {folder} now: 49 images with 146 objects: errors: 1")
+    assert re.findall(r"^(?:error|warning): (\S+)", now, re.MULTILINE) == ["class-id-out-of-range"]
+    assert "validation: validation/001.jpg, object 1" in now  # as the copy calls it
+
+
+def test_mending_of_what_needs_none_says_so(coco, tmp_path):
+    done = run("check", coco, "--split", "validation", "--mend", tmp_path / "new")
+    assert done.returncode == 0, done.stderr
+    assert "\n\nMended: nothing.\n" in done.stdout
+    assert done.stdout.endswith("now: 10 images with 30 objects: nothing wrong was found.\n")
+
+
+def test_mending_that_leaves_no_image_says_so(tmp_path):
+    for name in ("cat", "dog"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        (tmp_path / "data" / name / "1.jpg").write_text("no picture")
+    done = run("check", tmp_path / "data", "--mend", tmp_path / "new")
+    assert done.returncode == 1
+    assert "Mended: unreadable-image (2)." in done.stdout
+    assert "now: 0 images: errors: 1" in done.stdout
+
+
+@pytest.fixture
+def elsewhere(coco, tmp_path) -> Path:
+    """Data whose images are not in its folder, and that names them by their whole paths."""
+    root = tmp_path / "home" / "me" / "labels"
+    root.mkdir(parents=True)
+    content = json.loads((coco / "annotations/instances_val.json").read_text())
+    for image in content["images"]:
+        image["file_name"] = str(coco / "val" / image["file_name"])
+    (root / "val.json").write_text(json.dumps(content))
+    return root
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("check",),
+        ("check", "--mend", "new"),
+        ("convert", "new", "--to", "yolo"),
+        ("evaluate", "--model", "shapes-detector", "--split", "validation"),
+        ("evaluate", "--split", "validation"),
+    ],
+    ids=" ".join,
+)
+def test_images_elsewhere_are_used_only_when_that_is_allowed(elsewhere, tmp_path, command):
+    name, *rest = (str(tmp_path / word) if word == "new" else word for word in command)
+    done = run(name, elsewhere, *rest)
+    assert done.returncode == 1
+    assert "leads out of the data's folder" in done.stderr
+    assert "--allow-outside" in done.stderr
+    assert not (tmp_path / "new").exists()
+    done = run(name, elsewhere, *rest, "--allow-outside")
+    assert "leads out" not in done.stderr
+    if name == "evaluate":
+        assert "none of the classes" in done.stderr or done.returncode == 0, done.stderr
+    else:
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "new").exists() == ("new" in command)
+
+
+def test_fine_tuning_on_images_elsewhere_is_done_only_when_that_is_allowed(elsewhere, tmp_path):
+    content = json.loads((elsewhere / "val.json").read_text())
+    (elsewhere / "val.json").unlink()
+    for name, half in (("train", content["images"][:5]), ("held", content["images"][5:])):
+        ids = {image["id"] for image in half}
+        own = [a for a in content["annotations"] if a["image_id"] in ids]
+        text = json.dumps({**content, "images": half, "annotations": own})
+        (elsewhere / f"{name}.json").write_text(text)
+    words = (elsewhere / "train.json", "--eval", elsewhere / "held.json", "--epochs", 1)
+    words += ("--model", "shapes-detector", "--output-dir", tmp_path / "run")
+    done = run("fine-tune", *words)
+    assert done.returncode == 1
+    assert "leads out of the data's folder" in done.stderr
+    done = run("fine-tune", *words, "--allow-outside")
+    assert done.returncode == 0, done.stderr
+    assert "the tuned model is in" in done.stderr
 
 
 def test_mended_data_checks_clean(mended):

@@ -19,7 +19,7 @@ import pvzoo
 from pvzoo import registry
 from pvzoo.config_schema import check_config
 from pvzoo.errors import DeviceError, PvzooError, UnsupportedModelError, WeightsError
-from pvzoo.loading import _reading
+from pvzoo.loading import reading
 
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8))
 WRITE = {"timm": timm_folder, "vit": transformers_folder}
@@ -298,5 +298,5 @@ def test_too_little_memory_is_said_to_be_that(tmp_path):
 
 @pytest.mark.parametrize("error", [MemoryError(), torch.OutOfMemoryError("CUDA out of memory")])
 def test_any_kind_of_memory_error_is_told_as_such(error):
-    with pytest.raises(DeviceError, match="too little memory to load mine"), _reading("mine"):
+    with pytest.raises(DeviceError, match="too little memory to load mine"), reading("mine"):
         raise error

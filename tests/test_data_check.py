@@ -31,8 +31,8 @@ from pvzoo.data.load import load
 from pvzoo.data.mend import mend
 from pvzoo.data.schema import CLASSIFICATION, DETECTION, INSTANCE, PANOPTIC, SEMANTIC, TASKS
 from pvzoo.data.write import write
+from pvzoo.encoded import UPRIGHT
 from pvzoo.errors import DataError
-from pvzoo.images import UPRIGHT
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -188,7 +188,7 @@ def test_a_semantic_map_may_list_255_and_void():
 
 def test_boxes_on_the_last_pixel_and_touching_the_frame_are_clean():
     made = rows(DETECTION)
-    bboxes = [[WIDTH - 1, HEIGHT - 1, 1, 1], [0, 0, 0.01, 0.01], [WIDTH - 0.5, 5, 1.5, 9]]
+    bboxes = [[WIDTH - 2, HEIGHT - 2, 2, 2], [0, 0, 1.25, 1.25], [WIDTH - 0.5, 5, 1.5, 9]]
     made[0]["objects"] = objects(bboxes, [0, 1, 2])
     assert found(dataset(DETECTION, made)) == {}
 
@@ -209,7 +209,17 @@ def test_each_mistake_is_named_counted_and_nothing_else_is(name):
 
 def test_every_rule_is_broken_by_one_of_the_tests():
     named = {rule.name for rule in vars(rules).values() if isinstance(rule, rules.Rule)}
-    assert named == {rule for case in BROKEN.values() for rule in case.expected}
+    broken = {rule for case in BROKEN.values() for rule in case.expected}
+    assert named == broken | {"unnamed-classes"}
+
+
+def test_maps_whose_classes_nothing_names_may_train_void_as_a_class():
+    made = rows(SEMANTIC)
+    assert found(dataset(SEMANTIC, made, names=("0", "1", "2"))) == {"unnamed-classes": 3}
+    assert found(dataset(SEMANTIC, made, names=("0", "1", "star"))) == {}
+    for row in made:
+        row["segments"]["category"] = [-1, 0, 1]  # 0 is void
+    assert found(dataset(SEMANTIC, made, names=("1", "2"))) == {}
 
 
 def test_mistakes_of_several_kinds_are_all_named():

@@ -897,3 +897,33 @@ assert found["label"][:] == [0, 1, 0]
     assert done.returncode == 0, done.stderr
     assert str(tmp_path) in done.stdout
     assert list(tmp_path.rglob("*.arrow")) == []
+
+
+@pytest.mark.parametrize(
+    ("objects", "said", "match"),
+    [
+        ({"bbox": [["1", "2", "3", "4"]]}, {}, "Row 0, object 0 has the box"),
+        (
+            {"bbox": [[1, 1, 2, 2]], "segmentation": [[[1, 1, 5, 1, 5, 5]]]},
+            {"width": [100_000], "height": [100_000]},
+            "Row 0, object 0 is in an image that is said to have 100000 x 100000 pixels",
+        ),
+        ({"bbox": [[1, 1, 2, 2]], "segmentation": [[[1, 1, 5, 1, 5]]]}, {}, "not pairs of numbers"),
+    ],
+)
+def test_numbers_that_are_none_are_refused_with_their_row(objects, said, match) -> None:
+    pictures = [Image.new("RGB", (10, 8))]
+    dataset = Dataset.from_dict(
+        {"image": pictures, "objects": [{**objects, "category": [0]}], **said}
+    )
+    with pytest.raises(DataError, match=match):
+        canonical(dataset)
+
+
+def test_a_mask_may_be_a_list_of_points_and_a_size_below_zero_is_none() -> None:
+    points = [[[[1, 1], [5, 1], [5, 5]]]]
+    objects = {"bbox": [[1, 1, 4, 4]], "segmentation": points, "category": [0]}
+    pictures = {"image": [Image.new("RGB", (10, 8))], "width": [-5], "height": [8]}
+    (row,) = canonical(Dataset.from_dict({**pictures, "objects": [objects]}))
+    assert row["objects"]["segmentation"][0]["size"] == [8, 10]
+    assert row["objects"]["area"][0] > 0

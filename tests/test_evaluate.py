@@ -135,6 +135,13 @@ def test_a_classifier_with_real_weights_is_measured_on_a_folder_of_photographs(
     assert found.per_class["Egyptian_cat"]["recall"] == 0
 
 
+def test_folders_named_by_imagenets_ids_give_the_figures_of_names(lite0, photographs, tmp_path):
+    for name, photo in (("n07920052", "coffee"), ("n04485082-tripod", "camera")):
+        (tmp_path / name).mkdir()
+        Image.open(photographs[photo]).save(tmp_path / name / "photo.png")
+    assert lite0.evaluate(tmp_path)["top1"] == 1
+
+
 # --- several processes ----------------------------------------------------------------------------
 
 

@@ -32,7 +32,7 @@ from PIL import Image
 import pvzoo
 from pvzoo.cli.training import fine_tune as fine_tune_command
 from pvzoo.data import schema
-from pvzoo.errors import DataError, PvzooWarning, TrainingError, UsageError
+from pvzoo.errors import DataError, PvzooError, PvzooWarning, TrainingError, UsageError
 from pvzoo.training import checkpoints as kept
 from pvzoo.training import run
 from pvzoo.training.ema import Average
@@ -180,6 +180,16 @@ def test_a_broken_checkpoint_is_said_and_the_one_before_is_used(tmp_path, monkey
     assert of_weights(found._network.module) == of_weights(whole._network.module)
 
 
+@pytest.mark.parametrize("text", ["{", "[]", "[" * 99_999])
+def test_a_damaged_manifest_makes_no_checkpoint(tmp_path, text):
+    part = kept.part(tmp_path, 5)
+    part.mkdir()
+    kept.seal(tmp_path, 5)
+    (tmp_path / "checkpoint-5" / "manifest.json").write_text(text)
+    with pytest.warns(PvzooWarning, match="its manifest"):
+        assert kept.latest(tmp_path, 1) is None
+
+
 @pytest.mark.parametrize(
     "name", ["optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json", "manifest.json"]
 )
@@ -312,6 +322,16 @@ def test_a_folder_of_other_data_is_refused_by_content_and_not_by_place(tuned, tm
         start.fine_tune(
             same.select(range(7)), same.select(range(8, 12)), output_dir=home, **settings
         )
+
+
+@pytest.mark.parametrize("name", ["run.json", "report.json", "config.json"])
+@pytest.mark.parametrize("text", ["{", "[]", "{}"])
+def test_a_finished_run_whose_files_are_damaged_is_told(tuned, tmp_path, name, text):
+    _, folder = tuned
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "classifier" / name).write_text(text)
+    with pytest.raises(PvzooError, match=r"damaged|belongs to another run|cannot be loaded"):
+        fine_tune_run.tune("classifier", tmp_path, epochs=2)
 
 
 def test_a_folder_with_other_files_is_refused(tmp_path):

@@ -440,7 +440,9 @@ def test_of_several_frames_the_first_is_taken_and_a_warning_says_so(format, tmp_
     options = {"lossless": True} if format == "WEBP" else {}
     path = tmp_path / "moving"
     path.write_bytes(encoded(frames[0], format, save_all=True, append_images=frames[1:], **options))
-    with pytest.warns(PvzooWarning, match=r"moving has 3 frames or pages; the first one") as seen:
+    with pytest.warns(
+        PvzooWarning, match=r"moving has several frames or pages; the first one"
+    ) as seen:
         assert (pixels(path) == (255, 0, 0)).all()
     assert len(seen) == 1
     assert Path(seen[0].filename) == Path(__file__)  # it points at the user's own line
@@ -468,7 +470,7 @@ def test_each_frame_of_an_image_sequence_stands_for_itself() -> None:
     colours = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
     frames = [Image.new("RGB", (7, 5), colour) for colour in colours]
     gif = Image.open(io.BytesIO(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])))
-    with pytest.warns(PvzooWarning, match="3 frames"):
+    with pytest.warns(PvzooWarning, match="several frames"):
         handles = [ImageHandle.of(frame) for frame in ImageSequence.Iterator(gif)]
     assert [h.open().getpixel((0, 0)) for h in handles] == colours
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -100,3 +102,117 @@ def test_ids_of_any_shape_are_translated() -> None:
     np.testing.assert_array_equal(match.translate(ids), [[1, -1], [0, -1]])
     np.testing.assert_array_equal(match.translate(ids.astype(np.uint8)[:1]), [[1, -1]])
     assert match.translate(np.zeros(0, dtype=np.int64)).shape == (0,)
+
+
+# --- ImageNet -------------------------------------------------------------------------------------
+
+
+@cache
+def transformers_names() -> list[str]:
+    """The names that transformers' checkpoints have: all synonyms, by the place in ImageNet-1k."""
+    from timm.data import ImageNetInfo
+
+    return ImageNetInfo().label_descriptions()
+
+
+@cache
+def ids() -> list[str]:
+    from timm.data import ImageNetInfo
+
+    return ImageNetInfo().label_names()
+
+
+@pytest.mark.parametrize("form", ["all synonyms", "first synonym"])
+def test_folders_named_by_imagenets_ids_match_every_class(form: str) -> None:
+    names = transformers_names()
+    if form == "first synonym":  # as torchvision and Keras have them
+        names = [name.partition(",")[0] for name in names]
+    order = np.random.default_rng(0).permutation(1000)
+    match = LabelMatch.of(names, [ids()[i] for i in order])
+    assert np.array_equal(order[list(match.to_data)], np.arange(1000))
+    assert str(match) == ""
+    backwards = LabelMatch.of([ids()[i] for i in order], names)
+    assert backwards.to_data == tuple(order.tolist())
+
+
+def test_an_id_may_be_followed_by_a_name() -> None:
+    folders = ["n01440764-tench", "n02085620-Chihuahua", "n03126707_crane", "n02012849 crane"]
+    match = LabelMatch.of(transformers_names(), folders)
+    assert [match.to_data[i] for i in (0, 151, 517, 134)] == [0, 1, 2, 3]
+
+
+def test_an_id_matches_the_name_of_its_class_in_any_other_list() -> None:
+    assert LabelMatch.of(["goldfish", "tench"], ["n01440764", "n01443537"]).to_data == (1, 0)
+    assert LabelMatch.of(["n01440764", "cat"], ["cat", "Tench"]).to_data == (1, 0)
+    assert LabelMatch.of(["n01440764"], ["n01440764"]).to_data == (0,)
+
+
+def test_what_only_looks_like_an_id_is_a_name() -> None:
+    with pytest.raises(DataError, match=r"knows none of the data's classes"):
+        LabelMatch.of(["tench"], ["n99999999", "n014407641"])
+
+
+def test_folders_named_by_the_first_synonym_match_all_but_what_is_there_twice() -> None:
+    names = transformers_names()
+    folders = sorted({name.partition(",")[0].replace(" ", "_") for name in names})
+    match = LabelMatch.of(names, folders)
+    assert match.only_in_data == ("crane",)
+    assert "'crane' may be any of the model's classes 134 (n02012849) and 517 (n03126707)" in (
+        str(match)
+    )
+
+
+@pytest.mark.parametrize("second", ["crane", "crane2", "crane_2", "Crane"])
+def test_classes_of_one_name_are_told_apart_by_place_in_the_same_list(second: str) -> None:
+    names = transformers_names()
+    data = list(names)
+    data[517] = second
+    match = LabelMatch.of(names, data)
+    assert match.to_data == tuple(range(1000))
+    plain = [name.partition(",")[0] for name in names]  # "maillot" twice, too
+    match = LabelMatch.of(plain, data)
+    assert match.to_data == tuple(range(1000))
+
+
+def test_classes_of_one_name_in_another_order_are_not_guessed() -> None:
+    names = transformers_names()
+    match = LabelMatch.of(names, [*names[1:], names[0]])
+    assert match.only_in_data == ("crane", "crane")
+    assert LabelMatch.of(["cat", "crane", "crane"], ["cat", "crane", "x"]).to_data == (0, -1, -1)
+
+
+def test_a_class_that_may_be_several_is_explained_where_nothing_else_matches() -> None:
+    with pytest.raises(DataError, match=r"^'crane' may be any of the model's classes 0 and 1\."):
+        LabelMatch.of(["crane, bird", "crane, machine"], ["crane"])
+
+
+def test_ids_in_a_message_are_explained() -> None:
+    match = LabelMatch.of(["tench"], ["n01440764", "n02012849"])
+    assert "which are left out: 'n02012849' (crane)" in str(match)
+
+
+def test_without_timm_an_id_is_a_name_like_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    from pvzoo.metrics import imagenet
+
+    imagenet._info.cache_clear()
+    monkeypatch.setitem(sys.modules, "timm.data", None)
+    try:
+        match = LabelMatch.of(["tench", "n02012849"], ["n01440764", "n02012849"])
+    finally:
+        imagenet._info.cache_clear()
+    assert match.to_data == (-1, 1)
+
+
+def test_fine_tuning_keeps_what_the_model_knows_of_classes_that_are_called_by_their_ids(
+    lite0: object,
+) -> None:
+    from datasets import Dataset
+
+    from pvzoo.data.schema import features
+    from pvzoo.training.data import classes_of
+
+    columns = features("image-classification", ["n03126707", "a hat", "goldfish"])
+    empty = Dataset.from_dict({name: [] for name in columns}, columns)
+    assert classes_of(empty, lite0._adapter).kept == (517, None, 1)

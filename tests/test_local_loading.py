@@ -220,6 +220,8 @@ def test_labels_that_the_wrapper_left_behind_are_not_believed(tmp_path):
             ("ant", "n2", "cat"),
         ),
         ({"label_names": {"0": "ant", "2": "cat"}}, ("ant", "class 1", "cat")),
+        ({"label_names": {"1": "ant", "2": "bee", "3": "cat"}}, ("ant", "bee", "cat")),
+        ({"label_names": {"0": "ant", "7": "cat"}}, ("class 0", "class 1", "class 2")),
         ({}, ("class 0", "class 1", "class 2")),
     ],
 )

@@ -99,6 +99,30 @@ def test_one_channel_is_a_sigmoid_foreground_and_background(sigmoid, family):
     np.testing.assert_allclose(result.scores, score, atol=1e-4)
 
 
+def test_transformers_gives_every_pixel_the_class_of_one_channel(sigmoid):
+    from transformers import AutoImageProcessor, AutoModelForSemanticSegmentation
+
+    folder = sigmoid("segformer")
+    module = AutoModelForSemanticSegmentation.from_pretrained(folder).eval()
+    processor = AutoImageProcessor.from_pretrained(folder)
+    with torch.inference_mode():
+        outputs = module(**processor(images=PICTURE, return_tensors="pt"))
+    (theirs,) = processor.post_process_semantic_segmentation(outputs, [PICTURE.size[::-1]])
+    assert not theirs.any()
+    assert len(pvzoo.load(folder, device="cpu").predict(PICTURE)) == 2
+
+
+def test_the_probability_of_the_label_one_is_what_transformers_trains_one_channel_to(sigmoid):
+    from transformers import AutoModelForSemanticSegmentation
+
+    module = AutoModelForSemanticSegmentation.from_pretrained(sigmoid("segformer")).eval()
+    labels = torch.randint(0, 2, (1, 32, 32))
+    with torch.inference_mode():
+        found = module(torch.rand(1, 3, 128, 128), labels=labels)
+    expected = nnf.binary_cross_entropy_with_logits(found.logits[:, 0], labels.float())
+    torch.testing.assert_close(found.loss, expected)
+
+
 @pytest.mark.parametrize(
     ("name", "labels"),
     [("LABEL_0", ("background", "LABEL_0")), ("Background", ("background", "foreground"))],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -114,6 +115,19 @@ def test_a_saved_folder_is_copied_whole_and_named_relative_to_the_app(saved, tmp
     assert str(saved.parent) not in (moved / "app.py").read_text()
     assert plugins(moved) == []
     assert not folder.exists()
+
+
+def test_links_in_a_folder_that_lead_back_are_not_copied(saved, tmp_path):
+    source = shutil.copytree(saved, tmp_path / "ants")
+    for name in ("x", "y"):
+        (source / "notes" / name).symlink_to(source)
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "log.txt").write_text("lr 0.2")
+    (source / "more").symlink_to(tmp_path / "more")
+    folder = write_space(tmp_path / "space", [source])
+    copied = folder / "models" / "ants"
+    assert sorted(p.name for p in (copied / "notes").iterdir()) == ["log.txt"]
+    assert (copied / "more" / "log.txt").read_text() == "lr 0.2"
 
 
 def test_a_folder_of_a_plugins_family_needs_the_plugin(tmp_path):

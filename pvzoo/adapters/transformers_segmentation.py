@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
-from pvzoo.adapters.base import Adapter, Meta
+from pvzoo.adapters.base import Adapter, Arrays, Meta
 from pvzoo.adapters.heads import INSTANCE as INSTANCE_HEAD
 from pvzoo.adapters.heads import SEMANTIC as SEMANTIC_HEAD
 from pvzoo.adapters.heads import UNIVERSAL as UNIVERSAL_HEAD
@@ -19,6 +20,7 @@ from pvzoo.postprocess.frame import Frame
 from pvzoo.postprocess.instances import instances
 from pvzoo.postprocess.panoptic import panoptic
 from pvzoo.postprocess.segmentation import RECORDS
+from pvzoo.preprocess.long import check_side
 from pvzoo.tasks.base import Result
 from pvzoo.tasks.instance_segmentation import Instances
 from pvzoo.tasks.panoptic_segmentation import Panoptic, PanopticSegment
@@ -89,6 +91,11 @@ class TransformersSegmentationAdapter(Adapter):
     @property
     def _stuff(self) -> frozenset[int]:
         return frozenset(self.spec.extra["stuff"])
+
+    def preprocess(self, image: Image.Image, **prompts: Any) -> tuple[Arrays, Meta]:
+        """As by default, for pictures of which a map can be made."""
+        check_side(image)
+        return super().preprocess(image, **prompts)
 
     def postprocess(self, outputs: dict[str, Any], meta: Meta, **controls: Any) -> Result:
         """The result of the task for one image."""

@@ -130,6 +130,10 @@ Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit.")]
 TrustRemoteCode = Annotated[
     bool, typer.Option("--trust-remote-code", help="Run Python code of the Hub repo.")
 ]
+AllowOutside = Annotated[
+    bool,
+    typer.Option("--allow-outside", help="Follow paths in labels that lead out of the data."),
+]
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, one object a line.")]
 
 

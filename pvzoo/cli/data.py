@@ -15,6 +15,7 @@ from rich.table import Table
 import pvzoo
 from pvzoo import registry
 from pvzoo.cli.app import (
+    AllowOutside,
     BatchSize,
     Debug,
     Device,
@@ -49,12 +50,14 @@ ReduceLabels = Annotated[
 
 
 def _load(
-    data: str, task: str | None, split: str | None, reduce_labels: bool
+    data: str, task: str | None, split: str | None, reduce_labels: bool, allow_outside: bool
 ) -> Dataset | DatasetDict:
     from pvzoo import data as data_module
 
     with err.status(f"reading {escape(data)}"):  # shown on a terminal only
-        return data_module.load(data, task, split=split, reduce_labels=reduce_labels)
+        return data_module.load(
+            data, task, split=split, reduce_labels=reduce_labels, allow_outside=allow_outside
+        )
 
 
 def _task_of(dataset: Dataset | DatasetDict) -> str | None:
@@ -64,12 +67,18 @@ def _task_of(dataset: Dataset | DatasetDict) -> str | None:
     return task_of(first.features)
 
 
+def _images(dataset: Dataset | DatasetDict) -> int:
+    parts = dataset.values() if isinstance(dataset, Mapping) else [dataset]
+    return sum(map(len, parts))
+
+
 @app.command()
 def check(
     data: Data,
     task: Task = None,
     split: Split = None,
     reduce_labels: ReduceLabels = False,
+    allow_outside: AllowOutside = False,
     sheet: Annotated[
         Path | None, typer.Option(help="Write a picture of samples with their labels drawn.")
     ] = None,
@@ -85,22 +94,34 @@ def check(
     from pvzoo import data as data_module
     from pvzoo.data.schema import CLASSIFICATION, SEMANTIC
 
-    dataset = _load(data, registry.task_id(task) if task else None, split, reduce_labels)
+    task = registry.task_id(task) if task else None
+    dataset = _load(data, task, split, reduce_labels, allow_outside)
     with progress_bar("images") as show:
         report = data_module.check(dataset, progress=show)
-    if json:
-        sys.stdout.write(json_module.dumps(report.to_dict(), ensure_ascii=False) + "\n")
-    else:
+    if not json:
         out.print(escape(str(report)))
     if sheet:
         data_module.contact_sheet(dataset, sheet, report=report)
         err.print(f"wrote {escape(str(sheet))}")
+    found = report.to_dict()
     if mend:
         mended = data_module.mend(dataset, report)
-        to = to or ("folder" if _task_of(mended) in (CLASSIFICATION, SEMANTIC) else "coco")
+        task = _task_of(mended)
+        to = to or ("folder" if task in (CLASSIFICATION, SEMANTIC) else "coco")
         with progress_bar("images") as show:
             data_module.write(mended, mend, to, progress=show)
         err.print(f"wrote {escape(str(mend))}")
+        if _images(mended):  # folders of classes without images are no data
+            mended = data_module.load(mend, task)
+        with progress_bar("images") as show:
+            left = data_module.check(mended, progress=show)
+        done = report.mended(left)
+        found |= {"mended": done, "remaining": left.to_dict()}
+        if not json:
+            said = ", ".join(f"{rule} ({count:,})" for rule, count in done.items()) or "nothing"
+            out.print(escape(f"\nMended: {said}.\nWhat is in {mend} now: {left}"))
+    if json:
+        sys.stdout.write(json_module.dumps(found, ensure_ascii=False) + "\n")
     if report.errors:
         raise typer.Exit(1)
 
@@ -113,12 +134,14 @@ def convert(
     task: Task = None,
     split: Split = None,
     reduce_labels: ReduceLabels = False,
+    allow_outside: AllowOutside = False,
     debug: Debug = False,
 ) -> None:
     """Write labelled data in another format."""
     from pvzoo import data as data_module
 
-    dataset = _load(data, registry.task_id(task) if task else None, split, reduce_labels)
+    task = registry.task_id(task) if task else None
+    dataset = _load(data, task, split, reduce_labels, allow_outside)
     with progress_bar("images") as show:
         data_module.write(dataset, folder, to, progress=show)
     err.print(f"wrote {escape(str(folder))}")
@@ -131,6 +154,7 @@ def evaluate(
     task: Task = None,
     split: Split = None,
     reduce_labels: ReduceLabels = False,
+    allow_outside: AllowOutside = False,
     batch_size: BatchSize = 8,
     device: Device = None,
     dtype: DType = None,
@@ -146,7 +170,7 @@ def evaluate(
     task = registry.task_id(task) if task else None
     dataset = None
     if model is None:
-        dataset = _load(data, task, split, reduce_labels)
+        dataset = _load(data, task, split, reduce_labels, allow_outside)
         task = _task_of(dataset)
         model = catalogue().default(task).qualified_name
     loaded = pvzoo.load(
@@ -159,7 +183,7 @@ def evaluate(
     )
     if dataset is None:  # the model says what to read the labels as
         labels = registry.get("tasks", loaded.task).result.task
-        dataset = _load(data, labels, split, reduce_labels)
+        dataset = _load(data, labels, split, reduce_labels, allow_outside)
     with progress_bar("images") as show:
         found = loaded.evaluate(dataset, batch_size=batch_size, progress=show)
     if not processes().is_main_process:

@@ -12,6 +12,7 @@ from rich.markup import escape
 import pvzoo
 from pvzoo import registry
 from pvzoo.cli.app import (
+    AllowOutside,
     Debug,
     Device,
     ModelName,
@@ -36,6 +37,7 @@ def fine_tune(
         str | None, typer.Option(help="Data to measure on; by default the split 'validation'.")
     ] = None,
     task: Task = None,
+    allow_outside: AllowOutside = False,
     batch_size: Annotated[str, typer.Option(help="Images a step, or auto.")] = "auto",
     learning_rate: Annotated[
         str | None,
@@ -83,16 +85,23 @@ def fine_tune(
     task = registry.task_id(task) if task else None
     labelled: Any = train
     if model is None:
-        labelled = data_module.load(train, task)
+        labelled = data_module.load(train, task, allow_outside=allow_outside)
         first = next(iter(labelled.values())) if isinstance(labelled, dict) else labelled
         task = task_of(first.features)
         model = catalogue().default(task).qualified_name
     loaded = pvzoo.load(
         model, task=task, device=device, revision=revision, trust_remote_code=trust_remote_code
     )
+    measured: Any = eval
+    if allow_outside:
+        labels = registry.get("tasks", loaded.task).result.task
+        if labelled is train:
+            labelled = data_module.load(train, labels, allow_outside=True)
+        if eval is not None:
+            measured = data_module.load(eval, labels, allow_outside=True)
     tuned = loaded.fine_tune(
         labelled,
-        eval,
+        measured,
         output_dir=output_dir,
         epochs=epochs,
         batch_size=int(batch_size) if batch_size.isdecimal() else batch_size,

@@ -25,6 +25,15 @@ telling that it was meant otherwise."""
 LEAST_SIDE = 1e-3
 """Pixels: a box of a smaller width or height is empty."""
 
+TINY_SIDE = 1.01
+"""Pixels: a box of no more, in width or height, is rather a slip of the hand than an object."""
+
+_LEAST_FRAME = 8
+"""Pixels: of smaller images no box says in which numbers it is."""
+
+
+_FROM_ONE = np.array([1, 1, -1, -1])
+
 
 # --- single boxes ---------------------------------------------------------------------------------
 
@@ -52,15 +61,19 @@ def faults(boxes: np.ndarray, frame: tuple[int, int]) -> dict[Rule, np.ndarray]:
     good = finite(boxes)
     empty = good & _is_empty(boxes)
     solid = good & ~empty
-    outside, beyond = np.zeros((2, len(boxes)), bool)
+    outside, beyond, fraction = np.zeros((3, len(boxes)), bool)
     if min(frame) > 0:
         straight = positive(boxes)
         outside = solid & _is_empty(clip(straight, frame))
         beyond = solid & ~outside & (overhang(straight, frame) > TOLERANCE)
+    if min(frame) >= _LEAST_FRAME:
+        fraction = solid & _are_shares(boxes)
     return {
         rules.NOT_FINITE: ~good,
         rules.INVERTED: solid & _is_inverted(boxes),
         rules.EMPTY: empty,
+        rules.FRACTION: fraction,
+        rules.TINY: solid & ~fraction & (np.abs(boxes[:, 2:]) <= TINY_SIDE).any(axis=1),
         rules.OUTSIDE: outside,
         rules.OVERHANG: beyond,
     }
@@ -72,6 +85,18 @@ def _is_inverted(boxes: np.ndarray) -> np.ndarray:
 
 def _is_empty(boxes: np.ndarray) -> np.ndarray:
     return (np.abs(boxes[:, 2:]) < LEAST_SIDE).any(axis=1)
+
+
+def _are_shares(boxes: np.ndarray) -> np.ndarray:
+    """Whether each box is within the first pixel and is not just that pixel.
+
+    A reader of Pascal VOC, which counts pixels from 1, makes of such edges a box that begins before
+    the frame.
+    """
+    plain = ((boxes >= 0) & (boxes <= 1)).all(axis=1)
+    counted = boxes + _FROM_ONE
+    counted = ((counted >= 0) & (counted < 1)).all(axis=1)
+    return (plain | counted) & (boxes % 1 != 0).any(axis=1)
 
 
 def overhang(boxes: np.ndarray, frame: tuple[int, int] | np.ndarray) -> np.ndarray:
@@ -113,7 +138,6 @@ def turn(boxes: np.ndarray, orientation: int, raw: tuple[int, int]) -> np.ndarra
 
 # --- conventions of a whole dataset ---------------------------------------------------------------
 
-_FROM_ONE = np.array([1, 1, -1, -1])
 _Convert = Callable[[np.ndarray, np.ndarray], np.ndarray]
 _CONVENTIONS: dict[str, _Convert] = {
     # what four numbers may be instead of what they should be -> what they should be
@@ -183,7 +207,7 @@ def votes(boxes: np.ndarray, frames: np.ndarray) -> Counter[str]:
         boxes: Of any number of images.
         frames: (n, 2), those of their images; boxes of images of a few pixels do not count.
     """
-    use = finite(boxes) & (frames.min(axis=1) >= 8)
+    use = finite(boxes) & (frames.min(axis=1) >= _LEAST_FRAME)
     boxes, frames = boxes[use], frames[use].astype(float)
     longest = frames.max(axis=1)
     plain, counted = ((np.abs(b) <= 1.01).all(axis=1) for b in (boxes, boxes + _FROM_ONE))

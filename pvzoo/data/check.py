@@ -10,7 +10,6 @@ import hashlib
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ from pvzoo.data import rules
 from pvzoo.data.codes import is_whole
 from pvzoo.data.labels import box_array, is_uneven, label_rows, repeated, splits
 from pvzoo.data.looks import Look, digest_of, looks
+from pvzoo.data.parts import Part, note_repeats
 from pvzoo.data.report import Notes, Plan, Report, Size
 from pvzoo.data.rules import Rule
 from pvzoo.data.schema import (
@@ -37,7 +37,7 @@ from pvzoo.data.schema import (
 )
 
 if TYPE_CHECKING:
-    from datasets import Dataset
+    pass
 
 Progress = Callable[[int, int], None]
 
@@ -64,43 +64,6 @@ _CONVENTION_RULES = {
 _LEAVE_OUT = {rules.UNREADABLE, rules.DUPLICATE, rules.LEAK}
 """Rules that are mended by leaving out images."""
 
-# An image in two splits belongs to the one of the higher rank.
-_RANKS = {"validation": 1, "test": 2}
-
-
-# --- one split ------------------------------------------------------------------------------------
-
-
-@dataclass
-class _Part:
-    """One split and what is learnt about it."""
-
-    name: str
-    dataset: Dataset
-    names: tuple[str, ...]
-    votes: Counter[str] = field(default_factory=Counter)
-    classes: Counter[int | None] = field(default_factory=Counter)
-    objects: int = 0
-    convention: str = "xywh"
-    fingerprint: str = ""
-    values: set[int] = field(default_factory=set)
-    digests: list[bytes | None] = field(default_factory=list)
-    drop: set[int] = field(default_factory=set)
-    turned: dict[int, tuple[int, Size]] = field(default_factory=dict)
-    unsure: dict[int, tuple[int, Size]] = field(default_factory=dict)
-    upright: int = 0
-
-    def place(self, row: int) -> tuple[str, int]:
-        return (self.name, row)
-
-    def text(self, file_name: str | None, row: int) -> str:
-        name = file_name or f"row {row}"
-        return f"{self.name}: {name}" if self.name else name
-
-    def text_of(self, row: int) -> str:
-        names = self.dataset.with_format(None).select_columns(["file_name"])
-        return self.text(names[row]["file_name"], row)
-
 
 def check(source: Any, task: str | None = None, *, progress: Progress | None = None) -> Report:
     """Look for mistakes in labelled data.
@@ -116,7 +79,7 @@ def check(source: Any, task: str | None = None, *, progress: Progress | None = N
     from pvzoo.data.load import load
 
     parts = [
-        _Part(name, dataset, class_names(dataset.features))
+        Part(name, dataset, class_names(dataset.features))
         for name, dataset in splits(load(source, task)).items()
     ]
     with warnings.catch_warnings():
@@ -125,7 +88,7 @@ def check(source: Any, task: str | None = None, *, progress: Progress | None = N
 
 
 class _Check:
-    def __init__(self, parts: list[_Part], progress: Progress | None) -> None:
+    def __init__(self, parts: list[Part], progress: Progress | None) -> None:
         self.task = task_of(parts[0].dataset.features)
         self.parts = parts
         self.notes = Notes()
@@ -146,7 +109,7 @@ class _Check:
                 if self.progress:
                     self.progress(done, total)
         self._orientations()
-        self._repeats()
+        note_repeats(self.parts, self.notes)
         if self.task == SEMANTIC:
             self._semantic_values()
         self._classes()
@@ -168,7 +131,7 @@ class _Check:
 
     # --- the labels alone
 
-    def _survey(self, part: _Part) -> None:
+    def _survey(self, part: Part) -> None:
         digest = hashlib.blake2b(digest_size=16)
         some: list[np.ndarray] = []
         frames: list[np.ndarray] = []
@@ -210,7 +173,7 @@ class _Check:
 
     # --- images and labels
 
-    def _row(self, part: _Part, number: int, row: Mapping[str, Any], look: Look) -> None:
+    def _row(self, part: Part, number: int, row: Mapping[str, Any], look: Look) -> None:
         name = part.text(row["file_name"], number)
         if look.problem:
             self.notes.add(rules.UNREADABLE, f"{name}: {look.problem}", part.place(number))
@@ -232,7 +195,7 @@ class _Check:
         else:
             self._map(part, number, row, look, note)
 
-    def _label(self, part: _Part, row: Mapping[str, Any], note: Callable[..., None]) -> None:
+    def _label(self, part: Part, row: Mapping[str, Any], note: Callable[..., None]) -> None:
         labels = row["labels"] if "labels" in row else [row["label"]]
         if labels is None or ("label" in row and labels[0] in (None, VOID)):
             if self._is_labelled(part):
@@ -241,7 +204,7 @@ class _Check:
         for label in labels:
             self._class(part, label, "", note)
 
-    def _class(self, part: _Part, label: int | None, of: str, note: Callable[..., None]) -> None:
+    def _class(self, part: Part, label: int | None, of: str, note: Callable[..., None]) -> None:
         """Note a class id that is no place in the names."""
         if label is not None and 0 <= label < len(part.names) and not self.class_shift:
             return
@@ -252,7 +215,7 @@ class _Check:
 
     def _objects(
         self,
-        part: _Part,
+        part: Part,
         number: int,
         row: Mapping[str, Any],
         look: Look,
@@ -292,7 +255,7 @@ class _Check:
 
     def _frame(
         self,
-        part: _Part,
+        part: Part,
         number: int,
         boxes: np.ndarray,
         declared: Size,
@@ -345,7 +308,7 @@ class _Check:
 
     def _map(
         self,
-        part: _Part,
+        part: Part,
         number: int,
         row: Mapping[str, Any],
         look: Look,
@@ -411,51 +374,28 @@ class _Check:
                     text = f"{part.text_of(row)}: {height} x {width}, {_pixels(how[1])}"
                     self.notes.add(rules.MASK_SIZE, text, part.place(row))
 
-    def _repeats(self) -> None:
-        """Images that are there more than once."""
-        for part in self.parts:
-            first: dict[bytes, int] = {}
-            for row, digest in enumerate(part.digests):
-                if digest is None:
-                    continue
-                earlier = first.setdefault(digest[:16], row)
-                if earlier == row:
-                    continue
-                same = part.digests[earlier] == digest
-                rule = rules.DUPLICATE if same else rules.CONTRADICTION
-                text = partial(_equation, part, row, part, earlier)
-                self.notes.add(rule, text, part.place(row))
-                if same:
-                    part.drop.add(row)
-        parts = sorted(self.parts, key=lambda part: _RANKS.get(part.name, 0))
-        for i, part in enumerate(parts):
-            for other in parts[i + 1 :]:
-                self._shared(part, other)
-
-    def _shared(self, part: _Part, other: _Part) -> None:
-        """Images of `part` that are in `other` too, which ranks at least as high."""
-        theirs = {digest[:16]: row for row, digest in enumerate(other.digests) if digest}
-        sure = _RANKS.get(part.name, 0) < _RANKS.get(other.name, 0)
-        for row, digest in enumerate(part.digests):
-            if not digest or digest[:16] not in theirs or (sure and row in part.drop):
-                continue
-            text = partial(_equation, part, row, other, theirs[digest[:16]])
-            self.notes.add(rules.LEAK if sure else rules.SHARED, text, part.place(row))
-            if sure:
-                part.drop.add(row)
-
     def _semantic_values(self) -> None:
         """Which classes occur; and whether all values are one higher than those listed."""
         own = [i for i, label in self.listed.items() if label != VOID]
         values = set().union(*(part.values for part in self.parts))
         values -= {i for i, label in self.listed.items() if label == VOID}
         known = range(min(own, default=0), max(own, default=-1) + 1)
-        if len(own) == len(known) and _shift(values, known) == -1:
+        if self._is_unnamed():
+            names = self.parts[0].names
+            self.notes.add(rules.UNNAMED, _few(names), None, len(names))
+        if len(own) == known.stop - known.start and _shift(values, known) == -1:
             self.value_shift = 1
             self.notes.rename(rules.VALUES, rules.OFF_BY_ONE)
         for part in self.parts:
             for value, label in self.listed.items():
                 part.classes[label] += value + self.value_shift in part.values
+
+    def _is_unnamed(self) -> bool:
+        """Whether all values of semantic maps are classes and are called by their numbers."""
+        names = self.parts[0].names
+        called = {value: names[i] for value, i in self.listed.items() if 0 <= i < len(names)}
+        numbers = all(name == str(value) for value, name in called.items())
+        return bool(called) and numbers and VOID not in self.listed.values()
 
     def _classes(self) -> None:
         """Splits without images or labels, and classes that do not occur."""
@@ -488,14 +428,10 @@ class _Check:
         if never and anywhere:
             self.notes.add(rules.NEVER, _few(never), None, len(never))
 
-    def _is_labelled(self, part: _Part) -> bool:
+    def _is_labelled(self, part: Part) -> bool:
         if self.task in (DETECTION, INSTANCE):
             return part.objects > 0
         return any(count for i, count in part.classes.items() if i not in (None, VOID))
-
-
-def _equation(part: _Part, row: int, other: _Part, other_row: int) -> str:
-    return f"{part.text_of(row)} is {other.text_of(other_row)}"
 
 
 # --- labels as arrays and words -------------------------------------------------------------------

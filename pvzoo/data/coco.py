@@ -17,7 +17,6 @@ have one gets an empty mask.
 from __future__ import annotations
 
 import json
-import mmap
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,24 +28,23 @@ from warnings import warn
 
 from pycocotools import mask as pycoco
 
+from pvzoo.data.coco_layout import LABEL_FOLDERS, image_folders, label_files, root_of
 from pvzoo.data.codes import compressed, empty_code
 from pvzoo.data.files import (
     Split,
-    entries,
-    folders,
     image_cell,
     listing,
     number,
     objects_of,
+    quoted,
     read_json,
-    relative,
     side,
     split_in,
-    split_name,
     truth,
     upright_size,
     whole,
 )
+from pvzoo.data.paths import Area, Located
 from pvzoo.data.schema import DETECTION, INSTANCE, features
 from pvzoo.data.store import write
 from pvzoo.errors import DataError, PvzooWarning
@@ -54,11 +52,8 @@ from pvzoo.errors import DataError, PvzooWarning
 if TYPE_CHECKING:
     from datasets import Dataset
 
-_LABEL_FOLDERS = ("annotations", "annotation", "labels")
-_IMAGE_FOLDERS = ("images", "image", "imgs", "img", "data", "jpegimages")
 
-
-def splits(path: Path) -> list[Split]:
+def splits(path: Path, area: Area) -> list[Split]:
     """The splits of a JSON file or a folder with JSON files; none if it is no COCO data."""
     files = label_files(path, panoptic=False)
     sources = {name: Labels(file, name) for name, file in files.items()}
@@ -71,7 +66,8 @@ def splits(path: Path) -> list[Split]:
         if task is None:
             _refuse_keypoints(sources[name])
         classes, natural = common()
-        return _read(sources[name], classes, task if task in (DETECTION, INSTANCE) else natural)
+        chosen = task if task in (DETECTION, INSTANCE) else natural
+        return _read(sources[name], classes, chosen, area)
 
     return [Split(name, partial(read, name)) for name in files]
 
@@ -79,53 +75,19 @@ def splits(path: Path) -> list[Split]:
 # --- files ----------------------------------------------------------------------------------------
 
 
-def label_files(path: Path, *, panoptic: bool) -> dict[str | None, Path]:
-    """The JSON files of one kind by their splits; a file itself is of no split.
+@dataclass(frozen=True)
+class Pictures:
+    """The images of a COCO JSON in its order.
 
-    Raises:
-        DataError: Two files are of the same split.
+    Attributes:
+        names: Their file names.
+        sized: Whether it says their width and height.
+        maps: The names of the PNGs of panoptic labels, of images that have one.
     """
-    if path.is_file():
-        kind = _kind(path) if path.suffix == ".json" else None
-        return {None: path} if kind and kind[0] == panoptic else {}
-    label_folders = [f for f in folders(path) if f.name.lower() in _LABEL_FOLDERS]
-    split_folders = [f for f in folders(path) if split_name(f.name)]
-    places = [path, *label_folders, *split_folders]
-    places += [f for p in split_folders for f in folders(p) if f.name.lower() in _LABEL_FOLDERS]
-    found = [f for p in places for f in entries(p) if f.suffix == ".json" and f.is_file()]
-    kinds = {file: kind for file in found if (kind := _kind(file)) and kind[0] == panoptic}
-    # COCO's own folder has keypoints and captions beside the instances
-    plain = [f for f, (_, plain) in kinds.items() if plain] or list(kinds)
-    chosen: dict[str | None, Path] = {}
-    for file in plain:
-        names = [file.stem, *(p.name for p in file.parents if p != path and path in p.parents)]
-        split = next((s for s in map(split_in, names) if s), None)
-        if split in chosen:
-            raise DataError(
-                f"{path} has two COCO files for "
-                f"{f'the split {split}' if split else 'the whole of it'}: "
-                f"{relative(chosen[split], path)} and {relative(file, path)}.",
-                "Point at the one you mean, or name them after their splits.",
-            )
-        chosen[split] = file
-    return chosen
 
-
-def _kind(file: Path) -> tuple[bool, bool] | None:
-    """(whether it is panoptic, whether it is of objects), by the keys; None if it is not COCO."""
-    if file.stat().st_size == 0:
-        return None
-    with file.open("rb") as opened:
-        text = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
-        with text:
-            if any(text.find(f'"{k}"'.encode()) < 0 for k in ("images", "annotations")):
-                return None
-            captions = text.find(b'"caption"') >= 0 and text.find(b'"category_id"') < 0
-            if text.find(b'"categories"') < 0 and not captions:
-                return None
-            return text.find(b'"segments_info"') >= 0, not (
-                captions or text.find(b'"keypoints"') >= 0
-            )
+    names: list[str]
+    sized: list[bool]
+    maps: list[str | None]
 
 
 class Labels:
@@ -199,29 +161,44 @@ class Labels:
     @property
     def root(self) -> Path:
         """The folder that the JSON, or the folder ``annotations`` with it, is in."""
-        inside = self.file.parent.name.lower() in _LABEL_FOLDERS
-        return self.file.parent.parent if inside else self.file.parent
+        return root_of(self.file)
 
     def image_folders(self) -> list[Path]:
         """Where an image may be, the likeliest first."""
-        here, stem = self.file.parent, self.file.stem
-        places = dict.fromkeys([here, self.root])
-        inner = [f for p in places for f in folders(p)]
-        inner += [g for f in inner if f.name.lower() in _IMAGE_FOLDERS for g in folders(f)]
+        return image_folders(self.file, self._split)
 
-        def rank(folder: Path) -> int:
-            name = folder.name.lower()
-            if stem.lower().endswith((f"_{name}", f"-{name}")):  # train2017 for instances_train2017
-                return 0
-            if self._split and split_in(name) == self._split:
-                return 1
-            return 3 if name in _IMAGE_FOLDERS else 4
+    @cached_property
+    def pictures(self) -> Pictures:
+        """What each image of the file is called; each state of the file is parsed for it once."""
+        from datasets import Features, Value
 
-        other = {f for f in inner if split_in(f.name) not in (None, self._split)}
-        likely = sorted((f for f in inner if f not in other), key=rank)
-        first = [f for f in likely if rank(f) < 2]
-        first += [g for f in first for g in folders(f) if g.name.lower() in _IMAGE_FOLDERS]
-        return list(dict.fromkeys([here, *first, self.root, *likely]))
+        kept = write(
+            self._name_pictures,
+            Features({"name": Value("string"), "sized": Value("bool"), "map": Value("string")}),
+            [self.file],
+            "coco pictures",
+            str(self.file),
+        )
+        return Pictures(*(kept.data[name].to_pylist() for name in ("name", "sized", "map")))
+
+    def _name_pictures(self) -> Iterator[dict[str, Any]]:
+        maps = {}
+        for annotation in self.content["annotations"]:
+            if isinstance(image := annotation.get("image_id"), (int, float, str)):
+                maps.setdefault(image, annotation.get("file_name"))
+        for _, image in self.images():
+            name, sizes = maps.get(image["id"]), (image.get("width"), image.get("height"))
+            yield {
+                "name": image["file_name"],
+                "sized": all(map(side, sizes)),
+                "map": name if isinstance(name, str) and name else None,
+            }
+
+    def locate(self, names: Sequence[str], places: Sequence[Path], area: Area) -> list[Located]:
+        """Files that it names in folders of its own; see `Area.locate`."""
+        apart = (p for p in places if p.name.lower() not in LABEL_FOLDERS)
+        expected = next(apart, places[0])
+        return area.locate(names, places, str(self.file), expected=expected)
 
     def images(self) -> list[tuple[int, dict[str, Any]]]:
         """The images with their ids; ids that are no whole numbers are made up.
@@ -237,7 +214,7 @@ class Labels:
                 raise DataError(f"{self.file}: images[{place}] has no id.", _LAYOUT)
             if image["id"] in seen:
                 raise DataError(
-                    f"{self.file}: two images have the id {image['id']!r}; which one an "
+                    f"{self.file}: two images have the id {quoted(image['id'])}; which one an "
                     "annotation belongs to cannot be told.",
                     "Give each image an id of its own.",
                 )
@@ -269,7 +246,8 @@ class Labels:
         if lost and known and not found:
             raise DataError(
                 f"{self.file}: no annotation is of an image of the file; the first names the image "
-                f"{lost[0]!r}, and the first image is {self.content['images'][0]['id']!r}.",
+                f"{quoted(lost[0])}, and the first image is "
+                f"{quoted(self.content['images'][0]['id'])}.",
                 "Export it again, with the same ids in both lists.",
             )
         if lost:
@@ -289,15 +267,6 @@ class Labels:
 
 
 _LAYOUT = "See cocodataset.org/#format-data for the layout, or export it again."
-
-
-def locate(name: str, places: Sequence[Path]) -> Path:
-    """Where an image of this name is; its path in the first of the places if it is in none."""
-    name = name.replace("\\", "/")
-    paths = [place / name for place in places]
-    if "/" in name:
-        paths += [place / name.rsplit("/", 1)[1] for place in places]
-    return next((path for path in paths if path.is_file()), paths[0])
 
 
 # --- classes --------------------------------------------------------------------------------------
@@ -354,8 +323,9 @@ class Classes:
             return self._places[number_]
         low, high = min(self._places), max(self._places)
         if number_ < low:
-            return number_ - low
-        return len(self._places) + (number_ - high - 1 if number_ > high else number_)
+            return max(number_ - low, -(2**63))
+        beyond = len(self._places) + (number_ - high - 1 if number_ > high else number_)
+        return min(beyond, 2**63 - 1)
 
 
 def _is_name(value: Any) -> bool:
@@ -398,34 +368,34 @@ def _refuse_keypoints(labels: Labels) -> None:
         )
 
 
-def _read(labels: Labels, classes: Classes, task: str) -> Dataset:
-    places = labels.image_folders()
-    columns = features(task, classes.names)
-    state = [labels.file, *places]
-    rows = partial(_rows, labels, classes, task, places)
-    return write(rows, columns, state, task, "coco", classes.ids)
+def _read(labels: Labels, classes: Classes, task: str, area: Area) -> Dataset:
+    pictures = labels.pictures
+    found = labels.locate(pictures.names, labels.image_folders(), area)
+    measured = [f.path for f, sized in zip(found, pictures.sized, strict=True) if not sized]
+    rows = partial(_rows, labels, classes, task, found)
+    about = (task, "coco", classes.ids, [(str(f.path), f.found) for f in found])
+    return write(rows, features(task, classes.names), [labels.file, *measured], *about)
 
 
 def _rows(
-    labels: Labels, classes: Classes, task: str, places: Sequence[Path]
+    labels: Labels, classes: Classes, task: str, found: Sequence[Located]
 ) -> Iterator[dict[str, Any]]:
     by_image = labels.by_image()
     numbers = _annotation_ids(labels)
     positions = {id(a): place for place, a in enumerate(labels.content["annotations"])}
-    for image_id, image in labels.images():
-        path = locate(image["file_name"], places)
+    for (image_id, image), picture in zip(labels.images(), found, strict=True):
         width, height = side(image.get("width")), side(image.get("height"))
         if not width or not height:
-            width, height = upright_size(path)
+            width, height = upright_size(picture.path)
         objects = []
         for annotation in by_image.get(image["id"], ()):
             place = positions[id(annotation)]
             reader = _Annotation(annotation, labels.where(place))
             objects.append({"id": numbers[place], **reader.object(classes, task, (height, width))})
         yield {
-            "image": image_cell(path),
+            "image": image_cell(picture.path),
             "image_id": image_id,
-            "file_name": relative(path, labels.root),
+            "file_name": picture.file_name(labels.root),
             "width": width,
             "height": height,
             "objects": objects_of(objects, masks=task == INSTANCE),
@@ -490,6 +460,6 @@ class _Annotation:
         numbers = [number(v) for v in given] if isinstance(given, list) else []
         if len(numbers) != 4 or None in numbers:
             raise DataError(
-                f"{self.where} has the bbox {given!r}.", "A box is left, top, width, height."
+                f"{self.where} has the bbox {quoted(given)}.", "A box is left, top, width, height."
             )
         return numbers

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as pycoco
 
-from pvzoo.data.files import number, whole
+from pvzoo.data.files import number, quoted, whole
 from pvzoo.errors import DataError
 
 MOST_PIXELS = 2**30
@@ -33,7 +33,7 @@ def empty_code(size: tuple[int, int], where: str) -> dict[str, Any]:
     Raises:
         DataError: No image is that large; `where` is what a message calls the object.
     """
-    if size[0] * size[1] > MOST_PIXELS:
+    if not _is_size(size):
         raise DataError(
             f"{where} is in an image that is said to have {size[1]} x {size[0]} pixels.",
             "Correct the width and height of the image.",
@@ -128,7 +128,7 @@ def _run_lengths(given: dict[str, Any], where: str) -> dict[str, Any]:
     sides = [whole(s) for s in size] if isinstance(size, list) else []
     if len(sides) != 2 or not _is_size(sides):
         raise DataError(
-            f"{where} has a mask of the size {str(size)[:80]}.",
+            f"{where} has a mask of the size {quoted(size)}.",
             f"It is [height, width], of {MOST_PIXELS:,} pixels at most.",
         )
     if isinstance(counts, str):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pvzoo.data import store
+from pvzoo.data.files import is_file
 from pvzoo.errors import DataError
 from pvzoo.images import ImageHandle
 
@@ -99,7 +100,7 @@ def image_files(dataset: Dataset, columns: Iterable[str]) -> list[Path]:
         for table in tables(dataset, [name]):
             for cells in table[name].chunks:
                 paths = cells.field("path").filter(cells.field("bytes").is_null()).to_pylist()
-                found += [Path(path) for path in paths if path and Path(path).is_file()]
+                found += [Path(path) for path in paths if path and is_file(Path(path))]
     return found
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PIL import ExifTags, Image
+import yaml
 
+from pvzoo.encoded import header
 from pvzoo.errors import DataError
 from pvzoo.images import SUFFIXES
 
@@ -62,33 +63,91 @@ def split_in(name: str) -> str | None:
 
 
 def entries(folder: Path) -> list[Path]:
-    """What is in a folder, in the order of names; no hidden files and none if it is no folder."""
-    if not folder.is_dir():
-        return []
-    return sorted(folder / e.name for e in os.scandir(folder) if not _is_hidden(e.name))
+    """What is in a folder, in the order of names; no hidden files and none if it is no folder.
+
+    Raises:
+        DataError: The folder may not be read.
+    """
+    return [folder / entry.name for entry in _entries(folder)]
 
 
 def folders(folder: Path) -> list[Path]:
     """The folders in a folder, in the order of names; no hidden ones."""
-    return [path for path in entries(folder) if path.is_dir()]
+    return [folder / entry.name for entry in _entries(folder) if entry.is_dir()]
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    if not folder.is_dir():
+        return []
+    try:
+        with os.scandir(folder) as found:
+            shown = [e for e in found if not _is_hidden(e.name) and not _is_special(e)]
+    except OSError as error:
+        raise DataError(f"{folder} cannot be read ({error}).", "Check its permissions.") from error
+    return sorted(shown, key=lambda entry: entry.name)
+
+
+def walk(folder: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Each folder in a folder, itself included, with the names of its files; no hidden ones.
+
+    Links are followed, after all that is no link, but no folder comes twice, nor one that the
+    first is in: links may lead back.
+    """
+    seen = {_identity(parent) for parent in Path(os.path.realpath(folder)).parents}
+    waiting, links = [folder], []
+    while waiting or links:
+        here = waiting.pop() if waiting else links.pop(0)
+        if (identity := _identity(here)) is None or identity in seen:
+            continue
+        seen.add(identity)
+        names = []
+        try:
+            with os.scandir(here) as found:
+                for entry in found:
+                    if _is_hidden(entry.name) or _is_special(entry):
+                        continue
+                    if entry.is_dir():
+                        (links if entry.is_symlink() else waiting).append(here / entry.name)
+                    else:
+                        names.append(entry.name)
+        except OSError:  # as lost+found, which is not everybody's
+            continue
+        links.sort()
+        yield here, names
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_dev, stat.st_ino
 
 
 def images(folder: Path) -> list[Path]:
     """The image files below a folder, in the order of paths; no hidden ones."""
-    found = []
-    for parent, inner, names in os.walk(folder, followlinks=True):
-        inner[:] = [name for name in inner if not _is_hidden(name)]
-        found += [Path(parent, name) for name in names if is_image(name)]
-    return sorted(found)
+    return sorted(here / name for here, names in walk(folder) for name in names if is_image(name))
 
 
 def has_images(folder: Path) -> bool:
     """Whether there is an image file below a folder."""
-    for _, inner, names in os.walk(folder, followlinks=True):
-        inner[:] = [name for name in inner if not _is_hidden(name)]
-        if any(is_image(name) for name in names):
-            return True
-    return False
+    return any(is_image(name) for _, names in walk(folder) for name in names)
+
+
+def exists(path: Path) -> bool:
+    """Whether there is a file or folder; also of a text that can be no path."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; as `exists`."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def is_image(name: str) -> bool:
@@ -98,6 +157,11 @@ def is_image(name: str) -> bool:
 
 def _is_hidden(name: str) -> bool:
     return name.startswith((".", "__MACOSX"))
+
+
+def _is_special(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a pipe, socket or device: to read one may never end."""
+    return not (entry.is_file() or entry.is_dir() or entry.is_symlink())
 
 
 def relative(path: Path, root: Path) -> str:
@@ -119,14 +183,10 @@ def upright_size(path: Path) -> tuple[int, int]:
     (0, 0) for a file that is missing or no image: the check names it.
     """
     try:
-        with Image.open(path) as image:
-            width, height = image.size
-            # PIL decodes the whole of a PNG in search of EXIF behind the pixels
-            exif = image.getexif() if image.format != "PNG" or "exif" in image.info else {}
+        (width, height), turn = header(path)
     except Exception:  # what PIL raises for damaged files knows no bounds
         return (0, 0)
-    turned = exif.get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
-    return (height, width) if turned else (width, height)
+    return (height, width) if turn in (5, 6, 7, 8) else (width, height)
 
 
 def read_text(file: Path) -> str:
@@ -153,6 +213,66 @@ def read_json(file: Path) -> Any:
         return json.loads(read_text(file))
     except (ValueError, RecursionError) as error:
         raise DataError(f"{file} is not JSON ({error}).", "Export or fetch it again.") from error
+
+
+def read_yaml(file: Path, *, as_written: bool = False) -> Any:
+    """What a YAML file holds, if it is plain: a few lines of YAML can stand for gigabytes.
+
+    Args:
+        file: Of UTF-8 text.
+        as_written: Whether numbers, dates and words such as ``no`` stay the texts they are.
+
+    Raises:
+        DataError: The file cannot be read, is no YAML or not plain.
+    """
+    try:
+        return yaml.load(read_text(file), _TextLoader if as_written else _PlainLoader)
+    except _NotPlain as error:
+        raise DataError(
+            f"{file}: {error}, which is not read.", "Write out what is meant, or export it again."
+        ) from error
+    except (yaml.YAMLError, ValueError, ArithmeticError) as error:
+        raise DataError(f"{file} is not YAML ({error}).", "Mend or export it again.") from error
+
+
+class _NotPlain(yaml.YAMLError):
+    pass
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """YAML without aliases (``*name``), long numbers, or lists in lists in lists without end."""
+
+    _DEEPEST = 50
+    _LONGEST_NUMBER = 100
+    _depth = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        line = self.peek_event().start_mark.line + 1
+        if self.check_event(yaml.AliasEvent):
+            raise _NotPlain(f"line {line} has an alias")
+        if self._depth == self._DEEPEST:
+            raise _NotPlain(f"line {line} has lists in lists, {self._DEEPEST} deep")
+        self._depth += 1
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self._depth -= 1
+
+    def construct_scalar(self, node: Any) -> Any:
+        is_number = node.tag in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+        if is_number and len(node.value) > self._LONGEST_NUMBER:
+            line = node.start_mark.line + 1
+            raise _NotPlain(f"line {line} has a number of {len(node.value)} characters")
+        return super().construct_scalar(node)
+
+
+class _TextLoader(_PlainLoader):
+    """The same, with every scalar as a text."""
+
+    def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
+        if kind is yaml.ScalarNode:
+            return "tag:yaml.org,2002:str"
+        return super().resolve(kind, value, implicit)
 
 
 def number(value: Any) -> float | None:
@@ -186,7 +306,7 @@ def truth(value: Any, where: str, name: str) -> bool:
     """
     found = _TRUTHS.get("" if value is None else str(value).strip().lower())
     if found is None:
-        raise DataError(f"{where} has {name}: {value!r}.", "Write 0 or 1, false or true.")
+        raise DataError(f"{where} has {name}: {quoted(value)}.", "Write 0 or 1, false or true.")
     return found
 
 
@@ -199,8 +319,14 @@ def side(value: Any) -> int:
 def listing(names: Iterable[Any], count: int = 5) -> str:
     """The first of some names, for a message: ``a, b, c, ... (12 in all)``."""
     names = [str(name) for name in names]
-    shown = ", ".join(names[:count])
+    shown = ", ".join(name if len(name) <= 100 else f"{name[:100]}..." for name in names[:count])
     return f"{shown}, ... ({len(names)} in all)" if len(names) > count else shown
+
+
+def quoted(value: Any, most: int = 100) -> str:
+    """A value of a file as a message shows it: the beginning of its `repr`."""
+    text = repr(value)
+    return text if len(text) <= most else f"{text[:most]}..."
 
 
 def objects_of(found: Iterable[Mapping[str, Any]], *, masks: bool) -> dict[str, list[Any]]:

@@ -266,8 +266,8 @@ def semantic_rows(pairs: Sequence[tuple[Path, Path]], classes: MapClasses, root:
                 "segments": segments,
             }
 
-    files = [file for pair in pairs for file in pair if file.is_file()]
-    about = ("masks", str(root), [str(image) for image, _ in pairs], repr(segments))
+    files = [file for pair in pairs for file in pair]
+    about = ("masks", str(root), repr(segments))
     return write(rows, features(SEMANTIC, classes.labels), files, *about)
 
 

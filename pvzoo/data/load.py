@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from pvzoo import registry
 from pvzoo.data import coco, files, folders, panoptic, voc, yolo
-from pvzoo.data.files import Split, entries, listing, split_name
+from pvzoo.data.files import Split, entries, exists, listing, split_name
+from pvzoo.data.metadata import with_texts
+from pvzoo.data.paths import Area
 from pvzoo.data.schema import DETECTION, INSTANCE, PANOPTIC, SEMANTIC, TASKS, task_of
 from pvzoo.errors import DataError, HubError, UsageError, nearest, nearest_beside
 
@@ -34,6 +36,7 @@ def load(
     *,
     split: str | None = None,
     reduce_labels: bool = False,
+    allow_outside: bool = False,
 ) -> Dataset | DatasetDict:
     """Labelled data as canonical datasets (see `pvzoo.data.schema`), memory-mapped.
 
@@ -52,15 +55,17 @@ def load(
         split: The one split to return.
         reduce_labels: For semantic labels in which 0 is void and the value k stands for the k-th
             class, counted from 1, as in ADE20K.
+        allow_outside: Whether paths in label files may lead out of the folder that is read and
+            those beside it, to any file of this computer. Only for labels that you trust.
 
     Returns:
         A DatasetDict if the source has named splits and `split` is None, else a Dataset. A file
         or folder called val, valid or dev is the split "validation".
 
     Raises:
-        DataError: The source is not found, in no or several of the formats, damaged, or not of
-            the task. Labels with impossible *values* are no error here: `pvzoo.data.check` finds
-            them.
+        DataError: The source is not found, in no or several of the formats, damaged, not of the
+            task, or names files elsewhere. Labels with impossible *values* are no error here:
+            `pvzoo.data.check` finds them.
         HubError: The Hub cannot be reached, or refuses.
         UsageError: There is no such task.
     """
@@ -71,15 +76,20 @@ def load(
     if isinstance(source, (str, os.PathLike)):
         if not str(source):
             raise DataError("The name of the data is empty.", "Pass '.' for the present folder.")
-        path = Path(source).expanduser()
-        if _is_of_plugin(str(source)) and not path.exists():
+        path = _path(source)
+        if _is_of_plugin(str(source)) and not exists(path):
             dataset = registry.get("datasets", str(source))(task, split)
             if not isinstance(dataset, dict):
                 split = None  # it is that one
-        elif not path.exists():
+        elif not exists(path):
             dataset = _from_hub(str(source))
-        elif (dataset := _written_by_datasets(path)) is None:
-            return _read(_splits(path, task, reduce_labels), path, task, split, reduce_labels)
+        else:
+            area = Area.of(path, allow_outside=allow_outside)
+            with _readable(path):
+                dataset = _written_by_datasets(path, area)
+                if dataset is None:
+                    parts = _splits(path, task, reduce_labels, area)
+                    return _read(parts, path, task, split, reduce_labels)
     else:
         _check_type(source)
         dataset = source
@@ -89,6 +99,13 @@ def load(
         names = [str(name) for name in dataset] if isinstance(dataset, dict) else []
         split = _named(split, names, source)
     return canonical(dataset, task, split=split, reduce_labels=reduce_labels)
+
+
+def _path(source: str | os.PathLike[str]) -> Path:
+    try:
+        return Path(source).expanduser()
+    except RuntimeError:  # "~backup" is a name, not the home of a user called backup
+        return Path(source)
 
 
 def _check_type(source: Any) -> None:
@@ -204,15 +221,31 @@ def _explained(repo: str) -> Iterator[None]:
 # --- files and folders ----------------------------------------------------------------------------
 
 
-def _splits(path: Path, task: str | None, reduce_labels: bool) -> list[Split]:
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Say which data it was that the disk or the memory failed on."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"{path} cannot be read ({error}).", "Check its permissions, and the room on the disk."
+        ) from error
+    except MemoryError as error:
+        raise DataError(
+            f"{path} cannot be read: there is too little memory for it.",
+            "Look for a number that is far too large in its labels, or read a part of it.",
+        ) from error
+
+
+def _splits(path: Path, task: str | None, reduce_labels: bool, area: Area) -> list[Split]:
     """The splits of a file or folder, in the format that its contents are of."""
     # how each is recognised, and the tasks that it is taken for where there are others too
     formats = {
-        "COCO": (coco.splits, (DETECTION, INSTANCE)),
-        "COCO panoptic": (panoptic.splits, (PANOPTIC, SEMANTIC)),
-        "YOLO": (yolo.splits, (DETECTION, INSTANCE)),
+        "COCO": (partial(coco.splits, area=area), (DETECTION, INSTANCE)),
+        "COCO panoptic": (partial(panoptic.splits, area=area), (PANOPTIC, SEMANTIC)),
+        "YOLO": (partial(yolo.splits, area=area), (DETECTION, INSTANCE)),
         "Pascal VOC": (
-            partial(voc.splits, reduce_labels=reduce_labels),
+            partial(voc.splits, area=area, reduce_labels=reduce_labels),
             (DETECTION, INSTANCE),
         ),
         "images and masks": (
@@ -230,7 +263,7 @@ def _splits(path: Path, task: str | None, reduce_labels: bool) -> list[Split]:
             "Annotations folder.",
         )
     if not found and (inner := folders.wrapped(path)):
-        return _splits(inner, task, reduce_labels)
+        return _splits(inner, task, reduce_labels, area)
     parts = next(iter(found.values()), None) or folders.class_splits(path)
     if not parts:
         inside = [p.name + "/" * p.is_dir() for p in entries(path)]
@@ -265,8 +298,27 @@ def _read(
     return DatasetDict(read) if split is None and names else read[split]
 
 
-def _written_by_datasets(path: Path) -> Any:
+def _written_by_datasets(path: Path, area: Area) -> Any:
     """A folder that `save_to_disk` wrote, or an imagefolder with metadata; None for others."""
+    dataset = _opened_by_datasets(path)
+    if dataset is not None and not area.allow_outside:
+        for part in dataset.values() if isinstance(dataset, Mapping) else [dataset]:
+            _refuse_outside(part, path, area)
+    return dataset
+
+
+def _refuse_outside(dataset: Dataset, path: Path, area: Area) -> None:
+    """Raise a `DataError` if a dataset names an image that is out of the area."""
+    from pvzoo.data.columns.source import paths_apart
+
+    for name, text in paths_apart(dataset):
+        if text.startswith(("http://", "https://", "hf://")):
+            continue
+        if "://" in text or not area.allows(text):
+            raise area.leads_out(text, f"The column {name!r} of {path}")
+
+
+def _opened_by_datasets(path: Path) -> Any:
     if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
         from datasets import load_from_disk
 
@@ -281,8 +333,11 @@ def _written_by_datasets(path: Path) -> Any:
         return None
     from datasets import load_dataset
 
+    tables = [file for file in _metadata_files(path) if file.suffix == ".csv"]
     try:
-        return load_dataset("imagefolder", data_dir=str(path))
+        return with_texts(load_dataset("imagefolder", data_dir=str(path)), tables)
+    except DataError:
+        raise
     except Exception as error:  # a row without its image, columns that differ, ...
         raise DataError(
             f"{path} has metadata of images that datasets cannot read "

@@ -8,16 +8,15 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import ExifTags, Image
 
 from pvzoo.data.labels import COLUMNS
 from pvzoo.data.report import Size
+from pvzoo.encoded import header
 from pvzoo.errors import DataError, ImageError
-from pvzoo.images import UPRIGHT, ImageHandle
+from pvzoo.images import ImageHandle
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -49,12 +48,12 @@ class Look:
 
 
 def _look(image: Any, annotation: Any, has_map: bool) -> Look:
-    from pvzoo.data.maps import read_map
+    from pvzoo.data.maps import areas_of, read_map
 
     try:
         handle = ImageHandle.of(image)
         picture = handle.open()
-        raw, orientation = _header(handle, picture.size)
+        raw, orientation = header(handle.data, picture.size)
         seen = {"raw": raw, "upright": picture.size, "orientation": orientation}
         digest = digest_of(picture.mode, picture.size, np.asarray(picture))
         if not has_map:
@@ -69,33 +68,10 @@ def _look(image: Any, annotation: Any, has_map: bool) -> Look:
     return Look(
         digest=digest,
         map_size=(values.shape[1], values.shape[0]),
-        map_areas=_areas(values),
+        map_areas=areas_of(values),
         map_digest=digest_of(values.shape, values),
         **seen,
     )
-
-
-def _header(handle: ImageHandle, upright: Size) -> tuple[Size, int]:
-    """Size of the stored pixels and orientation of an image that can be read."""
-    data = handle.data
-    with Image.open(BytesIO(data) if isinstance(data, bytes) else data) as image:
-        # PIL decodes the whole of a PNG in search of EXIF behind the pixels
-        told = image.format != "PNG" or "exif" in image.info or image.size != upright
-        try:
-            orientation = image.getexif().get(ExifTags.Base.Orientation, 1) if told else 1
-        except Exception:  # a broken note beside a picture counts as none
-            orientation = 1
-        return image.size, orientation if orientation in UPRIGHT else 1
-
-
-def _areas(values: np.ndarray) -> dict[int, int]:
-    """The pixels of each value of a map; by its runs, which is quicker than sorting its pixels."""
-    flat = values.reshape(-1)
-    starts = np.flatnonzero(np.concatenate([[True], flat[1:] != flat[:-1]])[: flat.size])
-    found, places = np.unique(flat[starts], return_inverse=True)
-    runs = np.diff(starts, append=flat.size)
-    areas = np.bincount(places, weights=runs, minlength=len(found)).astype(int)
-    return dict(zip(found.tolist(), areas.tolist(), strict=True))
 
 
 def digest_of(*parts: Any) -> bytes:

@@ -39,9 +39,10 @@ import numpy as np
 from PIL import Image
 
 from pvzoo.data.files import image_cell, read_json, read_text, whole
-from pvzoo.data.maps import open_map, values_of
+from pvzoo.data.maps import areas_of, open_map, values_of
 from pvzoo.data.schema import SEMANTIC_VOID, VOID, VOID_NAMES
 from pvzoo.data.store import write
+from pvzoo.encoded import opened
 from pvzoo.errors import DataError, PvzooWarning
 
 _NAMES_FILES = (
@@ -96,7 +97,7 @@ def _is_void(name: str) -> bool:
 
 def seen_in(picture: Image.Image, values: np.ndarray) -> set[int]:
     """The values of a map, with `BIT` for the 1 of a picture of one bit."""
-    found = set(np.unique(values).tolist())
+    found = set(areas_of(values))
     return {BIT if v == 1 else v for v in found} if picture.mode == "1" else found
 
 
@@ -234,10 +235,10 @@ def _step(maps: Sequence[Path]) -> int:
     0 if it is in colours.
     """
     try:
-        with Image.open(maps[0]) as opened:
-            if opened.mode not in ("RGB", "RGBA"):
+        with opened(maps[0]) as picture:
+            if picture.mode not in ("RGB", "RGBA"):
                 return 1
-            pixels = np.asarray(opened)[..., :3]
+            pixels = np.asarray(picture)[..., :3]
     except Exception:  # there is none, or it is damaged, which the check names
         return 1
     return _GREY if (pixels == pixels[..., :1]).all() else 0
@@ -285,7 +286,7 @@ def _coloured(
             red = green = blue = -1
         if not name or not all(0 <= v <= 255 for v in (red, green, blue)):
             raise DataError(
-                f"{file}: the class number {place + 1} ({name}) has no colour.",
+                f"{file}: the class number {place + 1} ({str(name)[:100]}) has no colour.",
                 "It has a name and three numbers r, g, b from 0 to 255.",
             )
         names[place] = name.strip()
@@ -314,7 +315,9 @@ def _json_names(file: Path) -> dict[int, str]:
 
 
 def _value(text: Any) -> int | None:
+    """A number that a pixel can be (`pvzoo.data.maps.read_map`); None for anything else."""
     try:
-        return whole(int(text))
-    except (TypeError, ValueError):
+        value = int(text)
+    except (TypeError, ValueError, OverflowError):
         return None
+    return value if -(2**31) <= value < 2**31 else None

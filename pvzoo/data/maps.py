@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from pvzoo.errors import DataError
+from pvzoo.encoded import opened
+from pvzoo.errors import DataError, ImageError, let_go
+from pvzoo.images import ImageHandle
+from pvzoo.pixels import STRIP, strips
 
 
 def read_map(cell: Any, name: str) -> np.ndarray:
@@ -28,22 +32,23 @@ def read_map(cell: Any, name: str) -> np.ndarray:
 
 
 def open_map(cell: Any, name: str) -> Image.Image:
-    """The map as `datasets` decodes it, in its own mode.
+    """The map in its own mode, upright.
 
     Raises:
         DataError: It is missing, cannot be read, or is in a format that does not keep values.
     """
-    from datasets import Image as ImageColumn
-
     if cell is None:
         raise DataError(f"{name} is missing.", "Restore it, or leave the row out.")
     try:
-        picture = ImageColumn().decode_example(cell)
-    except Exception as error:  # what PIL raises for damaged files knows no bounds
-        raise DataError(
-            f"{name} cannot be read ({error}).", "Copy or download it again, or leave the row out."
-        ) from error
-    if picture.format in ("JPEG", "MPO") or picture.info.get("compression") == "jpeg":
+        handle = ImageHandle.of(cell)
+        picture = handle.open_as_is()
+        with opened(handle.data) as head:  # turning a picture takes its format away
+            lossy = head.format in ("JPEG", "MPO") or head.info.get("compression") == "jpeg"
+    except ImageError as error:
+        said = error.what.removeprefix(error.source).strip().removesuffix(".")
+        hint = "Copy or download it again, or leave the row out."
+        raise DataError(f"{name} cannot be read (it {said}).", hint) from let_go(error)
+    if lossy:
         raise DataError(
             f"{name} is compressed as JPEG, in which values are not kept.",
             "Save maps as PNG; one in black and white so that 128 and more becomes 255.",
@@ -53,24 +58,60 @@ def open_map(cell: Any, name: str) -> Image.Image:
 
 def values_of(picture: Image.Image, name: str) -> np.ndarray:
     """The values of a decoded map; see `read_map`."""
-    pixels = np.asarray(picture)
-    if picture.mode in ("RGBA", "LA") and _is_drawn_in_alpha(pixels):
+    if picture.mode in ("RGBA", "LA") and _is_drawn_in_alpha(picture):
         raise DataError(
             f"{name} has one colour throughout and differs in transparency only.",
             "Save it as grey or palette PNG of class ids.",
         )
-    if pixels.ndim == 3 and pixels.shape[2] >= 3:
-        red, green, blue = (pixels[..., i].astype(np.int32) for i in range(3))
-        return red + 256 * green + 65536 * blue
-    if pixels.dtype.kind == "f":
+    if picture.mode == "F":
         raise DataError(f"{name} holds fractions.", "Save it as PNG of whole numbers.")
-    return (pixels[..., 0] if pixels.ndim == 3 else pixels).astype(np.int32)
+    values = np.empty(picture.size[::-1], np.int32)
+    for strip, (_, top) in strips(picture):
+        pixels = np.asarray(strip)
+        if pixels.ndim == 3:
+            colours = pixels.astype(np.int32)
+            pixels = colours[..., 0]
+            if colours.shape[2] >= 3:
+                pixels = pixels + 256 * colours[..., 1] + 65536 * colours[..., 2]
+        values[top : top + len(pixels)] = pixels
+    return values
 
 
-def _is_drawn_in_alpha(pixels: np.ndarray) -> bool:
-    colours, alpha = pixels[..., :-1], pixels[..., -1]
-    same = bool((colours == colours[:1, :1]).all())
-    return same and bool((alpha != alpha[:1, :1]).any())
+def areas_of(values: np.ndarray) -> dict[int, int]:
+    """The values that occur in a map, in ascending order, and the pixels of each.
+
+    They are counted by their runs, which is quicker than sorting pixels.
+    """
+    flat = values.reshape(-1)
+    starts = np.flatnonzero(np.concatenate([[True], flat[1:] != flat[:-1]])[: flat.size])
+    found, places = np.unique(flat[starts], return_inverse=True)
+    runs = np.diff(starts, append=flat.size)
+    areas = np.bincount(places, weights=runs, minlength=len(found)).astype(int)
+    return dict(zip(found.tolist(), areas.tolist(), strict=True))
+
+
+def replaced(values: np.ndarray, table: Mapping[int, int], rest: int) -> np.ndarray:
+    """A map with each value replaced by what a table has for it, or by `rest`; int32."""
+    result = np.full(values.shape, rest, np.int32)
+    if not values.size:
+        return result
+    low, high = int(values.min()), int(values.max())
+    known = {value: new for value, new in table.items() if low <= value <= high}
+    if high - low < 2**24:  # as in all maps but those of 32 bit
+        new = np.full(high - low + 1, rest, np.int32)
+        new[[value - low for value in known]] = list(known.values())
+        step = max(1, STRIP // values.shape[1])
+        for top in range(0, len(values), step):
+            result[top : top + step] = new[values[top : top + step] - low]
+    else:
+        for value, become in known.items():
+            result[values == value] = become
+    return result
+
+
+def _is_drawn_in_alpha(picture: Image.Image) -> bool:
+    *colours, (low, high) = picture.getextrema()
+    return low != high and all(least == most for least, most in colours)
 
 
 def encode_grey(values: np.ndarray) -> bytes:

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from warnings import warn
 
-from pvzoo.data.coco import Classes, Labels, label_files, locate
-from pvzoo.data.files import Split, folders, image_cell, listing, number, relative, truth, whole
+from pvzoo.data.coco import Classes, Labels
+from pvzoo.data.coco_layout import label_files
+from pvzoo.data.files import Split, folders, image_cell, listing, number, truth, whole
+from pvzoo.data.paths import Area, Located
 from pvzoo.data.schema import PANOPTIC, features
 from pvzoo.data.store import write
 from pvzoo.errors import DataError, PvzooWarning
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 
-def splits(path: Path) -> list[Split]:
+def splits(path: Path, area: Area) -> list[Split]:
     """The splits of a JSON file or a folder with JSON files; none if it is not panoptic."""
     files = label_files(path, panoptic=True)
     sources = {name: Labels(file, name) for name, file in files.items()}
@@ -34,12 +36,12 @@ def splits(path: Path) -> list[Split]:
         return Classes(sources.values())
 
     def read(name: str | None, task: str | None) -> Dataset:
-        return _read(sources[name], classes())
+        return _read(sources[name], classes(), area)
 
     return [Split(name, partial(read, name)) for name in files]
 
 
-def _read(labels: Labels, classes: Classes) -> Dataset:
+def _read(labels: Labels, classes: Classes, area: Area) -> Dataset:
     from datasets import List, Value
 
     things = _things(labels, classes)
@@ -48,15 +50,23 @@ def _read(labels: Labels, classes: Classes) -> Dataset:
         f"{name} (stuff)" if name in twice and not thing else name
         for name, thing in zip(classes.names, things, strict=True)
     ]
+    pictures = labels.pictures
     places, maps = _folders(labels)
+    found = labels.locate(pictures.names, places, area)
+    drawn = iter(labels.locate([name for name in pictures.maps if name], maps, area))
+    pairs = [
+        (f, next(drawn) if name else None) for f, name in zip(found, pictures.maps, strict=True)
+    ]
     columns = features(PANOPTIC, names)
     columns["areas"] = List(Value("int64"))
+    about = [(str(f.path), f.found, m and str(m.path)) for f, m in pairs]
     return write(
-        lambda: _rows(labels, classes, things, places, maps),
+        lambda: _rows(labels, classes, things, pairs),
         columns,
-        [labels.file, *dict.fromkeys([*places, *maps])],
+        [labels.file],
         "coco panoptic",
         classes.ids,
+        about,
     )
 
 
@@ -85,12 +95,11 @@ def _rows(
     labels: Labels,
     classes: Classes,
     things: Sequence[bool],
-    places: Sequence[Path],
-    maps: Sequence[Path],
+    pairs: Sequence[tuple[Located, Located | None]],
 ) -> Iterator[dict[str, Any]]:
     by_image = labels.by_image()
     without = []
-    for image_id, image in labels.images():
+    for (image_id, image), (picture, drawn) in zip(labels.images(), pairs, strict=True):
         annotations = by_image.get(image["id"], [])
         if not annotations:
             without.append(image["file_name"])
@@ -101,15 +110,13 @@ def _rows(
                 f"{labels.file}: the image {image['id']!r} has {len(annotations)} annotations.",
                 "Panoptic data has one an image.",
             )
-        name = annotations[0].get("file_name")
-        if not isinstance(name, str) or not name:
+        if drawn is None:
             raise DataError(f"{where} has no file_name.", "It names the PNG of the segments.")
-        path = locate(image["file_name"], places)
         yield {
-            "image": image_cell(path),
+            "image": image_cell(picture.path),
             "image_id": image_id,
-            "file_name": relative(path, labels.root),
-            "annotation": image_cell(locate(name, maps)),
+            "file_name": picture.file_name(labels.root),
+            "annotation": image_cell(drawn.path),
             "segments": _segments(annotations[0], classes, things, where),
             "areas": [_area(info) for info in annotations[0]["segments_info"]],
         }

@@ -114,6 +114,14 @@ class Report:
                 hint += " pvzoo.data.mend(data) mends what is unambiguous."
             raise DataError(f"The labelled data has mistakes: {named}.", hint)
 
+    def mended(self, left: Report) -> dict[str, int]:
+        """By rule, how many mistakes of this report `left`, that of the mended data, lacks."""
+        before, after = (
+            sum((Counter({f.rule: f.count}) for f in report.findings if f.mendable), Counter())
+            for report in (self, left)
+        )
+        return dict(before - after)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain Python values, ready for JSON."""
         return {

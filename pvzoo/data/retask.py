@@ -14,12 +14,11 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from pycocotools import mask as coco
 
 from pvzoo.data import derive
 from pvzoo.data.files import objects_of
-from pvzoo.data.maps import encode_grey, read_map
+from pvzoo.data.maps import encode_grey, read_map, replaced
 from pvzoo.data.schema import (
     DETECTION,
     INSTANCE,
@@ -162,9 +161,7 @@ def _to_semantic(parts: Mapping[str, Dataset], task: str) -> dict[str, Dataset]:
                 value: category if 0 <= category < void else void
                 for value, category in zip(segments["id"], segments["category"], strict=True)
             }
-            values, places = np.unique(pixels, return_inverse=True)
-            said = np.array([classes.get(value, void) for value in values.tolist()])
-            encoded = encode_grey(said[places].reshape(pixels.shape))
+            encoded = encode_grey(replaced(pixels, classes, void))
             row["annotation"] = {"path": None, "bytes": encoded}
             yield row | {"segments": meaning}
 

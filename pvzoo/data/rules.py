@@ -150,6 +150,13 @@ NORMALISED_UNCLEAR = Rule(
     "whether they are corners, centres or left, top, width, height cannot be told.",
     "Find out which, and convert them to left, top, width, height in pixels.",
 )
+FRACTION = Rule(
+    "normalised-boxes",
+    "error",
+    "Boxes lie within the first pixel of their image: their numbers are shares of its width and "
+    "height in the place of pixels.",
+    "Multiply by the width and height of the image, or draw the boxes anew.",
+)
 TWICE_SCALED = Rule(
     "pixels-as-normalised",
     "error",
@@ -177,6 +184,12 @@ EMPTY = Rule(
     "Boxes have no width or no height.",
     "Leave the objects out.",
     mendable=True,
+)
+TINY = Rule(
+    "tiny-box",
+    "warning",
+    "Boxes are at most one pixel wide or high, as by a slip of the mouse.",
+    "Look at them on a contact sheet; draw them anew, or leave the objects out.",
 )
 OUTSIDE = Rule(
     "box-out-of-frame",
@@ -276,7 +289,7 @@ MASK_BROKEN = Rule(
 MASK_EMPTY = Rule(
     "empty-mask",
     "warning",
-    "Masks have no pixel.",
+    "Masks have no pixel, as that of a polygon of less than three points.",
     "Draw them anew, or leave the objects out.",
 )
 MASK_ELSEWHERE = Rule(
@@ -291,6 +304,14 @@ VALUES = Rule(
     "Maps have values that stand for no class or segment.",
     "List what they stand for. If 0 is void and the classes count from 1, read the data with "
     "reduce_labels.",
+)
+UNNAMED = Rule(
+    "unnamed-classes",
+    "warning",
+    "Nothing names the classes of the maps, which are called by their values. If one of them is "
+    "void, such as 0, it is trained and measured as a class all the same.",
+    'Name the values in a classes.txt or id2label.json, that of void "void"; read the data with '
+    "reduce_labels if 0 is void.",
 )
 OVERLAP = Rule(
     "overlapping-segments",

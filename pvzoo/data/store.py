@@ -9,6 +9,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pvzoo.data.files import quoted
+from pvzoo.errors import DataError
+
 if TYPE_CHECKING:
     from datasets import Dataset, Features
 
@@ -33,8 +36,9 @@ def write(
     Args:
         rows: Called, and gone through, only if the cache does not have them.
         columns: From `schema.features`.
-        files: The files that say what the rows are; changed ones make a new dataset.
-        about: What else the rows depend on, such as the task and the split.
+        files: All files that the rows are made from, also those that are not there: one that is
+            changed, comes or goes makes a new dataset.
+        about: What else the rows depend on, such as the task and the places of the images.
     """
     from datasets import Dataset, config
 
@@ -59,8 +63,28 @@ def save(path: Path, rows: Iterable[Mapping[str, Any]], columns: Features) -> No
 
     with ArrowWriter(path=str(path), features=columns) as writer:
         for chunk in _chunks(rows):
-            writer.write_table(pa.Table.from_pylist(chunk, schema=columns.arrow_schema))
+            try:
+                table = pa.Table.from_pylist(chunk, schema=columns.arrow_schema)
+            except (UnicodeEncodeError, OverflowError, pa.ArrowException) as error:
+                raise _unfit(chunk, columns.arrow_schema, error) from error
+            writer.write_table(table)
         writer.finalize()
+
+
+def _unfit(chunk: list[Any], schema: Any, error: Exception) -> DataError:
+    """The error of rows of which one has what no column holds, such as half a character."""
+    import pyarrow as pa
+
+    for row in chunk:
+        try:
+            pa.Table.from_pylist([row], schema=schema)
+        except (UnicodeEncodeError, OverflowError, pa.ArrowException) as cause:
+            name = quoted(row.get("file_name") or row.get("name"))
+            return DataError(
+                f"The labels of the image {name} cannot be kept ({str(cause)[:200]}).",
+                "Correct the text or number, or leave the image out.",
+            )
+    return DataError(f"The labels cannot be kept ({str(error)[:200]}).", "Correct them.")
 
 
 def _chunks(rows: Iterable[Mapping[str, Any]]) -> Iterator[list[Any]]:
@@ -81,7 +105,10 @@ def _chunks(rows: Iterable[Mapping[str, Any]]) -> Iterator[list[Any]]:
 def _key(columns: Features, files: Iterable[Path], about: tuple[Any, ...]) -> str:
     digest = hashlib.sha256(repr((FORMAT, columns, about)).encode())
     for file in files:
-        stat = file.stat()
-        state = (os.path.abspath(file), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
-        digest.update(repr(state).encode())
+        try:
+            stat = os.stat(file)
+            state = (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+        except (OSError, ValueError):
+            state = None
+        digest.update(repr((os.path.abspath(file), state)).encode())
     return digest.hexdigest()[:32]

@@ -37,24 +37,24 @@ from pycocotools import mask as pycoco
 from pvzoo.data.codes import empty_code, polygon_code
 from pvzoo.data.files import (
     Split,
-    entries,
     folders,
     image_cell,
     images,
     listing,
     objects_of,
-    read_text,
     relative,
     side,
-    split_name,
     truth,
     upright_size,
+    walk,
 )
 from pvzoo.data.folders import semantic_rows
 from pvzoo.data.map_classes import MapClasses, classes_of, find_map_classes, unnamed_classes
-from pvzoo.data.maps import read_map
+from pvzoo.data.maps import areas_of, read_map
+from pvzoo.data.paths import Area, Located
 from pvzoo.data.schema import DETECTION, INSTANCE, SEMANTIC, features
 from pvzoo.data.store import write
+from pvzoo.data.voc_layout import Part, map_folder, parts_of, picture_of, pictures_of
 from pvzoo.errors import DataError, PvzooWarning
 from pvzoo.masks import Masks
 
@@ -87,101 +87,24 @@ CLASSES = (
 
 _BORDER = (255, 224 + 256 * 224 + 65536 * 192)  # as an index, and as a colour of VOC's palette
 
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG", ".bmp", ".webp", ".tif")
 
-
-def splits(path: Path, *, reduce_labels: bool) -> list[Split]:
+def splits(path: Path, area: Area, *, reduce_labels: bool) -> list[Split]:
     """The splits of a folder of VOC data; none if it is not.
 
     Raises:
         DataError: It holds several such folders, as VOCdevkit does.
     """
-    parts = _parts(path)
+    parts = parts_of(path)
     if not parts:
-        inner = [f for f in folders(path) if f.name.upper().startswith("VOC") and _parts(f)]
+        inner = [f for f in folders(path) if f.name.upper().startswith("VOC") and parts_of(f)]
         if len(inner) > 1:
             raise DataError(
                 f"{path} holds several VOC datasets: {', '.join(f.name for f in inner)}.",
                 "Point at one of them.",
             )
-        parts = _parts(inner[0]) if inner else {}
-    source = _Source(list(parts.values()), reduce_labels)
+        parts = parts_of(inner[0]) if inner else {}
+    source = _Source(list(parts.values()), area, reduce_labels)
     return [Split(name, partial(source.read, part)) for name, part in parts.items()]
-
-
-@dataclass(frozen=True, eq=False)
-class _Part:
-    """The files of one split.
-
-    Attributes:
-        root: The folder of the source.
-        split: As its lists are called, or None for all that is there.
-        xmls: Where the XML files are.
-        pictures: Where the images are.
-    """
-
-    root: Path
-    split: str | None
-    xmls: Path
-    pictures: Path
-
-    def ids(self, kind: str) -> list[str] | None:
-        """The images of the split by its list in ``ImageSets/Main`` or ``Segmentation``."""
-        file = _lists(self.root, kind).get(self.split) if self.split else None
-        if file is None:
-            return None
-        lines = [line.split() for line in read_text(file).splitlines()]
-        return [words[0] for words in lines if words]
-
-
-def _parts(path: Path) -> dict[str | None, _Part]:
-    if not path.is_dir():
-        return {}
-    if path.name.lower() in ("annotations", "annotation") and _has_xml(path):
-        path = path.parent
-    xmls, pictures = _pair_in(path)
-    deeper = [f for f in folders(xmls) if _has_xml(f)]
-    if xmls != path and not _has_xml(xmls):
-        found = {name: f for f in deeper if (name := split_name(f.name))}
-        if found and not _map_folder(path, "Class"):  # Annotations/train and JPEGImages/train
-            below = {split_name(f.name): f for f in folders(pictures)}
-            return {n: _Part(path, None, f, below.get(n, pictures)) for n, f in found.items()}
-        if len(deeper) == 1:
-            pictures = deeper[0] if pictures == xmls else pictures
-            xmls = deeper[0]
-    if _has_xml(xmls) or (_map_folder(path, "Class") and pictures != xmls):
-        names = {**_lists(path, "Main"), **_lists(path, "Segmentation")} or {None: path}
-        return {name: _Part(path, name, xmls, pictures) for name in names}
-    pairs = {name: _pair_in(f) for f in folders(path) if (name := split_name(f.name))}
-    return {name: _Part(path, None, *pair) for name, pair in pairs.items() if _has_xml(pair[0])}
-
-
-def _pair_in(folder: Path) -> tuple[Path, Path]:
-    """Where the XML files and the images in a folder are; the folder itself if not apart."""
-    inner = {f.name.lower(): f for f in reversed(folders(folder))}
-    xmls = next((inner[n] for n in ("annotations", "annotation") if n in inner), folder)
-    pictures = next((inner[n] for n in ("jpegimages", "images", "image") if n in inner), xmls)
-    return xmls, pictures
-
-
-def _has_xml(folder: Path) -> bool:
-    file = next((f for f in entries(folder) if f.suffix.lower() == ".xml"), None)
-    return file is not None and b"<annotation" in file.read_bytes()[:2000]
-
-
-def _map_folder(root: Path, kind: str) -> Path | None:
-    folder = root / f"Segmentation{kind}"
-    return folder if folder.is_dir() else None
-
-
-def _lists(root: Path, kind: str) -> dict[str, Path]:
-    """The lists of images by split; trainval only where it is not told apart."""
-    files = [f for f in entries(root / "ImageSets" / kind) if f.suffix == ".txt"]
-    found = {split_name(f.stem): f for f in files if split_name(f.stem)}
-    if "train" not in found and "validation" not in found:
-        both = next((f for f in files if f.stem == "trainval"), None)
-        found |= {"train": both} if both else {}
-    return {name: found[name] for name in ("train", "validation", "test") if name in found}
 
 
 # --- XML ------------------------------------------------------------------------------------------
@@ -275,7 +198,8 @@ def _number(item: ElementTree.Element | None) -> float | None:
 
 @dataclass(frozen=True, eq=False)
 class _Source:
-    parts: Sequence[_Part]
+    parts: Sequence[Part]
+    area: Area
     reduce_labels: bool
 
     @cached_property
@@ -283,11 +207,11 @@ class _Source:
         """By folder and by the path in it without its suffix."""
         found: dict[Path, dict[str, _Annotation]] = {}
         for folder in dict.fromkeys(part.xmls for part in self.parts):
-            files = sorted(f for f in folder.rglob("*") if f.suffix.lower() == ".xml")
+            files = sorted(here / name for here, names in walk(folder) for name in names)
             found[folder] = {
                 f.relative_to(folder).with_suffix("").as_posix(): _read_xml(f)
                 for f in files
-                if not f.name.startswith(".")
+                if f.suffix.lower() == ".xml"
             }
         return found
 
@@ -299,9 +223,9 @@ class _Source:
         """The classes of the XML files of all splits."""
         return sorted({thing.name for a in self._all() for thing in a.objects})
 
-    def read(self, part: _Part, task: str | None) -> Dataset:
+    def read(self, part: Part, task: str | None) -> Dataset:
         outlined = any(thing.polygons for a in self._all() for thing in a.objects)
-        drawn, told = _map_folder(part.root, "Class"), _map_folder(part.root, "Object")
+        drawn, told = map_folder(part.root, "Class"), map_folder(part.root, "Object")
         if task not in (DETECTION, INSTANCE, SEMANTIC):
             if self.names:
                 task = INSTANCE if outlined else DETECTION
@@ -327,36 +251,39 @@ class _Source:
 
     # the boxes and outlines of the XML files
 
-    def _from_xml(self, part: _Part, task: str) -> Dataset:
+    def _from_xml(self, part: Part, task: str) -> Dataset:
         annotations = self.annotations[part.xmls]
         ids = part.ids("Main") or part.ids("Segmentation")
         chosen = [n for n in (annotations if ids is None else ids) if n in annotations]
-        paths = _pictures(part, {name: annotations[name].image for name in chosen})
+        found = pictures_of(part, {name: annotations[name].image for name in chosen}, self.area)
         if ids is not None:
             lost = [name for name in ids if name not in annotations]
             _warn_left_out(lost, f"images of the split {part.split}", f"XML in {part.xmls}")
         else:
-            used = set(paths.values())
+            used = {picture.path for picture in found.values()}
             lost = [relative(p, part.root) for p in images(part.pictures) if p not in used]
             _warn_left_out(lost, "images", "XML; one without objects needs one without <object>")
-        sizeless = [paths[n] for n in chosen if 0 in annotations[n].size and paths[n].is_file()]
-        state = [part.pictures, *(annotations[name].file for name in chosen), *sizeless]
+        sizeless = [found[name].path for name in chosen if 0 in annotations[name].size]
         return write(
-            lambda: self._xml_rows(part, paths, task),
+            lambda: self._xml_rows(part, found, task),
             features(task, self.names),
-            state,
+            [*(annotations[name].file for name in chosen), *sizeless],
             task,
             "voc",
+            str(part.root),
+            [(str(f.path), f.found) for f in found.values()],
         )
 
-    def _xml_rows(self, part: _Part, paths: dict[str, Path], task: str) -> Iterator[dict[str, Any]]:
+    def _xml_rows(
+        self, part: Part, found: dict[str, Located], task: str
+    ) -> Iterator[dict[str, Any]]:
         places = {name: place for place, name in enumerate(self.names)}
         number = 0
-        for image_id, (name, path) in enumerate(paths.items()):
+        for image_id, (name, picture) in enumerate(found.items()):
             annotation = self.annotations[part.xmls][name]
             height, width = annotation.size
             if not height or not width:
-                width, height = upright_size(path)
+                width, height = upright_size(picture.path)
             objects = []
             for thing in annotation.objects:
                 number += 1
@@ -370,9 +297,9 @@ class _Source:
                     }
                 )
             yield {
-                "image": image_cell(path),
+                "image": image_cell(picture.path),
                 "image_id": image_id,
-                "file_name": relative(path, part.root),
+                "file_name": relative(picture.path, part.root),
                 "width": width,
                 "height": height,
                 "objects": objects_of(objects, masks=task == INSTANCE),
@@ -380,7 +307,7 @@ class _Source:
 
     # the maps
 
-    def _maps(self, part: _Part, folder: Path) -> dict[str, Path]:
+    def _maps(self, part: Part, folder: Path) -> dict[str, Path]:
         """The maps of a split by the names of their images."""
         found = {f.relative_to(folder).with_suffix("").as_posix(): f for f in images(folder)}
         ids = part.ids("Segmentation")
@@ -400,19 +327,20 @@ class _Source:
             return classes_of(names, maps, "Pascal VOC")
         return unnamed_classes(folder, maps, reduce_labels=self.reduce_labels)
 
-    def _semantic(self, part: _Part, folder: Path) -> Dataset:
+    def _semantic(self, part: Part, folder: Path) -> Dataset:
         classes = self._map_classes(folder)
         maps = self._maps(part, folder)
-        pairs = [(_picture(part, name), file) for name, file in maps.items()]
+        pairs = [(picture_of(part, name), file) for name, file in maps.items()]
         return semantic_rows(pairs, classes, part.root)
 
-    def _from_maps(self, part: _Part, drawn: Path, told: Path, task: str) -> Dataset:
+    def _from_maps(self, part: Part, drawn: Path, told: Path, task: str) -> Dataset:
         classes = self._map_classes(drawn)
         names = [name for name in classes.labels if name != classes.names.get(0)]
         places = {v: names.index(n) for v, n in classes.names.items() if n in names}
         kinds, maps = self._maps(part, drawn), self._maps(part, told)
         maps = {name: maps[name] for name in maps if name in kinds}
-        state = [*maps.values(), *(kinds[name] for name in maps), part.pictures]
+        pictures = {name: picture_of(part, name) for name in maps}
+        state = [*maps.values(), *(kinds[name] for name in maps)]
         told_of = {n: a for n, a in self.annotations[part.xmls].items() if n in maps}
         state += [annotation.file for annotation in told_of.values()]
 
@@ -423,7 +351,7 @@ class _Source:
                 number += len(objects)
                 if name in told_of:
                     _mark_difficult(objects, told_of[name].objects, names)
-                path = _picture(part, name)
+                path = pictures[name]
                 yield {
                     "image": image_cell(path),
                     "image_id": image_id,
@@ -433,7 +361,8 @@ class _Source:
                     "objects": objects_of(objects, masks=task == INSTANCE),
                 }
 
-        return write(rows, features(task, names), state, task, "voc maps", places)
+        about = (task, "voc maps", places, str(part.root), [str(p) for p in pictures.values()])
+        return write(rows, features(task, names), state, *about)
 
 
 def _warn_left_out(lost: Sequence[str], what: str, lack: str) -> None:
@@ -443,49 +372,6 @@ def _warn_left_out(lost: Sequence[str], what: str, lack: str) -> None:
             PvzooWarning,
             stacklevel=2,
         )
-
-
-def _pictures(part: _Part, stated: dict[str, str]) -> dict[str, Path]:
-    """The image of each XML file, by its own name as in the devkit, else by what it states.
-
-    What a file states is often left from before it was renamed.
-    """
-    found, other = {}, []
-    for name, text in stated.items():
-        own, said = _own_picture(part, name), _stated_picture(part, text)
-        if own and said and own.with_suffix(said.suffix) == said:
-            own = said  # of several of its name
-        found[name] = own or said or part.pictures / (_last(text) or f"{name}.jpg")
-        if own and said and own != said:
-            other.append(f"{name}.xml, which says {text}")
-    if other:
-        warn(
-            f"{part.xmls}: {len(other)} XML files say another image than that of their own name, "
-            f"which is taken ({listing(other, 1)}).",
-            PvzooWarning,
-            stacklevel=2,
-        )
-    return found
-
-
-def _stated_picture(part: _Part, text: str) -> Path | None:
-    paths = (part.pictures / inner for inner in (text.replace("\\", "/"), _last(text)))
-    return next((path for path in paths if path.is_file()), None)
-
-
-def _last(text: str) -> str:
-    return Path(text.replace("\\", "/")).name
-
-
-def _own_picture(part: _Part, name: str) -> Path | None:
-    """The image of the name of an XML file or map."""
-    paths = (part.pictures / (name + suffix) for suffix in _SUFFIXES)
-    return next((path for path in paths if path.is_file()), None)
-
-
-def _picture(part: _Part, name: str) -> Path:
-    """The same; where it should be if it is not there."""
-    return _own_picture(part, name) or part.pictures / f"{name}.jpg"
 
 
 def _shape(thing: _Object, size: tuple[int, int], task: str, where: str) -> dict[str, Any]:
@@ -512,7 +398,7 @@ def _drawn_objects(
             f"{file} and {kinds_file} are of different sizes.", "Export them from the same image."
         )
     found = []
-    wanted = [v for v in np.unique(told).tolist() if v != 0]
+    wanted = [v for v in areas_of(told) if v != 0]
     masks = Masks.from_map(told, wanted)
     for value, code, area, corners in zip(
         wanted, masks.to_coco(), masks.areas, masks.boxes.tolist(), strict=True

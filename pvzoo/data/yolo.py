@@ -11,16 +11,14 @@ image turned upright. An image without a label file, or with an empty one, has n
 from __future__ import annotations
 
 import math
-import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from warnings import warn
 
-import yaml
 from pycocotools import mask as pycoco
 
 from pvzoo.data.codes import polygon_code
@@ -30,14 +28,18 @@ from pvzoo.data.files import (
     folders,
     image_cell,
     images,
+    is_file,
     is_image,
     objects_of,
+    quoted,
     read_text,
+    read_yaml,
     relative,
     split_name,
     upright_size,
     whole,
 )
+from pvzoo.data.paths import Area, Located
 from pvzoo.data.schema import DETECTION, INSTANCE, features
 from pvzoo.data.store import write
 from pvzoo.errors import DataError, PvzooWarning
@@ -47,16 +49,16 @@ if TYPE_CHECKING:
 
 _CLASSES = re.compile(r"""^["']?(names|nc)["']?\s*:""", re.MULTILINE)
 _KEYS = ("train", "val", "valid", "validation", "test")
-_NOTHING = ("", "~", "null", "Null", "NULL")
-"""How YAML writes that there is none."""
+MOST_UNNAMED = 10_000
+"""Classes that a data.yaml may count without naming them."""
 
 
-def splits(path: Path) -> list[Split]:
+def splits(path: Path, area: Area) -> list[Split]:
     """The splits of a data.yaml or the folder with one; none if it is no YOLO data."""
     file = _yaml_file(path)
     if file is None:
         return []
-    source = _Source(file, _content(file))
+    source = _Source(file, _content(file), area)
     parts = source.parts()
 
     @cache
@@ -65,7 +67,7 @@ def splits(path: Path) -> list[Split]:
             INSTANCE if any(source.has_polygons(found) for found in parts.values()) else DETECTION
         )
 
-    def read(found: Sequence[Path], task: str | None) -> Dataset:
+    def read(found: Sequence[Located], task: str | None) -> Dataset:
         if task is None:
             source.refuse_keypoints()
         return source.read(found, task if task in (DETECTION, INSTANCE) else natural())
@@ -89,36 +91,35 @@ def _yaml_file(path: Path) -> Path | None:
 
 
 def _content(file: Path) -> dict[str, Any]:
-    """What a YAML file holds, numbers and words as the texts that are written there.
+    """What a YAML file holds; the names of classes, folders and lists as they are written there.
 
-    YAML itself takes ``no`` for false, ``007`` for 7, ``1.0`` for a number and ``2024-01-01`` for a
-    date; the name of a class or folder is none of them.
+    YAML takes ``no`` for false, ``007`` for 7, ``1.0`` for a number and ``2024-01-01`` for a date.
     """
-    try:
-        content = yaml.load(read_text(file), yaml.BaseLoader)
-    except yaml.YAMLError as error:
-        raise DataError(f"{file} is not YAML ({error}).", "Mend or export it again.") from error
+    content = read_yaml(file)
     if not isinstance(content, dict):
         raise DataError(f"{file} is not a YAML mapping.", "It has keys such as names and train.")
-    return {key: value for key, value in content.items() if value not in _NOTHING}
+    written = read_yaml(file, as_written=True)
+    named = [key for key in ("names", "path", *_KEYS) if content.get(key) is not None]
+    return content | {key: written[key] for key in named if key in written}
 
 
 @dataclass(frozen=True)
 class _Source:
     file: Path
     content: Mapping[str, Any]
+    area: Area
 
     @cached_property
     def names(self) -> list[str]:
         """The names of the classes by their numbers; a number without a name is its own."""
-        given, count = self.content.get("names"), _class_id(self.content.get("nc"))
+        given, count = self.content.get("names"), whole(self.content.get("nc"))
         if isinstance(given, list):
             given = dict(enumerate(given))
         if given is None and count and count > 0:
             given = {}
         elif not isinstance(given, dict) or not given:
             raise DataError(
-                f"{self.file} has names: {str(given)[:100]}.",
+                f"{self.file} has names: {quoted(given)}.",
                 "Write a list of names, or a mapping from numbers to names.",
             )
         names: dict[int, str] = {}
@@ -126,7 +127,7 @@ class _Source:
             number = _class_id(key)
             if number is None or number < 0 or number in names or not isinstance(name, str):
                 raise DataError(
-                    f"{self.file} has names: {str(key)[:100]}: {str(name)[:100]}.",
+                    f"{self.file} has names: {str(key)[:100]}: {quoted(name)}.",
                     "It has a text for each number of a class, the first of which is 0.",
                 )
             names[number] = name or str(number)
@@ -135,6 +136,12 @@ class _Source:
             raise DataError(
                 f"{self.file} says nc: {count} but names {total} classes.",
                 "Make them agree.",
+            )
+        if total - len(names) > MOST_UNNAMED:
+            raise DataError(
+                f"{self.file} has {total} classes, of which it names {len(names)}; more than "
+                f"{MOST_UNNAMED:,} without a name are not read.",
+                "Correct nc or the numbers in names, or name the classes.",
             )
         return [names.get(number, str(number)) for number in range(total)]
 
@@ -149,34 +156,39 @@ class _Source:
                 f'To read the boxes alone pass task="{DETECTION}".',
             )
 
-    def parts(self) -> dict[str | None, list[Path]]:
+    def parts(self) -> dict[str | None, list[Located]]:
         """The images of each split."""
         given = {key: self.content[key] for key in _KEYS if self.content.get(key)}
         if not given:
             return self._unnamed_parts()
-        parts: dict[str | None, list[Path]] = {}
+        entries = {key: self._entries(key, value) for key, value in given.items()}
+        places = self._resolved({text for texts in entries.values() for text in texts})
+        parts: dict[str | None, list[Located]] = {}
         missing = {}
-        for key, value in given.items():
-            found, lost = self._images(key, value)
-            if lost:
-                missing[key] = lost[0]
-            if found or not lost:
-                parts[split_name(key)] = found
+        for key, texts in entries.items():
+            here = [places[text] for text in texts if places[text] is not None]
+            if len(here) < len(texts):
+                missing[key] = next(text for text in texts if places[text] is None)
+            found = [i for p in here for i in (self._in(p) if p.is_dir() else self._listed(p))]
+            if found or len(here) == len(texts):
+                once = {image.path if image.found else image.name: image for image in found}
+                parts[split_name(key)] = list(once.values())
         if not parts:
             key, value = next(iter(missing.items()))
             raise DataError(
-                f"{self.file} says {key}: {value}, but there is no such folder or list here.",
-                f"Mend the path; it is relative to {self._bases()[0]}.",
+                f"{self.file} says {key}: {_as_text(value)}, but there is no such folder or list "
+                "here.",
+                f"Mend the path; it is relative to {self._bases[0]}.",
             )
         for key, value in missing.items():
             warn(
-                f"{self.file} says {key}: {value}, which is not here and is left out.",
+                f"{self.file} says {key}: {_as_text(value)}, which is not here and is left out.",
                 PvzooWarning,
                 stacklevel=2,
             )
         return parts
 
-    def _unnamed_parts(self) -> dict[str | None, list[Path]]:
+    def _unnamed_parts(self) -> dict[str | None, list[Located]]:
         inside = self.root / "images"
         if not inside.is_dir():
             raise DataError(
@@ -184,80 +196,77 @@ class _Source:
                 "beside it.",
                 "Add a line such as: train: images/train",
             )
-        named = {split_name(f.name): images(f) for f in folders(inside) if split_name(f.name)}
-        return {**named} or {None: images(inside)}
+        named = {split_name(f.name): self._in(f) for f in folders(inside) if split_name(f.name)}
+        return {**named} or {None: self._in(inside)}
 
+    def _in(self, folder: Path) -> list[Located]:
+        return [Located(path, relative(path, self.root), True) for path in images(folder)]
+
+    @cached_property
     def _bases(self) -> list[Path]:
         """What the paths of the YAML may be relative to, the likeliest first."""
         given = self.content.get("path")
-        given = [self.root / given] if isinstance(given, str) else []
-        return [*given, self.root]
+        given = [self.root / given.replace("\\", "/")] if isinstance(given, str) else []
+        return [*filter(self.area.allows, given), self.root]
 
-    def _images(self, key: str, value: Any) -> tuple[list[Path], list[str]]:
-        """The images that an entry stands for, and the paths in it that are not there."""
+    def _entries(self, key: str, value: Any) -> list[str]:
+        """The paths that an entry gives."""
         values = value if isinstance(value, list) else [value]
         if not all(isinstance(v, str) for v in values):
             raise DataError(
-                f"{self.file} has {key}: {value!r}.", "Write a folder or a list of them."
+                f"{self.file} has {key}: {quoted(value)}.", "Write a folder or a list of them."
             )
-        found: list[Path] = []
-        lost = []
-        for text in values:
-            path = self._resolve(text)
-            if path is None:
-                lost.append(text)
-            else:
-                found += images(path) if path.is_dir() else self._listed(path)
-        return list(dict.fromkeys(found)), lost
+        return values
 
-    def _resolve(self, text: str) -> Path | None:
-        """A path of the YAML where it is; exported ones often are one folder too high."""
-        plain = text.replace("\\", "/")
-        inner = plain
-        while inner.startswith(("../", "./")):
-            inner = inner.split("/", 1)[1]
-        paths = [base / p for p in dict.fromkeys([plain, inner]) for base in self._bases()]
-        parts = Path(plain).parts
-        if Path(plain).is_absolute():  # made on another machine
-            paths += [self.root.joinpath(*parts[i:]) for i in range(1, len(parts))]
-        path = next((p for p in paths if p.exists()), None)
-        return Path(os.path.normpath(path)) if path else None
+    def _resolved(self, texts: Iterable[str]) -> dict[str, Path | None]:
+        """Where the folders and lists are that paths of the YAML mean; None for what is nowhere."""
+        texts = sorted(texts)
+        found = self.area.locate(texts, self._bases, str(self.file), folders=True)
+        places = {text: f.path if f.found else None for text, f in zip(texts, found, strict=True)}
+        base = self.content.get("path")
+        lost = [text for text, place in places.items() if place is None]
+        if lost and isinstance(base, str):  # also where that is no base, as it leads out
+            full = [f"{base}/{text}" for text in lost]
+            found = self.area.locate(full, [self.root], str(self.file), folders=True)
+            places |= {t: f.path if f.found else None for t, f in zip(lost, found, strict=True)}
+        return places
 
-    def _listed(self, file: Path) -> list[Path]:
+    def _listed(self, file: Path) -> list[Located]:
         """The images that a text file lists, each relative to it or to the root."""
-        found = []
+        texts = []
         for place, line in enumerate(read_text(file).splitlines(), 1):
             text = line.strip()
-            if not text:
-                continue
-            if not is_image(Path(text).name):
-                raise DataError(f"{file}:{place} is no image: {text!r}.", "List one a line.")
-            paths = [base / text for base in (file.parent, *self._bases())]
-            found.append(Path(os.path.normpath(next((p for p in paths if p.exists()), paths[0]))))
-        return found
+            if text and not is_image(re.split(r"[\\/]", text)[-1]):
+                # nobody knows what a file is that a stranger calls a list: it is not quoted
+                raise DataError(
+                    f"{file}:{place} is no image.", "A list has the path of an image a line."
+                )
+            texts += [text] if text else []
+        return self.area.locate(texts, [file.parent, *self._bases], str(file))
 
-    def has_polygons(self, found: Sequence[Path]) -> bool:
+    def has_polygons(self, found: Sequence[Located]) -> bool:
         """Whether a line of the labels of these images is a polygon."""
-        return any(len(values) > 5 for image in found for _, values in self._lines(image))
+        return any(len(values) > 5 for image in found for _, values in self._lines(image.path))
 
-    def read(self, found: Sequence[Path], task: str) -> Dataset:
+    def read(self, found: Sequence[Located], task: str) -> Dataset:
         columns = self._columns(task)
-        labels = [file for image in found if (file := _label_file(image)).is_file()]
-        state = [self.file, *(image for image in found if image.is_file()), *labels]
-        return write(lambda: self._rows(found, task), columns, state, task, "yolo", str(self.root))
+        state = [self.file, *(f for i in found for f in (i.path, _label_file(i.path)))]
+        about = (task, "yolo", str(self.root), [image.name for image in found])
+        return write(lambda: self._rows(found, task), columns, state, *about)
 
     def _columns(self, task: str) -> Any:
+        names = self.names
         try:
-            return features(task, self.names)
+            return features(task, names)
         except DataError as error:
             raise DataError(f"{self.file}: {error.what}", error.hint) from error
 
-    def _rows(self, found: Sequence[Path], task: str) -> Iterator[dict[str, Any]]:
+    def _rows(self, found: Sequence[Located], task: str) -> Iterator[dict[str, Any]]:
         number = 0
         for image_id, image in enumerate(found):
-            width, height = upright_size(image)
+            width, height = upright_size(image.path)
             objects = []
-            for category, values in self._lines(image):
+            for category, values in self._lines(image.path):
                 number += 1
                 objects.append(
                     {
@@ -265,13 +274,13 @@ class _Source:
                         "category": category,
                         "iscrowd": False,
                         "ignore": False,
-                        **_shape(values, (height, width), task, str(_label_file(image))),
+                        **_shape(values, (height, width), task, str(_label_file(image.path))),
                     }
                 )
             yield {
-                "image": image_cell(image),
+                "image": image_cell(image.path),
                 "image_id": image_id,
-                "file_name": relative(image, self.root),
+                "file_name": image.file_name(self.root),
                 "width": width,
                 "height": height,
                 "objects": objects_of(objects, masks=task == INSTANCE),
@@ -284,7 +293,7 @@ class _Source:
             DataError: A line is no class with a box or a polygon.
         """
         file = _label_file(image)
-        if not file.is_file():
+        if not is_file(file):
             return
         for place, line in enumerate(read_text(file).splitlines(), 1):
             words = line.split()
@@ -300,8 +309,10 @@ class _Source:
             if "kpt_shape" in self.content:  # only the box before the keypoints
                 values = values[:4]
             if len(values) != 4 and (len(values) < 6 or len(values) % 2):
+                # what a path beside the data led to may be anything: only what is in it is quoted
+                said = f": {quoted(line.strip(), 80)}" if self.area.holds(file) else ""
                 raise DataError(
-                    f"{file}:{place} is neither a box nor a polygon: {line.strip()[:80]!r}.",
+                    f"{file}:{place} is neither a box nor a polygon{said}.",
                     "A line is: class x y width height, or: class x1 y1 x2 y2 x3 y3 ...",
                 )
             yield category, values
@@ -314,8 +325,13 @@ def _label_file(image: Path) -> Path:
         if parts[place] == "images":
             parts[place] = "labels"
             other = Path(*parts)
-            return other if other.is_file() else image.with_suffix(".txt")
+            return other if is_file(other) else image.with_suffix(".txt")
     return image.with_suffix(".txt")
+
+
+def _as_text(value: Any) -> str:
+    """A value of the YAML for a message."""
+    return value if isinstance(value, str) and len(value) <= 100 else quoted(value)
 
 
 def _class_id(value: Any) -> int | None:

@@ -89,7 +89,7 @@ def write_space(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, source in needs.folders.items():
-            shutil.copytree(source, folder / "models" / name)
+            shutil.copytree(source, folder / "models" / name, ignore=_leading_back)
         copied: dict[str, str] = {}
         for example in map(Path, examples):
             (folder / "examples").mkdir(exist_ok=True)
@@ -244,6 +244,13 @@ def _required_by(dist: str) -> set[str]:
     """What pip installs with a distribution."""
     always = [line for line in requires(dist) or () if "extra ==" not in line]
     return {normalise_dist(re.match(r"[\w.-]+", line)[0]) for line in always}
+
+
+def _leading_back(folder: str, names: list[str]) -> list[str]:
+    """Those that are links to a folder that they are in: copied, they would have no end."""
+    here = Path(folder).resolve()
+    links = (name for name in names if Path(folder, name).is_symlink())
+    return [name for name in links if here.is_relative_to(Path(folder, name).resolve())]
 
 
 def _unused(stem: str, used: Container[str], suffix: str = "") -> str:

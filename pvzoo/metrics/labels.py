@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from pvzoo.data.files import quoted
 from pvzoo.errors import DataError
+from pvzoo.metrics.imagenet import description, synset, synsets
 
 
 @dataclass(frozen=True)
@@ -15,8 +17,11 @@ class LabelMatch:
     """The classes of a model and of a dataset, matched by name.
 
     The same names match; then, among the others, those that are the same without regard to case,
-    hyphens and underscores; then those with the same first of the synonyms that ImageNet lists in
-    one name ("tabby, tabby cat"), if that points to one class only.
+    hyphens and underscores; then an id of ImageNet (see `pvzoo.metrics.imagenet`) and the class
+    that has it; then those with the same first of the synonyms that ImageNet lists in one name
+    ("tabby, tabby cat"), if that points to one class only. Several classes of one name are told
+    apart by their places if both sides are evidently the same list: more than half of the classes
+    match, all of them in their places.
 
     Attributes:
         model: Class names of the model, in the order of its outputs; "" for one that means nothing.
@@ -38,27 +43,37 @@ class LabelMatch:
         to_data = [-1] * len(model)
         taken: set[int] = set()
 
-        def match(theirs: Sequence[str], ours: Sequence[str]) -> None:
+        def match(named: Callable[[Sequence[str]], Sequence[str]]) -> None:
+            """Pair what has the same of these names; what has a pair is in nobody's way."""
+            theirs = [n if to_data[i] < 0 else "" for i, n in enumerate(named(model))]
+            ours = [n if j not in taken else "" for j, n in enumerate(named(data))]
             places = _unique(ours)
             for name, i in _unique(theirs).items():
-                j = places.get(name, -1)
-                if name and to_data[i] < 0 and j >= 0 and j not in taken:
+                if name and (j := places.get(name, -1)) >= 0:
                     to_data[i] = j
                     taken.add(j)
 
-        match(model, data)
-        match(  # "a" and "A" may both be classes: what has its own name is in nobody's way
-            [_fold(name) if to_data[i] < 0 else "" for i, name in enumerate(model)],
-            [_fold(name) if j not in taken else "" for j, name in enumerate(data)],
-        )
-        match([_first(name) for name in model], [_first(name) for name in data])
+        match(list)
+        match(lambda names: [_fold(name) for name in names])
+        if any(map(synset, (*model, *data))):
+            match(lambda names: synsets(names, _first))
+        match(lambda names: [_first(name) for name in names])
+        in_place = len(model) == len(data) and all(j in (-1, i) for i, j in enumerate(to_data))
+        if in_place and 2 * len(taken) > len(data):
+            words = [_first(name) for name in model]
+            for i, word in enumerate(words):
+                if to_data[i] < 0 and words.count(word) > 1 and word == _unnumbered(data[i]):
+                    to_data[i] = i
+                    taken.add(i)
+        found = cls(tuple(model), tuple(data), tuple(to_data))
         if data and not taken:
             raise DataError(
-                "The model knows none of the data's classes: the data has "
+                found._unclear()
+                or "The model knows none of the data's classes: the data has "
                 f"{_few(data)}; the model has {_few([n for n in model if n])}.",
                 "Rename the classes of one of them, or fine-tune the model on the data.",
             )
-        return cls(tuple(model), tuple(data), tuple(to_data))
+        return found
 
     @property
     def only_in_data(self) -> tuple[str, ...]:
@@ -90,11 +105,30 @@ class LabelMatch:
                 f"The model does not know {len(self.only_in_data)} of the data's "
                 f"{len(self.data)} classes, which are left out: {_few(self.only_in_data)}."
             )
+        if unclear := self._unclear():
+            lines.append(unclear)
         if self.only_in_model:
             lines.append(
                 f"The data does not have {len(self.only_in_model)} of the model's classes: "
                 f"{_few(self.only_in_model)}."
             )
+        return " ".join(lines)
+
+    def _unclear(self) -> str:
+        """What is said of classes of the data that may be several of the model; else ""."""
+        places: dict[str, list[int]] = {}
+        for i, name in enumerate(self.model):
+            if name and self.to_data[i] < 0:
+                places.setdefault(_first(name), []).append(i)
+        several = {n: places.get(_first(n), ()) for n in self.only_in_data}
+        several = {name: found for name, found in several.items() if len(found) > 1}
+        ids = synsets(self.model, _first) if several else []
+        lines = []
+        for name, found in several.items():
+            such = " and ".join(f"{i} ({ids[i]})" if ids[i] else str(i) for i in found)
+            lines.append(f"{quoted(name)} may be any of the model's classes {such}.")
+        if lines and any(ids):
+            lines.append("Call a class by its id, as in brackets, to say which one it is.")
         return " ".join(lines)
 
 
@@ -103,7 +137,13 @@ def _fold(name: str) -> str:
 
 
 def _first(name: str) -> str:
-    return _fold(name.partition(",")[0])
+    """The first synonym of a class, also of one that is called by its id."""
+    return _fold((description(name) or name).partition(",")[0])
+
+
+def _unnumbered(name: str) -> str:
+    """The same without the number that tells "crane2" from "crane"."""
+    return _first(name).rstrip(" 0123456789")
 
 
 def _unique(names: Sequence[str]) -> dict[str, int]:
@@ -115,5 +155,8 @@ def _unique(names: Sequence[str]) -> dict[str, int]:
 
 
 def _few(names: Sequence[str]) -> str:
-    shown = ", ".join(map(repr, names[:5]))
+    shown = ", ".join(
+        f"{quoted(name)} ({said})" if (said := description(name)) else quoted(name)
+        for name in names[:5]
+    )
     return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pvzoo.data.maps import read_map
+from pvzoo.data.maps import read_map, replaced
 from pvzoo.data.schema import VOID
 from pvzoo.errors import DataError
 from pvzoo.metrics.base import class_ids, column
@@ -69,6 +69,5 @@ def read_truth(
 
 def find(values: np.ndarray, ids: np.ndarray) -> np.ndarray:
     """The place of each value in `ids`, of the shape of the values; len(ids) where it is none."""
-    order = np.argsort(ids)
-    places = np.append(order, len(ids))[np.searchsorted(ids, values, sorter=order)]
-    return np.where(np.append(ids, 0)[places] == values, places, len(ids))
+    table = {value: place for place, value in enumerate(ids.tolist())}
+    return replaced(values, table, len(ids)).astype(np.int64)

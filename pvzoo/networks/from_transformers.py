@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from PIL import Image
 from transformers import AutoConfig, AutoImageProcessor
 from transformers.models.auto.auto_factory import _get_model_class  # it has no public name
 from transformers.utils import (
@@ -25,6 +26,7 @@ from pvzoo.adapters.base import Checkpoint
 from pvzoo.errors import PvzooError, UnsupportedModelError, WeightsError, said, short
 from pvzoo.networks._bounds import built_within
 from pvzoo.networks._weights import is_wrapped, read_state_dict
+from pvzoo.preprocess.long import fitting
 
 # The weights files that transformers reads, in the order it looks for them.
 _WEIGHTS = (SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME, WEIGHTS_NAME, WEIGHTS_INDEX_NAME)
@@ -135,6 +137,25 @@ def load_processor(checkpoint: Checkpoint, trust_remote_code: bool, **kwargs: An
             f"{checkpoint.name} has no image processor that transformers can read ({said(error)}).",
             "It needs a preprocessor_config.json, which says how its images are prepared.",
         ) from error
+
+
+def prepared(processor: Any, picture: Image.Image, **options: Any) -> Any:
+    """What a checkpoint's own processor makes of a picture, in bounded memory.
+
+    Args:
+        processor: From `load_processor`, or one of transformers around it.
+        picture: Upright, RGB. Of a very long one, the middle alone is scaled if that is cut out.
+        options: What else the processor is called with.
+
+    Returns:
+        The processor's dict of numpy arrays.
+
+    Raises:
+        ImageError: The picture would become one of more than 16 megapixels (4096 x 4096).
+    """
+    images = getattr(processor, "image_processor", processor)
+    picture = fitting(images, picture, options)
+    return processor(images=picture, return_tensors="np", **options)
 
 
 def class_names(config: Any) -> tuple[str, ...]:

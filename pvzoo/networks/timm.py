@@ -32,6 +32,7 @@ from pvzoo.networks._weights import check_channels, read_state_dict, renamed
 from pvzoo.networks.base import Classes, Network
 from pvzoo.networks.classification import class_loss, class_targets
 from pvzoo.preprocess.derive import timm_steps
+from pvzoo.preprocess.long import middle
 from pvzoo.preprocess.steps import Step
 
 # What a pretrained_cfg may say here: all but where timm itself would fetch weights.
@@ -92,7 +93,9 @@ class TimmNetwork(Network):
 
     def prepare(self, image: Image.Image, **prompts: Any) -> tuple[Arrays, Meta]:
         """timm's evaluation transform: ``x`` (1, 3, height, width) float32."""
-        return {"x": self._transform(image)[None].numpy()}, {"size": image.size[::-1]}
+        crops = self._data_config["crop_mode"] not in ("squash", "border")
+        seen = middle(image) if crops else image
+        return {"x": self._transform(seen)[None].numpy()}, {"size": image.size[::-1]}
 
     def steps(self) -> tuple[Step, ...]:
         """Those of timm's evaluation transform."""
@@ -265,7 +268,11 @@ def _labels(pretrained_cfg: Mapping[str, Any]) -> tuple[str, ...]:
     names = pretrained_cfg.get("label_names")
     descriptions = pretrained_cfg.get("label_descriptions")
     if isinstance(names, dict):  # number -> name, where some numbers have none
-        names = [names.get(str(i), f"class {i}") for i in range(count)]
+        by_number = {int(number): name for number, name in names.items()}
+        first = 1 if set(by_number) == set(range(1, count + 1)) else 0
+        names = [by_number.pop(i, f"class {i}") for i in range(first, first + count)]
+        if by_number:  # they are another network's
+            return tuple(f"class {i}" for i in range(count))
     if names is None and (subset := infer_imagenet_subset(pretrained_cfg)):
         info = ImageNetInfo(subset)
         names, descriptions = info.label_names(), info.label_descriptions(as_dict=True)

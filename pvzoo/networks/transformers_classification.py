@@ -16,7 +16,7 @@ from pvzoo.networks import _training
 from pvzoo.networks._weights import check_channels
 from pvzoo.networks.base import Classes, Network
 from pvzoo.networks.classification import class_loss, class_targets
-from pvzoo.networks.from_transformers import class_names, load_model, load_processor
+from pvzoo.networks.from_transformers import class_names, load_model, load_processor, prepared
 from pvzoo.preprocess.derive import steps_of
 from pvzoo.preprocess.steps import Step
 
@@ -53,7 +53,7 @@ class TransformersClassificationNetwork(Network):
 
     def prepare(self, image: Image.Image, **prompts: Any) -> tuple[Arrays, Meta]:
         """The checkpoint's own processor; usually ``pixel_values`` (1, 3, height, width)."""
-        inputs = self._processor(images=image, return_tensors="np")
+        inputs = prepared(self._processor, image)
         return dict(inputs), {"size": image.size[::-1]}
 
     def steps(self) -> tuple[Step, ...]:

@@ -22,6 +22,7 @@ from pvzoo.networks.from_transformers import (
     load_model,
     load_processor,
     named_classes,
+    prepared,
 )
 from pvzoo.preprocess.derive import steps_of
 from pvzoo.preprocess.steps import Pad, Step
@@ -71,7 +72,7 @@ class TransformersDetectionNetwork(Network):
 
     def prepare(self, image: Image.Image, **prompts: Any) -> tuple[Arrays, Meta]:
         """The checkpoint's own processor: ``pixel_values`` (1, 3, h, w), perhaps ``pixel_mask``."""
-        found = self._processor(images=image, return_tensors="np")
+        found = prepared(self._processor, image)
         inputs = {n: found[n] for n in _INPUTS if n in found}
         if self.spec.family == "yolos":  # does not look at it
             inputs.pop("pixel_mask", None)

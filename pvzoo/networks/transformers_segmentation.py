@@ -44,6 +44,7 @@ from pvzoo.networks.from_transformers import (
     load_model,
     load_processor,
     named_classes,
+    prepared,
 )
 from pvzoo.postprocess.frame import Size
 from pvzoo.postprocess.segmentation import RECORDS
@@ -136,7 +137,7 @@ class TransformersSegmentationNetwork(Network):
         size = image.size[::-1]
         if self.spec.family == "oneformer":
             return self._prepare_oneformer(image)
-        found = self._images(images=image, return_tensors="np", **self._options())
+        found = prepared(self._images, image, **self._options())
         pixels = np.asarray(found["pixel_values"])
         padded = pixels.shape[-2:]
         meta = {"size": size, "padded": padded, "valid": padded}
@@ -158,7 +159,7 @@ class TransformersSegmentationNetwork(Network):
     def _prepare_oneformer(self, image: Image.Image) -> tuple[Arrays, Meta]:
         """With the task as words, and padded as its authors do; the processor leaves that out."""
         word = self.spec.task.partition("-")[0]
-        found = self._processor(images=image, task_inputs=[word], return_tensors="np")
+        found = prepared(self._processor, image, task_inputs=[word])
         pixels = np.asarray(found["pixel_values"])
         valid = pixels.shape[-2:]
         padded = [math.ceil(v / _ONEFORMER_MULTIPLE) * _ONEFORMER_MULTIPLE for v in valid]

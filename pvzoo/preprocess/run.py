@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from pvzoo.preprocess.floats import resize_float
+from pvzoo.preprocess.long import check_input, middle
 from pvzoo.preprocess.resize import resize_uint8
 from pvzoo.preprocess.sizes import Size, scaled
 from pvzoo.preprocess.steps import (
@@ -73,8 +75,12 @@ def run(
         height, width); and what postprocessing needs to know: ``size`` (height, width) of the
         picture, ``valid`` that of the picture in the input, ``padded`` that of the input, and
         ``windows`` if it was cut into some.
+
+    Raises:
+        ImageError: The picture would become larger than `pvzoo.preprocess.long.MAX_INPUT_PIXELS`.
     """
-    state = _State(np.asarray(image)[None], (image.height, image.width))
+    picture = middle(image) if _cuts_the_middle(steps) else image
+    state = _State(np.asarray(picture)[None], (picture.height, picture.width))
     for step in steps:
         state = _DO[type(step)](state, step)
     pixels = state.pixels
@@ -90,8 +96,17 @@ def run(
     return {name: pixels, **state.more}, meta
 
 
+def _cuts_the_middle(steps: Sequence[Step]) -> bool:
+    """Whether the shorter side is scaled to a length, and the middle cut out."""
+    return any(
+        isinstance(one, Resize) and one.rule == "shorter" and isinstance(other, CenterCrop)
+        for one, other in pairwise(steps)
+    )
+
+
 def _resize(state: _State, step: Resize) -> _State:
     size = scaled(state.size, step.rule, step.size, step.multiple, step.rounding)
+    check_input(state.size[::-1], size)
     if size == state.size:
         pixels = state.pixels
     elif step.arithmetic == "float":

@@ -97,8 +97,11 @@ def _problems(folder: Path, processes: int) -> Iterator[str]:
     """What is wrong with a checkpoint; nothing if it is whole."""
     try:
         files = json.loads((folder / MANIFEST).read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         yield f"its manifest cannot be read: {error}"
+        return
+    if not isinstance(files, dict):
+        yield "its manifest lists no files"
         return
     rng = [f"rng_state_{i}.pth" for i in range(processes)] if processes > 1 else ["rng_state.pth"]
     for name in (*REQUIRED, *rng):

@@ -18,6 +18,7 @@ from pvzoo.images import ImageHandle
 from pvzoo.networks.base import Network
 from pvzoo.processes import processes
 from pvzoo.training import checkpoints
+from pvzoo.training.files import read_object
 from pvzoo.training.options import Options
 from pvzoo.training.recipes import Recipe
 
@@ -96,7 +97,7 @@ def claim(home: Path, settings: dict[str, Any], resume: bool) -> None:
     if not checkpoints.steps(home) and not (home / "report.json").is_file():
         _write_settings(file, settings)  # it stopped before there was anything to go on with
         return
-    there = json.loads(file.read_text(encoding="utf-8"))
+    there = read_object(file)
     other = sorted(k for k in settings.keys() | there.keys() if settings.get(k) != there.get(k))
     if other:
         said = "; ".join(

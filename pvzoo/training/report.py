@@ -9,6 +9,9 @@ from math import isfinite, nan
 from pathlib import Path
 from typing import Any
 
+from pvzoo.errors import TrainingError, said
+from pvzoo.training.files import read_object
+
 
 @dataclass(frozen=True)
 class TrainingReport:
@@ -70,7 +73,17 @@ class TrainingReport:
 
 
 def read(folder: Path) -> TrainingReport:
-    """The report that `TrainingReport.write` wrote."""
-    plain = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    plain["history"] = tuple(plain["history"])
-    return TrainingReport(**{**plain, "folder": folder})
+    """The report that `TrainingReport.write` wrote.
+
+    Raises:
+        TrainingError: It is damaged.
+    """
+    file = folder / "report.json"
+    plain = read_object(file)
+    try:
+        history = tuple(map(dict, plain["history"]))
+        return TrainingReport(**{**plain, "history": history, "folder": folder})
+    except (KeyError, TypeError, ValueError) as error:
+        raise TrainingError(
+            f"{file} is damaged ({said(error)}).", "Choose a new output_dir, or remove the folder."
+        ) from error

@@ -14,7 +14,7 @@ from pycocotools import mask as coco
 from torch.utils.data import Dataset as TorchDataset
 from torchvision.tv_tensors import BoundingBoxes, Mask
 
-from pvzoo.data.maps import read_map
+from pvzoo.data.maps import read_map, replaced
 from pvzoo.data.schema import VOID, class_names
 from pvzoo.images import open_image
 from pvzoo.training.augment import Target, seeded, tidy
@@ -110,22 +110,14 @@ def _map(row: Mapping[str, Any]) -> Target:
     ids, categories = segments["id"], segments["category"]
     if "isthing" not in segments:
         table = dict(zip(ids, categories, strict=True))
-        return {"map": Mask(torch.from_numpy(_looked_up(values, table)))}
+        return {"map": Mask(torch.from_numpy(replaced(values, table, VOID)))}
     kept = [
         i
         for i, (category, crowd) in enumerate(zip(categories, segments["iscrowd"], strict=True))
         if category != VOID and not crowd
     ]
-    places = _looked_up(values, {ids[i]: place for place, i in enumerate(kept)})
+    places = replaced(values, {ids[i]: place for place, i in enumerate(kept)}, VOID)
     return {
         "map": Mask(torch.from_numpy(places)),
         "categories": torch.tensor([categories[i] for i in kept], dtype=torch.int64),
     }
-
-
-def _looked_up(values: np.ndarray, table: Mapping[int, int]) -> np.ndarray:
-    """The map with each value replaced by what the table has for it; -1 for what it lacks."""
-    found, places = np.unique(values, return_inverse=True)
-    return np.array([table.get(v, VOID) for v in found.tolist()], np.int32)[places].reshape(
-        values.shape
-    )

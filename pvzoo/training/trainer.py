@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import warnings
 from collections.abc import Callable, Iterator
@@ -19,11 +18,13 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import ExportableState, PrinterCallback
 
 from pvzoo.adapters.base import Checkpoint
-from pvzoo.errors import PvzooWarning, TrainingError
+from pvzoo.errors import ImageError, PvzooWarning, TrainingError
+from pvzoo.loading import reading
 from pvzoo.networks.base import Network
 from pvzoo.training import checkpoints
 from pvzoo.training.ema import Average
 from pvzoo.training.features import Features, HeadTraining
+from pvzoo.training.files import read_object
 from pvzoo.training.low_rank import LowRank
 from pvzoo.training.samples import Samples
 
@@ -113,7 +114,11 @@ class FineTuner(Trainer):
 
     def _collate(self, samples: list[Any]) -> dict[str, Any]:
         pictures, targets, places = zip(*samples, strict=True)
-        return {**self._step.batch(pictures, targets), PLACES: places}
+        try:
+            return {**self._step.batch(pictures, targets), PLACES: places}
+        except ImageError as error:
+            names = ", ".join(self.train_dataset.name_of(i) for _, i in places)
+            raise ImageError(f"{error.what} It is one of {names}.", error.hint) from error
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler:
         return self._sampler
@@ -283,13 +288,14 @@ class FineTuner(Trainer):
 
 def restore(network: Network, folder: Path) -> None:
     """Put the weights that `Network.save` wrote into a network, every one."""
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config = read_object(folder / "config.json")
     checkpoint = Checkpoint(str(folder), config, folder, folder / "model.safetensors")
     dtype = next(p.dtype for p in network.module.parameters() if p.is_floating_point())
     # its code, if it has any of its own, is that of the network that is here already
-    fresh = type(network).load(
-        checkpoint, task=network.spec.task, dtype=dtype, trust_remote_code=True
-    )
+    with reading(str(folder)):
+        fresh = type(network).load(
+            checkpoint, task=network.spec.task, dtype=dtype, trust_remote_code=True
+        )
     network.module.load_state_dict(fresh.module.state_dict(), strict=True)
 
 

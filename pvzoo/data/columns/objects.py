@@ -13,7 +13,7 @@ from pvzoo.data.codes import compressed, empty_code
 from pvzoo.data.columns.classes import Classes, Naming, are_unique
 from pvzoo.data.columns.rows import Picture, Rows, build
 from pvzoo.data.columns.source import BOX, CROWD, IGNORE, MASK, Source, is_number
-from pvzoo.data.files import objects_of, truth, upright_size
+from pvzoo.data.files import number, objects_of, quoted, side, truth, upright_size
 from pvzoo.data.schema import INSTANCE, features
 from pvzoo.errors import DataError
 
@@ -72,7 +72,7 @@ def objects(
 
 def _size(row: Mapping[str, Any], picture: Picture) -> tuple[int, int]:
     """(width, height) as the row says, else as the header of the picture does."""
-    said = row.get("width"), row.get("height")
+    said = side(row.get("width")), side(row.get("height"))
     return said if all(said) else upright_size(picture.open())
 
 
@@ -91,12 +91,12 @@ def _object(
 ) -> dict[str, Any]:
     code = _code(given["segmentation"], size, where) if masks else None
     box = given["bbox"] if "bbox" in given else coco.toBbox(code).tolist()
-    if not isinstance(box, list) or len(box) != 4 or None in box:
+    numbers = [number(v) for v in box] if isinstance(box, list) else []
+    if len(numbers) != 4 or None in numbers:
         raise DataError(
-            f"{where} has the box {box!r}.", "A box is left, top, width, height in pixels."
+            f"{where} has the box {quoted(box)}.", "A box is left, top, width, height in pixels."
         )
-    box = [float(v) for v in box]
-    area = given.get("area")
+    box, area = numbers, number(given.get("area"))
     if area is None:
         area = coco.area(code) if code else box[2] * box[3]
     thing = {

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PIL import Image
-
 from pvzoo.data import derive
 from pvzoo.data.columns.classes import are_unique, leaves
 from pvzoo.data.columns.source import Source, is_number, is_text
+from pvzoo.encoded import opened
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -135,7 +134,7 @@ def build(
 def suffix_of(source: Any) -> str:
     """The usual suffix of a picture's format, by its header; ``.png`` if it cannot be read."""
     try:
-        with Image.open(source) as picture:
+        with opened(source) as picture:
             kind = picture.format or "PNG"
     except Exception:  # what PIL raises for damaged files knows no bounds
         kind = "PNG"

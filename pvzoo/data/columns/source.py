@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -199,8 +199,28 @@ def is_grey(pixels: np.ndarray) -> bool:
     return bool((pixels[..., :1] == pixels[..., 1:3]).all())
 
 
+def _is_stored(kind: Any) -> bool:
+    return isinstance(kind, dict) and set(kind) == {"bytes", "path"}
+
+
 def _kind_name(kind: Any) -> str:
     return "struct" if isinstance(kind, dict) else getattr(kind, "dtype", type(kind).__name__)
+
+
+def paths_apart(dataset: Dataset) -> Iterator[tuple[str, str]]:
+    """The images that a dataset names without having them in its file: column and path."""
+    from datasets import Image
+
+    kinds = dataset.features
+    pictures = [name for name, kind in kinds.items() if isinstance(kind, Image)]
+    for name in pictures or [name for name in _IMAGE if name in kinds]:
+        if not (name in pictures or _is_stored(kinds[name]) or is_text(kinds[name])):
+            continue
+        for table in derive.tables(dataset, [name]):
+            for cells in table[name].chunks:
+                if not is_text(kinds[name]):
+                    cells = cells.field("path").filter(cells.field("bytes").is_null())
+                yield from ((name, path) for path in cells.to_pylist() if path)
 
 
 # --- finding them ---------------------------------------------------------------------------------
@@ -223,8 +243,11 @@ def _image_column(columns: Features) -> str:
         )
     for name in _IMAGE:
         kind = columns.get(name)
-        stored = isinstance(kind, dict) and set(kind) == {"bytes", "path"}
-        if stored or is_text(kind) or getattr(kind, "dtype", None) in ("binary", "large_binary"):
+        if (
+            _is_stored(kind)
+            or is_text(kind)
+            or getattr(kind, "dtype", None) in ("binary", "large_binary")
+        ):
             return name
     raise DataError(
         f"There is no image column among {', '.join(columns) or 'no columns at all'}.",

@@ -13,7 +13,7 @@ import numpy as np
 
 from pvzoo.data.files import listing
 from pvzoo.data.map_classes import MapClasses
-from pvzoo.data.maps import encode_grey, open_map, read_map
+from pvzoo.data.maps import encode_grey, open_map, read_map, replaced
 from pvzoo.data.schema import SEMANTIC_VOID, VOID
 from pvzoo.data.sound import image_of, sound_rows
 from pvzoo.data.writers.images import Names, Parts, copy_image
@@ -146,9 +146,7 @@ def _numbered(
     unknown = count if count != void else void + 1
 
     def change(pixels: np.ndarray) -> np.ndarray:
-        values, places = np.unique(pixels, return_inverse=True)
-        ids = np.array([known.get(value, unknown) for value in values.tolist()])
-        return ids[places].reshape(pixels.shape)
+        return replaced(pixels, known, unknown)
 
     return change
 

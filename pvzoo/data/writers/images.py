@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pvzoo.data import derive
 from pvzoo.data.columns.rows import suffix_of
+from pvzoo.data.files import is_file
 from pvzoo.data.schema import class_names, task_of
 from pvzoo.data.sound import image_of, sound_rows
 from pvzoo.errors import DataError, ImageError
@@ -125,7 +126,7 @@ def copy_image(row: Mapping[str, Any], folder: Path, names: Names, name: str | N
         data = ImageHandle.of(row["image"]).data
     except ImageError as error:
         raise DataError(f"{where}: {error.what}", error.hint) from error
-    if isinstance(data, Path) and not data.is_file():
+    if isinstance(data, Path) and not is_file(data):
         raise DataError(f"{where} is not at {data}.", "Restore it, or leave the row out.")
     given = row["file_name"] or "" if name is None else name
     source = io.BytesIO(data) if isinstance(data, bytes) else data

@@ -1,0 +1,93 @@
+"""The texts of a ``metadata.csv``, which pandas, and so `datasets`, takes for other things.
+
+It reads NA and None as null, True as a truth, 007 as 7 and 1.0 as a fraction: none of them is then
+the name of a class. Columns of whole numbers, and of measures such as 0.5, stay as they are.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+import re
+from collections import defaultdict, deque
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pvzoo.data.files import read_text
+
+if TYPE_CHECKING:
+    from datasets import Dataset, DatasetDict
+
+_WHOLE = re.compile(r"0|-?[1-9]\d{0,17}")
+
+
+def with_texts(data: DatasetDict, files: Iterable[Path]) -> DatasetDict:
+    """What `datasets` read of an image folder, with the columns that it took for other things.
+
+    Args:
+        data: With a column ``image`` of paths.
+        files: The ``metadata.csv`` files that it was read from.
+
+    Raises:
+        DataError: One of them is no UTF-8 text.
+    """
+    from datasets import Value
+
+    written: dict[str, deque[Mapping[str, Any]]] = defaultdict(deque)
+    for file in files:
+        for row in csv.DictReader(read_text(file).splitlines(keepends=True)):
+            if name := row.get("file_name"):
+                path = os.path.join(file.parent, os.path.normpath(name))
+                written[os.path.abspath(path)].append(row)
+    rows = {split: _rows_of(part, written) for split, part in data.items()}
+    if None in rows.values():  # it is from other files
+        return data
+    for name, kind in next(iter(data.values())).features.items():
+        texts = {split: [row.get(name) or "" for row in found] for split, found in rows.items()}
+        everything = [text for found in texts.values() for text in found]
+        if not isinstance(kind, Value) or not any(everything):
+            continue
+        columns = {split: _column(part, name) for split, part in data.items()}
+        if all(_WHOLE.fullmatch(text) for text in everything if text):
+            change, new = int, Value("int64")
+        elif _is_told(everything, [v for column in columns.values() for v in column], kind):
+            continue
+        else:
+            change, new = str, Value("string")
+        for split, part in data.items():
+            values = [change(text) if text else None for text in texts[split]]
+            if values != columns[split] or new != kind:
+                data[split] = part.remove_columns(name).add_column(name, values, feature=new)
+    return data
+
+
+def _column(part: Dataset, name: str) -> list[Any]:
+    return part.with_format("arrow").select_columns([name])[:][name].to_pylist()
+
+
+def _rows_of(
+    part: Dataset, written: Mapping[str, deque[Mapping[str, Any]]]
+) -> list[Mapping[str, Any]] | None:
+    """What is written of each image; None if of one there is nothing."""
+    from datasets import Image
+
+    if not isinstance(part.features.get("image"), Image):
+        return None
+    found = []
+    for cell in _column(part, "image"):
+        lines = written.get(os.path.abspath(cell["path"])) if cell and cell["path"] else None
+        if not lines:
+            return None
+        found.append(lines.popleft() if len(lines) > 1 else lines[0])
+    return found
+
+
+def _is_told(texts: list[str], column: list[Any], kind: Any) -> bool:
+    """Whether a column that is not of whole numbers says what is written."""
+    if any(text and value is None for text, value in zip(texts, column, strict=True)):
+        return False
+    if kind.dtype == "float64":
+        return any(v is not None and math.isfinite(v) and not v.is_integer() for v in column)
+    return kind.dtype in ("string", "large_string")

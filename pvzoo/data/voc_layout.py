@@ -1,0 +1,135 @@
+"""Where Pascal VOC's files are: the XML, the images and the maps of each split."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from warnings import warn
+
+from pvzoo.data.files import entries, folders, is_file, listing, read_text, split_name
+from pvzoo.data.paths import Area, Located, is_plain
+from pvzoo.errors import PvzooWarning
+
+_SUFFIXES = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG", ".bmp", ".webp", ".tif")
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """The files of one split.
+
+    Attributes:
+        root: The folder of the source.
+        split: As its lists are called, or None for all that is there.
+        xmls: Where the XML files are.
+        pictures: Where the images are.
+    """
+
+    root: Path
+    split: str | None
+    xmls: Path
+    pictures: Path
+
+    def ids(self, kind: str) -> list[str] | None:
+        """The images of the split by its list in ``ImageSets/Main`` or ``Segmentation``."""
+        file = _lists(self.root, kind).get(self.split) if self.split else None
+        if file is None:
+            return None
+        lines = [line.split() for line in read_text(file).splitlines()]
+        return [words[0] for words in lines if words]
+
+
+def parts_of(path: Path) -> dict[str | None, Part]:
+    """The splits of a folder; none if it is not of VOC."""
+    if not path.is_dir():
+        return {}
+    if path.name.lower() in ("annotations", "annotation") and _has_xml(path):
+        path = path.parent
+    xmls, pictures = _pair_in(path)
+    deeper = [f for f in folders(xmls) if _has_xml(f)]
+    if xmls != path and not _has_xml(xmls):
+        found = {name: f for f in deeper if (name := split_name(f.name))}
+        if found and not map_folder(path, "Class"):  # Annotations/train and JPEGImages/train
+            below = {split_name(f.name): f for f in folders(pictures)}
+            return {n: Part(path, None, f, below.get(n, pictures)) for n, f in found.items()}
+        if len(deeper) == 1:
+            pictures = deeper[0] if pictures == xmls else pictures
+            xmls = deeper[0]
+    if _has_xml(xmls) or (map_folder(path, "Class") and pictures != xmls):
+        names = {**_lists(path, "Main"), **_lists(path, "Segmentation")} or {None: path}
+        return {name: Part(path, name, xmls, pictures) for name in names}
+    pairs = {name: _pair_in(f) for f in folders(path) if (name := split_name(f.name))}
+    return {name: Part(path, None, *pair) for name, pair in pairs.items() if _has_xml(pair[0])}
+
+
+def _pair_in(folder: Path) -> tuple[Path, Path]:
+    """Where the XML files and the images in a folder are; the folder itself if not apart."""
+    inner = {f.name.lower(): f for f in reversed(folders(folder))}
+    xmls = next((inner[n] for n in ("annotations", "annotation") if n in inner), folder)
+    pictures = next((inner[n] for n in ("jpegimages", "images", "image") if n in inner), xmls)
+    return xmls, pictures
+
+
+def _has_xml(folder: Path) -> bool:
+    file = next((f for f in entries(folder) if f.suffix.lower() == ".xml"), None)
+    return file is not None and b"<annotation" in file.read_bytes()[:2000]
+
+
+def map_folder(root: Path, kind: str) -> Path | None:
+    """The folder with the maps of every "Class" or "Object", if there is one."""
+    folder = root / f"Segmentation{kind}"
+    return folder if folder.is_dir() else None
+
+
+def _lists(root: Path, kind: str) -> dict[str, Path]:
+    """The lists of images by split; trainval only where it is not told apart."""
+    files = [f for f in entries(root / "ImageSets" / kind) if f.suffix == ".txt"]
+    found = {split_name(f.stem): f for f in files if split_name(f.stem)}
+    if "train" not in found and "validation" not in found:
+        both = next((f for f in files if f.stem == "trainval"), None)
+        found |= {"train": both} if both else {}
+    return {name: found[name] for name in ("train", "validation", "test") if name in found}
+
+
+def pictures_of(part: Part, stated: dict[str, str], area: Area) -> dict[str, Located]:
+    """The image of each XML file, by its own name as in the devkit, else by what it states.
+
+    What a file states is often left from before it was renamed.
+    """
+    own = {name: _own_picture(part, name) for name in stated}
+    texts = []
+    for name, text in stated.items():
+        if own[name] and not is_plain(text):  # it is only asked for to warn of another name
+            text = re.split(r"[\\/]", text)[-1]
+        texts.append(text or f"{name}.jpg")
+    told = area.locate(texts, [part.pictures], f"<filename> of XML files in {part.xmls}")
+    found, other = {}, []
+    for name, said in zip(stated, told, strict=True):
+        path = own[name]
+        if path is None:
+            found[name] = said
+            continue
+        if said.found and path.with_suffix(said.path.suffix) == said.path:
+            path = said.path  # of several of its name
+        found[name] = Located(path, said.name, True)
+        if said.found and path != said.path:
+            other.append(f"{name}.xml, which says {stated[name][:100]}")
+    if other:
+        warn(
+            f"{part.xmls}: {len(other)} XML files say another image than that of their own name, "
+            f"which is taken ({listing(other, 1)}).",
+            PvzooWarning,
+            stacklevel=2,
+        )
+    return found
+
+
+def _own_picture(part: Part, name: str) -> Path | None:
+    """The image of the name of an XML file or map."""
+    paths = (part.pictures / (name + suffix) for suffix in _SUFFIXES)
+    return next(filter(is_file, paths), None)
+
+
+def picture_of(part: Part, name: str) -> Path:
+    """The same; where it should be if it is not there."""
+    return _own_picture(part, name) or part.pictures / f"{name}.jpg"

@@ -1,0 +1,56 @@
+"""Prints what it costs to read some files: a line "seconds megabytes what" for each.
+
+Run with a way of reading, "picture" or "map", and the files; or with "array", and a dtype and the
+lengths of the axes. Seconds are of the processor, megabytes beyond what the process had before.
+"""
+
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+import pvzoo.images
+from pvzoo.errors import PvzooError
+
+
+def megabytes(key: str) -> float:
+    status = Path("/proc/self/status").read_text()
+    return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith(key))
+
+
+def read(way: str, file: str) -> str:
+    if way == "array":
+        kind, height, width, *channels = file.split(",")
+        shape = (int(height), int(width), *map(int, channels))
+        return str(pvzoo.images.open_image(np.zeros(shape, kind)).size)
+    if way == "map":
+        from pvzoo.data.maps import areas_of, read_map
+
+        return str(areas_of(read_map({"path": file, "bytes": None}, file)))
+    picture = pvzoo.images.open_image(file)
+    return f"{picture.size} {picture.getpixel((0, 0))}"
+
+
+def main(way: str, *files: str) -> None:
+    warnings.simplefilter("ignore")
+    Image.init()
+    if way == "map":
+        from pvzoo.data import maps  # noqa: F401 (what is loaded once)
+    for file in files:
+        Path("/proc/self/clear_refs").write_text("5")  # forget how much memory there has been
+        before, start = megabytes("VmRSS"), time.process_time()
+        try:
+            what = read(way, file)
+        except PvzooError as error:
+            what = f"{type(error).__name__}: {error}"
+        print(
+            round(time.process_time() - start, 2),
+            round(megabytes("VmHWM") - before),
+            what,
+        )
+
+
+main(*sys.argv[1:])
