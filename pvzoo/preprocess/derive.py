@@ -47,7 +47,7 @@ def steps_of(processor: Any, **options: Any) -> tuple[Step, ...]:
     name = type(processor).__name__
     derive = _PROCESSORS.get(name)
     if derive is None:
-        raise undescribed(name, "it is not known here")
+        raise undescribed(name, _REFUSED.get(name, "it is not known here"))
     return tuple(derive(_Settings(processor, options)))
 
 
@@ -259,6 +259,12 @@ def _layout(s: _Settings) -> list[Step]:
     return [*_resize(s, antialias=False), *_crop(s), *_scale(s), *(_pad(s) if s.do_pad else [])]
 
 
+def _sapiens(s: _Settings) -> list[Step]:
+    if s.do_pad:
+        raise s.refuse("it scales pictures into a frame and pads them on all sides")
+    return [*_resize(s), *_crop(s), *_scale(s)]
+
+
 def _maskformer(s: _Settings) -> list[Step]:
     resized = _resize(s, multiple=s.size_divisor or 1)
     return [*resized, *_scale(s), *_pad(s, mask="pixel_mask")]
@@ -302,7 +308,19 @@ _PROCESSORS: dict[str, Callable[[_Settings], list[Step]]] = {
     "MaskFormerImageProcessor": _maskformer,
     "OneFormerImageProcessor": _no_crop,
     "EomtImageProcessor": _eomt,
+    "Sapiens2ImageProcessor": _sapiens,
 }
+
+_REFUSED = {
+    "DonutImageProcessor": "it shrinks and pads pictures in steps of its own",
+    "Gemma3ImageProcessor": "it cuts pictures into parts for a language model",
+    "ImageGPTImageProcessor": "it gives each pixel the number of a colour",
+    "PerceiverImageProcessor": "it cuts out a share of the picture before it scales it",
+    "PPDocLayoutV4ImageProcessor": "it scales floats by bicubic interpolation",
+    "PPOCRV5ServerDetImageProcessor": "its networks find lines of text, which pvzoo has no task for",
+    "Siglip2ImageProcessor": "it cuts pictures into patches, of another number for each",
+}
+"""Why, of those that are known to do what no step describes."""
 
 
 # --- timm -----------------------------------------------------------------------------------------
