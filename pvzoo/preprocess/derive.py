@@ -317,7 +317,7 @@ _REFUSED = {
     "ImageGPTImageProcessor": "it gives each pixel the number of a colour",
     "PerceiverImageProcessor": "it cuts out a share of the picture before it scales it",
     "PPDocLayoutV4ImageProcessor": "it scales floats by bicubic interpolation",
-    "PPOCRV5ServerDetImageProcessor": "its networks find lines of text, which pvzoo has no task for",
+    "PPOCRV5ServerDetImageProcessor": "its networks find lines of text, for which there is no task",
     "Siglip2ImageProcessor": "it cuts pictures into patches, of another number for each",
 }
 """Why, of those that are known to do what no step describes."""
