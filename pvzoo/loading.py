@@ -58,9 +58,11 @@ def load(
         backend: What runs the forward pass; by default the adapter's own choice, "torch".
 
     Raises:
-        PvzooError: One of its subclasses, with what was wrong and what to do next.
+        PvzooError: One of its subclasses, with what was wrong and what to do next; also for a model
+            that could not answer any picture, such as one whose pictures are prepared in another
+            size than its network takes.
     """
-    from pvzoo import hub
+    from pvzoo import hub, trial
     from pvzoo.model import Model
 
     dtype = None if dtype is None else _dtype(dtype)
@@ -89,14 +91,11 @@ def load(
         if part is None:
             raise
         raise registry.lacking(part, error) from error
-    task_class = registry.get("tasks", adapter.task)
-    return Model(
-        name=card.name if card else str(name),
-        adapter=adapter,
-        backend=backend_class(adapter, device=device, device_map=device_map),
-        task=task_class(),
-        card=card,
-    )
+    called, task_served = card.name if card else str(name), registry.get("tasks", adapter.task)()
+    backend_used = backend_class(adapter, device=device, device_map=device_map)
+    if device_map is None:  # a network that is spread has its weights moved about
+        trial.at_load(called, adapter, backend_used, task_served)
+    return Model(name=called, adapter=adapter, backend=backend_used, task=task_served, card=card)
 
 
 def with_card(config: dict[str, Any], card: Card | None) -> dict[str, Any]:
