@@ -66,9 +66,11 @@ def load(
         backend: What runs the forward pass; by default the adapter's own choice, "torch".
 
     Raises:
-        PvzooError: One of its subclasses, with what was wrong and what to do next.
+        PvzooError: One of its subclasses, with what was wrong and what to do next; also for a model
+            that could not answer any picture, such as one whose pictures are prepared in another
+            size than its network takes.
     """
-    from pvzoo import hub
+    from pvzoo import hub, trial
     from pvzoo.model import Model
 
     dtype = None if dtype is None else _dtype(dtype)
@@ -102,13 +104,13 @@ def load(
             if part is None:
                 raise
             raise registry.lacking(part, error) from error
-        task_class = registry.get("tasks", adapter.task)
+        called = card.name if card else str(name)
+        task_served = registry.get("tasks", adapter.task)()
+        backend_used = backend_class(adapter, device=device, device_map=device_map)
+        if device_map is None:  # a network that is spread has its weights moved about
+            trial.at_load(called, adapter, backend_used, task_served)
         return Model(
-            name=card.name if card else str(name),
-            adapter=adapter,
-            backend=backend_class(adapter, device=device, device_map=device_map),
-            task=task_class(),
-            card=card,
+            name=called, adapter=adapter, backend=backend_used, task=task_served, card=card
         )
 
 
@@ -148,11 +150,11 @@ def _adapter_class(
         return choose_adapter(config, name, task, trust_remote_code)
     adapter = registry.get("adapters", card.adapter)
     part = registry.part_of(adapter)
-    if part is None or _matches(part, adapter, config):
-        return adapter
-    try:  # some adapters are for cards alone, and match nothing
+    try:  # some adapters are for cards alone, and match nothing or cannot say
+        if part is None or _matches(part, adapter, config):
+            return adapter
         other = choose_adapter(config, name, None, trust_remote_code)
-    except UnsupportedModelError:
+    except (PluginError, UnsupportedModelError):
         return adapter
     theirs = registry.part_of(other)
     raise UnsupportedModelError(

@@ -347,7 +347,7 @@ def test_the_command_writes_and_pushes(tmp_path, hub):
     assert f"{hub.url}/spaces/me/shapes" in done.stderr
     assert there(hub, "me/shapes") == contents(folder)
     done = run(folder, *options, token=GOOD_TOKEN)
-    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "is not empty" in done.stderr
     done = run(tmp_path / "other", *options, token="hf_wrong")
     assert done.returncode == 1

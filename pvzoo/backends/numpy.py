@@ -8,7 +8,7 @@ import numpy as np
 
 from pvzoo.adapters.base import Adapter
 from pvzoo.backends.base import Backend
-from pvzoo.errors import DeviceError, UsageError
+from pvzoo.errors import DeviceError, PvzooError, UsageError
 
 
 class NumpyBackend(Backend):
@@ -31,5 +31,17 @@ class NumpyBackend(Backend):
         self._adapter = adapter
 
     def forward(self, inputs: dict[str, np.ndarray]) -> dict[str, Any]:
-        """A batch of arrays -> arrays."""
-        return self._adapter.forward(inputs)
+        """A batch of arrays -> arrays.
+
+        Raises:
+            PvzooError: The adapter cannot compute with them.
+        """
+        try:
+            return self._adapter.forward(inputs)
+        except PvzooError:
+            raise
+        except Exception as error:
+            shapes = ", ".join(f"{name} {array.shape}" for name, array in inputs.items())
+            raise PvzooError(
+                f"{type(self._adapter).__name__} failed on {shapes} ({error!r})."
+            ) from error
