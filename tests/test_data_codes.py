@@ -114,7 +114,21 @@ def test_run_lengths_of_an_impossible_size_are_an_error(size, counts):
     "counts",
     [
         *([24], [26], [-1, 26], [2**62, 2**62, 2**62, 2**62, 25], [2**63, 25], ["25"], [25.5]),
-        *("", "I", "oooooooooo0", "o" * 1_000, "\0", "é", "PP1PP1", 25, None, {}, [None], [[25]]),
+        *(
+            "",
+            "I",
+            "oooooooooo0",
+            "o" * 1_000,
+            "\0",
+            "é",
+            "\ud800",
+            "PP1PP1",
+            25,
+            None,
+            {},
+            [None],
+            [[25]],
+        ),
     ],
 )
 def test_run_lengths_that_do_not_fill_the_mask_are_an_error(counts):

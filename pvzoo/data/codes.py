@@ -191,7 +191,9 @@ def _unpacked(counts: str) -> np.ndarray | None:
     bit 32 says that more follow, and the bit 16 of the last one is the sign. From the fourth on
     it is the difference from the last run but one (`rleToString` in maskApi.c of pycocotools).
     """
-    digits = np.frombuffer(counts.encode("utf-8"), np.uint8).astype(np.int64) - 48
+    if not counts.isascii():
+        return None
+    digits = np.frombuffer(counts.encode("ascii"), np.uint8).astype(np.int64) - 48
     if not digits.size or digits.min() < 0 or digits.max() > 63 or digits[-1] & 32:
         return None
     last = np.flatnonzero(~digits & 32)
