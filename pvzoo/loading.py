@@ -71,9 +71,11 @@ def load(
         runtime: What runs the network; by default "torch", and "numpy" for what has no network.
 
     Raises:
-        PvzooError: One of its subclasses, with what was wrong and what to do next.
+        PvzooError: One of its subclasses, with what was wrong and what to do next; also for a model
+            that could not answer any picture, such as one whose pictures are prepared in another
+            size than its network takes.
     """
-    from pvzoo import hub
+    from pvzoo import hub, trial
 
     if dtype is not None:
         _check_dtype(dtype)
@@ -114,7 +116,7 @@ def load(
                         trust_remote_code=trust_remote_code,
                     )
             adapter = drive(network)
-        return assemble(
+        model = assemble(
             card.name if card else str(name),
             adapter,
             network,
@@ -123,6 +125,9 @@ def load(
             device=device,
             device_map=device_map,
         )
+        if device_map is None:  # a network that is spread has its weights moved about
+            trial.at_load(model, adapter, network)
+        return model
 
 
 def network_of(adapter_class: type[Adapter], name: str) -> type[Network]:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from pvzoo.adapters.base import Adapter
+from pvzoo import trial
+from pvzoo.adapters.base import Adapter, Arrays
 from pvzoo.cards import Card
 from pvzoo.errors import ImageError, UsageError
 from pvzoo.pipeline import Outputs, run, run_one
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import gradio
+    from PIL import Image
 
     from pvzoo.metrics.base import Evaluation
     from pvzoo.networks.base import Network
@@ -73,6 +75,9 @@ class Model:
     def dtype(self) -> Any:
         """The type the network computes in."""
         return self._runtime.dtype
+
+    def _forward(self, inputs: Arrays) -> dict[str, Any]:
+        return self._adapter.run(self._runtime, inputs)
 
     def __repr__(self) -> str:
         return (
@@ -137,6 +142,7 @@ class Model:
         Raises:
             ImageError: With ``on_error="raise"``, in the place of the bad image.
             DeviceError: There is too little memory.
+            UnsupportedModelError: The model fails on every picture.
             UsageError: An option the task does not have, or a source that is none.
         """
         prompts, controls = self._task.options(options, self.labels)
@@ -144,10 +150,15 @@ class Model:
             raise UsageError(f"batch_size is {batch_size!r}.", "It is a whole number from 1.")
         if not callable(on_error) and on_error not in ("raise", "skip"):
             raise UsageError(f"on_error is {on_error!r}.", "It is 'raise', 'skip' or a function.")
+
+        def preprocess(picture: Image.Image) -> tuple[dict[str, Any], dict[str, Any]]:
+            return self._adapter.preprocess(picture, **prompts)
+
         return run(
             images_of(source),
-            preprocess=lambda picture: self._adapter.preprocess(picture, **prompts),
-            forward=lambda inputs: self._adapter.run(self._runtime, inputs),
+            preprocess=preprocess,
+            forward=self._forward,
+            check=lambda: trial.check(self.name, preprocess, self._forward),
             postprocess=lambda outputs, meta: self._adapter.postprocess(outputs, meta, **controls),
             batch_size=batch_size,
             on_error=on_error,
@@ -178,14 +189,18 @@ class Model:
             )
         complete, _ = self._task.options(prompts, self.labels)
 
+        def preprocess(picture: Image.Image) -> tuple[dict[str, Any], dict[str, Any]]:
+            return self._adapter.preprocess(picture, **complete)
+
         def postprocess(outputs: dict, meta: dict, controls: dict[str, Any]) -> Any:
             _, checked = self._task.options({**controls, **prompts}, self.labels)
             return self._adapter.postprocess(outputs, meta, **checked)
 
         return run_one(
             image,
-            preprocess=lambda picture: self._adapter.preprocess(picture, **complete),
-            forward=lambda inputs: self._adapter.run(self._runtime, inputs),
+            preprocess=preprocess,
+            forward=self._forward,
+            check=lambda: trial.check(self.name, preprocess, self._forward),
             postprocess=postprocess,
         )
 

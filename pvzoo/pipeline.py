@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -42,10 +43,15 @@ def run(
     preprocess: Callable[[Image.Image], tuple[Inputs, dict[str, Any]]],
     forward: Callable[[Inputs], dict[str, Any]],
     postprocess: Callable[[dict[str, Any], dict[str, Any]], Any],
+    check: Callable[[], None],
     batch_size: int,
     on_error: str | Callable[[ImageError], None],
 ) -> Iterator[Any]:
-    """The results of `images`, in order; see `Model.stream` for the arguments' meaning."""
+    """The results of `images`, in order; see `Model.stream` for the arguments' meaning.
+
+    `check` is called when an image has failed. It raises an error if any image would.
+    """
+    check = cache(check)
     waiting: deque[_Item] = deque()  # in order; results are handed out from its left end
     batches: dict[Shape, list[_Item]] = {}  # not yet run, by the shape of their inputs
 
@@ -58,7 +64,7 @@ def run(
         except PvzooError:
             for item in items:
                 if item.result is None:
-                    _run_alone(item, forward, postprocess)
+                    _run_alone(item, forward, postprocess, check)
 
     def finished() -> Iterator[Any]:
         while waiting and waiting[0].result is not None:
@@ -73,7 +79,7 @@ def run(
             else:
                 _report(result, on_error, stacklevel=4)
 
-    for outcome in _prepared(images, preprocess, ahead=batch_size + 2 * WORKERS):
+    for outcome in _prepared(images, preprocess, check, ahead=batch_size + 2 * WORKERS):
         if isinstance(outcome, ImageError):
             if on_error == "raise":
                 for shape in list(batches):
@@ -134,9 +140,10 @@ def run_one(
     preprocess: Callable[[Image.Image], tuple[Inputs, dict[str, Any]]],
     forward: Callable[[Inputs], dict[str, Any]],
     postprocess: Callable[[dict[str, Any], dict[str, Any], dict[str, Any]], Any],
+    check: Callable[[], None],
 ) -> Outputs:
     """The network's outputs for one image; `postprocess` takes (outputs, meta, controls)."""
-    (item,) = _prepared([image], preprocess, ahead=1)
+    (item,) = _prepared([image], preprocess, check, ahead=1)
     if isinstance(item, ImageError):
         try:
             raise item
@@ -148,6 +155,7 @@ def run_one(
 def _prepared(
     images: Iterable[Any],
     preprocess: Callable[[Image.Image], tuple[Inputs, dict[str, Any]]],
+    check: Callable[[], None],
     ahead: int,
 ) -> Iterator[_Item | ImageError]:
     """Each image opened and preprocessed, or its error; up to `ahead` of them at a time."""
@@ -177,6 +185,7 @@ def _prepared(
         except PvzooError:  # such as a prompt that is too long
             raise
         except Exception as error:  # processors fail in many ways, such as on a single pixel
+            check()
             size = f"{picture.width} x {picture.height} pixels"
             return ImageError(
                 f"{handle.name} ({size}) cannot be prepared for this network ({error}).",
@@ -235,6 +244,7 @@ def _run_alone(
     item: _Item,
     forward: Callable[[Inputs], dict[str, Any]],
     postprocess: Callable[[dict[str, Any], dict[str, Any]], Any],
+    check: Callable[[], None],
 ) -> None:
     """Fill in the result of one image of a batch that failed: its answer, or what is wrong."""
     try:
@@ -242,6 +252,7 @@ def _run_alone(
     except (DeviceError, UsageError):
         raise
     except PvzooError as error:
+        check()
         item.inputs = {}
         item.result = _named(item.handle, error)
 

@@ -12,7 +12,7 @@ from labelled_files import decoded
 from PIL import Image
 from pycocotools import mask as pycoco
 
-from pvzoo.data import check
+from pvzoo.data import check, contact_sheet
 from pvzoo.data.codes import MOST_OUTLINE, compressed, empty_code, is_whole, polygon_code
 from pvzoo.data.load import load
 from pvzoo.errors import DataError
@@ -114,7 +114,21 @@ def test_run_lengths_of_an_impossible_size_are_an_error(size, counts):
     "counts",
     [
         *([24], [26], [-1, 26], [2**62, 2**62, 2**62, 2**62, 25], [2**63, 25], ["25"], [25.5]),
-        *("", "I", "oooooooooo0", "o" * 1_000, "\0", "é", "PP1PP1", 25, None, {}, [None], [[25]]),
+        *(
+            "",
+            "I",
+            "oooooooooo0",
+            "o" * 1_000,
+            "\0",
+            "é",
+            "\ud800",
+            "PP1PP1",
+            25,
+            None,
+            {},
+            [None],
+            [[25]],
+        ),
     ],
 )
 def test_run_lengths_that_do_not_fill_the_mask_are_an_error(counts):
@@ -171,13 +185,16 @@ def test_a_file_with_points_is_read_and_nothing_is_wrong_with_it(tmp_path, own_c
     assert not check(source).findings
 
 
-def test_a_mask_of_another_size_than_its_image_is_found_without_decoding_it(tmp_path, own_cache):
+def test_a_mask_of_another_size_than_its_image_is_found_and_drawn_without_decoding_it(
+    tmp_path, own_cache
+):
     huge = {"size": [32_000, 32_000], "counts": [32_000 * 32_000 - 1, 1]}
     source = saved(tmp_path, segmentation=huge)
     load(source)
     tracemalloc.start()
-    findings = {finding.rule for finding in check(source).findings}
+    report = check(source)
+    contact_sheet(source, report=report)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert "mask-size" in findings
+    assert "mask-size" in {finding.rule for finding in report.findings}
     assert peak < 50 * 2**20

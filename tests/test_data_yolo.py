@@ -248,9 +248,9 @@ BAD_YAML = {
     "no such folder": ({"train": "nowhere"}, "train: nowhere, but there is no such folder"),
     "train is a mapping": ({"train": {"a": 3}}, "has train: "),
     "a name is a list": ({"names": ["a", ["b"]]}, r"has names: 1: \['b'\]"),
-    "a negative number": ({"names": {-1: "a", 0: "b"}}, "has names: -1: .a"),
-    "a number that is a word": ({"names": {True: "a", 0: "b"}}, "has names: true: .a"),
-    "a number twice": ({"names": {0: "a", "0.0": "b"}}, "has names: 0.0: .b"),
+    "a negative number": ({"names": {-1: "a", 0: "b"}}, "has names: -1: 'a'"),
+    "a number that is a word": ({"names": {True: "a", 0: "b"}}, "has names: true: 'a'"),
+    "a number twice": ({"names": {0: "a", "0.0": "b"}}, "has names: 0.0: 'b'"),
     "keypoints": ({"kpt_shape": [2, 3]}, "describes keypoints"),
 }
 

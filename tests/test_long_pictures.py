@@ -18,12 +18,12 @@ import segmentation_families
 import timm
 import transformers
 from PIL import Image
-from pvzoo.preprocess.long import MAX_SIDE, RATIO, middle
 from pvzoo.adapters.from_transformers import prepared
 
 import pvzoo
 from pvzoo.adapters.timm import TimmAdapter
 from pvzoo.errors import ImageError
+from pvzoo.preprocess.long import MAX_SIDE, RATIO, middle
 
 TESTS = Path(__file__).parent
 

@@ -147,6 +147,7 @@ def _run(images, *, batch_size=4, forward=None, preprocess=None, seen=None, on_e
         preprocess=preprocess or pixels,
         forward=forward or mean,
         postprocess=postprocess,
+        check=lambda: None,
         batch_size=batch_size,
         on_error=on_error,
     )

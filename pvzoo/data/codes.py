@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as pycoco
 
-from pvzoo.data.files import number, quoted, whole
+from pvzoo.data.files import quoted, whole
 from pvzoo.errors import DataError
 
 MOST_PIXELS = 2**30
@@ -119,8 +119,12 @@ def _is_point(given: Any) -> bool:
 
 def _numbers(given: list[Any]) -> np.ndarray | None:
     """A list of finite numbers as float64; None if it is none."""
-    numbers = np.array([number(v) for v in given], dtype=float)  # None is nan
-    return numbers if np.isfinite(numbers).all() else None
+    try:
+        numbers = np.array(given) if given else np.empty(0)
+    except (ValueError, OverflowError):  # lists of different lengths
+        return None
+    plain = numbers.ndim == 1 and numbers.dtype.kind in "iuf" and np.isfinite(numbers).all()
+    return numbers.astype(float) if plain else None
 
 
 def _run_lengths(given: dict[str, Any], where: str) -> dict[str, Any]:
@@ -191,7 +195,9 @@ def _unpacked(counts: str) -> np.ndarray | None:
     bit 32 says that more follow, and the bit 16 of the last one is the sign. From the fourth on
     it is the difference from the last run but one (`rleToString` in maskApi.c of pycocotools).
     """
-    digits = np.frombuffer(counts.encode("utf-8"), np.uint8).astype(np.int64) - 48
+    if not counts.isascii():
+        return None
+    digits = np.frombuffer(counts.encode("ascii"), np.uint8).astype(np.int64) - 48
     if not digits.size or digits.min() < 0 or digits.max() > 63 or digits[-1] & 32:
         return None
     last = np.flatnonzero(~digits & 32)

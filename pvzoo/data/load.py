@@ -341,7 +341,7 @@ def _opened_by_datasets(path: Path) -> Any:
     except Exception as error:  # a row without its image, columns that differ, ...
         raise DataError(
             f"{path} has metadata of images that datasets cannot read "
-            f"({error.__cause__ or error}).",
+            f"({str(error.__cause__ or error)[:300]}).",
             "Each row of the metadata names an image in file_name, relative to it.",
         ) from error
 

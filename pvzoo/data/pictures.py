@@ -178,14 +178,17 @@ def _draw_objects(
     masks = None
     if "segmentation" in objects:
         codes = [objects["segmentation"][i] for i in keep]
-        layers = [_fitted(_decoded(code), size, picture.size) for code in codes]
+        layers = [_fitted(_decoded(code, size), size, picture.size) for code in codes]
         masks = Masks.from_array(np.reshape(layers, (-1, picture.height, picture.width)))
     labels = np.array([_known(objects["category"][i]) for i in keep], dtype=np.int64)
     return draw_objects(picture, boxes, None, labels, called, masks)
 
 
-def _decoded(code: Mapping[str, Any] | None) -> np.ndarray:
-    return coco.decode(code) if code and is_whole(code) else np.zeros((1, 1), np.uint8)
+def _decoded(code: Mapping[str, Any] | None, size: tuple[int, int]) -> np.ndarray:
+    """The mask of an object in a picture of `size`; nothing for one that is far larger."""
+    if code and is_whole(code) and np.prod(code["size"], dtype=float) <= 16.0 * np.prod(size):
+        return coco.decode(code)
+    return np.zeros((1, 1), np.uint8)
 
 
 def _fitted(

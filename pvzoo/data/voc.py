@@ -148,20 +148,21 @@ def _read_object(item: ElementTree.Element, where: str) -> _Object:
     name = (item.findtext("name") or "").strip()
     if not name:
         raise DataError(f"{where} has no name.", "Write its class in <name>.")
+    where = f"{where} ({name[:100]})"
     box = item.find("bndbox")
     edges = None
     if box is not None:
         numbers = [_number(box.find(edge)) for edge in ("xmin", "ymin", "xmax", "ymax")]
         if None in numbers:
             raise DataError(
-                f"{where} ({name}) has a bndbox that is not four numbers.",
+                f"{where} has a bndbox that is not four numbers.",
                 "It has xmin, ymin, xmax and ymax.",
             )
         edges = tuple(numbers)
     polygons = [_vertices(polygon, where) for polygon in item.findall("polygon")]
     if edges is None and not polygons:
-        raise DataError(f"{where} ({name}) has no bndbox.", "It has xmin, ymin, xmax and ymax.")
-    difficult = truth(item.findtext("difficult"), f"{where} ({name})", "difficult")
+        raise DataError(f"{where} has no bndbox.", "It has xmin, ymin, xmax and ymax.")
+    difficult = truth(item.findtext("difficult"), where, "difficult")
     return _Object(name, edges, tuple(polygons), difficult)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pvzoo.adapters.base import Adapter, Arrays
-from pvzoo.errors import DeviceError, UsageError
+from pvzoo.errors import DeviceError, PvzooError, UsageError
 from pvzoo.runtimes.base import Runtime
 
 if TYPE_CHECKING:
@@ -34,5 +34,17 @@ class NumpyRuntime(Runtime):
         self._adapter = adapter
 
     def __call__(self, name: str, inputs: Arrays) -> dict[str, Any]:
-        """A batch of arrays -> arrays."""
-        return self._adapter.compute(inputs)
+        """A batch of arrays -> arrays.
+
+        Raises:
+            PvzooError: The adapter cannot compute with them.
+        """
+        try:
+            return self._adapter.compute(inputs)
+        except PvzooError:
+            raise
+        except Exception as error:
+            shapes = ", ".join(f"{name} {array.shape}" for name, array in inputs.items())
+            raise PvzooError(
+                f"{type(self._adapter).__name__} failed on {shapes} ({error!r})."
+            ) from error

@@ -65,15 +65,17 @@ class TorchRuntime(Runtime):
         try:
             with torch.inference_mode():
                 outputs = self._graphs[name](**tensors)
-        except torch.OutOfMemoryError as error:
+        except PvzooError:
+            raise
+        except (torch.OutOfMemoryError, MemoryError) as error:
             raise self._full(inputs) from error
-        except RuntimeError as error:
+        except Exception as error:  # networks raise many things for what they do not take
             # CPUs and Metal have no class of error for it
             if any(said in str(error) for said in ("out of memory", "allocate memory")):
                 raise self._full(inputs) from error
             shapes = ", ".join(f"{name} {tuple(t.shape)}" for name, t in tensors.items())
             raise PvzooError(
-                f"The network failed on {shapes} in {self.dtype} ({str(error).splitlines()[0]}).",
+                f"The network failed on {shapes} in {self.dtype} ({_line(error)}).",
                 "Some need larger images, or float32.",
             ) from error
         # the sum is finite only if all numbers are, and takes no memory; in float16 it overflows
@@ -109,6 +111,11 @@ class TorchRuntime(Runtime):
 
 class _NoDevice(DeviceError, UsageError):
     """What is asked for is the name of no device at all."""
+
+
+def _line(error: Exception) -> str:
+    """What it says, in one line."""
+    return next(iter(str(error).splitlines()), "").removesuffix(".") or type(error).__name__
 
 
 def _device(device: Any) -> torch.device:
