@@ -35,16 +35,17 @@ _BORROWED = {
 }
 _HEAD = """# Preprocessing without PyTorch
 
-How a picture becomes the input of a network is data: a list of steps (`pvzoo.preprocess.steps`) that
-numpy and Pillow run. The steps are read off a checkpoint's own image processor, or timm's evaluation
-transform, and used in its place only where they give the same numbers: a few pictures are compared
-whenever a model is loaded. What no step describes is refused by name and keeps its processor, which
-needs PyTorch.
+How a picture becomes the input of a network is data: a list of steps (`pvzoo.preprocess.steps`)
+that numpy and Pillow run. The steps are read off a checkpoint's own image processor, or timm's
+evaluation transform, and used in its place only where they give the same numbers: two pictures are
+compared whenever a model is loaded. What no step describes is refused by name and keeps its
+processor, which needs PyTorch.
 
-"Equal" below means to the bit, on {count} pictures with odd and even sides, tall, wide, tiny, large and
-grey, with the default settings of each processor of transformers {version}, on a processor (AVX2 or newer) on
-which torchvision scales bytes as such. Where floats are scaled (RF-DETR) the last bit depends on how many
-threads PyTorch has; there "equal" is within {rounding:g}, and the processor is used where PyTorch is.
+"Equal" below means to the bit, on {count} pictures with odd and even sides, tall, wide, tiny, large
+and grey, with the default settings of each processor of transformers {version}, on a machine with
+AVX2 or newer, where torchvision scales bytes as such. Where floats are scaled (RF-DETR) the last
+bit depends on how many threads PyTorch has; there "equal" is within {rounding:g}, and the processor
+is used where PyTorch is.
 
 This page is made by `benchmarks/preprocessing_parity.py`.
 
