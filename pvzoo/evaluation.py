@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pvzoo.data.load import load
 from pvzoo.data.schema import class_names
 from pvzoo.errors import DataError, PvzooError, PvzooWarning, UsageError
+from pvzoo.extras import needs
 from pvzoo.metrics.base import Evaluation
 from pvzoo.metrics.labels import LabelMatch
 from pvzoo.processes import processes
@@ -39,8 +40,7 @@ def evaluate(
             f"{model.name} cannot be evaluated: {task.id} has no figures.",
             "It can predict: use model.predict, or pvzoo predict.",
         )
-    from accelerate.utils import broadcast_object_list, gather_object
-
+    needs("Evaluation", "datasets")
     dataset = one_split(load(data, task.result.task, split=split))
     if not len(dataset):
         raise DataError("The dataset has no images.", "There is nothing to evaluate on.")
@@ -68,6 +68,13 @@ def evaluate(
     except Exception as error:  # the others are waiting: they must hear of it
         failure = error
     said = failure and (str(failure) or repr(failure))
+    if state.num_processes == 1:
+        if failure is not None:
+            raise failure
+        taken.merge([taken.state()])
+        return taken.compute()
+    from accelerate.utils import broadcast_object_list, gather_object
+
     parts = gather_object([(state.process_index, said, taken.state())])
     if failure is not None:
         raise failure

@@ -16,6 +16,7 @@ EXTRAS = {
     "faster_coco_eval": "data",
     "pandas": "data",
     "gradio": "demo",
+    "matplotlib": "train",
     "peft": "train",
     "supervision": "supervision",
 }

@@ -10,6 +10,7 @@ from pvzoo import trial
 from pvzoo.adapters.base import Adapter, Arrays
 from pvzoo.cards import Card
 from pvzoo.errors import ImageError, UsageError
+from pvzoo.extras import needs
 from pvzoo.pipeline import Outputs, run, run_one
 from pvzoo.runtimes.base import Runtime
 from pvzoo.sources import images_of
@@ -307,6 +308,7 @@ class Model:
         """
         from pathlib import Path
 
+        needs("Fine-tuning", "torch", "datasets", "matplotlib")
         from pvzoo.processes import processes
         from pvzoo.training.options import Options
         from pvzoo.training.run import fine_tune

@@ -3,14 +3,40 @@
 from __future__ import annotations
 
 import atexit
+import os
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from accelerate import PartialState
 
+_LAUNCHERS = ("ACCELERATE_", "MV2_COMM_WORLD_", "OMPI_COMM_WORLD_", "PMI_")
+"""How the environment variables of launchers begin, beside ``WORLD_SIZE``, which most set."""
 
-def processes() -> PartialState:
+
+@dataclass(frozen=True)
+class OneProcess:
+    """The answers of Accelerate's state where no launcher has started any."""
+
+    num_processes: int = 1
+    process_index: int = 0
+    is_main_process: bool = True
+
+    def wait_for_everyone(self) -> None:
+        """There is nobody to wait for."""
+
+
+def processes() -> PartialState | OneProcess:
+    """The processes of this run; without a launcher's variables nothing is imported for it."""
+    return joined() if _is_launched() else OneProcess()
+
+
+def _is_launched() -> bool:
+    return "WORLD_SIZE" in os.environ or any(name.startswith(_LAUNCHERS) for name in os.environ)
+
+
+def joined() -> PartialState:
     """Accelerate's state; its first call joins the processes that a launcher started.
 
     Accelerate by itself joins processes without an accelerator only if it is told that the CPU is

@@ -17,6 +17,7 @@ from pvzoo.data.metadata import with_texts
 from pvzoo.data.paths import Area
 from pvzoo.data.schema import DETECTION, INSTANCE, PANOPTIC, SEMANTIC, TASKS, task_of
 from pvzoo.errors import DataError, HubError, UsageError, nearest, nearest_beside
+from pvzoo.extras import needs
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -69,6 +70,7 @@ def load(
         HubError: The Hub cannot be reached, or refuses.
         UsageError: There is no such task.
     """
+    needs("Labelled data", "datasets")
     if task is not None and task not in TASKS:
         raise UsageError(
             f"There is no task {task!r}.", nearest(task, TASKS) or f"Tasks: {', '.join(TASKS)}."

@@ -16,7 +16,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from pvzoo.errors import PvzooError
+from pvzoo.extras import needs
 
 if TYPE_CHECKING:
     from pvzoo.demo.app import build, launch, serve
@@ -38,11 +38,5 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'pvzoo.demo' has no attribute {name!r}")
-    try:
-        return getattr(importlib.import_module(_HOMES[name]), name)
-    except ModuleNotFoundError as error:
-        if error.name != "gradio":
-            raise
-        raise PvzooError(
-            "Demos need Gradio, which is not installed.", "Run: pip install 'pvzoo[demo]'"
-        ) from error
+    needs("A demo", "gradio")
+    return getattr(importlib.import_module(_HOMES[name]), name)

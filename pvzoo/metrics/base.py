@@ -12,6 +12,7 @@ import numpy as np
 
 from pvzoo.data.schema import VOID
 from pvzoo.errors import DataError, PvzooError
+from pvzoo.extras import needs
 from pvzoo.metrics.labels import LabelMatch
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class Evaluation(Mapping[str, float]):
 
     def to_pandas(self) -> pd.DataFrame:
         """One row a class."""
+        needs("A table", "pandas")
         import pandas as pd
 
         return pd.DataFrame.from_dict(self.per_class, orient="index")

@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from pvzoo.extras import needs
+
 IMAGES_AT_ONCE = 256
 """Images whose boxes are Python dicts at one time."""
 
@@ -40,6 +42,7 @@ def curves(
         Precision, (thresholds, recalls, classes, sizes, limits), and the highest recall,
         (thresholds, classes, sizes, limits); -1 where there is no object to be found.
     """
+    needs("COCO's average precision", "faster_coco_eval")
     from faster_coco_eval.core.cocoeval import Params
 
     params = Params("bbox")  # thresholds, sizes and limits are the same for masks

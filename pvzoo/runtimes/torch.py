@@ -12,7 +12,7 @@ from accelerate.utils import get_balanced_memory
 from pvzoo.adapters.base import Adapter, Arrays
 from pvzoo.errors import DeviceError, PvzooError, UsageError
 from pvzoo.networks.base import Network
-from pvzoo.processes import processes
+from pvzoo.processes import joined
 from pvzoo.runtimes.base import Runtime
 
 
@@ -120,7 +120,7 @@ def _line(error: Exception) -> str:
 
 def _device(device: Any) -> torch.device:
     if device is None:
-        return processes().device
+        return joined().device
     kind: type[DeviceError] = _NoDevice
     try:
         found = torch.device(device)

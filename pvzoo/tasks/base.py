@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from PIL import Image
 
 from pvzoo.errors import PvzooError, UsageError, nearest
+from pvzoo.extras import needs
 from pvzoo.images import ImageHandle
 
 if TYPE_CHECKING:
@@ -123,6 +124,7 @@ class Result(ABC):
 
     def to_pandas(self) -> pd.DataFrame:
         """One row per predicted thing; the columns are there even when there is no row."""
+        needs("A table", "pandas")
         import pandas as pd
 
         return pd.DataFrame(self.rows(), columns=list(self.columns)).astype(self.columns)

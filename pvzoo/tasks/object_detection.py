@@ -14,6 +14,7 @@ from PIL import Image
 
 from pvzoo.drawing import draw_objects
 from pvzoo.errors import UsageError
+from pvzoo.extras import needs
 from pvzoo.selection import Rows, places
 from pvzoo.tasks.base import Result, Task, check_count, check_flag, check_fraction
 
@@ -115,6 +116,7 @@ class Detections(Result):
 @cache
 def supervision() -> ModuleType:
     """The supervision package, without its remark that OpenCV would be faster."""
+    needs("Converting to supervision", "supervision")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="OpenCV")
         import supervision

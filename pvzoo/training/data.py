@@ -12,7 +12,7 @@ from pvzoo.data.schema import SEMANTIC, class_names, task_of
 from pvzoo.errors import DataError, PvzooWarning
 from pvzoo.metrics.labels import LabelMatch
 from pvzoo.networks.base import Classes, Network
-from pvzoo.processes import processes
+from pvzoo.processes import joined
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -41,7 +41,7 @@ def datasets_of(train: Any, evaluation: Any, task: str) -> tuple[Dataset, Datase
 
 def check_data(train_set: Dataset, eval_set: Dataset | None, task: str) -> None:
     """Stop on errors in the data, and say what else is odd about it; in one process only."""
-    if not processes().is_main_process:
+    if not joined().is_main_process:
         return
     from datasets import DatasetDict
 

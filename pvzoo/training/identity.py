@@ -16,7 +16,7 @@ from pvzoo.data.schema import class_names
 from pvzoo.errors import TrainingError
 from pvzoo.images import ImageHandle
 from pvzoo.networks.base import Network
-from pvzoo.processes import processes
+from pvzoo.processes import joined
 from pvzoo.training import checkpoints
 from pvzoo.training.files import read_object
 from pvzoo.training.options import Options
@@ -78,7 +78,7 @@ def settings_of(
         "lora": options.lora,
         "seed": options.seed,
         "trainer_args": dict(options.trainer_args),
-        "processes": processes().num_processes,
+        "processes": joined().num_processes,
     }
     if eval_set is not None:
         settings["eval"] = {"images": len(eval_set), "sha256": of_data(eval_set)}

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from pvzoo.errors import TrainingError, UnsupportedModelError, UsageError
+from pvzoo.extras import needs
 from pvzoo.networks.base import Network
 
 RATE = 10.0
@@ -40,19 +41,16 @@ class LowRank:
 
     Raises:
         UnsupportedModelError: The network has no linear layers beside its head.
-        UsageError: PEFT is not installed, or refuses `lora`.
+        MissingExtraError: PEFT is not installed.
+        UsageError: PEFT refuses `lora`.
     """
 
     def __init__(
         self, network: Network, lora: int | Mapping[str, Any], *, skipped: set[str], seed: int
     ) -> None:
-        try:
-            from peft import LoraConfig, LoraModel
-        except ImportError as error:
-            raise UsageError(
-                "lora needs the package peft, which is not installed.",
-                "Run: pip install 'pvzoo[train]'",
-            ) from error
+        needs("lora", "peft")
+        from peft import LoraConfig, LoraModel
+
         self._network = network
         head = set(network.head)
         settings = {"r": lora, "lora_alpha": 2 * lora} if isinstance(lora, int) else dict(lora)

@@ -13,7 +13,7 @@ import torch
 from transformers import TrainingArguments
 
 from pvzoo.errors import UsageError
-from pvzoo.processes import processes
+from pvzoo.processes import joined
 from pvzoo.training.recipes import Recipe
 
 CPU_BATCH = 8
@@ -128,7 +128,7 @@ class Options:
         Raises:
             UsageError: Trainer refuses one, or cannot train on the device.
         """
-        state = processes()
+        state = joined()
         on_cpu = device.type == "cpu"
         batch_size = self.batch_size
         if batch_size == "auto":

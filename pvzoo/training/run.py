@@ -22,7 +22,7 @@ from pvzoo.errors import TrainingError, UnsupportedModelError, UsageError
 from pvzoo.evaluation import has_figures
 from pvzoo.loading import assemble, drive
 from pvzoo.networks.base import Network
-from pvzoo.processes import processes
+from pvzoo.processes import joined
 from pvzoo.publishing import open_to_others
 from pvzoo.training import augment as augmentations
 from pvzoo.training import checkpoints, identity
@@ -79,7 +79,7 @@ def fine_tune(
         )
         settings = identity.settings_of(model, network, options, plan, train_set, eval_set)
         home = options.output_dir
-        state = processes()
+        state = joined()
         if state.is_main_process:
             identity.claim(home, settings, options.resume)
         state.wait_for_everyone()
@@ -121,7 +121,7 @@ def _train(
     eval_set: Dataset | None,
     settings: dict[str, Any],
 ) -> TrainingReport:
-    state, home = processes(), options.output_dir
+    state, home = joined(), options.output_dir
     tuned.module.to(args.device, torch.float32)  # AdamW needs it; autocast is bf16=True
     transform = augmentations.default(model.task) if options.augment is True else options.augment
     samples: Samples | Features = Samples(train_set, transform or None, options.seed)
