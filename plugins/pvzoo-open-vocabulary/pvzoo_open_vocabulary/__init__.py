@@ -1,1 +1,4 @@
-"""Detection and classification by text prompts for pvzoo: `tasks`, and an adapter per family."""
+"""Detection and classification by text prompts for pvzoo.
+
+`tasks` says what one asks and gets; each family has an adapter here and its network in `networks`.
+"""

@@ -6,26 +6,19 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import torch
-import transformers
 from PIL import Image
-from transformers import AutoModelForMaskGeneration
 
-from pvzoo.adapters.base import Adapter, Checkpoint
+from pvzoo.adapters.base import Adapter, Arrays, Meta
 from pvzoo.masks import Masks, encode
-from pvzoo.networks.from_transformers import load_model, load_processor
 from pvzoo.postprocess.frame import Frame
 from pvzoo.postprocess.instances import cut_out
 from pvzoo.tasks.instance_segmentation import Instances
 
-# The processor of each model type. The public checkpoints of SAM 2 are saved as those of videos.
-_PROCESSORS = {
-    "sam": "SamProcessor",
-    "sam_hq": "SamHQProcessor",
-    "sam2": "Sam2Processor",
-    "sam2_video": "Sam2Processor",
-}
-_INPUTS = ("pixel_values", "input_points", "input_labels", "input_boxes")
+_PADDED = ("sam", "sam_hq")
+"""Families that scale the image to fit a square and fill it up; SAM 2 stretches it to one."""
+
+FAMILIES = (*_PADDED, "sam2", "sam2_video")
+"""By the ``model_type`` of the config. Public checkpoints of SAM 2 are saved as those of videos."""
 
 
 class SamAdapter(Adapter):
@@ -34,58 +27,38 @@ class SamAdapter(Adapter):
     A single point may mean a part or the whole, so the network makes three masks for it and the one
     with the best score is taken. A box, or several points, mean one thing: there the network makes
     one mask. So the authors advise.
+
+    Outputs are ``pred_masks`` (images, n, 3 or 1, h, w), logits, and ``iou_scores`` (images, n, 3
+    or 1).
     """
 
     tasks = ("mask-generation",)
+    network = "pvzoo_promptable.network:SamNetwork"
     on_device = ("pred_masks",)
-
-    def __init__(self, module: torch.nn.Module, processor: Any) -> None:
-        self.task = "mask-generation"
-        self.labels = ("object",)
-        self.module = module
-        self._processor = getattr(transformers, _PROCESSORS[module.config.model_type])(processor)
 
     @classmethod
     def matches(cls, config: Mapping[str, Any]) -> bool:
         """One of the model types."""
-        return config.get("model_type") in _PROCESSORS
+        return config.get("model_type") in FAMILIES
 
-    @classmethod
-    def load(
-        cls, checkpoint: Checkpoint, *, task: str | None, dtype: Any, trust_remote_code: bool
-    ) -> SamAdapter:
-        """Load strictly."""
-        module = load_model(AutoModelForMaskGeneration, checkpoint, dtype, trust_remote_code)
-        return cls(module, load_processor(checkpoint, trust_remote_code))
+    def preprocess(self, image: Image.Image, **prompts: Any) -> tuple[Arrays, Meta]:
+        """The pixels, and where the objects are in them, all with an axis of one in front.
 
-    def preprocess(
-        self, image: Image.Image, **prompts: Any
-    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """``pixel_values`` (1, 3, h, w), points (1, n, k, 2), their labels, boxes (1, n, 4)."""
+        ``input_points`` (1, n, k, 2), ``input_labels`` (1, n, k) and ``input_boxes`` (1, n, 4), if
+        there are some; in pixels of the network's input.
+        """
+        inputs, meta = super().preprocess(image)
+        (height, width), (valid_height, valid_width) = meta["size"], meta["valid"]
+        scale = np.array([valid_width / width, valid_height / height])
         points, labels, boxes = (prompts[n] for n in ("points", "point_labels", "boxes"))
-        found = self._processor(
-            images=image,
-            input_points=None if points is None else [points.tolist()],
-            input_labels=None if labels is None else [labels.tolist()],
-            input_boxes=None if boxes is None else [boxes.tolist()],
-            return_tensors="pt",
-        )
-        inputs = {n: found[n].numpy() for n in _INPUTS if n in found}
-        meta: dict[str, Any] = {"size": image.size[::-1]}
-        if "reshaped_input_sizes" in found:  # the rest of the square is padding
-            meta["seen"] = tuple(found["reshaped_input_sizes"][0].tolist())
-            meta["square"] = tuple(inputs["pixel_values"].shape[2:])
+        if points is not None:
+            inputs["input_points"] = (points * scale).astype(np.float32)[None]
+            inputs["input_labels"] = labels[None]
+        if boxes is not None:
+            inputs["input_boxes"] = (boxes * np.tile(scale, 2)).astype(np.float32)[None]
         return inputs, meta
 
-    def forward(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        """Masks (images, n, 3 or 1, h, w) as logits, and scores (images, n, 3 or 1), float32."""
-        ambiguous = "input_boxes" not in inputs and inputs["input_points"].shape[2] == 1
-        outputs = self.module(**inputs, multimask_output=ambiguous)
-        return {name: outputs[name].float() for name in ("pred_masks", "iou_scores")}
-
-    def postprocess(
-        self, outputs: dict[str, Any], meta: dict[str, Any], **controls: Any
-    ) -> Instances:
+    def postprocess(self, outputs: dict[str, Any], meta: Meta, **controls: Any) -> Instances:
         """The best mask of each prompt, in the image's own size."""
         size, chances = meta["size"], outputs["iou_scores"][0]
         best = chances.argmax(axis=1)
@@ -93,8 +66,11 @@ class SamAdapter(Adapter):
         scores = np.clip(chances[np.arange(len(best)), best], 0, 1)
         kept = np.flatnonzero(scores >= controls["threshold"])
         logits = outputs["pred_masks"][0][kept, best[kept]]
-        cells = tuple(logits.shape[-2:])
-        frame = Frame(meta.get("square", cells), meta.get("seen", cells), size)
+        if self.spec.family in _PADDED:
+            frame = Frame(meta["padded"], meta["valid"], size)
+        else:
+            cells = tuple(logits.shape[-2:])
+            frame = Frame(cells, cells, size)
         found = cut_out(logits, frame, lambda top, left, mask: encode(mask, top, left, size))
         masks = Masks(size, tuple(one.mask for one in found))
         return Instances(

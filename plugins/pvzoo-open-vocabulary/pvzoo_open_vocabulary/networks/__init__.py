@@ -1,0 +1,1 @@
+"""The networks that the adapters drive, in PyTorch."""

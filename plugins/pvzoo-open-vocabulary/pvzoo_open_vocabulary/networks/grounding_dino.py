@@ -1,0 +1,104 @@
+"""Grounding DINO of transformers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from transformers import AutoModelForZeroShotObjectDetection
+
+from pvzoo.adapters.base import Arrays, Checkpoint, Meta, Spec
+from pvzoo.errors import UsageError
+from pvzoo.networks.base import Network
+from pvzoo.networks.from_transformers import backbone_config, load_model, load_processor, prepared
+from pvzoo_open_vocabulary.networks.text import TextEncoder, load_tokenizer
+
+
+class GroundingDinoNetwork(Network):
+    """Grounding DINO, and the one of MMDetection."""
+
+    def __init__(self, module: torch.nn.Module, processor: Any, tokenizer: Any) -> None:
+        self.module = module
+        self.spec = Spec(
+            "pvzoo-open-vocabulary:grounding-dino",
+            "zero-shot-object-detection",
+            (),
+            family=module.config.model_type,
+        )
+        self._processor = processor
+        self._encode = TextEncoder(
+            tokenizer,
+            module.config.max_text_len,
+            return_token_type_ids=True,
+            return_offsets_mapping=True,
+        )
+
+    @classmethod
+    def load(
+        cls, checkpoint: Checkpoint, *, task: str | None, dtype: Any, trust_remote_code: bool
+    ) -> GroundingDinoNetwork:
+        """Load strictly."""
+        auto = AutoModelForZeroShotObjectDetection
+        config = backbone_config(checkpoint)
+        return cls(
+            load_model(auto, checkpoint, dtype, trust_remote_code, **config),
+            load_processor(checkpoint, trust_remote_code),
+            load_tokenizer(checkpoint, trust_remote_code),
+        )
+
+    def prepare(self, image: Image.Image, **prompts: Any) -> tuple[Arrays, Meta]:
+        """``pixel_values`` (1, 3, h, w), ``pixel_mask``, and (1, tokens) of the joined prompts.
+
+        ``own`` of the meta has the places of each prompt's tokens.
+
+        Raises:
+            UsageError: A prompt has a full stop, which is what parts prompts, or no token.
+        """
+        texts = prompts["prompts"]
+        joined, places = _joined(texts)
+        tokens = dict(self._encode((joined,)))
+        own = _tokens_of(places, tokens.pop("offset_mapping")[0])
+        if [] in own:
+            raise UsageError(
+                f"The tokenizer sees nothing in the prompt {texts[own.index([])]!r}.",
+                "Say it in other letters.",
+            )
+        pixels = prepared(self._processor, image)
+        return {**pixels, **tokens}, {"size": image.size[::-1], "prompts": texts, "own": own}
+
+    def forward(self, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Logits (n, queries, tokens) and boxes (n, queries, 4), relative, as float32.
+
+        The network fills logits up to the longest text it knows with minus infinity; those are
+        left out here.
+        """
+        outputs = self.module(**inputs)
+        logits = outputs["logits"][..., : inputs["input_ids"].shape[1]]
+        return {"logits": logits.float(), "pred_boxes": outputs["pred_boxes"].float()}
+
+
+def _joined(prompts: tuple[str, ...]) -> tuple[str, list[tuple[int, int]]]:
+    """The prompts as one text, as in "a cat. remote control.", and where each begins and ends."""
+    text, places = "", []
+    for prompt in prompts:
+        if "." in prompt:
+            raise UsageError(
+                f"The prompt {prompt!r} has a full stop, which parts prompts for Grounding DINO.",
+                'Leave it out; several are a list: prompts=["a cat", "remote control"].',
+            )
+        text += " " if text else ""
+        phrase = prompt.strip().lower()
+        places.append((len(text), len(text) + len(phrase)))
+        text += phrase + "."
+    return text, places
+
+
+def _tokens_of(places: list[tuple[int, int]], offsets: np.ndarray) -> list[list[int]]:
+    """For each prompt its tokens' places; `offsets` has each token's letters, `places` its own."""
+    start, stop = offsets.T
+    some = start < stop
+    return [
+        np.flatnonzero((start >= first) & (stop <= last) & some).tolist() for first, last in places
+    ]

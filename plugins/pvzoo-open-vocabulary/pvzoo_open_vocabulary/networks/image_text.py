@@ -1,0 +1,67 @@
+"""CLIP, SigLIP and SigLIP 2 of transformers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from PIL import Image
+from transformers import AutoModelForZeroShotImageClassification
+
+from pvzoo.adapters.base import Arrays, Checkpoint, Meta, Spec
+from pvzoo.networks.base import Network
+from pvzoo.networks.from_transformers import load_model, load_processor, prepared
+from pvzoo_open_vocabulary.networks.text import TextEncoder, load_tokenizer
+
+_TEXTS = ("input_ids", "attention_mask")
+
+
+class ImageTextNetwork(Network):
+    """Both halves of a CLIP or SigLIP: one for images, one for texts."""
+
+    def __init__(self, module: torch.nn.Module, processor: Any, tokenizer: Any) -> None:
+        self.module = module
+        siglip = module.config.model_type.startswith("siglip")
+        self.spec = Spec(
+            "pvzoo-open-vocabulary:image-text",
+            "zero-shot-image-classification",
+            (),
+            family=module.config.model_type,
+            extra={"multi_label": siglip},
+        )
+        self._processor = processor
+        longest = module.config.text_config.max_position_embeddings
+        # SigLIP was trained on texts filled up to the full length, and looks at its last token
+        fill = {"padding": "max_length", "max_length": longest} if siglip else {"padding": True}
+        self._encode = TextEncoder(tokenizer, longest, **fill)
+
+    @classmethod
+    def load(
+        cls, checkpoint: Checkpoint, *, task: str | None, dtype: Any, trust_remote_code: bool
+    ) -> ImageTextNetwork:
+        """Load strictly."""
+        auto = AutoModelForZeroShotImageClassification
+        return cls(
+            load_model(auto, checkpoint, dtype, trust_remote_code),
+            load_processor(checkpoint, trust_remote_code),
+            load_tokenizer(checkpoint, trust_remote_code),
+        )
+
+    def prepare(self, image: Image.Image, **prompts: Any) -> tuple[Arrays, Meta]:
+        """The processor's inputs, and ``input_ids`` (1, prompts, tokens), perhaps with a mask."""
+        names = prompts["prompts"]
+        tokens = self._encode(tuple(prompts["template"].replace("{}", name) for name in names))
+        tokens = {name: tokens[name][None] for name in _TEXTS if name in tokens}
+        pixels = prepared(self._processor, image)
+        return {**pixels, **tokens}, {"size": image.size[::-1], "prompts": names}
+
+    def forward(self, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Logits (n, prompts). A text that several images ask for is read once."""
+        given = [name for name in _TEXTS if name in inputs]
+        rows = torch.stack([inputs[name] for name in given])  # (given, n, prompts, tokens)
+        texts, place = torch.unique(rows.flatten(1, 2), dim=1, return_inverse=True)
+        outputs = self.module(
+            **{name: value for name, value in inputs.items() if name not in given},
+            **dict(zip(given, texts, strict=True)),
+        )
+        return {"logits": outputs.logits_per_image.gather(1, place.view(rows.shape[1:3]))}

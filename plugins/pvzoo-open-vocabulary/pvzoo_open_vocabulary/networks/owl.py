@@ -1,0 +1,55 @@
+"""OWL-ViT and OWLv2 of transformers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from PIL import Image
+from transformers import AutoModelForZeroShotObjectDetection
+
+from pvzoo.adapters.base import Arrays, Checkpoint, Meta, Spec
+from pvzoo.networks.base import Network
+from pvzoo.networks.from_transformers import load_model, load_processor, prepared
+from pvzoo_open_vocabulary.networks.text import TextEncoder, load_tokenizer
+
+
+class OwlNetwork(Network):
+    """Any OWL-ViT or OWLv2 of transformers."""
+
+    def __init__(self, module: torch.nn.Module, processor: Any, tokenizer: Any) -> None:
+        self.module = module
+        self.spec = Spec(
+            "pvzoo-open-vocabulary:owl",
+            "zero-shot-object-detection",
+            (),
+            family=module.config.model_type,
+        )
+        self._processor = processor
+        longest = module.config.text_config.max_position_embeddings
+        self._encode = TextEncoder(tokenizer, longest, padding="max_length", max_length=longest)
+
+    @classmethod
+    def load(
+        cls, checkpoint: Checkpoint, *, task: str | None, dtype: Any, trust_remote_code: bool
+    ) -> OwlNetwork:
+        """Load strictly."""
+        return cls(
+            load_model(AutoModelForZeroShotObjectDetection, checkpoint, dtype, trust_remote_code),
+            load_processor(checkpoint, trust_remote_code),
+            load_tokenizer(checkpoint, trust_remote_code),
+        )
+
+    def prepare(self, image: Image.Image, **prompts: Any) -> tuple[Arrays, Meta]:
+        """``pixel_values`` (1, 3, h, w), ``input_ids`` and ``attention_mask`` (1, prompts, t)."""
+        texts = prompts["prompts"]
+        tokens = {name: array[None] for name, array in self._encode(texts).items()}
+        pixels = prepared(self._processor, image)["pixel_values"]
+        return {"pixel_values": pixels, **tokens}, {"size": image.size[::-1], "prompts": texts}
+
+    def forward(self, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Logits (n, patches, prompts) and boxes (n, patches, 4), relative, as float32."""
+        pixels = inputs["pixel_values"]
+        tokens = {n: t.flatten(0, 1) for n, t in inputs.items() if n != "pixel_values"}
+        outputs = self.module(pixel_values=pixels, **tokens)
+        return {name: outputs[name].float() for name in ("logits", "pred_boxes")}
