@@ -149,7 +149,14 @@ def run_one(
             raise item
         finally:  # likewise
             del item
-    return Outputs(forward(item.inputs), item.meta, item.handle, postprocess)
+    try:
+        outputs = forward(item.inputs)
+    except (DeviceError, UsageError):
+        raise
+    except PvzooError as error:
+        check()
+        raise _named(item.handle, error) from error
+    return Outputs(outputs, item.meta, item.handle, postprocess)
 
 
 def _prepared(

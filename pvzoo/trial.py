@@ -26,8 +26,8 @@ Inputs = dict[str, np.ndarray]
 _SIZES = ((640, 480), (320, 240))  # of one shape, so that what is scaled becomes of one size
 _STEPS = 200
 _WAY_OUT = (
-    "Correct how its pictures are prepared: preprocessor_config.json, or pretrained_cfg in the "
-    "config.json of a timm model."
+    "How its pictures are prepared, and in which size, is in its preprocessor_config.json, or, if it "
+    "is a timm model, under pretrained_cfg in its config.json: correct it there."
 )
 
 
@@ -83,7 +83,7 @@ def check(
         if _shapes(inputs) != _shapes(again):
             return  # inputs are as large as pictures are: others may fit
         raise UnsupportedModelError(
-            f"{name} fails on every picture: {error.what}", f"{error.hint} {_WAY_OUT}".strip()
+            f"{name} fails on every picture: {error.what}", f"{_WAY_OUT} {error.hint}".strip()
         ) from error
 
 

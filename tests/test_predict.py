@@ -250,6 +250,7 @@ def test_an_image_may_become_several_inputs():
             preprocess=preprocess,
             forward=lambda inputs: {"mean": inputs["x"].mean((1, 2, 3))},
             postprocess=postprocess,
+            check=lambda: None,
             batch_size=4,
             on_error="raise",
         )
@@ -269,6 +270,7 @@ def test_a_picture_the_network_cannot_take_is_an_image_error():
         preprocess=preprocess,
         forward=dict,
         postprocess=lambda outputs, meta: None,
+        check=lambda: None,
         batch_size=1,
         on_error="raise",
     )

@@ -1,0 +1,206 @@
+"""A model that can answer no picture is blamed for it once, if possible when it is loaded."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import text_families
+import torch
+from checkpoints import timm_folder, transformers_folder
+from PIL import Image
+
+import pvzoo
+from pvzoo.adapters.base import Adapter
+from pvzoo.backends.numpy import NumpyBackend
+from pvzoo.backends.torch import TorchBackend
+from pvzoo.errors import ImageError, PvzooError, UnsupportedModelError
+from pvzoo.model import Model
+from pvzoo.tasks.image_classification import Classification, ImageClassification
+
+PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8))
+
+
+def prepared_by(folder: Path, **settings: Any) -> None:
+    """Change settings of a checkpoint's preprocessor; those that are None are dropped."""
+    file = folder / "preprocessor_config.json"
+    config = {**json.loads(file.read_text()), **settings}
+    file.write_text(json.dumps({k: v for k, v in config.items() if v is not None}))
+
+
+@pytest.mark.parametrize("family", ["vit", "deit"])
+@pytest.mark.parametrize(
+    "size",
+    [
+        {"height": 48, "width": 48},
+        {"height": 32, "width": 24},
+        {"shortest_edge": 32},  # a square for squares alone
+    ],
+    ids=str,
+)
+def test_pictures_of_another_size_than_the_networks_are_found_at_load(family, size, tmp_path):
+    transformers_folder(tmp_path, family)
+    prepared_by(tmp_path, size=size, do_center_crop=False)
+    with pytest.raises(UnsupportedModelError) as caught:
+        pvzoo.load(tmp_path, device="cpu")
+    assert f"{tmp_path} fails on every picture: " in caught.value.what
+    assert "doesn't match model (32*32)" in caught.value.what
+    assert "is in its preprocessor_config.json" in caught.value.hint
+
+
+def test_so_they_are_with_timm(tmp_path):
+    timm_folder(tmp_path, "test_vit")
+    file = tmp_path / "config.json"
+    config = json.loads(file.read_text())
+    config["pretrained_cfg"]["input_size"] = [3, 192, 192]
+    file.write_text(json.dumps(config))
+    with pytest.raises(UnsupportedModelError, match=r"every picture.*192.*160.*pretrained_cfg"):
+        pvzoo.load(tmp_path, device="cpu")
+
+
+@pytest.mark.parametrize("family", ["beit", "dinov2", "resnet", "convnext", "swin", "mobilevit"])
+def test_networks_that_take_many_sizes_may_be_given_another(family, tmp_path):
+    transformers_folder(tmp_path, family)
+    prepared_by(tmp_path, size={"shortest_edge": 96}, crop_size={"height": 96, "width": 96})
+    assert len(pvzoo.load(tmp_path, device="cpu").predict(PICTURE)) == 3
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"image_mean": [0.5, 0.5]},
+        {"image_std": "large"},
+        {"size": {"width": 32}},
+        {"size": {"height": 32, "width": 0}},
+        {"size": {"height": 90_000, "width": 90_000}},
+    ],
+    ids=str,
+)
+def test_a_preprocessor_that_prepares_no_picture_is_blamed_once(settings, tmp_path):
+    transformers_folder(tmp_path, "vit")
+    prepared_by(tmp_path, **settings)
+    with pytest.raises(PvzooError, match=r"preprocessor_config\.json"):
+        pvzoo.load(tmp_path, device="cpu")
+
+
+def test_a_size_that_is_not_changed_is_the_pictures_own(tmp_path):
+    transformers_folder(tmp_path, "vit")
+    prepared_by(tmp_path, do_resize=False)
+    model = pvzoo.load(tmp_path, device="cpu")
+    refused: list[ImageError] = []
+    pictures = [Image.new("RGB", size) for size in ((32, 32), (40, 40), (32, 32), (64, 48))]
+    assert len(list(model.stream(pictures, on_error=refused.append))) == 2
+    assert [error.index for error in refused] == [1, 3]
+    assert "doesn't match model (32*32)" in str(refused[0])
+
+
+def test_what_is_asked_with_prompts_is_blamed_once_when_it_is_asked(tmp_path):
+    text_families.build("clip", tmp_path)
+    size = {"height": 48, "width": 48}
+    prepared_by(tmp_path, crop_size=size, size={"shortest_edge": 48})
+    model = pvzoo.load(tmp_path, device="cpu")
+    refused: list[ImageError] = []
+    with pytest.raises(UnsupportedModelError, match="fails on every picture"):
+        list(model.stream([PICTURE] * 3, on_error=refused.append, prompts=["cat", "dog"]))
+    with pytest.raises(UnsupportedModelError, match="fails on every picture"):
+        model.outputs(PICTURE, prompts=["cat", "dog"])
+    prepared_by(tmp_path, image_mean=[0.5, 0.5])
+    model = pvzoo.load(tmp_path, device="cpu")
+    with pytest.raises(UnsupportedModelError, match="cannot prepare any picture"):
+        list(model.stream([PICTURE] * 3, on_error=refused.append, prompts=["cat", "dog"]))
+    assert not refused
+
+
+def test_the_trial_runs_no_network_that_takes_its_inputs(tmp_path, monkeypatch):
+    """And leaves no trace in it."""
+    module, computed = transformers_folder(tmp_path, "vit"), []
+    forward = TorchBackend.forward
+
+    def counted(self: TorchBackend, inputs: dict[str, Any]) -> dict[str, Any]:
+        computed.append(inputs)
+        return forward(self, inputs)
+
+    monkeypatch.setattr(TorchBackend, "forward", counted)
+    model = pvzoo.load(tmp_path, device="cpu")
+    assert computed == []
+    model.predict(PICTURE)
+    assert len(computed) == 1
+    for name, tensor in model._adapter.module.state_dict().items():
+        assert torch.equal(tensor, module.state_dict()[name])
+
+
+# --- while pictures are answered ------------------------------------------------------------------
+
+
+class Choosy(Adapter):
+    """Fails on pictures whose first pixel is brighter than it likes, in a way of its own."""
+
+    tasks = ("image-classification",)
+    labels = ("a", "b")
+    task = "image-classification"
+
+    def __init__(self, brightest: int, error: Exception, *, torch_backend: bool) -> None:
+        self.module = torch.nn.Linear(1, 2) if torch_backend else None
+        self._brightest, self._error = brightest, error
+
+    @classmethod
+    def matches(cls, config: Any) -> bool:
+        return False
+
+    @classmethod
+    def load(cls, checkpoint: Any, **options: Any) -> Choosy:
+        raise NotImplementedError
+
+    def preprocess(self, image: Image.Image, **prompts: Any) -> Any:
+        pixels = np.asarray(image.resize((4, 4)), np.float32)
+        return {"pixels": pixels[None]}, {"size": image.size[::-1]}
+
+    def forward(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        if (inputs["pixels"] > self._brightest).any():
+            raise self._error
+        return {"logits": inputs["pixels"].reshape(len(inputs["pixels"]), -1)[:, :2]}
+
+    def postprocess(self, outputs: Any, meta: Any, **controls: Any) -> Classification:
+        scores = np.asarray(outputs["logits"][0])
+        return Classification(
+            size=meta["size"], labels=np.arange(2), scores=scores, names=self.labels
+        )
+
+
+def choosy(brightest: int, error: Exception, *, torch_backend: bool) -> Model:
+    adapter = Choosy(brightest, error, torch_backend=torch_backend)
+    kind = TorchBackend if torch_backend else NumpyBackend
+    backend = kind(adapter, device="cpu", device_map=None)
+    return Model(
+        name="choosy", adapter=adapter, backend=backend, task=ImageClassification(), card=None
+    )
+
+
+ERRORS = [ValueError("a"), RuntimeError("b\nc"), KeyError("d"), AssertionError(), IndexError("e")]
+
+
+@pytest.mark.parametrize("torch_backend", [True, False])
+@pytest.mark.parametrize("error", ERRORS, ids=repr)
+def test_a_picture_on_which_the_network_fails_is_named_and_costs_no_other(error, torch_backend):
+    model = choosy(100, error, torch_backend=torch_backend)
+    pictures = [Image.new("RGB", (8, 8), (grey,) * 3) for grey in (50, 200, 60, 70)]
+    refused: list[ImageError] = []
+    found = list(model.stream(pictures, batch_size=4, on_error=refused.append))
+    assert [result.scores[0] for result in found] == [50, 60, 70]
+    assert [refusal.index for refusal in refused] == [1]
+    with pytest.raises(ImageError, match="image 1"):
+        model.predict(pictures)
+
+
+@pytest.mark.parametrize("torch_backend", [True, False])
+@pytest.mark.parametrize("error", ERRORS, ids=repr)
+def test_a_network_that_fails_on_every_picture_is_blamed_once(error, torch_backend):
+    model = choosy(-1, error, torch_backend=torch_backend)
+    refused: list[ImageError] = []
+    for on_error in ("raise", "skip", refused.append):
+        with pytest.raises(UnsupportedModelError, match="choosy fails on every picture"):
+            list(model.stream([PICTURE] * 3, on_error=on_error))
+    assert not refused
