@@ -33,7 +33,8 @@ PICTURE = segmentation_families.example_image()
 PIXELS = [
     pytest.param(name, marks=() if name in ("segformer", "dpt") else pytest.mark.slow)
     for name, family in segmentation_families.FAMILIES.items()
-    if family.auto == "AutoModelForSemanticSegmentation"
+    # the random MobileViTV2 hardly looks at the picture
+    if family.auto == "AutoModelForSemanticSegmentation" and name != "mobilevitv2"
 ]
 
 
