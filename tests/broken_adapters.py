@@ -5,48 +5,71 @@ from __future__ import annotations
 import json
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from safetensors.torch import load_file
 
 import pvzoo.scaffold
+from pvzoo.preprocess.steps import Rescale
 from pvzoo.tasks.image_classification import Classification
 
 sys.path.append(str(Path(pvzoo.scaffold.__file__).parent / "templates" / "adapter"))
 
-from my_zoo.adapter import ColourNet, ColourNetAdapter
+from my_zoo.adapter import ColourAdapter
+from my_zoo.network import ColourModule, ColourNetwork
+
+WEIGHTS = Path(sys.modules[ColourAdapter.__module__].__file__).parent / "weights"
 
 
-class Good(ColourNetAdapter):
-    """The template's own."""
+class GoodNetwork(ColourNetwork):
+    """The template's own, of the adapter that is called so."""
+
+    adapter = "Good"
+
+    def __init__(self, module: Any, labels: Any) -> None:
+        super().__init__(module, labels)
+        self.spec = replace(self.spec, adapter=f"broken-zoo:{self.adapter}")
 
 
-WEIGHTS = Path(sys.modules[Good.__base__.__module__].__file__).parent / "weights"
+class Good(ColourAdapter):
+    """The template's own; each subclass gets a network of its own, made of `made_of`."""
+
+    network = "broken_adapters:GoodNetwork"
+    made_of: ClassVar[type] = GoodNetwork
+
+    def __init_subclass__(cls) -> None:
+        name = f"{cls.__name__}Network"
+        globals()[name] = type(name, (cls.made_of,), {"adapter": cls.__name__})
+        cls.network = f"{__name__}:{name}"
 
 
 def save_good(folder: Path) -> None:
     """The checkpoint that all of them load."""
-    module = ColourNet(3)
+    module = ColourModule(3)
     module.load_state_dict(load_file(WEIGHTS / "colours.safetensors"))
-    Good(module, ("red", "green", "blue")).save(folder)
+    GoodNetwork(module, ("red", "green", "blue")).save(folder)
 
 
 class NamesInAList(Good):
-    def __init__(self, module: Any, labels: Any) -> None:
-        super().__init__(module, list(labels))
+    class made_of(GoodNetwork):
+        def __init__(self, module: Any, labels: Any) -> None:
+            super().__init__(module, list(labels))
 
 
 class OutputWithoutBatch(Good):
-    def forward(self, inputs):
-        return {**super().forward(inputs), "count": torch.tensor(1.0)}
+    class made_of(GoodNetwork):
+        def forward(self, inputs):
+            return {**super().forward(inputs), "count": torch.tensor(1.0)}
 
 
 class WidthFirst(Good):
-    def preprocess(self, image, **prompts):
-        return super().preprocess(image)[0], {"size": image.size}
+    class made_of(GoodNetwork):
+        def prepare(self, image, **prompts):
+            return super().prepare(image)[0], {"size": image.size}
 
 
 class NumpyRows(Classification):
@@ -84,15 +107,17 @@ class Remembers(Good):
 
 
 class MeanOverTheBatch(Good):
-    def forward(self, inputs):
-        logits = super().forward(inputs)["logits"]
-        return {"logits": logits - logits.mean(0)}
+    class made_of(GoodNetwork):
+        def forward(self, inputs):
+            logits = super().forward(inputs)["logits"]
+            return {"logits": logits - logits.mean(0)}
 
 
 class DrawsLots(Good):
-    def forward(self, inputs):
-        logits = super().forward(inputs)["logits"]
-        return {"logits": logits + torch.randn_like(logits)}
+    class made_of(GoodNetwork):
+        def forward(self, inputs):
+            logits = super().forward(inputs)["logits"]
+            return {"logits": logits + torch.randn_like(logits)}
 
 
 class SharesItsSize(Good):
@@ -123,8 +148,15 @@ class NoStrips(Good):
 
 class AsksItsNetwork(Good):
     def postprocess(self, outputs, meta, **controls):
-        assert self.module.head.out_features == outputs["logits"].shape[1]
+        network = self._prepare.__self__
+        assert network.module.head.out_features == outputs["logits"].shape[1]
         return super().postprocess(outputs, meta, **controls)
+
+
+class OtherSteps(Good):
+    class made_of(GoodNetwork):
+        def steps(self):
+            return (*super().steps(), Rescale(2.0))
 
 
 class UsesUpItsOutputs(Good):
@@ -135,19 +167,21 @@ class UsesUpItsOutputs(Good):
 
 
 class RawErrors(Good):
-    @classmethod
-    def load(cls, checkpoint, **options):
-        load_file(checkpoint.weights)
-        return super().load(checkpoint, **options)
+    class made_of(GoodNetwork):
+        @classmethod
+        def load(cls, checkpoint, **options):
+            load_file(checkpoint.weights)
+            return super().load(checkpoint, **options)
 
 
 class LoadsHalf(Good):
-    @classmethod
-    def load(cls, checkpoint, **options):
-        made = super().load(checkpoint=_Whole(checkpoint), **options)
-        tensors = {k: v.to(made.module.stem.weight) for k, v in _read(checkpoint).items()}
-        made.module.load_state_dict(tensors, strict=False)
-        return made
+    class made_of(GoodNetwork):
+        @classmethod
+        def load(cls, checkpoint, **options):
+            made = super().load(checkpoint=_Whole(checkpoint), **options)
+            tensors = {k: v.to(made.module.stem.weight) for k, v in _read(checkpoint).items()}
+            made.module.load_state_dict(tensors, strict=False)
+            return made
 
 
 def _read(checkpoint: Any) -> dict[str, torch.Tensor]:
@@ -166,41 +200,46 @@ class _Whole:
 
 
 class Float32Only(Good):
-    def forward(self, inputs):
-        return super().forward(
-            {"pixels": inputs["pixels"] @ torch.eye(32).to(inputs["pixels"].device)}
-        )
+    class made_of(GoodNetwork):
+        def forward(self, inputs):
+            pixels = inputs["pixels"]
+            return super().forward({"pixels": pixels @ torch.eye(32).to(pixels.device)})
 
 
 class LeftBehind(Good):
-    def forward(self, inputs):
-        logits = super().forward(inputs)["logits"]
-        return {"logits": logits + torch.zeros(logits.shape, dtype=logits.dtype)}
+    class made_of(GoodNetwork):
+        def forward(self, inputs):
+            logits = super().forward(inputs)["logits"]
+            return {"logits": logits + torch.zeros(logits.shape, dtype=logits.dtype)}
 
 
 class SavesOtherNames(Good):
-    def save(self, folder):
-        super().save(folder)
-        config = json.loads((folder / "config.json").read_text())
-        config["labels"].reverse()
-        (folder / "config.json").write_text(json.dumps(config))
+    class made_of(GoodNetwork):
+        def save(self, folder):
+            super().save(folder)
+            config = json.loads((folder / "config.json").read_text())
+            config["labels"].reverse()
+            (folder / "config.json").write_text(json.dumps(config))
 
 
 class SharesItsStem(Good):
-    def retarget(self, classes, **options):
-        new = super().retarget(classes, **options)
-        new.module.stem = self.module.stem
-        return new
+    class made_of(GoodNetwork):
+        def retarget(self, classes, **options):
+            new = super().retarget(classes, **options)
+            new.module.stem = self.module.stem
+            return new
 
 
 class NoSuchBackbone(Good):
-    backbone = ("body.",)
+    class made_of(GoodNetwork):
+        backbone = ("body.",)
 
 
 class LearnsNothing(Good):
-    def loss(self, module, batch):
-        loss = super().loss(module, batch)
-        return loss.detach() + 0 * loss
+    class made_of(GoodNetwork):
+        def loss(self, module, batch):
+            loss = super().loss(module, batch)
+            return loss.detach() + 0 * loss
 
 
 BROKEN = {
@@ -217,7 +256,8 @@ BROKEN = {
     "threshold": (NoThreshold, "With threshold=0.5"),
     "empty-result": (NeedsOne, "IndexError"),
     "odd-sizes": (NoStrips, "AssertionError"),
-    "postprocessing-alone": (AsksItsNetwork, "'NoneType' object has no attribute 'head'"),
+    "postprocessing-alone": (AsksItsNetwork, "'NoneType' object has no attribute '__self__'"),
+    "steps": (OtherSteps, "differs in"),
     "opens-in-demo": (UsesUpItsOutputs, "Asked for the second time"),
     "damaged-weights": (RawErrors, "SafetensorError"),
     "missing-weight": (LoadsHalf, "as if nothing were wrong"),

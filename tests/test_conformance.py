@@ -142,7 +142,7 @@ class Odd(Adapter):
     @classmethod
     def matches(cls, config):
         return config["model_type"] == "odd"
-    load = preprocess = forward = postprocess = None
+    postprocess = None
 class It(Task):
     id = "another"
 """
@@ -155,6 +155,11 @@ BROKEN_PLUGINS = {
         "zoo-parts-load",
         {"zoo_parts_load.py": "1 / 0"},
         {"pvzoo.adapters": {"zoo-net": "zoo_parts_load:Net"}, **ONE},
+    ),
+    "light-adapters": Dist(
+        "zoo-light-adapters",
+        {"zoo_light_adapters.py": "import torch" + CLASSES},
+        {"pvzoo.adapters": {"heavy-net": "zoo_light_adapters:Odd"}, **ONE},
     ),
     "adapter-classes": Dist(
         "zoo-adapter-classes",
@@ -172,6 +177,7 @@ FAULTS = {
     "cards": "none of the adapters is called 'tim'",
     "names": "'resnet50' is also pvzoo's own",
     "parts-load": "ZeroDivisionError",
+    "light-adapters": "import of torch halted",
     "adapter-classes": "matches({}) raised KeyError",
     "task-classes": "It.id is not 'odd-task'",
 }

@@ -18,11 +18,11 @@ import segmentation_families
 import timm
 import transformers
 from PIL import Image
-from pvzoo.adapters.from_transformers import prepared
 
 import pvzoo
-from pvzoo.adapters.timm import TimmAdapter
 from pvzoo.errors import ImageError
+from pvzoo.networks.from_transformers import prepared
+from pvzoo.networks.timm import TimmNetwork
 from pvzoo.preprocess.long import MAX_SIDE, RATIO, middle
 
 TESTS = Path(__file__).parent
@@ -75,13 +75,13 @@ def ordinary(count: int) -> list[Image.Image]:
     return [noise(width, height, i) for i, (width, height) in enumerate(sizes)]
 
 
-def timm_adapter(config: dict[str, Any]) -> TimmAdapter:
+def timm_adapter(config: dict[str, Any]) -> TimmNetwork:
     network = timm.create_model("test_vit", num_classes=3)
     network.pretrained_cfg = {**network.pretrained_cfg, **config}
-    return TimmAdapter(network.eval(), ("a", "b", "c"), False)
+    return TimmNetwork(network.eval(), ("a", "b", "c"), False)
 
 
-def by_timm(adapter: TimmAdapter, picture: Image.Image) -> np.ndarray:
+def by_timm(adapter: TimmNetwork, picture: Image.Image) -> np.ndarray:
     """What timm's own transform makes of a picture."""
     cfg = timm.data.resolve_data_config(pretrained_cfg=adapter.module.pretrained_cfg)
     return timm.data.create_transform(**cfg, is_training=False)(picture)[None].numpy()

@@ -14,12 +14,13 @@ from checkpoints import timm_folder, transformers_folder
 from PIL import Image
 
 import pvzoo
-from pvzoo.adapters.base import Adapter
-from pvzoo.backends.numpy import NumpyBackend
-from pvzoo.backends.torch import TorchBackend
+from pvzoo.adapters.base import Adapter, Spec
 from pvzoo.errors import ImageError, PvzooError, UnsupportedModelError
+from pvzoo.loading import assemble
 from pvzoo.model import Model
-from pvzoo.tasks.image_classification import Classification, ImageClassification
+from pvzoo.networks.base import Network
+from pvzoo.runtimes.torch import TorchRuntime
+from pvzoo.tasks.image_classification import Classification
 
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8))
 
@@ -117,18 +118,18 @@ def test_what_is_asked_with_prompts_is_blamed_once_when_it_is_asked(tmp_path):
 def test_the_trial_runs_no_network_that_takes_its_inputs(tmp_path, monkeypatch):
     """And leaves no trace in it."""
     module, computed = transformers_folder(tmp_path, "vit"), []
-    forward = TorchBackend.forward
+    run = TorchRuntime.__call__
 
-    def counted(self: TorchBackend, inputs: dict[str, Any]) -> dict[str, Any]:
+    def counted(self: TorchRuntime, name: str, inputs: dict[str, Any]) -> dict[str, Any]:
         computed.append(inputs)
-        return forward(self, inputs)
+        return run(self, name, inputs)
 
-    monkeypatch.setattr(TorchBackend, "forward", counted)
+    monkeypatch.setattr(TorchRuntime, "__call__", counted)
     model = pvzoo.load(tmp_path, device="cpu")
     assert computed == []
     model.predict(PICTURE)
     assert len(computed) == 1
-    for name, tensor in model._adapter.module.state_dict().items():
+    for name, tensor in model._network.module.state_dict().items():
         assert torch.equal(tensor, module.state_dict()[name])
 
 
@@ -139,26 +140,20 @@ class Choosy(Adapter):
     """Fails on pictures whose first pixel is brighter than it likes, in a way of its own."""
 
     tasks = ("image-classification",)
-    labels = ("a", "b")
-    task = "image-classification"
 
-    def __init__(self, brightest: int, error: Exception, *, torch_backend: bool) -> None:
-        self.module = torch.nn.Linear(1, 2) if torch_backend else None
+    def __init__(self, spec: Spec, brightest: int, error: Exception) -> None:
+        super().__init__(spec)
         self._brightest, self._error = brightest, error
 
     @classmethod
     def matches(cls, config: Any) -> bool:
         return False
 
-    @classmethod
-    def load(cls, checkpoint: Any, **options: Any) -> Choosy:
-        raise NotImplementedError
-
     def preprocess(self, image: Image.Image, **prompts: Any) -> Any:
         pixels = np.asarray(image.resize((4, 4)), np.float32)
         return {"pixels": pixels[None]}, {"size": image.size[::-1]}
 
-    def forward(self, inputs: dict[str, Any]) -> dict[str, Any]:
+    def compute(self, inputs: dict[str, Any]) -> dict[str, Any]:
         if (inputs["pixels"] > self._brightest).any():
             raise self._error
         return {"logits": inputs["pixels"].reshape(len(inputs["pixels"]), -1)[:, :2]}
@@ -170,22 +165,35 @@ class Choosy(Adapter):
         )
 
 
-def choosy(brightest: int, error: Exception, *, torch_backend: bool) -> Model:
-    adapter = Choosy(brightest, error, torch_backend=torch_backend)
-    kind = TorchBackend if torch_backend else NumpyBackend
-    backend = kind(adapter, device="cpu", device_map=None)
-    return Model(
-        name="choosy", adapter=adapter, backend=backend, task=ImageClassification(), card=None
-    )
+class ChoosyNetwork(Network):
+    """The same in PyTorch."""
+
+    def __init__(self, adapter: Choosy) -> None:
+        self.module, self.spec, self._adapter = torch.nn.Linear(1, 2), adapter.spec, adapter
+
+    @classmethod
+    def load(cls, checkpoint: Any, **options: Any) -> ChoosyNetwork:
+        raise NotImplementedError
+
+    def prepare(self, image: Image.Image, **prompts: Any) -> Any:
+        return self._adapter.preprocess(image)
+
+    def forward(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        return self._adapter.compute(inputs)
+
+
+def choosy(brightest: int, error: Exception, *, on_torch: bool) -> Model:
+    adapter = Choosy(Spec("choosy", "image-classification", ("a", "b")), brightest, error)
+    return assemble("choosy", adapter, ChoosyNetwork(adapter) if on_torch else None, device="cpu")
 
 
 ERRORS = [ValueError("a"), RuntimeError("b\nc"), KeyError("d"), AssertionError(), IndexError("e")]
 
 
-@pytest.mark.parametrize("torch_backend", [True, False])
+@pytest.mark.parametrize("on_torch", [True, False])
 @pytest.mark.parametrize("error", ERRORS, ids=repr)
-def test_a_picture_on_which_the_network_fails_is_named_and_costs_no_other(error, torch_backend):
-    model = choosy(100, error, torch_backend=torch_backend)
+def test_a_picture_on_which_the_network_fails_is_named_and_costs_no_other(error, on_torch):
+    model = choosy(100, error, on_torch=on_torch)
     pictures = [Image.new("RGB", (8, 8), (grey,) * 3) for grey in (50, 200, 60, 70)]
     refused: list[ImageError] = []
     found = list(model.stream(pictures, batch_size=4, on_error=refused.append))
@@ -195,10 +203,10 @@ def test_a_picture_on_which_the_network_fails_is_named_and_costs_no_other(error,
         model.predict(pictures)
 
 
-@pytest.mark.parametrize("torch_backend", [True, False])
+@pytest.mark.parametrize("on_torch", [True, False])
 @pytest.mark.parametrize("error", ERRORS, ids=repr)
-def test_a_network_that_fails_on_every_picture_is_blamed_once(error, torch_backend):
-    model = choosy(-1, error, torch_backend=torch_backend)
+def test_a_network_that_fails_on_every_picture_is_blamed_once(error, on_torch):
+    model = choosy(-1, error, on_torch=on_torch)
     refused: list[ImageError] = []
     for on_error in ("raise", "skip", refused.append):
         with pytest.raises(UnsupportedModelError, match="choosy fails on every picture"):
