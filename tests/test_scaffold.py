@@ -18,7 +18,9 @@ from pvzoo.demo import build
 app = build([{name!r}], examples=[])
 (ask,) = [fn for fn in app.fns.values() if fn.api_name == "predict"]
 values = [component.value for component in ask.inputs[1:]]
-answer, _ = ask.fn({picture!r}, *values)
+import base64, pathlib
+data = base64.b64encode(pathlib.Path({picture!r}).read_bytes()).decode()
+answer, _ = ask.fn({{"url": "data:image/png;base64," + data}}, *values)
 """
 """What a demo of a model answers, with its controls as they are at first."""
 
