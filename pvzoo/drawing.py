@@ -56,8 +56,12 @@ def enlarge(picture: Image.Image) -> tuple[Image.Image, int]:
 
 
 def text_size(width: int, height: int) -> int:
-    """A size of letters that can be read on small, large and very long pictures, in pixels."""
-    return max(12, min(width // 36, (width + height) // 60))
+    """A size of letters that can be read on small, large and very long pictures, in pixels.
+
+    On those that are much wider than high it is a tenth of the height, so that lines of text are
+    not many times the picture.
+    """
+    return max(12, min(width // 36, (width + height) // 60, height // 10))
 
 
 def text_font(size: int, text: str) -> Any:

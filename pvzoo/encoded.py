@@ -15,6 +15,9 @@ from PIL import ExifTags, Image
 
 from pvzoo.errors import ImageError
 
+MAX_SIDE = 2**17
+"""Most pixels of a side of a picture that is segmented or drawn on."""
+
 COSTLY = {"WEBP": 2, "LAB": 2, "JPEG2000": 3}
 """How many times fewer pixels are allowed in formats and modes that take more memory and time."""
 

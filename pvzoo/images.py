@@ -23,7 +23,8 @@ Limits against hostile input: `PIL.Image.MAX_IMAGE_PIXELS` (PIL's own switch, 89
 set; half of it for WebP and LAB and a third for JPEG 2000, which take more memory and time),
 `MAX_BYTES` for a file or download, `URL_SECONDS` for a download as a whole. Within them no small
 file takes 1 GB of memory, or two seconds. A picture is also refused that would become one of more
-than 16 megapixels for a network, and by segmentation one with a side of more than 131,072 pixels.
+than 16 megapixels for a network. One with a side of more than 131,072 pixels is not segmented, and
+results are not drawn on it.
 """
 
 from __future__ import annotations

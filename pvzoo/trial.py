@@ -26,8 +26,8 @@ Inputs = dict[str, np.ndarray]
 _SIZES = ((640, 480), (320, 240))  # of one shape, so that what is scaled becomes of one size
 _STEPS = 200
 _WAY_OUT = (
-    "How its pictures are prepared, and in which size, is in its preprocessor_config.json, or, if "
-    "it is a timm model, under pretrained_cfg in its config.json: correct it there."
+    "Its preprocessor_config.json, or for a timm model pretrained_cfg in its config.json, says how "
+    "pictures are prepared, and in which size: correct that."
 )
 
 

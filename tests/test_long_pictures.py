@@ -20,10 +20,11 @@ import transformers
 from PIL import Image
 
 import pvzoo
+from pvzoo.encoded import MAX_SIDE
 from pvzoo.errors import ImageError
 from pvzoo.networks.from_transformers import prepared
 from pvzoo.networks.timm import TimmNetwork
-from pvzoo.preprocess.long import MAX_SIDE, RATIO, middle
+from pvzoo.preprocess.long import RATIO, middle
 
 TESTS = Path(__file__).parent
 
@@ -173,6 +174,15 @@ def test_a_thin_picture_takes_no_more_than_others():
     for way, seconds, megabytes in lines:
         assert float(seconds) < 1, way
         assert float(megabytes) < 200, way
+
+
+def test_results_are_drawn_on_thin_pictures_in_bounded_memory(lite0):
+    """A line of text is not many times the picture."""
+    for size in ((20_000, 1), (1, 20_000), (3000, 40)):
+        drawn = lite0.predict(Image.new("RGB", size)).plot()
+        assert drawn.width * drawn.height < 6_000_000
+    with pytest.raises(ImageError, match="too long to be drawn on"):
+        lite0.predict(Image.new("RGB", (1, MAX_SIDE + 1))).plot()
 
 
 # --- what is refused ------------------------------------------------------------------------------

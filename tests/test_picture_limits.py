@@ -66,6 +66,7 @@ def test_no_array_takes_much_more_memory_than_it_has(array):
     assert megabytes < MEGABYTES
 
 
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 def test_decoders_that_hold_copies_are_given_fewer_pixels(monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 600)
     for format, side in {"PNG": 24, "WEBP": 17, "JPEG2000": 14}.items():

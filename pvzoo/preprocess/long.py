@@ -9,13 +9,11 @@ from typing import Any
 
 from PIL import Image
 
+from pvzoo.encoded import MAX_SIDE
 from pvzoo.errors import ImageError
 
 MAX_INPUT_PIXELS = 2**24
 """Most pixels that a picture may become for a network, which is a square of 4096 x 4096."""
-
-MAX_SIDE = 2**17
-"""Most pixels of a side of a picture that is segmented."""
 
 RATIO = 64
 """How many times as long as wide a picture may be, to be scaled whole before its middle is cut."""

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from PIL import Image
 
-from pvzoo.errors import PvzooError, UsageError, nearest
+from pvzoo.encoded import MAX_SIDE
+from pvzoo.errors import ImageError, PvzooError, UsageError, nearest
 from pvzoo.extras import needs
 from pvzoo.images import ImageHandle
 
@@ -72,11 +73,20 @@ class Result(ABC):
         """The input with the result drawn on it.
 
         Raises:
-            ImageError: The input was a file that is no longer there.
+            ImageError: The input was a file that is no longer there, or a side of it is longer than
+                131,072 pixels.
         """
         if self.image is None:
             raise UsageError("This result does not know its image.", "Use result.draw(picture).")
-        return self.draw(self.image.open())
+        picture = self.image.open()
+        if max(picture.size) > MAX_SIDE:
+            raise ImageError(
+                f"{self.source} is {picture.width:,} x {picture.height:,} pixels, too long to be "
+                f"drawn on: {MAX_SIDE:,} are allowed.",
+                "Cut it into pieces.",
+                source=self.source or "",
+            )
+        return self.draw(picture)
 
     def save(self, path: str | Path) -> Path:
         """Write the annotated picture; the suffix of `path` says in which format.
