@@ -67,7 +67,8 @@ def from_queries(
     scales = [(cells, frame.image)]
     if not masks_first:
         scales += [(cells, frame.padded), (frame.valid, frame.image)]
-    rows, columns = grid(cells, frame, tile_size(*scales))
+    # in small tiles few classes can win and few queries matter
+    rows, columns = grid(cells, frame, tile_size(*scales, most=48))
     steps = None if masks_first else two_steps(cells, frame, rows, columns)
 
     def of_rows(place: int, paint: Callable[..., None]) -> None:
