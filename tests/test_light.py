@@ -146,7 +146,6 @@ print(json.dumps([result.to_dict()["task"], dict(figures), heavy]))
 REFUSALS = {
     "a model of PyTorch": ("pvzoo.load('efficientnet-lite0-pip')", "torch"),
     "a detector of PyTorch": ("pvzoo.load('shapes-detector')", "torch"),
-    "a name of timm": ("pvzoo.load('timm/test_resnet.r160_in1k')", "torch"),
     "labelled data": ("from pvzoo import data; data.load('.')", "data"),
     "a check": ("from pvzoo import data; data.check('.')", "data"),
     "evaluation": ("pvzoo.load('face-cascade').evaluate('.')", "data"),
@@ -172,9 +171,7 @@ try:
 except pvzoo.PvzooError as error:
     print(type(error).__name__, error, sep="|")
 """
-    done = light.run(
-        "-c", program.replace("    from pvzoo import data; ", "    from pvzoo import data\n    ")
-    )
+    done = light.run("-c", program)
     kind, _, said = done.stdout.strip().partition("|")
     assert kind == "MissingExtraError", done.stdout + done.stderr
     assert said.endswith(f'which is not installed. Run: pip install "pvzoo[{extra}]"')

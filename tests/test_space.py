@@ -66,7 +66,7 @@ def asked(folder):
 def plugins(folder):
     """The lines of requirements.txt below pvzoo's own, without their versions."""
     first, *others = (folder / "requirements.txt").read_text().splitlines()
-    assert first == f"pvzoo[demo]=={pvzoo.__version__}"
+    assert first == f"pvzoo[demo,torch]=={pvzoo.__version__}"
     return [line.partition("==")[0] for line in others]
 
 

@@ -100,7 +100,7 @@ def write_space(
             models=_listed(needs.sources), examples=_listed([*copied.values()]) if copied else None
         )
         (folder / "app.py").write_text(app, encoding="utf-8")
-        lines = [f"pvzoo[demo]=={pvzoo.__version__}"]
+        lines = [f"pvzoo[demo,torch]=={pvzoo.__version__}"]
         lines += [f"{dist}=={version(dist)}" for dist in sorted(needs.distributions)]
         (folder / "requirements.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
         (folder / "README.md").write_text(_readme(title, needs), encoding="utf-8")

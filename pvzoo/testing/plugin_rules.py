@@ -125,11 +125,17 @@ def parts_load(plugin: InstalledPlugin) -> None:
 @rule("Import torch, transformers and the like in the module of the network alone.")
 def light_adapters(plugin: InstalledPlugin) -> None:
     """Adapters and tasks import without any network library."""
-    modules = {p.entry_point.module for g in ("adapters", "tasks") for p in plugin.parts(g)}
+    modules = {
+        part.entry_point.module
+        for group in ("adapters", "tasks")
+        for part in registry.parts(group)
+        if part.dist == plugin.dist
+    }
     if not modules:
         raise NotApplicable("It brings neither adapters nor tasks.")
     code = (
-        f"import sys\nsys.modules.update(dict.fromkeys({list(HEAVY)!r}))\n"
+        f"import sys\nsys.path[:] = {sys.path!r}\n"
+        f"sys.modules.update(dict.fromkeys({list(HEAVY)!r}))\n"
         f"import importlib\nfor name in {sorted(modules)!r}: importlib.import_module(name)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from pvzoo.errors import MissingExtraError
+
 
 class Broken(Exception):
     """A rule is broken; the message says by what."""
@@ -68,7 +70,7 @@ def judge(rule: Rule, subject: Any) -> Finding:
     """Check a rule on a `Subject` or an `InstalledPlugin`; nothing but Ctrl-C escapes."""
     try:
         rule.check(subject)
-    except NotApplicable as reason:
+    except (NotApplicable, MissingExtraError) as reason:
         return Finding(rule, str(subject), "skipped", str(reason))
     except Broken as reason:
         return Finding(rule, str(subject), "broken", str(reason))

@@ -22,6 +22,7 @@ STEPS = 20
 @rule("Let `save` write config.json and all weights, and `load` read all that `save` writes.")
 def save_and_load(s: Subject) -> None:
     """A saved model is loaded again with the same task, classes and predictions."""
+    s.needs_torch()
     from pvzoo.networks.base import Network
 
     if type(s.network).save is Network.save:
@@ -41,6 +42,7 @@ def save_and_load(s: Subject) -> None:
 @rule("Copy the network before you change it (`copy.deepcopy`), and draw new weights by `seed`.")
 def retarget(s: Subject) -> None:
     """A network for other classes is a new one, and follows from the seed."""
+    s.needs_torch()
     import torch
 
     before = {n: v.clone() for n, v in _network(s).state_dict().items()}
@@ -104,6 +106,7 @@ def learns(s: Subject) -> None:
 
 def _network(s: Subject) -> Any:
     """The network to train; skips where there is none or no loss."""
+    s.needs_torch()
     from pvzoo.networks.base import Network
 
     if type(s.network).loss is Network.loss:
