@@ -40,7 +40,7 @@ from pvzoo.errors import (
     nearest,
 )
 from pvzoo.installed import OWN, catalog_file
-from pvzoo.toml_cache import keep, read_toml
+from pvzoo.toml_cache import forget, keep, read_toml
 
 USER = "user"
 """The "distribution" of cards that come from the user's own catalogue files."""
@@ -396,8 +396,15 @@ class Catalogue:
 
 @cache
 def catalogue() -> Catalogue:
-    """The catalogue of this process; `pvzoo.registry.refresh` reads it anew."""
+    """The catalogue of this process; `refresh` has it read anew."""
     return Catalogue()
+
+
+def refresh() -> None:
+    """Forget what is installed and its catalogues: a plugin installed a moment ago is seen."""
+    registry.forget()
+    catalogue.cache_clear()
+    forget()
 
 
 def list_models(

@@ -39,16 +39,12 @@ _BASES: dict[str, str | None] = {
 }
 
 
-def refresh() -> None:
-    """Forget what is installed, so that a plugin installed a moment ago is seen."""
-    from pvzoo import cards, toml_cache
-
+def forget() -> None:
+    """Forget what is installed; `pvzoo.cards.refresh` forgets what was read from it too."""
     importlib.invalidate_caches()
     installed.cache_clear()
     catalog_file.cache_clear()
     _warn_once.cache_clear()
-    cards.catalogue.cache_clear()
-    toml_cache.forget()
 
 
 def require_contract(dist: str) -> None:

@@ -15,7 +15,7 @@ import platformdirs
 import pytest
 from plugin_venv import Dist
 
-from pvzoo import cards, catalog_schema, registry
+from pvzoo import cards, catalog_schema
 from pvzoo.cards import CatalogFile, Source, catalogue, info, list_models, read_catalog
 from pvzoo.errors import CatalogError, ModelNotFoundError, NameClashError, PvzooWarning, UsageError
 
@@ -31,9 +31,9 @@ source = { hub = "me/mine" }
 @pytest.fixture(autouse=True)
 def _fresh():
     """No catalogue of one test is seen by another."""
-    registry.refresh()
+    cards.refresh()
     yield
-    registry.refresh()
+    cards.refresh()
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def user_catalog(tmp_path, monkeypatch):
         file = tmp_path / "mine.toml"
         file.write_text(text)
         monkeypatch.setenv("PVZOO_CATALOG", str(file))
-        registry.refresh()
+        cards.refresh()
         return file
 
     return write
@@ -388,7 +388,7 @@ def test_the_users_catalogue_is_read_from_the_standard_place(tmp_path, monkeypat
     assert tmp_path in folder.parents
     folder.mkdir(parents=True)
     (folder / "catalog.toml").write_text(CARD)
-    registry.refresh()
+    cards.refresh()
     assert info("mine").dist == "user"
 
 
@@ -399,7 +399,7 @@ def test_of_two_catalogues_of_the_user_the_first_counts(tmp_path, monkeypatch):
         file.write_text(CARD.replace("me/mine", f"me/{name}"))
         files.append(str(file))
     monkeypatch.setenv("PVZOO_CATALOG", os.pathsep.join(files))
-    registry.refresh()
+    cards.refresh()
     assert info("mine").source.hub == "me/first"
     assert [c.source.hub for c in list_models("mine") if c.name == "mine"] == ["me/first"]
 
@@ -410,7 +410,7 @@ def test_a_relative_catalogue_keeps_its_folders_when_the_working_directory_chang
     (tmp_path / "mine.toml").write_text(CARD.replace('hub = "me/mine"', 'path = "weights"'))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PVZOO_CATALOG", "mine.toml")
-    registry.refresh()
+    cards.refresh()
     assert info("mine").source.path == tmp_path / "weights"
 
 
@@ -420,7 +420,7 @@ def test_a_fault_in_the_users_own_catalogue_is_told_at_once(user_catalog, monkey
         list_models()
     assert str(file) in str(caught.value)
     monkeypatch.setenv("PVZOO_CATALOG", str(file.with_name("absent.toml")))
-    registry.refresh()
+    cards.refresh()
     with pytest.raises(CatalogError, match=r"PVZOO_CATALOG names .*absent\.toml"):
         list_models()
 
@@ -452,7 +452,7 @@ def plugins(tmp_path, monkeypatch):
         files = {f"{name}/catalog.toml": defaults + CARD.replace('"mine"', f'"{model}"')}
         wheel = Dist(name, files, {"pvzoo.catalogs": {name: name}}).wheel(tmp_path)
         zipfile.ZipFile(wheel).extractall(tmp_path)
-        registry.refresh()
+        cards.refresh()
 
     return install
 

@@ -16,7 +16,7 @@ import segmentation_families
 from broken_adapters import BROKEN
 from plugin_venv import MARK, Dist, PluginVenv
 
-from pvzoo import registry
+from pvzoo import cards
 from pvzoo.errors import UsageError
 from pvzoo.testing import MODEL_RULES, PLUGIN_RULES, InstalledPlugin, Subject, judge, verify
 
@@ -118,20 +118,20 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     classes = ["Good", *dict.fromkeys(kind.__name__ for kind, _ in BROKEN.values())]
     (site / "weights").mkdir()
     broken_adapters.save_good(site / "weights")
-    cards = [
+    listed = [
         card(name.lower(), f"broken-zoo:{name}", path=str(site / "weights")) for name in classes
     ]
     adapters = {name: f"broken_adapters:{name}" for name in classes}
-    zoo = catalogue_plugin("broken-zoo", *cards)
+    zoo = catalogue_plugin("broken-zoo", *listed)
     zoo = replace(zoo, entry_points={**zoo.entry_points, "pvzoo.adapters": adapters})
     for dist in (zoo, *BROKEN_PLUGINS.values()):
         with zipfile.ZipFile(dist.wheel(site)) as wheel:
             wheel.extractall(site)
     sys.path.append(str(site))
-    registry.refresh()
+    cards.refresh()
     yield
     sys.path.remove(str(site))
-    registry.refresh()
+    cards.refresh()
 
 
 CLASSES = """

@@ -16,7 +16,7 @@ from checkpoints import as_pickle, timm_folder, transformers_folder
 from PIL import Image
 
 import pvzoo
-from pvzoo import registry
+from pvzoo import cards
 from pvzoo.config_schema import check_config
 from pvzoo.errors import DeviceError, PvzooError, UnsupportedModelError, WeightsError
 from pvzoo.loading import reading
@@ -239,11 +239,11 @@ def card(tmp_path, monkeypatch):
             f'[[models]]\nname = "mine"\ntask = "image-classification"\nadapter = "{adapter}"\n'
             f'source = {{ path = "m" }}\n{more}'
         )
-        registry.refresh()
+        cards.refresh()
 
     yield write
     monkeypatch.delenv("PVZOO_CATALOG")
-    registry.refresh()
+    cards.refresh()
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ from torch import nn
 from torch.nn import functional as nnf
 
 import pvzoo
-from pvzoo import registry
+from pvzoo import cards
 from pvzoo.adapters._stuff import stuff_of
 from pvzoo.errors import PvzooError, PvzooWarning, UnsupportedModelError, UsageError
 from pvzoo.tasks.instance_segmentation import Instances
@@ -679,11 +679,11 @@ def user_catalogue(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Path],
 
     def use(file: Path) -> None:
         monkeypatch.setenv("PVZOO_CATALOG", str(file))
-        registry.refresh()
+        cards.refresh()
 
     yield use
     monkeypatch.delenv("PVZOO_CATALOG", raising=False)
-    registry.refresh()
+    cards.refresh()
 
 
 def test_a_card_says_the_task_and_the_stuff(copy, pictures, user_catalogue, tmp_path):

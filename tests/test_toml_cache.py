@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from pvzoo import cards, registry
+from pvzoo import cards
 from pvzoo.errors import CatalogError
 
 TEXT = """
@@ -52,7 +52,7 @@ def file(tmp_path: Path, cache: Path) -> Path:
 
 def read(file: Path) -> cards.CatalogFile:
     """As a new process reads it."""
-    registry.refresh()
+    cards.refresh()
     return cards.read_catalog(file, "zoo")
 
 
@@ -166,7 +166,7 @@ def test_what_an_older_check_let_pass_is_checked_again(file, cache):
 
 def test_a_default_that_a_user_may_name_is_not_thereby_let_pass_for_a_plugin(file):
     file.write_text(TEXT.replace('classification = "net"', 'classification = "foreign"'))
-    registry.refresh()
+    cards.refresh()
     assert cards.read_catalog(file, cards.USER).defaults == {"image-classification": "foreign"}
     with pytest.raises(CatalogError, match="'foreign'"):
         read(file)

@@ -14,13 +14,16 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 
 from pvzoo.postprocess.scaling import scaled, scaling
 
 Size = tuple[int, int]
+Steps = Literal["bilinear", "aligned", "bicubic"]
+Map = tuple[np.ndarray, np.ndarray | None]
+"""(height, width) int16 classes, and (height, width) float32 scores if they were asked for."""
 Item = TypeVar("Item")
 Found = TypeVar("Found")
 
@@ -36,6 +39,21 @@ Python do so at once.
 
 MOST_THREADS = 8
 """More of them wait for Python's lock."""
+
+
+class Contest(NamedTuple):
+    """Which query won each pixel.
+
+    Attributes:
+        codes: (height, width) int16: twice the query that won, plus 1 where its own mask
+            probability is at least one half.
+        counts: (queries, 2) int64: the pixels that each won, by that second question.
+        own: (queries,) int64: the area of each query's own mask.
+    """
+
+    codes: np.ndarray
+    counts: np.ndarray
+    own: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -176,3 +194,21 @@ def _processors() -> int:
     if hasattr(os, "sched_getaffinity"):  # not on Macs and Windows
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def two_steps(
+    cells: Size, frame: Frame, rows: Sequence[Band], columns: Sequence[Band]
+) -> list[list[tuple[np.ndarray, np.ndarray]]]:
+    """Of each band: the matrices (input pixels, cells) and (image pixels, input pixels)."""
+    result = []
+    for side, count, padded, valid, image in zip(
+        (rows, columns), cells, frame.padded, frame.valid, frame.image, strict=True
+    ):
+        to_input, to_image = scaling(count, padded)[:valid], scaling(valid, image)
+        steps = []
+        for band in side:
+            used = np.flatnonzero(to_image[band.pixels].any(axis=0))
+            inputs = slice(used[0], used[-1] + 1)
+            steps.append((to_input[inputs, band.cells], to_image[band.pixels, inputs]))
+        result.append([tuple(map(np.ascontiguousarray, step)) for step in steps])
+    return result

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
-from pvzoo.postprocess.frame import Band, Frame, bounds, grid, in_threads, tile_size, values
+from pvzoo.postprocess.frame import (
+    Band,
+    Contest,
+    Frame,
+    bounds,
+    grid,
+    in_threads,
+    tile_size,
+    values,
+)
 from pvzoo.postprocess.scores import sigmoid, sigmoid_, softmax
 from pvzoo.postprocess.segmentation import MaskRecord
 from pvzoo.postprocess.semantic import from_pixels
@@ -55,21 +64,6 @@ def panoptic(
 
         held = tensors.contest(masks, scores, frame)
     return _number_segments(held, scores, names, stuff, overlap, record)
-
-
-class Contest(NamedTuple):
-    """Which query won each pixel.
-
-    Attributes:
-        codes: (height, width) int16: twice the query that won, plus 1 where its own mask
-            probability is at least one half.
-        counts: (queries, 2) int64: the pixels that each won, by that second question.
-        own: (queries,) int64: the area of each query's own mask.
-    """
-
-    codes: np.ndarray
-    counts: np.ndarray
-    own: np.ndarray
 
 
 def contest(masks: np.ndarray, scores: np.ndarray, frame: Frame) -> Contest:

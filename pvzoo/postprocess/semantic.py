@@ -7,7 +7,7 @@ logits and logits of pixels may be tensors on an accelerator; the maps are array
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,13 +15,16 @@ from pvzoo.postprocess.frame import (
     PRODUCT,
     Band,
     Frame,
+    Map,
     Size,
+    Steps,
     bands,
     best_of,
     bounds,
     grid,
     in_threads,
     tile_size,
+    two_steps,
     values,
 )
 from pvzoo.postprocess.scaling import scaling
@@ -29,10 +32,6 @@ from pvzoo.postprocess.scores import sigmoid, sigmoid_, softmax
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-Steps = Literal["bilinear", "aligned", "bicubic"]
-Map = tuple[np.ndarray, np.ndarray | None]
-"""(height, width) int16 classes, and (height, width) float32 scores if they were asked for."""
 
 
 def from_queries(
@@ -145,24 +144,6 @@ def _sums(shares: np.ndarray, masks: np.ndarray) -> np.ndarray:
             part = slice(left, left + wide)
             np.matmul(some, flat[:, part], out=result[start : start + at_once, part])
     return result.reshape(classes, *masks.shape[1:])
-
-
-def two_steps(
-    cells: Size, frame: Frame, rows: Sequence[Band], columns: Sequence[Band]
-) -> list[list[tuple[np.ndarray, np.ndarray]]]:
-    """Of each band: the matrices (input pixels, cells) and (image pixels, input pixels)."""
-    result = []
-    for side, count, padded, valid, image in zip(
-        (rows, columns), cells, frame.padded, frame.valid, frame.image, strict=True
-    ):
-        to_input, to_image = scaling(count, padded)[:valid], scaling(valid, image)
-        steps = []
-        for band in side:
-            used = np.flatnonzero(to_image[band.pixels].any(axis=0))
-            inputs = slice(used[0], used[-1] + 1)
-            steps.append((to_input[inputs, band.cells], to_image[band.pixels, inputs]))
-        result.append([tuple(map(np.ascontiguousarray, step)) for step in steps])
-    return result
 
 
 def from_pixels(

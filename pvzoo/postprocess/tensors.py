@@ -15,10 +15,8 @@ import torch
 from torch import Tensor
 
 from pvzoo.postprocess import frame as arrays
-from pvzoo.postprocess.frame import ROUNDING, Frame, Size
-from pvzoo.postprocess.panoptic import Contest
+from pvzoo.postprocess.frame import ROUNDING, Contest, Frame, Map, Size, Steps, two_steps
 from pvzoo.postprocess.scaling import scaling
-from pvzoo.postprocess.semantic import Map, Steps, two_steps
 
 TILE = 1024
 """The side of a tile."""
