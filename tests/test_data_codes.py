@@ -136,6 +136,12 @@ def test_run_lengths_that_do_not_fill_the_mask_are_an_error(counts):
         compressed({"size": [5, 5], "counts": counts}, SIZE, "it")
 
 
+@pytest.mark.parametrize("counts", ["000", [0, 0, 0], []])
+def test_a_mask_of_an_image_without_pixels_has_no_box(counts):
+    code = compressed({"size": [0, 5], "counts": counts}, SIZE, "it")
+    assert pycoco.toBbox(code).tolist() == [0, 0, 0, 0]
+
+
 def test_codes_at_random_are_told_as_pycocotools_reads_them():
     rng = np.random.default_rng(0)
     sound = 0

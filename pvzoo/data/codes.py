@@ -147,6 +147,8 @@ def _run_lengths(given: dict[str, Any], where: str) -> dict[str, Any]:
             "width).",
             "Export it again.",
         )
+    if 0 in sides:  # of which pycocotools makes a box of any size
+        return empty_code((sides[0], sides[1]), where)
     if isinstance(counts, str):
         return {"size": sides, "counts": counts}
     return _packed(runs.tolist(), (sides[0], sides[1]))
