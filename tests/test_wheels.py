@@ -9,10 +9,12 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
 from gradio_client import Client, handle_file
+from light_site import NETWORK
 from plugin_venv import PluginVenv
 
 ROOT = Path(__file__).parents[1]
@@ -30,14 +32,14 @@ pytestmark = [
 ]
 
 
-def third_party(folder: Path) -> Path:
-    """A folder with what this environment has installed, but for pvzoo and its plugins."""
+def third_party(folder: Path, without: Collection[str] = ()) -> Path:
+    """A folder with what this environment has installed, but for pvzoo, its plugins and some."""
     for site in map(Path, sys.path):
         if site.name not in ("site-packages", "dist-packages"):
             continue
         for entry in site.iterdir():
             link = folder / entry.name
-            ours = entry.name.startswith(("pvzoo", "__editable__", "__pycache__"))
+            ours = entry.name.startswith(("pvzoo", "__editable__", "__pycache__", *without))
             if not ours and entry.suffix != ".pth" and not link.exists():
                 link.symlink_to(entry)
     return folder
@@ -98,6 +100,29 @@ def test_pvzoo_lists_and_plugins_come_and_go(fresh, photographs):
         done = fresh.call("-m", "pip", "uninstall", "--quiet", "-y", name)
         assert done.returncode == 0, done.stderr
         assert set(plugins(fresh)) == {"pvzoo"}
+
+
+def test_without_extras_a_model_of_numpy_predicts_and_others_name_the_extra(
+    fresh, photographs, tmp_path
+):
+    light = PluginVenv(tmp_path)
+    (light.site_packages / "parent.pth").unlink()
+    third_party(light.site_packages, (*NETWORK, "datasets", "gradio", "supervision", "pandas"))
+    for name in ("pvzoo", "pvzoo-face-cascade", "pvzoo-shapes"):
+        light.install(wheel(fresh, name))
+    photograph = str(photographs["astronaut"])
+    done = light.pvzoo("predict", photograph, "-m", "face-cascade")
+    assert done.returncode == 0, done.stderr
+    assert "face" in done.stdout
+    for command, extra in (
+        (("predict", photograph, "-m", "shapes-detector"), "torch"),
+        (("check", str(tmp_path)), "data"),
+        (("demo", "face-cascade"), "demo"),
+    ):
+        done = light.pvzoo(*command)
+        assert done.returncode == 1, done.stdout
+        assert done.stderr.count("\n") == 1, done.stderr
+        assert f'pip install "pvzoo[{extra}]"' in done.stderr
 
 
 def test_the_wheel_of_pvzoo_can_write_a_plugin(fresh):
