@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import tracemalloc
 from pathlib import Path
 
@@ -172,6 +174,21 @@ def test_a_mask_in_an_image_of_impossible_size_is_an_error():
             make((100_000, 100_000))
 
 
+def test_several_polygons_in_an_image_of_a_wrong_size_do_not_crash_the_process():
+    code = """
+import resource
+from pvzoo.data.codes import MOST_PIXELS, polygon_code
+used = next(int(l.split()[1]) for l in open("/proc/self/status") if l.startswith("VmSize"))
+resource.setrlimit(resource.RLIMIT_AS, (used * 1024 + 2 * 2**30,) * 2)
+two = [[0, 0, 5, 0, 5, 5], [1, 1, 9, 1, 9, 9]]
+polygon_code(two, (16, MOST_PIXELS // 16), "it")
+polygon_code(two, (24, 32_000_000), "it")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1, done
+    assert "DataError: it is in an image that is said to have 32000000 x 24 pixels" in done.stderr
+
+
 def saved(folder: Path, **annotation: object) -> Path:
     Image.new("RGB", (10, 8)).save(folder / "a.png")
     entry = {"id": 7, "image_id": 1, "category_id": 1, "bbox": [1, 1, 4, 4], **annotation}
@@ -194,7 +211,7 @@ def test_a_file_with_points_is_read_and_nothing_is_wrong_with_it(tmp_path, own_c
 def test_a_mask_of_another_size_than_its_image_is_found_and_drawn_without_decoding_it(
     tmp_path, own_cache
 ):
-    huge = {"size": [32_000, 32_000], "counts": [32_000 * 32_000 - 1, 1]}
+    huge = {"size": [16_000, 16_000], "counts": [16_000 * 16_000 - 1, 1]}
     source = saved(tmp_path, segmentation=huge)
     load(source)
     tracemalloc.start()

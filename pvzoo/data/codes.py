@@ -17,8 +17,9 @@ from pycocotools import mask as pycoco
 from pvzoo.data.files import quoted, whole
 from pvzoo.errors import DataError
 
-MOST_PIXELS = 2**30
-"""Of an image: a mask of more is of no picture, and would fill the memory."""
+MOST_PIXELS = 2**28
+"""Of an image, more than PIL opens unless told to. To put polygons together pycocotools takes four
+bytes for each pixel that the image is said to have, and crashes where it does not get them."""
 
 MOST_OUTLINE = 2**22
 """Pixels: the length of the outline of a polygon, by which pycocotools needs memory."""
