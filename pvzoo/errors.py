@@ -153,9 +153,8 @@ def let_go(error: E) -> E:
         one = waiting.pop()
         if one is None or one.__traceback__ is None:
             continue
-        one.add_note(
-            "".join(["It was met at:\n", *traceback.format_tb(one.__traceback__)]).rstrip()
-        )
+        lines = "".join(traceback.format_tb(one.__traceback__)).rstrip()
+        one.add_note(f"Traceback (most recent call last):\n{lines}")
         one.__traceback__ = None
         waiting += [one.__cause__, one.__context__]
     return error
