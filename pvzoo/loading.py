@@ -79,6 +79,8 @@ def load(
 
     if dtype is not None:
         _check_dtype(dtype)
+    if runtime is not None:
+        registry.get("runtimes", runtime)  # refused before anything is downloaded
     card, source, config = resolve(name, revision)
     wanted_task = registry.task_id(task) if task else (card.task if card else None)
     with reading(str(name)):

@@ -212,7 +212,7 @@ def test_the_rule_on_demos_is_skipped_with_a_word_without_gradio(zoo, monkeypatc
     monkeypatch.setitem(sys.modules, "gradio", None)
     finding = judge(RULES["opens-in-demo"], Subject("broken-zoo:good"))
     assert finding.state == "skipped"
-    assert "pip install 'pvzoo[demo]'" in finding.detail
+    assert 'pip install "pvzoo[demo]"' in finding.detail
 
 
 @pytest.mark.parametrize("name", FAULTS)

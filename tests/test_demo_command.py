@@ -119,7 +119,7 @@ def test_a_port_that_is_taken_is_one_line_and_exit_code_1(tmp_path):
 def test_without_gradio_it_says_what_to_install(command):
     done = run(*command, before="sys.modules['gradio'] = None")
     assert done.returncode == 1
-    assert "pip install 'pvzoo[demo]'" in done.stderr
+    assert 'pip install "pvzoo[demo]"' in done.stderr
     assert "Traceback" not in done.stderr
     assert "loading" not in done.stderr, "nothing is loaded in vain"
 

@@ -439,16 +439,16 @@ def test_a_frozen_backbone_stays_as_it_is_and_the_rest_does_not(tmp_path):
 
 
 def test_parameters_are_in_the_groups_that_the_recipe_says(tmp_path):
-    adapter = _detector(tmp_path)._adapter
+    network = _detector(tmp_path)._network
     rates = {"backbone": 1e-5, "rest": 1e-4}
-    groups = parameter_groups(adapter, rates, 0.05, frozen=set())
+    groups = parameter_groups(network, rates, 0.05, frozen=set())
     where = {id(p): g for g in groups for p in g["params"]}
-    for name, parameter in adapter.module.named_parameters():
+    for name, parameter in network.module.named_parameters():
         group = where[id(parameter)]
         assert group["lr"] == (1e-5 if ".backbone." in name else 1e-4), name
         plain = name.endswith("bias") or parameter.ndim < 2
         assert group["weight_decay"] == (0.0 if plain else 0.05), name
-    assert sum(len(g["params"]) for g in groups) == len(list(adapter.module.parameters()))
+    assert sum(len(g["params"]) for g in groups) == len(list(network.module.parameters()))
 
 
 def test_what_trainer_args_say_of_adamw_counts(tmp_path):

@@ -139,7 +139,7 @@ def test_a_folder_written_by_timm_equals_timm_opening_it(tmp_path, name, safe):
         pixels = transform(NOISE)[None]
         expected = theirs(pixels).softmax(-1)[0].numpy()
         np.testing.assert_array_equal(module(pixels).softmax(-1)[0].numpy(), expected)
-    np.testing.assert_array_equal(scores(tmp_path / "m"), expected)
+    np.testing.assert_allclose(scores(tmp_path / "m"), expected, rtol=0, atol=1e-6)
 
 
 def test_arguments_of_the_network_that_timm_wrote_are_honoured(tmp_path):
@@ -153,7 +153,7 @@ def test_arguments_of_the_network_that_timm_wrote_are_honoured(tmp_path):
     with torch.inference_mode():
         pixels = timm.data.create_transform(**data, is_training=False)(NOISE)[None]
         expected = theirs(pixels).softmax(-1)[0].numpy()
-    np.testing.assert_array_equal(scores(tmp_path / "m"), expected)
+    np.testing.assert_allclose(scores(tmp_path / "m"), expected, rtol=0, atol=1e-6)
 
 
 def test_timms_first_flat_config_format_is_read_as_timm_reads_it(tmp_path):
@@ -175,7 +175,7 @@ def test_timms_first_flat_config_format_is_read_as_timm_reads_it(tmp_path):
     with torch.inference_mode():
         pixels = timm.data.create_transform(**data, is_training=False)(NOISE)[None]
         expected = theirs(pixels).softmax(-1)[0].numpy()
-    np.testing.assert_array_equal(scores(tmp_path / "m"), expected)
+    np.testing.assert_allclose(scores(tmp_path / "m"), expected, rtol=0, atol=1e-6)
     assert pvzoo.load(tmp_path / "m").labels == ("x", "y", "z")
 
 
@@ -339,7 +339,7 @@ def test_a_training_scripts_wrapping_is_taken_off(tmp_path, write, key):
     module = write(tmp_path)
     expected = scores(tmp_path)
     write_weights(tmp_path, {key: module.state_dict(), "epoch": 3})
-    np.testing.assert_array_equal(scores(tmp_path), expected)
+    np.testing.assert_allclose(scores(tmp_path), expected, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -354,7 +354,7 @@ def test_the_prefix_of_data_parallel_and_of_torch_compile_is_taken_off(
     expected = scores(tmp_path)
     state = {f"{prefix}{name}": value for name, value in module.state_dict().items()}
     write_weights(tmp_path, state, safe)
-    np.testing.assert_array_equal(scores(tmp_path), expected)
+    np.testing.assert_allclose(scores(tmp_path), expected, rtol=0, atol=1e-6)
 
 
 def test_the_prefix_is_taken_off_shards_too(tmp_path):
@@ -368,7 +368,7 @@ def test_the_prefix_is_taken_off_shards_too(tmp_path):
     content = json.loads(index.read_text())
     content["weight_map"] = {f"module.{k}": v for k, v in content["weight_map"].items()}
     index.write_text(json.dumps(content))
-    np.testing.assert_array_equal(scores(tmp_path), expected)
+    np.testing.assert_allclose(scores(tmp_path), expected, rtol=0, atol=1e-6)
 
 
 def test_a_prefix_that_only_some_tensors_have_is_not_taken_off(tmp_path):
@@ -393,7 +393,7 @@ def test_the_moving_average_is_taken_where_a_checkpoint_has_it_beside_the_weight
     average = {f"module.{name}": value for name, value in module.state_dict().items()}
     last = {name: torch.zeros_like(value) for name, value in module.state_dict().items()}
     write_weights(tmp_path, {"epoch": 3, **dict(zip(keys, (last, average), strict=True))})
-    np.testing.assert_array_equal(scores(tmp_path), expected)
+    np.testing.assert_allclose(scores(tmp_path), expected, rtol=0, atol=1e-6)
     theirs = load_state_dict(str(tmp_path / "pytorch_model.bin"))
     assert all(torch.equal(theirs[name], value) for name, value in module.state_dict().items())
 
@@ -473,7 +473,7 @@ def test_rename_rules_give_tensors_their_names(card, tmp_path):
               file)  # fmt: skip
     rules = """rename = [['^stage_(\\d)', 'layer\\1'], ['^head\\.', 'fc.']]"""
     card(f'path = "m", {rules}')
-    np.testing.assert_array_equal(scores("shelved"), expected)
+    np.testing.assert_allclose(scores("shelved"), expected, rtol=0, atol=1e-6)
     card("path = 'm', rename = [['^stage_', 'layer'], ['^head', 'fc'], ['^absent', 'x']]")
     with pytest.raises(WeightsError, match=r"\['\^absent'\] match no tensor"):
         pvzoo.load("shelved")
@@ -496,7 +496,7 @@ def test_a_card_may_name_the_weights_file_and_the_network(card, tmp_path):
         config='config = { architecture = "test_resnet", num_classes = 4, '
         'label_names = ["a", "b", "c", "d"] }',
     )
-    np.testing.assert_array_equal(scores("shelved"), expected)
+    np.testing.assert_allclose(scores("shelved"), expected, rtol=0, atol=1e-6)
     assert pvzoo.load("shelved").labels == ("a", "b", "c", "d")
 
 

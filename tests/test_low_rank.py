@@ -16,7 +16,7 @@ from torch import nn
 
 import pvzoo
 from pvzoo.data import schema
-from pvzoo.errors import UnsupportedModelError, UsageError
+from pvzoo.errors import MissingExtraError, UnsupportedModelError, UsageError
 from pvzoo.training.identity import of_weights
 
 pytestmark = pytest.mark.filterwarnings(
@@ -122,5 +122,5 @@ def test_what_cannot_be_is_said(tmp_path, monkeypatch):
     with pytest.raises(UsageError, match="PEFT refuses"):
         tune({"r": 4, "target_modules": ["nothing_of_this_name"]})
     monkeypatch.setitem(sys.modules, "peft", None)
-    with pytest.raises(UsageError, match=r"pip install 'pvzoo\[train\]'"):
+    with pytest.raises(MissingExtraError, match=r'pip install "pvzoo\[train\]"'):
         tune(RANK)

@@ -8,7 +8,7 @@ both for a process that does nothing else. What a demo
 asks and shows follows from the task: its options become the controls, its results the table, the
 picture and the downloads. So a task that a plugin brings has a demo as well.
 
-It needs the extra ``demo``: ``pip install 'pvzoo[demo]'``.
+It needs the extra ``demo``: ``pip install "pvzoo[demo]"``.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from pvzoo.testing.subject import Subject
 def opens_in_demo(s: Subject) -> None:
     """It opens in the demo, whose endpoint answers what predict answers, and again the same."""
     if importlib.util.find_spec("gradio") is None:
-        raise NotApplicable("Gradio is not installed: pip install 'pvzoo[demo]'.")
+        raise NotApplicable('Gradio is not installed: pip install "pvzoo[demo]".')
     from pvzoo.demo import build
 
     app = build([s.model], examples=[])
