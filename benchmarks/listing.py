@@ -44,7 +44,7 @@ def install(folder: Path, plugins: int, cards: int) -> None:
         package.mkdir(parents=True)
         info.mkdir()
         catalogue = "".join(CARD.format(plugin=plugin, number=i) for i in range(cards))
-        (package / "catalog.toml").write_text("contract = 1\n" + catalogue)
+        (package / "catalog.toml").write_text("contract = 2\n" + catalogue)
         (info / "METADATA").write_text(
             f"Metadata-Version: 2.1\nName: crowd-{plugin}\nVersion: 1.0\n"
         )
