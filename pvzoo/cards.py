@@ -2,7 +2,7 @@
 
 A catalogue file looks like this; `docs/catalog.md` explains every key::
 
-    contract = 1
+    contract = 2
 
     [defaults]                                  # optional: the model a task uses when none is named
     image-classification = "my-classifier"
