@@ -151,7 +151,7 @@ def _sums(shares: np.ndarray, masks: np.ndarray) -> np.ndarray:
     result = np.empty((classes, flat.shape[1]), dtype=np.float32)
 
     def parts(rows: np.ndarray) -> np.ndarray:
-        return rows[:, :whole].reshape(len(rows), -1, _WIDE).transpose(1, 0, 2)
+        return rows[:, :whole].reshape(len(rows), whole // _WIDE, _WIDE).transpose(1, 0, 2)
 
     at_once = max(1, PRODUCT // max(1, queries * _WIDE))
     for start in range(0, classes, at_once):
