@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -12,8 +13,8 @@ import torch
 from torch.nn.functional import interpolate
 from torchvision.ops import batched_nms, nms
 
-from pvzoo.postprocess import frame, select, semantic
-from pvzoo.postprocess.frame import Frame
+from pvzoo.postprocess import select, semantic
+from pvzoo.postprocess.frame import PRODUCT, Frame
 from pvzoo.postprocess.instances import instances
 from pvzoo.postprocess.panoptic import panoptic
 from pvzoo.postprocess.scaling import nearest, scaling
@@ -208,25 +209,49 @@ def test_the_number_of_threads_changes_no_bit(monkeypatch):
         np.testing.assert_array_equal(one, other)
 
 
+class Watched(np.ndarray):
+    """An array that notes the multiplications of each product of matrices it takes part in."""
+
+    seen: ClassVar[list[int]] = []
+
+    def __array_ufunc__(self, ufunc, method, *inputs, out=(), **options):
+        plain = [np.asarray(value) for value in inputs]
+        if ufunc is np.matmul:
+            (rows, inner), columns = plain[0].shape[-2:], plain[1].shape[-1]
+            assert min(plain[0].ndim, plain[1].ndim) > 1  # vectors have a lower limit
+            self.seen.append(rows * inner * columns)
+        if out:
+            options["out"] = tuple(np.asarray(value) for value in out)
+        found = getattr(ufunc, method)(*plain, **options)
+        return out[0] if out else found.view(Watched) if np.ndim(found) else found
+
+
 def test_products_of_matrices_are_small_enough_for_several_threads(monkeypatch):
     """OpenBLAS spreads larger ones over threads of its own, and then threads wait for threads."""
-    seen = []
-    for module in ("panoptic", "instances", "semantic"):
-        watched = _watched(frame.values, seen)
-        monkeypatch.setattr(f"pvzoo.postprocess.{module}.values", watched)
+    monkeypatch.setattr(Watched, "seen", [])
     for cells, size in (((40, 52), (700, 500)), ((150, 160), (90, 200)), ((8, 9), (600, 30))):
-        everything(*outputs(0, cells), size)
-    assert len(seen) > 100
-    assert max(seen) <= frame.PRODUCT
+        classes, masks = outputs(0, cells)
+        everything(classes, masks.view(Watched), size)
+    many = np.tile(classes, (20, 30)), np.tile(masks, (20, 1, 1)).view(Watched)
+    whole = Frame((160, 208), (150, 200), (600, 300))
+    for first in (True, False):
+        semantic.from_queries(*many, whole, masks_first=first)
+    assert len(Watched.seen) > 1000
+    assert max(Watched.seen) <= PRODUCT
 
 
-def _watched(values, seen: list[int]):
-    def watched(maps, some, row, column):
-        height, width = row.high - row.low, column.high - column.low
-        seen.append(max(len(row) * height * width, len(row) * width * len(column)))
-        return values(maps, some, row, column)
-
-    return watched
+def test_masks_that_say_the_same_everywhere_are_a_map():
+    """No query matters more in one pixel than in another, and several classes may have won."""
+    classes = np.zeros((3, 5), np.float32)
+    masks = np.zeros((3, 10, 12), np.float32)
+    whole = Frame((40, 48), (40, 48), (33, 50))
+    for form in (masks, torch.from_numpy(masks)):
+        for first in (True, False):
+            labels, scores = semantic.from_queries(
+                classes, form, whole, masks_first=first, with_scores=True
+            )
+            assert not labels.any()
+            np.testing.assert_allclose(scores, 0.3, atol=1e-5)
 
 
 def test_only_one_module_of_it_imports_torch():

@@ -73,7 +73,8 @@ def from_queries(
     def of_rows(place: int, paint: Callable[..., None]) -> None:
         row = rows[place]
         low, high = map(sigmoid, bounds(mask_logits[:, row.cells], columns))
-        possible = high @ shares >= (low @ shares).max(axis=1, keepdims=True) - 1e-6
+        least, most = (_product(bound, shares) for bound in (low, high))
+        possible = most >= least.max(axis=1, keepdims=True) - 1e-6
         for c, column in enumerate(columns):
             classes = np.flatnonzero(possible[c])
             if len(classes) == 1 and not with_scores:
@@ -84,7 +85,7 @@ def from_queries(
             spread = (high[c] - low[c]) * some.max(axis=1)
             order = np.argsort(spread)
             flat = order[: np.count_nonzero(np.cumsum(spread[order]) < 1e-6)]
-            constant = ((high[c] + low[c]) / 2)[flat] @ some[flat]
+            constant = (((high[c] + low[c]) / 2)[flat, None] * some[flat]).sum(axis=0)
             active = np.delete(np.arange(len(shares)), flat)
             if steps is None:
                 scores = _sums(some[active], sigmoid_(values(mask_logits, active, row, column)))
@@ -128,21 +129,35 @@ def _painted(
     return labels, best
 
 
-def _sums(shares: np.ndarray, masks: np.ndarray) -> np.ndarray:
-    """(queries, classes) and (queries, rows, columns) -> (classes, rows, columns), in small parts.
+def _product(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """The product of two matrices, in small parts; see `PRODUCT`."""
+    at_once = max(2, PRODUCT // right.size)
+    return np.concatenate([left[i : i + at_once] @ right for i in range(0, len(left), at_once)])
 
-    See `PRODUCT`.
+
+_WIDE = 64
+"""Pixels whose class scores are one product of matrices."""
+
+
+def _sums(shares: np.ndarray, masks: np.ndarray) -> np.ndarray:
+    """(queries, classes) and (queries, rows, columns) -> (classes, rows, columns).
+
+    In one call for many small products; see `PRODUCT`.
     """
     queries, classes = shares.shape
-    flat = masks.reshape(queries, -1)
+    flat = masks.reshape(queries, masks.shape[1] * masks.shape[2])
+    whole = flat.shape[1] // _WIDE * _WIDE
     result = np.empty((classes, flat.shape[1]), dtype=np.float32)
-    at_once = max(1, PRODUCT // max(1, queries * 32))
+
+    def parts(rows: np.ndarray) -> np.ndarray:
+        return rows[:, :whole].reshape(len(rows), whole // _WIDE, _WIDE).transpose(1, 0, 2)
+
+    at_once = max(1, PRODUCT // max(1, queries * _WIDE))
     for start in range(0, classes, at_once):
         some = np.ascontiguousarray(shares[:, start : start + at_once].T)
-        wide = max(32, PRODUCT // max(1, queries * len(some)) // 32 * 32)
-        for left in range(0, flat.shape[1], wide):
-            part = slice(left, left + wide)
-            np.matmul(some, flat[:, part], out=result[start : start + at_once, part])
+        found = result[start : start + at_once]
+        np.matmul(some, parts(flat), out=parts(found))
+        np.matmul(some, flat[:, whole:], out=found[:, whole:])
     return result.reshape(classes, *masks.shape[1:])
 
 
