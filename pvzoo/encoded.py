@@ -51,10 +51,10 @@ def opened(data: Path | bytes | BinaryIO) -> Image.Image:
         if not data.is_file():  # a pipe would be waited for
             raise ImageError("is not a file.", "Check the path.")
         with data.open("rb") as file:
-            _check_tags(file)
+            check_tags(file)
     else:
         data = io.BytesIO(data) if isinstance(data, bytes) else data
-        _check_tags(data)
+        check_tags(data)
         data.seek(0)
     image = Image.open(data)
     try:
@@ -131,7 +131,7 @@ def too_many_pixels(allowed: int, said: str) -> tuple[str, str]:
     )
 
 
-def _check_tags(file: BinaryIO) -> None:
+def check_tags(file: BinaryIO) -> None:
     """Refuse a TIFF or JPEG that says over and over that the same bytes are the value of a tag.
 
     PIL would hold a copy for each tag.

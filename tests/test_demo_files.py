@@ -9,6 +9,7 @@ import json
 import os
 import threading
 import time
+import tracemalloc
 import urllib.parse
 import uuid
 from http.server import ThreadingHTTPServer
@@ -19,6 +20,7 @@ import httpx
 import numpy as np
 import pvzoo_shapes
 import pytest
+from bombs import overlapping_tags
 from demo_page import META, Counting, Page, encoded
 from PIL import Image
 
@@ -26,6 +28,7 @@ import pvzoo
 from pvzoo.demo import Limits, build, launch, serve
 from pvzoo.demo.answers import Answers
 from pvzoo.demo.pictures import keep, read
+from pvzoo.errors import ImageError
 
 SAID = "This picture is not here, or no longer: uploaded pictures are kept for a while only."
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no pipes among its files")
@@ -190,6 +193,20 @@ def test_a_file_over_the_limit_is_not_read(page):
     check_refused(page.call({"path": str(home / "huge.png")}), "huge.png has 21,474,836,480 bytes")
     assert time.monotonic() - start < 5, "to read it takes longer"
     (home / "huge.png").unlink()
+
+
+def test_a_picture_whose_tags_claim_more_than_it_has_fills_no_memory():
+    data = overlapping_tags(2_000, 200_000)
+    said = {"url": f"data:image/tiff;base64,{base64.b64encode(data).decode()}"}
+    tracemalloc.start()
+    try:
+        picture = read(said, Limits())
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 20e6
+    with pytest.raises(ImageError, match="tags that claim more bytes than it has"):
+        picture.handle.open()
 
 
 def test_other_inputs_are_no_files(page, places, private_server):

@@ -24,6 +24,7 @@ from PIL import Image
 
 from pvzoo.demo.limits import Limits
 from pvzoo.downloads import download
+from pvzoo.encoded import check_tags
 from pvzoo.errors import ImageError
 from pvzoo.images import ImageHandle
 
@@ -153,6 +154,7 @@ def _pixels(data: bytes) -> int:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # this limit is lower than PIL's
+            check_tags(io.BytesIO(data))
             width, height = Image.open(io.BytesIO(data)).size
     except Image.DecompressionBombError as error:
         return int(re.search(r"\d+", str(error))[0])
