@@ -1,8 +1,14 @@
-"""Image folders with a metadata.csv, whose class names are the texts that are written there."""
+"""Image folders with a metadata.csv, whose class names are the texts that are written there.
+
+And with a metadata.jsonl whose lists are nested without end.
+"""
 
 from __future__ import annotations
 
 import csv
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -84,3 +90,27 @@ def test_measures_are_no_classes(tmp_path):
     assert labels_of(load(root, split="train")) == ["NA", "US"]
     with pytest.raises(DataError, match="of no known form"):
         load(folder(tmp_path / "other", "0.5", "1.5", head="file_name,target"))
+
+
+@pytest.mark.parametrize("place", ["", "train", "train/more"])
+def test_lists_in_lists_without_end_are_an_error_and_do_not_end_the_process(tmp_path, place):
+    """In a process of its own: Arrow would fill the stack of a thread, which ends the process."""
+    picture(tmp_path / "train/1.png")
+    if place:
+        (tmp_path / "metadata.jsonl").write_text('{"file_name": "train/1.png", "label": 1}\n')
+    file = tmp_path / place / "metadata.jsonl"
+    picture(file.parent / "2.png")
+    deep = "[" * 30_000 + "]" * 30_000
+    file.write_text(f'{{"file_name": "2.png"}}\n{{"file_name": "2.png", "label": {deep}}}\n')
+    code = "import sys; from pvzoo.data import load; load(sys.argv[1])"
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 1, done.stderr[-500:]
+    assert f"{file}, line 2, has lists or objects in each other" in done.stderr
+
+
+def test_brackets_in_texts_and_beside_each_other_are_not_nested(tmp_path):
+    picture(tmp_path / "1.png")
+    row = {"file_name": "1.png", "label": "[" * 1000 + '"' + "{" * 1000, "many": [[[1]]] * 1000}
+    (tmp_path / "metadata.jsonl").write_text(json.dumps(row) + "\n")
+    assert load(tmp_path, split="train").features["label"].names == [row["label"]]

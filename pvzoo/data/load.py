@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pvzoo import registry
 from pvzoo.data import coco, files, folders, panoptic, voc, yolo
 from pvzoo.data.files import Split, entries, exists, listing, split_name
-from pvzoo.data.metadata import with_texts
+from pvzoo.data.metadata import check_depth, with_texts
 from pvzoo.data.paths import Area
 from pvzoo.data.schema import DETECTION, INSTANCE, PANOPTIC, SEMANTIC, TASKS, task_of
 from pvzoo.errors import DataError, HubError, UsageError, nearest, nearest_beside
@@ -335,6 +335,9 @@ def _opened_by_datasets(path: Path) -> Any:
         return None
     from datasets import load_dataset
 
+    for folder, names in files.walk(path):
+        if "metadata.jsonl" in names:
+            check_depth(folder / "metadata.jsonl")
     tables = [file for file in _metadata_files(path) if file.suffix == ".csv"]
     try:
         return with_texts(load_dataset("imagefolder", data_dir=str(path)), tables)

@@ -1,7 +1,10 @@
-"""The texts of a ``metadata.csv``, which pandas, and so `datasets`, takes for other things.
+"""What stands beside the images of a folder: ``metadata.csv`` and ``metadata.jsonl``.
 
-It reads NA and None as null, True as a truth, 007 as 7 and 1.0 as a fraction: none of them is then
-the name of a class. Columns of whole numbers, and of measures such as 0.5, stay as they are.
+`datasets` reads them, with two gaps that are closed here. Of a CSV file, pandas takes texts for
+other things: it reads NA and None as null, True as a truth, 007 as 7 and 1.0 as a fraction, and
+none of them is then the name of a class. Columns of whole numbers, and of measures such as 0.5,
+stay as they are. Of JSON, Arrow reads lists in lists without a bound, until its stack is full and
+the process ends.
 """
 
 from __future__ import annotations
@@ -15,12 +18,42 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from pvzoo.data.files import read_text
+from pvzoo.errors import DataError
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
 
+DEEPEST = 100
+"""Lists and objects within each other in a ``metadata.jsonl``; Arrow fails at about 10,000."""
+
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_STEP = np.zeros(256, np.int8)
+_STEP[list(b"[{")] = 1
+_STEP[list(b"]}")] = -1
 _WHOLE = re.compile(r"0|-?[1-9]\d{0,17}")
+
+
+def check_depth(file: Path) -> None:
+    """Refuse JSON Lines that are nested deeper than `DEEPEST`.
+
+    Raises:
+        DataError: They are; the message names the line.
+    """
+    with file.open("rb") as lines:
+        depth = 0
+        for number, line in enumerate(lines, 1):
+            brackets = np.frombuffer(_STRING.sub(b"", line), np.uint8)
+            depths = depth + np.cumsum(_STEP[brackets], dtype=np.int64)
+            if depths.max(initial=0) > DEEPEST:
+                raise DataError(
+                    f"{file}, line {number}, has lists or objects in each other, more than "
+                    f"{DEEPEST} deep.",
+                    "Mend the line, or export the file again.",
+                )
+            depth = max(0, int(depths[-1])) if len(depths) else depth
 
 
 def with_texts(data: DatasetDict, files: Iterable[Path]) -> DatasetDict:
