@@ -19,13 +19,11 @@ What is unknown is left out of the file and is None (or empty) on the card; noth
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -40,7 +38,7 @@ from pvzoo.errors import (
     nearest,
 )
 from pvzoo.installed import OWN, catalog_file
-from pvzoo.toml_cache import forget, keep, read_toml
+from pvzoo.toml_cache import forget, read_toml
 
 USER = "user"
 """The "distribution" of cards that come from the user's own catalogue files."""
@@ -143,7 +141,7 @@ class Card:
         tag = self.license or "unknown"
         return f"{tag} (upstream: {self.license_upstream})" if self.license_upstream else tag
 
-    @cached_property
+    @property
     def reported(self) -> str:
         """The reported figures for people, such as "top1 80.1, top5 95"."""
         return ", ".join([f"{m.name} {m.value:g}" for m in self.metrics])
@@ -168,62 +166,9 @@ def _card(table: dict[str, Any], base: Path, dist: str) -> Card:
     for key in ("aliases", "stuff"):
         if key in values:
             values[key] = tuple(values[key])
-    values["metrics"] = tuple(Metric(**metric) for metric in table.get("metrics", ()))
+    if "metrics" in values:
+        values["metrics"] = tuple([Metric(**metric) for metric in table["metrics"]])
     return Card(**values)
-
-
-AT_HAND = ("name", "aliases", "task", "params", "license", "license_upstream", "reported")
-"""What is known of a card without parsing its table: what names it, and what listings show."""
-
-
-class _Late:
-    """A field that is parsed, with all others like it, when it is first asked for.
-
-    Few of thousands of cards are asked for theirs. A card whose field has a value (in its
-    ``__dict__``) never comes here.
-    """
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __get__(self, card: Card | None, kind: type) -> Any:
-        if card is None:
-            return self
-        table, base = card.__dict__["_late"]
-        table = json.loads(table) if isinstance(table, str) else table
-        card.__dict__.update(_card(table, base, card.dist).__dict__)
-        return card.__dict__[self.name]
-
-
-for _field in fields(Card):
-    if _field.name not in (*AT_HAND, "dist"):
-        setattr(Card, _field.name, _Late(_field.name))
-
-
-def _index(table: dict[str, Any]) -> list[Any]:
-    """The values of `AT_HAND` of a table that passed its check."""
-    card = _card(table, Path(), "")
-    return [getattr(card, name) for name in AT_HAND]
-
-
-def _indexed(row: list[Any], table: Any, base: Path, dist: str) -> Card:
-    """A card of what is at hand of it; the rest is parsed when it is asked for."""
-    values = dict(zip(AT_HAND, row, strict=True))
-    values["aliases"] = tuple(values["aliases"])
-    values["dist"] = dist
-    values["_late"] = table, base
-    card = object.__new__(Card)
-    object.__setattr__(card, "__dict__", values)  # Card(...) takes several times as long
-    return card
-
-
-@cache
-def _version() -> str:
-    """Changes with the code that checks and indexes, so that what older code kept is made anew."""
-    digest = hashlib.sha256()
-    for file in (Path(__file__), Path(catalog_schema.__file__)):
-        digest.update(file.read_bytes())
-    return digest.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -241,19 +186,11 @@ def read_catalog(file: Path, dist: str = USER) -> CatalogFile:
         CatalogError: It is missing, is not TOML or breaks the schema; the message names the file,
             the model and the key.
     """
-    read = read_toml(file)
-    foreign = dist == USER  # a user may make anybody's model a default
-    check = f"{_version()} {foreign}"
-    index = read.index
-    if read.passed != check:
-        tables = read.tables()
-        catalog_schema.check_catalog(tables, file, foreign_defaults=foreign)
-        index = [_index(table) for table in tables["models"]]
-        keep(file, read, check, index)
-    base = file.parent
-    rows = zip(index, read.models, strict=True)
-    cards = tuple([_indexed(row, table, base, dist) for row, table in rows])
-    return CatalogFile(cards, read.head.get("defaults", {}))
+    tables = read_toml(file)
+    # a user may make anybody's model a default
+    catalog_schema.check_catalog(tables, file, foreign_defaults=dist == USER)
+    cards = tuple([_card(table, file.parent, dist) for table in tables.get("models", ())])
+    return CatalogFile(cards, tables.get("defaults", {}))
 
 
 # --- the catalogue --------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ Each message says what was wrong, with which input, and what to do next; the las
 from __future__ import annotations
 
 import difflib
+import re
 import sys
 import traceback
 import warnings
@@ -17,11 +18,14 @@ from typing import Any, TypeVar
 
 E = TypeVar("E", bound=BaseException)
 
+_LONG_WORD = re.compile(r"\S{1000,}")
+
 
 class PvzooError(Exception):
-    """What went wrong (`what`) and the way out (`hint`)."""
+    """What went wrong (`what`) and the way out (`hint`), 2,000 characters of each at most."""
 
     def __init__(self, what: str, hint: str = "") -> None:
+        what, hint = _readable(what), _readable(hint)
         super().__init__(f"{what} {hint}".strip())
         self.what = what
         self.hint = hint
@@ -93,6 +97,12 @@ class TrainingError(PvzooError):
 
 class PvzooWarning(UserWarning):
     """Something worth knowing that did not stop the call."""
+
+
+def _readable(text: str) -> str:
+    """A message without what no one reads: a damaged file may have names of any length."""
+    text = _LONG_WORD.sub(lambda word: f"{word[0][:250]}...{word[0][-250:]}", text)
+    return text if len(text) <= 2000 else f"{text[:1000]} ... {text[-1000:]}"
 
 
 def short(value: Any, most: int = 80) -> str:

@@ -139,7 +139,7 @@ def _contract(dist: str, declared: set[str], parts: Iterable[Part]) -> int:
     for part in parts:
         if part.dist == dist and part.group == "catalogs":
             try:
-                stated = read_toml(catalog_file(part)).head.get("contract")
+                stated = read_toml(catalog_file(part)).get("contract")
             except PvzooError as error:
                 raise plugin_error(error) from error
             if stated is not None:
