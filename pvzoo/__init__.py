@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pvzoo.errors import PvzooError, PvzooWarning
 
 if TYPE_CHECKING:
-    from pvzoo.cards import Card, info, list_models
+    from pvzoo.catalog.cards import Card, info, list_models
     from pvzoo.images import open_image
     from pvzoo.loading import load
     from pvzoo.model import Model
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Card": "pvzoo.cards",
+    "Card": "pvzoo.catalog.cards",
     "Model": "pvzoo.model",
-    "info": "pvzoo.cards",
-    "list_models": "pvzoo.cards",
+    "info": "pvzoo.catalog.cards",
+    "list_models": "pvzoo.catalog.cards",
     "list_plugins": "pvzoo.plugins",
     "load": "pvzoo.loading",
     "open_image": "pvzoo.images",

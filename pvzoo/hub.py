@@ -31,7 +31,7 @@ from huggingface_hub.errors import (
 )
 
 from pvzoo.adapters.base import Checkpoint
-from pvzoo.cards import Source
+from pvzoo.catalog.cards import Source
 from pvzoo.errors import (
     HubError,
     ModelNotFoundError,

@@ -26,8 +26,8 @@ from importlib.metadata import Distribution, EntryPoint, distributions
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from pvzoo.catalog.cache import read_toml
 from pvzoo.errors import DisabledError, PluginError, PvzooError
-from pvzoo.toml_cache import read_toml
 
 CONTRACT = 2
 """Version of the contract between pvzoo and plugins (docs/plugins.md says what it covers)."""
@@ -66,7 +66,7 @@ class Installed:
 
 @cache
 def installed() -> Installed:
-    """What is installed, found once in a process; `pvzoo.cards.refresh` forgets it."""
+    """What is installed, found once in a process; `pvzoo.catalog.cards.refresh` forgets it."""
     found = Installed()
     declared: dict[str, set[str]] = defaultdict(set)
     for dist in sorted(distributions(), key=_is_build_leftover):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pvzoo import registry
-from pvzoo.cards import USER, Card, Source, catalogue
+from pvzoo.catalog.cards import USER, Card, Source, catalogue
 from pvzoo.config_schema import check_config
 from pvzoo.errors import (
     DeviceError,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from pvzoo import trial
 from pvzoo.adapters.base import Adapter, Arrays
-from pvzoo.cards import Card
+from pvzoo.catalog.cards import Card
 from pvzoo.errors import ImageError, UsageError
 from pvzoo.extras import needs
 from pvzoo.pipeline import Outputs, run, run_one

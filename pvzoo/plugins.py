@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pvzoo import cards
+from pvzoo.catalog import cards
 from pvzoo.errors import DisabledError, PluginError
 from pvzoo.installed import OWN, Part, installed
 from pvzoo.registry import load_part

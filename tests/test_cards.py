@@ -15,8 +15,8 @@ import platformdirs
 import pytest
 from plugin_venv import Dist
 
-from pvzoo import cards, catalog_schema
-from pvzoo.cards import CatalogFile, Source, catalogue, info, list_models, read_catalog
+from pvzoo.catalog import cards, schema
+from pvzoo.catalog.cards import CatalogFile, Source, catalogue, info, list_models, read_catalog
 from pvzoo.errors import CatalogError, ModelNotFoundError, NameClashError, PvzooWarning, UsageError
 
 CARD = """
@@ -185,10 +185,10 @@ def test_the_schema_and_the_card_have_the_same_keys():
     def names(cls):
         return {f.name for f in dataclasses.fields(cls)}
 
-    assert set(catalog_schema._CARD) == names(cards.Card) - {"dist"}
-    assert set(catalog_schema._METRIC) == names(cards.Metric)
-    assert set(catalog_schema._SOURCE) == names(Source)
-    assert set(catalog_schema._FILE) == names(CatalogFile) - {"cards"} | {"contract", "models"}
+    assert set(schema._CARD) == names(cards.Card) - {"dist"}
+    assert set(schema._METRIC) == names(cards.Metric)
+    assert set(schema._SOURCE) == names(Source)
+    assert set(schema._FILE) == names(CatalogFile) - {"cards"} | {"contract", "models"}
 
 
 def test_what_a_file_leaves_out_stays_unknown(tmp_path):

@@ -16,7 +16,7 @@ import segmentation_families
 from broken_adapters import BROKEN
 from plugin_venv import MARK, Dist, PluginVenv
 
-from pvzoo import cards
+from pvzoo.catalog import cards
 from pvzoo.errors import UsageError
 from pvzoo.testing import MODEL_RULES, PLUGIN_RULES, InstalledPlugin, Subject, judge, verify
 

@@ -3,7 +3,7 @@
 import pytest
 
 import pvzoo
-from pvzoo import cards
+from pvzoo.catalog import cards
 from pvzoo.demo.shelf import Shelf
 
 

@@ -16,7 +16,7 @@ from checkpoints import as_pickle, timm_folder, transformers_folder
 from PIL import Image
 
 import pvzoo
-from pvzoo import cards
+from pvzoo.catalog import cards
 from pvzoo.errors import (
     ModelNotFoundError,
     UnsupportedModelError,

@@ -19,8 +19,8 @@ from checkpoints import timm_folder, transformers_folder
 from PIL import Image
 
 import pvzoo
-from pvzoo import toml_cache
-from pvzoo.cards import read_catalog
+from pvzoo.catalog import cache
+from pvzoo.catalog.cards import read_catalog
 from pvzoo.cli.catalog import _card_json
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of what damaged files make libraries say
@@ -173,7 +173,7 @@ def catalogue(tmp_path) -> Callable[[random.Random], None]:
     file = tmp_path / "catalog.toml"
 
     def read() -> None:
-        toml_cache.forget()
+        cache.forget()
         for card in read_catalog(file).cards:
             _card_json(card)
 

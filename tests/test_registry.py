@@ -595,7 +595,8 @@ def test_a_plugin_installed_while_python_runs_is_seen_after_refresh(layouts):
     answer = layouts.evaluate(
         f"""
 import pvzoo, zipfile
-from pvzoo import cards, registry
+from pvzoo import registry
+from pvzoo.catalog import cards
 before = [c.name for c in pvzoo.list_models("late-model")]
 zipfile.ZipFile({str(wheel)!r}).extractall({str(layouts.site_packages)!r})
 cards.refresh()

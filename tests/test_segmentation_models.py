@@ -28,8 +28,8 @@ from torch import nn
 from torch.nn import functional as nnf
 
 import pvzoo
-from pvzoo import cards
 from pvzoo.adapters._stuff import stuff_of
+from pvzoo.catalog import cards
 from pvzoo.errors import PvzooError, PvzooWarning, UnsupportedModelError, UsageError
 from pvzoo.tasks.instance_segmentation import Instances
 from pvzoo.tasks.panoptic_segmentation import Panoptic

@@ -15,7 +15,7 @@ from pvzoo.cli.app import Debug, Json, app, err, out, print_columns, printable
 from pvzoo.errors import UsageError
 
 if TYPE_CHECKING:
-    from pvzoo.cards import Card
+    from pvzoo.catalog.cards import Card
 
 
 def _size(params: str | None) -> float | None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pvzoo.cards import Card
+from pvzoo.catalog.cards import Card
 
 if TYPE_CHECKING:
     from pvzoo.model import Model

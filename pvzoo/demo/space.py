@@ -15,7 +15,7 @@ from huggingface_hub import HfApi, SpaceCardData
 
 import pvzoo
 from pvzoo import hub, loading, registry
-from pvzoo.cards import USER, Card, Source
+from pvzoo.catalog.cards import USER, Card, Source
 from pvzoo.errors import HubError, UsageError
 from pvzoo.hub import Unreachable, explained
 from pvzoo.installed import Group, normalise_dist

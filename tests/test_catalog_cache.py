@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pvzoo import cards
+from pvzoo.catalog import cards
 from pvzoo.errors import CatalogError
 
 TEXT = """

@@ -28,7 +28,9 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from pvzoo import catalog_schema, registry
+from pvzoo import registry
+from pvzoo.catalog import schema
+from pvzoo.catalog.cache import forget, read_toml
 from pvzoo.errors import (
     CatalogError,
     ModelNotFoundError,
@@ -38,7 +40,6 @@ from pvzoo.errors import (
     nearest,
 )
 from pvzoo.installed import OWN, catalog_file
-from pvzoo.toml_cache import forget, read_toml
 
 USER = "user"
 """The "distribution" of cards that come from the user's own catalogue files."""
@@ -188,7 +189,7 @@ def read_catalog(file: Path, dist: str = USER) -> CatalogFile:
     """
     tables = read_toml(file)
     # a user may make anybody's model a default
-    catalog_schema.check_catalog(tables, file, foreign_defaults=dist == USER)
+    schema.check_catalog(tables, file, foreign_defaults=dist == USER)
     cards = tuple([_card(table, file.parent, dist) for table in tables.get("models", ())])
     return CatalogFile(cards, tables.get("defaults", {}))
 
