@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 from pvzoo.errors import PvzooError, PvzooWarning
 
 if TYPE_CHECKING:
-    from pvzoo.catalog.cards import Card, info, list_models
+    from pvzoo.catalog.cards import Card
+    from pvzoo.catalog.catalogue import info
+    from pvzoo.catalog.search import list_models
     from pvzoo.images import open_image
     from pvzoo.loading import load
     from pvzoo.model import Model
@@ -27,8 +29,8 @@ __version__ = "0.1.0"
 _HOMES = {
     "Card": "pvzoo.catalog.cards",
     "Model": "pvzoo.model",
-    "info": "pvzoo.catalog.cards",
-    "list_models": "pvzoo.catalog.cards",
+    "info": "pvzoo.catalog.catalogue",
+    "list_models": "pvzoo.catalog.search",
     "list_plugins": "pvzoo.plugins",
     "load": "pvzoo.loading",
     "open_image": "pvzoo.images",

@@ -66,7 +66,7 @@ class Installed:
 
 @cache
 def installed() -> Installed:
-    """What is installed, found once in a process; `pvzoo.catalog.cards.refresh` forgets it."""
+    """What is installed, found once in a process; `pvzoo.catalog.catalogue.refresh` forgets it."""
     found = Installed()
     declared: dict[str, set[str]] = defaultdict(set)
     for dist in sorted(distributions(), key=_is_build_leftover):

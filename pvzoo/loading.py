@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pvzoo import registry
-from pvzoo.catalog.cards import USER, Card, Source, catalogue
+from pvzoo.catalog.cards import USER, Card, Source
+from pvzoo.catalog.catalogue import catalogue
 from pvzoo.config_schema import check_config
 from pvzoo.errors import (
     DeviceError,

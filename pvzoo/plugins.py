@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pvzoo.catalog import cards
+from pvzoo.catalog import catalogue
 from pvzoo.errors import DisabledError, PluginError
 from pvzoo.installed import OWN, Part, installed
 from pvzoo.registry import load_part
@@ -48,7 +48,7 @@ def list_plugins(check: bool = False) -> list[Plugin]:
         check: Try each one that is not loaded yet, in a process of its own with a time limit
             (`CHECK_SECONDS`), so that one that hangs or exits does no harm here.
     """
-    cards.catalogue()  # reads the catalogue files, so that their faults are known
+    catalogue.catalogue()  # reads the catalogue files, so that their faults are known
     found = installed()
     dists = sorted(found.distributions, key=lambda d: (d != OWN, d))
     checked: dict[str, list[str]] = {}
@@ -79,7 +79,7 @@ def _describe(dist: str, checked: list[str] | None) -> Plugin:
             provides[part.group].append(part.name)
             if part in found.failed:
                 errors.append(str(found.failed[part]))
-    if models := [c.name for c in cards.catalogue().cards if c.dist == dist]:
+    if models := [c.name for c in catalogue.catalogue().cards if c.dist == dist]:
         provides["models"] = models
     errors = list(dict.fromkeys([*errors, *(checked or [])]))
     if isinstance(unusable, DisabledError):
@@ -112,7 +112,7 @@ def _set_aside(dist: str) -> list[str]:
         for p in found.parts
         if p.dist == dist and (p.group, p.name) in own
     ]
-    clashes += [f"model {name!r}" for name in cards.catalogue().claimed_from_pvzoo(dist)]
+    clashes += [f"model {name!r}" for name in catalogue.catalogue().claimed_from_pvzoo(dist)]
     return [f"{c} is also pvzoo's own, and means pvzoo's" for c in clashes]
 
 

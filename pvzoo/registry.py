@@ -40,7 +40,7 @@ _BASES: dict[str, str | None] = {
 
 
 def forget() -> None:
-    """Forget what is installed; `pvzoo.catalog.cards.refresh` forgets what was read from it too."""
+    """Forget what is installed, but not what was read: `catalogue.refresh` does both."""
     importlib.invalidate_caches()
     installed.cache_clear()
     catalog_file.cache_clear()

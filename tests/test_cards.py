@@ -16,7 +16,10 @@ import pytest
 from plugin_venv import Dist
 
 from pvzoo.catalog import cards, schema
-from pvzoo.catalog.cards import CatalogFile, Source, catalogue, info, list_models, read_catalog
+from pvzoo.catalog.cards import Source
+from pvzoo.catalog.catalogue import catalogue, info, refresh
+from pvzoo.catalog.files import CatalogFile, read_catalog
+from pvzoo.catalog.search import list_models
 from pvzoo.errors import CatalogError, ModelNotFoundError, NameClashError, PvzooWarning, UsageError
 
 CARD = """
@@ -31,9 +34,9 @@ source = { hub = "me/mine" }
 @pytest.fixture(autouse=True)
 def _fresh():
     """No catalogue of one test is seen by another."""
-    cards.refresh()
+    refresh()
     yield
-    cards.refresh()
+    refresh()
 
 
 @pytest.fixture
@@ -44,7 +47,7 @@ def user_catalog(tmp_path, monkeypatch):
         file = tmp_path / "mine.toml"
         file.write_text(text)
         monkeypatch.setenv("PVZOO_CATALOG", str(file))
-        cards.refresh()
+        refresh()
         return file
 
     return write
@@ -388,7 +391,7 @@ def test_the_users_catalogue_is_read_from_the_standard_place(tmp_path, monkeypat
     assert tmp_path in folder.parents
     folder.mkdir(parents=True)
     (folder / "catalog.toml").write_text(CARD)
-    cards.refresh()
+    refresh()
     assert info("mine").dist == "user"
 
 
@@ -399,7 +402,7 @@ def test_of_two_catalogues_of_the_user_the_first_counts(tmp_path, monkeypatch):
         file.write_text(CARD.replace("me/mine", f"me/{name}"))
         files.append(str(file))
     monkeypatch.setenv("PVZOO_CATALOG", os.pathsep.join(files))
-    cards.refresh()
+    refresh()
     assert info("mine").source.hub == "me/first"
     assert [c.source.hub for c in list_models("mine") if c.name == "mine"] == ["me/first"]
 
@@ -410,7 +413,7 @@ def test_a_relative_catalogue_keeps_its_folders_when_the_working_directory_chang
     (tmp_path / "mine.toml").write_text(CARD.replace('hub = "me/mine"', 'path = "weights"'))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PVZOO_CATALOG", "mine.toml")
-    cards.refresh()
+    refresh()
     assert info("mine").source.path == tmp_path / "weights"
 
 
@@ -420,7 +423,7 @@ def test_a_fault_in_the_users_own_catalogue_is_told_at_once(user_catalog, monkey
         list_models()
     assert str(file) in str(caught.value)
     monkeypatch.setenv("PVZOO_CATALOG", str(file.with_name("absent.toml")))
-    cards.refresh()
+    refresh()
     with pytest.raises(CatalogError, match=r"PVZOO_CATALOG names .*absent\.toml"):
         list_models()
 
@@ -452,7 +455,7 @@ def plugins(tmp_path, monkeypatch):
         files = {f"{name}/catalog.toml": defaults + CARD.replace('"mine"', f'"{model}"')}
         wheel = Dist(name, files, {"pvzoo.catalogs": {name: name}}).wheel(tmp_path)
         zipfile.ZipFile(wheel).extractall(tmp_path)
-        cards.refresh()
+        refresh()
 
     return install
 

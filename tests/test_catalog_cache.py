@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pvzoo.catalog import cards
+from pvzoo.catalog import cards, catalogue, files
 from pvzoo.errors import CatalogError
 
 TEXT = """
@@ -46,10 +46,10 @@ def file(tmp_path: Path, cache: Path) -> Path:
     return file
 
 
-def read(file: Path) -> cards.CatalogFile:
+def read(file: Path) -> files.CatalogFile:
     """As a new process reads it."""
-    cards.refresh()
-    return cards.read_catalog(file, "zoo")
+    catalogue.refresh()
+    return files.read_catalog(file, "zoo")
 
 
 def kept(cache: Path) -> Path:
@@ -123,8 +123,8 @@ def test_what_is_kept_is_checked_as_the_file_is(file, cache):
 
 def test_a_default_that_a_user_may_name_is_not_thereby_let_pass_for_a_plugin(file):
     file.write_text(TEXT.replace('classification = "net"', 'classification = "foreign"'))
-    cards.refresh()
-    assert cards.read_catalog(file, cards.USER).defaults == {"image-classification": "foreign"}
+    catalogue.refresh()
+    assert files.read_catalog(file, cards.USER).defaults == {"image-classification": "foreign"}
     with pytest.raises(CatalogError, match="'foreign'"):
         read(file)
 
@@ -166,12 +166,12 @@ def test_the_users_cache_folder_is_used_where_no_other_is_named(file, monkeypatc
 
 
 def test_five_thousand_cards_of_plugins_cost_a_listing_little(tmp_path):
-    """Less than 0.5 s, which is less than their TOML takes."""
+    """Less than a listing of pvzoo's own, and than their TOML; in ratios, as machines differ."""
     script = Path(__file__).parents[1] / "benchmarks" / "listing.py"
     spec = importlib.util.spec_from_file_location("listing", script)
     listing = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(listing)
     _, busy = zip(*listing.measure(tmp_path, times=3).values(), strict=True)
     without, cold, warm, more = busy
-    assert more < 0.5
+    assert more < without
     assert cold - without > 1.5 * (warm - without)

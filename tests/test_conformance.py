@@ -16,7 +16,7 @@ import segmentation_families
 from broken_adapters import BROKEN
 from plugin_venv import MARK, Dist, PluginVenv
 
-from pvzoo.catalog import cards
+from pvzoo.catalog import catalogue
 from pvzoo.errors import UsageError
 from pvzoo.testing import MODEL_RULES, PLUGIN_RULES, InstalledPlugin, Subject, judge, verify
 
@@ -128,10 +128,10 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         with zipfile.ZipFile(dist.wheel(site)) as wheel:
             wheel.extractall(site)
     sys.path.append(str(site))
-    cards.refresh()
+    catalogue.refresh()
     yield
     sys.path.remove(str(site))
-    cards.refresh()
+    catalogue.refresh()
 
 
 CLASSES = """

@@ -16,7 +16,7 @@ from checkpoints import as_pickle, timm_folder, transformers_folder
 from PIL import Image
 
 import pvzoo
-from pvzoo.catalog import cards
+from pvzoo.catalog import catalogue
 from pvzoo.config_schema import check_config
 from pvzoo.errors import DeviceError, PvzooError, UnsupportedModelError, WeightsError
 from pvzoo.loading import reading
@@ -239,11 +239,11 @@ def card(tmp_path, monkeypatch):
             f'[[models]]\nname = "mine"\ntask = "image-classification"\nadapter = "{adapter}"\n'
             f'source = {{ path = "m" }}\n{more}'
         )
-        cards.refresh()
+        catalogue.refresh()
 
     yield write
     monkeypatch.delenv("PVZOO_CATALOG")
-    cards.refresh()
+    catalogue.refresh()
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import pytest
 
 import pvzoo
-from pvzoo.catalog import cards
+from pvzoo.catalog import catalogue
 from pvzoo.demo.shelf import Shelf
 
 
@@ -43,11 +43,11 @@ def user_catalog(tmp_path, monkeypatch):
     def write(text):
         (tmp_path / "mine.toml").write_text(text)
         monkeypatch.setenv("PVZOO_CATALOG", str(tmp_path / "mine.toml"))
-        cards.refresh()
+        catalogue.refresh()
 
     yield write
     monkeypatch.undo()
-    cards.refresh()
+    catalogue.refresh()
 
 
 def test_a_model_that_cannot_be_loaded_does_not_say_where_it_lies(tmp_path, user_catalog, caplog):

@@ -16,7 +16,7 @@ from checkpoints import as_pickle, timm_folder, transformers_folder
 from PIL import Image
 
 import pvzoo
-from pvzoo.catalog import cards
+from pvzoo.catalog import catalogue
 from pvzoo.errors import (
     ModelNotFoundError,
     UnsupportedModelError,
@@ -422,12 +422,12 @@ def card(tmp_path, monkeypatch):
             f"source = {{ {source} }}\n{config}"
         )
         importlib.invalidate_caches()
-        cards.refresh()
+        catalogue.refresh()
 
     yield write
     sys.modules.pop("shelf", None)
     monkeypatch.delenv("PVZOO_CATALOG")
-    cards.refresh()
+    catalogue.refresh()
 
 
 def sha256(file: Path) -> str:

@@ -20,7 +20,7 @@ from PIL import Image
 
 import pvzoo
 from pvzoo.catalog import cache
-from pvzoo.catalog.cards import read_catalog
+from pvzoo.catalog.files import read_catalog
 from pvzoo.cli.catalog import _card_json
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of what damaged files make libraries say

@@ -596,10 +596,10 @@ def test_a_plugin_installed_while_python_runs_is_seen_after_refresh(layouts):
         f"""
 import pvzoo, zipfile
 from pvzoo import registry
-from pvzoo.catalog import cards
+from pvzoo.catalog import catalogue
 before = [c.name for c in pvzoo.list_models("late-model")]
 zipfile.ZipFile({str(wheel)!r}).extractall({str(layouts.site_packages)!r})
-cards.refresh()
+catalogue.refresh()
 answer = before, [c.name for c in pvzoo.list_models("late-model")]
 """
     )

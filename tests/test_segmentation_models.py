@@ -29,7 +29,7 @@ from torch.nn import functional as nnf
 
 import pvzoo
 from pvzoo.adapters._stuff import stuff_of
-from pvzoo.catalog import cards
+from pvzoo.catalog import catalogue
 from pvzoo.errors import PvzooError, PvzooWarning, UnsupportedModelError, UsageError
 from pvzoo.tasks.instance_segmentation import Instances
 from pvzoo.tasks.panoptic_segmentation import Panoptic
@@ -679,11 +679,11 @@ def user_catalogue(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Path],
 
     def use(file: Path) -> None:
         monkeypatch.setenv("PVZOO_CATALOG", str(file))
-        cards.refresh()
+        catalogue.refresh()
 
     yield use
     monkeypatch.delenv("PVZOO_CATALOG", raising=False)
-    cards.refresh()
+    catalogue.refresh()
 
 
 def test_a_card_says_the_task_and_the_stuff(copy, pictures, user_catalogue, tmp_path):

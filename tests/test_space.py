@@ -18,7 +18,7 @@ from huggingface_hub import HfApi, RepoCard, SpaceCardData
 from PIL import Image
 
 import pvzoo
-from pvzoo.catalog.cards import catalogue
+from pvzoo.catalog.catalogue import catalogue
 from pvzoo.demo import push_space, write_space
 from pvzoo.errors import HubError, ModelNotFoundError, PvzooError, UsageError
 

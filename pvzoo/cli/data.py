@@ -164,7 +164,7 @@ def evaluate(
     debug: Debug = False,
 ) -> None:
     """Measure a model on labelled data."""
-    from pvzoo.catalog.cards import catalogue
+    from pvzoo.catalog.catalogue import catalogue
     from pvzoo.processes import processes
 
     task = registry.task_id(task) if task else None

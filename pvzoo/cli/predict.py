@@ -70,7 +70,7 @@ def predict(
     debug: Debug = False,
 ) -> None:
     """Say what is in pictures."""
-    from pvzoo.catalog.cards import catalogue
+    from pvzoo.catalog.catalogue import catalogue
 
     options = {"top_k": top_k, "threshold": threshold}
     options = {k: v for k, v in options.items() if v is not None}

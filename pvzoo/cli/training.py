@@ -75,7 +75,7 @@ def fine_tune(
 ) -> None:
     """Train a model further on labelled data."""
     from pvzoo import data as data_module
-    from pvzoo.catalog.cards import catalogue
+    from pvzoo.catalog.catalogue import catalogue
     from pvzoo.data.schema import task_of
     from pvzoo.processes import processes
 

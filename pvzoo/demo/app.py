@@ -19,7 +19,8 @@ import gradio as gr
 from gradio.utils import get_cache_folder
 
 from pvzoo import registry
-from pvzoo.catalog.cards import catalogue, list_models
+from pvzoo.catalog.catalogue import catalogue
+from pvzoo.catalog.search import list_models
 from pvzoo.demo.answers import Answers
 from pvzoo.demo.body import BodyLimit
 from pvzoo.demo.cards import titles

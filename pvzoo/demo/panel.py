@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from pvzoo.catalog.cards import info, list_models
+from pvzoo.catalog.catalogue import info
+from pvzoo.catalog.search import list_models
 from pvzoo.demo.answers import Answers
 from pvzoo.demo.cards import about, about_model
 from pvzoo.demo.controls import controls_of, options_of

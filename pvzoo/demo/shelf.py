@@ -64,7 +64,7 @@ class Shelf:
             return self._recent[name]
 
     def _load(self, name: str) -> Model:
-        from pvzoo.catalog.cards import info
+        from pvzoo.catalog.catalogue import info
 
         params = info(name).params
         if params is not None:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, is_dataclass
 from typing import Any
 
 from pvzoo import registry
-from pvzoo.catalog.cards import Card, catalogue
+from pvzoo.catalog.cards import Card
+from pvzoo.catalog.catalogue import catalogue
 from pvzoo.errors import PvzooError, UsageError, nearest
 from pvzoo.installed import OWN, Group, Part, normalise_dist
 from pvzoo.plugins import check_in_process, code_not_loaded, list_plugins

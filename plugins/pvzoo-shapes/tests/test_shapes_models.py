@@ -36,7 +36,7 @@ def scenes():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_they_are_the_offline_default_of_their_task(name):
-    from pvzoo.catalog.cards import catalogue
+    from pvzoo.catalog.catalogue import catalogue
 
     task = pvzoo.info(name).task
     assert catalogue().default(task).name == name

@@ -1,0 +1,101 @@
+"""Searching the catalogue."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+
+from pvzoo import registry
+from pvzoo.catalog.cards import Card
+from pvzoo.catalog.catalogue import catalogue
+from pvzoo.errors import UsageError, nearest
+
+
+def list_models(
+    text: str | None = None,
+    *,
+    task: str | None = None,
+    family: str | None = None,
+    license: str | None = None,
+    max_params: float | None = None,
+    metric: str | None = None,
+    min_metric: float | None = None,
+) -> list[Card]:
+    """The cards that fit every condition given, by name; with `metric`, best first.
+
+    A card whose fact is unknown never passes a condition on that fact.
+
+    Args:
+        text: Words that must all occur in the card's names, family, repo, dataset or summary.
+        task: A task id, such as "object-detection".
+        family: A family of networks, such as "rt_detr".
+        license: A licence every statement about the weights agrees with; "permissive" for any in
+            `PERMISSIVE`, "unknown" for cards that state none.
+        max_params: Most parameters, such as 50e6.
+        metric: A metric the card must report, such as "AP".
+        min_metric: The least value of `metric`.
+
+    Raises:
+        UsageError: A task, family, licence or metric that no card has; it names the nearest.
+    """
+    cards = catalogue().cards
+    if task is not None:
+        task = _known("task", task, {c.task for c in cards} | set(registry.names("tasks")))
+    if family is not None:
+        family = _known("family", family, {c.family for c in cards})
+    if license is not None:
+        stated = {"permissive", "unknown"}.union(*map(_licenses, cards))
+        license = _known("licence", license, stated)
+    if metric is not None:
+        metric = _known("metric", metric, {m.name for c in cards for m in c.metrics})
+    if min_metric is not None and metric is None:
+        raise UsageError("min_metric needs metric.", "Say which one, such as metric='AP'.")
+
+    def best(card: Card) -> float:
+        """The card's best figure of `metric`; -inf if it reports none."""
+        return max((m.value for m in card.metrics if m.name == metric), default=-math.inf)
+
+    least = -math.inf if min_metric is None else min_metric
+    found = [
+        card
+        for card in cards
+        if (task is None or card.task == task)
+        and (family is None or card.family == family)
+        and (license is None or _license_fits(card, license))
+        and (max_params is None or (card.params is not None and card.params <= max_params))
+        and (metric is None or -math.inf < best(card) >= least)
+        and (text is None or all(w in _haystack(card) for w in text.lower().split()))
+    ]
+    found.sort(key=lambda c: (c.name, c.dist))
+    return sorted(found, key=best, reverse=True) if metric else found
+
+
+def _known(what: str, value: str, known: Iterable[str | None]) -> str:
+    """`value` in the spelling of `known`, compared without capitals, '-', '_' and spaces."""
+    folded = {_fold(k): k for k in sorted(filter(None, known))}
+    if (found := folded.get(_fold(value))) is None:
+        spellings = list(folded.values())
+        hint = nearest(value.lower(), spellings) or f"Known: {', '.join(spellings)}."
+        raise UsageError(f"No card has the {what} {value!r}.", hint)
+    return found
+
+
+def _fold(name: str) -> str:
+    return re.sub(r"[-_ ]", "", name.lower())
+
+
+def _licenses(card: Card) -> set[str]:
+    """The licences stated for a card's weights; empty if none is."""
+    return {name for name in (card.license, card.license_upstream) if name}
+
+
+def _license_fits(card: Card, wanted: str) -> bool:
+    if wanted == "permissive":
+        return card.permissive
+    return _licenses(card) == (set() if wanted == "unknown" else {wanted})
+
+
+def _haystack(card: Card) -> str:
+    parts = (card.name, *card.aliases, card.family, card.source.hub, card.dataset, card.summary)
+    return " ".join(p for p in parts if p).lower()
