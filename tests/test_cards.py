@@ -15,6 +15,7 @@ import platformdirs
 import pytest
 from plugin_venv import Dist
 
+import pvzoo
 from pvzoo.catalog import cards, schema
 from pvzoo.catalog.cards import Source
 from pvzoo.catalog.catalogue import catalogue, info, refresh
@@ -499,7 +500,7 @@ def test_a_plugins_default_is_its_own_model_though_another_has_the_name(plugins)
 
 @pytest.fixture(scope="module")
 def own() -> dict[str, cards.Card]:
-    file = Path(cards.__file__).with_name("catalog.toml")
+    file = Path(pvzoo.__file__).with_name("catalog.toml")
     return {card.name: card for card in read_catalog(file, "pvzoo").cards}
 
 
