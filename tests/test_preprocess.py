@@ -69,6 +69,21 @@ def test_bytes_are_scaled_as_torchvision_scales_them(filter: str, antialias: boo
         assert np.array_equal(found, wanted), (filter, antialias, height, width, size)
 
 
+@native
+@pytest.mark.parametrize("filter", ["bilinear", "bicubic"])
+def test_pictures_that_are_nearly_black_or_white_are_scaled_so_too_when_they_shrink_much(
+    filter: str,
+) -> None:
+    """Where sums of 16-bit weights and pixels are at the end of what a float can hold."""
+    for _ in range(30):
+        height, width = RNG.integers(1, 40), RNG.integers(300, 3000)
+        size = [int(RNG.integers(1, 40)), int(width // RNG.integers(4, 9))]
+        pixels = np.where(RNG.random((height, width, 3)) < 0.02, RNG.integers(256), 0)
+        pixels = (pixels if RNG.integers(2) else 255 - pixels).astype(np.uint8)
+        found = resize_uint8(pixels, *size, filter)
+        assert np.array_equal(found, _torchvision(pixels, size, filter, True)), (width, size)
+
+
 def test_floats_are_scaled_as_torch_scales_them_but_for_rounding() -> None:
     for _ in range(20):
         height, width = RNG.integers(1, 400, 2).tolist()

@@ -8,6 +8,7 @@ multiplies in floating point: all numbers are integers small enough to be exact 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Literal, NamedTuple
@@ -16,10 +17,11 @@ import numpy as np
 
 Filter = Literal["bilinear", "bicubic", "lanczos"]
 
-BLOCK = {1: 16, 3: 8}
-"""Pixels of the result in a block of weights, by the number of interleaved channels."""
+BLOCKS = ((1.5, 16), (4.0, 8), (math.inf, 4))
+"""(scale, pixels of the result in a block of weights up to it): larger blocks are multiplied
+faster, but more of their weights are zero, the more the picture shrinks."""
 
-ROWS = 256
+ROWS = 64
 """Most rows of a picture that are held as floats at a time, for the processor's cache."""
 
 PRODUCT = 1 << 18
@@ -129,16 +131,20 @@ def _bands(old: int, new: int, filter: Filter, antialias: bool, channels: int) -
         smooth_weights(old, new, filter) if antialias else plain_weights(old, new, filter)
     )
     weights, bits = _fixed(weights)
+    signed = bool((weights < 0).any())
     sums = int(np.abs(weights).sum(1).max())
     centred = sums * 255 > 2**24
-    dtype = np.dtype(np.float64 if centred and sums * 128 > 2**24 else np.float32)
-    # a float32 holds 8 bits of a byte and 16 of a fraction
-    fractions = bits <= 16 and not centred
+    # Without negative weights a centred sum is beyond 2**24 only where nearly all pixels are black,
+    # and all its parts are smaller. The result is 0 there, whatever the last bits are.
+    beyond = 0 if signed else 1 << (bits - 2)
+    dtype = np.dtype(np.float64 if centred and sums * 128 > 2**24 + beyond else np.float32)
+    # a float32 holds 8 bits of a byte and 16 of a fraction; what is larger is cut to 255 anyway
+    fractions = bits <= 16
     offsets = np.full(new, 1 << (bits - 1)) + centred * 128 * weights.sum(1)
     if fractions:
         weights, offsets = weights / (1 << bits), offsets / (1 << bits)
     taps = weights.shape[1]
-    size = BLOCK[channels]
+    size = next(size for scale, size in BLOCKS if old / new <= scale)
     blocks = []
     for start in range(0, new, size):
         end = min(start + size, new)
@@ -159,7 +165,7 @@ def _bands(old: int, new: int, filter: Filter, antialias: bool, channels: int) -
         centred=centred,
         bits=0 if fractions else bits,
         dtype=dtype,
-        signed=bool((weights < 0).any()),
+        signed=signed,
     )
 
 
