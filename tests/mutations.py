@@ -323,12 +323,13 @@ class _TooLong(BaseException):
     """Raised by the timer; no `Exception`, so that nothing on the way takes it for its own."""
 
 
-def obeys_the_rule(read: Callable[[], Any], file: str = "the file") -> bool:
+def obeys_the_rule(
+    read: Callable[[], Any], file: str = "the file", seconds: float = SECONDS
+) -> bool:
     """Read something; whether there was a result, rather than a `PvzooError`.
 
     Raises:
-        BreaksTheRule: Another error, more than `SECONDS` of the processor, or more than
-            `MEGABYTES`.
+        BreaksTheRule: Another error, more `seconds` of the processor, or more than `MEGABYTES`.
     """
     memory = _Memory()
     start = time.process_time()
@@ -347,9 +348,9 @@ def obeys_the_rule(read: Callable[[], Any], file: str = "the file") -> bool:
         raise BreaksTheRule(
             f"{file}: {type(error).__name__}: {str(error)[:500]}\n{where}"
         ) from error
-    seconds, megabytes = time.process_time() - start, memory.added()
-    if seconds > SECONDS:
-        raise BreaksTheRule(f"{file}: took {seconds:.1f} s")
+    took, megabytes = time.process_time() - start, memory.added()
+    if took > seconds:
+        raise BreaksTheRule(f"{file}: took {took:.1f} s")
     if megabytes > MEGABYTES:
         raise BreaksTheRule(f"{file}: took {megabytes} MB")
     return sound
