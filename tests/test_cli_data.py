@@ -322,7 +322,7 @@ def test_the_drawn_shapes_are_data_by_name():
     assert done.returncode == 0, done.stderr
     assert re.fullmatch(r"500 images with [\d,]+ objects: nothing wrong was found\.\n", done.stdout)
     done = run("check", "shapes", "--split", "tset")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "shapes has no split 'tset'. It has train and validation." in done.stderr
     with pytest.raises(DataError, match="Did you mean 'shapes'"):
         pvzoo.data.load("shaped")

@@ -152,11 +152,11 @@ def test_labels_in_two_formats_are_an_error_until_one_is_pointed_at(tmp_path):
 def test_an_unknown_task_or_split_is_an_error_that_lists_those_there_are(tmp_path, labelled):
     with pytest.raises(UsageError, match=r"no task 'detection'.*object-detection"):
         load(labelled, "detection")
-    with pytest.raises(DataError, match=r"The dataset has no split 'train'\. It is not split"):
+    with pytest.raises(UsageError, match=r"The dataset has no split 'train'\. It is not split"):
         load(labelled, split="train")
     for name in ("train/a/1.png", "test/a/1.png"):
         picture(tmp_path / "folders" / name)
-    with pytest.raises(DataError, match=r"folders has no split 'mini'\. It has train, test\."):
+    with pytest.raises(UsageError, match=r"folders has no split 'mini'\. It has train, test\."):
         load(tmp_path / "folders", split="mini")
     with pytest.raises(DataError, match="image-classification cannot be made into"):
         load(tmp_path / "folders", "object-detection")

@@ -68,7 +68,7 @@ def load(
             task, or names files elsewhere. Labels with impossible *values* are no error here:
             `pvzoo.data.check` finds them.
         HubError: The Hub cannot be reached, or refuses.
-        UsageError: There is no such task.
+        UsageError: There is no such task or split.
     """
     needs("Labelled data", "datasets")
     if task is not None and task not in TASKS:
@@ -130,10 +130,10 @@ def _named(split: str, names: Sequence[str], source: Any) -> str:
     raise _no_split(split, names, source)
 
 
-def _no_split(split: str, names: Sequence[str], source: Any) -> DataError:
+def _no_split(split: str, names: Sequence[str], source: Any) -> UsageError:
     what = str(source) if isinstance(source, (str, os.PathLike)) else "The dataset"
     hint = f"It has {', '.join(names)}." if names else "It is not split: leave split out."
-    return DataError(f"{what} has no split {split!r}.", hint)
+    return UsageError(f"{what} has no split {split!r}.", hint)
 
 
 # --- plugins --------------------------------------------------------------------------------------

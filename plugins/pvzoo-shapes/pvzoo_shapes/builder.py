@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from pvzoo.data import schema
-from pvzoo.errors import DataError, UsageError, nearest
+from pvzoo.errors import UsageError, nearest
 from pvzoo.masks import Masks
 from pvzoo_shapes.backgrounds import STUFF, Range
 from pvzoo_shapes.drawing import ANY_COLOUR, MAX_OBJECTS, MIN_SIDE, Scene, draw
@@ -156,12 +156,12 @@ def load(
 
     Raises:
         UsageError: There is no such task.
-        DataError: There is no such split.
+        UsageError: There is no such split.
     """
     if split is None:
         return datasets.DatasetDict({name: load(task, name) for name in SPLITS})
     if split not in SPLITS:
-        raise DataError(f"shapes has no split {split!r}.", f"It has {' and '.join(SPLITS)}.")
+        raise UsageError(f"shapes has no split {split!r}.", f"It has {' and '.join(SPLITS)}.")
     seed, count = SPLITS[split]
     return scenes(task or schema.DETECTION, count=count, seed=seed)
 

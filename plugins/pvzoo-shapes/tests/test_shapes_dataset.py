@@ -16,7 +16,7 @@ from pvzoo_shapes import MORE_SHAPES, SHAPES, STUFF, Shapes, builder, scenes
 from pycocotools import mask as coco
 
 from pvzoo.data import schema
-from pvzoo.errors import DataError, PvzooError, UsageError
+from pvzoo.errors import PvzooError, UsageError
 
 MAPS = (schema.SEMANTIC, schema.PANOPTIC)
 
@@ -234,7 +234,7 @@ def test_pvzoo_finds_the_dataset_by_an_entry_point(monkeypatch):
     maps = load("panoptic-segmentation", "validation")
     assert schema.task_of(maps.features) == schema.PANOPTIC
     assert pictures(maps) == pictures(splits["validation"])
-    with pytest.raises(DataError, match=r"no split 'test'.*train and validation"):
+    with pytest.raises(UsageError, match=r"no split 'test'.*train and validation"):
         load("object-detection", "test")
 
 
