@@ -29,7 +29,7 @@ def main() -> None:
         DetrForObjectDetection(DetrConfig(num_labels=91)).save_pretrained(folder)
         DetrImageProcessor().save_pretrained(folder)
         model = pvzoo.load(Path(folder), device="cpu")
-    run = model._runtime
+    run = model.runtime
     inside: list[float] = []
 
     def timed(name: str, inputs: dict) -> dict:
@@ -38,7 +38,7 @@ def main() -> None:
         inside.append(time.perf_counter() - start)
         return outputs
 
-    model._runtime = timed
+    model.runtime = timed
     model.predict(photograph, threshold=0.0)
     inside.clear()
     whole = []

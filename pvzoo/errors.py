@@ -11,7 +11,8 @@ import re
 import sys
 import traceback
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -128,6 +129,26 @@ def lacks_memory(error: BaseException | None) -> bool:
             return True
         error = error.__cause__
     return False
+
+
+@contextmanager
+def reading(name: str) -> Iterator[None]:
+    """Within it whatever damaged files make libraries raise is a `PvzooError`."""
+    try:
+        yield
+    except Exception as error:
+        if lacks_memory(error):
+            raise DeviceError(
+                f"There is too little memory to load {name}.",
+                "Use dtype='float16' to halve it, device_map='auto' to spread it, or choose a "
+                "smaller model.",
+            ) from error
+        if isinstance(error, PvzooError | ImportError):
+            raise
+        raise WeightsError(
+            f"{name} cannot be loaded ({type(error).__name__}: {said(error)}).",
+            "Its config or its weights are damaged, or do not belong together; fetch both again.",
+        ) from error
 
 
 def nearest(name: str, known: Iterable[str], *, count: int = 3) -> str:

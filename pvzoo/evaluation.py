@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pvzoo.data.load import load
 from pvzoo.data.schema import class_names
-from pvzoo.errors import DataError, PvzooError, PvzooWarning, UsageError
+from pvzoo.errors import DataError, PvzooError, PvzooWarning
 from pvzoo.extras import needs
 from pvzoo.metrics.base import Evaluation
 from pvzoo.metrics.labels import LabelMatch
@@ -19,35 +19,42 @@ from pvzoo.tasks.base import Task
 if TYPE_CHECKING:
     from datasets import Dataset
 
-    from pvzoo.model import Model
-
 Progress = Callable[[int, int], None]
 
 
 def evaluate(
-    model: Model,
+    stream: Callable[..., Iterator[Any]],
     task: Task,
+    labels: Sequence[str],
     data: Any,
+    options: Mapping[str, Any],
     *,
     split: str | None,
     batch_size: int,
     progress: Progress | None,
-    **options: Any,
 ) -> Evaluation:
-    """See `Model.evaluate`; `task` is the model's."""
-    if not has_figures(task):
-        raise UsageError(
-            f"{model.name} cannot be evaluated: {task.id} has no figures.",
-            "It can predict: use model.predict, or pvzoo predict.",
-        )
+    """See `Model.evaluate`.
+
+    Args:
+        stream: ``stream(images, batch_size=..., **options)`` gives the results of images, one by
+            one and in order; such as `Model.stream`.
+        task: What the results are of; it has a metric.
+        labels: Class names in the order of the results' classes.
+        data: As for `Model.evaluate`.
+        options: In the place of those that the task's figures are defined with.
+        split: As for `Model.evaluate`.
+        batch_size: Likewise.
+        progress: Likewise.
+    """
     needs("Evaluation", "datasets")
+    asked = {**task.evaluation, **options}
     dataset = one_split(load(data, task.result.task, split=split))
     if not len(dataset):
         raise DataError("The dataset has no images.", "There is nothing to evaluate on.")
-    labels, names = model.labels, class_names(dataset.features)
+    names = class_names(dataset.features)
     if task.class_prompt is not None:
-        options.setdefault(task.class_prompt, list(names))
-        labels = task.options(options, labels)[0][task.class_prompt]
+        asked.setdefault(task.class_prompt, list(names))
+        labels = task.options(asked, labels)[0][task.class_prompt]
     match = LabelMatch.of(labels, names)
     state = processes()
     if match.only_in_data and state.is_main_process:
@@ -60,7 +67,7 @@ def evaluate(
     failure: Exception | None = None
     try:
         for done, (index, result, row) in enumerate(
-            _predictions(model, dataset, start, stop, batch_size=batch_size, **options), 1
+            _predictions(stream, dataset, start, stop, batch_size=batch_size, **asked), 1
         ):
             taken.update(index, result, row)
             if progress and state.is_main_process:
@@ -108,7 +115,11 @@ def one_split(data: Any) -> Dataset:
 
 
 def _predictions(
-    model: Model, dataset: Dataset, start: int, stop: int, **options: Any
+    stream: Callable[..., Iterator[Any]],
+    dataset: Dataset,
+    start: int,
+    stop: int,
+    **options: Any,
 ) -> Iterator[tuple[int, Any, dict[str, Any]]]:
     """(place, result, row with images not decoded) of the images `start` to `stop`."""
     from datasets import Image
@@ -126,6 +137,6 @@ def _predictions(
             waiting.append((index, row))
             yield row["image"]
 
-    for result in model.stream(images(), **options):
+    for result in stream(images(), **options):
         index, row = waiting.popleft()
         yield index, result, row

@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from pvzoo import trial
-from pvzoo.adapters.base import Adapter, Arrays
+from pvzoo import prediction, registry
+from pvzoo.adapters.base import Adapter
 from pvzoo.catalog.cards import Card
-from pvzoo.errors import ImageError, UsageError
+from pvzoo.errors import UsageError
 from pvzoo.extras import needs
-from pvzoo.pipeline import Outputs, run, run_one
+from pvzoo.pipeline import Outputs
+from pvzoo.prediction import OnError
 from pvzoo.runtimes.base import Runtime
-from pvzoo.sources import images_of
 from pvzoo.tasks.base import Task
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import gradio
-    from PIL import Image
 
     from pvzoo.metrics.base import Evaluation
     from pvzoo.networks.base import Network
     from pvzoo.training.report import TrainingReport
-
-OnError = Literal["raise", "skip"] | Callable[[ImageError], None]
 
 
 class Model:
@@ -34,28 +29,42 @@ class Model:
 
     Attributes:
         name: Its catalogue name, Hub repo id or folder.
+        adapter: Knows what the network's inputs and outputs mean.
+        network: The network with its weights, whose ``module`` is the `torch.nn.Module`; None for
+            an adapter that computes itself.
+        runtime: Runs the network on its device.
         card: Its catalogue entry, if it was loaded by catalogue name.
         report: How it was fine-tuned, if `fine_tune` made it.
     """
 
     def __init__(
         self,
-        *,
         name: str,
         adapter: Adapter,
-        runtime: Runtime,
-        network: Network | None,
-        task: Task,
-        card: Card | None,
+        network: Network | None = None,
+        *,
+        card: Card | None = None,
+        runtime: str | None = None,
+        device: Any = None,
+        device_map: Any = None,
         report: TrainingReport | None = None,
     ) -> None:
+        """A model of its parts; ``runtime``, ``device`` and ``device_map`` as for `pvzoo.load`.
+
+        Raises:
+            DeviceError: The device is not here or too small.
+            UsageError: The runtime cannot run it.
+        """
+        runtime_class = registry.get("runtimes", runtime or ("torch" if network else "numpy"))
         self.name = name
+        self.adapter = adapter
+        self.network = network
+        self.runtime: Runtime = runtime_class(
+            adapter, network, device=device, device_map=device_map
+        )
         self.card = card
         self.report = report
-        self._adapter = adapter
-        self._runtime = runtime
-        self._network = network
-        self._task = task
+        self._task: Task = registry.get("tasks", adapter.task)()
 
     @property
     def task(self) -> str:
@@ -65,20 +74,17 @@ class Model:
     @property
     def labels(self) -> tuple[str, ...]:
         """Class names in the order of the network's outputs."""
-        return self._adapter.labels
+        return self.adapter.labels
 
     @property
     def device(self) -> Any:
         """Where the network's inputs go."""
-        return self._runtime.device
+        return self.runtime.device
 
     @property
     def dtype(self) -> Any:
         """The type the network computes in."""
-        return self._runtime.dtype
-
-    def _forward(self, inputs: Arrays) -> dict[str, Any]:
-        return self._adapter.run(self._runtime, inputs)
+        return self.runtime.dtype
 
     def __repr__(self) -> str:
         return (
@@ -146,21 +152,13 @@ class Model:
             UnsupportedModelError: The model fails on every picture.
             UsageError: An option the task does not have, or a source that is none.
         """
-        prompts, controls = self._task.options(options, self.labels)
-        if not isinstance(batch_size, int) or batch_size < 1:
-            raise UsageError(f"batch_size is {batch_size!r}.", "It is a whole number from 1.")
-        if not callable(on_error) and on_error not in ("raise", "skip"):
-            raise UsageError(f"on_error is {on_error!r}.", "It is 'raise', 'skip' or a function.")
-
-        def preprocess(picture: Image.Image) -> tuple[dict[str, Any], dict[str, Any]]:
-            return self._adapter.preprocess(picture, **prompts)
-
-        return run(
-            images_of(source),
-            preprocess=preprocess,
-            forward=self._forward,
-            check=lambda: trial.check(self.name, preprocess, self._forward),
-            postprocess=lambda outputs, meta: self._adapter.postprocess(outputs, meta, **controls),
+        return prediction.stream(
+            self.adapter,
+            self.runtime,
+            self._task,
+            source,
+            options,
+            name=self.name,
             batch_size=batch_size,
             on_error=on_error,
         )
@@ -182,27 +180,8 @@ class Model:
             ImageError: The input is no image.
             UsageError: A prompt the task does not have.
         """
-        known = {field.name for field in fields(self._task.prompts)}
-        if unknown := [name for name in prompts if name not in known]:
-            raise UsageError(
-                f"{unknown[0]} is no prompt of {self.task}.",
-                "Options that do not change what the network sees belong to outputs.result(...).",
-            )
-        complete, _ = self._task.options(prompts, self.labels)
-
-        def preprocess(picture: Image.Image) -> tuple[dict[str, Any], dict[str, Any]]:
-            return self._adapter.preprocess(picture, **complete)
-
-        def postprocess(outputs: dict, meta: dict, controls: dict[str, Any]) -> Any:
-            _, checked = self._task.options({**controls, **prompts}, self.labels)
-            return self._adapter.postprocess(outputs, meta, **checked)
-
-        return run_one(
-            image,
-            preprocess=preprocess,
-            forward=self._forward,
-            check=lambda: trial.check(self.name, preprocess, self._forward),
-            postprocess=postprocess,
+        return prediction.outputs(
+            self.adapter, self.runtime, self._task, image, prompts, name=self.name
         )
 
     def evaluate(
@@ -233,16 +212,22 @@ class Model:
             DataError: The data cannot be read, or no class of it is known to the model.
             ImageError: An image of it cannot be read.
         """
-        from pvzoo.evaluation import evaluate
+        from pvzoo.evaluation import evaluate, has_figures
 
+        if not has_figures(self._task):
+            raise UsageError(
+                f"{self.name} cannot be evaluated: {self.task} has no figures.",
+                "It can predict: use model.predict, or pvzoo predict.",
+            )
         return evaluate(
-            self,
+            self.stream,
             self._task,
+            self.labels,
             data,
+            options,
             split=split,
-            progress=progress,
             batch_size=batch_size,
-            **{**self._task.evaluation, **options},
+            progress=progress,
         )
 
     def fine_tune(
@@ -306,8 +291,6 @@ class Model:
             TrainingError: A loss or gradient is not a number, `output_dir` is another run's, or a
                 checkpoint cannot be written.
         """
-        from pathlib import Path
-
         needs("Fine-tuning", "torch", "datasets", "matplotlib")
         from pvzoo.processes import processes
         from pvzoo.training.options import Options
@@ -328,7 +311,11 @@ class Model:
             report_to=report_to,
             trainer_args=trainer_args or {},
         )
-        tuned = fine_tune(self, self._network, train, eval, options)
+        adapter, network, report = fine_tune(
+            self.network, self._task, train, eval, options, name=self.name, device=self.device
+        )
+        home = str(options.output_dir)
+        tuned = Model(home, adapter, network, device=self.device, report=report)
         if push_to_hub is not None and processes().is_main_process:
             tuned.push_to_hub(push_to_hub)
         return tuned
@@ -349,9 +336,9 @@ class Model:
     @property
     def nbytes(self) -> int:
         """The memory its weights take, in bytes."""
-        if self._network is None:
+        if self.network is None:
             return 0
-        return sum(p.nbytes for p in self._network.module.parameters())
+        return sum(p.nbytes for p in self.network.module.parameters())
 
     def save(self, folder: str | Path) -> Path:
         """Write the model to a new folder, which `pvzoo.load` and its own library open.
@@ -361,11 +348,10 @@ class Model:
         Raises:
             UsageError: The folder is not empty, or cannot be written.
         """
-        from pathlib import Path
-
         from pvzoo.publishing import save
 
-        return save(self, self._network, Path(folder).expanduser())
+        folder = Path(folder).expanduser()
+        return save(self.network, folder, name=self.name, task=self.task, report=self.report)
 
     def push_to_hub(
         self, repo_id: str, *, private: bool | None = None, message: str = "Upload with pvzoo"
@@ -382,4 +368,12 @@ class Model:
         """
         from pvzoo.publishing import push
 
-        return push(self, self._network, repo_id, private=private, message=message)
+        return push(
+            self.network,
+            repo_id,
+            name=self.name,
+            task=self.task,
+            report=self.report,
+            private=private,
+            message=message,
+        )

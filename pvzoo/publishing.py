@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from pvzoo.errors import HubError, UnsupportedModelError, UsageError
 
 if TYPE_CHECKING:
-    from pvzoo.model import Model
     from pvzoo.networks.base import Network
     from pvzoo.training.report import TrainingReport
 
@@ -20,8 +19,17 @@ _FIGURES = 12
 """Most figures in a card's table."""
 
 
-def save(model: Model, network: Network | None, folder: Path) -> Path:
+def save(
+    network: Network | None, folder: Path, *, name: str, task: str, report: TrainingReport | None
+) -> Path:
     """Write a model to a new folder, all of it or nothing.
+
+    Args:
+        network: The model's.
+        folder: Where to.
+        name: What messages call the model.
+        task: The id of its task.
+        report: How it was fine-tuned, if it was.
 
     Raises:
         UsageError: The folder is not empty, or cannot be written.
@@ -29,7 +37,7 @@ def save(model: Model, network: Network | None, folder: Path) -> Path:
     """
     if network is None:
         raise UnsupportedModelError(
-            f"{model.name} has no network that could be saved.", "Its plugin brings all of it."
+            f"{name} has no network that could be saved.", "Its plugin brings all of it."
         )
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is not empty.", "Choose a new folder.")
@@ -38,7 +46,8 @@ def save(model: Model, network: Network | None, folder: Path) -> Path:
         part = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
         try:
             network.save(part)
-            (part / "README.md").write_text(card(model, network, folder.name), encoding="utf-8")
+            text = card(network, folder.name, task, report)
+            (part / "README.md").write_text(text, encoding="utf-8")
             if folder.exists():
                 folder.rmdir()
             open_to_others([part, *part.rglob("*")])
@@ -62,9 +71,18 @@ def open_to_others(paths: Iterable[Path]) -> None:
 
 
 def push(
-    model: Model, network: Network | None, repo_id: str, *, private: bool | None, message: str
+    network: Network | None,
+    repo_id: str,
+    *,
+    name: str,
+    task: str,
+    report: TrainingReport | None,
+    private: bool | None,
+    message: str,
 ) -> str:
     """Upload a model to a repo of the Hub, made if it is not there; the address of the commit.
+
+    Arguments are those of `save` and of `Model.push_to_hub`.
 
     Raises:
         HubError: The Hub cannot be reached, or refuses.
@@ -74,8 +92,10 @@ def push(
     from pvzoo.hub import Unreachable, explained
 
     with tempfile.TemporaryDirectory() as folder:
-        home = save(model, network, Path(folder) / repo_id.rpartition("/")[2])
-        (home / "README.md").write_text(card(model, network, repo_id), encoding="utf-8")
+        home = Path(folder) / repo_id.rpartition("/")[2]
+        save(network, home, name=name, task=task, report=report)
+        text = card(network, repo_id, task, report)
+        (home / "README.md").write_text(text, encoding="utf-8")
         try:
             with explained(repo_id):
                 api = HfApi()
@@ -89,23 +109,23 @@ def push(
             ) from error
 
 
-def card(model: Model, network: Network, name: str) -> str:
+def card(network: Network, name: str, task: str, report: TrainingReport | None) -> str:
     """A model card: the Hub's front matter, what it is, how good, from what, and how to use it."""
     from huggingface_hub import ModelCardData
 
     data = ModelCardData(
-        pipeline_tag=_HUB_TAGS.get(model.task, model.task),
+        pipeline_tag=_HUB_TAGS.get(task, task),
         library_name=network.library,
-        tags=["pvzoo", model.task],
+        tags=["pvzoo", task],
     )
+    labels = [label for label in network.spec.labels if label]
     parts = [
         f"---\n{data.to_yaml()}\n---",
         f"# {name}",
-        f"A network for {model.task} with {sum(map(bool, model.labels))} classes: "
-        f"{_few([n for n in model.labels if n])}.",
+        f"A network for {task} with {len(labels)} classes: {_few(labels)}.",
     ]
-    if model.report is not None:
-        parts.append(_trained(model.report))
+    if report is not None:
+        parts.append(_trained(report))
     parts += [
         "## Use",
         f'```python\nimport pvzoo\n\nmodel = pvzoo.load("{name}")\n'

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from pvzoo import registry
 from pvzoo.adapters.base import Adapter
 from pvzoo.errors import DeviceError, PvzooError, UnsupportedModelError, UsageError
 
 if TYPE_CHECKING:
-    from pvzoo.model import Model
     from pvzoo.networks.base import Network
+    from pvzoo.runtimes.base import Runtime
 
 Inputs = dict[str, np.ndarray]
 
@@ -31,7 +32,7 @@ _WAY_OUT = (
 )
 
 
-def at_load(model: Model, adapter: Adapter, network: Network | None) -> None:
+def at_load(name: str, adapter: Adapter, runtime: Runtime, network: Network | None) -> None:
     """Refuse a model that can answer no picture; it takes less than a tenth of a second.
 
     The network is run only where its first steps show that it may fail. Nothing is tried of a task
@@ -41,11 +42,11 @@ def at_load(model: Model, adapter: Adapter, network: Network | None) -> None:
         UnsupportedModelError: It cannot.
     """
     try:
-        prompts, _ = model._task.options({}, adapter.labels)
+        prompts, _ = registry.get("tasks", adapter.task)().options({}, adapter.labels)
         check(
-            model.name,
+            name,
             lambda picture: adapter.preprocess(picture, **prompts),
-            model._forward,
+            lambda inputs: adapter.run(runtime, inputs),
             lambda inputs: network is None or starts(network, inputs),
         )
     except (UsageError, DeviceError):

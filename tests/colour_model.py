@@ -15,7 +15,6 @@ from PIL import Image
 
 from pvzoo.adapters.base import Adapter, Spec
 from pvzoo.data import schema
-from pvzoo.loading import assemble
 from pvzoo.masks import Masks
 from pvzoo.model import Model
 from pvzoo.tasks.image_classification import Classification
@@ -178,4 +177,4 @@ class ColourAdapter(Adapter):
 def model(task: str, labels: tuple[str, ...] = NAMES) -> Model:
     """The colour model of a task; `labels` renames its four classes."""
     adapter = ColourAdapter(Spec("colours", task, labels))
-    return assemble("colours", adapter, None)
+    return Model("colours", adapter)

@@ -82,7 +82,7 @@ def main(folder: str, *kinds: str) -> None:
     for kind in kinds:
         tuned = tune(kind, Path(folder))
         state = processes()
-        said = f"{of_weights(tuned._network.module)} {state.num_processes}"
+        said = f"{of_weights(tuned.network.module)} {state.num_processes}"
         number = "" if state.is_main_process else f".{state.process_index}"
         Path(folder, f"{kind}.sha256{number}").write_text(said)
 

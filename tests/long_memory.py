@@ -34,7 +34,7 @@ def convnext() -> pvzoo.Model:
 
 def main(*sizes: str) -> None:
     lite0 = pvzoo.load("efficientnet-lite0-pip", device="cpu")
-    timm, other = lite0._network, convnext()
+    timm, other = lite0.network, convnext()
     ways: dict[str, Callable[[Image.Image], Any]] = {
         "predict": lite0.predict,
         "transformers": other.predict,

@@ -27,7 +27,7 @@ def main(folder: str, answer: str) -> None:
         pictures = Path(answer) / os.environ.get("RANK", "alone") / name
         samples = Samples(colour_model.dataset(task, pictures, 4, size=(64, 64)), None, 0)
         classes = Classes(samples.names, (None,) * 4, stuff=("background",))
-        start = pvzoo.load(Path(folder) / name, task=task, device="cpu")._network
+        start = pvzoo.load(Path(folder) / name, task=task, device="cpu").network
         adapter = start.retarget(classes, image_size=None, seed=0)
         adapter.module.eval()
         own = range(state.process_index, 4, state.num_processes)

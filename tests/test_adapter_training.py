@@ -92,7 +92,7 @@ def adapters(tmp_path_factory) -> Any:
             own = task
             if own is None and kind == "segmentation":
                 own = segmentation_families.FAMILIES[name].tasks[-1]
-            loaded[case, task] = pvzoo.load(folder, task=own, device="cpu")._network
+            loaded[case, task] = pvzoo.load(folder, task=own, device="cpu").network
         return loaded[case, task]
 
     return adapter_of
@@ -321,15 +321,15 @@ def test_a_saved_network_is_loaded_to_the_bit(trained, samples, tmp_path, case):
     adapter.save(tmp_path)
     loaded = pvzoo.load(tmp_path, device="cpu")
     assert (loaded.task, loaded.labels) == (adapter.spec.task, adapter.spec.labels)
-    ours, theirs = adapter.module.state_dict(), loaded._network.module.state_dict()
+    ours, theirs = adapter.module.state_dict(), loaded.network.module.state_dict()
     assert set(ours) == set(theirs)
     assert [k for k in ours if not torch.equal(ours[k], theirs[k])] == []
     picture = samples(adapter.spec.task)[0][0]
-    inputs, again = adapter.prepare(picture)[0], loaded._network.prepare(picture)[0]
+    inputs, again = adapter.prepare(picture)[0], loaded.network.prepare(picture)[0]
     for name, value in inputs.items():
         np.testing.assert_array_equal(again[name], value)
     torch.testing.assert_close(
-        outputs(loaded._network, picture), outputs(adapter, picture), rtol=1e-4, atol=1e-5
+        outputs(loaded.network, picture), outputs(adapter, picture), rtol=1e-4, atol=1e-5
     )
     assert len(loaded.predict([picture])) == 1
 
@@ -593,7 +593,7 @@ def test_pictures_are_scaled_to_the_size_asked_for(adapters, samples, tmp_path, 
     assert adapter.loss(adapter.module, batch).isfinite()
     adapter.save(tmp_path)
     model = pvzoo.load(tmp_path, device="cpu")
-    for name, value in model._network.prepare(pictures[0])[0].items():
+    for name, value in model.network.prepare(pictures[0])[0].items():
         np.testing.assert_array_equal(value, inputs[name])
     assert len(model.predict(list(pictures))) == 4
 
@@ -609,10 +609,10 @@ def test_pictures_are_scaled_to_the_size_asked_for(adapters, samples, tmp_path, 
 )  # fmt: skip
 def test_timm_and_transformers_read_what_is_saved(request, tmp_path, photographs, name, image_size):
     if name == "lite0":  # from a card, with tensors renamed
-        old = request.getfixturevalue("lite0")._network
+        old = request.getfixturevalue("lite0").network
     else:
         timm_folder(tmp_path / "old", name, num_classes=7)
-        old = pvzoo.load(tmp_path / "old", device="cpu")._network
+        old = pvzoo.load(tmp_path / "old", device="cpu").network
     adapter = old.retarget(
         Classes(("red fox", "kit fox", "own"), (2, 0, None)), image_size=image_size, seed=0
     )
@@ -640,13 +640,13 @@ def test_timm_and_transformers_read_what_is_saved(request, tmp_path, photographs
     loaded = pvzoo.load(folder, device="cpu")
     assert loaded.labels == adapter.spec.labels
     state = adapter.module.state_dict()
-    for other in (theirs, wrapped.timm_model, loaded._network.module):
+    for other in (theirs, wrapped.timm_model, loaded.network.module):
         assert set(other.state_dict()) == set(state)
         assert all(torch.equal(v, state[k]) for k, v in other.state_dict().items())
         with torch.inference_mode():
             torch.testing.assert_close(other.eval()(pixels), expected, rtol=1e-5, atol=1e-5)
     # what was tuned can be tuned again
-    again = loaded._network.retarget(Classes(("own",), (2,)), image_size=None, seed=0)
+    again = loaded.network.retarget(Classes(("own",), (2,)), image_size=None, seed=0)
     torch.testing.assert_close(
         outputs(again, picture)["logits"], expected[:, 2:], rtol=1e-5, atol=1e-5
     )

@@ -36,14 +36,14 @@ def timm_reference(module: torch.nn.Module, images: list[Image.Image]) -> list[n
 
 def test_efficientnet_lite0_gives_what_timm_gives_with_the_same_weights(lite0, photographs):
     module = timm.create_model("tf_efficientnet_lite0", pretrained=False).eval()
-    module.load_state_dict(lite0._network.module.state_dict())
+    module.load_state_dict(lite0.network.module.state_dict())
     data = timm.data.resolve_model_data_config(module)
     transform = timm.data.create_transform(**data, is_training=False)
     results = lite0.predict(list(photographs.values()), batch_size=1, probabilities=True)
     for path, result in zip(photographs.values(), results, strict=True):
         image = Image.open(path).convert("RGB")
         pixels = transform(image)[None]
-        np.testing.assert_array_equal(lite0._adapter.preprocess(image)[0]["x"], pixels.numpy())
+        np.testing.assert_array_equal(lite0.adapter.preprocess(image)[0]["x"], pixels.numpy())
         with torch.inference_mode():
             expected = module(pixels).softmax(-1)[0].numpy()
         np.testing.assert_allclose(result.probabilities, expected, rtol=0, atol=1e-6)
@@ -150,7 +150,7 @@ def test_transformers_inputs_are_its_processors_own(tmp_path, small):
     for family in FAMILIES:
         folder = tmp_path / family
         transformers_folder(folder, family)
-        adapter = pvzoo.load(folder, device="cpu")._adapter
+        adapter = pvzoo.load(folder, device="cpu").adapter
         processor = AutoImageProcessor.from_pretrained(folder)
         for image in small[:2]:
             expected = processor(image, return_tensors="pt")["pixel_values"].numpy()
@@ -208,7 +208,7 @@ def test_half_precision_is_asked_for_or_the_checkpoints_own(tmp_path, small, kin
     ):
         model = pvzoo.load(tmp_path, device="cpu", dtype=dtype)
         assert model.dtype == stored
-        assert {p.dtype for p in model._network.module.parameters()} == {stored}
+        assert {p.dtype for p in model.network.module.parameters()} == {stored}
         result = model.predict(image, probabilities=True)
         assert result.probabilities.dtype == np.float32
         assert result.probabilities.sum() == pytest.approx(1, abs=1e-5)

@@ -118,8 +118,8 @@ def test_endpoints_are_named_after_models_and_say_what_they_take(client):
 
 def test_another_threshold_does_not_run_the_network_again(models, scene, monkeypatch):
     model, runs = models["object-detection"], []
-    run = model._runtime
-    monkeypatch.setattr(model, "_runtime", lambda *x: runs.append(1) or run(*x))
+    run = model.runtime
+    monkeypatch.setattr(model, "runtime", lambda *x: runs.append(1) or run(*x))
     answers, task = Answers(Limits()), registry.get("tasks", model.task)
     counts = [
         len(answers.result(model, task, given(scene), {"threshold": threshold}))
@@ -475,8 +475,8 @@ def test_a_file_over_the_limit_is_refused(client, models, tmp_path):
 
 def test_a_network_that_does_not_answer_in_time_is_given_up(models, scene, monkeypatch):
     model = models["object-detection"]
-    run = model._runtime
-    monkeypatch.setattr(model, "_runtime", lambda *x: time.sleep(1) or run(*x))
+    run = model.runtime
+    monkeypatch.setattr(model, "runtime", lambda *x: time.sleep(1) or run(*x))
     answers = Answers(Limits(seconds=0.1))
     with pytest.raises(pvzoo.PvzooError, match=r"did not answer within 0\.1 seconds"):
         answers.result(model, registry.get("tasks", model.task), given(scene), {})
@@ -484,7 +484,7 @@ def test_a_network_that_does_not_answer_in_time_is_given_up(models, scene, monke
 
 def test_what_went_wrong_on_the_server_is_logged_and_not_told(models, scene, monkeypatch, caplog):
     model = models["object-detection"]
-    monkeypatch.setattr(model, "_runtime", lambda *x: {}["secret"])
+    monkeypatch.setattr(model, "runtime", lambda *x: {}["secret"])
     app = build([model])
     launch(app, prevent_thread_lock=True, quiet=True)
     try:

@@ -25,6 +25,7 @@ from demo_page import META, Counting, Page, encoded
 from PIL import Image
 
 import pvzoo
+from pvzoo import registry
 from pvzoo.demo import Limits, build, launch, serve
 from pvzoo.demo.answers import Answers
 from pvzoo.demo.pictures import keep, read
@@ -413,8 +414,8 @@ def _base64(picture):
 
 def test_an_answer_that_does_not_come_names_no_folder(detector, tmp_path, scene, monkeypatch):
     model = pvzoo.load(detector.save(tmp_path / "runs" / "best"), device="cpu")
-    run = model._runtime
-    monkeypatch.setattr(model, "_runtime", lambda *x: time.sleep(1) or run(*x))
+    run = model.runtime
+    monkeypatch.setattr(model, "runtime", lambda *x: time.sleep(1) or run(*x))
     picture = read({"path": keep(encoded(scene), "a.png")}, Limits())
     with pytest.raises(pvzoo.PvzooError, match=r"^best did not answer within 0\.1 seconds"):
-        Answers(Limits(seconds=0.1)).result(model, type(model._task), picture, {})
+        Answers(Limits(seconds=0.1)).result(model, registry.get("tasks", model.task), picture, {})

@@ -36,15 +36,15 @@ def scores(folder, **options) -> np.ndarray:
 def test_accelerate_chooses_the_device_if_none_is_named(folder):
     model = pvzoo.load(folder)
     assert model.device == PartialState().device
-    assert {p.device for p in model._network.module.parameters()} == {model.device}
+    assert {p.device for p in model.network.module.parameters()} == {model.device}
 
 
 def test_the_network_is_in_evaluation_mode_and_keeps_no_gradients(folder, monkeypatch):
     model = pvzoo.load(folder, device="cpu")
-    assert not any(m.training for m in model._network.module.modules())
-    forward, seen = model._network.forward, []
-    monkeypatch.setattr(model._network, "forward", lambda x: seen.append(forward(x)) or seen[0])
-    outputs = model._runtime("model", model._adapter.preprocess(NOISE)[0])
+    assert not any(m.training for m in model.network.module.modules())
+    forward, seen = model.network.forward, []
+    monkeypatch.setattr(model.network, "forward", lambda x: seen.append(forward(x)) or seen[0])
+    outputs = model.runtime("model", model.adapter.preprocess(NOISE)[0])
     assert not seen[0]["logits"].requires_grad
     assert np.shares_memory(outputs["logits"], seen[0]["logits"].numpy())  # nothing is copied
 
@@ -73,16 +73,16 @@ def test_only_outputs_that_an_adapter_names_stay_on_an_accelerator(folder, monke
         "masks": torch.rand(1, 2, 3, dtype=torch.float16).as_subclass(OnAccelerator),
         "scores": torch.rand(1, 2, dtype=torch.float16).as_subclass(OnAccelerator),
     }
-    monkeypatch.setattr(model._network, "forward", lambda inputs: outputs)
-    monkeypatch.setattr(type(model._adapter), "on_device", ("masks",))
-    run = TorchRuntime(model._adapter, model._network, device="cpu", device_map=None)
+    monkeypatch.setattr(model.network, "forward", lambda inputs: outputs)
+    monkeypatch.setattr(type(model.adapter), "on_device", ("masks",))
+    run = TorchRuntime(model.adapter, model.network, device="cpu", device_map=None)
     found = run("model", {})
     assert isinstance(found["masks"], OnAccelerator)
     assert found["masks"].dtype == torch.float32
     assert isinstance(found["scores"], np.ndarray)
     np.testing.assert_array_equal(found["scores"], outputs["scores"].cpu().float().numpy())
     in_memory = {name: value.cpu() for name, value in outputs.items()}
-    monkeypatch.setattr(model._network, "forward", lambda inputs: in_memory)
+    monkeypatch.setattr(model.network, "forward", lambda inputs: in_memory)
     assert isinstance(run("model", {})["masks"], np.ndarray)
 
 
@@ -95,7 +95,7 @@ def test_a_device_map_changes_no_prediction(folder, device_map):
 def test_a_network_spread_part_by_part_changes_no_prediction(tmp_path):
     transformers_folder(tmp_path, "vit")
     expected = scores(tmp_path, device="cpu")
-    parts = {name: "cpu" for name, _ in pvzoo.load(tmp_path)._network.module.named_children()}
+    parts = {name: "cpu" for name, _ in pvzoo.load(tmp_path).network.module.named_children()}
     assert len(parts) > 1
     np.testing.assert_allclose(scores(tmp_path, device_map=parts), expected, atol=1e-6)
 
@@ -123,7 +123,7 @@ def test_no_block_of_a_network_is_cut_between_two_devices(architecture, inside):
 def test_numbers_whose_sum_is_too_large_for_half_precision_are_taken(tmp_path):
     timm_folder(tmp_path, "test_resnet", num_classes=1000)
     model = pvzoo.load(tmp_path, device="cpu", dtype="float16")
-    head = model._network.module.get_classifier()
+    head = model.network.module.get_classifier()
     with torch.no_grad():
         head.weight.zero_()
         head.bias.fill_(-70)
@@ -174,6 +174,6 @@ def test_numbers_that_are_not_finite_are_said_and_not_read(tmp_path):
     transformers_folder(tmp_path, "vit")
     model = pvzoo.load(tmp_path, device="cpu")
     with torch.no_grad():
-        next(model._network.module.parameters()).fill_(float("nan"))
+        next(model.network.module.parameters()).fill_(float("nan"))
     with pytest.raises(PvzooError, match=r"not finite.*bfloat16"):
         model.predict(np.zeros((32, 32, 3), np.uint8))

@@ -90,9 +90,9 @@ def test_the_tuned_model_opens_by_its_folder_and_predicts_the_same(tuned, tmp_pa
 def test_the_model_that_was_tuned_stays_as_it_was(tmp_path):
     model = pvzoo.load(fine_tune_run.untrained("classifier", tmp_path / "start"), device="cpu")
     data = colour_model.dataset(schema.CLASSIFICATION, tmp_path / "pictures", 6)
-    before, labels = of_weights(model._network.module), model.labels
+    before, labels = of_weights(model.network.module), model.labels
     model.fine_tune(data, epochs=1, output_dir=tmp_path / "run")
-    assert of_weights(model._network.module) == before
+    assert of_weights(model.network.module) == before
     assert model.labels == labels
 
 
@@ -177,7 +177,7 @@ def test_a_broken_checkpoint_is_said_and_the_one_before_is_used(tmp_path, monkey
     with pytest.warns(PvzooWarning, match=r"checkpoint-8 is not a whole.*optimizer\.pt"):
         found = fine_tune_run.tune("classifier", tmp_path)
     whole = fine_tune_run.tune("classifier", tmp_path / "whole")
-    assert of_weights(found._network.module) == of_weights(whole._network.module)
+    assert of_weights(found.network.module) == of_weights(whole.network.module)
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "[" * 99_999])
@@ -234,7 +234,7 @@ def test_a_full_disk_is_said_and_costs_nothing_but_the_time(room, tmp_path):
     assert said.read_text().startswith("The checkpoint of step 4 cannot be written")
     found = fine_tune_run.tune("classifier", tmp_path)
     whole = fine_tune_run.tune("classifier", tmp_path / "whole")
-    assert of_weights(found._network.module) == of_weights(whole._network.module)
+    assert of_weights(found.network.module) == of_weights(whole.network.module)
 
 
 def test_a_disk_that_is_full_in_the_end_is_said_and_nothing_is_trained_again(tmp_path, monkeypatch):
@@ -247,7 +247,7 @@ def test_a_disk_that_is_full_in_the_end_is_said_and_nothing_is_trained_again(tmp
             fine_tune_run.tune("classifier", tmp_path)
     found = fine_tune_run.tune("classifier", tmp_path)
     whole = fine_tune_run.tune("classifier", tmp_path / "whole")
-    assert of_weights(found._network.module) == of_weights(whole._network.module)
+    assert of_weights(found.network.module) == of_weights(whole.network.module)
     assert found.report.history == whole.report.history
 
 
@@ -259,7 +259,7 @@ def test_a_folder_that_was_moved_keeps_its_best_weights(tmp_path, monkeypatch):
     found = fine_tune_run.tune("classifier", tmp_path, **moved)
     whole = fine_tune_run.tune("classifier", tmp_path / "whole", learning_rate=1e-9)
     assert kept.steps(tmp_path / "moved") == [4, 8, 12]
-    assert of_weights(found._network.module) == of_weights(whole._network.module)
+    assert of_weights(found.network.module) == of_weights(whole.network.module)
 
 
 def test_a_best_checkpoint_that_is_gone_is_said(tmp_path, monkeypatch):
@@ -293,7 +293,7 @@ def test_the_same_call_again_gives_the_finished_model(tuned):
     model, folder = tuned
     start = time.monotonic()
     again = fine_tune_run.tune("classifier", folder, epochs=2)
-    assert of_weights(again._network.module) == of_weights(model._network.module)
+    assert of_weights(again.network.module) == of_weights(model.network.module)
     assert again.report == model.report
     assert time.monotonic() - start < 20
 
@@ -317,7 +317,7 @@ def test_a_folder_of_other_data_is_refused_by_content_and_not_by_place(tuned, tm
     again = start.fine_tune(
         same.select(range(8)), same.select(range(8, 12)), output_dir=home, **settings
     )
-    assert of_weights(again._network.module) == of_weights(model._network.module)
+    assert of_weights(again.network.module) == of_weights(model.network.module)
     with pytest.raises(TrainingError, match="belongs to another run: train was"):
         start.fine_tune(
             same.select(range(7)), same.select(range(8, 12)), output_dir=home, **settings
@@ -428,7 +428,7 @@ def test_early_stopping_needs_something_to_go_by(tmp_path):
 def test_a_frozen_backbone_stays_as_it_is_and_the_rest_does_not(tmp_path):
     found = fine_tune_run.tune("detector", tmp_path, freeze="backbone", epochs=1)
     start = pvzoo.load(tmp_path / "untrained-detector", device="cpu")
-    before, after = (m._network.module.state_dict() for m in (start, found))
+    before, after = (m.network.module.state_dict() for m in (start, found))
     for name, value in after.items():
         if ".backbone." in name:
             assert torch.equal(value, before[name]), name
@@ -439,7 +439,7 @@ def test_a_frozen_backbone_stays_as_it_is_and_the_rest_does_not(tmp_path):
 
 
 def test_parameters_are_in_the_groups_that_the_recipe_says(tmp_path):
-    network = _detector(tmp_path)._network
+    network = _detector(tmp_path).network
     rates = {"backbone": 1e-5, "rest": 1e-4}
     groups = parameter_groups(network, rates, 0.05, frozen=set())
     where = {id(p): g for g in groups for p in g["params"]}
@@ -557,7 +557,7 @@ def test_two_processes_train_one_model_of_each_kind(tmp_path):
         assert processes == "2"
         assert (tmp_path / f"{kind}.sha256.1").read_text() == f"{digest} 2"
         again = pvzoo.load(tmp_path / kind, device="cpu")
-        assert of_weights(again._network.module) == digest
+        assert of_weights(again.network.module) == digest
         report = json.loads((tmp_path / kind / "report.json").read_text())
         assert report["settings"]["processes"] == 2
         assert report["history"][-1]["step"] == 6  # 8 images, 2 processes, batches of 2, 3 epochs

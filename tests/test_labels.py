@@ -215,4 +215,4 @@ def test_fine_tuning_keeps_what_the_model_knows_of_classes_that_are_called_by_th
 
     columns = features("image-classification", ["n03126707", "a hat", "goldfish"])
     empty = Dataset.from_dict({name: [] for name in columns}, columns)
-    assert classes_of(empty, lite0._adapter).kept == (517, None, 1)
+    assert classes_of(empty, lite0.adapter).kept == (517, None, 1)

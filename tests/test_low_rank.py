@@ -29,13 +29,13 @@ RANK = 2
 @pytest.mark.parametrize("kind", fine_tune_run.KINDS)
 def test_linear_layers_change_at_low_rank_and_the_rest_but_the_head_not_at_all(kind, tmp_path):
     tuned = fine_tune_run.tune(kind, tmp_path, lora=RANK, epochs=1)
-    adapter = tuned._network
+    adapter = tuned.network
     start = pvzoo.load(
         tmp_path / f"untrained-{kind}",
         task=fine_tune_run.KINDS[kind] if kind == "mask2former" else None,
         device="cpu",
     )
-    before, after = start._network.module.state_dict(), adapter.module.state_dict()
+    before, after = start.network.module.state_dict(), adapter.module.state_dict()
     assert before.keys() == after.keys(), "something of LoRA was left in the network"
     linear = {f"{n}.weight" for n, m in adapter.module.named_modules() if isinstance(m, nn.Linear)}
     changed = 0
@@ -60,7 +60,7 @@ def test_a_run_that_was_stopped_ends_with_the_same_weights(kind, tmp_path, monke
         assert any(".lora_A." in name for name in file.keys())  # noqa: SIM118 (no mapping)
     found = fine_tune_run.tune(kind, tmp_path, lora=RANK)
     whole = fine_tune_run.tune(kind, tmp_path / "whole", lora=RANK)
-    assert of_weights(found._network.module) == of_weights(whole._network.module)
+    assert of_weights(found.network.module) == of_weights(whole.network.module)
 
 
 def test_the_folder_opens_with_plain_transformers_and_the_same_call_gives_it_again(tmp_path):
@@ -72,9 +72,9 @@ def test_the_folder_opens_with_plain_transformers_and_the_same_call_gives_it_aga
     )
     assert not said["missing_keys"]
     assert not said["unexpected_keys"]
-    assert of_weights(plain) == of_weights(tuned._network.module)
+    assert of_weights(plain) == of_weights(tuned.network.module)
     again = fine_tune_run.tune("classifier", tmp_path, lora=RANK)
-    assert of_weights(again._network.module) == of_weights(plain)
+    assert of_weights(again.network.module) == of_weights(plain)
     settings = json.loads((tmp_path / "classifier" / "report.json").read_text())["settings"]
     assert settings["lora"] == RANK
     assert settings["recipe"]["rate"] == pytest.approx(5e-3)  # ten times the recipe's
@@ -84,9 +84,9 @@ def test_arguments_of_peft_choose_the_layers(tmp_path):
     tuned = fine_tune_run.tune(
         "classifier", tmp_path, lora={"r": RANK, "target_modules": ["q_proj", "query"]}, epochs=1
     )
-    start = pvzoo.load(tmp_path / "untrained-classifier", device="cpu")._network
-    before, after = start.module.state_dict(), tuned._network.module.state_dict()
-    changed = {n for n in after if n not in tuned._network.head and (after[n] != before[n]).any()}
+    start = pvzoo.load(tmp_path / "untrained-classifier", device="cpu").network
+    before, after = start.module.state_dict(), tuned.network.module.state_dict()
+    changed = {n for n in after if n not in tuned.network.head and (after[n] != before[n]).any()}
     assert changed
     assert all("q_proj" in name or "query" in name for name in changed)
 

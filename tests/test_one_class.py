@@ -53,7 +53,7 @@ def sigmoid(tmp_path):
     def folder(family: str) -> Path:
         (tmp_path / "many").mkdir()
         segmentation_families.build(family, tmp_path / "many")
-        adapter = pvzoo.load(tmp_path / "many", device="cpu")._network
+        adapter = pvzoo.load(tmp_path / "many", device="cpu").network
         logits = outputs(adapter)["logits"][0].flatten(1)
         best = int(logits.std(1).argmax())
         module = _training.retargeted(adapter.module, Classes(("crack",), (best,)), seed=0)
@@ -78,7 +78,7 @@ def outputs(adapter: Any) -> dict[str, torch.Tensor]:
 
 def foreground(model: pvzoo.Model, family: str) -> torch.Tensor:
     """(height, width) logits, or probabilities less one half, of the picture's pixels."""
-    adapter = model._network
+    adapter = model.network
     _, meta = adapter.prepare(PICTURE)
     logits = outputs(adapter)["logits"]
     assert logits.shape[:2] == (1, 1)
@@ -181,9 +181,9 @@ def test_one_channel_trains_on_as_two_classes_that_begin_with_the_same_answers(
 ):
     model = pvzoo.load(sigmoid(family), device="cpu")
     same = Classes(("background", "crack"), (0, 1))
-    tuned = model._network.retarget(same, image_size=None, seed=0)
+    tuned = model.network.retarget(same, image_size=None, seed=0)
     logits = outputs(tuned)["logits"]
-    torch.testing.assert_close(logits[:, 1:] - logits[:, :1], outputs(model._network)["logits"])
+    torch.testing.assert_close(logits[:, 1:] - logits[:, :1], outputs(model.network)["logits"])
     trained = model.fine_tune(
         maps(tmp_path / "data", ("background", "crack")),
         epochs=1,
@@ -198,8 +198,8 @@ def test_one_channel_trains_on_as_two_classes_that_begin_with_the_same_answers(
 def test_one_channel_keeps_what_it_knows_of_its_class_among_others(sigmoid):
     model = pvzoo.load(sigmoid("segformer"), device="cpu")
     more = Classes(("dent", "crack", "background"), (None, 1, 0))
-    logits = outputs(model._network.retarget(more, image_size=None, seed=0))["logits"]
-    expected = outputs(model._network)["logits"]
+    logits = outputs(model.network.retarget(more, image_size=None, seed=0))["logits"]
+    expected = outputs(model.network)["logits"]
     torch.testing.assert_close(logits[:, 1:2], expected)
     assert not logits[:, 2].any()
 
@@ -333,9 +333,9 @@ def test_a_classifier_with_one_output_says_how_sure_it_is(tmp_path, write):
     else:
         transformers_folder(tmp_path, labels=("cat",))
     model = pvzoo.load(tmp_path, device="cpu")
-    inputs, _ = model._network.prepare(PICTURE)
+    inputs, _ = model.network.prepare(PICTURE)
     with torch.inference_mode():
-        logit = model._network.forward({k: torch.from_numpy(v) for k, v in inputs.items()})
+        logit = model.network.forward({k: torch.from_numpy(v) for k, v in inputs.items()})
     result = model.predict(PICTURE)
     assert result.multi_label
     np.testing.assert_allclose(result.scores, logit["logits"][0].sigmoid(), rtol=1e-6)

@@ -86,7 +86,7 @@ def test_when_writing_fails_nothing_is_left(vit, tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(vit._network._processor, "save_pretrained", full)
+    monkeypatch.setattr(vit.network._processor, "save_pretrained", full)
     with pytest.raises(UsageError, match="No space left"):
         vit.save(tmp_path / "mine")
     assert list(tmp_path.iterdir()) == []

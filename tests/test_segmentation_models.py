@@ -28,7 +28,7 @@ from torch import nn
 from torch.nn import functional as nnf
 
 import pvzoo
-from pvzoo.adapters._stuff import stuff_of
+from pvzoo.adapters.stuff import stuff_of
 from pvzoo.catalog import catalogue
 from pvzoo.errors import PvzooError, PvzooWarning, UnsupportedModelError, UsageError
 from pvzoo.tasks.instance_segmentation import Instances
@@ -369,7 +369,7 @@ def test_masks_that_stay_on_an_accelerator_give_the_same(segmenter, pictures, fa
     model = segmenter(family, task)
     seen = model.outputs(pictures["portrait"])
     there = {
-        name: torch.from_numpy(value) if name in model._adapter.on_device else value
+        name: torch.from_numpy(value) if name in model.adapter.on_device else value
         for name, value in seen._outputs.items()
     }
     assert any(isinstance(value, torch.Tensor) for value in there.values())

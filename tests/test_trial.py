@@ -16,7 +16,6 @@ from PIL import Image
 import pvzoo
 from pvzoo.adapters.base import Adapter, Spec
 from pvzoo.errors import ImageError, PvzooError, UnsupportedModelError
-from pvzoo.loading import assemble
 from pvzoo.model import Model
 from pvzoo.networks.base import Network
 from pvzoo.runtimes.torch import TorchRuntime
@@ -129,7 +128,7 @@ def test_the_trial_runs_no_network_that_takes_its_inputs(tmp_path, monkeypatch):
     assert computed == []
     model.predict(PICTURE)
     assert len(computed) == 1
-    for name, tensor in model._network.module.state_dict().items():
+    for name, tensor in model.network.module.state_dict().items():
         assert torch.equal(tensor, module.state_dict()[name])
 
 
@@ -184,7 +183,7 @@ class ChoosyNetwork(Network):
 
 def choosy(brightest: int, error: Exception, *, on_torch: bool) -> Model:
     adapter = Choosy(Spec("choosy", "image-classification", ("a", "b")), brightest, error)
-    return assemble("choosy", adapter, ChoosyNetwork(adapter) if on_torch else None, device="cpu")
+    return Model("choosy", adapter, ChoosyNetwork(adapter) if on_torch else None, device="cpu")
 
 
 ERRORS = [ValueError("a"), RuntimeError("b\nc"), KeyError("d"), AssertionError(), IndexError("e")]

@@ -566,9 +566,9 @@ def test_mobilevits_centre_crop_is_stretched_over_the_whole_image(tmp_path):
     model = pvzoo.load(tmp_path, device="cpu")
     ours = [model.predict(p).map for p in (picture, other)]
     assert (ours[0] != ours[1])[:, :90].mean() > 0.05
-    inputs, meta = model._adapter.preprocess(picture)
+    inputs, meta = model.adapter.preprocess(picture)
     with torch.inference_mode():
-        logits = model._network.module(torch.from_numpy(inputs["pixel_values"])).logits[0]
+        logits = model.network.module(torch.from_numpy(inputs["pixel_values"])).logits[0]
     to_input = reference.bilinear(logits, meta["padded"], align_corners=True)
     theirs = reference.label_of_pixels(reference.bilinear(to_input, (128, 320)))
     assert (ours[0] != theirs).mean() < 1e-3
@@ -586,9 +586,9 @@ def test_dpt_fails_on_images_that_are_not_square(tmp_path):
         failed = True
     still(failed)
     model = pvzoo.load(tmp_path, device="cpu")
-    inputs, _ = model._adapter.preprocess(picture)
+    inputs, _ = model.adapter.preprocess(picture)
     with torch.inference_mode():
-        logits = model._network.module(torch.from_numpy(inputs["pixel_values"])).logits[0]
+        logits = model.network.module(torch.from_numpy(inputs["pixel_values"])).logits[0]
     theirs = reference.dpt_semantic(logits, image_size=(64, 96))
     assert (model.predict(picture).map != theirs).mean() < 1e-3
 
@@ -603,7 +603,7 @@ def test_eomt_draws_lots_with_unfinished_mask_probabilities(tmp_path):
     with torch.inference_mode():
         first, second = (module(pixels).masks_queries_logits for _ in range(2))
         still(not torch.equal(first, second))
-        module = pvzoo.load(tmp_path, task="instance", device="cpu")._network.module
+        module = pvzoo.load(tmp_path, task="instance", device="cpu").network.module
         first, second = (module(pixels).masks_queries_logits for _ in range(2))
     assert torch.equal(first, second)
 
@@ -628,7 +628,7 @@ def test_oneformers_input_is_not_padded_to_a_multiple_of_32_nor_its_task_with_ze
     )
     found = pipeline.preprocess(picture, subtask="panoptic")
     still(tuple(found["pixel_values"].shape[-2:]) == (64, 85))
-    ours, meta = pvzoo.load(oneformer, task="panoptic", device="cpu")._adapter.preprocess(picture)
+    ours, meta = pvzoo.load(oneformer, task="panoptic", device="cpu").adapter.preprocess(picture)
     assert ours["pixel_values"].shape[-2:] == meta["padded"] == (64, 96)
     assert meta["valid"] == (64, 85)
     np.testing.assert_array_equal(ours["pixel_values"][..., :85], found["pixel_values"])

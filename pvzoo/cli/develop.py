@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 
 from pvzoo.cli.app import Debug, app, err, out
-from pvzoo.cli.predict import _option
+from pvzoo.cli.predict import option_of
 
 
 class Kind(StrEnum):
@@ -55,7 +55,7 @@ def verify_plugin(
 
     colours = {"kept": "green", "skipped": "cyan", "broken": "red"}
     counts = dict.fromkeys(colours, 0)
-    options = dict(map(_option, option or ()))
+    options = dict(map(option_of, option or ()))
     for finding in verify(name, models=model or (), options=options):
         counts[finding.state] += 1
         text = f"{finding.rule} ({finding.subject})" if finding.state == "kept" else str(finding)

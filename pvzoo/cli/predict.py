@@ -74,7 +74,7 @@ def predict(
 
     options = {"top_k": top_k, "threshold": threshold}
     options = {k: v for k, v in options.items() if v is not None}
-    options |= dict(map(_option, option or ()))
+    options |= dict(map(option_of, option or ()))
     images = _expand(inputs)
     task = registry.task_id(task) if task else None
     name = model or catalogue().default(task or "image-classification").qualified_name
@@ -111,7 +111,7 @@ def predict(
         raise typer.Exit(SOME_FAILED if answered else 1)
 
 
-def _option(text: str) -> tuple[str, Any]:
+def option_of(text: str) -> tuple[str, Any]:
     """``NAME=VALUE`` as a keyword argument: JSON, a list of texts with commas between, or a text.
 
     Raises:

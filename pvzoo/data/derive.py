@@ -137,8 +137,8 @@ def hold(stream: IterableDataset) -> Dataset:
             f"The rows of the stream do not fit its columns ({error}).",
             "Say what the columns are with stream.cast(datasets.Features(...)).",
         ) from error
-    held = Dataset.from_file(str(path))
-    held.info.dataset_name, held._split = stream.info.dataset_name, stream.split
+    held = Dataset.from_file(str(path), split=stream.split)
+    held.info.dataset_name = stream.info.dataset_name
     return held
 
 

@@ -13,11 +13,12 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from gradio.utils import get_cache_folder
 
+import pvzoo
 from pvzoo import registry
 from pvzoo.catalog.catalogue import catalogue
 from pvzoo.catalog.search import list_models
@@ -32,9 +33,10 @@ from pvzoo.demo.pictures import fetch, keep
 from pvzoo.demo.routes import OnlyNeeded
 from pvzoo.demo.said import said
 from pvzoo.demo.shelf import Shelf
-from pvzoo.errors import UsageError
-from pvzoo.loading import load
-from pvzoo.model import Model
+from pvzoo.errors import PvzooError, UsageError
+
+if TYPE_CHECKING:
+    from pvzoo.model import Model
 
 EXAMPLES = Path(__file__).with_name("examples")
 """Pictures to begin with; a README says where they are from."""
@@ -60,7 +62,7 @@ def build(
         PvzooError: A model cannot be loaded.
     """
     limits = limits or Limits()
-    loaded = [m if isinstance(m, Model) else load(m) for m in models]
+    loaded = [m if isinstance(m, pvzoo.Model) else pvzoo.load(m) for m in models]
     names = [model.name for model in loaded]
     if twice := {name for name in names if names.count(name) > 1}:
         raise UsageError(f"{twice.pop()} is there twice.", "Name each model once.")
@@ -250,8 +252,6 @@ def _any_model(picture: gr.Image, limits: Limits) -> None:
 
 def _first(task: str, names: Sequence[str]) -> str:
     """The catalogue's default for the task, which needs no download if there is such a one."""
-    from pvzoo.errors import PvzooError
-
     try:
         return catalogue().default(task).name
     except PvzooError:

@@ -6,10 +6,13 @@ import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
+import pvzoo
 from pvzoo.errors import HubError, ModelNotFoundError, PvzooError, UsageError, nearest
-from pvzoo.loading import load
-from pvzoo.model import Model
+
+if TYPE_CHECKING:
+    from pvzoo.model import Model
 
 _log = logging.getLogger("pvzoo.demo")
 
@@ -64,13 +67,11 @@ class Shelf:
             return self._recent[name]
 
     def _load(self, name: str) -> Model:
-        from pvzoo.catalog.catalogue import info
-
-        params = info(name).params
+        params = pvzoo.info(name).params
         if params is not None:
             self._make_room(name, 4 * params)
         try:
-            model = load(name)
+            model = pvzoo.load(name)
         except PvzooError as error:  # its message is for those who run the server
             _log.warning("%s cannot be loaded: %s", name, error)
             what = "fetched from the Hub" if isinstance(error, HubError) else "loaded"

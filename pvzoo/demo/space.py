@@ -14,11 +14,12 @@ import gradio
 from huggingface_hub import HfApi, SpaceCardData
 
 import pvzoo
-from pvzoo import hub, loading, registry
+from pvzoo import hub, registry
 from pvzoo.catalog.cards import USER, Card, Source
 from pvzoo.errors import HubError, UsageError
 from pvzoo.hub import Unreachable, explained
 from pvzoo.installed import Group, normalise_dist
+from pvzoo.resolving import choose_adapter, resolve
 
 _APP = '''\
 """A demo made by ``pvzoo space``; `pvzoo.demo` has what it does."""
@@ -149,7 +150,7 @@ def _needs(models: Sequence[str | Path]) -> _Needs:
                 needs.distributions.add(plugin.name)
         return needs
     for model in models:
-        card, source, config = loading.resolve(model, None)
+        card, source, config = resolve(model, None)
         if card is not None and card.dist != USER:
             _need_card(needs, card, str(model))
         elif source.path is not None:
@@ -182,10 +183,11 @@ def _need_folder(needs: _Needs, folder: Path, card: Card | None) -> None:
     """A folder is loaded, which shows that it is whole, and which plugin it needs."""
     model = pvzoo.load(folder, device="cpu")
     if card is not None:
-        _check_plain(card, type(model._adapter))
+        _check_plain(card, type(model.adapter))
         if card.task != model.task:
             raise _not_plain(card, "task")
-    needs.distributions |= {_dist(type(model._adapter)), _dist(type(model._task))}
+    task = registry.get("tasks", model.adapter.task)
+    needs.distributions |= {_dist(type(model.adapter)), _dist(task)}
     name = _unused(folder.resolve().name, needs.folders)
     needs.folders[name] = folder
     needs.names.append(card.name if card else name)
@@ -199,7 +201,7 @@ def _need_repo(
     if card is not None and card.source.package:
         raise _not_plain(card, "package")
     found = hub.find(source, asked, config, trust_remote_code=False)
-    adapter = loading.choose_adapter(found.config, asked, None, False)
+    adapter = choose_adapter(found.config, asked, None, False)
     if card is not None:
         _check_plain(card, adapter)
     needs.distributions.add(_dist(adapter))

@@ -1,13 +1,27 @@
-"""Whether a network's pictures can be prepared by steps: tried on a few, compared to the bit."""
+"""The adapter of a network, which prepares pictures by steps if that was proven.
+
+The steps are tried on a few pictures and compared with the network's own processor to the bit.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from PIL import Image
 
+from pvzoo import registry
+from pvzoo.adapters.base import Adapter
 from pvzoo.networks.base import Network
 from pvzoo.preprocess.compare import QUICK, difference
 from pvzoo.preprocess.run import run
 from pvzoo.preprocess.steps import Step
+
+
+def adapter_of(network: Network) -> Adapter:
+    """The adapter of a network: with steps in the place of the processor where they do the same."""
+    adapter_class = registry.get("adapters", network.spec.adapter)
+    spec = replace(network.spec, steps=proven_steps(network, adapter_class.pixels))
+    return adapter_class(spec, network.prepare)
 
 
 def proven_steps(network: Network, pixels: str) -> tuple[Step, ...] | None:

@@ -20,12 +20,12 @@ from transformers import (
 )
 from transformers.image_transforms import get_size_with_aspect_ratio
 
-from pvzoo.adapters._stuff import stuff_of
 from pvzoo.adapters.base import Arrays, Checkpoint, Meta, Spec
 from pvzoo.adapters.heads import INSTANCE as INSTANCE_HEAD
 from pvzoo.adapters.heads import SEMANTIC as SEMANTIC_HEAD
 from pvzoo.adapters.heads import UNIVERSAL as UNIVERSAL_HEAD
 from pvzoo.adapters.heads import Kind
+from pvzoo.adapters.stuff import stuff_of
 from pvzoo.adapters.transformers_segmentation import (
     EOMT,
     PANOPTIC,

@@ -62,10 +62,10 @@ def _copy(checkpoint: Checkpoint) -> Iterator[Checkpoint]:
 
 def _must_refuse(s: Subject, checkpoint: Checkpoint, what: str) -> None:
     try:
-        if s.model._network is None:
+        if s.model.network is None:
             type(s.adapter).open(checkpoint, task=s.adapter.task)
         else:
-            type(s.model._network).load(
+            type(s.model.network).load(
                 checkpoint, task=s.adapter.task, dtype=s.model.dtype, trust_remote_code=False
             )
     except PvzooError:

@@ -6,7 +6,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -14,12 +14,14 @@ from PIL import Image
 from pvzoo import registry
 from pvzoo.adapters.base import Spec
 from pvzoo.errors import PvzooError, UnsupportedModelError
-from pvzoo.model import Model
 from pvzoo.preprocess import compare
 from pvzoo.preprocess.run import run
 from pvzoo.testing.compare import difference
 from pvzoo.testing.rules import Broken, NotApplicable, must, rule, said
 from pvzoo.testing.subject import Subject
+
+if TYPE_CHECKING:
+    from pvzoo.model import Model
 
 
 @rule("See `Spec` and the attributes of `Adapter` in pvzoo/adapters/base.py.")
@@ -55,7 +57,7 @@ def leading_axis(s: Subject) -> None:
     (count,) = counts
     for times in (1, 2):
         batch = {n: np.concatenate([v] * times) for n, v in inputs.items()}
-        outputs = s.adapter.run(s.model._runtime, batch)
+        outputs = s.adapter.run(s.model.runtime, batch)
         must(isinstance(outputs, dict) and outputs, f"The outputs are {outputs!r:.80}, no dict.")
         for name, value in outputs.items():
             must(
@@ -250,7 +252,7 @@ def postprocessing_alone(s: Subject) -> None:
         raise NotApplicable("The adapter has no network that another runtime might run.")
     prompts, controls = s.sorted_options()
     inputs, meta = s.adapter.preprocess(s.picture, **prompts)
-    outputs = s.adapter.run(s.model._runtime, inputs)
+    outputs = s.adapter.run(s.model.runtime, inputs)
     alone = type(s.adapter)(Spec.from_json(loads(dumps(s.adapter.spec.to_json()))))
     expected = s.results[0]
     found = replace(alone.postprocess(outputs, meta, **controls), image=expected.image)
@@ -260,7 +262,7 @@ def postprocessing_alone(s: Subject) -> None:
 @rule("Say in `Network.steps` what `prepare` does, or leave it out.")
 def steps(s: Subject) -> None:
     """Where a network says its steps, they prepare pictures as its own processor does."""
-    network = s.model._network
+    network = s.model.network
     if network is None:
         raise NotApplicable("There is no network.")
     try:

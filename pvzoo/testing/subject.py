@@ -6,16 +6,20 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
 import pvzoo
+from pvzoo import registry
 from pvzoo.adapters.base import Adapter, Checkpoint
-from pvzoo.model import Model
+from pvzoo.resolving import resolve, with_card
 from pvzoo.tasks.base import Task
 from pvzoo.testing.rules import NotApplicable
+
+if TYPE_CHECKING:
+    from pvzoo.model import Model
 
 
 class Subject:
@@ -54,23 +58,23 @@ class Subject:
     @property
     def adapter(self) -> Adapter:
         """The model's adapter."""
-        return self.model._adapter
+        return self.model.adapter
 
-    @property
+    @cached_property
     def task(self) -> Task:
         """The model's task."""
-        return self.model._task
+        return registry.get("tasks", self.adapter.task)()
 
     @property
     def uses_torch(self) -> bool:
         """Whether it has a network that torch runs."""
-        return self.model._network is not None
+        return self.model.network is not None
 
     @property
     def network(self) -> Any:
         """The model's network; skips a rule where there is none."""
         self.needs_torch()
-        return self.model._network
+        return self.model.network
 
     def options(self, **more: Any) -> dict[str, Any]:
         """The options of a `predict`."""
@@ -103,11 +107,11 @@ class Subject:
     @cached_property
     def checkpoint(self) -> Checkpoint:
         """What the host gave to the network's `load` or the adapter's `open`."""
-        from pvzoo import hub, loading
+        from pvzoo import hub
 
-        card, source, config = loading.resolve(self.name, None)
+        card, source, config = resolve(self.name, None)
         found = hub.find(source, str(self.name), config, trust_remote_code=False)
-        return replace(found.fetch(), config=loading.with_card(found.config, card))
+        return replace(found.fetch(), config=with_card(found.config, card))
 
     @cached_property
     def picture(self) -> Image.Image:

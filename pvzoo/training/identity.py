@@ -6,7 +6,7 @@ import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from datasets import Dataset
@@ -21,9 +21,6 @@ from pvzoo.training import checkpoints
 from pvzoo.training.files import read_object
 from pvzoo.training.options import Options
 from pvzoo.training.recipes import Recipe
-
-if TYPE_CHECKING:
-    from pvzoo.model import Model
 
 SETTINGS = "run.json"
 
@@ -52,18 +49,22 @@ def of_weights(module: Any) -> str:
 
 
 def settings_of(
-    model: Model,
+    name: str,
+    task: str,
     network: Network,
     options: Options,
     plan: Recipe,
     train_set: Dataset,
     eval_set: Dataset | None,
 ) -> dict[str, Any]:
-    """What the weights at the end depend on, as JSON has it."""
+    """What the weights at the end depend on, as JSON has it.
+
+    `name`, `task` and `network` are those of the model before it is trained.
+    """
     augment = options.augment
     settings = {
-        "model": model.name,
-        "task": model.task,
+        "model": name,
+        "task": task,
         "weights": of_weights(network.module),
         "train": {"images": len(train_set), "sha256": of_data(train_set)},
         "classes": list(class_names(train_set.features)),

@@ -1,13 +1,12 @@
-"""`fine_tune`: from a model and labelled data to a better model."""
+"""`fine_tune`: from a network and labelled data to a better network."""
 
 from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,14 +15,17 @@ from accelerate.state import AcceleratorState
 from safetensors import SafetensorError
 from transformers import EarlyStoppingCallback, TrainingArguments
 
-from pvzoo import registry
+from pvzoo import prediction
+from pvzoo.adapters.base import Adapter
 from pvzoo.data.schema import CLASSIFICATION
 from pvzoo.errors import TrainingError, UnsupportedModelError, UsageError
-from pvzoo.evaluation import has_figures
-from pvzoo.loading import assemble, drive
+from pvzoo.evaluation import evaluate, has_figures
 from pvzoo.networks.base import Network
+from pvzoo.networks.steps import adapter_of
 from pvzoo.processes import joined
 from pvzoo.publishing import open_to_others
+from pvzoo.runtimes.torch import TorchRuntime
+from pvzoo.tasks.base import Task
 from pvzoo.training import augment as augmentations
 from pvzoo.training import checkpoints, identity
 from pvzoo.training.data import check_data, classes_of, datasets_of
@@ -41,8 +43,6 @@ from pvzoo.training.trainer import FineTuner, restore
 if TYPE_CHECKING:
     from datasets import Dataset
 
-    from pvzoo.model import Model
-
 MAIN_FIGURE = {
     "image-classification": "top1",
     "object-detection": "map",
@@ -56,28 +56,47 @@ FIRST_BATCH = "first-batch.png"
 
 
 def fine_tune(
-    model: Model, network: Network | None, train: Any, evaluation: Any, options: Options
-) -> Model:
-    """See `Model.fine_tune`."""
-    _check_model(model, network)
+    network: Network | None,
+    task: Task,
+    train: Any,
+    evaluation: Any,
+    options: Options,
+    *,
+    name: str,
+    device: torch.device,
+) -> tuple[Adapter, Network, TrainingReport]:
+    """The network tuned, with its adapter and report; see `Model.fine_tune`.
+
+    Args:
+        network: Where training begins; it stays as it is. None is refused.
+        task: What it is trained for.
+        train: As for `Model.fine_tune`.
+        evaluation: Likewise, its ``eval``.
+        options: Its other arguments.
+        name: What the model is called, in messages and in the report.
+        device: Where `network` is, and is trained.
+
+    Raises:
+        PvzooError: As `Model.fine_tune`.
+    """
+    network = _trainable(network, task, name)
     options.check()
-    train_set, eval_set = datasets_of(train, evaluation, model.task)
+    train_set, eval_set = datasets_of(train, evaluation, task.id)
     if options.early_stopping is not None and eval_set is None:
         raise UsageError("early_stopping needs figures to go by.", "Pass eval data.")
-    check_data(train_set, eval_set, model.task)
+    check_data(train_set, eval_set, task.id)
     classes = classes_of(train_set, network)
     with _own_randomness():
         tuned = network.retarget(classes, image_size=options.image_size, seed=options.seed)
+        adapter = adapter_of(tuned)
         plan = recipe(
-            getattr(tuned.module, "config", None) and tuned.module.config.model_type, model.task
+            getattr(tuned.module, "config", None) and tuned.module.config.model_type, task.id
         )
         if options.lora is not None:
             plan = replace(plan, rate=RATE * plan.rate, backbone=1.0)
-        main = "map" if classes.multi_label else MAIN_FIGURE[model.task]
-        args = options.trainer(
-            plan, len(train_set), None if eval_set is None else main, model.device
-        )
-        settings = identity.settings_of(model, network, options, plan, train_set, eval_set)
+        main = "map" if classes.multi_label else MAIN_FIGURE[task.id]
+        args = options.trainer(plan, len(train_set), None if eval_set is None else main, device)
+        settings = identity.settings_of(name, task.id, network, options, plan, train_set, eval_set)
         home = options.output_dir
         state = joined()
         if state.is_main_process:
@@ -85,34 +104,36 @@ def fine_tune(
         state.wait_for_everyone()
         if (home / "report.json").is_file():
             restore(tuned, home)
-            return _model(model, tuned, home, read(home))
+            return adapter, tuned, read(home)
         try:
-            report = _train(model, tuned, plan, options, args, main, train_set, eval_set, settings)
+            report = _train(
+                tuned, adapter, task, plan, options, args, main, train_set, eval_set, settings
+            )
         finally:
             if args.use_cpu and torch.accelerator.is_available() and state.num_processes == 1:
                 AcceleratorState._reset_state(reset_partial_state=True)  # it knows the CPU alone
-    return _model(model, tuned, home, report)
+    return adapter, tuned, report
 
 
-def _check_model(model: Model, network: Network | None) -> None:
+def _trainable(network: Network | None, task: Task, name: str) -> Network:
     if (
-        model.task in MAIN_FIGURE
+        task.id in MAIN_FIGURE
         and network is not None
         and type(network).retarget is not Network.retarget
     ):
-        return
-    task = registry.get("tasks", model.task)()
+        return network
     verbs = "predict and be evaluated" if has_figures(task) else "predict"
     labelled = f" --task {task.result.task}" if task.result.task in MAIN_FIGURE else ""
     raise UnsupportedModelError(
-        f"{model.name} ({model.task}) cannot be fine-tuned.",
+        f"{name} ({task.id}) cannot be fine-tuned.",
         f"It can {verbs}. To train, choose another model: pvzoo list{labelled} shows some.",
     )
 
 
 def _train(
-    model: Model,
     tuned: Network,
+    adapter: Adapter,
+    task: Task,
     plan: Recipe,
     options: Options,
     args: TrainingArguments,
@@ -123,7 +144,7 @@ def _train(
 ) -> TrainingReport:
     state, home = joined(), options.output_dir
     tuned.module.to(args.device, torch.float32)  # AdamW needs it; autocast is bf16=True
-    transform = augmentations.default(model.task) if options.augment is True else options.augment
+    transform = augmentations.default(task.id) if options.augment is True else options.augment
     samples: Samples | Features = Samples(train_set, transform or None, options.seed)
     batch_size = args.per_device_train_batch_size
     checkpoint = checkpoints.latest(home, state.num_processes)
@@ -147,19 +168,16 @@ def _train(
     average = None
     if plan.average is not None:
         average = Average(tuned.module, decay=plan.average, warm_up=2000)
-    shown = _model(model, tuned, home, None)
-
-    def measure() -> dict[str, float]:
-        # of the size that was found to fit, where Accelerate looks for it
-        return dict(shown.evaluate(eval_set, batch_size=trainer.state.train_batch_size))
-
+    figures = None
+    if eval_set is not None:
+        figures = _figures(tuned, adapter, task, eval_set, args.device, str(home))
     step: Any = tuned
     trained = [n for n, p in tuned.module.named_parameters() if p.requires_grad]
     head = head_of(tuned.module, trained) if frozen and low_rank is None else None
     if (
         head is not None
         and transform is False
-        and model.task == CLASSIFICATION
+        and task.id == CLASSIFICATION
         and state.num_processes == 1  # only the whole network is Accelerate's to synchronise
         and decides(tuned, head, samples)
     ):
@@ -171,7 +189,8 @@ def _train(
         frozen=_modules_of(tuned.module, frozen),
         low_rank=low_rank,
         samples=samples,
-        measure=measure if eval_set is not None else None,
+        # with batches of the size that was found to fit, where Accelerate looks for it
+        measure=figures and (lambda: figures(trainer.state.train_batch_size)),
         average=average,
         args=args,
         callbacks=callbacks,
@@ -207,6 +226,33 @@ def _train(
     if not state.is_main_process:
         restore(tuned, home)  # normalisation has statistics of its own in each process
     return report
+
+
+def _figures(
+    network: Network, adapter: Adapter, task: Task, dataset: Dataset, device: Any, name: str
+) -> Callable[[int], dict[str, float]]:
+    """``figures(batch_size)`` of the network as it then is; `name` is for messages."""
+    runtime = TorchRuntime(adapter, network, device=device, device_map=None)
+
+    def stream(images: Iterator[Any], *, batch_size: int, **options: Any) -> Iterator[Any]:
+        return prediction.stream(
+            adapter, runtime, task, images, options, name=name, batch_size=batch_size
+        )
+
+    def figures(batch_size: int) -> dict[str, float]:
+        found = evaluate(
+            stream,
+            task,
+            adapter.labels,
+            dataset,
+            {},
+            split=None,
+            batch_size=batch_size,
+            progress=None,
+        )
+        return dict(found)
+
+    return figures
 
 
 def parameter_groups(
@@ -247,11 +293,6 @@ def _history(log: list[dict[str, float]]) -> tuple[dict[str, float], ...]:
         for row in log
     ]
     return tuple(row for row in rows if len(row) > 2)
-
-
-def _model(model: Model, tuned: Network, home: Path, report: TrainingReport | None) -> Model:
-    """The tuned network with the verbs of a model."""
-    return assemble(str(home), drive(tuned), tuned, device=model.device, report=report)
 
 
 @contextmanager

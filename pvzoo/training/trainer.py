@@ -18,8 +18,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import ExportableState, PrinterCallback
 
 from pvzoo.adapters.base import Checkpoint
-from pvzoo.errors import ImageError, PvzooWarning, TrainingError
-from pvzoo.loading import reading
+from pvzoo.errors import ImageError, PvzooWarning, TrainingError, reading
 from pvzoo.networks.base import Network
 from pvzoo.training import checkpoints
 from pvzoo.training.ema import Average

@@ -93,11 +93,12 @@ class MasksFrom:
 
         measured = {"result": Instances, "metric": InstanceSegmentation.metric}
         return evaluate(
-            self,
+            self.stream,
             type("MasksFrom", (self._finds,), measured)(),
+            self.labels,
             data,
+            {"max_detections": 100, **options},
             split=split,
             batch_size=batch_size,
             progress=progress,
-            **{**self._finds.evaluation, "max_detections": 100, **options},
         )
