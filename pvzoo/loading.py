@@ -69,6 +69,8 @@ def load(
     card, source, config = resolve(name, revision)
     wanted_task = registry.task_id(task) if task else (card.task if card else None)
     with reading(str(name)):
+        if card is not None and registry.get("adapters", card.adapter).network is not None:
+            _needs_torch(str(name))  # before anything is downloaded for it
         try:
             found = hub.find(source, str(name), config, trust_remote_code=trust_remote_code)
         except (hub.NotCached, hub.NoRepo) as error:
@@ -125,9 +127,13 @@ def network_of(adapter_class: type[Adapter], name: str) -> type[Network]:
     Raises:
         MissingExtraError: There is no PyTorch.
     """
-    needs(f"{name} is a network of PyTorch and", "torch")
+    _needs_torch(name)
     module, _, attribute = str(adapter_class.network).partition(":")
     return getattr(importlib.import_module(module), attribute)
+
+
+def _needs_torch(name: str) -> None:
+    needs(f"{name} is a network of PyTorch and", "torch")
 
 
 @contextmanager

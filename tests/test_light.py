@@ -146,6 +146,8 @@ print(json.dumps([result.to_dict()["task"], dict(figures), heavy]))
 REFUSALS = {
     "a model of PyTorch": ("pvzoo.load('efficientnet-lite0-pip')", "torch"),
     "a detector of PyTorch": ("pvzoo.load('shapes-detector')", "torch"),
+    "a model of PyTorch that is not downloaded yet": ("pvzoo.load('detr-resnet50')", "torch"),
+    "its repo": ("pvzoo.load('facebook/detr-resnet-50')", "torch"),
     "labelled data": ("from pvzoo import data; data.load('.')", "data"),
     "a check": ("from pvzoo import data; data.check('.')", "data"),
     "evaluation": ("pvzoo.load('face-cascade').evaluate('.')", "data"),
