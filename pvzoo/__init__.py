@@ -17,7 +17,7 @@ from pvzoo.errors import PvzooError, PvzooWarning
 
 if TYPE_CHECKING:
     from pvzoo.cards import Card, info, list_models
-    from pvzoo.images import open_image
+    from pvzoo.inputs.images import open_image
     from pvzoo.loading import load
     from pvzoo.model import Model
     from pvzoo.plugins import list_plugins
@@ -31,7 +31,7 @@ _HOMES = {
     "list_models": "pvzoo.cards",
     "list_plugins": "pvzoo.plugins",
     "load": "pvzoo.loading",
-    "open_image": "pvzoo.images",
+    "open_image": "pvzoo.inputs.images",
 }
 
 __all__ = [

@@ -11,9 +11,9 @@ from pvzoo.adapters.base import Adapter, Arrays
 from pvzoo.cards import Card
 from pvzoo.errors import ImageError, UsageError
 from pvzoo.extras import needs
+from pvzoo.inputs.sources import images_of
 from pvzoo.pipeline import Outputs, run, run_one
 from pvzoo.runtimes.base import Runtime
-from pvzoo.sources import images_of
 from pvzoo.tasks.base import Task
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class Model:
         What is predicted for an image does not depend on the others.
 
         Args:
-            images: An image (see `pvzoo.images`), or a list or other sequence of images.
+            images: An image (see `pvzoo.inputs.images`), or a list or other sequence of images.
             batch_size: Most network inputs in one forward pass.
             **options: The task's own, such as ``top_k`` or ``threshold``.
 
@@ -175,7 +175,7 @@ class Model:
         The network runs once, however many results are made.
 
         Args:
-            image: An image (see `pvzoo.images`).
+            image: An image (see `pvzoo.inputs.images`).
             **prompts: Those options of the task that the network sees.
 
         Raises:

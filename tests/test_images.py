@@ -21,9 +21,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageSequence
 
-from pvzoo import PvzooError, PvzooWarning, images, open_image
+from pvzoo import PvzooError, PvzooWarning, open_image
 from pvzoo.errors import ImageError
-from pvzoo.images import ImageHandle
+from pvzoo.inputs import images
+from pvzoo.inputs.images import ImageHandle
 
 RNG = np.random.default_rng(0)
 RGB = RNG.integers(0, 256, (5, 7, 3), dtype=np.uint8)

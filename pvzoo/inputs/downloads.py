@@ -109,7 +109,9 @@ def _fetch(url: str, refuse: Refuse, max_bytes: int, deadline: float, public: bo
 
 
 def _too_many_bytes(size: str, limit: int, public: bool) -> tuple[str, str]:
-    way_out = "Make it smaller." if public else "Make it smaller, or raise pvzoo.images.MAX_BYTES."
+    way_out = (
+        "Make it smaller." if public else "Make it smaller, or raise pvzoo.inputs.images.MAX_BYTES."
+    )
     return f"has {size}, more than the {limit:,} allowed.", way_out
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pvzoo.errors import UsageError
-from pvzoo.images import SUFFIXES
+from pvzoo.inputs.images import SUFFIXES
 
 
 def images_of(source: Any) -> Iterable[Any]:

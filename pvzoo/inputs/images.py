@@ -45,10 +45,10 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from pvzoo import encoded
-from pvzoo.downloads import Refuse, download
 from pvzoo.errors import ImageError, PvzooWarning, let_go, warn_of_image
-from pvzoo.pixels import to_rgb, to_uint8
+from pvzoo.inputs import encoded
+from pvzoo.inputs.downloads import Refuse, download
+from pvzoo.inputs.pixels import to_rgb, to_uint8
 
 MAX_BYTES = 256 * 2**20
 """Most bytes an encoded image may have."""
@@ -364,7 +364,7 @@ def _no_path(text: str) -> tuple[str, str]:
 def _too_many_bytes(size: str) -> tuple[str, str]:
     return (
         f"has {size}, more than the {MAX_BYTES:,} allowed.",
-        "Make it smaller, or raise pvzoo.images.MAX_BYTES.",
+        "Make it smaller, or raise pvzoo.inputs.images.MAX_BYTES.",
     )
 
 
