@@ -23,7 +23,7 @@ from PIL import Image, ImageSequence
 
 from pvzoo import PvzooError, PvzooWarning, open_image
 from pvzoo.errors import ImageError
-from pvzoo.inputs import images
+from pvzoo.inputs import limits
 from pvzoo.inputs.images import ImageHandle
 
 RNG = np.random.default_rng(0)
@@ -683,10 +683,10 @@ def test_the_byte_limit_holds_for_paths_bytes_and_files(tmp_path: Path, monkeypa
     data = encoded(RGB, "PNG")
     path = tmp_path / "x.png"
     path.write_bytes(data)
-    monkeypatch.setattr(images, "MAX_BYTES", len(data))
+    monkeypatch.setattr(limits, "MAX_BYTES", len(data))
     assert (pixels(path) == RGB).all()
     assert (pixels(io.BytesIO(data)) == RGB).all()
-    monkeypatch.setattr(images, "MAX_BYTES", len(data) - 1)
+    monkeypatch.setattr(limits, "MAX_BYTES", len(data) - 1)
     refused(path, f"{len(data)} bytes", "MAX_BYTES", name=str(path))
     refused(data, "MAX_BYTES")
     refused(io.BytesIO(data), "MAX_BYTES")
@@ -918,13 +918,13 @@ def test_an_address_without_a_picture_is_refused(web: str, page: str, words) -> 
 
 
 def test_a_download_stops_at_the_byte_limit(web: str, monkeypatch) -> None:
-    monkeypatch.setattr(images, "MAX_BYTES", 100_000)
+    monkeypatch.setattr(limits, "MAX_BYTES", 100_000)
     refused(f"{web}/sends_much", "100,000 allowed", "MAX_BYTES", name=web)
 
 
 @pytest.mark.parametrize("page", ["silent", "slow_body", "slow_head"])
 def test_a_slow_download_stops_at_the_time_limit(web: str, page: str, monkeypatch) -> None:
-    monkeypatch.setattr(images, "URL_SECONDS", 0.3)
+    monkeypatch.setattr(limits, "URL_SECONDS", 0.3)
     start = time.perf_counter()
     refused(f"{web}/{page}", "0.3 seconds", "Try again", name=f"{web}/{page}")
     assert time.perf_counter() - start < 1.5

@@ -14,7 +14,10 @@ MODULES = {
 }
 MODEL = {"pvzoo.loading", "pvzoo.model", "pvzoo.training.run", "pvzoo.training.trainer"}
 """A model's verbs import what does them when they are called, and that returns models."""
-LIGHT = ("pvzoo.adapters", "pvzoo.tasks", "pvzoo.preprocess", "pvzoo.postprocess", "pvzoo.metrics")
+LIGHT = (
+    *("pvzoo.inputs", "pvzoo.adapters", "pvzoo.tasks", "pvzoo.preprocess", "pvzoo.postprocess"),
+    "pvzoo.metrics",
+)
 TORCH = ("pvzoo.networks", "pvzoo.training", "pvzoo.runtimes.torch", "pvzoo.postprocess.tensors")
 
 

@@ -21,7 +21,7 @@ from PIL import Image
 
 import pvzoo
 from pvzoo.errors import ImageError
-from pvzoo.inputs.encoded import MAX_SIDE
+from pvzoo.inputs.limits import MAX_SIDE
 from pvzoo.networks.from_transformers import prepared
 from pvzoo.networks.timm import TimmNetwork
 from pvzoo.preprocess.long import RATIO, middle

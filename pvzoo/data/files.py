@@ -14,7 +14,7 @@ import yaml
 
 from pvzoo.errors import DataError
 from pvzoo.inputs.encoded import header
-from pvzoo.inputs.images import SUFFIXES
+from pvzoo.inputs.sources import SUFFIXES
 
 if TYPE_CHECKING:
     from datasets import Dataset

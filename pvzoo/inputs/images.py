@@ -20,23 +20,17 @@ The rules, so that nothing has to be guessed:
 * **PostScript** (EPS) is a program and is not run.
 
 Limits against hostile input: `PIL.Image.MAX_IMAGE_PIXELS` (PIL's own switch, 89 megapixels unless
-set; half of it for WebP and LAB and a third for JPEG 2000, which take more memory and time),
-`MAX_BYTES` for a file or download, `URL_SECONDS` for a download as a whole. Within them no small
-file takes 1 GB of memory, or two seconds. A picture is also refused that would become one of more
-than 16 megapixels for a network. One with a side of more than 131,072 pixels is not segmented, and
-results are not drawn on it.
+set; half of it for WebP and LAB and a third for JPEG 2000, which take more memory and time), and of
+`pvzoo.inputs.limits` `MAX_BYTES` for a file or download, `URL_SECONDS` for a download as a whole.
+Within them no small file takes 1 GB of memory, or two seconds. A picture is also refused that would
+become one of more than 16 megapixels for a network. One with a side of more than 131,072 pixels is
+not segmented, and results are not drawn on it.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import errno
-import os
 import re
-import sys
-import threading
-import urllib.parse
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -45,28 +39,12 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from pvzoo.errors import ImageError, PvzooWarning, let_go, warn_of_image
+from pvzoo.errors import ImageError, PvzooWarning, let_go
 from pvzoo.inputs import encoded
-from pvzoo.inputs.downloads import Refuse, download
-from pvzoo.inputs.pixels import to_rgb, to_uint8
-
-MAX_BYTES = 256 * 2**20
-"""Most bytes an encoded image may have."""
-
-URL_SECONDS = 30.0
-"""Most seconds a download may take from start to end."""
-
-SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
-)
-"""What counts as an image file when a folder is read."""
-
-_CHANNELS = (1, 3, 4)
-# Formats whose further frames are not pages or animation: MPO is what phones call a JPEG with a
-# preview or a depth map behind the photograph.
-_ONE_PICTURE_FORMATS = frozenset({"MPO", "JPEG"})
-# One PIL image may be in two places of a list, and PIL's decoders do not expect two threads.
-_PIL_LOCK = threading.Lock()
+from pvzoo.inputs.kinds import take
+from pvzoo.inputs.limits import check_bytes, check_pixels, too_many_pixels
+from pvzoo.inputs.names import no_path, shown
+from pvzoo.inputs.pixels import to_rgb
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +73,7 @@ class ImageHandle:
         """
         if isinstance(source, ImageHandle):
             return replace(source, index=index)
-        data, name = _take(source, index)
+        data, name = take(source, index)
         return cls(data, name, index)
 
     def open(self) -> Image.Image:
@@ -127,8 +105,8 @@ class ImageHandle:
         if isinstance(self.data, np.ndarray):
             return convert(Image.fromarray(self.data))
         if isinstance(self.data, Image.Image):
-            encoded.check_pixels(self.data.size)
-            with _PIL_LOCK:
+            check_pixels(self.data.size)
+            with encoded.PIL_LOCK:
                 self.data.load()
                 turn = encoded.orientation(self.data)
             picture = encoded.upright(convert(self.data), turn)
@@ -136,9 +114,9 @@ class ImageHandle:
         if isinstance(self.data, Path):
             _check_path(self.data)
         else:
-            _check_size(len(self.data))
+            check_bytes(len(self.data))
         with encoded.opened(self.data) as image:
-            _warn_of_frames(image, self.name)
+            encoded.warn_of_frames(image, self.name)
             image.load()  # this turns a TIFF by itself
             turn = encoded.orientation(image)
             picture = convert(image)
@@ -152,7 +130,7 @@ class ImageHandle:
         if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
             count = re.search(r"\d+", str(error))
             said = f"it has {int(count[0]):,}" if count else str(error)
-            return encoded.too_many_pixels(Image.MAX_IMAGE_PIXELS or 0, said)
+            return too_many_pixels(Image.MAX_IMAGE_PIXELS or 0, said)
         if isinstance(error, UnidentifiedImageError):
             return encoded.no_image(_head(self.data))
         if isinstance(error, PermissionError):
@@ -163,10 +141,10 @@ class ImageHandle:
         hint = "Copy or download it again."
         if isinstance(self.data, Image.Image):
             hint = "If its file was closed, call image.load() before that."
-        return f"is damaged or cut short ({_short(str(error))}).", hint
+        return f"is damaged or cut short ({shown(str(error))}).", hint
 
     def _error(self, what: str, hint: str) -> ImageError:
-        name = _short(self.name)
+        name = shown(self.name)
         return ImageError(f"{name} {what}", hint, source=name, index=self.index)
 
 
@@ -184,190 +162,6 @@ def open_image(source: Any) -> Image.Image:
     return ImageHandle.of(source).open()
 
 
-# --- taking hold ----------------------------------------------------------------------------------
-
-
-def _take(source: Any, index: int) -> tuple[Any, str]:
-    """What to keep of an input (path, bytes, PIL image or array), and its name."""
-    name = f"image {index}"
-
-    def refuse(what: str, hint: str) -> ImageError:
-        called = _short(source) if isinstance(source, str) and source.strip() else name
-        return ImageError(f"{called} {what}", hint, source=called, index=index)
-
-    if isinstance(source, str):
-        return _take_text(source, name, refuse)
-    if isinstance(source, os.PathLike):
-        path = Path(os.fsdecode(source))
-        return _expand(path), _readable(str(path))
-    if isinstance(source, bytes | bytearray | memoryview):
-        data = bytes(source)
-        return data, f"{name} ({len(data):,} bytes)"
-    if isinstance(source, Image.Image):
-        return _take_picture(source, name)
-    if isinstance(source, np.ndarray):
-        name = f"{name} (numpy array, shape {source.shape}, {source.dtype})"
-        return _of_array(source, refuse), name
-    if _is_tensor(source):
-        name = f"{name} (torch tensor, {tuple(source.shape)})"
-        return _of_tensor(source, refuse), name
-    if isinstance(source, dict):
-        return _take_row(source, index, refuse)
-    if callable(getattr(source, "read", None)):
-        file = getattr(source, "name", None)
-        return _read_file(source, refuse), _readable(file) if file else f"{name} (file)"
-    raise refuse(
-        f"is of the type {type(source).__name__}, which is not an image.",
-        "Pass a path, URL, bytes, file, PIL image, numpy array (HWC) or torch tensor (CHW).",
-    )
-
-
-def _take_text(text: str, name: str, refuse: Refuse) -> tuple[Path | bytes, str]:
-    start = text[:32].lower()
-    if start.startswith(("http://", "https://")):
-        limits = {"max_bytes": MAX_BYTES, "seconds": URL_SECONDS}
-        return download(text, refuse, **limits), _readable(text)
-    if start.startswith("data:"):
-        return _data_uri(text, refuse), f"{name} (data URI)"
-    if re.match(r"[a-z][a-z0-9+.-]+://", start):
-        raise refuse(
-            "is not an address pvzoo reads: only http://, https:// and data: are.",
-            "Pass a local path, the bytes or an open file, such as fsspec.open(url).open().",
-        )
-    if not text.strip():
-        raise refuse("is an empty text.", "Pass a path or a URL.")
-    if len(text) > 4096:  # longer than any system's paths
-        raise refuse(*_no_path(text))
-    return _expand(Path(text)), _readable(text)
-
-
-def _take_picture(picture: Image.Image, name: str) -> tuple[Image.Image, str]:
-    file = getattr(picture, "filename", "")
-    name = _readable(file) if file else f"{name} (PIL image, {picture.width}x{picture.height})"
-    if picture.format in _ONE_PICTURE_FORMATS:
-        return picture, name
-    with _PIL_LOCK:
-        try:
-            if getattr(picture, "is_animated", False):
-                _warn_of_frames(picture, name)
-                # ImageSequence.Iterator moves this very object on to the next frame
-                return picture.copy(), name
-        except PvzooWarning:
-            raise
-        except Exception:
-            return picture, name  # damaged: `open` will say so
-    if type(picture) is Image.Image:  # pixels in memory, which the caller may paint over
-        return picture.copy(), name
-    return picture, name
-
-
-def _take_row(row: dict[Any, Any], index: int, refuse: Refuse) -> tuple[Any, str]:
-    """What `datasets` gives for an image that it has not decoded."""
-    if not {"bytes", "path"} <= set(row):
-        keys = _short(", ".join(map(str, row)))
-        raise refuse(
-            f"is a dict with the keys {keys}, not an image.",
-            "Pass its image, such as row['image'].",
-        )
-    path = row["path"]
-    if row["bytes"] is not None:
-        if not isinstance(row["bytes"], bytes | bytearray | memoryview):
-            kind = type(row["bytes"]).__name__
-            raise refuse(f"is a dict whose 'bytes' are of the type {kind}.", "Pass real bytes.")
-        data, name = _take(row["bytes"], index)
-        return data, _readable(path) if path else name
-    if not path:
-        raise refuse("is a dict with neither bytes nor a path.", "Leave the row out.")
-    if isinstance(path, str) and "://" in path and not path.startswith(("http://", "https://")):
-        return _read_remote(path, refuse), _readable(path)
-    return _take(path, index)
-
-
-def _read_remote(path: str, refuse: Refuse) -> bytes:
-    """A file as a streamed dataset names it, such as ``zip://a.jpg::hf://datasets/me/it/a.zip``."""
-    import fsspec
-
-    try:
-        with fsspec.open(path) as file:
-            return _read_file(file, refuse)
-    except ImageError:
-        raise
-    except Exception as error:  # one class per file system
-        raise refuse(
-            f"cannot be read: {_short(path)} ({_short(str(error))}).", "Check the path."
-        ) from error
-
-
-def _read_file(file: Any, refuse: Refuse) -> bytes:
-    chunks, size = [], 0
-    try:
-        if callable(getattr(file, "seekable", None)) and file.seekable():
-            file.seek(0)
-        while size <= MAX_BYTES and (chunk := file.read(MAX_BYTES + 1 - size)):
-            if not isinstance(chunk, bytes):
-                break
-            chunks.append(chunk)
-            size += len(chunk)
-    except (OSError, ValueError) as error:  # such as a closed file
-        raise refuse(f"is a file object that cannot be read ({error}).", "Open it anew.") from error
-    if isinstance(chunk, str):
-        raise refuse("is a text file object.", "Open it in binary mode: open(path, 'rb').")
-    if not isinstance(chunk, bytes):
-        kind = type(chunk).__name__
-        raise refuse(f"is a file object whose read() gives a {kind}.", "Pass its bytes instead.")
-    return b"".join(chunks)
-
-
-def _data_uri(uri: str, refuse: Refuse) -> bytes:
-    head, comma, body = uri.partition(",")
-    if not comma:
-        raise refuse("is a data URI without a comma.", "It should read data:image/png;base64,...")
-    body_bytes = urllib.parse.unquote_to_bytes(body)
-    if not head.lower().endswith(";base64"):
-        return body_bytes
-    try:
-        return base64.b64decode(b"".join(body_bytes.split()), validate=True)
-    except binascii.Error as error:
-        raise refuse(f"is a data URI with broken base64 ({error}).", "Encode it again.") from error
-
-
-def _expand(path: Path) -> Path:
-    try:
-        return path.expanduser()
-    except RuntimeError:  # "~lock.jpg" is a file's name, not the home of a user called lock.jpg
-        return path
-
-
-def _readable(name: Any) -> str:
-    """A name that can be printed and written as UTF-8, also of a file whose name is neither."""
-    return str(name).encode("utf-8", "replace").decode()
-
-
-def _short(name: str) -> str:
-    """A name as messages show it: both ends of a long one."""
-    name = _readable(name).replace("\0", "\\0")
-    return name if len(name) <= 300 else f"{name[:200]}...{name[-80:]}"
-
-
-def _no_path(text: str) -> tuple[str, str]:
-    if "\0" in text[:4096]:
-        return "has a null character in it.", "Check where the name comes from."
-    return (
-        f"is a text of {len(text):,} characters, not a path or URL.",
-        "If it is base64, pass base64.b64decode(text).",
-    )
-
-
-# --- limits -----------------------------------------------------------------------------------
-
-
-def _too_many_bytes(size: str) -> tuple[str, str]:
-    return (
-        f"has {size}, more than the {MAX_BYTES:,} allowed.",
-        "Make it smaller, or raise pvzoo.inputs.images.MAX_BYTES.",
-    )
-
-
 def _check_path(path: Path) -> None:
     """Refuse what need not be opened to see that it is no image."""
     try:
@@ -375,28 +169,21 @@ def _check_path(path: Path) -> None:
     except (FileNotFoundError, NotADirectoryError) as error:
         hint = f"Check the path (here is {Path.cwd()})."
         if not path.parent.exists():
-            hint = f"There is no folder {_short(str(path.parent))} (here is {Path.cwd()})."
+            hint = f"There is no folder {shown(str(path.parent))} (here is {Path.cwd()})."
         raise ImageError("does not exist.", hint) from error
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
-            raise ImageError(*_no_path(str(path))) from error
+            raise ImageError(*no_path(str(path))) from error
         raise
     except ValueError as error:  # a null character
-        raise ImageError(*_no_path(str(path))) from error
+        raise ImageError(*no_path(str(path))) from error
     if path.is_dir():
         raise ImageError(
             "is a folder, not an image.", "model.stream(folder) goes through a whole folder."
         )
     if not path.is_file():
         raise ImageError("is a pipe or a device, not a file.", "Pass open(path, 'rb') instead.")
-    _check_size(size)
-
-
-def _check_size(size: int) -> None:
-    if size == 0:
-        raise ImageError("is empty (0 bytes).", "Copy or download it again.")
-    if size > MAX_BYTES:
-        raise ImageError(*_too_many_bytes(f"{size:,} bytes"))
+    check_bytes(size)
 
 
 def _head(data: Path | bytes) -> bytes:
@@ -404,80 +191,3 @@ def _head(data: Path | bytes) -> bytes:
         return data[:64]
     with data.open("rb") as file:
         return file.read(64)
-
-
-def _warn_of_frames(image: Image.Image, name: str) -> None:
-    # how many there are would take minutes to find out for some files
-    several = getattr(image, "is_animated", False)
-    if several and image.tell() == 0 and image.format not in _ONE_PICTURE_FORMATS:
-        warn_of_image(f"{_short(name)} has several frames or pages; the first one is used.", 6)
-
-
-# --- arrays ---------------------------------------------------------------------------------------
-
-
-def _of_array(array: np.ndarray, refuse: Refuse) -> np.ndarray:
-    """An array as RGB or grey, uint8; a copy, for loops that write every frame into one buffer."""
-    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in _CHANNELS):
-        if array.ndim == 3 and array.shape[0] in _CHANNELS:
-            raise refuse(
-                f"has the shape {array.shape}, channels first.",
-                "numpy images are (height, width, channels): use array.transpose(1, 2, 0).",
-            )
-        raise refuse(*_wrong_rank("numpy array", array.shape, "(height, width, channels)"))
-    return _eight_bit(array.shape, array.dtype, array.__getitem__, refuse)
-
-
-def _is_tensor(source: Any) -> bool:
-    """Whether it is a torch tensor, asked without importing torch."""
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(source, torch.Tensor)
-
-
-def _of_tensor(tensor: Any, refuse: Refuse) -> np.ndarray:
-    """A torch tensor (C, H, W) or (H, W) as `_of_array` has it."""
-    shape = tuple(tensor.shape)
-    if tensor.ndim == 3 and shape[0] in _CHANNELS:
-        tensor = tensor.permute(1, 2, 0)
-    elif tensor.ndim == 3 and shape[2] in _CHANNELS:
-        raise refuse(
-            f"is a torch tensor of shape {shape}, channels last.",
-            "Tensors are (channels, height, width): use tensor.permute(2, 0, 1).",
-        )
-    elif tensor.ndim != 2:
-        raise refuse(*_wrong_rank("torch tensor", shape, "(channels, height, width)"))
-    small = tensor.is_floating_point() and tensor.element_size() < 4  # numpy has no bfloat16
-
-    def rows(place: slice) -> np.ndarray:
-        part = tensor.detach()[place]
-        return (part.float() if small else part).cpu().numpy()
-
-    try:
-        dtype = rows(slice(0, 0)).dtype
-        return _eight_bit(tuple(tensor.shape), dtype, rows, refuse)
-    except (TypeError, RuntimeError, NotImplementedError) as error:  # sparse, meta, complex views
-        raise refuse(
-            f"is a torch tensor that numpy cannot read ({_short(str(error))}).",
-            "Make it a plain dense tensor of uint8 or float32.",
-        ) from error
-
-
-def _wrong_rank(kind: str, shape: tuple[int, ...], wanted: str) -> tuple[str, str]:
-    hint = "For a batch, pass a list of images: list(batch)." if len(shape) == 4 else ""
-    return (
-        f"is a {kind} of shape {tuple(shape)}; an image has the shape {wanted} or (height, width), "
-        f"with 1, 3 or 4 channels.",
-        hint or "Reshape it.",
-    )
-
-
-def _eight_bit(
-    shape: tuple[int, ...], dtype: np.dtype, rows: Callable[[slice], np.ndarray], refuse: Refuse
-) -> np.ndarray:
-    """What is kept of an array, as `PIL.Image.fromarray` takes it."""
-    try:
-        encoded.check_pixels((shape[1], shape[0]))
-        pixels = to_uint8(shape, dtype, rows)
-    except ImageError as error:
-        raise refuse(error.what, error.hint) from None
-    return pixels[:, :, 0] if pixels.shape[2:] == (1,) else pixels

@@ -23,8 +23,8 @@ from PIL import Image
 
 from pvzoo.errors import ImageError, PvzooError, UsageError, nearest
 from pvzoo.extras import needs
-from pvzoo.inputs.encoded import MAX_SIDE
 from pvzoo.inputs.images import ImageHandle
+from pvzoo.inputs.limits import MAX_SIDE
 
 if TYPE_CHECKING:
     import pandas as pd
