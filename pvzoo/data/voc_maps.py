@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as pycoco
 
+from pvzoo.data.codes import masked_object
 from pvzoo.data.files import image_cell
 from pvzoo.data.maps import areas_of, read_map
 from pvzoo.data.schema import DETECTION
@@ -35,9 +36,7 @@ def drawn_objects(
     found = []
     wanted = [v for v in areas_of(told) if v != 0]
     masks = Masks.from_map(told, wanted)
-    for value, code, area, corners in zip(
-        wanted, masks.to_coco(), masks.areas, masks.boxes.tolist(), strict=True
-    ):
+    for value, code, area in zip(wanted, masks.to_coco(), masks.areas, strict=True):
         inside, counts = np.unique(kinds[told == value], return_counts=True)
         votes = {v: c for v, c in zip(inside.tolist(), counts, strict=True) if v in places}
         if value in _BORDER and 2 * sum(votes.values()) <= area:  # else the one white object
@@ -47,18 +46,8 @@ def drawn_objects(
                 f"{file}: the object {value} has no class in {kinds_file}.",
                 "Remove it from one, or draw it in both.",
             )
-        left, top, right, bottom = corners
-        found.append(
-            {
-                "id": number + len(found),
-                "bbox": [left, top, right - left, bottom - top],
-                "category": places[max(votes, key=lambda v: votes[v])],
-                "area": float(area),
-                "iscrowd": False,
-                "ignore": False,
-                "segmentation": code,
-            }
-        )
+        category = places[max(votes, key=lambda v: votes[v])]
+        found.append(masked_object(code, number + len(found), category))
     return found, (told.shape[0], told.shape[1])
 
 

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import numpy as np
 from pycocotools import mask as pycoco
 
-from pvzoo.data.codes import empty_code, polygon_code
+from pvzoo.data.codes import empty_code, outline_box, polygon_code
 from pvzoo.data.files import side, truth
 from pvzoo.data.schema import DETECTION
 from pvzoo.errors import DataError
@@ -32,8 +32,7 @@ class Object:
             left, top, right, bottom = self.edges
             box = [left - 1, top - 1, right - left + 1, bottom - top + 1]
         else:
-            xs, ys = ([v for p in polygons for v in p[axis::2]] for axis in (0, 1))
-            box = [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
+            box = outline_box(polygons)
         if task == DETECTION:
             return {"bbox": box, "area": box[2] * box[3]}
         code = polygon_code(polygons, size, where) if polygons else empty_code(size, where)
