@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pvzoo.catalog.cards import Card
     from pvzoo.catalog.catalogue import info
     from pvzoo.catalog.search import list_models
-    from pvzoo.images import open_image
+    from pvzoo.inputs.images import open_image
     from pvzoo.loading import load
     from pvzoo.model import Model
     from pvzoo.plugins import list_plugins
@@ -33,7 +33,7 @@ _HOMES = {
     "list_models": "pvzoo.catalog.search",
     "list_plugins": "pvzoo.plugins",
     "load": "pvzoo.loading",
-    "open_image": "pvzoo.images",
+    "open_image": "pvzoo.inputs.images",
 }
 
 __all__ = [

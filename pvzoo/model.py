@@ -105,7 +105,7 @@ class Model:
         What is predicted for an image does not depend on the others.
 
         Args:
-            images: An image (see `pvzoo.images`), or a list or other sequence of images.
+            images: An image (see `pvzoo.inputs.images`), or a list or other sequence of images.
             batch_size: Most network inputs in one forward pass.
             **options: The task's own, such as ``top_k`` or ``threshold``.
 
@@ -173,7 +173,7 @@ class Model:
         The network runs once, however many results are made.
 
         Args:
-            image: An image (see `pvzoo.images`).
+            image: An image (see `pvzoo.inputs.images`).
             **prompts: Those options of the task that the network sees.
 
         Raises:

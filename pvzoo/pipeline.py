@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from pvzoo.errors import DeviceError, ImageError, PvzooError, UsageError, let_go, warn_of_image
-from pvzoo.images import ImageHandle
+from pvzoo.inputs.images import ImageHandle
 
 Inputs = dict[str, np.ndarray]
 Shape = tuple[tuple[str, tuple[int, ...], str], ...]

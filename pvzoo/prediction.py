@@ -10,9 +10,9 @@ from typing import Any, Literal
 from pvzoo import trial
 from pvzoo.adapters.base import Adapter, Meta
 from pvzoo.errors import ImageError, UsageError
+from pvzoo.inputs.sources import images_of
 from pvzoo.pipeline import Outputs, run, run_one
 from pvzoo.runtimes.base import Runtime
-from pvzoo.sources import images_of
 from pvzoo.tasks.base import Task
 
 OnError = Literal["raise", "skip"] | Callable[[ImageError], None]

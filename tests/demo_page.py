@@ -3,8 +3,10 @@
 import asyncio
 import io
 import json
+import threading
 import uuid
-from http.server import BaseHTTPRequestHandler
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 
@@ -96,9 +98,18 @@ def encoded(picture, kind="PNG"):
     return buffer.getvalue()
 
 
-class Counting(BaseHTTPRequestHandler):
-    """A service that strangers must not reach."""
+@contextmanager
+def counting_server():
+    """A service that strangers must not reach, and its ``visits``."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Counting)
+    server.visits = []
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
 
+
+class _Counting(BaseHTTPRequestHandler):
     def do_GET(self):
         self.server.visits.append(self.path)
         self.send_response(200)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-import pvzoo.images
+import pvzoo.inputs.images
 from pvzoo.errors import PvzooError
 
 
@@ -25,12 +25,12 @@ def read(way: str, file: str) -> str:
     if way == "array":
         kind, height, width, *channels = file.split(",")
         shape = (int(height), int(width), *map(int, channels))
-        return str(pvzoo.images.open_image(np.zeros(shape, kind)).size)
+        return str(pvzoo.inputs.images.open_image(np.zeros(shape, kind)).size)
     if way == "map":
         from pvzoo.data.maps import areas_of, read_map
 
         return str(areas_of(read_map({"path": file, "bytes": None}, file)))
-    picture = pvzoo.images.open_image(file)
+    picture = pvzoo.inputs.images.open_image(file)
     return f"{picture.size} {picture.getpixel((0, 0))}"
 
 

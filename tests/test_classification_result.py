@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from pvzoo.errors import ImageError, UsageError
-from pvzoo.images import ImageHandle
+from pvzoo.inputs.images import ImageHandle
 from pvzoo.tasks.image_classification import Classification, ImageClassification
 
 NAMES = ("tabby cat", "tiger cat", "Egyptian cat", "lynx", "Körbchen „für“ Katzen")

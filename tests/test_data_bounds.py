@@ -19,7 +19,7 @@ from pvzoo import data
 from pvzoo.data.files import has_images, images, read_yaml
 from pvzoo.data.load import load
 from pvzoo.errors import DataError, PvzooWarning
-from pvzoo.sources import images_of
+from pvzoo.inputs.sources import images_of
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 

@@ -31,8 +31,8 @@ from pvzoo.data.load import load
 from pvzoo.data.mend import mend
 from pvzoo.data.schema import CLASSIFICATION, DETECTION, INSTANCE, PANOPTIC, SEMANTIC, TASKS
 from pvzoo.data.write import write
-from pvzoo.encoded import UPRIGHT
 from pvzoo.errors import DataError
+from pvzoo.inputs.encoded import UPRIGHT
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 

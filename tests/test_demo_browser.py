@@ -3,13 +3,11 @@
 import json
 import re
 import shutil
-import threading
-from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pvzoo_shapes
 import pytest
-from demo_page import Counting
+from demo_page import counting_server
 from test_demo_cards import FOREIGN, LOADING
 
 import pvzoo
@@ -134,12 +132,8 @@ def test_what_is_wrong_is_said_on_the_page(page, tmp_path):
 
 @pytest.fixture
 def elsewhere():
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Counting)
-    server.visits = []
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
+    with counting_server() as server:
+        yield server
 
 
 def test_a_model_card_loads_nothing_from_elsewhere(browser, elsewhere, tmp_path):

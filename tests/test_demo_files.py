@@ -7,12 +7,10 @@ import base64
 import io
 import json
 import os
-import threading
 import time
 import tracemalloc
 import urllib.parse
 import uuid
-from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import gradio as gr
@@ -21,7 +19,7 @@ import numpy as np
 import pvzoo_shapes
 import pytest
 from bombs import overlapping_tags
-from demo_page import META, Counting, Page, encoded
+from demo_page import META, Page, counting_server, encoded
 from PIL import Image
 
 import pvzoo
@@ -247,12 +245,8 @@ def test_what_comes_with_a_click_is_no_file(any_model, places):
 
 @pytest.fixture
 def private_server():
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Counting)
-    server.visits = []
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
+    with counting_server() as server:
+        yield server
 
 
 def test_tools_of_agents_open_no_path(page, places):

@@ -20,7 +20,10 @@ PUBLIC = {*pvzoo.__all__} - {"PvzooError", "PvzooWarning"}
 """Names that `pvzoo` looks up when they are used, so that its own imports do not show them."""
 ON_TOP = ("pvzoo.cli", "pvzoo.demo", "pvzoo.testing")
 """What is built of the public names; a model's verb `demo` leads there."""
-LIGHT = ("pvzoo.adapters", "pvzoo.tasks", "pvzoo.preprocess", "pvzoo.postprocess", "pvzoo.metrics")
+LIGHT = (
+    *("pvzoo.inputs", "pvzoo.adapters", "pvzoo.tasks", "pvzoo.preprocess", "pvzoo.postprocess"),
+    "pvzoo.metrics",
+)
 TORCH = ("pvzoo.networks", "pvzoo.training", "pvzoo.runtimes.torch", "pvzoo.postprocess.tensors")
 
 

@@ -20,8 +20,8 @@ import transformers
 from PIL import Image
 
 import pvzoo
-from pvzoo.encoded import MAX_SIDE
 from pvzoo.errors import ImageError
+from pvzoo.inputs.limits import MAX_SIDE
 from pvzoo.networks.from_transformers import prepared
 from pvzoo.networks.timm import TimmNetwork
 from pvzoo.preprocess.long import RATIO, middle

@@ -14,8 +14,8 @@ from bombs import BOMBS
 from PIL import Image
 
 import pvzoo
-from pvzoo import encoded
 from pvzoo.errors import ImageError
+from pvzoo.inputs import encoded
 
 TESTS = Path(__file__).parent
 MEGABYTES = 1000

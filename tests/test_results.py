@@ -15,7 +15,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from pvzoo.errors import UsageError
-from pvzoo.images import ImageHandle
+from pvzoo.inputs.images import ImageHandle
 from pvzoo.masks import Masks
 from pvzoo.tasks.base import Result, class_ids
 from pvzoo.tasks.instance_segmentation import Instances

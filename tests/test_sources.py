@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from pvzoo.errors import ImageError, UsageError
-from pvzoo.images import SUFFIXES, ImageHandle, open_image
-from pvzoo.sources import images_of
+from pvzoo.inputs.images import ImageHandle, open_image
+from pvzoo.inputs.sources import SUFFIXES, images_of
 
 RNG = np.random.default_rng(0)
 PICTURES = [RNG.integers(0, 256, (5, 7, 3), dtype=np.uint8) for _ in range(3)]

@@ -26,7 +26,7 @@ from torch import Tensor
 from transformers.image_utils import load_image
 
 import pvzoo
-import pvzoo.images
+import pvzoo.inputs.images
 from pvzoo.errors import UnsupportedModelError, UsageError, WeightsError
 from pvzoo.postprocess import semantic
 from pvzoo.postprocess.frame import Frame, Size
@@ -644,10 +644,10 @@ def test_transparency_and_sixteen_bits_are_thrown_away():
     """pvzoo lays the picture over white and scales 16 bits to 8."""
     glass = Image.new("RGBA", (2, 2), (200, 0, 0, 0))
     still(load_image(glass).getpixel((0, 0)) == (200, 0, 0))
-    assert pvzoo.images.open_image(glass).getpixel((0, 0)) == (255, 255, 255)
+    assert pvzoo.inputs.images.open_image(glass).getpixel((0, 0)) == (255, 255, 255)
     deep = Image.fromarray(np.full((2, 2), 128 * 257, np.uint16))
     still(load_image(deep).getpixel((0, 0)) != (128, 128, 128))
-    assert pvzoo.images.open_image(deep).getpixel((0, 0)) == (128, 128, 128)
+    assert pvzoo.inputs.images.open_image(deep).getpixel((0, 0)) == (128, 128, 128)
 
 
 def test_a_classifier_without_a_head_gets_a_random_one(tmp_path):

@@ -133,7 +133,7 @@ def option_of(text: str) -> tuple[str, Any]:
 
 def _expand(inputs: list[str]) -> list[str | Path]:
     """The images that arguments mean: patterns and folders opened, the rest left as it is."""
-    from pvzoo.sources import images_of
+    from pvzoo.inputs.sources import images_of
 
     images: list[str | Path] = []
     for text in inputs:

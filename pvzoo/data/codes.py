@@ -71,6 +71,27 @@ def polygon_code(
     return _as_text(pycoco.merge(codes) if len(codes) > 1 else codes[0])
 
 
+def outline_box(polygons: Sequence[Sequence[float]]) -> list[float]:
+    """Left, top, width, height of polygons x1, y1, x2, y2, ..., of which there is one at least."""
+    xs, ys = ([v for polygon in polygons for v in polygon[axis::2]] for axis in (0, 1))
+    return [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
+
+
+def masked_object(
+    code: Mapping[str, Any], number: int, category: int, *, iscrowd: bool = False
+) -> dict[str, Any]:
+    """An object of `pvzoo.data.schema` that is known by its mask: box and area are the mask's."""
+    return {
+        "id": number,
+        "bbox": pycoco.toBbox(code).tolist(),
+        "category": category,
+        "area": float(pycoco.area(code)),
+        "iscrowd": iscrowd,
+        "ignore": False,
+        "segmentation": code,
+    }
+
+
 def compressed(given: Any, size: tuple[int, int], where: str) -> dict[str, Any]:
     """A mask in any form as a compressed run-length code.
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pvzoo.data import store
 from pvzoo.data.files import is_file
 from pvzoo.errors import DataError
-from pvzoo.images import ImageHandle
+from pvzoo.inputs.images import ImageHandle
 
 if TYPE_CHECKING:
     import pyarrow as pa

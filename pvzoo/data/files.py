@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from pvzoo.encoded import header
 from pvzoo.errors import DataError
-from pvzoo.images import SUFFIXES
+from pvzoo.inputs.encoded import header
+from pvzoo.inputs.sources import SUFFIXES
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -14,9 +14,9 @@ import numpy as np
 
 from pvzoo.data.labels import COLUMNS
 from pvzoo.data.report import Size
-from pvzoo.encoded import header
 from pvzoo.errors import DataError, ImageError
-from pvzoo.images import ImageHandle
+from pvzoo.inputs.encoded import header
+from pvzoo.inputs.images import ImageHandle
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -42,8 +42,8 @@ from pvzoo.data.files import image_cell, read_json, read_text, whole
 from pvzoo.data.maps import areas_of, open_map, values_of
 from pvzoo.data.schema import SEMANTIC_VOID, VOID, VOID_NAMES
 from pvzoo.data.store import write
-from pvzoo.encoded import opened
 from pvzoo.errors import DataError, PvzooWarning
+from pvzoo.inputs.encoded import opened
 
 _NAMES_FILES = (
     "classes.txt",

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pvzoo.encoded import opened
 from pvzoo.errors import DataError, ImageError, let_go
-from pvzoo.images import ImageHandle
-from pvzoo.pixels import STRIP, strips
+from pvzoo.inputs.encoded import opened
+from pvzoo.inputs.images import ImageHandle
+from pvzoo.inputs.pixels import STRIP, strips
 
 
 def read_map(cell: Any, name: str) -> np.ndarray:

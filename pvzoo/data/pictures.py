@@ -18,7 +18,7 @@ from pvzoo.data.report import Report
 from pvzoo.data.schema import SEMANTIC_VOID, VOID, class_names
 from pvzoo.drawing import add_legend, class_colour, draw_objects, enlarge, shorten, text_font
 from pvzoo.errors import DataError, ImageError, UsageError
-from pvzoo.images import open_image
+from pvzoo.inputs.images import open_image
 from pvzoo.masks import Masks
 from pvzoo.tasks.panoptic_segmentation import Panoptic, PanopticSegment
 from pvzoo.tasks.semantic_segmentation import SemanticMap

@@ -14,9 +14,8 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from pycocotools import mask as coco
-
 from pvzoo.data import derive
+from pvzoo.data.codes import masked_object
 from pvzoo.data.files import objects_of
 from pvzoo.data.maps import encode_grey, read_map, replaced
 from pvzoo.data.schema import (
@@ -111,20 +110,12 @@ def _to_objects(parts: Mapping[str, Dataset], task: str) -> dict[str, Dataset]:
             pixels = read_map(row.pop("annotation"), f"Row {i}: the annotation")
             found = _things(row.pop("segments"))
             codes = Masks.from_map(pixels, [thing["id"] for thing in found]).to_coco()
-            objects = [
-                {
-                    "id": next(numbers),
-                    "bbox": coco.toBbox(code).tolist(),
-                    "category": places.get(
-                        thing["category"], _beyond(thing["category"], names, kept)
-                    ),
-                    "area": float(coco.area(code)),
-                    "iscrowd": thing["iscrowd"],
-                    "ignore": False,
-                    "segmentation": code,
-                }
-                for thing, code in zip(found, codes, strict=True)
-            ]
+            objects = []
+            for thing, code in zip(found, codes, strict=True):
+                category = places.get(thing["category"], _beyond(thing["category"], names, kept))
+                objects.append(
+                    masked_object(code, next(numbers), category, iscrowd=thing["iscrowd"])
+                )
             row |= {"width": pixels.shape[1], "height": pixels.shape[0]}
             yield row | {"objects": objects_of(objects, masks=task == INSTANCE)}
 

@@ -29,12 +29,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from warnings import warn
-from xml.etree import ElementTree
 
-import numpy as np
-from pycocotools import mask as pycoco
-
-from pvzoo.data.codes import empty_code, polygon_code
 from pvzoo.data.files import (
     Split,
     folders,
@@ -43,20 +38,18 @@ from pvzoo.data.files import (
     listing,
     objects_of,
     relative,
-    side,
-    truth,
     upright_size,
     walk,
 )
 from pvzoo.data.folders import semantic_rows
 from pvzoo.data.map_classes import MapClasses, classes_of, find_map_classes, unnamed_classes
-from pvzoo.data.maps import areas_of, read_map
 from pvzoo.data.paths import Area, Located
 from pvzoo.data.schema import DETECTION, INSTANCE, SEMANTIC, features
 from pvzoo.data.store import write
 from pvzoo.data.voc_layout import Part, map_folder, parts_of, picture_of, pictures_of
+from pvzoo.data.voc_maps import drawn_objects, mark_difficult
+from pvzoo.data.voc_xml import Annotation, read_xml
 from pvzoo.errors import DataError, PvzooWarning
-from pvzoo.masks import Masks
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -85,8 +78,6 @@ CLASSES = (
 )
 """Of the VOC challenges; in their maps the first is 1 and the background is 0."""
 
-_BORDER = (255, 224 + 256 * 224 + 65536 * 192)  # as an index, and as a colour of VOC's palette
-
 
 def splits(path: Path, area: Area, *, reduce_labels: bool) -> list[Split]:
     """The splits of a folder of VOC data; none if it is not.
@@ -107,96 +98,6 @@ def splits(path: Path, area: Area, *, reduce_labels: bool) -> list[Split]:
     return [Split(name, partial(source.read, part)) for name, part in parts.items()]
 
 
-# --- XML ------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Object:
-    """An ``<object>``: its class, its edges, counted as in the file, its outlines."""
-
-    name: str
-    edges: tuple[float, float, float, float] | None
-    polygons: tuple[tuple[float, ...], ...]
-    difficult: bool
-
-
-@dataclass(frozen=True)
-class _Annotation:
-    """An XML file: the name of the image, (height, width) or zeros, the objects."""
-
-    file: Path
-    image: str
-    size: tuple[int, int]
-    objects: tuple[_Object, ...]
-
-
-def _read_xml(file: Path) -> _Annotation:
-    try:
-        root = ElementTree.fromstring(file.read_bytes())
-    except (OSError, ElementTree.ParseError, ValueError, LookupError) as error:
-        raise DataError(f"{file} is not XML ({error}).", "Mend or export it again.") from error
-    height, width = (side(_number(root.find(f"size/{key}"))) for key in ("height", "width"))
-    objects = [
-        _read_object(item, f"{file}: object {place}")
-        for place, item in enumerate(root.findall("object"), 1)
-    ]
-    name = (root.findtext("filename") or "").strip()
-    return _Annotation(file, name, (height, width), tuple(objects))
-
-
-def _read_object(item: ElementTree.Element, where: str) -> _Object:
-    name = (item.findtext("name") or "").strip()
-    if not name:
-        raise DataError(f"{where} has no name.", "Write its class in <name>.")
-    where = f"{where} ({name[:100]})"
-    box = item.find("bndbox")
-    edges = None
-    if box is not None:
-        numbers = [_number(box.find(edge)) for edge in ("xmin", "ymin", "xmax", "ymax")]
-        if None in numbers:
-            raise DataError(
-                f"{where} has a bndbox that is not four numbers.",
-                "It has xmin, ymin, xmax and ymax.",
-            )
-        edges = tuple(numbers)
-    polygons = [_vertices(polygon, where) for polygon in item.findall("polygon")]
-    if edges is None and not polygons:
-        raise DataError(f"{where} has no bndbox.", "It has xmin, ymin, xmax and ymax.")
-    difficult = truth(item.findtext("difficult"), where, "difficult")
-    return _Object(name, edges, tuple(polygons), difficult)
-
-
-def _vertices(polygon: ElementTree.Element, where: str) -> tuple[float, ...]:
-    """x1, y1, x2, y2, ... of elements of these names in any order, or of LabelMe's ``<pt>``."""
-    points = polygon.findall("pt")
-    if points:
-        pairs = [(p.find("x"), p.find("y")) for p in points]
-    else:
-        found = {axis: [e for e in polygon if e.tag.startswith(axis)] for axis in "xy"}
-        ordered = [sorted(of, key=lambda e: e.tag[1:].zfill(9)) for of in found.values()]
-        same = [[e.tag[1:] for e in of] for of in ordered]
-        pairs = list(zip(*ordered, strict=True)) if same[0] == same[1] else []
-        if len(polygon) != 2 * len(pairs):
-            pairs = [(None, None)]
-    numbers = [_number(item) for pair in pairs for item in pair]
-    if None in numbers:
-        raise DataError(
-            f"{where} has a polygon that is not pairs of numbers.", "It has x1, y1, x2, y2, ..."
-        )
-    return tuple(n for n in numbers if n is not None)
-
-
-def _number(item: ElementTree.Element | None) -> float | None:
-    try:
-        value = float(item.text) if item is not None and item.text else None
-    except ValueError:
-        return None
-    return value if value is not None and np.isfinite(value) else None
-
-
-# --- rows -----------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, eq=False)
 class _Source:
     parts: Sequence[Part]
@@ -204,19 +105,19 @@ class _Source:
     reduce_labels: bool
 
     @cached_property
-    def annotations(self) -> dict[Path, dict[str, _Annotation]]:
+    def annotations(self) -> dict[Path, dict[str, Annotation]]:
         """By folder and by the path in it without its suffix."""
-        found: dict[Path, dict[str, _Annotation]] = {}
+        found: dict[Path, dict[str, Annotation]] = {}
         for folder in dict.fromkeys(part.xmls for part in self.parts):
             files = sorted(here / name for here, names in walk(folder) for name in names)
             found[folder] = {
-                f.relative_to(folder).with_suffix("").as_posix(): _read_xml(f)
+                f.relative_to(folder).with_suffix("").as_posix(): read_xml(f)
                 for f in files
                 if f.suffix.lower() == ".xml"
             }
         return found
 
-    def _all(self) -> Iterable[_Annotation]:
+    def _all(self) -> Iterable[Annotation]:
         return (a for of in self.annotations.values() for a in of.values())
 
     @cached_property
@@ -294,7 +195,7 @@ class _Source:
                         "category": places[thing.name],
                         "iscrowd": False,
                         "ignore": thing.difficult,
-                        **_shape(thing, (height, width), task, str(annotation.file)),
+                        **thing.shape((height, width), task, str(annotation.file)),
                     }
                 )
             yield {
@@ -348,10 +249,10 @@ class _Source:
         def rows() -> Iterator[dict[str, Any]]:
             number = 1
             for image_id, (name, file) in enumerate(maps.items()):
-                objects, size = _drawn_objects(file, kinds[name], places, number)
+                objects, size = drawn_objects(file, kinds[name], places, number)
                 number += len(objects)
                 if name in told_of:
-                    _mark_difficult(objects, told_of[name].objects, names)
+                    mark_difficult(objects, told_of[name].objects, names)
                 path = pictures[name]
                 yield {
                     "image": image_cell(path),
@@ -373,79 +274,3 @@ def _warn_left_out(lost: Sequence[str], what: str, lack: str) -> None:
             PvzooWarning,
             stacklevel=2,
         )
-
-
-def _shape(thing: _Object, size: tuple[int, int], task: str, where: str) -> dict[str, Any]:
-    polygons = [[v - 1 for v in polygon] for polygon in thing.polygons]
-    if thing.edges is not None:
-        left, top, right, bottom = thing.edges
-        box = [left - 1, top - 1, right - left + 1, bottom - top + 1]
-    else:
-        xs, ys = ([v for p in polygons for v in p[axis::2]] for axis in (0, 1))
-        box = [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
-    if task == DETECTION:
-        return {"bbox": box, "area": box[2] * box[3]}
-    code = polygon_code(polygons, size, where) if polygons else empty_code(size, where)
-    return {"bbox": box, "area": float(pycoco.area(code)), "segmentation": code}
-
-
-def _drawn_objects(
-    file: Path, kinds_file: Path, places: dict[int, int], number: int
-) -> tuple[list[dict[str, Any]], tuple[int, int]]:
-    """The objects of a map of objects and one of classes, numbered from `number` on."""
-    told, kinds = (read_map(image_cell(f), str(f)) for f in (file, kinds_file))
-    if told.shape != kinds.shape:
-        raise DataError(
-            f"{file} and {kinds_file} are of different sizes.", "Export them from the same image."
-        )
-    found = []
-    wanted = [v for v in areas_of(told) if v != 0]
-    masks = Masks.from_map(told, wanted)
-    for value, code, area, corners in zip(
-        wanted, masks.to_coco(), masks.areas, masks.boxes.tolist(), strict=True
-    ):
-        inside, counts = np.unique(kinds[told == value], return_counts=True)
-        votes = {v: c for v, c in zip(inside.tolist(), counts, strict=True) if v in places}
-        if value in _BORDER and 2 * sum(votes.values()) <= area:  # else the one white object
-            continue
-        if not votes:
-            raise DataError(
-                f"{file}: the object {value} has no class in {kinds_file}.",
-                "Remove it from one, or draw it in both.",
-            )
-        left, top, right, bottom = corners
-        found.append(
-            {
-                "id": number + len(found),
-                "bbox": [left, top, right - left, bottom - top],
-                "category": places[max(votes, key=lambda v: votes[v])],
-                "area": float(area),
-                "iscrowd": False,
-                "ignore": False,
-                "segmentation": code,
-            }
-        )
-    return found, (told.shape[0], told.shape[1])
-
-
-def _mark_difficult(
-    found: list[dict[str, Any]], things: Sequence[_Object], names: Sequence[str]
-) -> None:
-    """Give drawn objects the ``difficult`` of those in an XML, each to one at most."""
-    if not found or not things:
-        return
-    boxes = np.array([_shape(thing, (0, 0), DETECTION, "")["bbox"] for thing in things], float)
-    drawn = np.array([item["bbox"] for item in found], float)
-    overlaps = pycoco.iou(drawn, boxes, [0] * len(things))
-    pairs = [
-        (overlaps[i, j], i, j)
-        for i, item in enumerate(found)
-        for j, thing in enumerate(things)
-        if names[item["category"]] == thing.name and overlaps[i, j] > 0
-    ]
-    free_drawn, free_things = set(range(len(found))), set(range(len(things)))
-    for _, i, j in sorted(pairs, key=lambda pair: -pair[0]):
-        if i in free_drawn and j in free_things:
-            free_drawn.remove(i)
-            free_things.remove(j)
-            found[i]["ignore"] = things[j].difficult

@@ -21,7 +21,7 @@ from warnings import warn
 
 from pycocotools import mask as pycoco
 
-from pvzoo.data.codes import polygon_code
+from pvzoo.data.codes import outline_box, polygon_code
 from pvzoo.data.files import (
     Split,
     entries,
@@ -353,8 +353,7 @@ def _shape(values: Sequence[float], size: tuple[int, int], task: str, where: str
         area = box[2] * box[3]
     else:
         points = [v * (height if i % 2 else width) for i, v in enumerate(values)]
-        xs, ys = points[::2], points[1::2]
-        box = [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
+        box = outline_box([points])
         area = None
     if task == DETECTION and area is not None:
         return {"bbox": box, "area": area}

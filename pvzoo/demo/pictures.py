@@ -23,10 +23,10 @@ from gradio_client.utils import strip_invalid_filename_characters
 from PIL import Image
 
 from pvzoo.demo.limits import Limits
-from pvzoo.downloads import download
-from pvzoo.encoded import check_tags
 from pvzoo.errors import ImageError
-from pvzoo.images import ImageHandle
+from pvzoo.inputs.downloads import download
+from pvzoo.inputs.encoded import check_tags
+from pvzoo.inputs.images import ImageHandle
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Sequence
 from copy import deepcopy
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,7 +19,7 @@ from torchvision.transforms.v2.functional import InterpolationMode
 from pvzoo.errors import UnsupportedModelError
 from pvzoo.networks._heads import Make, class_axes, with_classes
 from pvzoo.networks.base import Classes, Network
-from pvzoo.networks.from_transformers import quiet
+from pvzoo.networks.from_transformers import TransformersNetwork, quiet
 from pvzoo.postprocess.detection import RECORDS
 
 N = TypeVar("N", bound=Network)
@@ -27,6 +28,50 @@ PRIOR = 0.01
 """Probability of every new class, as authors of focal losses have it (RetinaNet, section 4.1)."""
 VOID = 255
 """What transformers' losses of semantic maps leave out."""
+
+
+class TrainableNetwork(TransformersNetwork):
+    """A network of transformers that can be fine-tuned and saved."""
+
+    @property
+    def backbone(self) -> tuple[str, ...]:
+        """The prefixes of its parameters, found by the places a backbone may be at.
+
+        Raises:
+            UnsupportedModelError: It is at none of them.
+        """
+        names = [name for name, _ in self.module.named_parameters()]
+        for part in _BACKBONES:
+            for name in names:
+                if f".{part}." in f".{name}":
+                    return (name[: f".{name}".index(f".{part}.") + len(part) + 1],)
+        for prefixes in ((f"{self.module.base_model_prefix}.",), _VIT):
+            if any(name.startswith(prefixes) for name in names):
+                return prefixes
+        raise UnsupportedModelError(f"The backbone of a {type(self.module).__name__} is not known.")
+
+    @cached_property
+    def head(self) -> tuple[str, ...]:
+        """The tensors that have an entry for each class: heads have many names."""
+        return tuple(class_axes_of(self.module))
+
+    @property
+    def saved(self) -> dict[str, Any]:
+        """What goes under the key ``pvzoo`` of config.json."""
+        return {"task": self.spec.task}
+
+    def save(self, folder: Path) -> None:
+        """As `from_pretrained` of its `auto_class` reads it."""
+        with quiet():
+            self.module.save_pretrained(folder, max_shard_size="1000GB")
+        self._processor.save_pretrained(folder)
+        file = folder / "config.json"
+        config = json.loads(file.read_text(encoding="utf-8"))
+        file.write_text(json.dumps({**config, "pvzoo": self.saved}, indent=2), encoding="utf-8")
+
+    def snippet(self, name: str) -> str:
+        """Python that opens what `save` wrote with transformers."""
+        return snippet(self.auto_class, name)
 
 
 def maker(module: torch.nn.Module, names: Sequence[str]) -> Make:
@@ -122,16 +167,6 @@ def at_size(network: N, image_size: int | None) -> N:
     return network
 
 
-def save(module: torch.nn.Module, processor: Any, folder: Path, about: dict[str, Any]) -> None:
-    """As `from_pretrained` reads it; `about` goes under the key ``pvzoo`` of config.json."""
-    with quiet():
-        module.save_pretrained(folder, max_shard_size="1000GB")
-    processor.save_pretrained(folder)
-    file = folder / "config.json"
-    config = json.loads(file.read_text(encoding="utf-8"))
-    file.write_text(json.dumps({**config, "pvzoo": about}, indent=2), encoding="utf-8")
-
-
 def stack(inputs: Sequence[dict[str, np.ndarray]]) -> dict[str, torch.Tensor]:
     """The inputs of several images as one batch, padded with zeros on the right and below.
 
@@ -152,10 +187,10 @@ def stack(inputs: Sequence[dict[str, np.ndarray]]) -> dict[str, torch.Tensor]:
     return batch
 
 
-def relative_boxes(target: Any, frame: tuple[float, float]) -> torch.Tensor:
-    """(n, 4) float32: centre and size of a target's boxes as shares of `frame` (height, width)."""
+def relative_boxes(boxes: torch.Tensor, frame: tuple[float, float]) -> torch.Tensor:
+    """(n, 4) left, top, right, bottom -> centre and size as shares of `frame` (height, width)."""
     height, width = frame
-    left, top, right, bottom = target["boxes"].as_subclass(torch.Tensor).unbind(-1)
+    left, top, right, bottom = boxes.unbind(-1)
     boxes = torch.stack([(left + right) / 2, (top + bottom) / 2, right - left, bottom - top], -1)
     return boxes / torch.tensor([width, height, width, height])
 
@@ -179,31 +214,9 @@ def refuse(name: str, why: str) -> UnsupportedModelError:
     )
 
 
-def backbone_of(module: torch.nn.Module) -> tuple[str, ...]:
-    """The prefixes of the parameters of a network's backbone, found by the places it may be at.
-
-    Raises:
-        UnsupportedModelError: It is at none of them.
-    """
-    names = [name for name, _ in module.named_parameters()]
-    for part in _BACKBONES:
-        for name in names:
-            if f".{part}." in f".{name}":
-                return (name[: f".{name}".index(f".{part}.") + len(part) + 1],)
-    for prefixes in ((f"{module.base_model_prefix}.",), _VIT):
-        if any(name.startswith(prefixes) for name in names):
-            return prefixes
-    raise UnsupportedModelError(f"The backbone of a {type(module).__name__} is not known.")
-
-
 def class_axes_of(module: torch.nn.Module) -> dict[str, int]:
     """The tensors of a network of transformers that have an entry for each class -> that axis."""
     return class_axes(maker(module, ()), module.config.num_labels)
-
-
-def head_of(module: torch.nn.Module) -> tuple[str, ...]:
-    """The tensors of a network of transformers that have an entry for each class."""
-    return tuple(class_axes_of(module))
 
 
 # The innermost first: what joins a backbone to its decoder (as LW-DETR's projector, next to the
@@ -215,10 +228,11 @@ _BACKBONES = (
 _VIT = ("embeddings.", "layers.", "layernorm.")  # EoMT is a ViT, with its heads beside the layers
 
 
-def snippet(auto_class: str, name: str) -> str:
-    """Python that opens a saved network with transformers."""
+def snippet(auto_class: type, name: str) -> str:
+    """Python that opens a saved network with a class of transformers."""
+    opener = auto_class.__name__
     return (
-        f"from transformers import AutoImageProcessor, {auto_class}\n\n"
+        f"from transformers import AutoImageProcessor, {opener}\n\n"
         f'processor = AutoImageProcessor.from_pretrained("{name}")\n'
-        f'network = {auto_class}.from_pretrained("{name}")'
+        f'network = {opener}.from_pretrained("{name}")'
     )

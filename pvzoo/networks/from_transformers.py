@@ -1,4 +1,4 @@
-"""What adapters of transformers' models share: strict loading, processors, class names.
+"""What networks of transformers share: strict loading, processors, class names.
 
 It is part of the contract with plugins (`docs/plugins.md`).
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import torch
 from PIL import Image
@@ -22,18 +22,53 @@ from transformers.utils import (
     logging,
 )
 
-from pvzoo.adapters.base import Checkpoint
+from pvzoo.adapters.base import Arrays, Checkpoint, Meta
 from pvzoo.errors import PvzooError, UnsupportedModelError, WeightsError, said, short
 from pvzoo.networks._bounds import built_within
 from pvzoo.networks._weights import is_wrapped, read_state_dict
+from pvzoo.networks.base import Network
+from pvzoo.preprocess.derive import steps_of
 from pvzoo.preprocess.long import fitting
+from pvzoo.preprocess.steps import Step
 
 # The weights files that transformers reads, in the order it looks for them.
 _WEIGHTS = (SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME, WEIGHTS_NAME, WEIGHTS_INDEX_NAME)
 
 
+class TransformersNetwork(Network):
+    """A network of transformers whose pictures an image processor prepares.
+
+    A subclass sets `spec` when it is made, and says `forward`.
+
+    Class attributes:
+        auto_class: What opens it, such as `transformers.AutoModelForObjectDetection`.
+    """
+
+    auto_class: ClassVar[Any]
+
+    def __init__(self, module: torch.nn.Module, processor: Any) -> None:
+        self.module = module
+        self._processor = processor
+
+    @classmethod
+    def load(
+        cls, checkpoint: Checkpoint, *, task: str | None, dtype: Any, trust_remote_code: bool
+    ) -> Self:
+        """By `load_model` and `load_processor`."""
+        module = load_model(cls.auto_class, checkpoint, dtype, trust_remote_code)
+        return cls(module, load_processor(checkpoint, trust_remote_code))
+
+    def prepare(self, image: Image.Image, **prompts: Any) -> tuple[Arrays, Meta]:
+        """The checkpoint's own processor; usually ``pixel_values`` (1, 3, height, width)."""
+        return dict(prepared(self._processor, image)), {"size": image.size[::-1]}
+
+    def steps(self) -> tuple[Step, ...]:
+        """Those of the processor."""
+        return steps_of(self._processor)
+
+
 def load_model(
-    auto_class: Any, checkpoint: Checkpoint, dtype: Any, trust_remote_code: bool, **kwargs: Any
+    auto_class: Any, checkpoint: Checkpoint, dtype: Any, trust_remote_code: bool
 ) -> torch.nn.Module:
     """`auto_class.from_pretrained` of a local folder, refusing weights that do not all fit.
 
@@ -55,6 +90,7 @@ def load_model(
         )
     wrapped = is_wrapped(checkpoint.weights)
     try:
+        kwargs = _backbone_config(checkpoint)
         with quiet(), built_within(checkpoint.name, checkpoint.weights):
             opener, folder = auto_class, checkpoint.folder
             if wrapped:  # with its own reader transformers would know none of the names
@@ -197,7 +233,7 @@ def named_classes(config: Any) -> tuple[str, ...]:
     return tuple("" if name == "N/A" else name for name in class_names(config))
 
 
-def backbone_config(checkpoint: Checkpoint) -> dict[str, Any]:
+def _backbone_config(checkpoint: Checkpoint) -> dict[str, Any]:
     """A ``config`` argument for checkpoints that name their timm backbone in the old way.
 
     transformers asks the Hub whether ``backbone`` is a repo as soon as such a config is built, also

@@ -6,13 +6,13 @@ The steps are tried on a few pictures and compared with the network's own proces
 from __future__ import annotations
 
 from dataclasses import replace
-
-from PIL import Image
+from typing import Any
 
 from pvzoo import registry
 from pvzoo.adapters.base import Adapter
+from pvzoo.errors import PvzooError
 from pvzoo.networks.base import Network
-from pvzoo.preprocess.compare import QUICK, difference
+from pvzoo.preprocess.compare import QUICK, probes, unlike
 from pvzoo.preprocess.run import run
 from pvzoo.preprocess.steps import Step
 
@@ -25,36 +25,32 @@ def adapter_of(network: Network) -> Adapter:
 
 
 def proven_steps(network: Network, pixels: str) -> tuple[Step, ...] | None:
-    """The network's steps; None where its own processor gives anything else.
+    """The network's steps; None where its own processor fails or gives anything else.
 
     Args:
         network: Whose `Network.prepare` the steps are to equal, in inputs and meta.
         pixels: The name of the input that takes the pixels.
     """
+    pictures = list(probes(QUICK))
+    try:
+        # before the steps are asked for: settings that stop the processor may stop them too
+        wanted = [network.prepare(picture) for picture in pictures]
+    except Exception:  # processors raise many things; `pvzoo.trial` says that it fails
+        return None
     try:
         steps = network.steps()
-        return steps if _are_proven(steps, network, pixels) else None
-    except Exception:  # a processor that fails on any picture is told by `pvzoo.trial`
+        own = [run(steps, picture, pixels) for picture in pictures]
+    except PvzooError:  # no steps describe it, or they refuse pictures that large
         return None
+    for (inputs, meta), (own_inputs, own_meta) in zip(wanted, own, strict=True):
+        if unlike(own_inputs, inputs) or not _says(own_meta, meta):
+            return None
+    return steps
 
 
-def _are_proven(steps: tuple[Step, ...], network: Network, pixels: str) -> bool:
-    def told(image: Image.Image) -> dict[str, object]:
-        """What postprocessing gets to know that `prepare` says."""
-        found, wanted = run(steps, image, pixels)[1], network.prepare(image)[1]
-        return {key: (found.get(key), value) for key, value in wanted.items()}
-
-    other = difference(
-        lambda image: run(steps, image, pixels)[0], lambda image: network.prepare(image)[0], QUICK
-    )
-    if other is not None:
-        return False
-    picture = Image.new("RGB", QUICK[-1])
-    return all(_same(*pair) for pair in told(picture).values())
-
-
-def _same(one: object, other: object) -> bool:
-    return repr(_plain(one)) == repr(_plain(other))
+def _says(own: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    """Whether postprocessing gets to know all that it is to know."""
+    return all(repr(_plain(own.get(key))) == repr(_plain(wanted[key])) for key in wanted)
 
 
 def _plain(value: object) -> object:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,15 +14,8 @@ from pvzoo.adapters.base import Arrays, Checkpoint, Meta, Spec
 from pvzoo.errors import UnsupportedModelError
 from pvzoo.networks import _training
 from pvzoo.networks._counts import counted_over_processes
-from pvzoo.networks.base import Classes, Network
-from pvzoo.networks.from_transformers import (
-    backbone_config,
-    load_model,
-    load_processor,
-    named_classes,
-    prepared,
-)
-from pvzoo.preprocess.derive import steps_of
+from pvzoo.networks.base import Classes
+from pvzoo.networks.from_transformers import named_classes
 from pvzoo.preprocess.steps import Pad, Step
 
 _INPUTS = ("pixel_values", "pixel_mask")
@@ -37,50 +28,47 @@ _OUTPUTS = (
 )
 
 
-class TransformersDetectionNetwork(Network):
+class TransformersDetectionNetwork(_training.TrainableNetwork):
     """Any network of `AutoModelForObjectDetection`."""
 
+    auto_class = AutoModelForObjectDetection
+
     def __init__(self, module: torch.nn.Module, processor: Any) -> None:
-        self.module = module
+        super().__init__(module, processor)
         self.spec = Spec(
             "transformers-detection",
             "object-detection",
             named_classes(module.config),
             family=module.config.model_type,
         )
-        self._processor = processor
 
     @classmethod
     def load(
         cls, checkpoint: Checkpoint, *, task: str | None, dtype: Any, trust_remote_code: bool
     ) -> TransformersDetectionNetwork:
         """Load strictly."""
-        module = load_model(
-            AutoModelForObjectDetection,
-            checkpoint,
-            dtype,
-            trust_remote_code,
-            **backbone_config(checkpoint),
+        network = super().load(
+            checkpoint, task=task, dtype=dtype, trust_remote_code=trust_remote_code
         )
-        if module.config.model_type == "dab-detr" and module.dtype != torch.float32:
+        if network.spec.family == "dab-detr" and network.module.dtype != torch.float32:
             raise UnsupportedModelError(
                 f"{checkpoint.name} (dab-detr) runs in float32 alone: transformers makes its "
                 "position embeddings in float32, whatever the weights are.",
                 "Leave dtype out.",
             )
-        return cls(module, load_processor(checkpoint, trust_remote_code))
+        return network
 
     def prepare(self, image: Image.Image, **prompts: Any) -> tuple[Arrays, Meta]:
         """The checkpoint's own processor: ``pixel_values`` (1, 3, h, w), perhaps ``pixel_mask``."""
-        found = prepared(self._processor, image)
+        found, meta = super().prepare(image)
         inputs = {n: found[n] for n in _INPUTS if n in found}
         if self.spec.family == "yolos":  # does not look at it
             inputs.pop("pixel_mask", None)
-        return inputs, {"size": image.size[::-1]}
+        return inputs, meta
 
     def steps(self) -> tuple[Step, ...]:
         """Those of the processor."""
-        steps = steps_of(self._processor)
+        steps = super().steps()
         if self.spec.family == "yolos":
             steps = tuple(replace(s, mask=None) if isinstance(s, Pad) else s for s in steps)
         return steps
@@ -122,7 +110,8 @@ class TransformersDetectionNetwork(Network):
             if "pixel_mask" not in batch:
                 shape = own["pixel_values"].shape[-2:]
                 size = tuple(s * f / v for s, f, v in zip(size, frame, shape, strict=True))
-            boxes = _training.relative_boxes(target, size)
+            corners = target["boxes"].as_subclass(torch.Tensor)
+            boxes = _training.relative_boxes(corners, size)
             labels.append({"class_labels": target["categories"], "boxes": boxes})
         return {**batch, "labels": labels}
 
@@ -130,21 +119,3 @@ class TransformersDetectionNetwork(Network):
         """The family's own loss."""
         with counted_over_processes():
             return module(**batch).loss
-
-    @property
-    def backbone(self) -> tuple[str, ...]:
-        """The convolutional or transformer network that sees the pixels."""
-        return _training.backbone_of(self.module)
-
-    @cached_property
-    def head(self) -> tuple[str, ...]:
-        """The tensors that have an entry for each class."""
-        return _training.head_of(self.module)
-
-    def save(self, folder: Path) -> None:
-        """As `AutoModelForObjectDetection.from_pretrained` reads it."""
-        _training.save(self.module, self._processor, folder, {"task": self.spec.task})
-
-    def snippet(self, name: str) -> str:
-        """For model cards."""
-        return _training.snippet("AutoModelForObjectDetection", name)

@@ -6,8 +6,6 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -38,9 +36,8 @@ from pvzoo.adapters.transformers_segmentation import (
 from pvzoo.errors import PvzooWarning
 from pvzoo.networks import _training
 from pvzoo.networks._counts import counted_over_processes
-from pvzoo.networks.base import Classes, Network
+from pvzoo.networks.base import Classes
 from pvzoo.networks.from_transformers import (
-    backbone_config,
     load_model,
     load_processor,
     named_classes,
@@ -64,13 +61,13 @@ _MASKED = ("detr", "rf_detr")
 """Families that look at the mask of what is picture and what padding."""
 
 
-class TransformersSegmentationNetwork(Network):
+class TransformersSegmentationNetwork(_training.TrainableNetwork):
     """Any segmentation network of transformers, for one of the tasks it can serve."""
 
     def __init__(
         self, module: torch.nn.Module, processor: Any, task: str, own_task: str, config: Any
     ) -> None:
-        self.module = module
+        super().__init__(module, processor)
         family = module.config.model_type
         labels = named_classes(module.config)
         # One channel alone is a sigmoid: transformers' own loss (SegFormer's) makes it the
@@ -79,7 +76,6 @@ class TransformersSegmentationNetwork(Network):
         if self._alone:
             named = labels[0] if labels[0].casefold() != BACKGROUND else ""
             labels = (BACKGROUND, named or "foreground")
-        self._processor = processor
         self._images = getattr(processor, "image_processor", processor)
         stuff = stuff_of(config, labels, getattr(self._images, "metadata", None))
         if task == PANOPTIC and stuff is None:
@@ -116,9 +112,7 @@ class TransformersSegmentationNetwork(Network):
             able = (SEMANTIC,)  # EoMT cuts images into windows for this task alone
         task = choose_task(checkpoint.name, config, task, able)
         own_task = (config.get("pvzoo") or {}).get("task")
-        module = load_model(
-            auto_class, checkpoint, dtype, trust_remote_code, **backbone_config(checkpoint)
-        )
+        module = load_model(auto_class, checkpoint, dtype, trust_remote_code)
         if model_type in EOMT:
             # Probabilities of masked attention during training; finished checkpoints hold zeros,
             # and with anything between 0 and 1 the network draws lots at every call.
@@ -269,27 +263,16 @@ class TransformersSegmentationNetwork(Network):
         return outputs.loss
 
     @property
-    def backbone(self) -> tuple[str, ...]:
-        """The network that sees the pixels."""
-        return _training.backbone_of(self.module)
-
-    @cached_property
-    def head(self) -> tuple[str, ...]:
-        """The tensors that have an entry for each class."""
-        return _training.head_of(self.module)
-
-    def save(self, folder: Path) -> None:
-        """As the `AutoModelFor...Segmentation` of the family reads it."""
+    def saved(self) -> dict[str, Any]:
+        """The task, and the names of the classes that are stuff."""
         stuff = [self.spec.labels[i] for i in self.spec.extra["stuff"]]
-        _training.save(
-            self.module, self._processor, folder, {"task": self.spec.task, "stuff": stuff}
-        )
+        return {**super().saved, "stuff": stuff}
 
     def snippet(self, name: str) -> str:
-        """For model cards."""
+        """By the `AutoModelFor...Segmentation` of the family."""
         kind = type(self.module).__name__
         config = {"model_type": self.spec.family, "architectures": [kind]}
-        return _training.snippet(_AUTO[head_of(config)].__name__, name)
+        return _training.snippet(_AUTO[head_of(config)], name)
 
 
 def _void(values: torch.Tensor) -> torch.Tensor:
@@ -321,11 +304,8 @@ def _boxes_of(masks: torch.Tensor, valid: Size) -> torch.Tensor:
     from torchvision.ops import masks_to_boxes  # slow to import, and for training alone
 
     boxes = masks_to_boxes(masks) if len(masks) else torch.zeros(0, 4)
-    left, top, right, bottom = boxes.unbind(-1)
-    right, bottom = right + 1, bottom + 1  # torchvision gives the last pixel, not its edge
-    found = torch.stack([(left + right) / 2, (top + bottom) / 2, right - left, bottom - top], -1)
-    height, width = valid
-    return found / torch.tensor([width, height, width, height])
+    boxes[:, 2:] += 1  # torchvision gives the last pixel, not its edge
+    return _training.relative_boxes(boxes, valid)
 
 
 def _oneformer_processor(checkpoint: Checkpoint, images: Any) -> Any:

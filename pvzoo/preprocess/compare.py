@@ -63,17 +63,22 @@ def difference(
     With a tolerance of 0 they are equal to the bit.
     """
     for picture in probes(sizes):
-        found, wanted = one(picture), other(picture)
-        at = f"a picture of {picture.width} x {picture.height} pixels"
-        if set(found) != set(wanted):
-            return f"{at} gives {', '.join(found)} and {', '.join(wanted)}"
-        for name in found:
-            a, b = np.asarray(found[name]), np.asarray(wanted[name])
-            if a.shape != b.shape or a.dtype != b.dtype:
-                return f"{name} of {at} is {a.shape} {a.dtype} and {b.shape} {b.dtype}"
-            gaps = np.abs(a.astype(np.float64) - b)
-            if not gaps.max(initial=0) <= tolerance:  # also where one is not a number
-                share = np.mean(gaps > tolerance)
-                most = f"by {gaps.max():.3g} at most"
-                return f"{name} of {at} differs in {share:.2%} of its values, {most}"
+        told = unlike(one(picture), other(picture), tolerance)
+        if told:
+            return f"{told}, of a picture of {picture.width} x {picture.height} pixels"
+    return None
+
+
+def unlike(found: Arrays, wanted: Arrays, tolerance: float = 0.0) -> str | None:
+    """Where the inputs made of one picture differ by more than `tolerance`, in words, or None."""
+    if set(found) != set(wanted):
+        return f"there are {', '.join(found)} and {', '.join(wanted)}"
+    for name in found:
+        a, b = np.asarray(found[name]), np.asarray(wanted[name])
+        if a.shape != b.shape or a.dtype != b.dtype:
+            return f"{name} is {a.shape} {a.dtype} and {b.shape} {b.dtype}"
+        gaps = np.abs(a.astype(np.float64) - b)
+        if not gaps.max(initial=0) <= tolerance:  # also where one is not a number
+            share = np.mean(gaps > tolerance)
+            return f"{name} differs in {share:.2%} of its values, by {gaps.max():.3g} at most"
     return None

@@ -9,8 +9,8 @@ from typing import Any
 
 from PIL import Image
 
-from pvzoo.encoded import MAX_SIDE
 from pvzoo.errors import ImageError
+from pvzoo.inputs.limits import MAX_SIDE
 
 MAX_INPUT_PIXELS = 2**24
 """Most pixels that a picture may become for a network, which is a square of 4096 x 4096."""

@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from PIL import Image
 
-from pvzoo.encoded import MAX_SIDE
 from pvzoo.errors import ImageError, PvzooError, UsageError, nearest
 from pvzoo.extras import needs
-from pvzoo.images import ImageHandle
+from pvzoo.inputs.images import ImageHandle
+from pvzoo.inputs.limits import MAX_SIDE
 
 if TYPE_CHECKING:
     import pandas as pd

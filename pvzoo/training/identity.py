@@ -14,7 +14,7 @@ from datasets import Image as ImageColumn
 
 from pvzoo.data.schema import class_names
 from pvzoo.errors import TrainingError
-from pvzoo.images import ImageHandle
+from pvzoo.inputs.images import ImageHandle
 from pvzoo.networks.base import Network
 from pvzoo.processes import joined
 from pvzoo.training import checkpoints

@@ -16,7 +16,7 @@ from torchvision.tv_tensors import BoundingBoxes, Mask
 
 from pvzoo.data.maps import read_map, replaced
 from pvzoo.data.schema import VOID, class_names
-from pvzoo.images import open_image
+from pvzoo.inputs.images import open_image
 from pvzoo.training.augment import Target, seeded, tidy
 
 Transform = Callable[[Image.Image, Target], tuple[Image.Image, Target]]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import datasets
 import numpy as np
 import pytest
@@ -26,14 +28,7 @@ PICTURES = [
 @pytest.fixture(scope="module")
 def model(checkpoint):
     """The model of a family, loaded once."""
-    loaded: dict[str, pvzoo.Model] = {}
-
-    def of(family: str) -> pvzoo.Model:
-        if family not in loaded:
-            loaded[family] = pvzoo.load(checkpoint(family), device="cpu")
-        return loaded[family]
-
-    return of
+    return cache(lambda family: pvzoo.load(checkpoint(family), device="cpu"))
 
 
 @pytest.fixture(scope="module")

@@ -9,33 +9,23 @@ import torch
 from PIL import Image
 from transformers import AutoModelForMaskGeneration
 
-from pvzoo.adapters.base import Arrays, Checkpoint, Meta, Spec
-from pvzoo.networks.base import Network
-from pvzoo.networks.from_transformers import load_model, load_processor
-from pvzoo.preprocess.derive import steps_of
-from pvzoo.preprocess.steps import Step
+from pvzoo.adapters.base import Arrays, Meta, Spec
+from pvzoo.networks.from_transformers import TransformersNetwork
 
 
-class SamNetwork(Network):
+class SamNetwork(TransformersNetwork):
     """Any network of `AutoModelForMaskGeneration` that `pvzoo_promptable.sam` has as a family."""
 
+    auto_class = AutoModelForMaskGeneration
+
     def __init__(self, module: torch.nn.Module, processor: Any) -> None:
-        self.module = module
+        super().__init__(module, processor)
         self.spec = Spec(
             "pvzoo-promptable:sam",
             "mask-generation",
             ("object",),
             family=module.config.model_type,
         )
-        self._processor = processor
-
-    @classmethod
-    def load(
-        cls, checkpoint: Checkpoint, *, task: str | None, dtype: Any, trust_remote_code: bool
-    ) -> SamNetwork:
-        """Load strictly."""
-        module = load_model(AutoModelForMaskGeneration, checkpoint, dtype, trust_remote_code)
-        return cls(module, load_processor(checkpoint, trust_remote_code))
 
     def prepare(self, image: Image.Image, **prompts: Any) -> tuple[Arrays, Meta]:
         """The checkpoint's own image processor: ``pixel_values`` (1, 3, h, w).
@@ -48,10 +38,6 @@ class SamNetwork(Network):
         valid = found["reshaped_input_sizes"][0] if "reshaped_input_sizes" in found else padded
         meta = {"size": image.size[::-1], "padded": padded, "valid": tuple(map(int, valid))}
         return {"pixel_values": pixels}, meta
-
-    def steps(self) -> tuple[Step, ...]:
-        """Those of the processor."""
-        return steps_of(self._processor)
 
     def forward(self, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Masks (images, n, 3 or 1, h, w) as logits, and scores (images, n, 3 or 1), float32."""

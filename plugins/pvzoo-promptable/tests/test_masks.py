@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 
 import numpy as np
 import pytest
@@ -43,28 +44,19 @@ ASKED = {
 @pytest.fixture(scope="module")
 def model(checkpoint):
     """The model of a family, loaded once."""
-    loaded: dict[str, pvzoo.Model] = {}
-
-    def of(family: str) -> pvzoo.Model:
-        if family not in loaded:
-            loaded[family] = pvzoo.load(checkpoint(family), device="cpu")
-        return loaded[family]
-
-    return of
+    return cache(lambda family: pvzoo.load(checkpoint(family), device="cpu"))
 
 
 @pytest.fixture(scope="module")
 def opened(checkpoint):
     """(network, processor) of a family, as transformers opens them, once."""
-    known: dict[str, tuple] = {}
 
+    @cache
     def of(family: str) -> tuple:
-        if family not in known:
-            folder = checkpoint(family)
-            network, processor = (getattr(transformers, name) for name in CLASSES[family])
-            images = transformers.AutoImageProcessor.from_pretrained(folder)
-            known[family] = network.from_pretrained(folder).eval(), processor(images)
-        return known[family]
+        folder = checkpoint(family)
+        network, processor = (getattr(transformers, name) for name in CLASSES[family])
+        images = transformers.AutoImageProcessor.from_pretrained(folder)
+        return network.from_pretrained(folder).eval(), processor(images)
 
     return of
 

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pycocotools import mask as coco
 
+from pvzoo.data.codes import masked_object
 from pvzoo.data.columns.classes import Naming
 from pvzoo.data.columns.rows import Rows, build
 from pvzoo.data.columns.source import Source
@@ -57,18 +57,9 @@ def instances(
                 kind = value % 256
                 if kind not in places and kind in (0, SEMANTIC_VOID):
                     continue
-                found.append(
-                    {
-                        "id": next(numbers),
-                        "bbox": coco.toBbox(code).tolist(),
-                        # a number that is no class is for the check to find
-                        "category": places.get(kind, len(places) + kind),
-                        "area": float(coco.area(code)),
-                        "iscrowd": False,
-                        "ignore": False,
-                        "segmentation": code,
-                    }
-                )
+                # a number that is no class is for the check to find
+                category = places.get(kind, len(places) + kind)
+                found.append(masked_object(code, next(numbers), category))
             head |= {"width": pixels.shape[1], "height": pixels.shape[0]}
             yield head | {"objects": objects_of(found, masks=True)}
 

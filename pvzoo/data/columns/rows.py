@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pvzoo.data import derive
 from pvzoo.data.columns.classes import are_unique, leaves
 from pvzoo.data.columns.source import Source, is_number, is_text
-from pvzoo.encoded import opened
+from pvzoo.inputs.encoded import opened
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -18,7 +18,7 @@ from pvzoo.data.schema import SEMANTIC_VOID, VOID
 from pvzoo.data.sound import image_of, sound_rows
 from pvzoo.data.writers.images import Names, Parts, copy_image
 from pvzoo.errors import DataError, PvzooWarning
-from pvzoo.images import ImageHandle
+from pvzoo.inputs.images import ImageHandle
 
 # --- classes --------------------------------------------------------------------------------------
 

@@ -17,7 +17,8 @@ from pvzoo.data.files import is_file
 from pvzoo.data.schema import class_names, task_of
 from pvzoo.data.sound import image_of, sound_rows
 from pvzoo.errors import DataError, ImageError
-from pvzoo.images import SUFFIXES, ImageHandle
+from pvzoo.inputs.images import ImageHandle
+from pvzoo.inputs.sources import SUFFIXES
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -9,15 +9,16 @@ import torch
 from PIL import Image
 from transformers import AutoModelForZeroShotObjectDetection
 
-from pvzoo.adapters.base import Arrays, Checkpoint, Meta, Spec
+from pvzoo.adapters.base import Arrays, Meta, Spec
 from pvzoo.errors import UsageError
-from pvzoo.networks.base import Network
-from pvzoo.networks.from_transformers import backbone_config, load_model, load_processor, prepared
-from pvzoo_open_vocabulary.networks.text import TextEncoder, load_tokenizer
+from pvzoo.networks.from_transformers import prepared
+from pvzoo_open_vocabulary.networks.text import TextEncoder, TextNetwork
 
 
-class GroundingDinoNetwork(Network):
+class GroundingDinoNetwork(TextNetwork):
     """Grounding DINO, and the one of MMDetection."""
+
+    auto_class = AutoModelForZeroShotObjectDetection
 
     def __init__(self, module: torch.nn.Module, processor: Any, tokenizer: Any) -> None:
         self.module = module
@@ -33,19 +34,6 @@ class GroundingDinoNetwork(Network):
             module.config.max_text_len,
             return_token_type_ids=True,
             return_offsets_mapping=True,
-        )
-
-    @classmethod
-    def load(
-        cls, checkpoint: Checkpoint, *, task: str | None, dtype: Any, trust_remote_code: bool
-    ) -> GroundingDinoNetwork:
-        """Load strictly."""
-        auto = AutoModelForZeroShotObjectDetection
-        config = backbone_config(checkpoint)
-        return cls(
-            load_model(auto, checkpoint, dtype, trust_remote_code, **config),
-            load_processor(checkpoint, trust_remote_code),
-            load_tokenizer(checkpoint, trust_remote_code),
         )
 
     def prepare(self, image: Image.Image, **prompts: Any) -> tuple[Arrays, Meta]:

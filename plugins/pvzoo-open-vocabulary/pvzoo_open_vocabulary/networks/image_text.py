@@ -8,16 +8,17 @@ import torch
 from PIL import Image
 from transformers import AutoModelForZeroShotImageClassification
 
-from pvzoo.adapters.base import Arrays, Checkpoint, Meta, Spec
-from pvzoo.networks.base import Network
-from pvzoo.networks.from_transformers import load_model, load_processor, prepared
-from pvzoo_open_vocabulary.networks.text import TextEncoder, load_tokenizer
+from pvzoo.adapters.base import Arrays, Meta, Spec
+from pvzoo.networks.from_transformers import prepared
+from pvzoo_open_vocabulary.networks.text import TextEncoder, TextNetwork
 
 _TEXTS = ("input_ids", "attention_mask")
 
 
-class ImageTextNetwork(Network):
+class ImageTextNetwork(TextNetwork):
     """Both halves of a CLIP or SigLIP: one for images, one for texts."""
+
+    auto_class = AutoModelForZeroShotImageClassification
 
     def __init__(self, module: torch.nn.Module, processor: Any, tokenizer: Any) -> None:
         self.module = module
@@ -34,18 +35,6 @@ class ImageTextNetwork(Network):
         # SigLIP was trained on texts filled up to the full length, and looks at its last token
         fill = {"padding": "max_length", "max_length": longest} if siglip else {"padding": True}
         self._encode = TextEncoder(tokenizer, longest, **fill)
-
-    @classmethod
-    def load(
-        cls, checkpoint: Checkpoint, *, task: str | None, dtype: Any, trust_remote_code: bool
-    ) -> ImageTextNetwork:
-        """Load strictly."""
-        auto = AutoModelForZeroShotImageClassification
-        return cls(
-            load_model(auto, checkpoint, dtype, trust_remote_code),
-            load_processor(checkpoint, trust_remote_code),
-            load_tokenizer(checkpoint, trust_remote_code),
-        )
 
     def prepare(self, image: Image.Image, **prompts: Any) -> tuple[Arrays, Meta]:
         """The processor's inputs, and ``input_ids`` (1, prompts, tokens), perhaps with a mask."""

@@ -8,14 +8,15 @@ import torch
 from PIL import Image
 from transformers import AutoModelForZeroShotObjectDetection
 
-from pvzoo.adapters.base import Arrays, Checkpoint, Meta, Spec
-from pvzoo.networks.base import Network
-from pvzoo.networks.from_transformers import load_model, load_processor, prepared
-from pvzoo_open_vocabulary.networks.text import TextEncoder, load_tokenizer
+from pvzoo.adapters.base import Arrays, Meta, Spec
+from pvzoo.networks.from_transformers import prepared
+from pvzoo_open_vocabulary.networks.text import TextEncoder, TextNetwork
 
 
-class OwlNetwork(Network):
+class OwlNetwork(TextNetwork):
     """Any OWL-ViT or OWLv2 of transformers."""
+
+    auto_class = AutoModelForZeroShotObjectDetection
 
     def __init__(self, module: torch.nn.Module, processor: Any, tokenizer: Any) -> None:
         self.module = module
@@ -28,17 +29,6 @@ class OwlNetwork(Network):
         self._processor = processor
         longest = module.config.text_config.max_position_embeddings
         self._encode = TextEncoder(tokenizer, longest, padding="max_length", max_length=longest)
-
-    @classmethod
-    def load(
-        cls, checkpoint: Checkpoint, *, task: str | None, dtype: Any, trust_remote_code: bool
-    ) -> OwlNetwork:
-        """Load strictly."""
-        return cls(
-            load_model(AutoModelForZeroShotObjectDetection, checkpoint, dtype, trust_remote_code),
-            load_processor(checkpoint, trust_remote_code),
-            load_tokenizer(checkpoint, trust_remote_code),
-        )
 
     def prepare(self, image: Image.Image, **prompts: Any) -> tuple[Arrays, Meta]:
         """``pixel_values`` (1, 3, h, w), ``input_ids`` and ``attention_mask`` (1, prompts, t)."""

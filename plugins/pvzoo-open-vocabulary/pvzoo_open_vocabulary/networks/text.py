@@ -1,20 +1,49 @@
-"""Prompts -> arrays of tokens, by the checkpoint's own tokenizer."""
+"""Networks that take texts beside pictures: prompts -> arrays of tokens."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from threading import Lock
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
+import torch
 from transformers import AutoTokenizer
 
 from pvzoo.adapters.base import Checkpoint
 from pvzoo.errors import UsageError, WeightsError
+from pvzoo.networks.base import Network
+from pvzoo.networks.from_transformers import load_model, load_processor
 
 _VOCABULARIES = ("tokenizer.json", "vocab.json", "vocab.txt", "spiece.model", "tokenizer.model")
 
 
-def load_tokenizer(checkpoint: Checkpoint, trust_remote_code: bool) -> Any:
+class TextNetwork(Network):
+    """A network of transformers with an image processor and a tokenizer.
+
+    Class attributes:
+        auto_class: What opens it.
+    """
+
+    auto_class: ClassVar[Any]
+
+    @abstractmethod
+    def __init__(self, module: torch.nn.Module, processor: Any, tokenizer: Any) -> None:
+        """Of what `load` reads."""
+
+    @classmethod
+    def load(
+        cls, checkpoint: Checkpoint, *, task: str | None, dtype: Any, trust_remote_code: bool
+    ) -> Self:
+        """Load strictly."""
+        return cls(
+            load_model(cls.auto_class, checkpoint, dtype, trust_remote_code),
+            load_processor(checkpoint, trust_remote_code),
+            _load_tokenizer(checkpoint, trust_remote_code),
+        )
+
+
+def _load_tokenizer(checkpoint: Checkpoint, trust_remote_code: bool) -> Any:
     """The checkpoint's own tokenizer.
 
     Raises:

@@ -17,14 +17,11 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
-from pvzoo.errors import ImageError
-
-Refuse = Callable[[str, str], ImageError]
-"""Makes the error that names the input: (what is wrong, what to do)."""
+from pvzoo.inputs.limits import too_many_bytes
+from pvzoo.inputs.names import Refuse
 
 
 def download(
@@ -93,24 +90,19 @@ def _fetch(url: str, refuse: Refuse, max_bytes: int, deadline: float, public: bo
         length = answer.headers["Content-Length"]
         expected = int(length) if length else None
         if expected is not None and expected > max_bytes:
-            raise refuse(*_too_many_bytes(f"{expected:,} bytes", max_bytes, public))
+            raise refuse(*too_many_bytes(f"{expected:,} bytes", max_bytes))
         chunks, size = [], 0
         # read1 returns what has arrived, so a server that drips cannot outlast the deadline
         while size != expected and (chunk := answer.read1(1 << 16)):
             chunks.append(chunk)
             size += len(chunk)
             if size > max_bytes:
-                raise refuse(*_too_many_bytes(f"at least {size:,} bytes", max_bytes, public))
+                raise refuse(*too_many_bytes(f"at least {size:,} bytes", max_bytes))
             if time.monotonic() > deadline:
                 raise TimeoutError
     if expected is not None and size < expected:
         raise refuse(f"broke off after {size:,} of {expected:,} bytes.", "Try again.")
     return b"".join(chunks)
-
-
-def _too_many_bytes(size: str, limit: int, public: bool) -> tuple[str, str]:
-    way_out = "Make it smaller." if public else "Make it smaller, or raise pvzoo.images.MAX_BYTES."
-    return f"has {size}, more than the {limit:,} allowed.", way_out
 
 
 class _WebOnly(urllib.request.HTTPRedirectHandler):

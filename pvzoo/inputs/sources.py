@@ -12,7 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from pvzoo.errors import UsageError
-from pvzoo.images import SUFFIXES
+from pvzoo.inputs.names import expand
+
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+)
+"""What counts as an image file when a folder is read."""
 
 
 def images_of(source: Any) -> Iterable[Any]:
@@ -83,7 +88,7 @@ def _folder_or_pattern(text: str) -> Iterable[Path]:
         )
     if not text.strip():
         raise UsageError("The name of the folder is empty.", "Pass '.' for the present folder.")
-    path = _expand(Path(text))
+    path = expand(Path(text))
     try:
         path.stat()
         exists = True
@@ -99,7 +104,7 @@ def _folder_or_pattern(text: str) -> Iterable[Path]:
 
 
 def _folder(folder: Path) -> Iterable[Path]:
-    folder = _expand(folder)
+    folder = expand(folder)
     if folder.is_file():
         raise UsageError(
             f"{folder} is a file, not a folder.", "Use model.predict for one image, or a list."
@@ -155,13 +160,6 @@ def _matches(pattern: str) -> Iterator[str]:
             seen.add((folder.st_dev, folder.st_ino))
             inner[:] = [name for name in inner if not name.startswith(".")]
             yield from _matches(os.path.join(glob.escape(here), tail))
-
-
-def _expand(path: Path) -> Path:
-    try:
-        return path.expanduser()
-    except RuntimeError:  # "~backup" is a name, not the home of a user called backup
-        return path
 
 
 # --- datasets -------------------------------------------------------------------------------------

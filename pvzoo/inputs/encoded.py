@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import io
 import struct
+import threading
 from pathlib import Path
 from typing import BinaryIO
 
 from PIL import ExifTags, Image
 
-from pvzoo.errors import ImageError
-
-MAX_SIDE = 2**17
-"""Most pixels of a side of a picture that is segmented or drawn on."""
-
-COSTLY = {"WEBP": 2, "LAB": 2, "JPEG2000": 3}
-"""How many times fewer pixels are allowed in formats and modes that take more memory and time."""
+from pvzoo.errors import ImageError, warn_of_image
+from pvzoo.inputs.limits import check_pixels
+from pvzoo.inputs.names import shown
 
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -31,6 +28,13 @@ UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 """How a picture of each EXIF orientation is turned upright."""
+
+ONE_PICTURE_FORMATS = frozenset({"MPO", "JPEG"})
+"""Formats whose further frames are not pages or animation: MPO is what phones call a JPEG with a
+preview or a depth map behind the photograph."""
+
+PIL_LOCK = threading.Lock()
+"""One PIL image may be in two places of a list, and PIL's decoders do not expect two threads."""
 
 _TIFF = tuple(order + bytes(kind) for order in (b"II", b"MM") for kind in ((42, 0), (0, 42)))
 _TIFF += (b"II\x2b\0", b"MM\0\x2b")
@@ -104,31 +108,15 @@ def upright(image: Image.Image, turn: int) -> Image.Image:
     return image.transpose(UPRIGHT[turn]) if turn in UPRIGHT else image
 
 
-# --- limits ---------------------------------------------------------------------------------------
+def warn_of_frames(image: Image.Image, name: str) -> None:
+    """Say of a picture with several frames or pages that the first one is used."""
+    # how many there are would take minutes to find out for some files
+    several = getattr(image, "is_animated", False)
+    if several and image.tell() == 0 and image.format not in ONE_PICTURE_FORMATS:
+        warn_of_image(f"{shown(name)} has several frames or pages; the first one is used.", 6)
 
 
-def check_pixels(size: tuple[int, int], *kinds: str | None) -> None:
-    """Refuse a picture without a pixel, or with too many; `kinds` are its format and mode.
-
-    Raises:
-        ImageError: It is one.
-    """
-    width, height = size
-    if width * height == 0:
-        raise ImageError(f"is {width} x {height}, without a single pixel.", "Check the crop.")
-    if Image.MAX_IMAGE_PIXELS is None:
-        return
-    allowed = Image.MAX_IMAGE_PIXELS // max((COSTLY.get(kind, 1) for kind in kinds), default=1)
-    if width * height > allowed:
-        raise ImageError(*too_many_pixels(allowed, f"it is {width:,} x {height:,}"))
-
-
-def too_many_pixels(allowed: int, said: str) -> tuple[str, str]:
-    """What is wrong with a picture that has more pixels than allowed, and the way out."""
-    return (
-        f"is larger than the {allowed:,} pixels allowed ({said}).",
-        "If you trust it, raise PIL.Image.MAX_IMAGE_PIXELS.",
-    )
+# --- tags -----------------------------------------------------------------------------------------
 
 
 def check_tags(file: BinaryIO) -> None:

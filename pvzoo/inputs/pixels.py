@@ -1,4 +1,4 @@
-"""Pixels of every mode and type -> 8-bit RGB; `pvzoo.images` has the rules.
+"""Pixels of every mode and type -> 8-bit RGB; `pvzoo.inputs.images` has the rules.
 
 It is done strip by strip, so that no more is held than what is converted and what comes out: at 89
 megapixels PIL's own conversions, and numpy's of whole arrays, hold several gigabytes.

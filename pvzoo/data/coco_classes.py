@@ -1,0 +1,92 @@
+"""The classes of COCO files."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+from typing import Any
+from warnings import warn
+
+from pvzoo.data.coco_file import LAYOUT, Labels
+from pvzoo.data.files import listing, whole
+from pvzoo.errors import DataError, PvzooWarning
+
+
+class Classes:
+    """The classes of all the files of a source: the same, in the same order, for each split.
+
+    Of several classes with the same name those without annotations are left out: Roboflow's files
+    begin with a class named after the project.
+
+    Attributes:
+        ids: In the files, ascending.
+        names: In the order of `ids`.
+        entries: The declared categories, likewise.
+    """
+
+    def __init__(self, sources: Collection[Labels]) -> None:
+        declared: dict[int, dict[str, Any]] = {}
+        used_in = {source.file: set(source.summary["used"]) for source in sources}
+        for source in sources:
+            for number_, entry in _categories(source).items():
+                other = declared.setdefault(number_, entry)
+                if other["name"] != entry["name"]:
+                    raise DataError(
+                        f"{source.file} names the class {number_} {entry['name']!r}, which is "
+                        f"{other['name']!r} in another split.",
+                        "Point at one of the files, or give a class the same id in all of them.",
+                    )
+        for file, ids in used_in.items():
+            if undeclared := sorted(ids - declared.keys()):
+                warn(
+                    f"{file}: the category_id {listing(undeclared)} is not among the categories; "
+                    f"their ids are {listing(sorted(declared))}.",
+                    PvzooWarning,
+                    stacklevel=2,
+                )
+        used = set().union(*used_in.values())
+        last = {entry["name"]: number_ for number_, entry in sorted(declared.items())}
+        repeated = {n for n, c in Counter(e["name"] for e in declared.values()).items() if c > 1}
+        for name in repeated:
+            same = [i for i, entry in declared.items() if entry["name"] == name]
+            keep = [i for i in same if i in used] or [last[name]]
+            for number_ in set(same) - set(keep):
+                del declared[number_]
+        self.ids = sorted(declared)
+        self.entries = [declared[i] for i in self.ids]
+        self.names = [entry["name"] for entry in self.entries]
+        self._places = {number_: place for place, number_ in enumerate(self.ids)}
+
+    def place(self, number_: int) -> int:
+        """The place of a declared id in `names`; for another one a number that is no place."""
+        if number_ in self._places:
+            return self._places[number_]
+        low, high = min(self._places), max(self._places)
+        if number_ < low:
+            return max(number_ - low, -(2**63))
+        beyond = len(self._places) + (number_ - high - 1 if number_ > high else number_)
+        return min(beyond, 2**63 - 1)
+
+
+def _is_name(value: Any) -> bool:
+    """Whether a class can be called so; a number can, but true is what became of a name."""
+    return bool(value) if isinstance(value, str) else whole(value) is not None
+
+
+def _categories(source: Labels) -> dict[int, dict[str, Any]]:
+    found: dict[int, dict[str, Any]] = {}
+    for place, entry in enumerate(source.summary["categories"]):
+        number_, name = whole(entry.get("id")), entry.get("name")
+        if number_ is None or not _is_name(name):
+            raise DataError(
+                f"{source.file}: categories[{place}] has no whole number as id, or no name.",
+                LAYOUT,
+            )
+        if number_ in found:
+            raise DataError(
+                f"{source.file}: two categories have the id {number_}.", "Renumber one of them."
+            )
+        found[number_] = {**entry, "name": str(name)}
+    if not found:
+        raise DataError(f"{source.file} has no categories.", LAYOUT)
+    return found

@@ -1,0 +1,213 @@
+"""A COCO JSON: its images and annotations, and where the images may be."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
+from pathlib import Path
+from typing import Any
+from warnings import warn
+
+from pvzoo.data.coco_layout import LABEL_FOLDERS, image_folders, root_of
+from pvzoo.data.files import listing, quoted, read_json, side, split_in, whole
+from pvzoo.data.paths import Area, Located
+from pvzoo.data.store import write
+from pvzoo.errors import DataError, PvzooWarning
+
+LAYOUT = "See cocodataset.org/#format-data for the layout, or export it again."
+"""What to do about a file that is not as it should be."""
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """The images of a COCO JSON in its order.
+
+    Attributes:
+        names: Their file names.
+        sized: Whether it says their width and height.
+        maps: The names of the PNGs of panoptic labels, of images that have one.
+    """
+
+    names: list[str]
+    sized: list[bool]
+    maps: list[str | None]
+
+
+class Labels:
+    """One COCO JSON, parsed when it is first asked for, and where its images may be."""
+
+    def __init__(self, file: Path, split: str | None) -> None:
+        self.file = file
+        self._split = split or split_in(file.stem)
+        self._content: dict[str, list[Any]] | None = None
+
+    @property
+    def content(self) -> dict[str, list[Any]]:
+        """Its lists of images, annotations and categories, the entries of which are objects."""
+        if self._content is None:
+            self._content = self._parse()
+        return self._content
+
+    def _parse(self) -> dict[str, list[Any]]:
+        content = read_json(self.file)
+        if not isinstance(content, dict):
+            raise DataError(f"{self.file} is a JSON list, not a COCO object.", LAYOUT)
+        parsed: dict[str, list[Any]] = {}
+        if "categories" not in content and "caption" in str(content.get("annotations"))[:10000]:
+            raise DataError(
+                f"{self.file} has captions, which pvzoo has no task for.",
+                "Point at the file with the instances.",
+            )
+        for key in ("images", "annotations", "categories"):
+            entries = content.get(key)
+            if not isinstance(entries, list):
+                raise DataError(f"{self.file} has no list of {key}.", LAYOUT)
+            for place, entry in enumerate(entries):
+                if not isinstance(entry, dict):
+                    raise DataError(f"{self.file}: {key}[{place}] is no object.", LAYOUT)
+            parsed[key] = entries
+        for image in parsed["images"]:
+            if not image.get("file_name") and isinstance(image.get("coco_url"), str):  # LVIS
+                image["file_name"] = "/".join(image["coco_url"].split("/")[-2:])
+        return parsed
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """What reading any split needs of it; each state of the file is parsed for it once.
+
+        The ``categories``, the ids of classes in use (``used``), whether there are ``masks``, and
+        where the first ``keypoints`` are, or None.
+        """
+        from datasets import Features, Value
+
+        kept = write(
+            lambda: [{"summary": json.dumps(self._summarise())}],
+            Features({"summary": Value("string")}),
+            [self.file],
+            "coco summary",
+            str(self.file),  # which a message may name
+        )
+        return json.loads(kept[0]["summary"])
+
+    def _summarise(self) -> dict[str, Any]:
+        annotations = self.content["annotations"]
+        infos = [i for a in annotations if isinstance(i := a.get("segments_info"), list)]
+        things = chain(annotations, (s for info in infos for s in info if isinstance(s, dict)))
+        posed = (self.where(place) for place, a in enumerate(annotations) if a.get("keypoints"))
+        return {
+            "categories": self.content["categories"],
+            "used": sorted({whole(thing.get("category_id")) for thing in things} - {None}),
+            "masks": any(a.get("segmentation") for a in annotations),
+            "keypoints": next(posed, None),
+        }
+
+    @property
+    def root(self) -> Path:
+        """The folder that the JSON, or the folder ``annotations`` with it, is in."""
+        return root_of(self.file)
+
+    def image_folders(self) -> list[Path]:
+        """Where an image may be, the likeliest first."""
+        return image_folders(self.file, self._split)
+
+    @cached_property
+    def pictures(self) -> Pictures:
+        """What each image of the file is called; each state of the file is parsed for it once."""
+        from datasets import Features, Value
+
+        kept = write(
+            self._name_pictures,
+            Features({"name": Value("string"), "sized": Value("bool"), "map": Value("string")}),
+            [self.file],
+            "coco pictures",
+            str(self.file),
+        )
+        return Pictures(*(kept.data[name].to_pylist() for name in ("name", "sized", "map")))
+
+    def _name_pictures(self) -> Iterator[dict[str, Any]]:
+        maps = {}
+        for annotation in self.content["annotations"]:
+            if isinstance(image := annotation.get("image_id"), (int, float, str)):
+                maps.setdefault(image, annotation.get("file_name"))
+        for _, image in self.images():
+            name, sizes = maps.get(image["id"]), (image.get("width"), image.get("height"))
+            yield {
+                "name": image["file_name"],
+                "sized": all(map(side, sizes)),
+                "map": name if isinstance(name, str) and name else None,
+            }
+
+    def locate(self, names: Sequence[str], places: Sequence[Path], area: Area) -> list[Located]:
+        """Files that it names in folders of its own; see `Area.locate`."""
+        apart = (p for p in places if p.name.lower() not in LABEL_FOLDERS)
+        expected = next(apart, places[0])
+        return area.locate(names, places, str(self.file), expected=expected)
+
+    def images(self) -> list[tuple[int, dict[str, Any]]]:
+        """The images with their ids; ids that are no whole numbers are made up.
+
+        Raises:
+            DataError: An image has no id or file name, or two have the same id.
+        """
+        seen = set()
+        for place, image in enumerate(self.content["images"]):
+            if not isinstance(image.get("file_name"), str) or not image["file_name"]:
+                raise DataError(f"{self.file}: images[{place}] has no file_name.", LAYOUT)
+            if not isinstance(image.get("id"), (int, float, str)):
+                raise DataError(f"{self.file}: images[{place}] has no id.", LAYOUT)
+            if image["id"] in seen:
+                raise DataError(
+                    f"{self.file}: two images have the id {quoted(image['id'])}; which one an "
+                    "annotation belongs to cannot be told.",
+                    "Give each image an id of its own.",
+                )
+            seen.add(image["id"])
+        kept = [whole(image["id"]) for image in self.content["images"]]
+        ids = list(range(len(kept))) if None in kept else kept
+        return list(zip(ids, self.content["images"], strict=True))
+
+    def by_image(self) -> dict[Any, list[dict[str, Any]]]:
+        """The annotations by the ids of their images.
+
+        Those of images that are not in the file are left out, which is said: a part of a dataset
+        often comes with all of its annotations.
+
+        Raises:
+            DataError: One names no image, or there is none of the images of the file.
+        """
+        known = {image["id"] for _, image in self.images()}
+        found = defaultdict(list)
+        lost = []
+        for place, annotation in enumerate(self.content["annotations"]):
+            image = annotation.get("image_id")
+            if not isinstance(image, (int, float, str)):
+                raise DataError(f"{self.where(place)} has no image_id.", LAYOUT)
+            if image in known:
+                found[image].append(annotation)
+            else:
+                lost.append(image)
+        if lost and known and not found:
+            raise DataError(
+                f"{self.file}: no annotation is of an image of the file; the first names the image "
+                f"{quoted(lost[0])}, and the first image is "
+                f"{quoted(self.content['images'][0]['id'])}.",
+                "Export it again, with the same ids in both lists.",
+            )
+        if lost:
+            names = listing(map(repr, dict.fromkeys(lost)), 3)
+            warn(
+                f"{self.file}: {len(lost)} annotations are left out, as their images are not in "
+                f"the file (image_id {names}).",
+                PvzooWarning,
+                stacklevel=2,
+            )
+        return found
+
+    def where(self, place: int) -> str:
+        """An annotation, for a message."""
+        name = self.content["annotations"][place].get("id")
+        return f"{self.file}: annotations[{place}]" + (f" (id {name})" if name is not None else "")

@@ -1,0 +1,74 @@
+"""The maps of Pascal VOC that show its objects: ``SegmentationObject``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pycocotools import mask as pycoco
+
+from pvzoo.data.codes import masked_object
+from pvzoo.data.files import image_cell
+from pvzoo.data.maps import areas_of, read_map
+from pvzoo.data.schema import DETECTION
+from pvzoo.data.voc_xml import Object
+from pvzoo.errors import DataError
+from pvzoo.masks import Masks
+
+_BORDER = (255, 224 + 256 * 224 + 65536 * 192)  # as an index, and as a colour of VOC's palette
+
+
+def drawn_objects(
+    file: Path, kinds_file: Path, places: dict[int, int], number: int
+) -> tuple[list[dict[str, Any]], tuple[int, int]]:
+    """The objects of a map of objects and one of classes, numbered from `number`; their size.
+
+    Raises:
+        DataError: The maps do not fit each other, or cannot be read.
+    """
+    told, kinds = (read_map(image_cell(f), str(f)) for f in (file, kinds_file))
+    if told.shape != kinds.shape:
+        raise DataError(
+            f"{file} and {kinds_file} are of different sizes.", "Export them from the same image."
+        )
+    found = []
+    wanted = [v for v in areas_of(told) if v != 0]
+    masks = Masks.from_map(told, wanted)
+    for value, code, area in zip(wanted, masks.to_coco(), masks.areas, strict=True):
+        inside, counts = np.unique(kinds[told == value], return_counts=True)
+        votes = {v: c for v, c in zip(inside.tolist(), counts, strict=True) if v in places}
+        if value in _BORDER and 2 * sum(votes.values()) <= area:  # else the one white object
+            continue
+        if not votes:
+            raise DataError(
+                f"{file}: the object {value} has no class in {kinds_file}.",
+                "Remove it from one, or draw it in both.",
+            )
+        category = places[max(votes, key=lambda v: votes[v])]
+        found.append(masked_object(code, number + len(found), category))
+    return found, (told.shape[0], told.shape[1])
+
+
+def mark_difficult(
+    found: list[dict[str, Any]], things: Sequence[Object], names: Sequence[str]
+) -> None:
+    """Give drawn objects the ``difficult`` of those in an XML, each to one at most."""
+    if not found or not things:
+        return
+    boxes = np.array([thing.shape((0, 0), DETECTION, "")["bbox"] for thing in things], float)
+    drawn = np.array([item["bbox"] for item in found], float)
+    overlaps = pycoco.iou(drawn, boxes, [0] * len(things))
+    pairs = [
+        (overlaps[i, j], i, j)
+        for i, item in enumerate(found)
+        for j, thing in enumerate(things)
+        if names[item["category"]] == thing.name and overlaps[i, j] > 0
+    ]
+    free_drawn, free_things = set(range(len(found))), set(range(len(things)))
+    for _, i, j in sorted(pairs, key=lambda pair: -pair[0]):
+        if i in free_drawn and j in free_things:
+            free_drawn.remove(i)
+            free_things.remove(j)
+            found[i]["ignore"] = things[j].difficult

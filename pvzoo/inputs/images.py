@@ -1,0 +1,193 @@
+"""Any input a person may call an image -> one upright RGB picture.
+
+The rules, so that nothing has to be guessed:
+
+* **Orientation**: the EXIF orientation is applied; all boxes and masks are in the upright picture.
+* **Colour**: everything becomes 8-bit RGB. Transparent pixels are laid over white. 16-bit grey is
+  scaled to 8 bit (PIL alone would clip it to white).
+* **Several frames or pages**: the first one, said in a `PvzooWarning`. A PIL image that is already
+  at a later frame stands for that frame.
+* **numpy arrays** are (height, width) or (height, width, channels), **torch tensors** are
+  (channels, height, width) or (height, width), with 1, 3 or 4 channels: grey, RGB, RGBA. (OpenCV's
+  BGR looks the same and cannot be told apart: pass ``array[..., ::-1]``.)
+* **uint8** is taken as it is; **bool** is black and white; **uint16** is 0..65535; **floats** are
+  0..1 and other **integers** 0..255, and are refused when a value lies outside (for floats: by
+  more than the half level that rounding takes away).
+* PIL's mode **I** is 0..65535, and refused where that is a guess; its mode **F** is 0..1.
+* **File objects** are read from their start if they can be rewound, as PIL does, else from where
+  they stand.
+
+* **PostScript** (EPS) is a program and is not run.
+
+Limits against hostile input: `PIL.Image.MAX_IMAGE_PIXELS` (PIL's own switch, 89 megapixels unless
+set; half of it for WebP and LAB and a third for JPEG 2000, which take more memory and time), and of
+`pvzoo.inputs.limits` `MAX_BYTES` for a file or download, `URL_SECONDS` for a download as a whole.
+Within them no small file takes 1 GB of memory, or two seconds. A picture is also refused that would
+become one of more than 16 megapixels for a network. One with a side of more than 131,072 pixels is
+not segmented, and results are not drawn on it.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from pvzoo.errors import ImageError, PvzooWarning, let_go
+from pvzoo.inputs import encoded
+from pvzoo.inputs.kinds import take
+from pvzoo.inputs.limits import check_bytes, check_pixels, too_many_pixels
+from pvzoo.inputs.names import no_path, shown
+from pvzoo.inputs.pixels import to_rgb
+
+
+@dataclass(frozen=True, eq=False)
+class ImageHandle:
+    """An input, kept as compactly as it came, that can be opened more than once.
+
+    Results hold one, so that they can be drawn later without keeping decoded pixels in memory.
+
+    Attributes:
+        name: The path or URL, or what kind of object it was; used in messages and JSON.
+        index: Its place in the list or stream it came in.
+    """
+
+    data: Any = field(repr=False)
+    name: str
+    index: int = 0
+
+    @classmethod
+    def of(cls, source: Any, index: int = 0) -> ImageHandle:
+        """Take hold of any accepted input; a file object and a URL are read here, once.
+
+        Arrays and pictures in memory are copied, so that the caller may reuse them.
+
+        Raises:
+            ImageError: The input is of no accepted kind, or cannot be read.
+        """
+        if isinstance(source, ImageHandle):
+            return replace(source, index=index)
+        data, name = take(source, index)
+        return cls(data, name, index)
+
+    def open(self) -> Image.Image:
+        """The upright RGB picture (mode "RGB").
+
+        Raises:
+            ImageError: It cannot be decoded, is too large, or its numbers break the rules above. It
+                holds none of the pixels, so errors may be kept.
+        """
+        return self._read(to_rgb)
+
+    def open_as_is(self) -> Image.Image:
+        """The upright picture in the mode it is stored in, for maps whose pixels are numbers.
+
+        Raises:
+            ImageError: As `open`.
+        """
+        return self._read(lambda image: image)
+
+    def _read(self, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
+        try:
+            return self._converted(convert)
+        except PvzooWarning:  # made an error by the caller
+            raise
+        except Exception as error:
+            raise self._error(*self._said_of(error)) from let_go(error)
+
+    def _converted(self, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
+        if isinstance(self.data, np.ndarray):
+            return convert(Image.fromarray(self.data))
+        if isinstance(self.data, Image.Image):
+            check_pixels(self.data.size)
+            with encoded.PIL_LOCK:
+                self.data.load()
+                turn = encoded.orientation(self.data)
+            picture = encoded.upright(convert(self.data), turn)
+            return picture.copy() if picture is self.data else picture  # the caller's stays his
+        if isinstance(self.data, Path):
+            _check_path(self.data)
+        else:
+            check_bytes(len(self.data))
+        with encoded.opened(self.data) as image:
+            encoded.warn_of_frames(image, self.name)
+            image.load()  # this turns a TIFF by itself
+            turn = encoded.orientation(image)
+            picture = convert(image)
+        del image  # two pictures are enough in memory
+        return encoded.upright(picture, turn)
+
+    def _said_of(self, error: Exception) -> tuple[str, str]:
+        """What is wrong, and the way out."""
+        if isinstance(error, ImageError):
+            return error.what, error.hint
+        if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+            count = re.search(r"\d+", str(error))
+            said = f"it has {int(count[0]):,}" if count else str(error)
+            return too_many_pixels(Image.MAX_IMAGE_PIXELS or 0, said)
+        if isinstance(error, UnidentifiedImageError):
+            return encoded.no_image(_head(self.data))
+        if isinstance(error, PermissionError):
+            return "may not be read.", "Check its permissions."
+        if isinstance(error, MemoryError):
+            return "needs more memory than there is.", "Make it smaller."
+        # what PIL raises for damaged files knows no bounds
+        hint = "Copy or download it again."
+        if isinstance(self.data, Image.Image):
+            hint = "If its file was closed, call image.load() before that."
+        return f"is damaged or cut short ({shown(str(error))}).", hint
+
+    def _error(self, what: str, hint: str) -> ImageError:
+        name = shown(self.name)
+        return ImageError(f"{name} {what}", hint, source=name, index=self.index)
+
+
+def open_image(source: Any) -> Image.Image:
+    """Any accepted input as an upright RGB picture; see the module's text for the rules.
+
+    Args:
+        source: A path, ``http(s)://`` or ``data:`` URL, bytes, binary file object, PIL image, numpy
+            array, torch tensor, or the dict a `datasets` image column gives when it is not decoded.
+            The picture that comes out is a new one.
+
+    Raises:
+        ImageError: With what is wrong, which input it is, and the way out.
+    """
+    return ImageHandle.of(source).open()
+
+
+def _check_path(path: Path) -> None:
+    """Refuse what need not be opened to see that it is no image."""
+    try:
+        size = path.stat().st_size
+    except (FileNotFoundError, NotADirectoryError) as error:
+        hint = f"Check the path (here is {Path.cwd()})."
+        if not path.parent.exists():
+            hint = f"There is no folder {shown(str(path.parent))} (here is {Path.cwd()})."
+        raise ImageError("does not exist.", hint) from error
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise ImageError(*no_path(str(path))) from error
+        raise
+    except ValueError as error:  # a null character
+        raise ImageError(*no_path(str(path))) from error
+    if path.is_dir():
+        raise ImageError(
+            "is a folder, not an image.", "model.stream(folder) goes through a whole folder."
+        )
+    if not path.is_file():
+        raise ImageError("is a pipe or a device, not a file.", "Pass open(path, 'rb') instead.")
+    check_bytes(size)
+
+
+def _head(data: Path | bytes) -> bytes:
+    if isinstance(data, bytes):
+        return data[:64]
+    with data.open("rb") as file:
+        return file.read(64)
