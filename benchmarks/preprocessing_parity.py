@@ -18,8 +18,8 @@ import transformers
 from PIL import Image
 from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPING_NAMES
 
-from pvzoo.adapters.heads import _table
 from pvzoo.errors import PvzooError
+from pvzoo.families.heads import _table
 from pvzoo.preprocess.compare import ROUNDING, THOROUGH, difference
 from pvzoo.preprocess.derive import steps_of, timm_steps
 from pvzoo.preprocess.run import run

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from transformers.models.auto import modeling_auto
 
-from pvzoo.adapters.heads import MAPPINGS, _table, heads_of
+from pvzoo.families.heads import MAPPINGS, _table, heads_of
 
 
 @pytest.mark.parametrize("kind", MAPPINGS)

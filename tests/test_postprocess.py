@@ -13,13 +13,13 @@ import torch
 from torch.nn.functional import interpolate
 from torchvision.ops import batched_nms, nms
 
+from pvzoo.families.masks import RECORDS
 from pvzoo.postprocess import select, semantic
 from pvzoo.postprocess.frame import PRODUCT, Frame
 from pvzoo.postprocess.instances import instances
 from pvzoo.postprocess.panoptic import panoptic
 from pvzoo.postprocess.scaling import nearest, scaling
 from pvzoo.postprocess.scores import largest, sigmoid, softmax
-from pvzoo.postprocess.segmentation import RECORDS
 
 # --- scores ---------------------------------------------------------------------------------------
 

@@ -17,11 +17,11 @@ from reference_segmentation import bilinear, class_scores_of_pixels, crop_and_re
 from torch import Tensor
 from torch.nn import functional as nnf
 
+from pvzoo.families.masks import RECORDS
 from pvzoo.postprocess import semantic
 from pvzoo.postprocess.frame import Frame
 from pvzoo.postprocess.instances import instances
 from pvzoo.postprocess.panoptic import panoptic
-from pvzoo.postprocess.segmentation import RECORDS
 
 CLASSES = 7
 STUFF = frozenset({4, 5, 6})

@@ -28,11 +28,11 @@ from transformers.image_utils import load_image
 import pvzoo
 import pvzoo.inputs.images
 from pvzoo.errors import UnsupportedModelError, UsageError, WeightsError
+from pvzoo.families.masks import RECORDS
 from pvzoo.postprocess import semantic
 from pvzoo.postprocess.frame import Frame, Size
 from pvzoo.postprocess.instances import instances
 from pvzoo.postprocess.panoptic import panoptic
-from pvzoo.postprocess.segmentation import RECORDS
 from pvzoo.tasks.object_detection import DetectionControls
 
 CLASSES = 7

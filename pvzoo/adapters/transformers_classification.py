@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from pvzoo.adapters.classification import ClassifierAdapter
-from pvzoo.adapters.heads import CLASSIFICATION, has_head
 from pvzoo.errors import UnsupportedModelError
+from pvzoo.families.heads import CLASSIFICATION, has_head
 
 
 class TransformersClassificationAdapter(ClassifierAdapter):

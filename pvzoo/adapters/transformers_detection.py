@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from pvzoo.adapters.base import Adapter, Meta
-from pvzoo.adapters.heads import DETECTION, has_head
 from pvzoo.errors import UnsupportedModelError
+from pvzoo.families.heads import DETECTION, has_head
 from pvzoo.postprocess.detection import RECORDS, Boxes, decode, select
 from pvzoo.tasks.object_detection import Detections
 

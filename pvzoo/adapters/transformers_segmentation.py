@@ -9,17 +9,17 @@ import numpy as np
 from PIL import Image
 
 from pvzoo.adapters.base import Adapter, Arrays, Meta
-from pvzoo.adapters.heads import INSTANCE as INSTANCE_HEAD
-from pvzoo.adapters.heads import SEMANTIC as SEMANTIC_HEAD
-from pvzoo.adapters.heads import UNIVERSAL as UNIVERSAL_HEAD
-from pvzoo.adapters.heads import Kind, has_head
 from pvzoo.errors import UnsupportedModelError
+from pvzoo.families.heads import INSTANCE as INSTANCE_HEAD
+from pvzoo.families.heads import SEMANTIC as SEMANTIC_HEAD
+from pvzoo.families.heads import UNIVERSAL as UNIVERSAL_HEAD
+from pvzoo.families.heads import Kind, has_head
+from pvzoo.families.masks import RECORDS
 from pvzoo.masks import Masks, encode
 from pvzoo.postprocess import semantic
 from pvzoo.postprocess.frame import Frame
 from pvzoo.postprocess.instances import instances
 from pvzoo.postprocess.panoptic import panoptic
-from pvzoo.postprocess.segmentation import RECORDS
 from pvzoo.preprocess.long import check_side
 from pvzoo.tasks.base import Result
 from pvzoo.tasks.instance_segmentation import Instances

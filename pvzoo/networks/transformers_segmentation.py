@@ -19,11 +19,6 @@ from transformers import (
 from transformers.image_transforms import get_size_with_aspect_ratio
 
 from pvzoo.adapters.base import Arrays, Checkpoint, Meta, Spec
-from pvzoo.adapters.heads import INSTANCE as INSTANCE_HEAD
-from pvzoo.adapters.heads import SEMANTIC as SEMANTIC_HEAD
-from pvzoo.adapters.heads import UNIVERSAL as UNIVERSAL_HEAD
-from pvzoo.adapters.heads import Kind
-from pvzoo.adapters.stuff import stuff_of
 from pvzoo.adapters.transformers_segmentation import (
     EOMT,
     PANOPTIC,
@@ -34,6 +29,12 @@ from pvzoo.adapters.transformers_segmentation import (
     head_of,
 )
 from pvzoo.errors import PvzooWarning
+from pvzoo.families.heads import INSTANCE as INSTANCE_HEAD
+from pvzoo.families.heads import SEMANTIC as SEMANTIC_HEAD
+from pvzoo.families.heads import UNIVERSAL as UNIVERSAL_HEAD
+from pvzoo.families.heads import Kind
+from pvzoo.families.masks import RECORDS
+from pvzoo.families.stuff import stuff_of
 from pvzoo.networks import _training
 from pvzoo.networks._counts import counted_over_processes
 from pvzoo.networks.base import Classes
@@ -44,7 +45,6 @@ from pvzoo.networks.from_transformers import (
     prepared,
 )
 from pvzoo.postprocess.frame import Size
-from pvzoo.postprocess.segmentation import RECORDS
 from pvzoo.preprocess.derive import steps_of
 from pvzoo.preprocess.steps import Constant, Pad, Step
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from pvzoo.families.masks import MaskRecord
 from pvzoo.postprocess.detection import corners, select
 from pvzoo.postprocess.frame import Band, Frame, bounds, grid, in_threads, tile_size, values
 from pvzoo.postprocess.scaling import nearest
 from pvzoo.postprocess.scores import largest, sigmoid, sigmoid_, softmax
-from pvzoo.postprocess.segmentation import MaskRecord
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -52,7 +52,7 @@ def heads_of(mapping: Mapping[str, Any]) -> dict[str, list[str]]:
 
 @cache
 def _table() -> dict[Kind, dict[str, list[str]]]:
-    text = resources.files("pvzoo.adapters").joinpath("heads.json").read_text(encoding="utf-8")
+    text = resources.files("pvzoo.families").joinpath("heads.json").read_text(encoding="utf-8")
     return json.loads(text)
 
 

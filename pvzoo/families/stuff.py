@@ -54,7 +54,9 @@ def stuff_of(
 
 @cache
 def _label_sets() -> dict[str, list[dict[str, Any]]]:
-    return json.loads(resources.files("pvzoo").joinpath("things_and_stuff.json").read_text())
+    return json.loads(
+        resources.files("pvzoo.families").joinpath("things_and_stuff.json").read_text()
+    )
 
 
 def _agree(known: list[dict[str, Any]], labels: Sequence[str]) -> bool:
