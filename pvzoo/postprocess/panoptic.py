@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from pvzoo.families.masks import MaskRecord
+from pvzoo.families.base import MaskRecord
 from pvzoo.postprocess.frame import (
     Band,
     Contest,
