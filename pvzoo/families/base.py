@@ -152,16 +152,3 @@ class Family:
     backbone: tuple[str, ...] = ()
     auxiliary_loss: bool = False
     ranking_class: bool = False
-
-    @property
-    def tasks(self) -> tuple[str, ...]:
-        """The tasks that its heads can serve."""
-        if self.refused:
-            return ()
-        found = {
-            CLASSIFICATION: ("image-classification",),
-            DETECTION: ("object-detection",),
-            SEMANTIC: ("semantic-segmentation",),
-        }
-        tasks = [task for kind in self.heads for task in found.get(kind, ())]
-        return (*tasks, *(self.masks.tasks if self.masks else ()))
