@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import runpy
 from collections.abc import Mapping
@@ -17,9 +18,11 @@ import torch
 from test_layers import TREES
 from torch import nn
 
+import pvzoo
 from pvzoo import Model, registry
 from pvzoo.adapters.base import Adapter, Spec
 from pvzoo.data import schema
+from pvzoo.errors import UnsupportedModelError
 from pvzoo.families import FAMILIES, Family, Recipe
 from pvzoo.networks.base import Network
 from pvzoo.tasks.object_detection import Detections
@@ -46,6 +49,14 @@ def test_only_records_know_families_by_name():
         if isinstance(part, ast.Constant) and part.value in FAMILIES
     }
     assert wrong == set()
+
+
+def test_a_network_for_videos_is_refused_by_what_its_record_says(tmp_path):
+    heads = ["VideomtForUniversalSegmentation"]
+    config = {"model_type": "videomt", "architectures": heads}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UnsupportedModelError, match="takes videos, not pictures"):
+        pvzoo.load(tmp_path)
 
 
 class Corner(nn.Module):
