@@ -18,8 +18,8 @@ import transformers
 from PIL import Image
 from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPING_NAMES
 
-from pvzoo.adapters.heads import _table
 from pvzoo.errors import PvzooError
+from pvzoo.families import FAMILIES
 from pvzoo.preprocess.compare import ROUNDING, THOROUGH, difference
 from pvzoo.preprocess.derive import steps_of, timm_steps
 from pvzoo.preprocess.run import run
@@ -56,8 +56,7 @@ This page is made by `benchmarks/preprocessing_parity.py`.
 def main() -> None:
     logging.disable(logging.WARNING)
     print(_HEAD.format(count=len(THOROUGH), version=transformers.__version__, rounding=ROUNDING))
-    kinds = _table().values()
-    for family in sorted({model_type for heads in kinds for model_type in heads}):
+    for family in sorted(FAMILIES):
         name = _processor_of(family)
         print(f"| {family} | {name or 'none in transformers'} | {_verdict(name)} |")
     print(f"| timm | evaluation transform, crop_mode center or squash | {_timm()} |")

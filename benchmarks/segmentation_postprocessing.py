@@ -55,14 +55,14 @@ def outputs(kind: str, classes: int, queries: int, kept: int) -> tuple[Tensor, T
 
 def pvzoo_call(task: str, class_logits: Tensor, mask_logits: Tensor, image: Size) -> None:
     """What pvzoo does after the forward pass."""
+    from pvzoo.families import FAMILIES
     from pvzoo.masks import encode
     from pvzoo.postprocess import semantic
     from pvzoo.postprocess.frame import Frame
     from pvzoo.postprocess.instances import instances
     from pvzoo.postprocess.panoptic import panoptic
-    from pvzoo.postprocess.segmentation import RECORDS
 
-    record, frame = RECORDS["mask2former"], Frame(PADDED, PADDED, image)
+    record, frame = FAMILIES["mask2former"].masks, Frame(PADDED, PADDED, image)
     given = class_logits.numpy(), mask_logits.numpy(), frame
     if task == "panoptic":
         panoptic(record, *given, stuff=STUFF, threshold=0.8, overlap=0.8)

@@ -270,7 +270,7 @@ class Model:
             batch_size: Images a step and process; "auto" is 8 on a CPU, and on an accelerator what
                 Accelerate finds to fit, from 64 down.
             learning_rate: The highest, of all but the backbone, whose own keeps the proportion of
-                its family's recipe (`pvzoo.training.recipes`); or a dict, "backbone" and "rest".
+                its family's recipe (docs/families.md); or a dict, "backbone" and "rest".
             freeze: "backbone" to train the rest only.
             augment: True for the task's own augmentation, False for none, or a function
                 (picture, target) -> (picture, target); see `pvzoo.training.samples`.

@@ -15,10 +15,13 @@ import torch
 from detection_families import FAMILIES, build
 from PIL import Image
 from torchvision.ops import batched_nms, nms
-from transformers import AutoImageProcessor, AutoModelForObjectDetection
+from transformers import AutoImageProcessor, AutoModelForObjectDetection, ViTImageProcessor
 
 import pvzoo
-from pvzoo.errors import UnsupportedModelError, UsageError
+from pvzoo.adapters.base import Spec
+from pvzoo.errors import PvzooWarning, UnsupportedModelError, UsageError
+from pvzoo.families import FAMILIES as FAMILY_RECORDS
+from pvzoo.networks.base import Classes
 from pvzoo.tasks.object_detection import Detections
 
 PICTURES = ("coffee", "astronaut", "china")
@@ -372,6 +375,39 @@ def test_text_detectors_are_refused_before_their_weights_are_read(
     hub.add_repo("someone/text", {"config.json": config.encode()})
     with pytest.raises(UnsupportedModelError, match="heat map"):
         pvzoo.load("someone/text")
+
+
+# --- families that no record names ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("family", ["yolos", "rt_detr"])
+def test_a_family_without_a_record_is_read_by_its_processor_with_a_warning(
+    monkeypatch, checkpoint, coffee, family
+):
+    """Whatever thresholds and batches are: as transformers alone reads it."""
+    monkeypatch.delitem(FAMILY_RECORDS, family)
+    with pytest.warns(PvzooWarning, match=f"{family}.*post_process_object_detection"):
+        model = pvzoo.load(checkpoint(family), device="cpu")
+    thresholds = (0.0, 0.3, 0.5, 0.9)
+    expected = by_transformers(checkpoint(family), coffee, thresholds)
+    for threshold, theirs in zip(thresholds, expected, strict=True):
+        check_same(model.predict(coffee, threshold=threshold), **theirs)
+    turned = coffee.transpose(Image.Transpose.ROTATE_180)
+    _, together = model.predict([turned, coffee], threshold=0.3, batch_size=2)
+    check_near(together, model.predict(coffee, threshold=0.3), score=1e-3, box=0.1)
+    assert Spec.from_json(json.loads(json.dumps(model.adapter.spec.to_json())))
+    with pytest.raises(UnsupportedModelError, match="cannot be fine-tuned"):
+        model.network.retarget(Classes(("a", "b"), (None, None)), image_size=None, seed=0)
+
+
+def test_a_family_without_a_record_whose_processor_reads_no_boxes_is_refused(
+    monkeypatch, checkpoint, tmp_path
+):
+    shutil.copytree(checkpoint("yolos"), tmp_path / "m")
+    ViTImageProcessor().save_pretrained(tmp_path / "m")
+    monkeypatch.delitem(FAMILY_RECORDS, "yolos")
+    with pytest.raises(UnsupportedModelError, match=r"'yolos'.*ViTImageProcessor"):
+        pvzoo.load(tmp_path / "m", device="cpu")
 
 
 def test_another_task_of_a_detector_is_refused(checkpoint):

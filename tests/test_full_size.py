@@ -20,7 +20,7 @@ import pvzoo
 
 pytestmark = pytest.mark.slow
 
-THINGS_AND_STUFF = Path(pvzoo.__file__).parent / "things_and_stuff.json"
+THINGS_AND_STUFF = Path(pvzoo.__file__).parent / "families" / "things_and_stuff.json"
 COCO = json.loads(THINGS_AND_STUFF.read_text())["coco-panoptic-133"]
 
 

@@ -13,13 +13,13 @@ import torch
 from torch.nn.functional import interpolate
 from torchvision.ops import batched_nms, nms
 
+from pvzoo.families import FAMILIES
 from pvzoo.postprocess import select, semantic
 from pvzoo.postprocess.frame import PRODUCT, Frame
 from pvzoo.postprocess.instances import instances
 from pvzoo.postprocess.panoptic import panoptic
 from pvzoo.postprocess.scaling import nearest, scaling
 from pvzoo.postprocess.scores import largest, sigmoid, softmax
-from pvzoo.postprocess.segmentation import RECORDS
 
 # --- scores ---------------------------------------------------------------------------------------
 
@@ -160,11 +160,17 @@ def everything(classes: np.ndarray, masks, size: tuple[int, int]) -> list[np.nda
     found = []
     for family in ("mask2former", "maskformer", "detr"):
         options = {"stuff": {5, 6}, "threshold": 0.2, "overlap": 0.3}
-        found.append(panoptic(RECORDS[family], classes, masks, whole, **options)[0])
+        found.append(panoptic(FAMILIES[family].masks, classes, masks, whole, **options)[0])
     boxes = np.full((12, 4), 0.5, np.float32)
     for family in ("mask2former", "detr"):
         for one in instances(
-            RECORDS[family], classes, masks, whole, threshold=0.1, boxes=boxes, pack=_full(size)
+            FAMILIES[family].masks,
+            classes,
+            masks,
+            whole,
+            threshold=0.1,
+            boxes=boxes,
+            pack=_full(size),
         ):
             found += [one.mask, np.array([one.score])]
     for first in (True, False):

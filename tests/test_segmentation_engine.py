@@ -17,11 +17,11 @@ from reference_segmentation import bilinear, class_scores_of_pixels, crop_and_re
 from torch import Tensor
 from torch.nn import functional as nnf
 
+from pvzoo.families import FAMILIES
 from pvzoo.postprocess import semantic
 from pvzoo.postprocess.frame import Frame
 from pvzoo.postprocess.instances import instances
 from pvzoo.postprocess.panoptic import panoptic
-from pvzoo.postprocess.segmentation import RECORDS
 
 CLASSES = 7
 STUFF = frozenset({4, 5, 6})
@@ -112,7 +112,7 @@ def test_panoptic_maps_are_the_authors(family, form):
     for seed in DRAWS:
         d = draw(seed)
         ids, segments = panoptic(
-            RECORDS[family],
+            FAMILIES[family].masks,
             d.classes.numpy(),
             form(d.masks),
             d.frame,
@@ -141,7 +141,7 @@ def test_panoptic_maps_of_detr_are_the_authors(form):
             d.frame = replace(d.frame, image=(9, 11))
         arguments = {"stuff": STUFF, **d.sizes}
         ids, segments = panoptic(
-            RECORDS["detr"],
+            FAMILIES["detr"].masks,
             d.classes.numpy(),
             form(d.masks),
             d.frame,
@@ -160,7 +160,8 @@ def test_panoptic_maps_of_detr_are_the_authors(form):
 
 
 def test_the_authors_own_defaults_are_the_records():
-    assert {name: (r.score, r.overlap) for name, r in RECORDS.items() if name != "rf_detr"} == {
+    records = {name: family.masks for name, family in FAMILIES.items() if family.masks}
+    assert {n: (r.score, r.overlap) for n, r in records.items() if n != "rf_detr"} == {
         "mask2former": (0.8, 0.8),
         "maskformer": (0.7, 0.8),
         "oneformer": (0.8, 0.8),
@@ -173,7 +174,7 @@ def test_the_authors_own_defaults_are_the_records():
 def test_nothing_above_the_threshold_is_an_empty_map(form):
     d = draw(1)
     ids, segments = panoptic(
-        RECORDS["mask2former"],
+        FAMILIES["mask2former"].masks,
         d.classes.numpy(),
         form(d.masks),
         d.frame,
@@ -196,7 +197,7 @@ def test_ids_stay_unique_after_stuff_has_fused(form):
         masks[query, :, 10 * query : 10 * query + 10] = 10.0
     frame = Frame((40, 200), (40, 200), (40, 200))
     ids, segments = panoptic(
-        RECORDS["mask2former"],
+        FAMILIES["mask2former"].masks,
         classes.numpy(),
         form(masks),
         frame,
@@ -241,7 +242,7 @@ def test_instances_are_the_authors(family, things, form):
     for seed in DRAWS:
         d = draw(seed)
         ours = instances(
-            RECORDS[family],
+            FAMILIES[family].masks,
             d.classes.numpy(),
             form(d.masks),
             d.frame,
@@ -261,7 +262,7 @@ def test_instances_of_eomt_are_the_authors(family, form):
     for seed in DRAWS:
         d = draw(seed)
         ours = instances(
-            RECORDS[family],
+            FAMILIES[family].masks,
             d.classes.numpy(),
             form(d.masks),
             d.frame,
@@ -277,7 +278,7 @@ def test_instances_of_detr_are_the_authors(form):
     for seed in DRAWS:
         d = draw(seed)
         ours = instances(
-            RECORDS["detr"],
+            FAMILIES["detr"].masks,
             d.classes.numpy(),
             form(d.masks),
             d.frame,
@@ -295,7 +296,7 @@ def test_instances_of_rf_detr_are_the_authors(form):
         d = draw(seed, no_object=False)
         cells = tuple(d.masks.shape[-2:])
         ours = instances(
-            RECORDS["rf_detr"],
+            FAMILIES["rf_detr"].masks,
             d.classes.numpy(),
             form(d.masks),
             Frame(cells, cells, d.frame.image),
@@ -322,7 +323,7 @@ def test_only_masks_that_the_options_leave_are_made(form):
     def found(family: str, **options):
         packed.clear()
         return instances(
-            RECORDS[family],
+            FAMILIES[family].masks,
             d.classes.numpy(),
             form(d.masks),
             d.frame,

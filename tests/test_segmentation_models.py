@@ -28,9 +28,9 @@ from torch import nn
 from torch.nn import functional as nnf
 
 import pvzoo
-from pvzoo.adapters.stuff import stuff_of
 from pvzoo.catalog import catalogue
 from pvzoo.errors import PvzooError, PvzooWarning, UnsupportedModelError, UsageError
+from pvzoo.families.stuff import stuff_of
 from pvzoo.tasks.instance_segmentation import Instances
 from pvzoo.tasks.panoptic_segmentation import Panoptic
 from pvzoo.tasks.semantic_segmentation import SemanticMap
@@ -486,7 +486,7 @@ def test_pictures_of_extreme_shape_are_predicted_or_refused_with_a_reason(
 
 # --- which classes are stuff ----------------------------------------------------------------------
 
-KNOWN = json.loads((Path(pvzoo.__file__).parent / "things_and_stuff.json").read_text())
+KNOWN = json.loads((Path(pvzoo.__file__).parent / "families" / "things_and_stuff.json").read_text())
 
 
 def named(label_set: str) -> list[str]:

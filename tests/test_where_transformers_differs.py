@@ -28,11 +28,11 @@ from transformers.image_utils import load_image
 import pvzoo
 import pvzoo.inputs.images
 from pvzoo.errors import UnsupportedModelError, UsageError, WeightsError
+from pvzoo.families import FAMILIES
 from pvzoo.postprocess import semantic
 from pvzoo.postprocess.frame import Frame, Size
 from pvzoo.postprocess.instances import instances
 from pvzoo.postprocess.panoptic import panoptic
-from pvzoo.postprocess.segmentation import RECORDS
 from pvzoo.tasks.object_detection import DetectionControls
 
 CLASSES = 7
@@ -69,7 +69,7 @@ def sizes(frame: Frame) -> dict[str, Size]:
 
 def our_panoptic(family, classes, masks, frame, threshold=0.8, overlap=0.8):
     ids, segments = panoptic(
-        RECORDS[family],
+        FAMILIES[family].masks,
         classes.numpy(),
         masks.numpy(),
         frame,
@@ -83,7 +83,7 @@ def our_panoptic(family, classes, masks, frame, threshold=0.8, overlap=0.8):
 def our_instances(family, classes, masks, frame, threshold=0.5, labels=None):
     """(label, score, full mask) of each."""
     found = instances(
-        RECORDS[family],
+        FAMILIES[family].masks,
         classes.numpy(),
         masks.numpy(),
         frame,

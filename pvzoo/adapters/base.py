@@ -27,6 +27,7 @@ import numpy as np
 from PIL import Image
 
 from pvzoo.errors import UnsupportedModelError
+from pvzoo.families.base import Family
 from pvzoo.preprocess.run import run
 from pvzoo.preprocess.steps import Step, from_json, to_json
 from pvzoo.tasks.base import Result
@@ -71,7 +72,8 @@ class Spec:
         adapter: The name of the adapter's entry point.
         task: The id of the task that is served.
         labels: Class names in the order of the network's outputs; "" names no class.
-        family: The ``model_type`` of the checkpoint, for adapters that drive several.
+        family: The key of what is known of its family, in `Adapter.families`: the ``model_type``
+            of its checkpoint, or what a plugin calls it.
         steps: How pictures are prepared; None if only the checkpoint's processor can do it.
         prompts: What was said at export in the place of the task's prompts.
         extra: What else the adapter needs to know, as JSON can say it.
@@ -123,6 +125,7 @@ class Adapter(ABC):
         tasks: Ids of the tasks it can serve.
         network: Where its `Network` is, as "package.module:Class"; None for an adapter without
             one, which has `open` and `compute` instead.
+        families: What is known of the families that it drives, by `Spec.family`.
         pixels: The name of the input that takes the pixels, for `Spec.steps`.
         on_device: Names of outputs that `postprocess` takes as tensors where the network runs on
             an accelerator, for they are large; all others are arrays everywhere.
@@ -130,6 +133,7 @@ class Adapter(ABC):
 
     tasks: ClassVar[tuple[str, ...]]
     network: ClassVar[str | None] = None
+    families: ClassVar[Mapping[str, Family]] = {}
     pixels: ClassVar[str] = "pixel_values"
     on_device: ClassVar[tuple[str, ...]] = ()
 
@@ -146,6 +150,11 @@ class Adapter(ABC):
     def labels(self) -> tuple[str, ...]:
         """Class names in the order of the network's outputs."""
         return self.spec.labels
+
+    @property
+    def family(self) -> Family:
+        """What is known of its family; a record that says nothing if there is none."""
+        return self.families.get(self.spec.family or "", Family())
 
     @classmethod
     @abstractmethod

@@ -6,14 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from pvzoo.adapters.classification import ClassifierAdapter
-from pvzoo.adapters.heads import CLASSIFICATION, has_head
 from pvzoo.errors import UnsupportedModelError
+from pvzoo.families import FAMILIES
+from pvzoo.families.base import CLASSIFICATION
+from pvzoo.families.heads import has_head
 
 
 class TransformersClassificationAdapter(ClassifierAdapter):
     """Any transformers model whose config names an image-classification head."""
 
     network = "pvzoo.networks.transformers_classification:TransformersClassificationNetwork"
+    families = FAMILIES
 
     @classmethod
     def matches(cls, config: Mapping[str, Any]) -> bool:
@@ -23,7 +26,7 @@ class TransformersClassificationAdapter(ClassifierAdapter):
         """
         if "AutoModelForImageClassification" in (config.get("auto_map") or {}):
             return True
-        return config.get("model_type") != "timm_wrapper" and has_head(CLASSIFICATION, config)
+        return has_head(CLASSIFICATION, config)
 
     @classmethod
     def check(cls, name: str, config: Mapping[str, Any], task: str | None) -> None:

@@ -3,34 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from pvzoo.adapters.base import Adapter, Meta
-from pvzoo.adapters.heads import DETECTION, has_head
 from pvzoo.errors import UnsupportedModelError
-from pvzoo.postprocess.detection import RECORDS, Boxes, decode, select
+from pvzoo.families import FAMILIES, family_of
+from pvzoo.families.base import DETECTION
+from pvzoo.families.heads import has_head
+from pvzoo.postprocess.detection import Boxes, decode, select
 from pvzoo.tasks.object_detection import Detections
-
-# Text detectors that transformers files under object detection: they give a heat map, no boxes.
-_HEAT_MAPS = frozenset(
-    {"pp_ocrv5_mobile_det", "pp_ocrv5_server_det", "pp_ocrv6_medium_det", "pp_ocrv6_small_det"}
-)
-# Its boxes come from corner points and are sorted along a graph; the processor's own function,
-# which needs no network, is used as it is.
-_BY_PROCESSOR = "pp_doclayout_v4"
 
 
 class TransformersDetectionAdapter(Adapter):
-    """Any transformers detector; `pvzoo.postprocess.detection.RECORDS` says how each is read.
+    """Any transformers detector; `Family.boxes` says how each is read.
 
     Its outputs are ``logits`` (n, queries, classes) and ``pred_boxes`` (n, queries, 4), relative.
+
+    Where no record says how, they are all that the network gives, for the image processor's own
+    function; its settings are in ``processor`` of the spec's ``extra``.
     """
 
     tasks = ("object-detection",)
     network = "pvzoo.networks.transformers_detection:TransformersDetectionNetwork"
+    families = FAMILIES
 
     @classmethod
     def matches(cls, config: Mapping[str, Any]) -> bool:
@@ -39,30 +36,24 @@ class TransformersDetectionAdapter(Adapter):
 
     @classmethod
     def check(cls, name: str, config: Mapping[str, Any], task: str | None) -> None:
-        """Refuse a network whose outputs are not known to be boxes."""
+        """Refuse a network whose outputs are no boxes."""
         model_type = config.get("model_type")
-        if model_type in _HEAT_MAPS:
+        if refused := family_of(model_type).refused:
             raise UnsupportedModelError(
-                f"{name} ({model_type}) finds lines of text as a heat map, not objects with "
-                "classes and boxes.",
+                f"{name} ({model_type}) {refused}.",
                 "Use it with transformers directly, or choose a detector: "
                 "pvzoo list --task object-detection.",
-            )
-        if model_type not in RECORDS and model_type != _BY_PROCESSOR:
-            raise UnsupportedModelError(
-                f"{name} is of the family {model_type!r}, whose post-processing is not known here.",
-                f"Known: {', '.join([*RECORDS, _BY_PROCESSOR])}.",
             )
 
     def postprocess(self, outputs: dict[str, Any], meta: Meta, **controls: Any) -> Detections:
         """Boxes of one image: decoded, without nameless classes, then filtered as asked."""
         size, threshold = meta["size"], controls.pop("threshold")
-        if self.spec.family == _BY_PROCESSOR:
-            found = _by_processor(outputs, size, threshold)
+        if self.family.boxes is None:
+            found = _by_processor(self.spec.extra["processor"], outputs, size, threshold)
         else:
             order = outputs.get("order_logits")
             found = decode(
-                RECORDS[self.spec.family],
+                self.family.boxes,
                 outputs["logits"][0],
                 outputs["pred_boxes"][0],
                 size,
@@ -82,13 +73,17 @@ class TransformersDetectionAdapter(Adapter):
         )
 
 
-def _by_processor(outputs: dict[str, Any], size: tuple[int, int], threshold: float) -> Boxes:
+def _by_processor(
+    settings: Mapping[str, Any], outputs: dict[str, Any], size: tuple[int, int], threshold: float
+) -> Boxes:
+    """What ``post_process_object_detection`` of an image processor with these settings gives."""
     import torch
-    from transformers import PPDocLayoutV4ImageProcessor
+    import transformers
 
+    processor = getattr(transformers, settings["image_processor_type"]).from_dict(dict(settings))
     tensors = {name: torch.from_numpy(value) for name, value in outputs.items()}
-    found = PPDocLayoutV4ImageProcessor().post_process_object_detection(
-        SimpleNamespace(**tensors), threshold=threshold, target_sizes=[size]
+    found = processor.post_process_object_detection(
+        transformers.BatchFeature(tensors), threshold=threshold, target_sizes=[size]
     )[0]
     scores, labels, boxes = (found[n].numpy() for n in ("scores", "labels", "boxes"))
     return Boxes(scores, labels, boxes, np.zeros_like(labels))  # queries are not told

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from PIL import Image
 
 from pvzoo.adapters.base import Adapter, Arrays, Meta
-from pvzoo.adapters.heads import INSTANCE as INSTANCE_HEAD
-from pvzoo.adapters.heads import SEMANTIC as SEMANTIC_HEAD
-from pvzoo.adapters.heads import UNIVERSAL as UNIVERSAL_HEAD
-from pvzoo.adapters.heads import Kind, has_head
 from pvzoo.errors import UnsupportedModelError
+from pvzoo.families import FAMILIES, Family, MaskRecord, family_of
+from pvzoo.families.base import INSTANCE as INSTANCE_HEAD
+from pvzoo.families.base import SEMANTIC as SEMANTIC_HEAD
+from pvzoo.families.base import UNIVERSAL as UNIVERSAL_HEAD
+from pvzoo.families.base import Kind
+from pvzoo.families.heads import has_head
 from pvzoo.masks import Masks, encode
 from pvzoo.postprocess import semantic
 from pvzoo.postprocess.frame import Frame
 from pvzoo.postprocess.instances import instances
 from pvzoo.postprocess.panoptic import panoptic
-from pvzoo.postprocess.segmentation import RECORDS
 from pvzoo.preprocess.long import check_side
 from pvzoo.tasks.base import Result
 from pvzoo.tasks.instance_segmentation import Instances
@@ -31,24 +32,6 @@ SEMANTIC, INSTANCE, PANOPTIC = (
     "instance-segmentation",
     "panoptic-segmentation",
 )
-EOMT = ("eomt", "eomt_dinov3")
-UNIVERSAL = ("mask2former", "maskformer", "oneformer", *EOMT)
-TASKS: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(UNIVERSAL, (SEMANTIC, INSTANCE, PANOPTIC)),
-    "rf_detr": (INSTANCE,),
-    "detr": (INSTANCE, PANOPTIC),
-}
-"""What the families that make masks of queries can serve; others score pixels."""
-
-# How the authors of models that score pixels bring the scores to the image.
-_PIXEL_STEPS: dict[str, semantic.Steps] = {
-    "dpt": "bicubic",
-    "mobilenet_v2": "aligned",
-    "mobilevit": "aligned",
-    "mobilevitv2": "aligned",
-}
-# Checkpoints whose authors keep a panoptic segment from another class score than the family's.
-_PANOPTIC_SCORES = {("mask2former", "mapillary-vistas"): 0.0, ("oneformer", "ade20k-150"): 0.5}
 
 
 class TransformersSegmentationAdapter(Adapter):
@@ -63,6 +46,7 @@ class TransformersSegmentationAdapter(Adapter):
 
     tasks = (SEMANTIC, INSTANCE, PANOPTIC)
     network = "pvzoo.networks.transformers_segmentation:TransformersSegmentationNetwork"
+    families = FAMILIES
     on_device = ("logits", "masks")
 
     @classmethod
@@ -74,19 +58,26 @@ class TransformersSegmentationAdapter(Adapter):
     def check(cls, name: str, config: Mapping[str, Any], task: str | None) -> None:
         """Refuse what is no segmentation model, or able to do several tasks and told none."""
         head, model_type = head_of(config), config.get("model_type", "")
-        if head is None or (head != SEMANTIC_HEAD and model_type not in RECORDS):
+        family = family_of(model_type)
+        if head is None or (head != SEMANTIC_HEAD and family.masks is None):
+            known = ", ".join(name for name, record in FAMILIES.items() if record.masks)
             raise UnsupportedModelError(
-                f"{name} ({model_type or 'no model type'}) is no segmentation model for images "
-                "that pvzoo can drive.",
-                f"It can: {', '.join(TASKS)} and the semantic models of transformers.",
+                f"{name} ({model_type or 'no model type'}) "
+                f"{family.refused or 'is no segmentation model that pvzoo can drive'}.",
+                f"It can: {known} and the semantic models of transformers.",
             )
-        if task or model_type not in EOMT:  # EoMT's processor, not yet fetched, may decide
-            choose_task(name, config, task, TASKS.get(model_type, (SEMANTIC,)))
+        if task or not family.windows:  # the processor, not yet fetched, may decide
+            choose_task(name, config, task, tasks_of(family))
 
     @property
     def _names(self) -> tuple[str, ...]:
         """Every pixel belongs to some class, so one without a name needs a word too."""
         return tuple(name or f"class {i}" for i, name in enumerate(self.labels))
+
+    @property
+    def _record(self) -> MaskRecord:
+        """Of a network whose queries make masks, as instances and panoptic maps need."""
+        return cast(MaskRecord, self.family.masks)
 
     @property
     def _stuff(self) -> frozenset[int]:
@@ -106,17 +97,17 @@ class TransformersSegmentationAdapter(Adapter):
         return self._instances(outputs, meta, **controls)
 
     def _frame(self, masks: Any, meta: Meta) -> Frame:
-        if self.spec.family == "rf_detr":  # its masks are scaled straight to the image
+        if self.family.masks is not None and self.family.masks.straight:
             height, width = masks.shape[-2:]
             return Frame((height, width), (height, width), meta["size"])
         return Frame(meta["padded"], meta["valid"], meta["size"])
 
     def _semantic(self, outputs: dict[str, Any], meta: Meta, scores: bool) -> SemanticMap:
-        if self.spec.family not in RECORDS:
+        record = self.family.masks
+        if record is None:
             logits = outputs["logits"][0]
-            steps = _PIXEL_STEPS.get(self.spec.family or "", "bilinear")
             frame = self._frame(logits, meta)
-            found = semantic.from_pixels(logits, frame, steps, with_scores=scores)
+            found = semantic.from_pixels(logits, frame, self.family.pixels, with_scores=scores)
         elif "windows" in meta:
             found = semantic.from_windows(
                 outputs["classes"],
@@ -129,9 +120,8 @@ class TransformersSegmentationAdapter(Adapter):
             )
         else:
             classes, masks = outputs["classes"][0], outputs["masks"][0]
-            # Authors scale masks before classes are summed, but in checkpoints made for this alone;
-            # no OneFormer is.
-            first = self.spec.extra["own_task"] != SEMANTIC or self.spec.family == "oneformer"
+            # Authors scale masks before classes are summed, but in checkpoints made for this alone.
+            first = self.spec.extra["own_task"] != SEMANTIC or record.masks_first
             found = semantic.from_queries(
                 classes, masks, self._frame(masks, meta), masks_first=first, with_scores=scores
             )
@@ -141,9 +131,8 @@ class TransformersSegmentationAdapter(Adapter):
     def _panoptic(
         self, outputs: dict[str, Any], meta: Meta, threshold: float | None, overlap: float | None
     ) -> Panoptic:
-        masks, record = outputs["masks"][0], RECORDS[self.spec.family]
-        key = (self.spec.family, self.spec.extra["label_set"])
-        least = _PANOPTIC_SCORES.get(key, record.score) if threshold is None else threshold
+        masks, record = outputs["masks"][0], self._record
+        least = record.scores.get(self.spec.extra["label_set"], record.score)
         stuff, names = self._stuff, self._names
         ids, segments = panoptic(
             record,
@@ -151,7 +140,7 @@ class TransformersSegmentationAdapter(Adapter):
             masks,
             self._frame(masks, meta),
             stuff=stuff,
-            threshold=least,
+            threshold=least if threshold is None else threshold,
             overlap=record.overlap if overlap is None else overlap,
         )
         return Panoptic(
@@ -176,7 +165,7 @@ class TransformersSegmentationAdapter(Adapter):
         wanted = controls.pop("classes")
         masks = outputs["masks"][0]
         found = instances(
-            RECORDS[self.spec.family],
+            self._record,
             outputs["classes"][0],
             masks,
             self._frame(masks, meta),
@@ -200,6 +189,11 @@ def head_of(config: Mapping[str, Any]) -> Kind | None:
     """The kind of a config's head; None if it is none for segmentation."""
     kinds = (UNIVERSAL_HEAD, INSTANCE_HEAD, SEMANTIC_HEAD)
     return next((kind for kind in kinds if has_head(kind, config)), None)
+
+
+def tasks_of(family: Family) -> tuple[str, ...]:
+    """The tasks that a segmentation head of a family can serve."""
+    return family.masks.tasks if family.masks else (SEMANTIC,)
 
 
 def choose_task(

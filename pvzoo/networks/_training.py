@@ -17,10 +17,10 @@ from torchvision.transforms.v2 import functional
 from torchvision.transforms.v2.functional import InterpolationMode
 
 from pvzoo.errors import UnsupportedModelError
+from pvzoo.families import Family, family_of
 from pvzoo.networks._heads import Make, class_axes, with_classes
 from pvzoo.networks.base import Classes, Network
 from pvzoo.networks.from_transformers import TransformersNetwork, quiet
-from pvzoo.postprocess.detection import RECORDS
 
 N = TypeVar("N", bound=Network)
 
@@ -34,6 +34,11 @@ class TrainableNetwork(TransformersNetwork):
     """A network of transformers that can be fine-tuned and saved."""
 
     @property
+    def family(self) -> Family:
+        """What is known of its family."""
+        return family_of(self.module.config.model_type)
+
+    @property
     def backbone(self) -> tuple[str, ...]:
         """The prefixes of its parameters, found by the places a backbone may be at.
 
@@ -45,9 +50,9 @@ class TrainableNetwork(TransformersNetwork):
             for name in names:
                 if f".{part}." in f".{name}":
                     return (name[: f".{name}".index(f".{part}.") + len(part) + 1],)
-        for prefixes in ((f"{self.module.base_model_prefix}.",), _VIT):
-            if any(name.startswith(prefixes) for name in names):
-                return prefixes
+        prefixes = self.family.backbone or (f"{self.module.base_model_prefix}.",)
+        if any(name.startswith(prefixes) for name in names):
+            return prefixes
         raise UnsupportedModelError(f"The backbone of a {type(self.module).__name__} is not known.")
 
     @cached_property
@@ -92,8 +97,14 @@ def retargeted(module: torch.nn.Module, classes: Classes, seed: int) -> torch.nn
     New classes of detectors whose scores are sigmoids start at a probability of `PRIOR`. What
     transformers' initialisation has depends on the family, and is 1 / (classes + 1) or a half for
     most, so that the first steps would be spent on a loss many times as large.
+
+    Raises:
+        UnsupportedModelError: Its family cannot be trained.
     """
-    record = RECORDS.get(module.config.model_type)
+    family = family_of(module.config.model_type)
+    if family.untrained:
+        raise refuse(module.config.model_type, family.untrained)
+    record = family.boxes
     fresh = with_classes(
         maker(module, classes.names),
         module,
@@ -102,9 +113,10 @@ def retargeted(module: torch.nn.Module, classes: Classes, seed: int) -> torch.nn
         seed,
         math.log(PRIOR / (1 - PRIOR)) if record and not record.softmax else None,
     )
-    if module.config.model_type == "deformable_detr" and module.config.two_stage:
-        # Row 0 of the last head ranks the proposals, whatever class 0 is; no loss of transformers
-        # would teach it anew.
+    if family.auxiliary_loss:
+        fresh.config.auxiliary_loss = True
+    if family.ranking_class and module.config.two_stage:
+        # no loss of transformers would teach it anew
         old, new = (m.model.decoder.class_embed[-1].state_dict() for m in (module, fresh))
         for name, value in new.items():
             value[0] = old[name][0]
@@ -225,7 +237,6 @@ _BACKBONES = (
     *("pixel_level_module.encoder", "conv_encoder.backbone", "conv_encoder.model"),
     *("backbone.backbone", "backbone"),
 )
-_VIT = ("embeddings.", "layers.", "layernorm.")  # EoMT is a ViT, with its heads beside the layers
 
 
 def snippet(auto_class: type, name: str) -> str:

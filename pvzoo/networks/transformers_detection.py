@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
+import transformers
 from PIL import Image
 from transformers import AutoModelForObjectDetection
 
 from pvzoo.adapters.base import Arrays, Checkpoint, Meta, Spec
-from pvzoo.errors import UnsupportedModelError
+from pvzoo.errors import PvzooWarning, UnsupportedModelError
+from pvzoo.families import FAMILIES
 from pvzoo.networks import _training
 from pvzoo.networks._counts import counted_over_processes
 from pvzoo.networks.base import Classes
@@ -19,13 +23,7 @@ from pvzoo.networks.from_transformers import named_classes
 from pvzoo.preprocess.steps import Pad, Step
 
 _INPUTS = ("pixel_values", "pixel_mask")
-_OUTPUTS = (
-    "logits",
-    "pred_boxes",
-    "order_logits",
-    "relative_order_logits",
-    "successor_order_logits",
-)
+_OUTPUTS = ("logits", "pred_boxes", "order_logits")
 
 
 class TransformersDetectionNetwork(_training.TrainableNetwork):
@@ -35,47 +33,62 @@ class TransformersDetectionNetwork(_training.TrainableNetwork):
 
     def __init__(self, module: torch.nn.Module, processor: Any) -> None:
         super().__init__(module, processor)
+        extra = {}
+        if self.family.boxes is None:
+            extra["processor"] = json.loads(processor.to_json_string())
         self.spec = Spec(
             "transformers-detection",
             "object-detection",
             named_classes(module.config),
             family=module.config.model_type,
+            extra=extra,
         )
 
     @classmethod
     def load(
         cls, checkpoint: Checkpoint, *, task: str | None, dtype: Any, trust_remote_code: bool
     ) -> TransformersDetectionNetwork:
-        """Load strictly."""
+        """Load strictly; a family without a record is read by its processor, with a warning."""
         network = super().load(
             checkpoint, task=task, dtype=dtype, trust_remote_code=trust_remote_code
         )
-        if network.spec.family == "dab-detr" and network.module.dtype != torch.float32:
+        family, why = network.spec.family, network.family.float32
+        if why and network.module.dtype != torch.float32:
             raise UnsupportedModelError(
-                f"{checkpoint.name} (dab-detr) runs in float32 alone: transformers makes its "
-                "position embeddings in float32, whatever the weights are.",
-                "Leave dtype out.",
+                f"{checkpoint.name} ({family}) runs in float32 alone: {why}.", "Leave dtype out."
             )
+        if family not in FAMILIES:
+            _check_reader(checkpoint.name, family, network.spec.extra["processor"])
         return network
 
     def prepare(self, image: Image.Image, **prompts: Any) -> tuple[Arrays, Meta]:
         """The checkpoint's own processor: ``pixel_values`` (1, 3, h, w), perhaps ``pixel_mask``."""
         found, meta = super().prepare(image)
         inputs = {n: found[n] for n in _INPUTS if n in found}
-        if self.spec.family == "yolos":  # does not look at it
+        if self.family.ignores_mask:
             inputs.pop("pixel_mask", None)
         return inputs, meta
 
     def steps(self) -> tuple[Step, ...]:
         """Those of the processor."""
         steps = super().steps()
-        if self.spec.family == "yolos":
+        if self.family.ignores_mask:
             steps = tuple(replace(s, mask=None) if isinstance(s, Pad) else s for s in steps)
         return steps
 
     def forward(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        """Logits (n, queries, classes) and boxes (n, queries, 4), relative, as float32."""
+        """Logits (n, queries, classes) and boxes (n, queries, 4), relative, as float32.
+
+        All outputs that have the batch as their leading axis, where the processor reads them.
+        """
         outputs = self.module(**inputs)
+        if self.family.boxes is None:
+            count = len(inputs["pixel_values"])
+            return {
+                name: value.float() if value.is_floating_point() else value
+                for name, value in outputs.items()
+                if torch.is_tensor(value) and value.ndim and len(value) == count
+            }
         return {n: outputs[n].float() for n in _OUTPUTS if outputs.get(n) is not None}
 
     # --- fine-tuning ------------------------------------------------------------------------------
@@ -83,14 +96,10 @@ class TransformersDetectionNetwork(_training.TrainableNetwork):
     def retarget(
         self, classes: Classes, *, image_size: int | None, seed: int
     ) -> TransformersDetectionNetwork:
-        """With the head of `classes`; all families but PP-DocLayout, which has no loss."""
-        if self.spec.family.startswith("pp_doclayout"):
-            raise _training.refuse(self.spec.family, "transformers has no loss for it")
+        """With the head of `classes`."""
+        if self.spec.family not in FAMILIES:
+            raise _training.refuse(self.spec.family, "nothing is known here of how it is trained")
         module = _training.retargeted(self.module, classes, seed)
-        if self.spec.family == "deformable_detr":
-            # its authors train every decoder layer, and checkpoints leave it off; in DETR's,
-            # Conditional DETR's and Table Transformer's code it would change what is predicted
-            module.config.auxiliary_loss = True
         tuned = type(self)(module, _training.resized(self._processor, image_size))
         return _training.at_size(tuned, image_size)
 
@@ -119,3 +128,25 @@ class TransformersDetectionNetwork(_training.TrainableNetwork):
         """The family's own loss."""
         with counted_over_processes():
             return module(**batch).loss
+
+
+def _check_reader(name: str, family: str, settings: Mapping[str, Any]) -> None:
+    """Warn that a detector is read by its own processor.
+
+    Raises:
+        UnsupportedModelError: It cannot be.
+    """
+    kind = settings["image_processor_type"]
+    if not hasattr(getattr(transformers, kind, None), "post_process_object_detection"):
+        raise UnsupportedModelError(
+            f"{name} is of the family {family!r}, which pvzoo does not know, and the {kind} of "
+            "transformers does not say how its boxes are read.",
+            f"Known: {', '.join(n for n, record in FAMILIES.items() if record.boxes)}.",
+        )
+    warnings.warn(
+        f"{name} is of the family {family!r}, which pvzoo does not know: its boxes are read by "
+        f"{kind}.post_process_object_detection, and were compared with no reference. It needs "
+        "PyTorch and cannot be fine-tuned.",
+        PvzooWarning,
+        stacklevel=4,
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,21 +18,20 @@ from transformers import (
 from transformers.image_transforms import get_size_with_aspect_ratio
 
 from pvzoo.adapters.base import Arrays, Checkpoint, Meta, Spec
-from pvzoo.adapters.heads import INSTANCE as INSTANCE_HEAD
-from pvzoo.adapters.heads import SEMANTIC as SEMANTIC_HEAD
-from pvzoo.adapters.heads import UNIVERSAL as UNIVERSAL_HEAD
-from pvzoo.adapters.heads import Kind
-from pvzoo.adapters.stuff import stuff_of
 from pvzoo.adapters.transformers_segmentation import (
-    EOMT,
     PANOPTIC,
     SEMANTIC,
-    TASKS,
-    UNIVERSAL,
     choose_task,
     head_of,
+    tasks_of,
 )
 from pvzoo.errors import PvzooWarning
+from pvzoo.families import family_of
+from pvzoo.families.base import INSTANCE as INSTANCE_HEAD
+from pvzoo.families.base import SEMANTIC as SEMANTIC_HEAD
+from pvzoo.families.base import UNIVERSAL as UNIVERSAL_HEAD
+from pvzoo.families.base import Kind
+from pvzoo.families.stuff import stuff_of
 from pvzoo.networks import _training
 from pvzoo.networks._counts import counted_over_processes
 from pvzoo.networks.base import Classes
@@ -44,7 +42,6 @@ from pvzoo.networks.from_transformers import (
     prepared,
 )
 from pvzoo.postprocess.frame import Size
-from pvzoo.postprocess.segmentation import RECORDS
 from pvzoo.preprocess.derive import steps_of
 from pvzoo.preprocess.steps import Constant, Pad, Step
 
@@ -55,10 +52,6 @@ _AUTO: dict[Kind, Any] = {
     INSTANCE_HEAD: AutoModelForInstanceSegmentation,
     SEMANTIC_HEAD: AutoModelForSemanticSegmentation,
 }
-_ONEFORMER_MULTIPLE = 32  # SHI-Labs/OneFormer pads inputs to this (SIZE_DIVISIBILITY)
-_CROPPING = ("mobilenet_v2", "mobilevit", "mobilevitv2")
-_MASKED = ("detr", "rf_detr")
-"""Families that look at the mask of what is picture and what padding."""
 
 
 class TransformersSegmentationNetwork(_training.TrainableNetwork):
@@ -68,11 +61,10 @@ class TransformersSegmentationNetwork(_training.TrainableNetwork):
         self, module: torch.nn.Module, processor: Any, task: str, own_task: str, config: Any
     ) -> None:
         super().__init__(module, processor)
-        family = module.config.model_type
         labels = named_classes(module.config)
         # One channel alone is a sigmoid: transformers' own loss (SegFormer's) makes it the
         # probability that a pixel has the label 1, and not 0.
-        self._alone = family not in RECORDS and len(labels) == 1
+        self._alone = self.family.masks is None and len(labels) == 1
         if self._alone:
             named = labels[0] if labels[0].casefold() != BACKGROUND else ""
             labels = (BACKGROUND, named or "foreground")
@@ -90,7 +82,7 @@ class TransformersSegmentationNetwork(_training.TrainableNetwork):
             "transformers-segmentation",
             task,
             labels,
-            family=family,
+            family=module.config.model_type,
             extra={
                 "own_task": own_task,
                 "stuff": sorted(stuff.ids) if stuff else [],
@@ -104,21 +96,18 @@ class TransformersSegmentationNetwork(_training.TrainableNetwork):
     ) -> TransformersSegmentationNetwork:
         """Load strictly, for `task` or the one the config states."""
         config = checkpoint.config
-        auto_class, model_type = _AUTO[head_of(config)], config["model_type"]
-        kwargs = {"class_info_file": None} if model_type == "oneformer" else {}
+        family = family_of(config["model_type"])
+        kwargs = {"class_info_file": None} if family.words else {}
         processor = load_processor(checkpoint, trust_remote_code, **kwargs)
-        able = TASKS.get(model_type, (SEMANTIC,))
-        if getattr(processor, "do_split_image", False):
-            able = (SEMANTIC,)  # EoMT cuts images into windows for this task alone
+        windows = getattr(processor, "do_split_image", False)
+        able = (SEMANTIC,) if windows else tasks_of(family)
         task = choose_task(checkpoint.name, config, task, able)
         own_task = (config.get("pvzoo") or {}).get("task")
-        module = load_model(auto_class, checkpoint, dtype, trust_remote_code)
-        if model_type in EOMT:
-            # Probabilities of masked attention during training; finished checkpoints hold zeros,
-            # and with anything between 0 and 1 the network draws lots at every call.
-            module.attn_mask_probs.zero_()
-        if model_type == "oneformer":
-            processor = _oneformer_processor(checkpoint, processor)
+        module = load_model(_AUTO[head_of(config)], checkpoint, dtype, trust_remote_code)
+        for name in family.zeroed:
+            module.get_buffer(name).zero_()
+        if family.words:
+            processor = _with_words(checkpoint, processor)
         return cls(module, processor, task, own_task or task, config)
 
     # --- the network's input ----------------------------------------------------------------------
@@ -128,15 +117,14 @@ class TransformersSegmentationNetwork(_training.TrainableNetwork):
 
         ``meta`` says where the image lies in the input.
         """
-        size = image.size[::-1]
-        if self.spec.family == "oneformer":
-            return self._prepare_oneformer(image)
-        found = prepared(self._images, image, **self._options())
+        size, options = image.size[::-1], self._options()
+        if self.family.words:
+            options["task_inputs"] = [self.spec.task.partition("-")[0]]
+        found = prepared(self._processor, image, **options)
         pixels = np.asarray(found["pixel_values"])
-        padded = pixels.shape[-2:]
-        meta = {"size": size, "padded": padded, "valid": padded}
+        meta = {"size": size, "padded": pixels.shape[-2:], "valid": pixels.shape[-2:]}
         inputs = {"pixel_values": pixels}
-        if self.spec.family in EOMT:
+        if self.family.windows:
             target = self._images.size
             meta["valid"] = get_size_with_aspect_ratio(
                 size, target["shortest_edge"], target.get("longest_edge")
@@ -146,44 +134,41 @@ class TransformersSegmentationNetwork(_training.TrainableNetwork):
         if "pixel_mask" in found:
             mask = np.asarray(found["pixel_mask"])[0]
             meta["valid"] = (int(mask.any(axis=1).sum()), int(mask.any(axis=0).sum()))
-            if self.spec.family in _MASKED:
+            if self._masked:
                 inputs["pixel_mask"] = mask[None]
+        if self.family.words:
+            inputs["task_inputs"] = np.asarray(found["task_inputs"])
+        if self.family.multiple > 1:  # authors pad where the processor does not
+            margins = [(0, -side % self.family.multiple) for side in pixels.shape[-2:]]
+            inputs["pixel_values"] = np.pad(pixels, [(0, 0), (0, 0), *margins])
+            meta["padded"] = inputs["pixel_values"].shape[-2:]
         return inputs, meta
 
-    def _prepare_oneformer(self, image: Image.Image) -> tuple[Arrays, Meta]:
-        """With the task as words, and padded as its authors do; the processor leaves that out."""
-        word = self.spec.task.partition("-")[0]
-        found = prepared(self._processor, image, task_inputs=[word])
-        pixels = np.asarray(found["pixel_values"])
-        valid = pixels.shape[-2:]
-        padded = [math.ceil(v / _ONEFORMER_MULTIPLE) * _ONEFORMER_MULTIPLE for v in valid]
-        margins = [(0, 0), (0, 0), *((0, p - v) for p, v in zip(padded, valid, strict=True))]
-        inputs = {
-            "pixel_values": np.pad(pixels, margins),
-            "task_inputs": np.asarray(found["task_inputs"]),
-        }
-        return inputs, {"size": image.size[::-1], "padded": tuple(padded), "valid": valid}
+    @property
+    def _masked(self) -> bool:
+        """Whether the network is given the mask of what is picture and what is padding."""
+        return self.family.masks is not None and not self.family.ignores_mask
 
     def _options(self) -> dict[str, Any]:
         """What the processor is told, in the place of its own attributes."""
-        if self.spec.family in _CROPPING and getattr(self._images, "do_center_crop", False):
+        options = dict(self.family.options)
+        if self.family.whole and getattr(self._images, "do_center_crop", False):
             # A centre crop would leave the rest of the picture without an answer.
             crop = self._images.crop_size
             size = {"height": crop["height"], "width": crop["width"]}
-            return {"do_center_crop": False, "size": size}
-        if self.spec.family == "dpt":
-            return {"keep_aspect_ratio": False}  # the network takes square inputs only
-        return {}
+            options |= {"do_center_crop": False, "size": size}
+        return options
 
     def steps(self) -> tuple[Step, ...]:
-        """Those of the processor, and for OneFormer its authors' padding and the task as words."""
+        """Those of the processor, the authors' padding, and the task as words."""
         steps = steps_of(self._images, **self._options())
-        if self.spec.family == "oneformer":
-            tokens = self._prepare_oneformer(Image.new("RGB", (32, 32)))[0]["task_inputs"]
-            words = Constant("task_inputs", tokens[0].tolist(), str(tokens.dtype))
-            return (*steps, Pad(multiple=_ONEFORMER_MULTIPLE), words)
-        if self.spec.family not in _MASKED:
+        if not self._masked:
             steps = tuple(replace(s, mask=None) if isinstance(s, Pad) else s for s in steps)
+        if self.family.multiple > 1:
+            steps = (*steps, Pad(multiple=self.family.multiple))
+        if self.family.words:
+            tokens = self.prepare(Image.new("RGB", (32, 32)))[0]["task_inputs"]
+            steps = (*steps, Constant("task_inputs", tokens[0].tolist(), str(tokens.dtype)))
         return steps
 
     # --- forward ----------------------------------------------------------------------------------
@@ -191,9 +176,9 @@ class TransformersSegmentationNetwork(_training.TrainableNetwork):
     def forward(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """``logits`` (n, classes, h, w), or ``classes``, ``masks`` (and ``boxes``) of queries."""
         outputs = self.module(**inputs)
-        if self.spec.family not in RECORDS:
+        if self.family.masks is None:
             return {"logits": outputs.logits.float()}
-        if self.spec.family in UNIVERSAL:
+        if not self.family.masks.predicted_boxes:
             classes, masks = outputs.class_queries_logits, outputs.masks_queries_logits
             return {"classes": classes.float(), "masks": masks.float()}
         masks = outputs.pred_masks  # DETR's keep an axis of length 1
@@ -209,9 +194,7 @@ class TransformersSegmentationNetwork(_training.TrainableNetwork):
     def retarget(
         self, classes: Classes, *, image_size: int | None, seed: int
     ) -> TransformersSegmentationNetwork:
-        """With the head of `classes`; all families but OneFormer, and EoMT's windows."""
-        if self.spec.family == "oneformer":
-            raise _training.refuse("oneformer", "its loss needs texts that name each object")
+        """With the head of `classes`; what cuts images into windows is refused."""
         if self._windowed:
             raise _training.refuse(self.spec.family, "it cuts images into windows")
         own = classes
@@ -235,7 +218,7 @@ class TransformersSegmentationNetwork(_training.TrainableNetwork):
         batch = _training.stack([inputs for inputs, _ in prepared])
         padded = tuple(batch["pixel_values"].shape[-2:])
         frames = [(meta["valid"], padded) for _, meta in prepared]
-        if self.spec.family not in RECORDS:
+        if self.family.masks is None:
             maps = [
                 _training.place_map(_void(target["map"]), *frame, _training.VOID)
                 for target, frame in zip(targets, frames, strict=True)
@@ -243,7 +226,7 @@ class TransformersSegmentationNetwork(_training.TrainableNetwork):
             return {**batch, "labels": torch.stack(maps).long()}
         found = [_segments(target, *frame) for target, frame in zip(targets, frames, strict=True)]
         categories, masks = [c for c, _ in found], [m for _, m in found]
-        if self.spec.family in UNIVERSAL:
+        if not self.family.masks.predicted_boxes:
             return {**batch, "class_labels": categories, "mask_labels": masks}
         labels = [
             {"class_labels": c, "masks": m, "boxes": _boxes_of(m, valid)}
@@ -256,7 +239,7 @@ class TransformersSegmentationNetwork(_training.TrainableNetwork):
         with counted_over_processes():
             outputs = module(**batch)
         labels = batch.get("labels")
-        if self.spec.family not in RECORDS and not (labels != _training.VOID).any():
+        if self.family.masks is None and not (labels != _training.VOID).any():
             return outputs.logits.sum() * 0  # a mean over no pixel is not a number
         if outputs.loss.ndim:  # so RF-DETR's if no image of the batch has an object
             return sum(v for v in outputs.loss_dict.values() if v.ndim == 0)
@@ -308,7 +291,7 @@ def _boxes_of(masks: torch.Tensor, valid: Size) -> torch.Tensor:
     return _training.relative_boxes(boxes, valid)
 
 
-def _oneformer_processor(checkpoint: Checkpoint, images: Any) -> Any:
+def _with_words(checkpoint: Checkpoint, images: Any) -> Any:
     """OneFormer's processor around an image processor that fetches no class list from the Hub."""
     from transformers import AutoTokenizer, OneFormerProcessor
 

@@ -1,4 +1,4 @@
-"""One engine that turns queries into boxes, and a small record per family of detectors.
+"""One engine that turns queries into boxes, as the record of a family of detectors says.
 
 `decode` gives what `post_process_object_detection` of the family's image processor gives, up to the
 rounding of float32 and in the same order; that function exists there fifteen times over, in these
@@ -12,50 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pvzoo.families.base import DetectionRecord
 from pvzoo.postprocess.scores import largest, sigmoid, softmax
-
-
-@dataclass(frozen=True)
-class DetectionRecord:
-    """How a family's outputs are read.
-
-    Attributes:
-        softmax: Scores are a softmax whose last column means "no object", and each query gives its
-            best class, in query order. Otherwise they are sigmoids, and the best pairs of a
-            query and a class are taken, best first.
-        pairs: Most pairs taken; None for as many as there are queries.
-        inclusive: Whether a score equal to the threshold is kept.
-        reading_order: Whether the kept boxes are sorted by the network's ``order_logits``.
-    """
-
-    softmax: bool = False
-    pairs: int | None = None
-    inclusive: bool = False
-    reading_order: bool = False
-
-
-_PER_QUERY = DetectionRecord(softmax=True)
-_HUNDRED = DetectionRecord(pairs=100)
-_QUERIES = DetectionRecord()
-_LAYOUT = DetectionRecord(inclusive=True, reading_order=True)
-
-RECORDS: dict[str, DetectionRecord] = {
-    "detr": _PER_QUERY,
-    "table-transformer": _PER_QUERY,
-    "yolos": _PER_QUERY,
-    "conditional_detr": _HUNDRED,
-    "dab-detr": _HUNDRED,
-    "deformable_detr": _HUNDRED,
-    "lw_detr": _HUNDRED,
-    "rt_detr": _QUERIES,
-    "rt_detr_v2": _QUERIES,
-    "d_fine": _QUERIES,
-    "deimv2": _QUERIES,
-    "rf_detr": _QUERIES,
-    "pp_doclayout_v2": _LAYOUT,
-    "pp_doclayout_v3": _LAYOUT,
-}
-"""By the ``model_type`` of the config."""
 
 
 @dataclass(frozen=True)

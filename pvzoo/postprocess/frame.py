@@ -14,14 +14,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from pvzoo.postprocess.scaling import scaled, scaling
 
 Size = tuple[int, int]
-Steps = Literal["bilinear", "aligned", "bicubic"]
 Map = tuple[np.ndarray, np.ndarray | None]
 """(height, width) int16 classes, and (height, width) float32 scores if they were asked for."""
 Item = TypeVar("Item")

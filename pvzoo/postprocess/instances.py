@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from pvzoo.families.base import MaskRecord
 from pvzoo.postprocess.detection import corners, select
 from pvzoo.postprocess.frame import Band, Frame, bounds, grid, in_threads, tile_size, values
 from pvzoo.postprocess.scaling import nearest
 from pvzoo.postprocess.scores import largest, sigmoid, sigmoid_, softmax
-from pvzoo.postprocess.segmentation import MaskRecord
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -74,7 +74,7 @@ def instances(
     sides = None
     if record.predicted_boxes:
         sides = corners(boxes[queries], frame.image)
-        if not record.softmax:  # RF-DETR's authors keep boxes in the image
+        if record.inside:
             height, width = frame.image
             np.clip(sides, 0, np.array([width, height, width, height], np.float32), out=sides)
         chosen = select(sides, scores, labels, **controls)

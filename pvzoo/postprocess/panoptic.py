@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from pvzoo.families.base import MaskRecord
 from pvzoo.postprocess.frame import (
     Band,
     Contest,
@@ -20,7 +21,6 @@ from pvzoo.postprocess.frame import (
     values,
 )
 from pvzoo.postprocess.scores import sigmoid, sigmoid_, softmax
-from pvzoo.postprocess.segmentation import MaskRecord
 from pvzoo.postprocess.semantic import from_pixels
 
 if TYPE_CHECKING:

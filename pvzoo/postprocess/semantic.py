@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pvzoo.families.base import PixelSteps
 from pvzoo.postprocess.frame import (
     PRODUCT,
     Band,
     Frame,
     Map,
     Size,
-    Steps,
     bands,
     best_of,
     bounds,
@@ -162,7 +162,7 @@ def _sums(shares: np.ndarray, masks: np.ndarray) -> np.ndarray:
 
 
 def from_pixels(
-    logits: np.ndarray | Tensor, frame: Frame, steps: Steps, *, with_scores: bool = False
+    logits: np.ndarray | Tensor, frame: Frame, steps: PixelSteps, *, with_scores: bool = False
 ) -> Map:
     """As `from_queries`, from class logits per pixel (classes, h, w); scores are the logits.
 

@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pvzoo.families.base import PixelSteps
 from pvzoo.postprocess import frame as arrays
-from pvzoo.postprocess.frame import ROUNDING, Contest, Frame, Map, Size, Steps, two_steps
+from pvzoo.postprocess.frame import ROUNDING, Contest, Frame, Map, Size, two_steps
 from pvzoo.postprocess.scaling import scaling
 
 TILE = 1024
@@ -174,7 +175,7 @@ class _Canvas:
         return self._labels.cpu().numpy(), best
 
 
-def from_pixels(logits: Tensor, frame: Frame, steps: Steps, *, with_scores: bool) -> Map:
+def from_pixels(logits: Tensor, frame: Frame, steps: PixelSteps, *, with_scores: bool) -> Map:
     """As that of arrays."""
     device, cells = logits.device, tuple(logits.shape[-2:])
     canvas = _Canvas(frame.image, device, with_scores)

@@ -14,13 +14,13 @@ from datasets import Image as ImageColumn
 
 from pvzoo.data.schema import class_names
 from pvzoo.errors import TrainingError
+from pvzoo.families.recipes import Recipe
 from pvzoo.inputs.images import ImageHandle
 from pvzoo.networks.base import Network
 from pvzoo.processes import joined
 from pvzoo.training import checkpoints
 from pvzoo.training.files import read_object
 from pvzoo.training.options import Options
-from pvzoo.training.recipes import Recipe
 
 SETTINGS = "run.json"
 

@@ -13,8 +13,8 @@ import torch
 from transformers import TrainingArguments
 
 from pvzoo.errors import UsageError
+from pvzoo.families.recipes import Recipe
 from pvzoo.processes import joined
-from pvzoo.training.recipes import Recipe
 
 CPU_BATCH = 8
 """Where running out of memory ends the process there is nothing to be tried out."""

@@ -20,6 +20,7 @@ from pvzoo.adapters.base import Adapter
 from pvzoo.data.schema import CLASSIFICATION
 from pvzoo.errors import TrainingError, UnsupportedModelError, UsageError
 from pvzoo.evaluation import evaluate, has_figures
+from pvzoo.families.recipes import Recipe, of_task
 from pvzoo.networks.base import Network
 from pvzoo.networks.steps import adapter_of
 from pvzoo.processes import joined
@@ -35,7 +36,6 @@ from pvzoo.training.low_rank import RATE, LowRank
 from pvzoo.training.options import Options
 from pvzoo.training.pictures import draw_batch
 from pvzoo.training.progress import Progress
-from pvzoo.training.recipes import Recipe, recipe
 from pvzoo.training.report import TrainingReport, read
 from pvzoo.training.samples import Samples
 from pvzoo.training.trainer import FineTuner, restore
@@ -89,9 +89,7 @@ def fine_tune(
     with _own_randomness():
         tuned = network.retarget(classes, image_size=options.image_size, seed=options.seed)
         adapter = adapter_of(tuned)
-        plan = recipe(
-            getattr(tuned.module, "config", None) and tuned.module.config.model_type, task.id
-        )
+        plan = adapter.family.recipe or of_task(task.id)
         if options.lora is not None:
             plan = replace(plan, rate=RATE * plan.rate, backbone=1.0)
         main = "map" if classes.multi_label else MAIN_FIGURE[task.id]

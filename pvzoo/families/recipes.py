@@ -34,14 +34,18 @@ class Recipe:
     average: float | None = None
 
 
-_DETR = Recipe("facebookresearch/detr, main.py", 1e-4)
-_RT_DETR = Recipe(
+DETR = Recipe("facebookresearch/detr, main.py", 1e-4)
+DEFORMABLE_DETR = Recipe("fundamentalvision/Deformable-DETR, main.py", 2e-4)
+YOLOS = Recipe("hustvl/YOLOS, main.py", 1e-4, 1.0)
+LW_DETR = Recipe("Atten4Vis/LW-DETR, scripts/lwdetr_small_coco_train.sh", 1e-4, 1.5, average=0.9997)
+RF_DETR = Recipe("roboflow/rf-detr, rfdetr/config.py TrainConfig", 1e-4, 1.5, average=0.993)
+RT_DETR = Recipe(
     "lyuwenyu/RT-DETR, rtdetrv2_pytorch/configs/rtdetrv2/include/optimizer.yml",
     1e-4,
     schedule="constant_with_warmup",
     average=0.9999,
 )
-_D_FINE = Recipe(
+D_FINE = Recipe(
     "Peterande/D-FINE, configs/dfine/include/optimizer.yml",
     2.5e-4,
     0.05,
@@ -49,14 +53,14 @@ _D_FINE = Recipe(
     schedule="constant_with_warmup",
     average=0.9999,
 )
-_MASK2FORMER = Recipe(
+MASK2FORMER = Recipe(
     "facebookresearch/Mask2Former, configs/coco/panoptic-segmentation/Base-*.yaml",
     1e-4,
     decay=0.05,
     clip=0.01,
     schedule="polynomial",
 )
-_EOMT = Recipe(
+EOMT = Recipe(
     "tue-mps/eomt, training/mask_classification_semantic.py, with one rate for half of the "
     "layer-wise ones",
     1e-4,
@@ -65,6 +69,14 @@ _EOMT = Recipe(
     0.01,
     schedule="polynomial",
 )
+SEGFORMER = Recipe(
+    "NVlabs/SegFormer, local_configs/segformer/B0/segformer.b0.512x512.ade.160k.py",
+    6e-4,
+    decay=0.01,
+    clip=0.0,
+    schedule="polynomial",
+)
+
 _SEMANTIC = Recipe(
     "Swin-Transformer-Semantic-Segmentation, configs/swin (UPerNet)",
     6e-5,
@@ -80,46 +92,15 @@ _CLASSIFIER = Recipe(
     decay=0.01,
     clip=1.0,
 )
-
-RECIPES: dict[str, Recipe] = {
-    "detr": _DETR,
-    "table-transformer": _DETR,
-    "conditional_detr": _DETR,
-    "dab-detr": _DETR,
-    "deformable_detr": Recipe("fundamentalvision/Deformable-DETR, main.py", 2e-4),
-    "yolos": Recipe("hustvl/YOLOS, main.py", 1e-4, 1.0),
-    "rt_detr": _RT_DETR,
-    "rt_detr_v2": _RT_DETR,
-    "d_fine": _D_FINE,
-    "deimv2": _D_FINE,
-    "lw_detr": Recipe(
-        "Atten4Vis/LW-DETR, scripts/lwdetr_small_coco_train.sh", 1e-4, 1.5, average=0.9997
-    ),
-    "rf_detr": Recipe("roboflow/rf-detr, rfdetr/config.py TrainConfig", 1e-4, 1.5, average=0.993),
-    "mask2former": _MASK2FORMER,
-    "maskformer": _MASK2FORMER,
-    "eomt": _EOMT,
-    "eomt_dinov3": _EOMT,
-    "segformer": Recipe(
-        "NVlabs/SegFormer, local_configs/segformer/B0/segformer.b0.512x512.ade.160k.py",
-        6e-4,
-        decay=0.01,
-        clip=0.0,
-        schedule="polynomial",
-    ),
-}
-"""By transformers' model type."""
-
-DEFAULTS = {
-    "image-classification": _CLASSIFIER,
-    "object-detection": _DETR,
-    "instance-segmentation": _MASK2FORMER,
-    "panoptic-segmentation": _MASK2FORMER,
-    "semantic-segmentation": _SEMANTIC,
-}
-"""By task, for families without a recipe of their own."""
+_PLAIN = Recipe(
+    "no author's: weight decay of torch.optim.AdamW, clipping of transformers.Trainer",
+    1e-4,
+    decay=0.01,
+    clip=1.0,
+)
+_OF_TASK = {"image-classification": _CLASSIFIER, "semantic-segmentation": _SEMANTIC}
 
 
-def recipe(family: str | None, task: str) -> Recipe:
-    """The recipe of a family, else that of the task."""
-    return RECIPES.get(family or "") or DEFAULTS[task]
+def of_task(task: str) -> Recipe:
+    """For families whose record has none: of classifiers, of semantic maps, or for any network."""
+    return _OF_TASK.get(task, _PLAIN)

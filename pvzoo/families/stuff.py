@@ -2,7 +2,8 @@
 
 Configs do not say. It is looked for, in this order, in the card or the config's ``pvzoo`` entry
 (``stuff``: class names), in OneFormer's ``metadata.thing_ids``, and among the published label sets
-of ``things_and_stuff.json``, which must agree with the model's own labels name by name.
+of ``things_and_stuff.json``, which must agree with the model's own labels name by name. Last it is
+what the record of the family says of so many classes.
 """
 
 from __future__ import annotations
@@ -14,9 +15,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-# DETR's authors number COCO's panoptic classes sparsely and call ids up to 90 things
-# (facebookresearch/detr, main.py: is_thing_map).
-_DETR_CLASSES, _DETR_LAST_THING = 250, 90
+from pvzoo.families import family_of
 
 
 @dataclass(frozen=True)
@@ -47,14 +46,16 @@ def stuff_of(
     if label_set is not None:
         known = _label_sets()[label_set]
         return Stuff(frozenset(i for i, c in enumerate(known) if not c["isthing"]), label_set)
-    if config.get("model_type") == "detr" and len(labels) == _DETR_CLASSES:
-        return Stuff(frozenset(range(_DETR_LAST_THING + 1, _DETR_CLASSES)))
-    return None
+    masks = family_of(config.get("model_type")).masks
+    ids = masks.stuff.get(len(labels)) if masks else None
+    return None if ids is None else Stuff(frozenset(ids))
 
 
 @cache
 def _label_sets() -> dict[str, list[dict[str, Any]]]:
-    return json.loads(resources.files("pvzoo").joinpath("things_and_stuff.json").read_text())
+    return json.loads(
+        resources.files("pvzoo.families").joinpath("things_and_stuff.json").read_text()
+    )
 
 
 def _agree(known: list[dict[str, Any]], labels: Sequence[str]) -> bool:

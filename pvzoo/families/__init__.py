@@ -1,0 +1,14 @@
+"""What is known of each family of networks, in one record for each; `records` has them all."""
+
+from __future__ import annotations
+
+from pvzoo.families.base import DetectionRecord, Family, MaskRecord
+from pvzoo.families.recipes import Recipe
+from pvzoo.families.records import FAMILIES
+
+__all__ = ["FAMILIES", "DetectionRecord", "Family", "MaskRecord", "Recipe", "family_of"]
+
+
+def family_of(model_type: str | None) -> Family:
+    """The record of a family of transformers; one that says nothing if there is none."""
+    return FAMILIES.get(model_type or "", Family())
