@@ -55,12 +55,12 @@ def outputs(kind: str, classes: int, queries: int, kept: int) -> tuple[Tensor, T
 
 def pvzoo_call(task: str, class_logits: Tensor, mask_logits: Tensor, image: Size) -> None:
     """What pvzoo does after the forward pass."""
-    from pvzoo.masks import encode
     from pvzoo.postprocess import semantic
     from pvzoo.postprocess.frame import Frame
     from pvzoo.postprocess.instances import instances
     from pvzoo.postprocess.panoptic import panoptic
     from pvzoo.postprocess.segmentation import RECORDS
+    from pvzoo.results.masks import encode
 
     record, frame = RECORDS["mask2former"], Frame(PADDED, PADDED, image)
     given = class_logits.numpy(), mask_logits.numpy(), frame

@@ -20,15 +20,15 @@ from clean_data import (
 from datasets import DatasetDict
 from PIL import Image
 
-from pvzoo import drawing
 from pvzoo.data import pictures
 from pvzoo.data.check import check
 from pvzoo.data.pictures import TILE, contact_sheet, draw
 from pvzoo.data.schema import CLASSIFICATION, DETECTION, INSTANCE, PANOPTIC, SEMANTIC, TASKS
-from pvzoo.drawing import class_colour
 from pvzoo.errors import DataError, ImageError, UsageError
+from pvzoo.results import drawing
+from pvzoo.results.detections import Detections
+from pvzoo.results.drawing import class_colour
 from pvzoo.tasks import semantic_segmentation
-from pvzoo.tasks.object_detection import Detections
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 

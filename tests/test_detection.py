@@ -19,7 +19,7 @@ from transformers import AutoImageProcessor, AutoModelForObjectDetection
 
 import pvzoo
 from pvzoo.errors import UnsupportedModelError, UsageError
-from pvzoo.tasks.object_detection import Detections
+from pvzoo.results.detections import Detections
 
 PICTURES = ("coffee", "astronaut", "china")
 

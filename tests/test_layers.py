@@ -23,6 +23,7 @@ ON_TOP = ("pvzoo.cli", "pvzoo.demo", "pvzoo.testing")
 LIGHT = (
     *("pvzoo.inputs", "pvzoo.adapters", "pvzoo.tasks", "pvzoo.preprocess", "pvzoo.postprocess"),
     "pvzoo.metrics",
+    "pvzoo.results",
 )
 TORCH = ("pvzoo.networks", "pvzoo.training", "pvzoo.runtimes.torch", "pvzoo.postprocess.tensors")
 

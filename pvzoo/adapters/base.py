@@ -29,7 +29,7 @@ from PIL import Image
 from pvzoo.errors import UnsupportedModelError
 from pvzoo.preprocess.run import run
 from pvzoo.preprocess.steps import Step, from_json, to_json
-from pvzoo.tasks.base import Result
+from pvzoo.results.base import Result
 
 Arrays = dict[str, np.ndarray]
 """By name, each with a leading axis of network inputs."""

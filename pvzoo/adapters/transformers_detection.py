@@ -12,7 +12,7 @@ from pvzoo.adapters.base import Adapter, Meta
 from pvzoo.adapters.heads import DETECTION, has_head
 from pvzoo.errors import UnsupportedModelError
 from pvzoo.postprocess.detection import RECORDS, Boxes, decode, select
-from pvzoo.tasks.object_detection import Detections
+from pvzoo.results.detections import Detections
 
 # Text detectors that transformers files under object detection: they give a heat map, no boxes.
 _HEAT_MAPS = frozenset(

@@ -16,12 +16,19 @@ from pvzoo.data.codes import is_whole
 from pvzoo.data.labels import box_array, is_uneven, splits
 from pvzoo.data.report import Report
 from pvzoo.data.schema import SEMANTIC_VOID, VOID, class_names
-from pvzoo.drawing import add_legend, class_colour, draw_objects, enlarge, shorten, text_font
 from pvzoo.errors import DataError, ImageError, UsageError
 from pvzoo.inputs.images import open_image
-from pvzoo.masks import Masks
-from pvzoo.tasks.panoptic_segmentation import Panoptic, PanopticSegment
-from pvzoo.tasks.semantic_segmentation import SemanticMap
+from pvzoo.results.drawing import (
+    add_legend,
+    class_colour,
+    draw_objects,
+    enlarge,
+    shorten,
+    text_font,
+)
+from pvzoo.results.masks import Masks
+from pvzoo.results.panoptic import Panoptic, PanopticSegment
+from pvzoo.results.semantic import SemanticMap
 
 if TYPE_CHECKING:
     from datasets import Dataset, Features

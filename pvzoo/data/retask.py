@@ -31,7 +31,7 @@ from pvzoo.data.schema import (
 )
 from pvzoo.data.sound import filled, sound_rows
 from pvzoo.errors import DataError
-from pvzoo.masks import Masks
+from pvzoo.results.masks import Masks
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict

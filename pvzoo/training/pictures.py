@@ -13,7 +13,7 @@ from PIL import Image
 from pvzoo.data import schema
 from pvzoo.data.maps import encode_colour, encode_grey
 from pvzoo.data.pictures import contact_sheet
-from pvzoo.masks import Masks
+from pvzoo.results.masks import Masks
 from pvzoo.training.augment import Target
 
 

@@ -17,7 +17,7 @@ from PIL import Image
 
 from pvzoo.data import schema
 from pvzoo.errors import UsageError, nearest
-from pvzoo.masks import Masks
+from pvzoo.results.masks import Masks
 from pvzoo_shapes.backgrounds import STUFF, Range
 from pvzoo_shapes.drawing import ANY_COLOUR, MAX_OBJECTS, MIN_SIDE, Scene, draw
 from pvzoo_shapes.forms import FORMS, SHAPES
