@@ -101,10 +101,20 @@ def _objects(objects: list[Any], ids: np.ndarray, image: int, task: str) -> dict
     return found
 
 
+TASKS = (
+    schema.CLASSIFICATION,
+    schema.DETECTION,
+    schema.INSTANCE,
+    schema.SEMANTIC,
+    schema.PANOPTIC,
+)
+"""Those that it is a model and has data for: pvzoo's own."""
+
+
 class ColourAdapter(Adapter):
     """Sees the colours exactly; takes blue for green in the left half and cuts every box short."""
 
-    tasks = schema.TASKS
+    tasks = TASKS
 
     @classmethod
     def matches(cls, config):

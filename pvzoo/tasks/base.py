@@ -16,19 +16,26 @@ import numbers
 from abc import ABC
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pvzoo.errors import PvzooError, UsageError, nearest
 from pvzoo.results.base import Result
 
 if TYPE_CHECKING:
+    from PIL import Image
+
+    from pvzoo.data.checks.base import LabelCheck
+    from pvzoo.data.files import Split
+    from pvzoo.data.parts import Part
+    from pvzoo.data.report import Notes, Size
     from pvzoo.metrics.base import Metric
     from pvzoo.metrics.labels import LabelMatch
 
 
 @dataclass(frozen=True)
-class NoPrompts:
-    """For tasks whose network sees the image alone."""
+class NoOptions:
+    """For tasks without any."""
 
 
 class Task(ABC):
@@ -45,15 +52,23 @@ class Task(ABC):
         evaluation: The options of `predict` that its figures are defined with. Labels to measure
             by are those of the task of ``result``.
         not_shown: Options that a demo leaves out, for they change nothing that can be seen.
+        main_metric: The figure of `metric` by which `Model.fine_tune` chooses the best weights, the
+            higher the better. Multi-label data has "map".
+        more_columns: Columns that its labelled data may have beside those of `columns`.
+        training: Where its `pvzoo.training.targets.base.Training` is, as "package.module:Class",
+            imported only to train; None if its networks cannot be trained.
     """
 
     id: ClassVar[str]
     result: ClassVar[type[Result]]
-    controls: ClassVar[type]
-    prompts: ClassVar[type] = NoPrompts
+    controls: ClassVar[type] = NoOptions
+    prompts: ClassVar[type] = NoOptions
     class_prompt: ClassVar[str | None] = None
     evaluation: ClassVar[Mapping[str, Any]] = {}
     not_shown: ClassVar[tuple[str, ...]] = ()
+    main_metric: ClassVar[str | None] = None
+    more_columns: ClassVar[tuple[str, ...]] = ()
+    training: ClassVar[str | None] = None
 
     def metric(self, match: LabelMatch) -> Metric:
         """What makes the figures of `Model.evaluate` out of results and labels.
@@ -62,6 +77,71 @@ class Task(ABC):
             UsageError: The task has none.
         """
         raise UsageError(f"{self.id} has no evaluation.", "Its plugin brings none.")
+
+    # --- labelled data, for `pvzoo.data`, `Model.evaluate` and `Model.fine_tune`; optional --------
+
+    @property
+    def has_columns(self) -> bool:
+        """Whether there is labelled data of this task."""
+        return type(self).columns is not Task.columns
+
+    def columns(self, names: Sequence[str]) -> dict[str, Any]:
+        """The columns of labelled data, for `datasets.Features`.
+
+        Those that every task has, ``image``, ``image_id`` and ``file_name``, are not among them.
+
+        Args:
+            names: Of the classes; empty for a task without classes.
+
+        Raises:
+            UsageError: The task has no labelled data.
+        """
+        raise UsageError(f"{self.id} has no labelled data.", "Its plugin says no columns for it.")
+
+    def fits(self, columns: Mapping[str, Any], names: Sequence[str]) -> bool:
+        """Whether a dataset with these columns, and classes of these names, is of this task."""
+        return all(columns.get(name) == kind for name, kind in self.columns(names).items())
+
+    def find_columns(self, columns: Mapping[str, Any]) -> dict[str, str] | None:
+        """Which columns of somebody's dataset are those of this task.
+
+        Args:
+            columns: The `datasets.Features` of the dataset.
+
+        Returns:
+            For ``image`` and each column of `columns` the name that it has there; None if they are
+            not there. pvzoo's own tasks leave this to `pvzoo.data.columns`.
+        """
+        return None
+
+    def find_files(self, folder: Path) -> list[Split]:
+        """The splits of a folder in a form that only this task has; empty for any other folder.
+
+        Common formats, such as COCO, are read by `pvzoo.data` itself.
+        """
+        return []
+
+    def check(self, parts: Sequence[Part], notes: Notes) -> LabelCheck:
+        """What looks for mistakes in labelled data; by default none but unreadable images."""
+        from pvzoo.data.checks.base import LabelCheck
+
+        return LabelCheck(parts, notes)
+
+    def draw_labels(
+        self, picture: Image.Image, row: Mapping[str, Any], names: Sequence[str], size: Size
+    ) -> Image.Image:
+        """A picture with the labels of its row on it; by default as it is.
+
+        Args:
+            picture: Upright RGB, perhaps scaled down.
+            row: Of labelled data, images decoded or not; it may have mistakes.
+            names: Of the classes.
+            size: (width, height) of the image before it was scaled down.
+
+        Raises:
+            DataError: A map of the labels cannot be read.
+        """
+        return picture
 
     def options(
         self, given: Mapping[str, Any], labels: Sequence[str]

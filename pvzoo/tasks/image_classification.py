@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -10,6 +10,11 @@ from pvzoo.results.classification import Classification
 from pvzoo.tasks.base import Task, check_count, check_flag, check_fraction
 
 if TYPE_CHECKING:
+    from PIL import Image
+
+    from pvzoo.data.checks.base import LabelCheck
+    from pvzoo.data.parts import Part
+    from pvzoo.data.report import Notes, Size
     from pvzoo.metrics.base import Metric
     from pvzoo.metrics.labels import LabelMatch
 
@@ -43,9 +48,38 @@ class ImageClassification(Task):
     controls = ClassificationControls
     evaluation: ClassVar[Mapping[str, Any]] = {"probabilities": True}
     not_shown = ("probabilities",)
+    main_metric = "top1"
+    more_columns = ("labels",)
+    training = "pvzoo.training.targets.classes:ClassificationTraining"
 
     def metric(self, match: LabelMatch) -> Metric:
         """`pvzoo.metrics.classification.ClassificationMetric`."""
         from pvzoo.metrics.classification import ClassificationMetric
 
         return ClassificationMetric(match)
+
+    def columns(self, names: Sequence[str], *, multi_label: bool = False) -> dict[str, Any]:
+        """``label``, or ``labels`` for data with several classes an image."""
+        from datasets import ClassLabel, List
+
+        label = ClassLabel(names=list(names))
+        return {"labels": List(label)} if multi_label else {"label": label}
+
+    def fits(self, columns: Mapping[str, Any], names: Sequence[str]) -> bool:
+        """In either form."""
+        forms = (self.columns(names), self.columns(names, multi_label=True))
+        return any(form.items() <= columns.items() for form in forms)
+
+    def check(self, parts: Sequence[Part], notes: Notes) -> LabelCheck:
+        """`pvzoo.data.checks.classes.ClassificationCheck`."""
+        from pvzoo.data.checks.classes import ClassificationCheck
+
+        return ClassificationCheck(parts, notes)
+
+    def draw_labels(
+        self, picture: Image.Image, row: Mapping[str, Any], names: Sequence[str], size: Size
+    ) -> Image.Image:
+        """The classes in a legend below."""
+        from pvzoo.data.drawn import draw_classes
+
+        return draw_classes(picture, row, names)

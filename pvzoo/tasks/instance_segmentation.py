@@ -2,28 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from pvzoo.results.instances import Instances
-from pvzoo.tasks.base import Task
-from pvzoo.tasks.object_detection import DetectionControls
+from pvzoo.tasks.object_detection import ObjectDetection
 
 if TYPE_CHECKING:
+    from pvzoo.data.checks.base import LabelCheck
+    from pvzoo.data.parts import Part
+    from pvzoo.data.report import Notes
     from pvzoo.metrics.base import Metric
     from pvzoo.metrics.labels import LabelMatch
 
 
-class InstanceSegmentation(Task):
+class InstanceSegmentation(ObjectDetection):
     """Objects with masks."""
 
     id = "instance-segmentation"
     result = Instances
-    controls = DetectionControls
-    evaluation: ClassVar[Mapping[str, Any]] = {"threshold": 0.0}
+    training = "pvzoo.training.targets.objects:InstanceTraining"
 
     def metric(self, match: LabelMatch) -> Metric:
         """`pvzoo.metrics.detection.InstanceMetric`."""
         from pvzoo.metrics.detection import InstanceMetric
 
         return InstanceMetric(match)
+
+    def columns(self, names: Sequence[str]) -> dict[str, Any]:
+        """Those of object detection, with ``objects.segmentation``."""
+        from datasets import List, Value
+
+        columns = super().columns(names)
+        code = {"size": List(Value("int32"), length=2), "counts": Value("string")}
+        return columns | {"objects": columns["objects"] | {"segmentation": List(code)}}
+
+    def check(self, parts: Sequence[Part], notes: Notes) -> LabelCheck:
+        """`pvzoo.data.checks.objects.InstancesCheck`."""
+        from pvzoo.data.checks.objects import InstancesCheck
+
+        return InstancesCheck(parts, notes)

@@ -11,6 +11,11 @@ from pvzoo.results.detections import Detections
 from pvzoo.tasks.base import Task, check_count, check_flag, check_fraction
 
 if TYPE_CHECKING:
+    from PIL import Image
+
+    from pvzoo.data.checks.base import LabelCheck
+    from pvzoo.data.parts import Part
+    from pvzoo.data.report import Notes, Size
     from pvzoo.metrics.base import Metric
     from pvzoo.metrics.labels import LabelMatch
 
@@ -52,9 +57,39 @@ class ObjectDetection(Task):
     result = Detections
     controls = DetectionControls
     evaluation: ClassVar[Mapping[str, Any]] = {"threshold": 0.0}
+    main_metric = "map"
+    training = "pvzoo.training.targets.objects:DetectionTraining"
 
     def metric(self, match: LabelMatch) -> Metric:
         """`pvzoo.metrics.detection.DetectionMetric`."""
         from pvzoo.metrics.detection import DetectionMetric
 
         return DetectionMetric(match)
+
+    def columns(self, names: Sequence[str]) -> dict[str, Any]:
+        """``width``, ``height`` and ``objects``."""
+        from datasets import ClassLabel, List, Value
+
+        objects = {
+            "id": List(Value("int64")),
+            "bbox": List(List(Value("float64"), length=4)),
+            "category": List(ClassLabel(names=list(names))),
+            "area": List(Value("float64")),
+            "iscrowd": List(Value("bool")),
+            "ignore": List(Value("bool")),
+        }
+        return {"width": Value("int32"), "height": Value("int32"), "objects": objects}
+
+    def check(self, parts: Sequence[Part], notes: Notes) -> LabelCheck:
+        """`pvzoo.data.checks.objects.ObjectsCheck`."""
+        from pvzoo.data.checks.objects import ObjectsCheck
+
+        return ObjectsCheck(parts, notes)
+
+    def draw_labels(
+        self, picture: Image.Image, row: Mapping[str, Any], names: Sequence[str], size: Size
+    ) -> Image.Image:
+        """Boxes with the names of their classes; crowds and ignored objects are marked."""
+        from pvzoo.data.drawn import draw_objects
+
+        return draw_objects(picture, row["objects"] or {}, names, size)

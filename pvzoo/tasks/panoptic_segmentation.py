@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pvzoo.results.panoptic import Panoptic
 from pvzoo.tasks.base import Task, check_fraction
 
 if TYPE_CHECKING:
+    from PIL import Image
+
+    from pvzoo.data.checks.base import LabelCheck
+    from pvzoo.data.parts import Part
+    from pvzoo.data.report import Notes, Size
     from pvzoo.metrics.base import Metric
     from pvzoo.metrics.labels import LabelMatch
 
@@ -37,9 +43,39 @@ class PanopticSegmentation(Task):
     id = "panoptic-segmentation"
     result = Panoptic
     controls = PanopticControls
+    main_metric = "pq"
+    more_columns = ("areas",)
+    training = "pvzoo.training.targets.maps:PanopticTraining"
 
     def metric(self, match: LabelMatch) -> Metric:
         """`pvzoo.metrics.panoptic.PanopticMetric`."""
         from pvzoo.metrics.panoptic import PanopticMetric
 
         return PanopticMetric(match)
+
+    def columns(self, names: Sequence[str]) -> dict[str, Any]:
+        """``annotation`` and ``segments``."""
+        from datasets import ClassLabel, Image, List, Value
+
+        label = ClassLabel(names=list(names))
+        segments = {
+            "id": List(Value("int64")),
+            "category": List(label),
+            "isthing": List(Value("bool")),
+            "iscrowd": List(Value("bool")),
+        }
+        return {"annotation": Image(), "segments": segments}
+
+    def check(self, parts: Sequence[Part], notes: Notes) -> LabelCheck:
+        """`pvzoo.data.checks.maps.PanopticCheck`."""
+        from pvzoo.data.checks.maps import PanopticCheck
+
+        return PanopticCheck(parts, notes)
+
+    def draw_labels(
+        self, picture: Image.Image, row: Mapping[str, Any], names: Sequence[str], size: Size
+    ) -> Image.Image:
+        """Segments in the colours of their classes, with their names."""
+        from pvzoo.data.drawn import draw_panoptic
+
+        return draw_panoptic(picture, row, names, size)
