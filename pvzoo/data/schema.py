@@ -90,13 +90,13 @@ def labelled(task: str) -> Task:
                 f"It is measured on that of {found.result.task}.",
             )
         raise UsageError(f"{task} has no labelled data.", "Its plugin says no columns for it.")
-    known = [found.id for found in _tasks()]
+    known = [found.id for found in labelled_tasks()]
     raise UsageError(
         f"There is no task {task!r}.", nearest(task, known) or f"Tasks: {', '.join(known)}."
     )
 
 
-def _tasks() -> Iterator[Task]:
+def labelled_tasks() -> Iterator[Task]:
     """Those that have columns, pvzoo's own first; a plugin that cannot be loaded has none."""
     for part in registry.parts("tasks"):
         try:
@@ -140,7 +140,7 @@ def task_of(columns: Any) -> str | None:
     if not columns or any(columns.get(name) != kind for name, kind in _head().items()):
         return None
     names = class_names(columns)
-    return next((task.id for task in _tasks() if task.fits(columns, names)), None)
+    return next((task.id for task in labelled_tasks() if task.fits(columns, names)), None)
 
 
 def label_columns(columns: Any) -> list[str]:

@@ -55,6 +55,9 @@ class Task(ABC):
         main_metric: The figure of `metric` by which `Model.fine_tune` chooses the best weights, the
             higher the better. Multi-label data has "map".
         more_columns: Columns that its labelled data may have beside those of `columns`.
+        made_from: Tasks whose labelled data can be made into that of this one, each with the
+            function that does it, as "package.module:function"; see `pvzoo.data.retask`.
+        hub_tag: What the Hub calls the task, where that is not its id.
         training: Where its `pvzoo.training.targets.base.Training` is, as "package.module:Class",
             imported only to train; None if its networks cannot be trained.
     """
@@ -68,6 +71,8 @@ class Task(ABC):
     not_shown: ClassVar[tuple[str, ...]] = ()
     main_metric: ClassVar[str | None] = None
     more_columns: ClassVar[tuple[str, ...]] = ()
+    made_from: ClassVar[Mapping[str, str]] = {}
+    hub_tag: ClassVar[str | None] = None
     training: ClassVar[str | None] = None
 
     def metric(self, match: LabelMatch) -> Metric:

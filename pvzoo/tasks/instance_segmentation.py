@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pvzoo.results.instances import Instances
 from pvzoo.tasks.object_detection import ObjectDetection
@@ -21,6 +21,10 @@ class InstanceSegmentation(ObjectDetection):
 
     id = "instance-segmentation"
     result = Instances
+    hub_tag = "image-segmentation"
+    made_from: ClassVar[Mapping[str, str]] = {
+        "panoptic-segmentation": "pvzoo.data.retask:to_objects"
+    }
     training = "pvzoo.training.targets.objects:InstanceTraining"
 
     def metric(self, match: LabelMatch) -> Metric:

@@ -58,6 +58,10 @@ class ObjectDetection(Task):
     controls = DetectionControls
     evaluation: ClassVar[Mapping[str, Any]] = {"threshold": 0.0}
     main_metric = "map"
+    made_from: ClassVar[Mapping[str, str]] = {
+        "instance-segmentation": "pvzoo.data.retask:without_masks",
+        "panoptic-segmentation": "pvzoo.data.retask:to_objects",
+    }
     training = "pvzoo.training.targets.objects:DetectionTraining"
 
     def metric(self, match: LabelMatch) -> Metric:

@@ -44,6 +44,7 @@ class PanopticSegmentation(Task):
     result = Panoptic
     controls = PanopticControls
     main_metric = "pq"
+    hub_tag = "image-segmentation"
     more_columns = ("areas",)
     training = "pvzoo.training.targets.maps:PanopticTraining"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pvzoo.results.semantic import SemanticMap
 from pvzoo.tasks.base import Task, check_flag
@@ -41,6 +41,10 @@ class SemanticSegmentation(Task):
     controls = SemanticControls
     not_shown = ("scores",)
     main_metric = "miou"
+    hub_tag = "image-segmentation"
+    made_from: ClassVar[Mapping[str, str]] = {
+        "panoptic-segmentation": "pvzoo.data.retask:to_semantic"
+    }
     training = "pvzoo.training.targets.maps:SemanticTraining"
 
     def metric(self, match: LabelMatch) -> Metric:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from importlib import import_module
 from typing import Any, ClassVar
 
 from PIL import Image
 from torchvision.transforms import v2
 
+from pvzoo import registry
 from pvzoo.data.schema import labelled
 from pvzoo.training.recipes import Recipe
 
@@ -76,6 +76,5 @@ class Training(ABC):
 
 def training_of(task: str) -> Training:
     """What training needs to know of a task that has it."""
-    module, _, name = (labelled(task).training or "").partition(":")
-    training: Training = getattr(import_module(module), name)()
+    training: Training = registry.named(labelled(task).training or "")()
     return training
