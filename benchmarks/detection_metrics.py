@@ -24,7 +24,7 @@ from pycocotools.cocoeval import COCOeval
 
 from pvzoo.metrics.detection import DetectionMetric
 from pvzoo.metrics.labels import LabelMatch
-from pvzoo.tasks.object_detection import Detections
+from pvzoo.results.detections import Detections
 
 CLASSES, WIDTH, HEIGHT, FOUND, NEAR = 80, 640, 480, 100, 60
 NAMES = tuple(f"class {i}" for i in range(CLASSES))

@@ -56,11 +56,11 @@ def outputs(kind: str, classes: int, queries: int, kept: int) -> tuple[Tensor, T
 def pvzoo_call(task: str, class_logits: Tensor, mask_logits: Tensor, image: Size) -> None:
     """What pvzoo does after the forward pass."""
     from pvzoo.families import FAMILIES
-    from pvzoo.masks import encode
     from pvzoo.postprocess import semantic
     from pvzoo.postprocess.frame import Frame
     from pvzoo.postprocess.instances import instances
     from pvzoo.postprocess.panoptic import panoptic
+    from pvzoo.results.masks import encode
 
     record, frame = FAMILIES["mask2former"].masks, Frame(PADDED, PADDED, image)
     given = class_logits.numpy(), mask_logits.numpy(), frame

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 
 from pvzoo.families import FAMILIES, Family
 from pvzoo.families.base import CLASSIFICATION, DETECTION, SEMANTIC
-from pvzoo.families.recipes import of_task
+from pvzoo.families.recipes import CLASSIFIER, UPERNET
 
 _HEAD = """# Families
 
@@ -42,7 +42,7 @@ def page() -> str:
         parts += [f"## {title}", text, _table(("model type", *columns), rows)]
     classifiers = sorted(n for n, family in FAMILIES.items() if CLASSIFICATION in family.heads)
     own = ", ".join(f"`{n}`" for n in classifiers if FAMILIES[n].recipe)
-    recipe = of_task("image-classification").source
+    recipe = CLASSIFIER.source
     parts += [
         "## Classifiers",
         f"{', '.join(f'`{n}`' for n in classifiers)}; and timm's.",
@@ -109,7 +109,7 @@ def _map_input(family: Family) -> str:
 def _recipe(family: Family) -> str:
     if family.untrained:
         return f"not trained: {family.untrained}"
-    recipe = family.recipe or of_task("semantic-segmentation")
+    recipe = family.recipe or UPERNET
     return recipe.source + ("; not in windows" if family.windows else "")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -128,8 +127,7 @@ def network_of(adapter_class: type[Adapter], name: str) -> type[Network]:
         MissingExtraError: There is no PyTorch.
     """
     _needs_torch(name)
-    module, _, attribute = str(adapter_class.network).partition(":")
-    return getattr(importlib.import_module(module), attribute)
+    return registry.named(str(adapter_class.network))
 
 
 def _needs_torch(name: str) -> None:

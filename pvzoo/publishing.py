@@ -7,8 +7,9 @@ import shutil
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from pvzoo import registry
 from pvzoo.errors import HubError, UnsupportedModelError, UsageError
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def card(network: Network, name: str, task: str, report: TrainingReport | None) 
     from huggingface_hub import ModelCardData
 
     data = ModelCardData(
-        pipeline_tag=_HUB_TAGS.get(task, task),
+        pipeline_tag=registry.get("tasks", task).hub_tag or task,
         library_name=network.library,
         tags=["pvzoo", task],
     )
@@ -122,7 +123,8 @@ def card(network: Network, name: str, task: str, report: TrainingReport | None) 
     parts = [
         f"---\n{data.to_yaml()}\n---",
         f"# {name}",
-        f"A network for {task} with {len(labels)} classes: {_few(labels)}.",
+        f"A network for {task}"
+        + (f" with {len(labels)} classes: {_few(labels)}." if labels else "."),
     ]
     if report is not None:
         parts.append(_trained(report))
@@ -158,10 +160,3 @@ def _trained(report: TrainingReport) -> str:
 def _few(names: list[str]) -> str:
     shown = ", ".join(names[:20])
     return f"{shown} and {len(names) - 20} more" if len(names) > 20 else shown
-
-
-# The Hub has one tag for all segmentation.
-_HUB_TAGS: dict[str, Any] = dict.fromkeys(
-    ("semantic-segmentation", "instance-segmentation", "panoptic-segmentation"),
-    "image-segmentation",
-)

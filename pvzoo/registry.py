@@ -235,7 +235,11 @@ def _wrong_kind(value: Any, base: str | None) -> str:
     """Why `value` is not what an entry point should name; empty if it is."""
     if base is None:
         return "" if callable(value) else "not a function"
-    module, _, attribute = base.partition(":")
-    wanted = getattr(importlib.import_module(module), attribute)
-    fits = isinstance(value, type) and issubclass(value, wanted)
-    return "" if fits else f"not a subclass of {module}.{attribute}"
+    fits = isinstance(value, type) and issubclass(value, named(base))
+    return "" if fits else f"not a subclass of {base.replace(':', '.')}"
+
+
+def named(path: str) -> Any:
+    """What "package.module:name" names, imported now."""
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)

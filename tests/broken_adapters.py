@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 import pvzoo.scaffold
 from pvzoo.preprocess.steps import Rescale
-from pvzoo.tasks.image_classification import Classification
+from pvzoo.results.classification import Classification
 
 sys.path.append(str(Path(pvzoo.scaffold.__file__).parent / "templates" / "adapter"))
 

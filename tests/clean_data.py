@@ -21,7 +21,7 @@ from pvzoo.data.schema import (
     PANOPTIC,
     features,
 )
-from pvzoo.masks import encode
+from pvzoo.results.masks import encode
 
 NAMES = ("circle", "square", "star")
 WIDTH, HEIGHT = 96, 64

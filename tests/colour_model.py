@@ -15,13 +15,13 @@ from PIL import Image
 
 from pvzoo.adapters.base import Adapter, Spec
 from pvzoo.data import schema
-from pvzoo.masks import Masks
 from pvzoo.model import Model
-from pvzoo.tasks.image_classification import Classification
-from pvzoo.tasks.instance_segmentation import Instances
-from pvzoo.tasks.object_detection import Detections
-from pvzoo.tasks.panoptic_segmentation import Panoptic, PanopticSegment
-from pvzoo.tasks.semantic_segmentation import SemanticMap
+from pvzoo.results.classification import Classification
+from pvzoo.results.detections import Detections
+from pvzoo.results.instances import Instances
+from pvzoo.results.masks import Masks
+from pvzoo.results.panoptic import Panoptic, PanopticSegment
+from pvzoo.results.semantic import SemanticMap
 
 COLOURS = {"background": (0, 0, 0), "red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
 NAMES = tuple(COLOURS)
@@ -101,10 +101,20 @@ def _objects(objects: list[Any], ids: np.ndarray, image: int, task: str) -> dict
     return found
 
 
+TASKS = (
+    schema.CLASSIFICATION,
+    schema.DETECTION,
+    schema.INSTANCE,
+    schema.SEMANTIC,
+    schema.PANOPTIC,
+)
+"""Those that it is a model and has data for: pvzoo's own."""
+
+
 class ColourAdapter(Adapter):
     """Sees the colours exactly; takes blue for green in the left half and cuts every box short."""
 
-    tasks = schema.TASKS
+    tasks = TASKS
 
     @classmethod
     def matches(cls, config):

@@ -9,8 +9,10 @@ import warnings
 from pathlib import Path
 
 import pvzoo
+from pvzoo.data.checks.base import LabelCheck
 from pvzoo.data.looks import _look
 from pvzoo.data.maps import read_map
+from pvzoo.data.report import Notes
 from pvzoo.errors import DataError, ImageError
 
 
@@ -27,7 +29,7 @@ def read(way: str, path: Path, count: int, kept: list[Exception]) -> None:
         assert len(kept) == count
     elif way == "check":
         for _ in range(count):
-            assert _look(str(path), None, False).problem
+            assert _look(str(path), None, LabelCheck([], Notes())).problem
     else:
         verbs = {"predict": model.predict, "outputs": model.outputs, "open": pvzoo.open_image}
         verbs["map"] = lambda path: read_map({"path": str(path), "bytes": None}, "a map")

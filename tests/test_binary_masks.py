@@ -20,7 +20,7 @@ from pvzoo.errors import DataError, PvzooWarning
 from pvzoo.metrics.labels import LabelMatch
 from pvzoo.metrics.semantic import SemanticMetric
 from pvzoo.metrics.truth import read_truth
-from pvzoo.tasks.semantic_segmentation import SemanticMap
+from pvzoo.results.semantic import SemanticMap
 from pvzoo.training.samples import Samples
 
 pytestmark = pytest.mark.usefixtures("own_cache")

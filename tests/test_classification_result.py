@@ -12,7 +12,8 @@ from PIL import Image
 
 from pvzoo.errors import ImageError, UsageError
 from pvzoo.inputs.images import ImageHandle
-from pvzoo.tasks.image_classification import Classification, ImageClassification
+from pvzoo.results.classification import Classification
+from pvzoo.tasks.image_classification import ImageClassification
 
 NAMES = ("tabby cat", "tiger cat", "Egyptian cat", "lynx", "Körbchen „für“ Katzen")
 SCORES = np.array([0.61, 0.25, 0.1, 0.03, 0.001], np.float32)

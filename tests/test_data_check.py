@@ -18,6 +18,7 @@ from clean_data import (
     plain,
     rows,
 )
+from colour_model import TASKS
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 from datasets import Image as ImageColumn
 from PIL import Image
@@ -29,7 +30,7 @@ from pvzoo.data.check import check
 from pvzoo.data.codes import is_whole
 from pvzoo.data.load import load
 from pvzoo.data.mend import mend
-from pvzoo.data.schema import CLASSIFICATION, DETECTION, INSTANCE, PANOPTIC, SEMANTIC, TASKS
+from pvzoo.data.schema import CLASSIFICATION, DETECTION, INSTANCE, PANOPTIC, SEMANTIC
 from pvzoo.data.write import write
 from pvzoo.errors import DataError
 from pvzoo.inputs.encoded import UPRIGHT

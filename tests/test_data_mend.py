@@ -17,6 +17,7 @@ from clean_data import (
     plain,
     rows,
 )
+from colour_model import TASKS
 from datasets import DatasetDict
 from PIL import Image, ImageOps
 from pycocotools import mask as coco
@@ -25,7 +26,7 @@ from pvzoo.data.check import check
 from pvzoo.data.labels import splits
 from pvzoo.data.load import load
 from pvzoo.data.mend import mend
-from pvzoo.data.schema import DETECTION, INSTANCE, PANOPTIC, SEMANTIC, TASKS, task_of
+from pvzoo.data.schema import DETECTION, INSTANCE, PANOPTIC, SEMANTIC, task_of
 from pvzoo.errors import DataError
 
 pytestmark = pytest.mark.usefixtures("own_cache")

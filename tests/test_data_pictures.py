@@ -17,18 +17,18 @@ from clean_data import (
     plain,
     rows,
 )
+from colour_model import TASKS
 from datasets import DatasetDict
 from PIL import Image
 
-from pvzoo import drawing
-from pvzoo.data import pictures
+from pvzoo.data import drawn
 from pvzoo.data.check import check
 from pvzoo.data.pictures import TILE, contact_sheet, draw
-from pvzoo.data.schema import CLASSIFICATION, DETECTION, INSTANCE, PANOPTIC, SEMANTIC, TASKS
-from pvzoo.drawing import class_colour
+from pvzoo.data.schema import CLASSIFICATION, DETECTION, INSTANCE, PANOPTIC, SEMANTIC
 from pvzoo.errors import DataError, ImageError, UsageError
-from pvzoo.tasks import semantic_segmentation
-from pvzoo.tasks.object_detection import Detections
+from pvzoo.results import drawing, semantic
+from pvzoo.results.detections import Detections
+from pvzoo.results.drawing import class_colour
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -160,14 +160,14 @@ def test_classes_are_written_below_the_picture(scene, monkeypatch):
 def legends(monkeypatch) -> list[str]:
     """The names in all legends from now on."""
     written: list[str] = []
-    add = pictures.add_legend
+    add = drawn.add_legend
 
     def watched(picture, entries):
         written.extend(name for name, _ in entries)
         return add(picture, entries)
 
-    monkeypatch.setattr(pictures, "add_legend", watched)
-    monkeypatch.setattr(semantic_segmentation, "add_legend", watched)
+    monkeypatch.setattr(drawn, "add_legend", watched)
+    monkeypatch.setattr(semantic, "add_legend", watched)
     return written
 
 

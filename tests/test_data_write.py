@@ -28,7 +28,7 @@ from pvzoo.data.write import write
 from pvzoo.data.writers.images import Names
 from pvzoo.data.writers.yolo import join
 from pvzoo.errors import DataError, PvzooWarning, UsageError
-from pvzoo.masks import Masks
+from pvzoo.results.masks import Masks
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 

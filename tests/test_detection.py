@@ -22,7 +22,7 @@ from pvzoo.adapters.base import Spec
 from pvzoo.errors import PvzooWarning, UnsupportedModelError, UsageError
 from pvzoo.families import FAMILIES as FAMILY_RECORDS
 from pvzoo.networks.base import Classes
-from pvzoo.tasks.object_detection import Detections
+from pvzoo.results.detections import Detections
 
 PICTURES = ("coffee", "astronaut", "china")
 

@@ -12,12 +12,12 @@ from PIL import Image
 from scipy import ndimage
 from skimage.color import deltaE_ciede2000, rgb2lab
 
-from pvzoo.drawing import class_colour, shorten, text_font, text_size
-from pvzoo.masks import Masks, encode
-from pvzoo.tasks.instance_segmentation import Instances
-from pvzoo.tasks.object_detection import Detections
-from pvzoo.tasks.panoptic_segmentation import Panoptic, PanopticSegment
-from pvzoo.tasks.semantic_segmentation import SemanticMap
+from pvzoo.results.detections import Detections
+from pvzoo.results.drawing import class_colour, shorten, text_font, text_size
+from pvzoo.results.instances import Instances
+from pvzoo.results.masks import Masks, encode
+from pvzoo.results.panoptic import Panoptic, PanopticSegment
+from pvzoo.results.semantic import SemanticMap
 
 WHITE = Image.new("RGB", (640, 480), "white")
 

@@ -27,7 +27,7 @@ FIGURES = {
 HERE = Path(__file__).parent
 
 
-@pytest.mark.parametrize("task", schema.TASKS)
+@pytest.mark.parametrize("task", colour_model.TASKS)
 def test_every_task_is_measured_and_a_model_that_errs_is_neither_perfect_nor_useless(
     task, tmp_path
 ):
@@ -39,7 +39,7 @@ def test_every_task_is_measured_and_a_model_that_errs_is_neither_perfect_nor_use
     assert json.loads(found.to_json())["metrics"][FIGURES[task]] == found[FIGURES[task]]
 
 
-@pytest.mark.parametrize("task", schema.TASKS)
+@pytest.mark.parametrize("task", colour_model.TASKS)
 def test_figures_do_not_depend_on_the_batch_size_or_on_the_order_of_classes(task, tmp_path):
     data = colour_model.dataset(task, tmp_path, 12)
     model = colour_model.model(task)

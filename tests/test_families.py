@@ -25,7 +25,7 @@ from pvzoo.data import schema
 from pvzoo.errors import UnsupportedModelError
 from pvzoo.families import FAMILIES, Family, Recipe
 from pvzoo.networks.base import Network
-from pvzoo.tasks.object_detection import Detections
+from pvzoo.results.detections import Detections
 
 DOCS = Path(__file__).parents[1] / "docs"
 

@@ -165,7 +165,7 @@ REFUSALS = {
 def test_what_is_not_installed_is_one_sentence_with_the_extra(light, code, extra):
     program = f"""
 import numpy as np, pvzoo
-from pvzoo.tasks.object_detection import Detections
+from pvzoo.results.detections import Detections
 none = np.zeros(0, np.int64)
 result = Detections(size=(4, 4), boxes=np.zeros((0, 4)), scores=none * 1.0, labels=none, names=())
 try:

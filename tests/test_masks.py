@@ -11,7 +11,7 @@ from pycocotools import mask as coco
 from scipy.ndimage import binary_fill_holes, label
 
 from pvzoo.errors import UsageError
-from pvzoo.masks import Masks, encode
+from pvzoo.results.masks import Masks, encode
 
 
 def random_masks(rng: np.random.Generator, count: int) -> list[np.ndarray]:

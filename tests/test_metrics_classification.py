@@ -21,7 +21,7 @@ from pvzoo.errors import DataError, PvzooError, UsageError
 from pvzoo.metrics import classification
 from pvzoo.metrics.classification import ClassificationMetric
 from pvzoo.metrics.labels import LabelMatch
-from pvzoo.tasks.image_classification import Classification
+from pvzoo.results.classification import Classification
 
 
 def result(scores: Any) -> Classification:

@@ -13,12 +13,12 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from pvzoo.errors import DataError, PvzooError
-from pvzoo.masks import Masks
 from pvzoo.metrics import coco
 from pvzoo.metrics.detection import DetectionMetric, InstanceMetric
 from pvzoo.metrics.labels import LabelMatch
-from pvzoo.tasks.instance_segmentation import Instances
-from pvzoo.tasks.object_detection import Detections
+from pvzoo.results.detections import Detections
+from pvzoo.results.instances import Instances
+from pvzoo.results.masks import Masks
 
 NAMES = (
     *("map", "map_50", "map_75", "map_small", "map_medium", "map_large"),

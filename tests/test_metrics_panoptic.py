@@ -15,7 +15,7 @@ from pvzoo.data.maps import encode_colour
 from pvzoo.errors import DataError
 from pvzoo.metrics.labels import LabelMatch
 from pvzoo.metrics.panoptic import PanopticMetric
-from pvzoo.tasks.panoptic_segmentation import Panoptic, PanopticSegment
+from pvzoo.results.panoptic import Panoptic, PanopticSegment
 
 THINGS = {"cat", "dog", "cow"}
 NAMES = ("cat", "dog", "cow", "sky", "sea", "sand")

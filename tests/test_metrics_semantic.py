@@ -15,7 +15,7 @@ from pvzoo.data.maps import encode_colour, encode_grey
 from pvzoo.errors import DataError
 from pvzoo.metrics.labels import LabelMatch
 from pvzoo.metrics.semantic import SemanticMetric
-from pvzoo.tasks.semantic_segmentation import SemanticMap
+from pvzoo.results.semantic import SemanticMap
 
 Case = list[tuple[SemanticMap, dict[str, Any]]]
 

@@ -16,12 +16,13 @@ from pycocotools.coco import COCO
 
 from pvzoo.errors import UsageError
 from pvzoo.inputs.images import ImageHandle
-from pvzoo.masks import Masks
-from pvzoo.tasks.base import Result, class_ids
-from pvzoo.tasks.instance_segmentation import Instances
-from pvzoo.tasks.object_detection import Detections
-from pvzoo.tasks.panoptic_segmentation import Panoptic, PanopticSegment
-from pvzoo.tasks.semantic_segmentation import SemanticMap
+from pvzoo.results.base import Result
+from pvzoo.results.detections import Detections
+from pvzoo.results.instances import Instances
+from pvzoo.results.masks import Masks
+from pvzoo.results.panoptic import Panoptic, PanopticSegment
+from pvzoo.results.semantic import SemanticMap
+from pvzoo.tasks.base import class_ids
 
 NAMES = ("person", "Körbchen „für“ Katzen", "car", "sky", "grass")
 SIZE = (48, 64)

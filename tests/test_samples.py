@@ -18,6 +18,8 @@ from torchvision.tv_tensors import BoundingBoxes, Mask
 from pvzoo.data import schema
 from pvzoo.training import augment
 from pvzoo.training.samples import Samples
+from pvzoo.training.targets.base import training_of
+from pvzoo.training.targets.objects import LEAST_SIDE
 
 SIZE = (96, 128)
 COLOURS = np.array(list(colour_model.COLOURS.values()), np.uint8)
@@ -59,7 +61,7 @@ def global_states() -> Any:
 # -- targets ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("task", schema.TASKS)
+@pytest.mark.parametrize("task", colour_model.TASKS)
 def test_a_target_says_what_the_picture_shows(rows, task):
     samples = Samples(rows(task), None, 0)
     assert (len(samples), samples.names) == (6, colour_model.NAMES)
@@ -140,12 +142,12 @@ def test_semantic_classes_without_a_segment_are_void(rows):
 # -- augmentation ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("task", schema.TASKS)
+@pytest.mark.parametrize("task", colour_model.TASKS)
 def test_a_picture_becomes_the_same_whatever_was_drawn_before(rows, task):
-    dataset, transform = rows(task), augment.default(task)
+    dataset, transform = rows(task), training_of(task).augmentation()
     places = [(epoch, i) for epoch in range(3) for i in range(6)]
     first = {place: Samples(dataset, transform, 7)[place] for place in places}
-    again = Samples(dataset, augment.default(task), 7)
+    again = Samples(dataset, training_of(task).augmentation(), 7)
     random.Random(0).shuffle(places)
     for place in places:
         random.seed(place[1])
@@ -213,7 +215,7 @@ def samples_of(dataset: Dataset, place: tuple[int, int]) -> Image.Image:
 
 @pytest.mark.parametrize(
     "transform",
-    [augment.default(schema.INSTANCE), augment.default(schema.DETECTION)],
+    [training_of(task).augmentation() for task in (schema.INSTANCE, schema.DETECTION)],
     ids=["instances", "boxes"],
 )
 def test_boxes_and_masks_go_along_with_the_picture(rows, transform):
@@ -237,7 +239,7 @@ def test_boxes_and_masks_go_along_with_the_picture(rows, transform):
         assert (target["boxes"] >= 0).all()
         assert (target["boxes"] <= torch.tensor([width, height, width, height])).all()
         sides = target["boxes"][:, 2:] - target["boxes"][:, :2]
-        assert (sides >= augment.LEAST_SIDE).all()
+        assert (sides >= LEAST_SIDE).all()
         # and hold an object's brightest channel, whatever is done to colours
         pixels = np.asarray(picture).astype(int)
         for mask in target["masks"].numpy():
@@ -266,7 +268,7 @@ def test_objects_that_a_crop_cuts_off_are_dropped():
         "boxes": v2.functional.crop(target["boxes"], 0, 0, 30, 20),
         "masks": v2.functional.crop(target["masks"], 0, 0, 30, 20),
     }
-    tidy = augment.tidy(left, cut)
+    tidy = training_of(schema.DETECTION).tidy(left, cut)
     assert tidy["categories"].tolist() == [3, 2]
     assert tidy["boxes"].tolist() == [[5, 5, 15, 15], [15, 5, 20, 15]]
     assert torch.equal(tidy["masks"], cut["masks"][[0, 2]])
@@ -277,7 +279,9 @@ def test_a_picture_without_objects_goes_through(rows, task):
     dataset = rows(task)
     empty = {name: [] for name in dataset[0]["objects"]}
     row = {**dataset[0], "objects": empty}
-    samples = Samples(Dataset.from_list([row], dataset.features), augment.default(task), 0)
+    samples = Samples(
+        Dataset.from_list([row], dataset.features), training_of(task).augmentation(), 0
+    )
     for epoch in range(10):
         picture, target, _ = samples[epoch, 0]
         assert target["boxes"].shape == (0, 4)
@@ -287,7 +291,7 @@ def test_a_picture_without_objects_goes_through(rows, task):
 
 
 def test_no_augmentation_changes_nothing(rows):
-    for task in schema.TASKS:
+    for task in colour_model.TASKS:
         samples = Samples(rows(task), None, 0)
         for i in range(6):
             assert same(samples[0, i], samples[5, i])

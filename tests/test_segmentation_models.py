@@ -31,9 +31,9 @@ import pvzoo
 from pvzoo.catalog import catalogue
 from pvzoo.errors import PvzooError, PvzooWarning, UnsupportedModelError, UsageError
 from pvzoo.families.stuff import stuff_of
-from pvzoo.tasks.instance_segmentation import Instances
-from pvzoo.tasks.panoptic_segmentation import Panoptic
-from pvzoo.tasks.semantic_segmentation import SemanticMap
+from pvzoo.results.instances import Instances
+from pvzoo.results.panoptic import Panoptic
+from pvzoo.results.semantic import SemanticMap
 
 STUFF_NAMES = [f"class {i}" for i in sorted(STUFF)]
 THINGS = frozenset(range(LABELS)) - STUFF

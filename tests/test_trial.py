@@ -18,8 +18,8 @@ from pvzoo.adapters.base import Adapter, Spec
 from pvzoo.errors import ImageError, PvzooError, UnsupportedModelError
 from pvzoo.model import Model
 from pvzoo.networks.base import Network
+from pvzoo.results.classification import Classification
 from pvzoo.runtimes.torch import TorchRuntime
-from pvzoo.tasks.image_classification import Classification
 
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8))
 

@@ -30,7 +30,7 @@ from pvzoo.errors import UnsupportedModelError
 from pvzoo.families.base import Family
 from pvzoo.preprocess.run import run
 from pvzoo.preprocess.steps import Step, from_json, to_json
-from pvzoo.tasks.base import Result
+from pvzoo.results.base import Result
 
 Arrays = dict[str, np.ndarray]
 """By name, each with a leading axis of network inputs."""

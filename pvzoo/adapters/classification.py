@@ -11,7 +11,7 @@ import numpy as np
 
 from pvzoo.adapters.base import Adapter, Meta
 from pvzoo.postprocess.scores import largest, sigmoid, softmax
-from pvzoo.tasks.image_classification import Classification
+from pvzoo.results.classification import Classification
 
 
 def probabilities(logits: np.ndarray, multi_label: bool) -> np.ndarray:

@@ -13,7 +13,7 @@ from pvzoo.families import FAMILIES, family_of
 from pvzoo.families.base import DETECTION
 from pvzoo.families.heads import has_head
 from pvzoo.postprocess.detection import Boxes, decode, select
-from pvzoo.tasks.object_detection import Detections
+from pvzoo.results.detections import Detections
 
 
 class TransformersDetectionAdapter(Adapter):

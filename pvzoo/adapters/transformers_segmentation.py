@@ -16,16 +16,16 @@ from pvzoo.families.base import SEMANTIC as SEMANTIC_HEAD
 from pvzoo.families.base import UNIVERSAL as UNIVERSAL_HEAD
 from pvzoo.families.base import Kind
 from pvzoo.families.heads import has_head
-from pvzoo.masks import Masks, encode
 from pvzoo.postprocess import semantic
 from pvzoo.postprocess.frame import Frame
 from pvzoo.postprocess.instances import instances
 from pvzoo.postprocess.panoptic import panoptic
 from pvzoo.preprocess.long import check_side
-from pvzoo.tasks.base import Result
-from pvzoo.tasks.instance_segmentation import Instances
-from pvzoo.tasks.panoptic_segmentation import Panoptic, PanopticSegment
-from pvzoo.tasks.semantic_segmentation import SemanticMap
+from pvzoo.results.base import Result
+from pvzoo.results.instances import Instances
+from pvzoo.results.masks import Masks, encode
+from pvzoo.results.panoptic import Panoptic, PanopticSegment
+from pvzoo.results.semantic import SemanticMap
 
 SEMANTIC, INSTANCE, PANOPTIC = (
     "semantic-segmentation",

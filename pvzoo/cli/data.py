@@ -204,6 +204,8 @@ def _print_evaluation(model: str, found: Evaluation) -> None:
     for name, value in found.items():
         figures.add_row(name, figure(value))
     out.print(figures)
+    if found.note:
+        out.print(escape(found.note))
     if found.per_class:
         columns = next(iter(found.per_class.values()))
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")

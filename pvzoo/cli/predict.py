@@ -35,7 +35,7 @@ from pvzoo.cli.app import (
 from pvzoo.errors import ImageError, PvzooError, UsageError
 
 if TYPE_CHECKING:
-    from pvzoo.tasks.base import Result
+    from pvzoo.results.base import Result
 
 
 @app.command()

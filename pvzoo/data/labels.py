@@ -8,18 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pvzoo.data.schema import label_columns
+
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
-
-COLUMNS = ("file_name", "label", "labels", "width", "height", "objects", "segments", "areas")
-"""Those of all tasks that hold labels, but for maps."""
 
 
 def label_rows(dataset: Dataset) -> Iterator[dict[str, Any]]:
     """The labels of a canonical dataset without its images and maps, row by row."""
     from pvzoo.data.derive import rows
 
-    return rows(dataset, [name for name in dataset.features if name in COLUMNS])
+    return rows(dataset, label_columns(dataset.features))
 
 
 def fingerprint(dataset: Dataset) -> str:

@@ -15,7 +15,7 @@ from pvzoo.data import coco, files, folders, panoptic, voc, yolo
 from pvzoo.data.files import Split, entries, exists, listing, split_name
 from pvzoo.data.metadata import check_depth, with_texts
 from pvzoo.data.paths import Area
-from pvzoo.data.schema import DETECTION, INSTANCE, PANOPTIC, SEMANTIC, TASKS, task_of
+from pvzoo.data.schema import DETECTION, INSTANCE, PANOPTIC, SEMANTIC, labelled, task_of
 from pvzoo.errors import DataError, HubError, UsageError, nearest, nearest_beside
 from pvzoo.extras import needs
 
@@ -71,10 +71,7 @@ def load(
         UsageError: There is no such task or split.
     """
     needs("Labelled data", "datasets")
-    if task is not None and task not in TASKS:
-        raise UsageError(
-            f"There is no task {task!r}.", nearest(task, TASKS) or f"Tasks: {', '.join(TASKS)}."
-        )
+    own = labelled(task) if task is not None else None
     if isinstance(source, (str, os.PathLike)):
         if not str(source):
             raise DataError("The name of the data is empty.", "Pass '.' for the present folder.")
@@ -90,7 +87,9 @@ def load(
             with _readable(path):
                 dataset = _written_by_datasets(path, area)
                 if dataset is None:
-                    parts = _splits(path, task, reduce_labels, area)
+                    parts = (own and own.find_files(path)) or _splits(
+                        path, task, reduce_labels, area
+                    )
                     return _read(parts, path, task, split, reduce_labels)
     else:
         _check_type(source)

@@ -5,21 +5,23 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pvzoo.data.labels import COLUMNS
 from pvzoo.data.report import Size
+from pvzoo.data.schema import label_columns
 from pvzoo.errors import DataError, ImageError
 from pvzoo.inputs.encoded import header
 from pvzoo.inputs.images import ImageHandle
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+    from pvzoo.data.checks.base import LabelCheck
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,8 @@ class Look:
         orientation: EXIF's, 1 to 8.
         digest: Of the upright pixels.
         map_size: Size of the map.
-        map_areas: The values that occur in it, with their numbers of pixels.
+        seen: What the check of the task keeps of its values (`LabelCheck.seen_in`); of maps of
+            classes and segments those that occur, with their numbers of pixels.
         map_digest: Of its values.
     """
 
@@ -43,24 +46,22 @@ class Look:
     orientation: int = 1
     digest: bytes = b""
     map_size: Size = (0, 0)
-    map_areas: Mapping[int, int] = field(default_factory=dict)
+    seen: Any = None
     map_digest: bytes = b""
 
 
-def _look(image: Any, annotation: Any, has_map: bool) -> Look:
-    from pvzoo.data.maps import areas_of, read_map
-
+def _look(image: Any, cell: Any, check: LabelCheck) -> Look:
     try:
         handle = ImageHandle.of(image)
         picture = handle.open()
         raw, orientation = header(handle.data, picture.size)
         seen = {"raw": raw, "upright": picture.size, "orientation": orientation}
         digest = digest_of(picture.mode, picture.size, np.asarray(picture))
-        if not has_map:
+        if check.map is None:
             return Look(digest=digest, **seen)
-        if annotation is None:
+        if cell is None:
             return Look("has no map of its labels")
-        values = read_map(annotation, "the map of its labels")
+        values = check.read_map(cell)
     except ImageError as error:
         return Look(error.what.removeprefix(error.source).strip())
     except (DataError, OSError) as error:  # an OSError: the file went away meanwhile
@@ -68,7 +69,7 @@ def _look(image: Any, annotation: Any, has_map: bool) -> Look:
     return Look(
         digest=digest,
         map_size=(values.shape[1], values.shape[0]),
-        map_areas=areas_of(values),
+        seen=check.seen_in(values),
         map_digest=digest_of(values.shape, values),
         **seen,
     )
@@ -83,17 +84,17 @@ def digest_of(*parts: Any) -> bytes:
     return digest.digest()
 
 
-def looks(dataset: Dataset) -> Iterator[tuple[int, dict[str, Any], Look]]:
+def looks(dataset: Dataset, check: LabelCheck) -> Iterator[tuple[int, dict[str, Any], Look]]:
     """Each row of a canonical dataset: its number, its labels, and what its image and map say."""
     from pvzoo.data.derive import rows
 
-    columns = [c for c in dataset.features if c in (*COLUMNS, "image", "annotation")]
+    columns = [*label_columns(dataset.features), "image", *([check.map] if check.map else [])]
     workers = min(8, os.cpu_count() or 1)
     waiting: deque[tuple[int, dict[str, Any], Future[Look]]] = deque()
     with ThreadPoolExecutor(workers, "pvzoo-check") as pool:
         for number, row in enumerate(rows(dataset, columns)):
-            cells = (row.pop("image"), row.pop("annotation", None))
-            waiting.append((number, row, pool.submit(_look, *cells, "annotation" in columns)))
+            cells = (row.pop("image"), row.pop(check.map, None))
+            waiting.append((number, row, pool.submit(_look, *cells, check)))
             if len(waiting) > 4 * workers:
                 number, row, look = waiting.popleft()
                 yield number, row, look.result()

@@ -16,7 +16,7 @@ from pvzoo.data.labels import box_array, fingerprint, is_uneven, repeated, split
 from pvzoo.data.report import Plan, Report
 from pvzoo.data.schema import VOID
 from pvzoo.errors import DataError
-from pvzoo.masks import encode
+from pvzoo.results.masks import encode
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict

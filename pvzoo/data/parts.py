@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from pvzoo.data import rules
 from pvzoo.data.report import Notes, Size
-from pvzoo.data.schema import DETECTION, INSTANCE, VOID
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -38,12 +37,6 @@ class Part:
     unsure: dict[int, tuple[int, Size]] = field(default_factory=dict)
     upright: int = 0
     listed: dict[int, int] = field(default_factory=dict)  # a semantic row's values and classes
-
-    def is_labelled(self, task: str) -> bool:
-        """Whether any image has a label."""
-        if task in (DETECTION, INSTANCE):
-            return self.objects > 0
-        return any(count for i, count in self.classes.items() if i not in (None, VOID))
 
     def place(self, row: int) -> tuple[str, int]:
         """An image, for a finding."""

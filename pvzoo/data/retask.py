@@ -14,24 +14,24 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from pvzoo import registry
 from pvzoo.data import derive
 from pvzoo.data.codes import masked_object
 from pvzoo.data.files import objects_of
 from pvzoo.data.maps import encode_grey, read_map, replaced
 from pvzoo.data.schema import (
-    DETECTION,
     INSTANCE,
-    PANOPTIC,
-    SEMANTIC,
     SEMANTIC_VOID,
     VOID,
     class_names,
     features,
+    labelled,
+    labelled_tasks,
     task_of,
 )
 from pvzoo.data.sound import filled, sound_rows
 from pvzoo.errors import DataError
-from pvzoo.masks import Masks
+from pvzoo.results.masks import Masks
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -64,20 +64,21 @@ def retask(data: Dataset | DatasetDict, task: str) -> Dataset | DatasetDict:
     if len({class_names(part.features) for part in parts.values()}) > 1:
         raise DataError("The splits have different classes.", "Load them together.")
     (source,) = found
-    change = _CHANGES.get((source, task))
+    change = labelled(task).made_from.get(source)
     if change is None:
-        ways = [to for given, to in _CHANGES if given == source]
+        ways = [other.id for other in labelled_tasks() if source in other.made_from]
         raise DataError(
             f"Labels of {source} cannot be made into {task}.",
             f"They can be made into {' or '.join(ways)}."
             if ways
             else "They say too little for any other task.",
         )
-    changed = change(parts, task)
+    changed = registry.named(change)(parts, task)
     return DatasetDict(changed) if isinstance(data, DatasetDict) else changed[""]
 
 
-def _without_masks(parts: Mapping[str, Dataset], task: str) -> dict[str, Dataset]:
+def without_masks(parts: Mapping[str, Dataset], task: str) -> dict[str, Dataset]:
+    """The objects of instance segmentation as boxes."""
     classes = class_names(_first(parts).features)
     columns = features(task, classes)
 
@@ -93,7 +94,8 @@ def _without_masks(parts: Mapping[str, Dataset], task: str) -> dict[str, Dataset
 # --- panoptic to objects --------------------------------------------------------------------------
 
 
-def _to_objects(parts: Mapping[str, Dataset], task: str) -> dict[str, Dataset]:
+def to_objects(parts: Mapping[str, Dataset], task: str) -> dict[str, Dataset]:
+    """The things of panoptic maps as objects."""
     names = class_names(_first(parts).features)
     things, stuff = set(), set()
     for part in parts.values():
@@ -137,7 +139,8 @@ def _beyond(category: int, names: tuple[str, ...], kept: list[int]) -> int:
 # --- panoptic to semantic -------------------------------------------------------------------------
 
 
-def _to_semantic(parts: Mapping[str, Dataset], task: str) -> dict[str, Dataset]:
+def to_semantic(parts: Mapping[str, Dataset], task: str) -> dict[str, Dataset]:
+    """The classes of panoptic maps."""
     names = class_names(_first(parts).features)
     void = SEMANTIC_VOID if len(names) <= SEMANTIC_VOID else _FAR_VOID
     meaning = {"id": list(range(len(names))), "category": list(range(len(names)))}
@@ -187,11 +190,3 @@ def _changed(
         )
         for name, part in parts.items()
     }
-
-
-_CHANGES: dict[tuple[str, str], Callable[..., dict[str, Dataset]]] = {
-    (INSTANCE, DETECTION): _without_masks,
-    (PANOPTIC, SEMANTIC): _to_semantic,
-    (PANOPTIC, INSTANCE): _to_objects,
-    (PANOPTIC, DETECTION): _to_objects,
-}

@@ -1,6 +1,7 @@
 """The one form that labelled data of each task takes: the columns of a `datasets.Dataset`.
 
-Every reader writes these columns; the check, `evaluate` and `fine_tune` read no others.
+Every reader writes these columns; the check, `evaluate` and `fine_tune` read no others. A task says
+its own (`pvzoo.tasks.base.Task.columns`); those of pvzoo's tasks are these.
 
 | column | type | meaning |
 | --- | --- | --- |
@@ -46,20 +47,22 @@ place in ``names``, and a box may lie anywhere.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pvzoo.errors import DataError
+from pvzoo import registry
+from pvzoo.errors import DataError, PluginError, UsageError, nearest
 
 if TYPE_CHECKING:
     from datasets import ClassLabel, Features
+
+    from pvzoo.tasks.base import Task
 
 CLASSIFICATION = "image-classification"
 DETECTION = "object-detection"
 INSTANCE = "instance-segmentation"
 SEMANTIC = "semantic-segmentation"
 PANOPTIC = "panoptic-segmentation"
-TASKS = (CLASSIFICATION, DETECTION, INSTANCE, SEMANTIC, PANOPTIC)
 
 VOID = -1
 """The category of what is neither trained nor evaluated."""
@@ -71,67 +74,94 @@ SEMANTIC_VOID = 255
 """The value of a semantic map that is void unless `segments` says otherwise."""
 
 
-def features(task: str, names: Sequence[str], *, multi_label: bool = False) -> Features:
-    """The columns of a task's dataset whose classes are `names`."""
-    from datasets import ClassLabel, Features, Image, List, Value
+def labelled(task: str) -> Task:
+    """The task of that id, for which there is labelled data.
+
+    Raises:
+        UsageError: There is no such task, or it has no columns of labelled data.
+    """
+    if task in registry.names("tasks"):
+        found: Task = registry.get("tasks", task)()
+        if found.has_columns:
+            return found
+        if found.result.task != task:
+            raise UsageError(
+                f"{task} has no labelled data of its own.",
+                f"It is measured on that of {found.result.task}.",
+            )
+        raise UsageError(f"{task} has no labelled data.", "Its plugin says no columns for it.")
+    known = [found.id for found in labelled_tasks()]
+    raise UsageError(
+        f"There is no task {task!r}.", nearest(task, known) or f"Tasks: {', '.join(known)}."
+    )
+
+
+def labelled_tasks() -> Iterator[Task]:
+    """Those that have columns, pvzoo's own first; a plugin that cannot be loaded has none."""
+    for part in registry.parts("tasks"):
+        try:
+            task: Task = registry.load_part(part)()
+        except PluginError:
+            continue
+        if task.has_columns:
+            yield task
+
+
+def features(task: str, names: Sequence[str] = (), *, multi_label: bool = False) -> Features:
+    """The columns of a task's dataset whose classes are `names`.
+
+    Args:
+        task: Its id.
+        names: Empty for a task without classes.
+        multi_label: For classification: whether an image can have several classes.
+
+    Raises:
+        DataError: Two classes have the same name.
+        UsageError: There is no such task.
+    """
+    from datasets import Features
 
     if len(set(names)) < len(names):
         twice = sorted({n for n in names if list(names).count(n) > 1})
         raise DataError(f"Two classes have the same name: {twice[0]!r}.", "Rename one of them.")
-    label = ClassLabel(names=list(names))
-    columns: dict[str, Any] = {
-        "image": Image(),
-        "image_id": Value("int64"),
-        "file_name": Value("string"),
-    }
-    if task == CLASSIFICATION:
-        columns |= {"labels": List(label)} if multi_label else {"label": label}
-    elif task in (DETECTION, INSTANCE):
-        objects = {
-            "id": List(Value("int64")),
-            "bbox": List(List(Value("float64"), length=4)),
-            "category": List(label),
-            "area": List(Value("float64")),
-            "iscrowd": List(Value("bool")),
-            "ignore": List(Value("bool")),
-        }
-        if task == INSTANCE:
-            code = {"size": List(Value("int32"), length=2), "counts": Value("string")}
-            objects["segmentation"] = List(code)
-        columns |= {"width": Value("int32"), "height": Value("int32"), "objects": objects}
-    elif task in (SEMANTIC, PANOPTIC):
-        segments = {"id": List(Value("int64")), "category": List(label)}
-        if task == PANOPTIC:
-            segments |= {"isthing": List(Value("bool")), "iscrowd": List(Value("bool"))}
-        columns |= {"annotation": Image(), "segments": segments}
-    else:
-        raise DataError(
-            f"No columns are known for the task {task!r}.", f"Known: {', '.join(TASKS)}."
-        )
-    return Features(columns)
+    found: Any = labelled(task)
+    own = found.columns(names, multi_label=True) if multi_label else found.columns(names)
+    return Features(_head() | own)
+
+
+def _head() -> dict[str, Any]:
+    from datasets import Image, Value
+
+    return {"image": Image(), "image_id": Value("int64"), "file_name": Value("string")}
 
 
 def task_of(columns: Any) -> str | None:
     """The task whose columns these `datasets.Features` are, or None."""
-    if not columns or not {"image", "image_id", "file_name"} <= set(columns):
+    if not columns or any(columns.get(name) != kind for name, kind in _head().items()):
         return None
-    for task in TASKS:
-        for multi_label in (False, True):
-            try:
-                wanted = features(task, _label(columns).names, multi_label=multi_label)
-            except (DataError, StopIteration):
-                return None
-            if set(wanted) <= set(columns) and all(columns[k] == wanted[k] for k in wanted):
-                return task
-    return None
+    names = class_names(columns)
+    return next((task.id for task in labelled_tasks() if task.fits(columns, names)), None)
+
+
+def label_columns(columns: Any) -> list[str]:
+    """The columns of a canonical dataset that hold labels, but for maps, and the file names."""
+    from datasets import Image
+
+    task = labelled(task_of(columns) or "")
+    own = {"file_name", *task.columns(class_names(columns)), *task.more_columns}
+    return [name for name, kind in columns.items() if name in own and not isinstance(kind, Image)]
 
 
 def class_names(columns: Any) -> tuple[str, ...]:
-    """The class names of a dataset in one of the forms above, given its `datasets.Features`."""
-    return tuple(_label(columns).names)
+    """The class names of a dataset in one of the forms above, given its `datasets.Features`.
+
+    None for tasks without classes.
+    """
+    label = _label(columns)
+    return tuple(label.names) if label else ()
 
 
-def _label(columns: Any) -> ClassLabel:
+def _label(columns: Any) -> ClassLabel | None:
     """The ClassLabel of a dataset, wherever its task has it."""
     from datasets import ClassLabel, List
 
@@ -142,4 +172,4 @@ def _label(columns: Any) -> ClassLabel:
         if isinstance(columns.get(k), dict)
     ]
     spots = [s.feature if isinstance(s, List) else s for s in spots]
-    return next(s for s in spots if isinstance(s, ClassLabel))
+    return next((s for s in spots if isinstance(s, ClassLabel)), None)

@@ -15,7 +15,7 @@ from pvzoo.data.maps import areas_of, read_map
 from pvzoo.data.schema import DETECTION
 from pvzoo.data.voc_xml import Object
 from pvzoo.errors import DataError
-from pvzoo.masks import Masks
+from pvzoo.results.masks import Masks
 
 _BORDER = (255, 224 + 256 * 224 + 65536 * 192)  # as an index, and as a colour of VOC's palette
 

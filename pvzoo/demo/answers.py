@@ -18,7 +18,8 @@ from pvzoo.errors import PvzooError
 if TYPE_CHECKING:
     from pvzoo.model import Model
     from pvzoo.pipeline import Outputs
-    from pvzoo.tasks.base import Result, Task
+    from pvzoo.results.base import Result
+    from pvzoo.tasks.base import Task
 
 
 class Answers:

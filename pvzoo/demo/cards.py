@@ -56,10 +56,11 @@ def about_model(model: Model) -> str:
         return about(model.card)
     if text := _model_card(Path(model.name)):
         return text
-    classes = sum(map(bool, model.labels))
+    count = sum(map(bool, model.labels))
+    classes = f", {count} classes" if count else ""
     size = f"{model.nbytes / 2**20:.1f} MB"
     name = titles([model.name])[model.name]
-    return f"**{name}**: {model.task}, {classes} classes, {size} of weights."
+    return f"**{name}**: {model.task}{classes}, {size} of weights."
 
 
 def _model_card(folder: Path) -> str:

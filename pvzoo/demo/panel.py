@@ -26,7 +26,8 @@ from pvzoo.demo.shelf import Shelf
 if TYPE_CHECKING:
     from PIL import Image
 
-    from pvzoo.tasks.base import Result, Task
+    from pvzoo.results.base import Result
+    from pvzoo.tasks.base import Task
 
 SIDE = 1600
 """Most pixels of a side of the picture that is shown; the PNG to download has them all."""

@@ -125,7 +125,7 @@ class Family:
         words: Whether the task is an input of the network, as words.
         zeroed: Buffers that training leaves with other values than the zeros of its end.
         float32: Why the network runs in no other type; "" if it does.
-        recipe: How the authors train it; None for that of the task (`recipes.of_task`).
+        recipe: How the authors train it; None for that of the task (`Task.training`).
         untrained: Why it cannot be fine-tuned; "" if it can.
         backbone: What the names of the backbone's parameters begin with, where that cannot be told
             by the names that most have.

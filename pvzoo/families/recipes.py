@@ -77,7 +77,7 @@ SEGFORMER = Recipe(
     schedule="polynomial",
 )
 
-_SEMANTIC = Recipe(
+UPERNET = Recipe(
     "Swin-Transformer-Semantic-Segmentation, configs/swin (UPerNet)",
     6e-5,
     1.0,
@@ -85,22 +85,16 @@ _SEMANTIC = Recipe(
     0.0,
     schedule="polynomial",
 )
-_CLASSIFIER = Recipe(
+CLASSIFIER = Recipe(
     "huggingface/transformers, examples/pytorch/image-classification, with a ten times higher "
     "rate for the new head",
     5e-4,
     decay=0.01,
     clip=1.0,
 )
-_PLAIN = Recipe(
+PLAIN = Recipe(
     "no author's: weight decay of torch.optim.AdamW, clipping of transformers.Trainer",
     1e-4,
     decay=0.01,
     clip=1.0,
 )
-_OF_TASK = {"image-classification": _CLASSIFIER, "semantic-segmentation": _SEMANTIC}
-
-
-def of_task(task: str) -> Recipe:
-    """For families whose record has none: of classifiers, of semantic maps, or for any network."""
-    return _OF_TASK.get(task, _PLAIN)

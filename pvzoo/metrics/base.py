@@ -33,6 +33,7 @@ class Evaluation(Mapping[str, float]):
         labels: How the classes of the model and of the data were matched.
         left_out: How many images were not judged, as they have no class, or one that is none of
             the model's.
+        note: What the figures are of, where that is not the same for all models of the task.
     """
 
     figures: dict[str, float]
@@ -42,6 +43,7 @@ class Evaluation(Mapping[str, float]):
     confusion: np.ndarray | None = None
     confusion_names: tuple[str, ...] = field(default=(), repr=False)
     left_out: int = 0
+    note: str = ""
 
     def __getitem__(self, name: str) -> float:
         return self.figures[name]
@@ -57,6 +59,7 @@ class Evaluation(Mapping[str, float]):
         return {
             "images": self.images,
             "left_out": self.left_out,
+            "note": self.note,
             "metrics": _plain(self.figures),
             "per_class": {name: _plain(row) for name, row in self.per_class.items()},
             "confusion": None if self.confusion is None else self.confusion.tolist(),

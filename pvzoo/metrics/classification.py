@@ -14,7 +14,7 @@ from pvzoo.metrics.base import Evaluation, Metric, check_numbers, class_ids, mea
 from pvzoo.metrics.labels import LabelMatch
 
 if TYPE_CHECKING:
-    from pvzoo.tasks.image_classification import Classification
+    from pvzoo.results.classification import Classification
 
 THRESHOLD = 0.5
 """Least score of a class that counts as predicted where an image may have several."""

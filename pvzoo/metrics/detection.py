@@ -28,8 +28,8 @@ from pvzoo.metrics.coco import curves
 from pvzoo.metrics.labels import LabelMatch
 
 if TYPE_CHECKING:
-    from pvzoo.tasks.instance_segmentation import Instances
-    from pvzoo.tasks.object_detection import Detections
+    from pvzoo.results.detections import Detections
+    from pvzoo.results.instances import Instances
 
 State = tuple[np.ndarray, np.ndarray, np.ndarray]
 Figures = tuple[dict[str, float], dict[str, dict[str, float]]]

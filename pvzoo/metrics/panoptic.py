@@ -12,7 +12,7 @@ from pvzoo.metrics.labels import LabelMatch
 from pvzoo.metrics.truth import find, read_truth
 
 if TYPE_CHECKING:
-    from pvzoo.tasks.panoptic_segmentation import Panoptic
+    from pvzoo.results.panoptic import Panoptic
 
 _VOID_VALUE = 0
 _UNIT = 2**40

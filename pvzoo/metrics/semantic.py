@@ -13,7 +13,7 @@ from pvzoo.metrics.labels import LabelMatch
 from pvzoo.metrics.truth import read_truth
 
 if TYPE_CHECKING:
-    from pvzoo.tasks.semantic_segmentation import SemanticMap
+    from pvzoo.results.semantic import SemanticMap
 
 
 class SemanticMetric(Metric):

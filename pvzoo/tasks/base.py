@@ -1,9 +1,10 @@
 """The contract of a task: the type of its results and what `predict` lets one choose.
 
-A task knows no network. Its result is a frozen dataclass of numpy arrays, derived from `Result`;
-its ``controls`` is a frozen dataclass of the keyword arguments that change how outputs are turned
-into a result; its ``prompts`` is one of those that change the network's *input*. Tables, JSON,
-drawing to files and the options of the command line follow from these.
+A task knows no network. Its result is a frozen dataclass of numpy arrays, derived from
+`pvzoo.results.base.Result`; its ``controls`` is a frozen dataclass of the keyword arguments that
+change how outputs are turned into a result; its ``prompts`` is one of those that change the
+network's *input*. Tables, JSON, drawing to files and the options of the command line follow from
+these.
 
 `docs/plugins.md` has the whole contract, its version and how it may change; `pvzoo.testing` checks
 it.
@@ -11,138 +12,30 @@ it.
 
 from __future__ import annotations
 
-import json
 import numbers
-from abc import ABC, abstractmethod
+from abc import ABC
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from PIL import Image
-
-from pvzoo.errors import ImageError, PvzooError, UsageError, nearest
-from pvzoo.extras import needs
-from pvzoo.inputs.images import ImageHandle
-from pvzoo.inputs.limits import MAX_SIDE
+from pvzoo.errors import PvzooError, UsageError, nearest
+from pvzoo.results.base import Result
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from PIL import Image
 
+    from pvzoo.data.checks.base import LabelCheck
+    from pvzoo.data.files import Split
+    from pvzoo.data.parts import Part
+    from pvzoo.data.report import Notes, Size
     from pvzoo.metrics.base import Metric
     from pvzoo.metrics.labels import LabelMatch
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Result(ABC):
-    """What `predict` returns for one image. Subclasses add their arrays.
-
-    One whose rows can be shown without the others may have a method ``only(rows)``: the result with
-    those of its rows, by their places or by a mask (`pvzoo.selection.places`). Demos then have a
-    switch for each.
-
-    Class attributes:
-        task: The id of its task.
-        columns: Name and pandas dtype of each column of `to_pandas`: the keys of `rows`.
-
-    Attributes:
-        size: (height, width) of the upright image, in pixels.
-        image: The input, for drawing; set by the model that made the result.
-    """
-
-    task: ClassVar[str]
-    columns: ClassVar[Mapping[str, str]]
-
-    size: tuple[int, int]
-    image: ImageHandle | None = field(default=None, repr=False)
-
-    @property
-    def source(self) -> str | None:
-        """The path or URL of the input, or what kind of object it was."""
-        return self.image.name if self.image else None
-
-    @abstractmethod
-    def draw(self, picture: Image.Image) -> Image.Image:
-        """A new picture: `picture` (upright RGB, of this result's size) with the result on it."""
-
-    @abstractmethod
-    def rows(self) -> list[dict[str, Any]]:
-        """One dict of plain Python values per predicted thing: the rows of a table."""
-
-    def plot(self) -> Image.Image:
-        """The input with the result drawn on it.
-
-        Raises:
-            ImageError: The input was a file that is no longer there, or a side of it is longer than
-                131,072 pixels.
-        """
-        if self.image is None:
-            raise UsageError("This result does not know its image.", "Use result.draw(picture).")
-        picture = self.image.open()
-        if max(picture.size) > MAX_SIDE:
-            raise ImageError(
-                f"{self.source} is {picture.width:,} x {picture.height:,} pixels, too long to be "
-                f"drawn on: {MAX_SIDE:,} are allowed.",
-                "Cut it into pieces.",
-                source=self.source or "",
-            )
-        return self.draw(picture)
-
-    def save(self, path: str | Path) -> Path:
-        """Write the annotated picture; the suffix of `path` says in which format.
-
-        Raises:
-            UsageError: The suffix is no format that PIL writes, or the file cannot be written.
-        """
-        path = Path(path)
-        if Image.registered_extensions().get(path.suffix.lower()) not in Image.SAVE:
-            raise UsageError(
-                f"{path} does not end in the name of an image format.", "Use .png or .jpg."
-            )
-        picture = self.plot()
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            picture.save(path)
-        except OSError as error:
-            raise UsageError(f"{path} cannot be written ({error}).", "Choose another.") from error
-        return path
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain Python values, ready for JSON."""
-        height, width = self.size
-        return {
-            "task": self.task,
-            "source": self.source,
-            "width": width,
-            "height": height,
-            "predictions": self.rows(),
-        }
-
-    def to_json(self) -> str:
-        """`to_dict` as one line of JSON.
-
-        Raises:
-            PvzooError: A score is not a number, which JSON cannot say.
-        """
-        try:
-            return json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False)
-        except ValueError as error:
-            raise PvzooError(
-                f"The result of {self.source} has scores that are not numbers.",
-                "The network overflowed; if it ran in float16, use float32 or bfloat16.",
-            ) from error
-
-    def to_pandas(self) -> pd.DataFrame:
-        """One row per predicted thing; the columns are there even when there is no row."""
-        needs("A table", "pandas")
-        import pandas as pd
-
-        return pd.DataFrame(self.rows(), columns=list(self.columns)).astype(self.columns)
-
-
 @dataclass(frozen=True)
-class NoPrompts:
-    """For tasks whose network sees the image alone."""
+class NoOptions:
+    """For tasks without any."""
 
 
 class Task(ABC):
@@ -159,15 +52,28 @@ class Task(ABC):
         evaluation: The options of `predict` that its figures are defined with. Labels to measure
             by are those of the task of ``result``.
         not_shown: Options that a demo leaves out, for they change nothing that can be seen.
+        main_metric: The figure of `metric` by which `Model.fine_tune` chooses the best weights, the
+            higher the better. Multi-label data has "map".
+        more_columns: Columns that its labelled data may have beside those of `columns`.
+        made_from: Tasks whose labelled data can be made into that of this one, each with the
+            function that does it, as "package.module:function"; see `pvzoo.data.retask`.
+        hub_tag: What the Hub calls the task, where that is not its id.
+        training: Where its `pvzoo.training.targets.base.Training` is, as "package.module:Class",
+            imported only to train; None if its networks cannot be trained.
     """
 
     id: ClassVar[str]
     result: ClassVar[type[Result]]
-    controls: ClassVar[type]
-    prompts: ClassVar[type] = NoPrompts
+    controls: ClassVar[type] = NoOptions
+    prompts: ClassVar[type] = NoOptions
     class_prompt: ClassVar[str | None] = None
     evaluation: ClassVar[Mapping[str, Any]] = {}
     not_shown: ClassVar[tuple[str, ...]] = ()
+    main_metric: ClassVar[str | None] = None
+    more_columns: ClassVar[tuple[str, ...]] = ()
+    made_from: ClassVar[Mapping[str, str]] = {}
+    hub_tag: ClassVar[str | None] = None
+    training: ClassVar[str | None] = None
 
     def metric(self, match: LabelMatch) -> Metric:
         """What makes the figures of `Model.evaluate` out of results and labels.
@@ -176,6 +82,71 @@ class Task(ABC):
             UsageError: The task has none.
         """
         raise UsageError(f"{self.id} has no evaluation.", "Its plugin brings none.")
+
+    # --- labelled data, for `pvzoo.data`, `Model.evaluate` and `Model.fine_tune`; optional --------
+
+    @property
+    def has_columns(self) -> bool:
+        """Whether there is labelled data of this task."""
+        return type(self).columns is not Task.columns
+
+    def columns(self, names: Sequence[str]) -> dict[str, Any]:
+        """The columns of labelled data, for `datasets.Features`.
+
+        Those that every task has, ``image``, ``image_id`` and ``file_name``, are not among them.
+
+        Args:
+            names: Of the classes; empty for a task without classes.
+
+        Raises:
+            UsageError: The task has no labelled data.
+        """
+        raise UsageError(f"{self.id} has no labelled data.", "Its plugin says no columns for it.")
+
+    def fits(self, columns: Mapping[str, Any], names: Sequence[str]) -> bool:
+        """Whether a dataset with these columns, and classes of these names, is of this task."""
+        return all(columns.get(name) == kind for name, kind in self.columns(names).items())
+
+    def find_columns(self, columns: Mapping[str, Any]) -> dict[str, str] | None:
+        """Which columns of somebody's dataset are those of this task.
+
+        Args:
+            columns: The `datasets.Features` of the dataset.
+
+        Returns:
+            For ``image`` and each column of `columns` the name that it has there; None if they are
+            not there. pvzoo's own tasks leave this to `pvzoo.data.columns`.
+        """
+        return None
+
+    def find_files(self, folder: Path) -> list[Split]:
+        """The splits of a folder in a form that only this task has; empty for any other folder.
+
+        Common formats, such as COCO, are read by `pvzoo.data` itself.
+        """
+        return []
+
+    def check(self, parts: Sequence[Part], notes: Notes) -> LabelCheck:
+        """What looks for mistakes in labelled data; by default none but unreadable images."""
+        from pvzoo.data.checks.base import LabelCheck
+
+        return LabelCheck(parts, notes)
+
+    def draw_labels(
+        self, picture: Image.Image, row: Mapping[str, Any], names: Sequence[str], size: Size
+    ) -> Image.Image:
+        """A picture with the labels of its row on it; by default as it is.
+
+        Args:
+            picture: Upright RGB, perhaps scaled down.
+            row: Of labelled data, images decoded or not; it may have mistakes.
+            names: Of the classes.
+            size: (width, height) of the image before it was scaled down.
+
+        Raises:
+            DataError: A map of the labels cannot be read.
+        """
+        return picture
 
     def options(
         self, given: Mapping[str, Any], labels: Sequence[str]

@@ -2,96 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from PIL import Image
-
-from pvzoo.drawing import draw_objects
-from pvzoo.errors import UsageError
-from pvzoo.masks import Masks
-from pvzoo.selection import Rows, places
-from pvzoo.tasks.base import Task
-from pvzoo.tasks.object_detection import DetectionControls, Detections
+from pvzoo.results.instances import Instances
+from pvzoo.tasks.object_detection import ObjectDetection
 
 if TYPE_CHECKING:
-    import supervision as sv
-
+    from pvzoo.data.checks.base import LabelCheck
+    from pvzoo.data.parts import Part
+    from pvzoo.data.report import Notes
     from pvzoo.metrics.base import Metric
     from pvzoo.metrics.labels import LabelMatch
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Instances(Detections):
-    """The objects of one image, with masks.
-
-    Attributes:
-        masks: n masks, run-length encoded: ``masks[i]`` is (height, width) bool,
-            ``masks.to_array()`` is all of them.
-    """
-
-    task: ClassVar[str] = "instance-segmentation"
-
-    masks: Masks
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain Python values, with a COCO run-length ``mask`` for each object."""
-        plain = super().to_dict()
-        for row, mask in zip(plain["predictions"], self.masks.to_coco(), strict=True):
-            row["mask"] = mask
-        return plain
-
-    def only(self, rows: Rows) -> Self:
-        """The result with these objects, by their places or by a mask of True and False.
-
-        Raises:
-            UsageError: It is neither, or does not fit the number of objects.
-        """
-        kept = places(rows, len(self))
-        return replace(super().only(kept), masks=self.masks[kept])
-
-    def to_coco(
-        self, image_id: int = 0, segmentation: Literal["rle", "polygons"] = "rle"
-    ) -> list[dict[str, Any]]:
-        """COCO results with a ``segmentation``: run-length codes, or polygons (they lose holes).
-
-        Given both boxes and masks, pycocotools takes an object's size from its box; to evaluate
-        masks by size, leave out ``bbox``.
-
-        Raises:
-            UsageError: `segmentation` is neither "rle" nor "polygons".
-        """
-        if segmentation not in ("rle", "polygons"):
-            raise UsageError(f"segmentation is {segmentation!r}.", 'It is "rle" or "polygons".')
-        results = super().to_coco(image_id)
-        codes = self.masks.to_coco()
-        for i, result in enumerate(results):
-            result["segmentation"] = codes[i] if segmentation == "rle" else self.masks.polygons(i)
-        return results
-
-    def to_supervision(self) -> sv.Detections:
-        """As `supervision.Detections`, with all masks decoded: (n, height, width) bool."""
-        found = super().to_supervision()
-        found.mask = self.masks.to_array()
-        return found
-
-    def draw(self, picture: Image.Image) -> Image.Image:
-        """The picture with masks, boxes, class names and scores; a small one is enlarged."""
-        values = (self.boxes, self.scores, self.labels, self.names, self.masks)
-        return draw_objects(picture, *values)
-
-
-class InstanceSegmentation(Task):
+class InstanceSegmentation(ObjectDetection):
     """Objects with masks."""
 
     id = "instance-segmentation"
     result = Instances
-    controls = DetectionControls
-    evaluation: ClassVar[Mapping[str, Any]] = {"threshold": 0.0}
+    hub_tag = "image-segmentation"
+    made_from: ClassVar[Mapping[str, str]] = {
+        "panoptic-segmentation": "pvzoo.data.retask:to_objects"
+    }
+    training = "pvzoo.training.targets.objects:InstanceTraining"
 
     def metric(self, match: LabelMatch) -> Metric:
         """`pvzoo.metrics.detection.InstanceMetric`."""
         from pvzoo.metrics.detection import InstanceMetric
 
         return InstanceMetric(match)
+
+    def columns(self, names: Sequence[str]) -> dict[str, Any]:
+        """Those of object detection, with ``objects.segmentation``."""
+        from datasets import List, Value
+
+        columns = super().columns(names)
+        code = {"size": List(Value("int32"), length=2), "counts": Value("string")}
+        return columns | {"objects": columns["objects"] | {"segmentation": List(code)}}
+
+    def check(self, parts: Sequence[Part], notes: Notes) -> LabelCheck:
+        """`pvzoo.data.checks.objects.InstancesCheck`."""
+        from pvzoo.data.checks.objects import InstancesCheck
+
+        return InstancesCheck(parts, notes)

@@ -2,125 +2,22 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cache
-from types import ModuleType
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-from PIL import Image
-
-from pvzoo.drawing import draw_objects
 from pvzoo.errors import UsageError
-from pvzoo.extras import needs
-from pvzoo.selection import Rows, places
-from pvzoo.tasks.base import Result, Task, check_count, check_flag, check_fraction
+from pvzoo.results.detections import Detections
+from pvzoo.tasks.base import Task, check_count, check_flag, check_fraction
 
 if TYPE_CHECKING:
-    import supervision as sv
+    from PIL import Image
 
+    from pvzoo.data.checks.base import LabelCheck
+    from pvzoo.data.parts import Part
+    from pvzoo.data.report import Notes, Size
     from pvzoo.metrics.base import Metric
     from pvzoo.metrics.labels import LabelMatch
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Detections(Result):
-    """The objects of one image.
-
-    Attributes:
-        boxes: (n, 4) float32, left, top, right, bottom in pixels of the upright image.
-        scores: (n,) float32 in 0..1.
-        labels: (n,) int64 class ids.
-        names: n class names.
-    """
-
-    task: ClassVar[str] = "object-detection"
-    columns: ClassVar[Mapping[str, str]] = {
-        "label": "int64",
-        "name": "str",
-        "score": "float64",
-        "xmin": "float64",
-        "ymin": "float64",
-        "xmax": "float64",
-        "ymax": "float64",
-    }
-
-    boxes: np.ndarray
-    scores: np.ndarray
-    labels: np.ndarray
-    names: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.scores)
-
-    def rows(self) -> list[dict[str, Any]]:
-        """One dict an object: ``label``, ``name``, ``score`` and the box's four sides."""
-        sides = ("xmin", "ymin", "xmax", "ymax")
-        return [
-            {
-                "label": int(label),
-                "name": name,
-                "score": float(score),
-                **dict(zip(sides, map(float, box), strict=True)),
-            }
-            for label, name, score, box in zip(
-                self.labels, self.names, self.scores, self.boxes, strict=True
-            )
-        ]
-
-    def only(self, rows: Rows) -> Self:
-        """The result with these objects, by their places or by a mask of True and False.
-
-        Raises:
-            UsageError: It is neither, or does not fit the number of objects.
-        """
-        kept = places(rows, len(self))
-        return replace(
-            self,
-            boxes=self.boxes[kept],
-            scores=self.scores[kept],
-            labels=self.labels[kept],
-            names=tuple(self.names[i] for i in kept),
-        )
-
-    def to_coco(self, image_id: int = 0) -> list[dict[str, Any]]:
-        """COCO results: ``bbox`` is left, top, width, height; ``category_id`` the model's id."""
-        return [
-            {
-                "image_id": image_id,
-                "category_id": int(label),
-                "bbox": [float(x0), float(y0), float(x1 - x0), float(y1 - y0)],
-                "score": float(score),
-            }
-            for label, score, (x0, y0, x1, y1) in zip(
-                self.labels, self.scores, self.boxes, strict=True
-            )
-        ]
-
-    def to_supervision(self) -> sv.Detections:
-        """As `supervision.Detections`, class names in ``data["class_name"]``."""
-        return supervision().Detections(
-            xyxy=self.boxes.copy(),  # may be changed in place; a result may not
-            confidence=self.scores.copy(),
-            class_id=self.labels.copy(),
-            data={"class_name": np.array(self.names, dtype=str)},
-        )
-
-    def draw(self, picture: Image.Image) -> Image.Image:
-        """The picture with boxes, class names and scores; a small one is enlarged."""
-        return draw_objects(picture, self.boxes, self.scores, self.labels, self.names)
-
-
-@cache
-def supervision() -> ModuleType:
-    """The supervision package, without its remark that OpenCV would be faster."""
-    needs("Converting to supervision", "supervision")
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="OpenCV")
-        import supervision
-    return supervision
 
 
 @dataclass(frozen=True)
@@ -160,9 +57,43 @@ class ObjectDetection(Task):
     result = Detections
     controls = DetectionControls
     evaluation: ClassVar[Mapping[str, Any]] = {"threshold": 0.0}
+    main_metric = "map"
+    made_from: ClassVar[Mapping[str, str]] = {
+        "instance-segmentation": "pvzoo.data.retask:without_masks",
+        "panoptic-segmentation": "pvzoo.data.retask:to_objects",
+    }
+    training = "pvzoo.training.targets.objects:DetectionTraining"
 
     def metric(self, match: LabelMatch) -> Metric:
         """`pvzoo.metrics.detection.DetectionMetric`."""
         from pvzoo.metrics.detection import DetectionMetric
 
         return DetectionMetric(match)
+
+    def columns(self, names: Sequence[str]) -> dict[str, Any]:
+        """``width``, ``height`` and ``objects``."""
+        from datasets import ClassLabel, List, Value
+
+        objects = {
+            "id": List(Value("int64")),
+            "bbox": List(List(Value("float64"), length=4)),
+            "category": List(ClassLabel(names=list(names))),
+            "area": List(Value("float64")),
+            "iscrowd": List(Value("bool")),
+            "ignore": List(Value("bool")),
+        }
+        return {"width": Value("int32"), "height": Value("int32"), "objects": objects}
+
+    def check(self, parts: Sequence[Part], notes: Notes) -> LabelCheck:
+        """`pvzoo.data.checks.objects.ObjectsCheck`."""
+        from pvzoo.data.checks.objects import ObjectsCheck
+
+        return ObjectsCheck(parts, notes)
+
+    def draw_labels(
+        self, picture: Image.Image, row: Mapping[str, Any], names: Sequence[str], size: Size
+    ) -> Image.Image:
+        """Boxes with the names of their classes; crowds and ignored objects are marked."""
+        from pvzoo.data.drawn import draw_objects
+
+        return draw_objects(picture, row["objects"] or {}, names, size)

@@ -2,144 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-from PIL import Image
-
-from pvzoo.drawing import add_legend, class_colour, enlarge, tint
-from pvzoo.masks import Masks
-from pvzoo.selection import Rows, places
-from pvzoo.tasks.base import Result, Task, check_flag
-from pvzoo.tasks.object_detection import supervision
+from pvzoo.results.semantic import SemanticMap
+from pvzoo.tasks.base import Task, check_flag
 
 if TYPE_CHECKING:
-    import supervision as sv
+    from PIL import Image
 
+    from pvzoo.data.checks.base import LabelCheck
+    from pvzoo.data.parts import Part
+    from pvzoo.data.report import Notes, Size
     from pvzoo.metrics.base import Metric
     from pvzoo.metrics.labels import LabelMatch
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class SemanticMap(Result):
-    """The class of every pixel of one image.
-
-    Attributes:
-        map: (height, width) uint8, or uint16 for more than 256 classes: class ids.
-        labels: (k,) int64, the ids that occur, largest area first.
-        areas: (k,) int64, pixels of each.
-        names: k class names.
-        scores: (height, width) float32, the score of each pixel's class, if asked for. Its scale is
-            the family's own: sums of probabilities, or logits.
-    """
-
-    task: ClassVar[str] = "semantic-segmentation"
-    columns: ClassVar[Mapping[str, str]] = {
-        "label": "int64",
-        "name": "str",
-        "area": "int64",
-        "share": "float64",
-    }
-
-    map: np.ndarray
-    labels: np.ndarray
-    areas: np.ndarray
-    names: tuple[str, ...]
-    scores: np.ndarray | None = None
-
-    @classmethod
-    def of(
-        cls, label_map: np.ndarray, class_names: tuple[str, ...], scores: np.ndarray | None = None
-    ) -> SemanticMap:
-        """The result of a (height, width) map of class ids."""
-        kind = np.uint8 if len(class_names) <= 256 else np.uint16
-        counts = np.bincount(label_map.reshape(-1), minlength=len(class_names))
-        labels = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
-        return cls(
-            size=label_map.shape,
-            map=label_map.astype(kind),
-            labels=labels,
-            areas=counts[labels],
-            names=tuple(class_names[i] for i in labels),
-            scores=scores,
-        )
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def only(self, rows: Rows) -> Self:
-        """The result that lists and draws these classes; ``map`` stays.
-
-        Args:
-            rows: Their places, or a mask of True and False.
-
-        Raises:
-            UsageError: It is neither, or does not fit the number of classes listed.
-        """
-        kept = places(rows, len(self))
-        return replace(
-            self,
-            labels=self.labels[kept],
-            areas=self.areas[kept],
-            names=tuple(self.names[i] for i in kept),
-        )
-
-    def mask(self, label: int) -> np.ndarray:
-        """(height, width) bool: where a class is."""
-        return self.map == label
-
-    def masks(self) -> Masks:
-        """The classes that occur as masks, in the order of ``labels``."""
-        return Masks.from_map(self.map, self.labels)
-
-    def rows(self) -> list[dict[str, Any]]:
-        """One dict a class: ``label``, ``name``, ``area`` in pixels and ``share`` of the image."""
-        total = self.size[0] * self.size[1]
-        return [
-            {"label": int(i), "name": n, "area": int(a), "share": float(a / total)}
-            for i, n, a in zip(self.labels, self.names, self.areas, strict=True)
-        ]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain Python values, with a COCO run-length ``mask`` for each class."""
-        plain = super().to_dict()
-        for row, mask in zip(plain["predictions"], self.masks().to_coco(), strict=True):
-            row["mask"] = mask
-        return plain
-
-    def to_coco(self, image_id: int = 0) -> list[dict[str, Any]]:
-        """COCO-Stuff results: a run-length ``segmentation`` per class."""
-        return [
-            {"image_id": image_id, "category_id": int(label), "segmentation": mask}
-            for label, mask in zip(self.labels, self.masks().to_coco(), strict=True)
-        ]
-
-    def to_supervision(self) -> sv.Detections:
-        """As `supervision.Detections`, one per class, all masks decoded: (k, height, width)."""
-        masks = self.masks()
-        return supervision().Detections(
-            xyxy=masks.boxes,
-            mask=masks.to_array(),
-            class_id=self.labels.copy(),
-            data={"class_name": np.array(self.names, dtype=str)},
-        )
-
-    def draw(self, picture: Image.Image) -> Image.Image:
-        """The picture under a colour per class, with a legend below; a small one is enlarged."""
-        table = np.array([class_colour(i) for i in range(int(self.map.max()) + 1)], np.uint8)
-        tinted = tint(picture, Image.fromarray(table[self.map]))
-        listed = np.isin(np.arange(len(table)), self.labels)
-        if not listed.all():
-            tinted = Image.composite(tinted, picture, Image.fromarray(listed[self.map]))
-        legend = [
-            (f"{share:.0%} {name}" if share >= 0.01 else f"<1% {name}", class_colour(label))
-            for label, name, share in zip(
-                self.labels, self.names, self.areas / self.map.size, strict=True
-            )
-        ]
-        return add_legend(enlarge(tinted)[0], legend)
 
 
 @dataclass(frozen=True)
@@ -163,9 +40,37 @@ class SemanticSegmentation(Task):
     result = SemanticMap
     controls = SemanticControls
     not_shown = ("scores",)
+    main_metric = "miou"
+    hub_tag = "image-segmentation"
+    made_from: ClassVar[Mapping[str, str]] = {
+        "panoptic-segmentation": "pvzoo.data.retask:to_semantic"
+    }
+    training = "pvzoo.training.targets.maps:SemanticTraining"
 
     def metric(self, match: LabelMatch) -> Metric:
         """`pvzoo.metrics.semantic.SemanticMetric`."""
         from pvzoo.metrics.semantic import SemanticMetric
 
         return SemanticMetric(match)
+
+    def columns(self, names: Sequence[str]) -> dict[str, Any]:
+        """``annotation`` and ``segments``."""
+        from datasets import ClassLabel, Image, List, Value
+
+        label = ClassLabel(names=list(names))
+        segments = {"id": List(Value("int64")), "category": List(label)}
+        return {"annotation": Image(), "segments": segments}
+
+    def check(self, parts: Sequence[Part], notes: Notes) -> LabelCheck:
+        """`pvzoo.data.checks.maps.SemanticCheck`."""
+        from pvzoo.data.checks.maps import SemanticCheck
+
+        return SemanticCheck(parts, notes)
+
+    def draw_labels(
+        self, picture: Image.Image, row: Mapping[str, Any], names: Sequence[str], size: Size
+    ) -> Image.Image:
+        """A colour for each class, with a legend."""
+        from pvzoo.data.drawn import draw_semantic
+
+        return draw_semantic(picture, row, names, size)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pvzoo.tasks.base import Result
+from pvzoo.results.base import Result
 
 
 def difference(one: Result, other: Result, *, tolerance: float = 1e-3) -> str:

@@ -115,9 +115,11 @@ def _network(s: Subject) -> Any:
 
 
 def _classes(s: Subject) -> Classes:
-    """Three classes, of which one is the network's own."""
+    """Three classes, of which one is the network's own; none for a network without classes."""
     from pvzoo.networks.base import Classes
 
+    if not any(s.adapter.labels):
+        return Classes((), ())
     own = next(i for i, name in enumerate(s.adapter.labels) if name)
     names = ("suite background", "suite red", s.adapter.labels[own])
     return Classes(names, (None, None, own), stuff=("suite background",))
@@ -131,36 +133,15 @@ def _retargeted(s: Subject) -> Network:
 
 
 def _targets(s: Subject) -> list[tuple[Image.Image, Any]]:
-    """Four pictures and their targets, as `pvzoo.training.samples` describes them."""
+    """Four pictures and their targets."""
+    from pvzoo.training.targets.base import training_of
+
+    training = training_of(s.adapter.task)
     made = [scene(seed, (96, 128)) for seed in range(4)]
-    return [
-        (picture, _target(s.adapter.task, picture, things, i))
-        for i, (picture, things) in enumerate(made)
-    ]
-
-
-def _target(task: str, picture: Image.Image, things: Any, number: int) -> Any:
-    import torch
-
-    boxes = torch.tensor([box for _, box in things], dtype=torch.float32)
-    categories = torch.tensor([label for label, _ in things])
-    masks = torch.zeros(len(things), picture.height, picture.width, dtype=torch.bool)
-    for mask, (_, (left, top, right, bottom)) in zip(masks, things, strict=True):
-        mask[top:bottom, left:right] = True
-    ids = torch.zeros(picture.height, picture.width, dtype=torch.int32)
-    if task == "image-classification":
-        return {"label": number % 3}
-    if task == "object-detection":
-        return {"boxes": boxes, "categories": categories}
-    if task == "instance-segmentation":
-        return {"boxes": boxes, "categories": categories, "masks": masks}
-    if task in ("semantic-segmentation", "panoptic-segmentation"):
-        for place, mask in enumerate(masks, 1):
-            ids[mask] = place  # the classes of the things are 1 and 2 too
-        if task == "semantic-segmentation":
-            return {"map": ids}
-        return {"map": ids, "categories": torch.tensor([0, *categories.tolist()])}
-    raise NotApplicable(f"The suite has no targets for {task}; write a test of your own.")
+    targets = [(picture, training.example(picture, things)) for picture, things in made]
+    if targets[0][1] is None:
+        raise NotApplicable(f"{s.adapter.task} has no targets for the suite's pictures.")
+    return targets
 
 
 TRAINING_RULES = (save_and_load, retarget, backbone, learns)

@@ -15,19 +15,18 @@ from accelerate.state import AcceleratorState
 from safetensors import SafetensorError
 from transformers import EarlyStoppingCallback, TrainingArguments
 
-from pvzoo import prediction
+from pvzoo import prediction, registry
 from pvzoo.adapters.base import Adapter
 from pvzoo.data.schema import CLASSIFICATION
 from pvzoo.errors import TrainingError, UnsupportedModelError, UsageError
 from pvzoo.evaluation import evaluate, has_figures
-from pvzoo.families.recipes import Recipe, of_task
+from pvzoo.families.recipes import Recipe
 from pvzoo.networks.base import Network
 from pvzoo.networks.steps import adapter_of
 from pvzoo.processes import joined
 from pvzoo.publishing import open_to_others
 from pvzoo.runtimes.torch import TorchRuntime
 from pvzoo.tasks.base import Task
-from pvzoo.training import augment as augmentations
 from pvzoo.training import checkpoints, identity
 from pvzoo.training.data import check_data, classes_of, datasets_of
 from pvzoo.training.ema import Average
@@ -38,19 +37,11 @@ from pvzoo.training.pictures import draw_batch
 from pvzoo.training.progress import Progress
 from pvzoo.training.report import TrainingReport, read
 from pvzoo.training.samples import Samples
+from pvzoo.training.targets.base import training_of
 from pvzoo.training.trainer import FineTuner, restore
 
 if TYPE_CHECKING:
     from datasets import Dataset
-
-MAIN_FIGURE = {
-    "image-classification": "top1",
-    "object-detection": "map",
-    "instance-segmentation": "map",
-    "semantic-segmentation": "miou",
-    "panoptic-segmentation": "pq",
-}
-"""The figure of each task by which the best weights are chosen. Multi-label data has "map"."""
 
 FIRST_BATCH = "first-batch.png"
 
@@ -89,10 +80,10 @@ def fine_tune(
     with _own_randomness():
         tuned = network.retarget(classes, image_size=options.image_size, seed=options.seed)
         adapter = adapter_of(tuned)
-        plan = adapter.family.recipe or of_task(task.id)
+        plan = adapter.family.recipe or training_of(task.id).recipe
         if options.lora is not None:
             plan = replace(plan, rate=RATE * plan.rate, backbone=1.0)
-        main = "map" if classes.multi_label else MAIN_FIGURE[task.id]
+        main = "map" if classes.multi_label else task.main_metric or ""
         args = options.trainer(plan, len(train_set), None if eval_set is None else main, device)
         settings = identity.settings_of(name, task.id, network, options, plan, train_set, eval_set)
         home = options.output_dir
@@ -115,13 +106,14 @@ def fine_tune(
 
 def _trainable(network: Network | None, task: Task, name: str) -> Network:
     if (
-        task.id in MAIN_FIGURE
+        task.training is not None
         and network is not None
         and type(network).retarget is not Network.retarget
     ):
         return network
     verbs = "predict and be evaluated" if has_figures(task) else "predict"
-    labelled = f" --task {task.result.task}" if task.result.task in MAIN_FIGURE else ""
+    kind = task.result.task
+    labelled = f" --task {kind}" if registry.get("tasks", kind).training else ""
     raise UnsupportedModelError(
         f"{name} ({task.id}) cannot be fine-tuned.",
         f"It can {verbs}. To train, choose another model: pvzoo list{labelled} shows some.",
@@ -142,13 +134,14 @@ def _train(
 ) -> TrainingReport:
     state, home = joined(), options.output_dir
     tuned.module.to(args.device, torch.float32)  # AdamW needs it; autocast is bf16=True
-    transform = augmentations.default(task.id) if options.augment is True else options.augment
+    training = training_of(task.id)
+    transform = training.augmentation() if options.augment is True else options.augment
     samples: Samples | Features = Samples(train_set, transform or None, options.seed)
     batch_size = args.per_device_train_batch_size
     checkpoint = checkpoints.latest(home, state.num_processes)
     if checkpoint is None and state.is_main_process:
         first = [samples[0, i] for i in range(min(batch_size, len(samples)))]
-        draw_batch(first, train_set.features, home / FIRST_BATCH)
+        draw_batch(first, training, train_set.features, home / FIRST_BATCH)
     callbacks: list[Any] = [Progress(main)] if state.is_main_process else []
     if options.early_stopping is not None:
         callbacks.append(EarlyStoppingCallback(options.early_stopping))

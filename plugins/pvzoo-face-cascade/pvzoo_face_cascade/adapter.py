@@ -16,7 +16,7 @@ from PIL import Image
 from pvzoo.adapters.base import Adapter, Arrays, Checkpoint, Meta, Spec
 from pvzoo.errors import WeightsError
 from pvzoo.postprocess import select
-from pvzoo.tasks.object_detection import Detections
+from pvzoo.results.detections import Detections
 
 if TYPE_CHECKING:
     from skimage.feature import Cascade

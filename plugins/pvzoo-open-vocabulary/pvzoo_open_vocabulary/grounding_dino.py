@@ -9,7 +9,7 @@ import numpy as np
 
 from pvzoo.adapters.base import Adapter, Meta
 from pvzoo.postprocess.scores import sigmoid
-from pvzoo.tasks.object_detection import Detections
+from pvzoo.results.detections import Detections
 from pvzoo_open_vocabulary.objects import detections
 
 THRESHOLD = 0.25

@@ -8,7 +8,7 @@ import numpy as np
 
 from pvzoo.postprocess import select
 from pvzoo.postprocess.detection import corners
-from pvzoo.tasks.object_detection import Detections
+from pvzoo.results.detections import Detections
 
 
 def detections(

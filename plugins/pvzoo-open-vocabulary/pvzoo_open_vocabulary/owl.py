@@ -7,7 +7,7 @@ from typing import Any
 
 from pvzoo.adapters.base import Adapter, Meta
 from pvzoo.postprocess.scores import sigmoid
-from pvzoo.tasks.object_detection import Detections
+from pvzoo.results.detections import Detections
 from pvzoo_open_vocabulary.objects import detections
 
 THRESHOLD = 0.1

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pvzoo.errors import UsageError
+from pvzoo.results.classification import Classification
+from pvzoo.results.detections import Detections
 from pvzoo.tasks.base import Task, check_count, check_flag, check_fraction
-from pvzoo.tasks.image_classification import Classification, ClassificationControls
-from pvzoo.tasks.object_detection import Detections
+from pvzoo.tasks.image_classification import ClassificationControls
 
 if TYPE_CHECKING:
     from pvzoo.metrics.base import Metric

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from pvzoo import registry
 from pvzoo.errors import UsageError
-from pvzoo.masks import Masks
 from pvzoo.model import Model, OnError
-from pvzoo.tasks.instance_segmentation import Instances, InstanceSegmentation
-from pvzoo.tasks.object_detection import Detections
+from pvzoo.results.detections import Detections
+from pvzoo.results.instances import Instances
+from pvzoo.results.masks import Masks
+from pvzoo.tasks.instance_segmentation import InstanceSegmentation
 
 if TYPE_CHECKING:
     from pvzoo.metrics.base import Evaluation

@@ -9,10 +9,10 @@ import numpy as np
 from PIL import Image
 
 from pvzoo.adapters.base import Adapter, Arrays, Meta
-from pvzoo.masks import Masks, encode
 from pvzoo.postprocess.frame import Frame
 from pvzoo.postprocess.instances import cut_out
-from pvzoo.tasks.instance_segmentation import Instances
+from pvzoo.results.instances import Instances
+from pvzoo.results.masks import Masks, encode
 
 _PADDED = ("sam", "sam_hq")
 """Families that scale the image to fit a square and fill it up; SAM 2 stretches it to one."""

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from pvzoo.errors import UsageError
+from pvzoo.results.instances import Instances
 from pvzoo.tasks.base import Task, check_fraction
-from pvzoo.tasks.instance_segmentation import Instances
 
 _EXAMPLE = (
     "Pass boxes=[[left, top, right, bottom], ...] or points=[[x, y], ...], one for each object, "

@@ -17,7 +17,7 @@ from PIL import Image
 
 from pvzoo.data import schema
 from pvzoo.errors import UsageError, nearest
-from pvzoo.masks import Masks
+from pvzoo.results.masks import Masks
 from pvzoo_shapes.backgrounds import STUFF, Range
 from pvzoo_shapes.drawing import ANY_COLOUR, MAX_OBJECTS, MIN_SIDE, Scene, draw
 from pvzoo_shapes.forms import FORMS, SHAPES
@@ -31,7 +31,7 @@ class ShapesConfig(datasets.BuilderConfig):
     """What is drawn.
 
     Attributes:
-        task: One of `pvzoo.data.schema.TASKS`.
+        task: One of `TASKS`.
         count: How many scenes, at least 1.
         size: (height, width) in pixels, each at least 32.
         seed: Of the series of scenes.
@@ -48,10 +48,8 @@ class ShapesConfig(datasets.BuilderConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.task not in schema.TASKS:
-            raise UsageError(
-                f"There is no task {self.task!r}.", f"Known: {', '.join(schema.TASKS)}."
-            )
+        if self.task not in TASKS:
+            raise UsageError(f"There is no task {self.task!r}.", f"Known: {', '.join(TASKS)}.")
         self.count = _whole("count", self.count, 1)
         self.seed = _whole("seed", self.seed, 0)
         self.size = _size(self.size)
@@ -128,7 +126,7 @@ def scenes(
     is memory-mapped, and drawn once for each set of arguments.
 
     Args:
-        task: One of `pvzoo.data.schema.TASKS`.
+        task: One of `TASKS`.
         count: How many.
         size: Of the images in pixels: of a square, or (height, width); each side at least 32.
         seed: Other seeds give other scenes.
@@ -151,7 +149,7 @@ def load(
     """The dataset that pvzoo knows as "shapes": 2000 scenes to train and 500 to validate.
 
     Args:
-        task: One of `pvzoo.data.schema.TASKS`; object-detection if None.
+        task: One of `TASKS`; object-detection if None.
         split: train or validation; both, in a DatasetDict, if None.
 
     Raises:
@@ -232,6 +230,8 @@ _ROWS = {
     schema.SEMANTIC: _semantic,
     schema.PANOPTIC: _panoptic,
 }
+TASKS = tuple(_ROWS)
+"""What scenes can be labelled for."""
 
 
 def _png(pixels: np.ndarray) -> dict[str, Any]:

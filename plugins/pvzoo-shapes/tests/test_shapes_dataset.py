@@ -13,6 +13,7 @@ import numpy as np
 import pvzoo_shapes
 import pytest
 from pvzoo_shapes import MORE_SHAPES, SHAPES, STUFF, Shapes, builder, scenes
+from pvzoo_shapes.builder import TASKS
 from pycocotools import mask as coco
 
 from pvzoo.data import schema
@@ -32,7 +33,7 @@ def cache(tmp_path_factory):
 @pytest.fixture(scope="module")
 def worlds(cache) -> dict[str, datasets.Dataset]:
     """The same 30 scenes for each task."""
-    return {task: scenes(task, count=30, size=(72, 96), seed=11) for task in schema.TASKS}
+    return {task: scenes(task, count=30, size=(72, 96), seed=11) for task in TASKS}
 
 
 def values(annotation) -> np.ndarray:
@@ -49,7 +50,7 @@ def pictures(dataset: datasets.Dataset) -> list[bytes]:
 # --- columns --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("task", schema.TASKS)
+@pytest.mark.parametrize("task", TASKS)
 def test_the_columns_are_those_of_the_task(worlds, task):
     dataset = worlds[task]
     names = (*SHAPES, *STUFF) if task in MAPS else SHAPES
@@ -63,7 +64,7 @@ def test_the_columns_are_those_of_the_task(worlds, task):
 
 
 def test_labels_of_all_tasks_are_of_the_same_scenes(worlds):
-    four = [pictures(worlds[task]) for task in schema.TASKS if task != schema.CLASSIFICATION]
+    four = [pictures(worlds[task]) for task in TASKS if task != schema.CLASSIFICATION]
     assert all(mine == four[0] for mine in four)
     assert len(set(four[0])) == 30
     labelled = [worlds[t] for t in (schema.DETECTION, schema.INSTANCE, *MAPS)]
@@ -121,7 +122,7 @@ def test_an_image_to_classify_shows_one_shape_its_label(worlds):
 # --- seeds, sizes, worlds -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("task", schema.TASKS)
+@pytest.mark.parametrize("task", TASKS)
 def test_a_scene_does_not_depend_on_how_many_there_are(worlds, task):
     fewer = scenes(task, count=7, size=(72, 96), seed=11)
     assert len(fewer) == 7

@@ -22,12 +22,13 @@ from pvzoo.data.columns.channels import instances
 from pvzoo.data.columns.classes import Naming
 from pvzoo.data.columns.labels import classification
 from pvzoo.data.columns.objects import objects
+from pvzoo.data.columns.rows import take
 from pvzoo.data.columns.segments import panoptic, semantic
 from pvzoo.data.columns.source import Source
 from pvzoo.data.columns.values import CLASS_TO_ID
 from pvzoo.data.files import listing
-from pvzoo.data.schema import CLASSIFICATION, PANOPTIC, SEMANTIC, TASKS, class_names, task_of
-from pvzoo.errors import DataError, UsageError, nearest
+from pvzoo.data.schema import CLASSIFICATION, PANOPTIC, SEMANTIC, class_names, labelled, task_of
+from pvzoo.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
@@ -61,8 +62,7 @@ def canonical(
     """
     from datasets import DatasetDict, IterableDataset, IterableDatasetDict
 
-    if task is not None and task not in TASKS:
-        raise UsageError(f"There is no task {task!r}.", nearest(task, TASKS) or ", ".join(TASKS))
+    own = labelled(task) if task is not None else None
     is_split = isinstance(dataset, DatasetDict | IterableDatasetDict)
     given: dict[str, Any] = {**dataset} if is_split else {"": dataset}
     if not given:
@@ -80,7 +80,10 @@ def canonical(
         everything[name] = part
     parts = {name: everything[name] for name in wanted}
     found = task_of(parts[wanted[0]].features)
-    if found is None:
+    columns = own.find_columns(parts[wanted[0]].features) if own and found is None else None
+    if own and columns is not None:
+        found, parts = own.id, take(parts, columns, own.id)
+    elif found is None:
         found, parts = _build(parts, everything, task, names, reduce_labels)
     else:
         _check(everything, found, names, reduce_labels)

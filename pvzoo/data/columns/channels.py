@@ -22,7 +22,7 @@ from pvzoo.data.files import objects_of
 from pvzoo.data.maps import open_map, values_of
 from pvzoo.data.schema import INSTANCE, SEMANTIC_VOID, VOID_NAMES, features
 from pvzoo.errors import DataError
-from pvzoo.masks import Masks
+from pvzoo.results.masks import Masks
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pvzoo.data import derive
 from pvzoo.data.columns.classes import are_unique, leaves
 from pvzoo.data.columns.source import Source, is_number, is_text
+from pvzoo.data.schema import class_names, features
 from pvzoo.inputs.encoded import opened
 
 if TYPE_CHECKING:
@@ -129,6 +130,27 @@ def build(
             files=derive.image_files(rows.dataset, files),
         )
     return built
+
+
+def take(parts: Mapping[str, Dataset], names: Mapping[str, str], task: str) -> dict[str, Dataset]:
+    """The canonical dataset of each split, whose columns are there already.
+
+    Args:
+        parts: The splits.
+        names: What each canonical column is called there; see `Task.find_columns`.
+        task: What they are of.
+    """
+    taken = {}
+    for name, part in parts.items():
+        rows = Rows.of(part, names["image"])
+        taken[name] = derive.with_labels(
+            rows.dataset,
+            names,
+            features(task, class_names(part.features)),
+            lambda rows=rows: (head for _, head, _ in rows.read([])),
+            dict(names),
+        )
+    return taken
 
 
 def suffix_of(source: Any) -> str:

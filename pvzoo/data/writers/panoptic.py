@@ -17,7 +17,7 @@ from pvzoo.data.schema import VOID
 from pvzoo.data.sound import sound_rows
 from pvzoo.data.writers.coco import json_file
 from pvzoo.data.writers.images import Names, Parts, copy_image
-from pvzoo.masks import Masks
+from pvzoo.results.masks import Masks
 
 
 def write(parts: Parts, folder: Path) -> None:

@@ -21,7 +21,7 @@ from pvzoo.data.files import upright_size
 from pvzoo.data.schema import INSTANCE
 from pvzoo.data.writers.images import Names, Parts, copy_image
 from pvzoo.errors import DataError, PvzooWarning
-from pvzoo.masks import Masks
+from pvzoo.results.masks import Masks
 
 _KEYS = {None: "train", "validation": "val"}
 

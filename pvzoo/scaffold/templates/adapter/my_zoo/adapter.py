@@ -12,7 +12,7 @@ from typing import Any
 
 from pvzoo.adapters.base import Adapter, Meta
 from pvzoo.adapters.classification import classify, probabilities
-from pvzoo.tasks.image_classification import Classification
+from pvzoo.results.classification import Classification
 
 MODEL_TYPE = "my-zoo"
 

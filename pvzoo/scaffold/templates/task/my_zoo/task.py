@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 from PIL import Image
 
-from pvzoo.tasks.base import Result, Task, check_fraction
+from pvzoo.results.base import Result
+from pvzoo.tasks.base import Task, check_fraction
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -10,7 +10,7 @@ import numpy as np
 from pycocotools import mask as coco
 
 from pvzoo.errors import UsageError
-from pvzoo.selection import Rows, places
+from pvzoo.results.selection import Rows, places
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 if TYPE_CHECKING:
-    from pvzoo.masks import Masks
+    from pvzoo.results.masks import Masks
 
 Colour = tuple[int, int, int]
 Spot = tuple[float, float, float, float]

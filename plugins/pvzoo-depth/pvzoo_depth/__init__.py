@@ -1,0 +1,1 @@
+"""Depth estimation for pvzoo: see README.md."""

@@ -1,0 +1,99 @@
+"""The classes of an image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from pvzoo.results.base import Result
+from pvzoo.results.drawing import shorten, text_font, text_size
+
+if TYPE_CHECKING:
+    pass
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Classification(Result):
+    """The best classes of one image, best first.
+
+    Attributes:
+        labels: (k,) int64 class ids.
+        scores: (k,) float32 in 0..1. They sum to at most 1, unless ``multi_label``.
+        names: k class names.
+        multi_label: Whether each class was scored on its own (a sigmoid head).
+        probabilities: (classes,) float32, of all classes in the model's order, if asked for.
+    """
+
+    task: ClassVar[str] = "image-classification"
+    columns: ClassVar[Mapping[str, str]] = {"label": "int64", "name": "str", "score": "float64"}
+
+    labels: np.ndarray
+    scores: np.ndarray
+    names: tuple[str, ...]
+    multi_label: bool = False
+    probabilities: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One dict a class, with ``label``, ``name`` and ``score``."""
+        return [
+            {"label": int(label), "name": name, "score": float(score)}
+            for label, name, score in zip(self.labels, self.names, self.scores, strict=True)
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain Python values; ``probabilities`` only if they were asked for."""
+        plain = super().to_dict()
+        if self.probabilities is not None:
+            plain["probabilities"] = self.probabilities.tolist()
+        return plain
+
+    def draw(self, picture: Image.Image) -> Image.Image:
+        """The picture with a panel below it: a line and a bar per class, of the best ten.
+
+        A picture smaller than the panel is enlarged, in whole steps, so that it can be seen.
+        """
+        zoom = max(1, _PANEL // max(picture.size))
+        picture = picture.resize((picture.width * zoom, picture.height * zoom), Image.NEAREST)
+        width = max(picture.width, _PANEL)
+        lines = self._lines()
+        size = text_size(width, picture.height)
+        font = text_font(size, "".join(name for name, _ in lines))
+        line, margin = round(size * 1.9), size // 2
+        canvas = Image.new("RGB", (width, picture.height + line * len(lines) + margin), "white")
+        canvas.paste(picture, ((width - picture.width) // 2, 0))
+        pen = ImageDraw.Draw(canvas)
+        for place, (name, score) in enumerate(lines):
+            top = picture.height + margin // 2 + place * line
+            middle = top + line / 2
+            room = width - 4 * margin
+            if score is not None:
+                bar = (width - 2 * margin) * score
+                pen.rectangle((margin, top + 2, margin + bar, top + line - 2), fill=(173, 205, 255))
+                number = f"{score:.2f}"
+                pen.text((width - 2 * margin, middle), number, "black", font, anchor="rm")
+                room -= pen.textlength(number, font) + margin
+            name = shorten(name, room, font)
+            pen.text((2 * margin, middle), name, "black", font, anchor="lm")
+        return canvas
+
+    def _lines(self) -> list[tuple[str, float | None]]:
+        """What the panel says: (text, score or None)."""
+        lines: list[tuple[str, float | None]] = [
+            (" ".join(row["name"].split()), row["score"]) for row in self.rows()[:_MOST_LINES]
+        ]
+        if not lines:
+            return [("nothing above the threshold", None)]
+        if len(self) > _MOST_LINES:
+            lines.append((f"and {len(self) - _MOST_LINES} more", None))
+        return lines
+
+
+_PANEL = 240  # pixels: the least width in which names can be read
+_MOST_LINES = 10

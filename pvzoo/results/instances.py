@@ -1,0 +1,77 @@
+"""The objects of an image, as masks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+from PIL import Image
+
+from pvzoo.errors import UsageError
+from pvzoo.results.detections import Detections
+from pvzoo.results.drawing import draw_objects
+from pvzoo.results.masks import Masks
+from pvzoo.results.selection import Rows, places
+
+if TYPE_CHECKING:
+    import supervision as sv
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Instances(Detections):
+    """The objects of one image, with masks.
+
+    Attributes:
+        masks: n masks, run-length encoded: ``masks[i]`` is (height, width) bool,
+            ``masks.to_array()`` is all of them.
+    """
+
+    task: ClassVar[str] = "instance-segmentation"
+
+    masks: Masks
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain Python values, with a COCO run-length ``mask`` for each object."""
+        plain = super().to_dict()
+        for row, mask in zip(plain["predictions"], self.masks.to_coco(), strict=True):
+            row["mask"] = mask
+        return plain
+
+    def only(self, rows: Rows) -> Self:
+        """The result with these objects, by their places or by a mask of True and False.
+
+        Raises:
+            UsageError: It is neither, or does not fit the number of objects.
+        """
+        kept = places(rows, len(self))
+        return replace(super().only(kept), masks=self.masks[kept])
+
+    def to_coco(
+        self, image_id: int = 0, segmentation: Literal["rle", "polygons"] = "rle"
+    ) -> list[dict[str, Any]]:
+        """COCO results with a ``segmentation``: run-length codes, or polygons (they lose holes).
+
+        Given both boxes and masks, pycocotools takes an object's size from its box; to evaluate
+        masks by size, leave out ``bbox``.
+
+        Raises:
+            UsageError: `segmentation` is neither "rle" nor "polygons".
+        """
+        if segmentation not in ("rle", "polygons"):
+            raise UsageError(f"segmentation is {segmentation!r}.", 'It is "rle" or "polygons".')
+        results = super().to_coco(image_id)
+        codes = self.masks.to_coco()
+        for i, result in enumerate(results):
+            result["segmentation"] = codes[i] if segmentation == "rle" else self.masks.polygons(i)
+        return results
+
+    def to_supervision(self) -> sv.Detections:
+        """As `supervision.Detections`, with all masks decoded: (n, height, width) bool."""
+        found = super().to_supervision()
+        found.mask = self.masks.to_array()
+        return found
+
+    def draw(self, picture: Image.Image) -> Image.Image:
+        """The picture with masks, boxes, class names and scores; a small one is enlarged."""
+        values = (self.boxes, self.scores, self.labels, self.names, self.masks)
+        return draw_objects(picture, *values)

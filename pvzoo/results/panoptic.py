@@ -1,0 +1,177 @@
+"""The segments of an image: every pixel to one, things counted and stuff fused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+from PIL import Image
+
+from pvzoo.errors import UsageError
+from pvzoo.results.base import Result
+from pvzoo.results.detections import supervision
+from pvzoo.results.drawing import draw_segments
+from pvzoo.results.masks import Masks
+from pvzoo.results.selection import Rows, places
+
+if TYPE_CHECKING:
+    import supervision as sv
+
+
+@dataclass(frozen=True)
+class PanopticSegment:
+    """One segment of a panoptic map.
+
+    Attributes:
+        id: Its value in the map, from 1.
+        label: Class id.
+        name: Class name.
+        is_thing: Whether its class is countable.
+        score: Class score of the query that opened it.
+        area: Pixels.
+    """
+
+    id: int
+    label: int
+    name: str
+    is_thing: bool
+    score: float
+    area: int
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Panoptic(Result):
+    """The segments of one image.
+
+    Attributes:
+        map: (height, width) int32 segment ids; 0 is void.
+        segments: What the ids mean.
+    """
+
+    task: ClassVar[str] = "panoptic-segmentation"
+    columns: ClassVar[Mapping[str, str]] = {
+        "id": "int64",
+        "label": "int64",
+        "name": "str",
+        "is_thing": "bool",
+        "score": "float64",
+        "area": "int64",
+    }
+
+    map: np.ndarray
+    segments: tuple[PanopticSegment, ...]
+
+    def __len__(self) -> int:
+        return len(self.segments)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The class name of each segment."""
+        return tuple(s.name for s in self.segments)
+
+    def mask(self, id: int) -> np.ndarray:
+        """(height, width) bool: where a segment is."""
+        return self.map == id
+
+    def masks(self) -> Masks:
+        """The segments as masks, in their order."""
+        return Masks.from_map(self.map, [s.id for s in self.segments])
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One dict a segment: ``id``, ``label``, ``name``, ``is_thing``, ``score``, ``area``."""
+        return [
+            {
+                "id": s.id,
+                "label": s.label,
+                "name": s.name,
+                "is_thing": s.is_thing,
+                "score": s.score,
+                "area": s.area,
+            }
+            for s in self.segments
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain Python values, with a COCO run-length ``mask`` for each segment."""
+        plain = super().to_dict()
+        for row, mask in zip(plain["predictions"], self.masks().to_coco(), strict=True):
+            row["mask"] = mask
+        return plain
+
+    def only(self, rows: Rows) -> Self:
+        """The result with these segments; the rest is void.
+
+        Args:
+            rows: Their places, or a mask of True and False.
+
+        Raises:
+            UsageError: It is neither, or does not fit the number of segments.
+        """
+        kept = tuple(self.segments[i] for i in places(rows, len(self)))
+        shown = np.isin(self.map, [s.id for s in kept])
+        return replace(self, segments=kept, map=np.where(shown, self.map, 0).astype(self.map.dtype))
+
+    def to_coco(self, image_id: int = 0, file_name: str = "") -> dict[str, Any]:
+        """An entry of a COCO panoptic file's ``annotations``; its PNG is `to_coco_png`."""
+        boxes = self.masks().boxes.astype(int).tolist()
+        return {
+            "image_id": image_id,
+            "file_name": file_name,
+            "segments_info": [
+                {
+                    "id": s.id,
+                    "category_id": s.label,
+                    "isthing": int(s.is_thing),
+                    "iscrowd": 0,
+                    "area": s.area,
+                    "bbox": [x0, y0, x1 - x0, y1 - y0],
+                }
+                for s, (x0, y0, x1, y1) in zip(self.segments, boxes, strict=True)
+            ],
+        }
+
+    def to_coco_png(self) -> Image.Image:
+        """The map as COCO panoptic pictures hold it: id = R + 256 G + 65536 B."""
+        octets = self.map.astype("<u4", order="C").view(np.uint8).reshape(*self.map.shape, 4)
+        return Image.fromarray(np.ascontiguousarray(octets[..., :3]))
+
+    def save_coco(self, png: str | Path, image_id: int = 0) -> Path:
+        """Write the COCO panoptic PNG, and its annotation beside it with the suffix .json.
+
+        Raises:
+            UsageError: `png` does not end in .png, or the files cannot be written.
+        """
+        png = Path(png)
+        if png.suffix.lower() != ".png":
+            raise UsageError(f"{png} does not end in .png.", "Use .png; the .json goes beside it.")
+        entry = json.dumps(self.to_coco(image_id, png.name))
+        try:
+            png.parent.mkdir(parents=True, exist_ok=True)
+            self.to_coco_png().save(png)
+            png.with_suffix(".json").write_text(entry, encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"{png} cannot be written ({error}).", "Choose another.") from error
+        return png
+
+    def to_supervision(self) -> sv.Detections:
+        """As `supervision.Detections`, one per segment, all masks decoded: (n, height, width)."""
+        masks = self.masks()
+        return supervision().Detections(
+            xyxy=masks.boxes,
+            mask=masks.to_array(),
+            confidence=np.array([s.score for s in self.segments], dtype=np.float32),
+            class_id=np.array([s.label for s in self.segments], dtype=np.int64),
+            data={"class_name": np.array(self.names, dtype=str)},
+        )
+
+    def draw(self, picture: Image.Image) -> Image.Image:
+        """The picture with segments in the colours of their classes, outlined and named.
+
+        A small one is enlarged.
+        """
+        shown = [(s.id, s.label, s.name) for s in self.segments]
+        return draw_segments(picture, self.map, shown, self.masks())

@@ -1,0 +1,1 @@
+"""What the networks of each task are trained on; `base` is the contract."""

@@ -1,0 +1,79 @@
+"""The contract of a task's training: its targets and how pictures are varied."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from PIL import Image
+from torchvision.transforms import v2
+
+from pvzoo import registry
+from pvzoo.data.schema import labelled
+from pvzoo.families.recipes import PLAIN, Recipe
+
+Target = dict[str, Any]
+"""What is to be learnt of a picture; `pvzoo.networks.base.Network.batch` takes it."""
+
+Transform = Callable[[Image.Image, Target], tuple[Image.Image, Target]]
+"""Changes picture and target together."""
+
+
+class Training(ABC):
+    """What training needs to know of a task; `pvzoo.tasks.base.Task.training` names a subclass.
+
+    Class attributes:
+        recipe: How networks are trained whose family has no recipe of its own.
+    """
+
+    recipe: ClassVar[Recipe] = PLAIN
+
+    @abstractmethod
+    def target(self, row: Mapping[str, Any], picture: Image.Image, classes: int) -> Target:
+        """What is to be learnt of an image.
+
+        Args:
+            row: Of labelled data (`pvzoo.data.schema`), images not decoded.
+            picture: Its image, upright RGB.
+            classes: How many classes the data has.
+
+        Returns:
+            What lies in the picture are tv_tensors of torchvision, which its transforms move along.
+        """
+
+    @abstractmethod
+    def row(self, target: Target, size: tuple[int, int], classes: int) -> dict[str, Any]:
+        """The way back: a target as the columns of labelled data, for a picture of what is learnt.
+
+        Args:
+            target: Perhaps transformed.
+            size: (width, height) of its picture.
+            classes: How many classes the data has.
+        """
+
+    def augmentation(self) -> Transform:
+        """How pictures are varied unless the caller says otherwise: colours and a flip."""
+        return v2.Compose([v2.RandomPhotometricDistort(p=0.5), v2.RandomHorizontalFlip()])
+
+    def tidy(self, picture: Image.Image, target: Target) -> Target:
+        """A target without what a transform moved out of the picture."""
+        return target
+
+    def example(
+        self, picture: Image.Image, things: Sequence[tuple[int, tuple[int, int, int, int]]]
+    ) -> Target | None:
+        """A target for a drawn picture, for the suite of `pvzoo.testing`; None if there is none.
+
+        Args:
+            picture: With filled rectangles on a background.
+            things: Of each its class, 1 or 2, and its left, top, right and bottom; the background
+                is of class 0.
+        """
+        return None
+
+
+def training_of(task: str) -> Training:
+    """What training needs to know of a task that has it."""
+    training: Training = registry.named(labelled(task).training or "")()
+    return training

@@ -1,0 +1,42 @@
+"""Targets of image classification."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from PIL import Image
+from torchvision.transforms import v2
+
+from pvzoo.families.recipes import CLASSIFIER
+from pvzoo.training.augment import CropAndScale
+from pvzoo.training.targets.base import Target, Training, Transform
+
+
+class ClassificationTraining(Training):
+    """``label`` (int), or ``labels`` ((classes,) float32 of 0 and 1)."""
+
+    recipe = CLASSIFIER
+
+    def target(self, row: Mapping[str, Any], picture: Image.Image, classes: int) -> Target:
+        """See the class."""
+        if "label" in row:
+            return {"label": row["label"]}
+        labels = torch.zeros(classes)
+        labels[row["labels"] or []] = 1
+        return {"labels": labels}
+
+    def row(self, target: Target, size: tuple[int, int], classes: int) -> dict[str, Any]:
+        """``label`` or ``labels``."""
+        if "label" in target:
+            return {"label": target["label"]}
+        return {"labels": target["labels"].nonzero().flatten().tolist()}
+
+    def augmentation(self) -> Transform:
+        """A crop of at least 35 % of the picture, a flip."""
+        return v2.Compose([CropAndScale(0.35), v2.RandomHorizontalFlip()])
+
+    def example(self, picture: Image.Image, things: Sequence[Any]) -> Target:
+        """Any class, of three that differ from picture to picture."""
+        return {"label": sum(sum(box) for _, box in things) % 3}
