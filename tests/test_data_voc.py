@@ -17,7 +17,7 @@ from labelled_files import (
 )
 from PIL import Image
 
-from pvzoo.data import voc
+from pvzoo.data.formats.voc import read as voc
 from pvzoo.data.load import load
 from pvzoo.data.schema import class_names, task_of
 from pvzoo.errors import DataError, PvzooWarning

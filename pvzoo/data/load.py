@@ -11,8 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pvzoo import registry
-from pvzoo.data import coco, files, folders, panoptic, voc, yolo
+from pvzoo.data import files
 from pvzoo.data.files import Split, entries, exists, listing, split_name
+from pvzoo.data.formats.coco import objects as coco
+from pvzoo.data.formats.coco import panoptic
+from pvzoo.data.formats.folders import read as folders
+from pvzoo.data.formats.voc import read as voc
+from pvzoo.data.formats.yolo import read as yolo
 from pvzoo.data.metadata import check_depth, with_texts
 from pvzoo.data.paths import Area
 from pvzoo.data.schema import DETECTION, INSTANCE, PANOPTIC, SEMANTIC, TASKS, task_of

@@ -9,9 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pvzoo.data.copies import Parts
+from pvzoo.data.formats.coco import objects_write as coco
+from pvzoo.data.formats.coco import panoptic_write as panoptic
+from pvzoo.data.formats.folders import write as folders
+from pvzoo.data.formats.yolo import write as yolo
 from pvzoo.data.schema import CLASSIFICATION, DETECTION, INSTANCE, PANOPTIC, SEMANTIC
-from pvzoo.data.writers import coco, folders, panoptic, yolo
-from pvzoo.data.writers.images import Parts
 from pvzoo.errors import DataError, UsageError, nearest
 
 if TYPE_CHECKING:

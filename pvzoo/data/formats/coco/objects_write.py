@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
+from pvzoo.data.copies import Names, Parts, copy_image
 from pvzoo.data.schema import INSTANCE
-from pvzoo.data.writers.images import Names, Parts, copy_image
 
 
 def write(parts: Parts, folder: Path) -> None:

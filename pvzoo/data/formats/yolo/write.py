@@ -17,9 +17,9 @@ import numpy as np
 import yaml
 from pycocotools import mask as coco
 
+from pvzoo.data.copies import Names, Parts, copy_image
 from pvzoo.data.files import upright_size
 from pvzoo.data.schema import INSTANCE
-from pvzoo.data.writers.images import Names, Parts, copy_image
 from pvzoo.errors import DataError, PvzooWarning
 from pvzoo.masks import Masks
 

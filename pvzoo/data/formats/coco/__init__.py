@@ -1,0 +1,1 @@
+"""COCO: objects and panoptic segments in JSON files."""

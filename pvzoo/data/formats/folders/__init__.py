@@ -1,0 +1,1 @@
+"""Folders whose places are the labels."""

@@ -1,0 +1,1 @@
+"""YOLO: text files beside images."""
