@@ -73,6 +73,11 @@ class Parts:
             if self._progress is not None:
                 self._progress(before + i + 1, sum(sizes.values()))
 
+    @property
+    def scored(self) -> bool:
+        """Whether the labels are predictions: a column ``scores`` has one for each of a row's."""
+        return any("scores" in part.features for part in self.splits.values())
+
     def file_names(self, split: str | None) -> Iterator[str]:
         """The file names of a split."""
         return (row["file_name"] or "" for row in derive.rows(self.splits[split], ["file_name"]))

@@ -6,21 +6,17 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pvzoo import registry
 from pvzoo.data import files
-from pvzoo.data.files import Split, entries, exists, listing, split_name
-from pvzoo.data.formats.coco import objects as coco
-from pvzoo.data.formats.coco import panoptic
-from pvzoo.data.formats.folders import read as folders
-from pvzoo.data.formats.voc import read as voc
-from pvzoo.data.formats.yolo import read as yolo
+from pvzoo.data.files import Split, entries, exists, split_name
+from pvzoo.data.formats import recognised
+from pvzoo.data.formats.base import Source
 from pvzoo.data.metadata import check_depth, with_texts
 from pvzoo.data.paths import Area
-from pvzoo.data.schema import DETECTION, INSTANCE, PANOPTIC, SEMANTIC, TASKS, task_of
+from pvzoo.data.schema import SEMANTIC, TASKS, task_of
 from pvzoo.errors import DataError, HubError, UsageError, nearest, nearest_beside
 from pvzoo.extras import needs
 
@@ -28,12 +24,6 @@ if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
 
 _ORDER = {"train": 1, "validation": 2, "test": 3}
-
-_LOOKED_FOR = (
-    "Looked for: COCO (a JSON with images, annotations and categories), YOLO (a data.yaml with "
-    "names), Pascal VOC (XML files in Annotations/), folders of masks (images/ and masks/), "
-    "folders of classes (class/image.jpg), a metadata.csv, and what Dataset.save_to_disk writes."
-)
 
 
 def load(
@@ -95,8 +85,9 @@ def load(
             with _readable(path):
                 dataset = _written_by_datasets(path, area)
                 if dataset is None:
-                    parts = _splits(path, task, reduce_labels, area)
-                    return _read(parts, path, task, split, reduce_labels)
+                    found = recognised.splits(Source(path, area, reduce_labels), task)
+                    found = sorted(found, key=lambda part: _ORDER.get(part.name, 0))
+                    return _read(found, path, task, split, reduce_labels)
     else:
         _check_type(source)
         dataset = source
@@ -242,43 +233,6 @@ def _readable(path: Path) -> Iterator[None]:
             f"{path} cannot be read: there is too little memory for it.",
             "Look for a number that is far too large in its labels, or read a part of it.",
         ) from error
-
-
-def _splits(path: Path, task: str | None, reduce_labels: bool, area: Area) -> list[Split]:
-    """The splits of a file or folder, in the format that its contents are of."""
-    # how each is recognised, and the tasks that it is taken for where there are others too
-    formats = {
-        "COCO": (partial(coco.splits, area=area), (DETECTION, INSTANCE)),
-        "COCO panoptic": (partial(panoptic.splits, area=area), (PANOPTIC, SEMANTIC)),
-        "YOLO": (partial(yolo.splits, area=area), (DETECTION, INSTANCE)),
-        "Pascal VOC": (
-            partial(voc.splits, area=area, reduce_labels=reduce_labels),
-            (DETECTION, INSTANCE),
-        ),
-        "images and masks": (
-            partial(folders.mask_splits, reduce_labels=reduce_labels),
-            (SEMANTIC,),
-        ),
-    }
-    found = {name: parts for name, (splits, _) in formats.items() if (parts := splits(path))}
-    if len(found) > 1:  # COCO's own folder has instances beside panoptic labels
-        found = {name: found[name] for name in found if task in formats[name][1]} or found
-    if len(found) > 1:
-        raise DataError(
-            f"{path} has labels in several formats: {', '.join(found)}.",
-            "Say the task, or point at the labels you mean: the JSON, the data.yaml or the "
-            "Annotations folder.",
-        )
-    if not found and (inner := folders.wrapped(path)):
-        return _splits(inner, task, reduce_labels, area)
-    parts = next(iter(found.values()), None) or folders.class_splits(path)
-    if not parts:
-        inside = [p.name + "/" * p.is_dir() for p in entries(path)]
-        what = f"{path} is in no format that pvzoo reads"
-        if path.is_dir():
-            what += f"; it holds {listing(inside, 8)}" if inside else "; it is empty"
-        raise DataError(f"{what}.", _LOOKED_FOR)
-    return sorted(parts, key=lambda part: _ORDER.get(part.name, 0))
 
 
 def _read(

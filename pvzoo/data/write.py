@@ -10,21 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pvzoo.data.copies import Parts
-from pvzoo.data.formats.coco import objects_write as coco
-from pvzoo.data.formats.coco import panoptic_write as panoptic
-from pvzoo.data.formats.folders import write as folders
-from pvzoo.data.formats.yolo import write as yolo
-from pvzoo.data.schema import CLASSIFICATION, DETECTION, INSTANCE, PANOPTIC, SEMANTIC
+from pvzoo.data.formats.recognised import formats
 from pvzoo.errors import DataError, UsageError, nearest
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
-
-_FORMATS: dict[str, dict[str, Callable[[Parts, Path], None]]] = {
-    "coco": {DETECTION: coco.write, INSTANCE: coco.write, PANOPTIC: panoptic.write},
-    "yolo": {DETECTION: yolo.write, INSTANCE: yolo.write},
-    "folder": {CLASSIFICATION: folders.write_classes, SEMANTIC: folders.write_maps},
-}
 
 
 def write(
@@ -70,23 +60,24 @@ def write(
     """  # noqa: E501
     from datasets import DatasetDict
 
-    if format not in _FORMATS:
+    places = [form for form in formats() if form.writes]
+    names = sorted({form.name for form in places})
+    if format not in names:
         raise UsageError(
-            f"There is no format {format!r}.", nearest(format, _FORMATS) or ", ".join(_FORMATS)
+            f"There is no format {format!r}.", nearest(format, names) or ", ".join(names)
         )
     splits: Mapping[str | None, Dataset]
     splits = {**data} if isinstance(data, DatasetDict) else {None: data}
     parts = Parts.of(splits, progress)
-    writer = _FORMATS[format].get(parts.task)
-    if writer is None:
-        fitting = [name for name, tasks in _FORMATS.items() if parts.task in tasks]
+    fitting = {form.name: form for form in places if parts.task in form.writes}
+    if format not in fitting:
         raise DataError(
             f"The format {format} has no place for labels of {parts.task}.",
             f"Write them as {' or '.join(fitting)}.",
         )
     target = Path(folder).expanduser()
     with _new_folder(target) as work:
-        writer(parts, work)
+        fitting[format].write(parts, work)
     return target
 
 

@@ -106,7 +106,7 @@ def light_listing(plugin: InstalledPlugin) -> None:
     must(run.returncode == 0, f"Listing failed: {run.stderr.strip()[-300:]}")
     mine = {
         part.entry_point.module.partition(".")[0]
-        for group in ("catalogs", "adapters", "tasks", "runtimes", "datasets")
+        for group in ("catalogs", "adapters", "tasks", "runtimes", "datasets", "formats")
         for part in registry.parts(group)
         if part.dist == plugin.dist and plugin.dist != OWN
     }
@@ -125,15 +125,15 @@ def parts_load(plugin: InstalledPlugin) -> None:
 
 @rule("Import torch, transformers and the like in the module of the network alone.")
 def light_adapters(plugin: InstalledPlugin) -> None:
-    """Adapters and tasks import without any network library."""
+    """Adapters, tasks and formats import without any network library."""
     modules = {
         part.entry_point.module
-        for group in ("adapters", "tasks")
+        for group in ("adapters", "tasks", "formats")
         for part in registry.parts(group)
         if part.dist == plugin.dist
     }
     if not modules:
-        raise NotApplicable("It brings neither adapters nor tasks.")
+        raise NotApplicable("It brings neither adapters nor tasks nor formats.")
     code = (
         f"import sys\nsys.path[:] = {sys.path!r}\n"
         f"sys.modules.update(dict.fromkeys({list(HEAVY)!r}))\n"

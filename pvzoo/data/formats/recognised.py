@@ -1,0 +1,63 @@
+"""The formats that are installed, and the one that a file or folder is in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pvzoo import registry
+from pvzoo.data.files import Split, entries, listing
+from pvzoo.data.formats.base import Format, Source
+from pvzoo.data.formats.folders.read import wrapped
+from pvzoo.errors import DataError, PluginError
+
+
+def formats() -> list[type[Format]]:
+    """Those of pvzoo and of plugins; one that cannot be loaded is left out."""
+    found = []
+    for part in registry.parts("formats"):
+        try:
+            found.append(registry.load_part(part))
+        except PluginError:  # `pvzoo.list_plugins` shows it
+            continue
+    return found
+
+
+def splits(source: Source, task: str | None) -> list[Split]:
+    """The splits of a file or folder, in the format that its contents are of.
+
+    Args:
+        source: What to read.
+        task: What it is to be read as, which decides between formats; None if nobody said.
+
+    Raises:
+        DataError: It is in no format, or in several.
+    """
+    known = formats()
+    marked = [form for form in known if not form.guessed]
+    found = {form: parts for form in marked if (parts := form.splits(source))}
+    if len(found) > 1:  # COCO's own folder has instances beside panoptic labels
+        found = {form: parts for form, parts in found.items() if task in form.reads} or found
+    if len(found) > 1:
+        raise DataError(
+            f"{source.path} has labels in several formats: "
+            f"{', '.join(form.title for form in found)}.",
+            "Say the task, or point at the labels you mean: the JSON, the data.yaml or the "
+            "Annotations folder.",
+        )
+    if found:
+        return next(iter(found.values()))
+    if inner := wrapped(source.path):
+        return splits(Source(inner, source.area, source.reduce_labels), task)
+    for form in known:
+        if form.guessed and (parts := form.splits(source)):
+            return parts
+    raise _in_no_format(source.path, known)
+
+
+def _in_no_format(path: Path, known: list[type[Format]]) -> DataError:
+    what = f"{path} is in no format that pvzoo reads"
+    if path.is_dir():
+        inside = [p.name + "/" * p.is_dir() for p in entries(path)]
+        what += f"; it holds {listing(inside, 8)}" if inside else "; it is empty"
+    looked = [f"{form.title} ({form.layout})" for form in known]
+    return DataError(f"{what}.", f"Looked for: {', '.join(looked)}, and what datasets writes.")
