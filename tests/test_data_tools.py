@@ -348,3 +348,67 @@ def reference_brush(rle: bytes) -> np.ndarray:
         repeated, length = read(1), 1 + read(sizes[read(2)])
         values += [read(word)] * length if repeated else [read(word) for _ in range(length)]
     return np.array(values)
+
+
+# --- Roboflow -------------------------------------------------------------------------------------
+
+
+def test_the_exports_of_roboflow_are_read(tmp_path):
+    for split in ("train", "valid"):
+        for name in ("coco", "voc"):
+            picture(tmp_path / f"{name}/{split}/{split}_jpg.rf.0a1b.jpg")
+        picture(tmp_path / f"yolo/{split}/images/{split}.jpg")
+        put(tmp_path / f"yolo/{split}/labels/{split}.txt", "0 0.5 0.5 0.2 0.4\n")
+        picture(tmp_path / f"classes/{split}/cat/{split}.jpg")
+        image = {"id": 0, "file_name": f"{split}_jpg.rf.0a1b.jpg", "width": 20, "height": 10}
+        box = {"id": 0, "image_id": 0, "category_id": 1, "bbox": [8, 3, 4, 4], "area": 16}
+        names = [{"id": 0, "name": "cats"}, {"id": 1, "name": "cat", "supercategory": "cats"}]
+        content = {"images": [image], "annotations": [box], "categories": names}
+        put(tmp_path / f"coco/{split}/_annotations.coco.json", json.dumps(content))
+        put(
+            tmp_path / f"voc/{split}/{split}_jpg.rf.0a1b.xml",
+            "<annotation><object><name>cat</name><bndbox><xmin>9</xmin><ymin>4</ymin>"
+            "<xmax>12</xmax><ymax>7</ymax></bndbox></object></annotation>",
+        )
+    put(
+        tmp_path / "yolo/data.yaml",
+        "train: ../train/images\nval: ../valid/images\ntest: ../test/images\nnc: 1\n"
+        "names: ['cat']\nroboflow:\n  workspace: w\n  version: 1\n",
+    )
+    with pytest.warns(PvzooWarning, match="test"):
+        found = {"yolo": data.load(tmp_path / "yolo")}
+    found |= {name: data.load(tmp_path / name) for name in ("coco", "voc", "classes")}
+    for name, parts in found.items():
+        assert list(parts) == ["train", "validation"]
+        for part in parts.values():
+            if name == "classes":
+                assert part["label"] == [0]
+            else:
+                assert part[0]["objects"]["bbox"][0] == pytest.approx([8, 3, 4, 4])
+
+
+def test_several_classes_an_image_of_roboflow(tmp_path):
+    for split in ("train", "valid"):
+        picture(tmp_path / f"{split}/{split}1.jpg")
+        picture(tmp_path / f"{split}/{split}2.jpg")
+        lines = [f"{split}1.jpg, 1, 0, 1", f"{split}2.jpg, 0, 0, 0"]
+        put(tmp_path / f"{split}/_classes.csv", "\n".join(["filename, cat, dog, hen", *lines]))
+    found = data.load(tmp_path)
+    assert list(found) == ["train", "validation"]
+    assert class_names(found["train"].features) == ("cat", "dog", "hen")
+    assert found["validation"]["labels"] == [[0, 2], []]
+    assert not data.check(found).errors
+    put(tmp_path / "train/_classes.csv", "filename, cat\ntrain1.jpg, yes\n")
+    with pytest.raises(DataError, match=r"_classes.csv:2 has 'yes'"):
+        data.load(tmp_path)
+
+
+def test_the_masks_of_roboflow_lie_beside_their_images(tmp_path):
+    picture(tmp_path / "train/a_jpg.rf.0a.jpg")
+    mask = np.zeros((10, 20), np.uint8)
+    mask[2:5] = 1
+    Image.fromarray(mask).save(tmp_path / "train/a_jpg.rf.0a_mask.png")
+    put(tmp_path / "train/_classes.csv", "Pixel Value, Class\n0, background\n1, road\n")
+    (row,) = (found := data.load(tmp_path)["train"])
+    assert class_names(found.features) == ("background", "road")
+    assert (np.asarray(row["annotation"]) == mask).all()

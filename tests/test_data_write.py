@@ -22,9 +22,9 @@ from pycocotools import mask as pycoco
 from pycocotools.coco import COCO
 
 from pvzoo.data.copies import Names
-from pvzoo.data.formats.yolo.write import join
 from pvzoo.data.load import load
 from pvzoo.data.mend import mend
+from pvzoo.data.outlines import join
 from pvzoo.data.schema import class_names, features, task_of
 from pvzoo.data.write import write
 from pvzoo.errors import DataError, PvzooWarning, UsageError

@@ -211,6 +211,12 @@ def head(file: Path, size: int = 2000) -> str:
     return data.decode(_encoding(data), errors="replace")
 
 
+def is_utf16(file: Path) -> bool:
+    """Whether a text has the byte-order mark of UTF-16."""
+    with file.open("rb") as opened:
+        return _encoding(opened.read(2)) == "utf-16"
+
+
 def _encoding(data: bytes) -> str:
     """How a text is encoded, by its byte-order mark."""
     return "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pvzoo import registry
+from pvzoo.data.archives import is_archive, unpacked
 from pvzoo.data.files import Split, exists, split_name
 from pvzoo.data.formats import of_datasets, recognised
 from pvzoo.data.formats.base import Source
@@ -37,9 +38,9 @@ def load(
     Args:
         source: One of
 
-            * a file or folder in a format recognised by its contents: COCO (detection, instance,
-              panoptic), YOLO, Pascal VOC, folders of images and masks, folders of classes,
-              datasets' own ``metadata.csv`` or ``.jsonl`` folders, or what `save_to_disk` wrote;
+            * a file or folder in one of the formats of `docs/data.md`, recognised by its contents,
+              or what `datasets` itself writes: `save_to_disk`, Parquet files, metadata of images;
+            * a zip or tar file with any of these;
             * a dataset of the Hub, ``owner/name`` or ``owner/name:config``;
             * a dataset that an installed plugin brings, by its name;
             * a `datasets.Dataset`, `DatasetDict`, `IterableDataset` or `IterableDatasetDict` in
@@ -79,8 +80,9 @@ def load(
         elif not exists(path):
             dataset = _from_hub(str(source))
         else:
-            area = Area.of(path, allow_outside=allow_outside)
             with _readable(path):
+                path = unpacked(path) if is_archive(path) else path
+                area = Area.of(path, allow_outside=allow_outside)
                 dataset = of_datasets.opened(path, area)
                 if dataset is None:
                     found = recognised.splits(Source(path, area, reduce_labels), task)

@@ -1,12 +1,14 @@
-"""XML files of strangers: read by `defusedxml`, which refuses entities."""
+"""XML files: those of strangers are read by `defusedxml`, which refuses entities."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pvzoo.data.files import quoted
 from pvzoo.errors import DataError
 from pvzoo.extras import needs
 
@@ -49,6 +51,16 @@ def xml_elements(file: Path, tags: frozenset[str]) -> Iterator[Element]:
                 if not inside:
                     yield element
                     root.clear()
+
+
+_NO_XML = re.compile("[^\\t\\n\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
+"""What an XML file cannot hold (www.w3.org/TR/xml, 2.2), or would not give back."""
+
+
+def check_text(text: str, what: str) -> None:
+    """Raise a `DataError` if a text cannot be written to an XML file; `what` is what it names."""
+    if _NO_XML.search(text):
+        raise DataError(f"{what} {quoted(text)} cannot be written to an XML file.", "Rename it.")
 
 
 @contextmanager

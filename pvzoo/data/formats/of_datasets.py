@@ -1,13 +1,20 @@
-"""What `datasets` itself writes or reads: a folder of `save_to_disk`, images with metadata."""
+"""What `datasets` itself writes or reads.
+
+That is a folder of `save_to_disk`; images with ``metadata.csv``, ``.jsonl`` or ``.parquet`` beside
+them; and Parquet files, in the folder or in ``data/``, as a dataset of the Hub is downloaded: their
+splits are in their names (``train-00000-of-00002.parquet``).
+"""
 
 from __future__ import annotations
 
+import re
+from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pvzoo.data import files
-from pvzoo.data.files import entries, split_name
+from pvzoo.data.files import entries, head, is_utf16, listing, split_in, split_name
 from pvzoo.data.metadata import check_depth, with_texts
 from pvzoo.data.paths import Area
 from pvzoo.errors import DataError
@@ -17,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def opened(path: Path, area: Area) -> Any:
-    """A folder that `save_to_disk` wrote, or an imagefolder with metadata; None for others."""
+    """What `datasets` opens of a file or folder; None for what is not its own."""
     dataset = _opened(path)
     if dataset is not None and not area.allow_outside:
         for part in dataset.values() if isinstance(dataset, Mapping) else [dataset]:
@@ -48,7 +55,8 @@ def _opened(path: Path) -> Any:
                 "Write it again.",
             ) from error
     if not any(map(_is_metadata, _metadata_files(path))):
-        return None
+        shards = _shards(path)
+        return _of_parquet(path, shards) if shards else None
     from datasets import load_dataset
 
     for folder, names in files.walk(path):
@@ -73,7 +81,49 @@ def _metadata_files(path: Path) -> list[Path]:
 
 
 def _is_metadata(file: Path) -> bool:
+    if file.suffix == ".parquet":
+        return True
     if file.suffix not in (".csv", ".jsonl"):
         return False
-    with file.open(encoding="utf-8", errors="replace") as opened:
-        return "file_name" in opened.readline()
+    first = head(file, 10_000).partition("\n")[0]
+    if "file_name" in first and is_utf16(file):
+        raise DataError(f"{file} is UTF-16 text.", "Save it as UTF-8, as datasets wants it.")
+    return "file_name" in first
+
+
+def _shards(path: Path) -> list[Path]:
+    """The Parquet files of a dataset.
+
+    Raises:
+        DataError: There are several datasets in folders.
+    """
+    if path.is_file():
+        return [path] if path.suffix == ".parquet" else []
+    places = [path, path / "data", *files.folders(path)]
+    found = {place: [f for f in entries(place) if f.suffix == ".parquet"] for place in places}
+    found = {place: shards for place, shards in found.items() if shards}
+    several = [place.name for place in found if place not in (path, path / "data")]
+    if len(several) > 1 and len(several) == len(found):
+        raise DataError(
+            f"{path} holds Parquet files of several configurations: {listing(several)}.",
+            "Point at one of the folders.",
+        )
+    return next(iter(found.values()), [])
+
+
+def _of_parquet(path: Path, shards: list[Path]) -> Any:
+    from datasets import load_dataset
+
+    parts = defaultdict(list)
+    for file in shards:
+        name = re.sub(r"-\d{5}-of-\d{5}$", "", file.stem)
+        parts[split_in(name) or (name if name != file.stem else "")].append(str(file))
+    try:
+        data = load_dataset("parquet", data_files={name or "train": f for name, f in parts.items()})
+    except Exception as error:  # whatever Arrow raises, and columns that differ
+        raise DataError(
+            f"{path} has Parquet files that datasets cannot read "
+            f"({str(error.__cause__ or error)[:300]}).",
+            "Fetch them again, or keep those of one dataset.",
+        ) from error
+    return data["train"] if [*parts] == [""] else data

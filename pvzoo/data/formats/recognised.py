@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pvzoo import registry
-from pvzoo.data.files import Split, entries, listing
+from pvzoo.data.files import Split, entries, folders, listing, split_name
 from pvzoo.data.formats.base import Format, Source
 from pvzoo.data.formats.folders.read import wrapped
 from pvzoo.errors import DataError, PluginError
@@ -33,8 +33,10 @@ def splits(source: Source, task: str | None) -> list[Split]:
         DataError: It is in no format, or in several.
     """
     known = formats()
-    marked = [form for form in known if not form.guessed]
-    found = {form: parts for form in marked if (parts := form.splits(source))}
+    found = _marked(source, known)
+    inner = folders(source.path)
+    if not found and len(inner) == 1 and not split_name(inner[0].name):  # as archives have them
+        found = _marked(Source(inner[0], source.area, source.reduce_labels), known)
     if len(found) > 1:  # COCO's own folder has instances beside panoptic labels
         found = {form: parts for form, parts in found.items() if task in form.reads} or found
     if len(found) > 1:
@@ -52,6 +54,11 @@ def splits(source: Source, task: str | None) -> list[Split]:
         if form.guessed and (parts := form.splits(source)):
             return parts
     raise _in_no_format(source.path, known)
+
+
+def _marked(source: Source, known: list[type[Format]]) -> dict[type[Format], list[Split]]:
+    """The splits in each format that has a mark of its own."""
+    return {form: parts for form in known if not form.guessed and (parts := form.splits(source))}
 
 
 def _in_no_format(path: Path, known: list[type[Format]]) -> DataError:

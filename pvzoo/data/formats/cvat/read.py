@@ -57,6 +57,8 @@ def splits(path: Path, area: Area) -> list[Split]:
     pictures: list[Annotated] = []
     for file in files:
         pictures += _pictures(file, names)
+    if not pictures:
+        raise DataError(f"{path} ({TITLE}) has no images.", "Export the task with its images.")
     if len({picture.split for picture in pictures}) == 1 and pictures[0].split == _DEFAULT:
         pictures = [_with_split(picture, None) for picture in pictures]
     root = files[0].parent

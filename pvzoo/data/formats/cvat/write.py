@@ -8,7 +8,6 @@ CVAT keeps where the label has it.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,10 @@ from xml.sax.saxutils import XMLGenerator
 import numpy as np
 
 from pvzoo.data.copies import Names, Parts, copy_image
-from pvzoo.data.files import quoted
 from pvzoo.data.formats.lost import Lost
 from pvzoo.data.schema import CLASSIFICATION, INSTANCE
+from pvzoo.data.xml_file import check_text
 from pvzoo.drawing import class_colour
-from pvzoo.errors import DataError
 from pvzoo.inputs.images import ImageHandle
 from pvzoo.masks import Masks
 
@@ -41,7 +39,7 @@ def write(parts: Parts, folder: Path) -> None:
         for i, name in enumerate(parts.names)
     ]
     for name in parts.names:
-        _check_text(name, "The class")
+        check_text(name, "The class")
     text = json.dumps(labels, indent=2, ensure_ascii=False)
     (folder / "labels.json").write_text(f"{text}\n", encoding="utf-8")
     lost = Lost("CVAT")
@@ -57,7 +55,7 @@ def write(parts: Parts, folder: Path) -> None:
             pictures.mkdir(parents=True)
             for row in parts.rows(split):
                 name = copy_image(row, pictures, names)
-                _check_text(name, "The image")
+                check_text(name, "The image")
                 head = {"id": str(number), "name": name} | ({"subset": split} if split else {})
                 xml.startElement("image", head | _size(row, pictures / name))
                 for score, (tag, given) in _elements(row, parts, lost):
@@ -80,15 +78,6 @@ _SCORE = {
     "default_value": "",
     "values": [],
 }
-
-
-_NO_XML = re.compile("[^\\t\\n\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
-"""What an XML file cannot hold (www.w3.org/TR/xml, 2.2), or would not give back."""
-
-
-def _check_text(text: str, what: str) -> None:
-    if _NO_XML.search(text):
-        raise DataError(f"{what} {quoted(text)} cannot be written to an XML file.", "Rename it.")
 
 
 def _meta(xml: XMLGenerator, labels: list[dict[str, Any]]) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from pvzoo.data.copies import Parts
 from pvzoo.data.files import Split
 from pvzoo.data.formats.base import Format, Source
-from pvzoo.data.formats.voc import read
+from pvzoo.data.formats.voc import read, write
 from pvzoo.data.schema import DETECTION, INSTANCE
 
 
@@ -15,8 +18,14 @@ class Voc(Format):
     title = "Pascal VOC"
     layout = "XML files in Annotations/"
     reads = (DETECTION, INSTANCE)
+    writes = (DETECTION, INSTANCE)
 
     @staticmethod
     def splits(source: Source) -> list[Split]:
         """See `pvzoo.data.formats.voc.read`."""
         return read.splits(source.path, source.area, reduce_labels=source.reduce_labels)
+
+    @staticmethod
+    def write(parts: Parts, folder: Path) -> None:
+        """See `pvzoo.data.formats.voc.write`."""
+        write.write(parts, folder)

@@ -1,27 +1,23 @@
 """YOLO: data.yaml and a text file beside each image, in fractions of the upright picture.
 
-A mask of several parts is one polygon, also one with holes: the outlines are joined by ways there
-and back, which have no area. That is how ultralytics joins the parts of COCO's masks; pycocotools,
-which fills by the even-odd rule, makes the same mask of it.
+A mask is one polygon; see `pvzoo.data.outlines`.
 """
 
 from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
-from pycocotools import mask as coco
 
 from pvzoo.data.copies import Names, Parts, copy_image
 from pvzoo.data.files import upright_size
+from pvzoo.data.outlines import outline
 from pvzoo.data.schema import INSTANCE
 from pvzoo.errors import DataError, PvzooWarning
-from pvzoo.masks import Masks
 
 _KEYS = {None: "train", "validation": "val"}
 
@@ -79,42 +75,14 @@ def _lines(row: Mapping[str, Any], lost: dict[str, int], *, masks: bool) -> Iter
             continue
         if masks:
             code = objects["segmentation"][i]
-            values = _polygon(code)
-            if not values:
+            corners = outline(code)
+            if corners is None:
                 lost["objects without a pixel"] += 1
                 continue
+            height, width = code["size"]
+            values = (corners / (width, height)).flatten().tolist()
         else:
             (left, top, width, height), (across, down) = objects["bbox"][i], size
             values = [(left + width / 2) / across, (top + height / 2) / down]
             values += [width / across, height / down]
         yield " ".join([str(category), *map(repr, values)])
-
-
-def _polygon(code: Mapping[str, Any]) -> list[float]:
-    """A mask as one polygon in fractions of its size; empty for one without a pixel."""
-    height, width = code["size"]
-    outlines = _outlines({"size": [height, width], "counts": code["counts"].encode("ascii")})
-    return (join(outlines) / (width, height)).flatten().tolist() if outlines else []
-
-
-def _outlines(code: Mapping[str, Any]) -> list[np.ndarray]:
-    """(k, 2) outlines of the parts of a mask, of the holes in them, of the parts in those ..."""
-    (height, width), found = code["size"], []
-    while outlines := Masks((height, width), (code["counts"],)).polygons(0):
-        filled = coco.merge(coco.frPyObjects(outlines, height, width))
-        # of the parts that lie in no hole
-        outlines = Masks((height, width), (filled["counts"],)).polygons(0)
-        found += [np.reshape(outline, (-1, 2)) for outline in outlines]
-        code = coco.encode(coco.decode(filled) - coco.decode(code))
-    return found
-
-
-def join(outlines: Sequence[np.ndarray]) -> np.ndarray:
-    """(k, 2) outlines as one, each reached from those before by a way there and back."""
-    path = outlines[0]
-    for outline in outlines[1:]:
-        here = int(((path - outline[0]) ** 2).sum(axis=1).argmin())
-        there = int(((outline - path[here]) ** 2).sum(axis=1).argmin())
-        turned = np.roll(outline, -there, axis=0)
-        path = np.concatenate([path[: here + 1], turned, turned[:1], path[here:]])
-    return path
