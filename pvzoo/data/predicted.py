@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
+import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pvzoo.data import derive
+from pvzoo.data.codes import masked_object
 from pvzoo.data.files import objects_of
 from pvzoo.data.schema import CLASSIFICATION, DETECTION, INSTANCE, features
+from pvzoo.data.store import save
 from pvzoo.errors import DataError
+from pvzoo.extras import needs
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -24,9 +28,10 @@ class Predicted:
     """Results that become a canonical dataset; they are kept in a file, however many come.
 
     Objects with masks become those of instance-segmentation, and so does each class of a semantic
-    map and each segment of a panoptic one; objects without are object-detection, and classes of
-    the image several labels an image, if the model gave several. The dataset has the column
-    ``scores`` besides, one for each object or class.
+    map and each segment of a panoptic one; objects without are object-detection. Of the classes of
+    an image the best is its label, or all are where each was scored on its own. The dataset has
+    the column ``scores`` besides, one for each object or class that has one. It lasts as long as
+    the process.
     """
 
     def __init__(self, kind: type[Result], names: Sequence[str]) -> None:
@@ -48,7 +53,9 @@ class Predicted:
         else:
             raise DataError(f"Results of {kind.task} are neither objects nor classes.")
         self._names = {name: None for name in names if name}
-        self._file = tempfile.TemporaryFile("w+", encoding="utf-8")
+        self._folder = Path(tempfile.mkdtemp(prefix="pvzoo-predicted-"))
+        atexit.register(shutil.rmtree, self._folder, ignore_errors=True)
+        self._file = self._path("rows").open("w+", encoding="utf-8")
         self._count = 0
         self._several = False
 
@@ -62,11 +69,14 @@ class Predicted:
             raise DataError("A result does not know its image, which labels are of.")
         said = result.to_dict()
         found = said["predictions"]
+        if self.task == CLASSIFICATION:
+            self._several |= (several := getattr(result, "multi_label", False))
+            found = found if several else found[:1]
         self._names |= {row["name"]: None for row in found}
-        self._several |= len(found) > 1
         data = result.image.data
-        if not isinstance(data, Path):  # the file has it: it may be gone, or was never anywhere
-            data = derive.keep(data)
+        if not isinstance(data, Path):  # it never was a file
+            self._path(f"{self._count}").write_bytes(data)
+            data = self._path(f"{self._count}")
         name = (result.source or "").partition("?")[0]
         name = "" if name.startswith(("data:", "image ")) else os.path.basename(name)
         head = {"path": os.path.abspath(data), "name": name or f"{self._count:06d}.png"}
@@ -76,19 +86,23 @@ class Predicted:
 
     def dataset(self) -> Dataset:
         """All that was kept."""
-        from datasets import List, Value
+        needs("Labelled data", "datasets")
+        from datasets import Dataset, List, Value
 
-        several = self._several and self.task == CLASSIFICATION
-        columns = features(self.task, list(self._names), multi_label=several)
+        columns = features(self.task, list(self._names), multi_label=self._several)
         columns["scores"] = List(Value("float64"))
-        return derive.held(map(self._row, range(self._count), self._lines()), columns)
-
-    def _lines(self) -> Iterator[dict[str, Any]]:
-        self._file.seek(0)
-        return map(json.loads, self._file)
-
-    def _row(self, image_id: int, line: Mapping[str, Any]) -> dict[str, Any]:
         places = {name: place for place, name in enumerate(self._names)}
+        self._file.seek(0)
+        lines = enumerate(map(json.loads, self._file))
+        save(self._path("arrow"), (self._row(i, line, places) for i, line in lines), columns)
+        return Dataset.from_file(str(self._path("arrow")))
+
+    def _path(self, name: str) -> Path:
+        return self._folder / name
+
+    def _row(
+        self, image_id: int, line: Mapping[str, Any], places: Mapping[str, int]
+    ) -> dict[str, Any]:
         found = line["found"]
         row = {
             "image": {"path": line["path"], "bytes": None},
@@ -110,8 +124,6 @@ class Predicted:
 
 def _object(number: int, thing: Mapping[str, Any], category: int) -> dict[str, Any]:
     """An object of `pvzoo.data.schema` of a row of a result."""
-    from pvzoo.data.codes import masked_object
-
     if "mask" in thing:
         return masked_object(thing["mask"], number, category)
     left, top, right, bottom = (thing[side] for side in ("xmin", "ymin", "xmax", "ymax"))

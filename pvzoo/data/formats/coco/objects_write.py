@@ -48,6 +48,7 @@ def _annotations(row: Mapping[str, Any], *, masks: bool) -> Iterable[dict[str, A
             "iscrowd": int(objects["iscrowd"][i]),
             "ignore": int(objects["ignore"][i]),
             **({"segmentation": objects["segmentation"][i]} if masks else {}),
+            **({"score": row["scores"][i]} if row.get("scores") else {}),
         }
 
 
