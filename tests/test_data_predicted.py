@@ -176,6 +176,16 @@ def test_the_command_writes_answers_for_review_and_says_first_what_is_wrong(tmp_
     assert "no place for labels of image-classification" in wrong.stderr
 
 
+def test_the_command_saves_maps(tmp_path, photographs):
+    args = ("--task", "semantic-segmentation", "--json", "--save-maps", tmp_path / "maps")
+    done = run("predict", photographs["coffee"], *args)
+    (said,) = map(json.loads, done.stdout.splitlines())
+    values = np.asarray(Image.open(tmp_path / "maps/coffee.png"))
+    assert values.shape == (said["height"], said["width"])
+    areas = {row["label"]: row["area"] for row in said["predictions"]}
+    assert {i: int((values == i).sum()) for i in np.unique(values).tolist()} == areas
+
+
 def test_maps_are_saved_as_files_of_their_values(tmp_path):
     from pvzoo.cli.maps import write_maps
 

@@ -146,6 +146,28 @@ def copy_image(row: Mapping[str, Any], folder: Path, names: Names, name: str | N
     return taken
 
 
+def check_size(row: Mapping[str, Any], upright: tuple[int, int]) -> None:
+    """Refuse labels whose fractions would be of another frame than the picture's.
+
+    `upright` is (0, 0) for a picture that cannot be read.
+
+    Raises:
+        DataError: Its size is not known, or another.
+    """
+    size = (row["width"], row["height"])
+    if not all(size):
+        raise DataError(
+            f"The image {row['file_name']} has no known size, which fractions need.",
+            "Leave it out, or say its width and height.",
+        )
+    if all(upright) and size != upright:
+        raise DataError(
+            f"The labels of {row['file_name']} are of {size[0]} x {size[1]} pixels, but the "
+            f"upright image has {upright[0]} x {upright[1]}: their fractions would be wrong.",
+            "Run pvzoo.data.check; pvzoo.data.mend turns the labels of images that EXIF rotates.",
+        )
+
+
 def _inside(name: str) -> str:
     """A file name without what would lead out of a folder, or hide the file in it."""
     parts = (part.strip().lstrip(".") for part in re.split(r"[\\/]", name.replace("\0", "")))

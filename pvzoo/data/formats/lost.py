@@ -22,15 +22,13 @@ class Lost:
         """One more is left out."""
         self._counts[what] += 1
 
-    def is_lost(self, objects: Mapping[str, Sequence[Any]], i: int, names: Sequence[str]) -> bool:
-        """Whether an object is a crowd, to be ignored or of no class; then it is counted."""
+    def is_flagged(self, objects: Mapping[str, Sequence[Any]], i: int) -> bool:
+        """Whether an object is a crowd or to be ignored; then it is counted."""
         if objects["iscrowd"][i]:
             self.count("crowds")
         elif objects["ignore"][i]:
             self.count("objects to ignore")
-        else:
-            return self.has_no_class(objects["category"][i], names)
-        return True
+        return objects["iscrowd"][i] or objects["ignore"][i]
 
     def has_no_class(self, label: int, names: Sequence[str]) -> bool:
         """Whether a label is no place in `names`; then it is counted."""
@@ -42,7 +40,7 @@ class Lost:
     def warn(self) -> None:
         """Say what was left out, if anything was."""
         if self._counts:
-            said = ", ".join(f"{count} {what}" for what, count in self._counts.items())
+            said = ", ".join(f"{count} {what}" for what, count in sorted(self._counts.items()))
             warnings.warn(
                 f"Left out, as {self._title} cannot say them: {said}.", PvzooWarning, stacklevel=4
             )

@@ -128,7 +128,7 @@ def _elements(
         return
     objects = row["objects"]
     for i, category in enumerate(objects["category"]):
-        if lost.is_lost(objects, i, parts.names):
+        if lost.is_flagged(objects, i) or lost.has_no_class(category, parts.names):
             continue
         head = {"label": parts.names[category]} | source | {"occluded": "0", "z_order": "0"}
         if parts.task == INSTANCE:

@@ -14,12 +14,12 @@ from typing import Any
 from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
 
-from pvzoo.data.copies import Names, Parts, copy_image
+from pvzoo.data.copies import Names, Parts, check_size, copy_image
+from pvzoo.data.files import upright_size
 from pvzoo.data.formats.label_studio import brush
 from pvzoo.data.formats.lost import Lost
 from pvzoo.data.schema import CLASSIFICATION, INSTANCE
 from pvzoo.drawing import class_colour
-from pvzoo.errors import DataError
 from pvzoo.masks import Masks
 
 
@@ -34,6 +34,8 @@ def write(parts: Parts, folder: Path) -> None:
             comma = "["
             for row in parts.rows(split):
                 name = copy_image(row, pictures, names)
+                if "objects" in row and row["objects"]["id"]:
+                    check_size(row, upright_size(pictures / name))
                 place = f"images/{split}/{name}" if split else f"images/{name}"
                 data = {"image": f"/data/local-files/?d={quote(place)}"}
                 results = []
@@ -95,7 +97,7 @@ def _results(
         return
     objects, size = row["objects"], (row["width"], row["height"])
     for i, category in enumerate(objects["category"]):
-        if lost.is_lost(objects, i, parts.names):
+        if lost.is_flagged(objects, i) or lost.has_no_class(category, parts.names):
             continue
         value = _value(objects, i, row, masks=parts.task == INSTANCE)
         if value is None:
@@ -116,11 +118,6 @@ def _value(
         code = objects["segmentation"][i]
         mask = Masks(tuple(code["size"]), (code["counts"].encode("ascii"),))[0]
         return {"format": "rle", "rle": brush.encode(mask)} if mask.any() else None
-    if not row["width"] or not row["height"]:
-        raise DataError(
-            f"The image {row['file_name']} has no known size, which per cents need.",
-            "Leave it out, or say its width and height.",
-        )
     sides = zip(objects["bbox"][i], (row["width"], row["height"]) * 2, strict=True)
     left, top, across, down = (100 * value / whole for value, whole in sides)
     return {"x": left, "y": top, "width": across, "height": down, "rotation": 0}
