@@ -13,6 +13,7 @@ EXTRAS = {
     "timm": "torch",
     "transformers": "torch",
     "datasets": "data",
+    "defusedxml": "data",
     "faster_coco_eval": "data",
     "pandas": "data",
     "gradio": "demo",

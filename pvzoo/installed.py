@@ -7,6 +7,7 @@
 | pvzoo.tasks      | task id -> class                                                         |
 | pvzoo.runtimes   | runtime id -> class                                                      |
 | pvzoo.datasets   | dataset id -> function (task or None, split or None) -> labelled data    |
+| pvzoo.formats    | format id -> class                                                       |
 | pvzoo.contract   | the contract version (an integer) -> anything; never loaded              |
 
 A plugin says which contract version it was built for either by the last group or by the key
@@ -35,7 +36,7 @@ CONTRACT = 2
 OWN = "pvzoo"
 """The distribution of pvzoo itself."""
 
-Group = Literal["catalogs", "adapters", "tasks", "runtimes", "datasets"]
+Group = Literal["catalogs", "adapters", "tasks", "runtimes", "datasets", "formats"]
 
 
 @dataclass(frozen=True)

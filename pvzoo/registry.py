@@ -36,6 +36,7 @@ _BASES: dict[str, str | None] = {
     "tasks": "pvzoo.tasks.base:Task",
     "runtimes": "pvzoo.runtimes.base:Runtime",
     "datasets": None,  # functions
+    "formats": "pvzoo.data.formats.base:Format",
 }
 
 

@@ -196,7 +196,13 @@ def _xml(text: str, rng: random.Random) -> str:
     elements = list(root.iter())
     element, other = rng.choice(elements), rng.choice(elements)
     kind, mark = rng.randrange(6), "@raw@"
-    if kind == 0 and len(element):
+    if element.attrib and rng.random() < 0.5:
+        name = rng.choice(list(element.attrib))
+        if rng.random() < 0.2:
+            del element.attrib[name]
+        else:
+            element.attrib[name] = str(odd(rng))
+    elif kind == 0 and len(element):
         element.remove(rng.choice(list(element)))
     elif kind == 1:
         element.append(copy.deepcopy(other))

@@ -289,7 +289,7 @@ def test_a_changed_file_is_read_again_and_an_unchanged_one_is_not(tmp_path, monk
     file = save(tmp_path / "data" / "x.json", one_image())
     first = load(file)
     with monkeypatch.context() as patch:
-        patch.setattr("pvzoo.data.coco_file.read_json", None)  # rows cannot be made
+        patch.setattr("pvzoo.data.formats.coco.file.read_json", None)  # rows cannot be made
         assert load(file).cache_files == first.cache_files
     save(file, one_image(bbox=[0, 0, 1, 1]))
     assert load(file).remove_columns("image")[0]["objects"]["bbox"] == [[0, 0, 1, 1]]
@@ -323,7 +323,7 @@ def test_only_the_files_that_changed_are_parsed_again(tmp_path, monkeypatch):
         parsed.append(file.name)
         return json.loads(file.read_text())
 
-    monkeypatch.setattr("pvzoo.data.coco_file.read_json", read_json)
+    monkeypatch.setattr("pvzoo.data.formats.coco.file.read_json", read_json)
     for name, loaded in first.items():
         assert load(tmp_path / name).cache_files == loaded.cache_files
         part = load(tmp_path / name, split="validation")

@@ -129,7 +129,7 @@ def test_a_folder_in_no_format_says_what_is_in_it_and_what_was_looked_for(tmp_pa
     (tmp_path / "notes").mkdir()
     with pytest.raises(DataError, match=r"no format that pvzoo reads; it holds a\.png, notes/\."):
         load(tmp_path)
-    with pytest.raises(DataError, match=r"COCO.*YOLO.*Pascal VOC"):
+    with pytest.raises(DataError, match=r"COCO.*Pascal VOC.*YOLO"):
         load(tmp_path / "a.png")
     with pytest.raises(DataError, match="it is empty"):
         load(tmp_path / "notes")
@@ -142,7 +142,7 @@ def test_labels_in_two_formats_are_an_error_until_one_is_pointed_at(tmp_path):
     (tmp_path / "Annotations/a.xml").write_text("<annotation></annotation>")
     coco = {"images": [], "annotations": [], "categories": [{"id": 1, "name": "x"}]}
     (tmp_path / "coco.json").write_text(json.dumps(coco))
-    with pytest.raises(DataError, match="several formats: COCO, YOLO, Pascal VOC"):
+    with pytest.raises(DataError, match="several formats: COCO, Pascal VOC, YOLO"):
         load(tmp_path)
     assert len(load(tmp_path / "coco.json")) == 0
     assert len(load(tmp_path / "data.yaml")["train"]) == 1

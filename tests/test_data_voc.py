@@ -17,7 +17,7 @@ from labelled_files import (
 )
 from PIL import Image
 
-from pvzoo.data import voc
+from pvzoo.data.formats.voc import read as voc
 from pvzoo.data.load import load
 from pvzoo.data.schema import class_names, task_of
 from pvzoo.errors import DataError, PvzooWarning
@@ -392,7 +392,7 @@ def test_xml_and_maps_in_folders_of_the_annotations_are_told_apart_by_the_task(t
     (tmp_path / "annotations/trimaps").mkdir()
     trimap = np.arange(200, dtype=np.uint8).reshape(10, 20) % 3 + 1
     Image.fromarray(trimap).save(tmp_path / "annotations/trimaps/cat_1.png")
-    with pytest.raises(DataError, match="several formats: Pascal VOC, images and masks"):
+    with pytest.raises(DataError, match="several formats: images and masks, Pascal VOC"):
         load(tmp_path)
     (row,) = load(tmp_path, "object-detection")
     assert row["file_name"] == "images/cat_1.jpg"

@@ -21,12 +21,12 @@ from PIL import Image
 from pycocotools import mask as pycoco
 from pycocotools.coco import COCO
 
+from pvzoo.data.copies import Names
 from pvzoo.data.load import load
 from pvzoo.data.mend import mend
+from pvzoo.data.outlines import join
 from pvzoo.data.schema import class_names, features, task_of
 from pvzoo.data.write import write
-from pvzoo.data.writers.images import Names
-from pvzoo.data.writers.yolo import join
 from pvzoo.errors import DataError, PvzooWarning, UsageError
 from pvzoo.results.masks import Masks
 
@@ -760,7 +760,7 @@ def test_progress_counts_the_images_of_all_splits(tmp_path: Path) -> None:
 def test_a_format_without_a_place_for_the_task_is_refused_with_one_that_has(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="Write them as coco"):
         write(panoptic(28, 2), tmp_path / "out", "yolo")
-    with pytest.raises(DataError, match="Write them as folder"):
+    with pytest.raises(DataError, match=r"Write them as .*folder"):
         write(classes(29), tmp_path / "out", "coco")
     with pytest.raises(UsageError, match="coco"):
         write(classes(29), tmp_path / "out", "cocoo")

@@ -10,6 +10,7 @@ import json
 import random
 import shutil
 import warnings
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from PIL import Image
 from pvzoo import data
 from pvzoo.data.codes import empty_code
 from pvzoo.data.derive import rows
+from pvzoo.data.formats.label_studio import brush
 from pvzoo.data.labels import splits
 from pvzoo.data.maps import encode_colour, encode_grey
 
@@ -38,11 +40,13 @@ class Format:
         write: Writes it into a folder.
         damaged: The files to damage: a path in it -> what `mutations.mutated` calls their kind.
         tasks: What to read it as.
+        source: What to read of it.
     """
 
     write: Callable[[Path], None]
     damaged: dict[str, str]
     tasks: tuple[str | None, ...] = (None,)
+    source: str = "."
 
 
 def _picture(file: Path, seed: int = 0) -> None:
@@ -181,6 +185,78 @@ def _jsonl(root: Path) -> None:
         _picture(root / f"{i}.png", i)
 
 
+def _darknet(root: Path) -> None:
+    _text(root / "obj.data", "classes = 2\nnames = obj.names\ntrain = train.txt\n")
+    _text(root / "obj.names", "cat\ndog\n")
+    _text(root / "train.txt", "data/obj_train_data/1.png\n")
+    _picture(root / "obj_train_data/1.png")
+    _text(root / "obj_train_data/1.txt", "0 0.5 0.5 0.25 0.25\n1 0.5 0.5 0.1 0.1\n")
+
+
+_CVAT = """<annotations><version>1.1</version><meta><task><labels><label><name>cat</name><color>#fff
+</color></label></labels></task></meta><image id="0" name="1.png" width="32" height="24" subset="Train">
+<box label="cat" occluded="0" xtl="2.5" ytl="2" xbr="9" ybr="9" rotation="0" z_order="0"/>
+<polygon label="dog" points="1,1;9.5,1;9,9" z_order="0"><attribute name="a">1</attribute></polygon>
+<mask label="cat" rle="1, 3, 2" left="4" top="2" width="3" height="2"/><tag label="hen"/></image>
+<image id="1" name="2.png" width="32" height="24"/></annotations>"""  # noqa: E501
+
+
+def _cvat(root: Path) -> None:
+    _text(root / "annotations.xml", _CVAT)
+    for i in (1, 2):
+        _picture(root / f"images/{i}.png", i)
+
+
+def _label_studio(root: Path) -> None:
+    def result(kind: str, value: dict) -> dict:
+        size = {"original_width": 32, "original_height": 24, "image_rotation": 0}
+        return size | {"id": "a", "type": kind, "value": value | {kind: ["cat"]}}
+
+    mask = np.zeros((24, 32), bool)
+    mask[2:9, 4:9] = True
+    results = [
+        result("rectanglelabels", {"x": 1, "y": 2.5, "width": 50, "height": 20, "rotation": 0}),
+        result("polygonlabels", {"points": [[1, 2], [30, 2.5], [30, 60]]}),
+        result("brushlabels", {"format": "rle", "rle": brush.encode(mask)}),
+        {"id": "b", "type": "choices", "value": {"choices": ["hen"]}},
+    ]
+    tasks = [
+        {
+            "id": i,
+            "data": {"image": f"/data/upload/1/0a1b2c3d-{i}.png"},
+            "annotations": [{"result": results, "was_cancelled": False, "ground_truth": True}],
+        }
+        for i in (1, 2)
+    ]
+    _text(root / "export.json", json.dumps(tasks))
+    _text(root / "label_config.xml", '<View><Labels><Label value="cat"/></Labels></View>')
+    for i in (1, 2):
+        _picture(root / f"images/{i}.png", i)
+
+
+def _classes_csv(root: Path) -> None:
+    _text(root / "train/_classes.csv", "filename, cat, dog\n1.png, 1, 0\n2.png, 0, 1\n")
+    for i in (1, 2):
+        _picture(root / f"train/{i}.png", i)
+
+
+def _zip(root: Path) -> None:
+    _cvat(root / "in")
+    with zipfile.ZipFile(root / "data.zip", "w", zipfile.ZIP_DEFLATED) as packed:
+        for file in sorted((root / "in").rglob("*.*")):
+            packed.write(file, file.relative_to(root / "in"))
+
+
+def _parquet(root: Path) -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(file, "PNG")
+    cells = [{"bytes": file.getvalue(), "path": None}] * 2
+    data = datasets.Dataset.from_dict({"image": cells, "label": ["cat", "dog"]})
+    data = data.cast_column("image", datasets.Image())
+    (root / "data").mkdir()
+    data.to_parquet(root / "data/train-00000-of-00001.parquet")
+
+
 FORMATS = {
     "coco": Format(_coco, {"labels.json": "json"}, (None, "object-detection")),
     "panoptic": Format(
@@ -204,6 +280,22 @@ FORMATS = {
     "masks": Format(_masks, {"id2label.json": "json", "masks/1.png": "bytes"}),
     "lists of masks": Format(_mask_lists, {"classes.csv": "csv", "masks/1.png": "bytes"}),
     "metadata.csv": Format(_csv, {"metadata.csv": "csv"}),
+    "YOLO 1.1": Format(
+        _darknet, {"obj.data": "lines", "obj.names": "lines", "obj_train_data/1.txt": "lines"}
+    ),
+    "cvat": Format(
+        _cvat,
+        {"annotations.xml": "xml"},
+        (None, "object-detection", "image-classification"),
+    ),
+    "label studio": Format(
+        _label_studio,
+        {"export.json": "json", "label_config.xml": "xml"},
+        (None, "object-detection", "image-classification"),
+    ),
+    "_classes.csv": Format(_classes_csv, {"train/_classes.csv": "csv"}),
+    "zip": Format(_zip, {"data.zip": "bytes"}, source="data.zip"),
+    "parquet": Format(_parquet, {"data/train-00000-of-00001.parquet": "bytes"}),
     "metadata.jsonl": Format(_jsonl, {"metadata.jsonl": "jsonl"}, (None, "object-detection")),
 }
 
@@ -223,8 +315,8 @@ def quiet(own_cache: Path) -> Iterator[Path]:
         datasets.enable_progress_bars()
 
 
-def _read(root: Path, task: str | None) -> None:
-    loaded = data.load(root, task)
+def _read(source: Path, task: str | None) -> None:
+    loaded = data.load(source, task)
     for part in splits(loaded).values():
         for _ in zip(range(MOST_ROWS), rows(part, list(part.features)), strict=False):
             pass
@@ -234,9 +326,10 @@ def _read(root: Path, task: str | None) -> None:
 def attempts(form: Format, root: Path, cache: Path) -> Callable[[random.Random], None]:
     """What damages one of the files, reads the source and mends the file again."""
     form.write(root)
+    source = root / form.source
     whole = {name: (root / name).read_bytes() for name in form.damaged}
     for task in form.tasks:  # imports are not what is measured
-        assert obeys_the_rule(lambda task=task: _read(root, task), "the undamaged source")
+        assert obeys_the_rule(lambda task=task: _read(source, task), "the undamaged source")
 
     def attempt(rng: random.Random) -> None:
         name = rng.choice(list(whole))
@@ -246,7 +339,7 @@ def attempts(form: Format, root: Path, cache: Path) -> Callable[[random.Random],
         said = io.StringIO()
         try:
             with redirect_stderr(said):
-                obeys_the_rule(lambda: _read(root, task), f"{name} {damaged[:3000]!r}")
+                obeys_the_rule(lambda: _read(source, task), f"{name} {damaged[:3000]!r}")
         finally:
             (root / name).write_bytes(whole[name])
             shutil.rmtree(cache)

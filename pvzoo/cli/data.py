@@ -40,9 +40,10 @@ if TYPE_CHECKING:
 Data = Annotated[
     str,
     typer.Argument(
-        help="A folder, a COCO file, a data.yaml, a Hub dataset id or the name of a plugin's data."
+        help="A folder, a file of labels, a zip, a Hub dataset id or the name of a plugin's data."
     ),
 ]
+_FORMATS = "As coco, yolo, voc, folder, cvat, label-studio or a plugin's format"
 Split = Annotated[str | None, typer.Option(help="Which split, such as validation.")]
 ReduceLabels = Annotated[
     bool, typer.Option("--reduce-labels", help="In semantic masks 0 is void, 1 the first class.")
@@ -85,7 +86,7 @@ def check(
     mend: Annotated[Path | None, typer.Option(help="Write mended data to this new folder.")] = None,
     to: Annotated[
         str | None,
-        typer.Option(help="As coco, yolo or folder; by default coco where it has a place for it."),
+        typer.Option(help=f"{_FORMATS}; by default coco where it has a place for it."),
     ] = None,
     json: Json = False,
     debug: Debug = False,
@@ -130,7 +131,7 @@ def check(
 def convert(
     data: Data,
     folder: Annotated[Path, typer.Argument(help="A new folder.")],
-    to: Annotated[str, typer.Option(help="coco, yolo or folder.")],
+    to: Annotated[str, typer.Option(help=f"{_FORMATS}.")],
     task: Task = None,
     split: Split = None,
     reduce_labels: ReduceLabels = False,

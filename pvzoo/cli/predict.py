@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import sys
+from collections.abc import Sequence
 from json import loads
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -32,9 +33,11 @@ from pvzoo.cli.app import (
     out,
     progress_bar,
 )
+from pvzoo.cli.maps import write_maps
 from pvzoo.errors import ImageError, PvzooError, UsageError
 
 if TYPE_CHECKING:
+    from pvzoo.data.predicted import Predicted
     from pvzoo.results.base import Result
 
 
@@ -62,6 +65,17 @@ def predict(
     save: Annotated[
         Path | None, typer.Option(help="Write annotated pictures to this folder.")
     ] = None,
+    save_maps: Annotated[
+        Path | None,
+        typer.Option(help="Write maps to this folder: whole numbers as PNG, others as .npy."),
+    ] = None,
+    review: Annotated[
+        Path | None,
+        typer.Option(help="Write the answers as labels, to be reviewed, to this new folder."),
+    ] = None,
+    to: Annotated[
+        str, typer.Option(help="The format of --review: cvat, label-studio or coco.")
+    ] = "cvat",
     batch_size: BatchSize = 8,
     device: Device = None,
     dtype: DType = None,
@@ -94,7 +108,9 @@ def predict(
         if debugging():
             err.print(Traceback.from_exception(type(error), error, error.__traceback__))
 
-    pictures = _PictureNames(save) if save else None
+    kind = registry.get("tasks", loaded.task).result
+    predicted = _predicted(kind, loaded.labels, review, to) if review else None
+    pictures, maps = _FileNames(), _FileNames()
     results = loaded.stream(images, batch_size=batch_size, on_error=report, **options)
     answered = 0
     with progress_bar("images") as show:
@@ -105,8 +121,19 @@ def predict(
                 sys.stdout.write(result.to_json() + "\n")
             else:
                 _print_result(result)
-            if pictures:
-                err.print(f"wrote {escape(str(result.save(pictures.of(result))))}")
+            if save:
+                picture = save / f"{pictures.of(result)}.png"
+                err.print(f"wrote {escape(str(result.save(picture)))}")
+            if save_maps:
+                for file in write_maps(result, save_maps, maps.of(result)):
+                    err.print(f"wrote {escape(str(file))}")
+            if predicted:
+                predicted.add(result)
+    if predicted and answered:
+        from pvzoo import data
+
+        data.write(predicted.dataset(), review, to)
+        err.print(f"wrote {escape(str(review))}")
     if failed:
         raise typer.Exit(SOME_FAILED if answered else 1)
 
@@ -149,14 +176,24 @@ def _expand(inputs: list[str]) -> list[str | Path]:
     return images
 
 
-class _PictureNames:
-    """A file name in a folder for every result, never the same twice."""
+def _predicted(kind: type[Result], names: Sequence[str], review: Path, to: str) -> Predicted:
+    """What gathers the answers; all that can be wrong with the folder and format is said first."""
+    from pvzoo.data.predicted import Predicted
+    from pvzoo.data.write import check_new, writer_of
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    predicted = Predicted(kind, names)
+    writer_of(to, predicted.task)
+    check_new(review)
+    return predicted
+
+
+class _FileNames:
+    """A name for the files of every result, without a suffix and never the same twice."""
+
+    def __init__(self) -> None:
         self._taken: set[str] = set()
 
-    def of(self, result: Result) -> Path:
+    def of(self, result: Result) -> str:
         source = (result.source or "image").partition("?")[0]
         stem = "image" if source.startswith(("data:", "image ")) else Path(source).stem or "image"
         name, number = stem, 1
@@ -164,7 +201,7 @@ class _PictureNames:
             number += 1
             name = f"{stem}-{number}"
         self._taken.add(name.casefold())
-        return self._folder / f"{name}.png"
+        return name
 
 
 def _print_result(result: Result) -> None:

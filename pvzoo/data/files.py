@@ -190,17 +190,36 @@ def upright_size(path: Path) -> tuple[int, int]:
 
 
 def read_text(file: Path) -> str:
-    """The text of a UTF-8 file, with or without a byte-order mark.
+    """The text of a UTF-8 file, with or without a byte-order mark, or a UTF-16 one with it.
 
     Raises:
         DataError: The file cannot be read or is no text.
     """
     try:
-        return file.read_text(encoding="utf-8-sig")
+        data = file.read_bytes()
+        return data.decode(_encoding(data)).replace("\r\n", "\n").replace("\r", "\n")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
             f"{file} cannot be read ({error}).", "Save it as UTF-8 text, or fetch it again."
         ) from error
+
+
+def head(file: Path, size: int = 2000) -> str:
+    """The first bytes of a file as text, whatever it is."""
+    with file.open("rb") as opened:
+        data = opened.read(size)
+    return data.decode(_encoding(data), errors="replace")
+
+
+def is_utf16(file: Path) -> bool:
+    """Whether a text has the byte-order mark of UTF-16."""
+    with file.open("rb") as opened:
+        return _encoding(opened.read(2)) == "utf-16"
+
+
+def _encoding(data: bytes) -> str:
+    """How a text is encoded, by its byte-order mark."""
+    return "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
 
 
 def read_json(file: Path) -> Any:

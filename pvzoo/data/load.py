@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pvzoo import registry
-from pvzoo.data import coco, files, folders, panoptic, voc, yolo
-from pvzoo.data.files import Split, entries, exists, listing, split_name
-from pvzoo.data.metadata import check_depth, with_texts
+from pvzoo.data.archives import is_archive, unpacked
+from pvzoo.data.files import Split, exists, split_name
+from pvzoo.data.formats import of_datasets, recognised
+from pvzoo.data.formats.base import Source
 from pvzoo.data.paths import Area
-from pvzoo.data.schema import DETECTION, INSTANCE, PANOPTIC, SEMANTIC, labelled, task_of
+from pvzoo.data.schema import SEMANTIC, labelled, task_of
 from pvzoo.errors import DataError, HubError, UsageError, nearest, nearest_beside
 from pvzoo.extras import needs
 
@@ -23,12 +23,6 @@ if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
 
 _ORDER = {"train": 1, "validation": 2, "test": 3}
-
-_LOOKED_FOR = (
-    "Looked for: COCO (a JSON with images, annotations and categories), YOLO (a data.yaml with "
-    "names), Pascal VOC (XML files in Annotations/), folders of masks (images/ and masks/), "
-    "folders of classes (class/image.jpg), a metadata.csv, and what Dataset.save_to_disk writes."
-)
 
 
 def load(
@@ -44,9 +38,9 @@ def load(
     Args:
         source: One of
 
-            * a file or folder in a format recognised by its contents: COCO (detection, instance,
-              panoptic), YOLO, Pascal VOC, folders of images and masks, folders of classes,
-              datasets' own ``metadata.csv`` or ``.jsonl`` folders, or what `save_to_disk` wrote;
+            * a file or folder in one of the formats of `docs/data.md`, recognised by its contents,
+              or what `datasets` itself writes: `save_to_disk`, Parquet files, metadata of images;
+            * a zip or tar file with any of these;
             * a dataset of the Hub, ``owner/name`` or ``owner/name:config``;
             * a dataset that an installed plugin brings, by its name;
             * a `datasets.Dataset`, `DatasetDict`, `IterableDataset` or `IterableDatasetDict` in
@@ -83,14 +77,15 @@ def load(
         elif not exists(path):
             dataset = _from_hub(str(source))
         else:
-            area = Area.of(path, allow_outside=allow_outside)
             with _readable(path):
-                dataset = _written_by_datasets(path, area)
+                path = unpacked(path) if is_archive(path) else path
+                area = Area.of(path, allow_outside=allow_outside)
+                dataset = of_datasets.opened(path, area)
                 if dataset is None:
-                    parts = (own and own.find_files(path)) or _splits(
-                        path, task, reduce_labels, area
-                    )
-                    return _read(parts, path, task, split, reduce_labels)
+                    found = own.find_files(path) if own else []
+                    found = found or recognised.splits(Source(path, area, reduce_labels), task)
+                    found = sorted(found, key=lambda part: _ORDER.get(part.name, 0))
+                    return _read(found, path, task, split, reduce_labels)
     else:
         _check_type(source)
         dataset = source
@@ -238,43 +233,6 @@ def _readable(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _splits(path: Path, task: str | None, reduce_labels: bool, area: Area) -> list[Split]:
-    """The splits of a file or folder, in the format that its contents are of."""
-    # how each is recognised, and the tasks that it is taken for where there are others too
-    formats = {
-        "COCO": (partial(coco.splits, area=area), (DETECTION, INSTANCE)),
-        "COCO panoptic": (partial(panoptic.splits, area=area), (PANOPTIC, SEMANTIC)),
-        "YOLO": (partial(yolo.splits, area=area), (DETECTION, INSTANCE)),
-        "Pascal VOC": (
-            partial(voc.splits, area=area, reduce_labels=reduce_labels),
-            (DETECTION, INSTANCE),
-        ),
-        "images and masks": (
-            partial(folders.mask_splits, reduce_labels=reduce_labels),
-            (SEMANTIC,),
-        ),
-    }
-    found = {name: parts for name, (splits, _) in formats.items() if (parts := splits(path))}
-    if len(found) > 1:  # COCO's own folder has instances beside panoptic labels
-        found = {name: found[name] for name in found if task in formats[name][1]} or found
-    if len(found) > 1:
-        raise DataError(
-            f"{path} has labels in several formats: {', '.join(found)}.",
-            "Say the task, or point at the labels you mean: the JSON, the data.yaml or the "
-            "Annotations folder.",
-        )
-    if not found and (inner := folders.wrapped(path)):
-        return _splits(inner, task, reduce_labels, area)
-    parts = next(iter(found.values()), None) or folders.class_splits(path)
-    if not parts:
-        inside = [p.name + "/" * p.is_dir() for p in entries(path)]
-        what = f"{path} is in no format that pvzoo reads"
-        if path.is_dir():
-            what += f"; it holds {listing(inside, 8)}" if inside else "; it is empty"
-        raise DataError(f"{what}.", _LOOKED_FOR)
-    return sorted(parts, key=lambda part: _ORDER.get(part.name, 0))
-
-
 def _read(
     parts: Sequence[Split], path: Path, task: str | None, split: str | None, reduce_labels: bool
 ) -> Dataset | DatasetDict:
@@ -297,66 +255,3 @@ def _read(
         read = retask(DatasetDict({name or "": dataset for name, dataset in read.items()}), task)
         read = {name or None: dataset for name, dataset in read.items()}
     return DatasetDict(read) if split is None and names else read[split]
-
-
-def _written_by_datasets(path: Path, area: Area) -> Any:
-    """A folder that `save_to_disk` wrote, or an imagefolder with metadata; None for others."""
-    dataset = _opened_by_datasets(path)
-    if dataset is not None and not area.allow_outside:
-        for part in dataset.values() if isinstance(dataset, Mapping) else [dataset]:
-            _refuse_outside(part, path, area)
-    return dataset
-
-
-def _refuse_outside(dataset: Dataset, path: Path, area: Area) -> None:
-    """Raise a `DataError` if a dataset names an image that is out of the area."""
-    from pvzoo.data.columns.source import paths_apart
-
-    for name, text in paths_apart(dataset):
-        if text.startswith(("http://", "https://", "hf://")):
-            continue
-        if "://" in text or not area.allows(text):
-            raise area.leads_out(text, f"The column {name!r} of {path}")
-
-
-def _opened_by_datasets(path: Path) -> Any:
-    if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
-        from datasets import load_from_disk
-
-        try:
-            return load_from_disk(str(path))
-        except Exception as error:  # whatever Arrow, JSON and the disk raise
-            raise DataError(
-                f"{path} was written by save_to_disk but cannot be read ({error}).",
-                "Write it again.",
-            ) from error
-    if not any(map(_is_metadata, _metadata_files(path))):
-        return None
-    from datasets import load_dataset
-
-    for folder, names in files.walk(path):
-        if "metadata.jsonl" in names:
-            check_depth(folder / "metadata.jsonl")
-    tables = [file for file in _metadata_files(path) if file.suffix == ".csv"]
-    try:
-        return with_texts(load_dataset("imagefolder", data_dir=str(path)), tables)
-    except DataError:
-        raise
-    except Exception as error:  # a row without its image, columns that differ, ...
-        raise DataError(
-            f"{path} has metadata of images that datasets cannot read "
-            f"({str(error.__cause__ or error)[:300]}).",
-            "Each row of the metadata names an image in file_name, relative to it.",
-        ) from error
-
-
-def _metadata_files(path: Path) -> list[Path]:
-    places = [path, *(f for f in files.folders(path) if split_name(f.name))]
-    return [p for place in places for p in entries(place) if p.stem == "metadata"]
-
-
-def _is_metadata(file: Path) -> bool:
-    if file.suffix not in (".csv", ".jsonl"):
-        return False
-    with file.open(encoding="utf-8", errors="replace") as opened:
-        return "file_name" in opened.readline()

@@ -9,19 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pvzoo.data.schema import CLASSIFICATION, DETECTION, INSTANCE, PANOPTIC, SEMANTIC
-from pvzoo.data.writers import coco, folders, panoptic, yolo
-from pvzoo.data.writers.images import Parts
+from pvzoo.data.copies import Parts
+from pvzoo.data.formats.base import Format
+from pvzoo.data.formats.recognised import formats
 from pvzoo.errors import DataError, UsageError, nearest
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
-
-_FORMATS: dict[str, dict[str, Callable[[Parts, Path], None]]] = {
-    "coco": {DETECTION: coco.write, INSTANCE: coco.write, PANOPTIC: panoptic.write},
-    "yolo": {DETECTION: yolo.write, INSTANCE: yolo.write},
-    "folder": {CLASSIFICATION: folders.write_classes, SEMANTIC: folders.write_maps},
-}
 
 
 def write(
@@ -38,6 +32,9 @@ def write(
     | coco | detection, instance | `annotations/instances_train.json`, `train/` | |
     | coco | panoptic | `annotations/panoptic_train.json`, PNGs in `annotations/panoptic_train/`, `train/` | |
     | yolo | detection, instance | `data.yaml`, `images/train/`, `labels/train/` | crowds, objects to ignore, ids, areas, and a box that is not that of its mask |
+    | voc | detection, instance | `Annotations/`, `JPEGImages/`, `ImageSets/Main/train.txt` | crowds, ids, areas; the order of the classes, which is that of their names; splits but train, validation and test; spaces in names of images |
+    | cvat | detection, instance, classification | `annotations.xml`, `labels.json`, `images/train/` | crowds, objects to ignore, ids, areas, a box that is not that of its mask |
+    | label-studio | detection, instance, classification | `tasks_train.json`, `label_config.xml`, `images/train/` | the same |
     | folder | classification | `train/<class>/`; with several labels an image `train/metadata.jsonl` | ids; the order of the classes, which is that of their names |
     | folder | semantic | `id2label.json`, `images/train/`, `masks/train/` | ids |
 
@@ -49,12 +46,13 @@ def write(
     are in the upright picture, also where its file says by EXIF that it has to be turned: tools
     that ignore EXIF will not see them in place. Labels with mistakes are written as they are, but
     for objects without a box or class, lists of different lengths and damaged masks: no file has a
-    place for those, and they are refused. Labels that are null are none.
+    place for those, and they are refused. Labels that are null are none. Predictions, which have
+    a column ``scores``, are written with them as coco, cvat and label-studio.
 
     Args:
         data: Of one task.
         folder: Must not exist or be empty. It appears when all is written, or not at all.
-        format: "coco", "yolo" or "folder".
+        format: A name of the table, or of a plugin's format.
         progress: Called with the number of images written and that of all.
 
     Returns:
@@ -67,34 +65,60 @@ def write(
     """  # noqa: E501
     from datasets import DatasetDict
 
-    if format not in _FORMATS:
-        raise UsageError(
-            f"There is no format {format!r}.", nearest(format, _FORMATS) or ", ".join(_FORMATS)
-        )
     splits: Mapping[str | None, Dataset]
     splits = {**data} if isinstance(data, DatasetDict) else {None: data}
+    named(format)
     parts = Parts.of(splits, progress)
-    writer = _FORMATS[format].get(parts.task)
-    if writer is None:
-        fitting = [name for name, tasks in _FORMATS.items() if parts.task in tasks]
-        raise DataError(
-            f"The format {format} has no place for labels of {parts.task}.",
-            f"Write them as {' or '.join(fitting)}.",
-        )
+    writer = writer_of(format, parts.task)
     target = Path(folder).expanduser()
     with _new_folder(target) as work:
-        writer(parts, work)
+        writer.write(parts, work)
     return target
+
+
+def named(format: str) -> list[type[Format]]:
+    """The formats of a name that can be written, each for other tasks.
+
+    Raises:
+        UsageError: There is none.
+    """
+    places = [form for form in formats() if form.writes]
+    if found := [form for form in places if form.name == format]:
+        return found
+    names = sorted({form.name for form in places})
+    raise UsageError(f"There is no format {format!r}.", nearest(format, names) or ", ".join(names))
+
+
+def writer_of(format: str, task: str) -> type[Format]:
+    """The format of a name that labels of a task are written in.
+
+    Raises:
+        UsageError: There is no format of that name.
+        DataError: It has no place for them.
+    """
+    writer = next((form for form in named(format) if task in form.writes), None)
+    if writer is None:
+        fitting = sorted({form.name for form in formats() if task in form.writes})
+        raise DataError(
+            f"The format {format} has no place for labels of {task}.",
+            f"Write them as {' or '.join(fitting)}.",
+        )
+    return writer
+
+
+def check_new(target: Path) -> None:
+    """Raise a `DataError` if a folder is there and not empty."""
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise DataError(
+            f"{target} exists and is not empty.", "Choose a new folder, or remove that one."
+        )
 
 
 @contextmanager
 def _new_folder(target: Path) -> Iterator[Path]:
     """A folder that takes its place when the block ends, and leaves nothing if it fails."""
     try:
-        if target.exists() and (not target.is_dir() or any(target.iterdir())):
-            raise DataError(
-                f"{target} exists and is not empty.", "Choose a new folder, or remove that one."
-            )
+        check_new(target)
         target.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     except OSError as error:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass, is_dataclass
+from pathlib import Path
 from typing import Any
 
 from pvzoo import registry
 from pvzoo.catalog.cards import Card
 from pvzoo.catalog.catalogue import catalogue
+from pvzoo.data.formats.base import Source
+from pvzoo.data.paths import Area
 from pvzoo.errors import PvzooError, UsageError, nearest
 from pvzoo.installed import OWN, Group, Part, normalise_dist
 from pvzoo.plugins import check_in_process, code_not_loaded, list_plugins
@@ -106,7 +110,7 @@ def light_listing(plugin: InstalledPlugin) -> None:
     must(run.returncode == 0, f"Listing failed: {run.stderr.strip()[-300:]}")
     mine = {
         part.entry_point.module.partition(".")[0]
-        for group in ("catalogs", "adapters", "tasks", "runtimes", "datasets")
+        for group in ("catalogs", "adapters", "tasks", "runtimes", "datasets", "formats")
         for part in registry.parts(group)
         if part.dist == plugin.dist and plugin.dist != OWN
     }
@@ -125,15 +129,15 @@ def parts_load(plugin: InstalledPlugin) -> None:
 
 @rule("Import torch, transformers and the like in the module of the network alone.")
 def light_adapters(plugin: InstalledPlugin) -> None:
-    """Adapters and tasks import without any network library."""
+    """Adapters, tasks and formats import without any network library."""
     modules = {
         part.entry_point.module
-        for group in ("adapters", "tasks")
+        for group in ("adapters", "tasks", "formats")
         for part in registry.parts(group)
         if part.dist == plugin.dist
     }
     if not modules:
-        raise NotApplicable("It brings neither adapters nor tasks.")
+        raise NotApplicable("It brings neither adapters nor tasks nor formats.")
     code = (
         f"import sys\nsys.path[:] = {sys.path!r}\n"
         f"sys.modules.update(dict.fromkeys({list(HEAVY)!r}))\n"
@@ -184,6 +188,27 @@ def task_classes(plugin: InstalledPlugin) -> None:
             raise Broken(f"{task.controls.__name__}() raised {said(error)}.") from error
 
 
+@rule("See `Format` in pvzoo/data/formats/base.py; what is not of the format has no splits.")
+def format_classes(plugin: InstalledPlugin) -> None:
+    """Each format says what it is called and reads, and finds nothing in an empty folder."""
+    for part in plugin.parts("formats"):
+        form = registry.load_part(part)
+        for name in ("name", "title", "layout"):
+            text = getattr(form, name, None)
+            must(isinstance(text, str) and text, f"{form.__name__}.{name} is {text!r}, no text.")
+        for name in ("reads", "writes"):
+            tasks = getattr(form, name, None)
+            must(isinstance(tasks, tuple), f"{form.__name__}.{name} is {tasks!r}, no tuple.")
+        missing = sorted(getattr(form, "__abstractmethods__", ()))
+        must(not missing, f"{form.__name__} lacks {', '.join(missing)}.")
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                parts = form.splits(Source(Path(folder), Area(Path(folder))))
+            except Exception as error:
+                raise Broken(f"splits() of an empty folder raised {said(error)}.") from error
+        must(parts == [], f"splits() of an empty folder is {parts!r}.")
+
+
 def _frozen(value: Any) -> bool:
     return isinstance(value, type) and is_dataclass(value) and value.__dataclass_params__.frozen
 
@@ -197,4 +222,5 @@ PLUGIN_RULES = (
     light_adapters,
     adapter_classes,
     task_classes,
+    format_classes,
 )

@@ -41,14 +41,14 @@ from pvzoo.data.files import (
     upright_size,
     walk,
 )
-from pvzoo.data.folders import semantic_rows
+from pvzoo.data.formats.folders.read import semantic_rows
+from pvzoo.data.formats.voc.layout import Part, map_folder, parts_of, picture_of, pictures_of
+from pvzoo.data.formats.voc.maps import drawn_objects, mark_difficult
+from pvzoo.data.formats.voc.xml import Annotation, read_xml
 from pvzoo.data.map_classes import MapClasses, classes_of, find_map_classes, unnamed_classes
 from pvzoo.data.paths import Area, Located
 from pvzoo.data.schema import DETECTION, INSTANCE, SEMANTIC, features
 from pvzoo.data.store import write
-from pvzoo.data.voc_layout import Part, map_folder, parts_of, picture_of, pictures_of
-from pvzoo.data.voc_maps import drawn_objects, mark_difficult
-from pvzoo.data.voc_xml import Annotation, read_xml
 from pvzoo.errors import DataError, PvzooWarning
 
 if TYPE_CHECKING:

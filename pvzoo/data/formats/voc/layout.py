@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from warnings import warn
 
-from pvzoo.data.files import entries, folders, is_file, listing, read_text, split_name
+from pvzoo.data.files import entries, folders, head, is_file, listing, read_text, split_name
 from pvzoo.data.paths import Area, Located, is_plain
 from pvzoo.errors import PvzooWarning
 
@@ -72,7 +72,8 @@ def _pair_in(folder: Path) -> tuple[Path, Path]:
 
 def _has_xml(folder: Path) -> bool:
     file = next((f for f in entries(folder) if f.suffix.lower() == ".xml"), None)
-    return file is not None and b"<annotation" in file.read_bytes()[:2000]
+    # not CVAT's <annotations>
+    return file is not None and re.search(r"<annotation[\s>/]", head(file)) is not None
 
 
 def map_folder(root: Path, kind: str) -> Path | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 from pathlib import Path
 
-from pvzoo.data.files import entries, folders, relative, split_in, split_name
+from pvzoo.data.files import entries, folders, is_utf16, read_text, relative, split_in, split_name
 from pvzoo.errors import DataError
 
 LABEL_FOLDERS = ("annotations", "annotation", "labels")
@@ -48,17 +48,22 @@ def _kind(file: Path) -> tuple[bool, bool] | None:
     """(whether it is panoptic, whether it is of objects), by the keys; None if it is not COCO."""
     if file.stat().st_size == 0:
         return None
+    if is_utf16(file):
+        return _kind_of(read_text(file).encode())
     with file.open("rb") as opened:
         text = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
         with text:
-            if any(text.find(f'"{k}"'.encode()) < 0 for k in ("images", "annotations")):
-                return None
-            captions = text.find(b'"caption"') >= 0 and text.find(b'"category_id"') < 0
-            if text.find(b'"categories"') < 0 and not captions:
-                return None
-            return text.find(b'"segments_info"') >= 0, not (
-                captions or text.find(b'"keypoints"') >= 0
-            )
+            return _kind_of(text)
+
+
+def _kind_of(text: mmap.mmap | bytes) -> tuple[bool, bool] | None:
+    if any(text.find(f'"{k}"'.encode()) < 0 for k in ("images", "annotations")):
+        return None
+    captions = text.find(b'"caption"') >= 0 and text.find(b'"category_id"') < 0
+    if text.find(b'"categories"') < 0 and not captions:
+        return None
+    plain = not (captions or text.find(b'"keypoints"') >= 0)
+    return text.find(b'"segments_info"') >= 0, plain
 
 
 def root_of(file: Path) -> Path:

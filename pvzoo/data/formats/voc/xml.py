@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from xml.etree import ElementTree
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pycocotools import mask as pycoco
 
+from pvzoo.data import xml_file
 from pvzoo.data.codes import empty_code, outline_box, polygon_code
 from pvzoo.data.files import side, truth
 from pvzoo.data.schema import DETECTION
 from pvzoo.errors import DataError
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
 
 
 @dataclass(frozen=True)
@@ -55,10 +58,7 @@ def read_xml(file: Path) -> Annotation:
     Raises:
         DataError: It is no XML, or an object has no name or no place.
     """
-    try:
-        root = ElementTree.fromstring(file.read_bytes())
-    except (OSError, ElementTree.ParseError, ValueError, LookupError) as error:
-        raise DataError(f"{file} is not XML ({error}).", "Mend or export it again.") from error
+    root = xml_file.read_xml(file)
     height, width = (side(_number(root.find(f"size/{key}"))) for key in ("height", "width"))
     objects = [
         _read_object(item, f"{file}: object {place}")
@@ -68,7 +68,7 @@ def read_xml(file: Path) -> Annotation:
     return Annotation(file, name, (height, width), tuple(objects))
 
 
-def _read_object(item: ElementTree.Element, where: str) -> Object:
+def _read_object(item: Element, where: str) -> Object:
     name = (item.findtext("name") or "").strip()
     if not name:
         raise DataError(f"{where} has no name.", "Write its class in <name>.")
@@ -90,7 +90,7 @@ def _read_object(item: ElementTree.Element, where: str) -> Object:
     return Object(name, edges, tuple(polygons), difficult)
 
 
-def _vertices(polygon: ElementTree.Element, where: str) -> tuple[float, ...]:
+def _vertices(polygon: Element, where: str) -> tuple[float, ...]:
     """x1, y1, x2, y2, ... of elements of these names in any order, or of LabelMe's ``<pt>``."""
     points = polygon.findall("pt")
     if points:
@@ -110,7 +110,7 @@ def _vertices(polygon: ElementTree.Element, where: str) -> tuple[float, ...]:
     return tuple(n for n in numbers if n is not None)
 
 
-def _number(item: ElementTree.Element | None) -> float | None:
+def _number(item: Element | None) -> float | None:
     try:
         value = float(item.text) if item is not None and item.text else None
     except ValueError:

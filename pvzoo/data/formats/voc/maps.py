@@ -11,9 +11,9 @@ from pycocotools import mask as pycoco
 
 from pvzoo.data.codes import masked_object
 from pvzoo.data.files import image_cell
+from pvzoo.data.formats.voc.xml import Object
 from pvzoo.data.maps import areas_of, read_map
 from pvzoo.data.schema import DETECTION
-from pvzoo.data.voc_xml import Object
 from pvzoo.errors import DataError
 from pvzoo.results.masks import Masks
 

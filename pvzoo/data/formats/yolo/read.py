@@ -39,6 +39,7 @@ from pvzoo.data.files import (
     upright_size,
     whole,
 )
+from pvzoo.data.formats.yolo.without_yaml import without_yaml
 from pvzoo.data.paths import Area, Located
 from pvzoo.data.schema import DETECTION, INSTANCE, features
 from pvzoo.data.store import write
@@ -54,11 +55,13 @@ MOST_UNNAMED = 10_000
 
 
 def splits(path: Path, area: Area) -> list[Split]:
-    """The splits of a data.yaml or the folder with one; none if it is no YOLO data."""
-    file = _yaml_file(path)
-    if file is None:
+    """The splits of a data.yaml, the folder with one or what stands in its place; or none."""
+    if (file := _yaml_file(path)) is not None:
+        source = _Source(file, _content(file), area)
+    elif (found := without_yaml(path)) is not None:
+        source = _Source(*found, area)
+    else:
         return []
-    source = _Source(file, _content(file), area)
     parts = source.parts()
 
     @cache

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from warnings import warn
 
-from pvzoo.data.coco_classes import Classes
-from pvzoo.data.coco_file import Labels
-from pvzoo.data.coco_layout import label_files
 from pvzoo.data.files import Split, folders, image_cell, listing, number, truth, whole
+from pvzoo.data.formats.coco.classes import Classes
+from pvzoo.data.formats.coco.file import Labels
+from pvzoo.data.formats.coco.layout import label_files
 from pvzoo.data.paths import Area, Located
 from pvzoo.data.schema import PANOPTIC, features
 from pvzoo.data.store import write

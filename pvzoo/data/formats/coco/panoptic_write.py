@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from pvzoo.data.copies import Names, Parts, copy_image
+from pvzoo.data.formats.coco.objects_write import json_file
 from pvzoo.data.maps import encode_colour, read_map
 from pvzoo.data.schema import VOID
 from pvzoo.data.sound import sound_rows
-from pvzoo.data.writers.coco import json_file
-from pvzoo.data.writers.images import Names, Parts, copy_image
 from pvzoo.results.masks import Masks
 
 

@@ -7,8 +7,8 @@ from collections.abc import Collection
 from typing import Any
 from warnings import warn
 
-from pvzoo.data.coco_file import LAYOUT, Labels
 from pvzoo.data.files import listing, whole
+from pvzoo.data.formats.coco.file import LAYOUT, Labels
 from pvzoo.errors import DataError, PvzooWarning
 
 

@@ -26,9 +26,6 @@ from warnings import warn
 
 from pycocotools import mask as pycoco
 
-from pvzoo.data.coco_classes import Classes
-from pvzoo.data.coco_file import LAYOUT, Labels
-from pvzoo.data.coco_layout import label_files
 from pvzoo.data.codes import compressed, empty_code
 from pvzoo.data.files import (
     Split,
@@ -42,6 +39,9 @@ from pvzoo.data.files import (
     upright_size,
     whole,
 )
+from pvzoo.data.formats.coco.classes import Classes
+from pvzoo.data.formats.coco.file import LAYOUT, Labels
+from pvzoo.data.formats.coco.layout import label_files
 from pvzoo.data.paths import Area, Located
 from pvzoo.data.schema import DETECTION, INSTANCE, features
 from pvzoo.data.store import write

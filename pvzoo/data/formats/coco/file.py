@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 from warnings import warn
 
-from pvzoo.data.coco_layout import LABEL_FOLDERS, image_folders, root_of
 from pvzoo.data.files import listing, quoted, read_json, side, split_in, whole
+from pvzoo.data.formats.coco.layout import LABEL_FOLDERS, image_folders, root_of
 from pvzoo.data.paths import Area, Located
 from pvzoo.data.store import write
 from pvzoo.errors import DataError, PvzooWarning

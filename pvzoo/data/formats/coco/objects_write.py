@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
+from pvzoo.data.copies import Names, Parts, copy_image
 from pvzoo.data.schema import INSTANCE
-from pvzoo.data.writers.images import Names, Parts, copy_image
 
 
 def write(parts: Parts, folder: Path) -> None:
@@ -48,6 +48,7 @@ def _annotations(row: Mapping[str, Any], *, masks: bool) -> Iterable[dict[str, A
             "iscrowd": int(objects["iscrowd"][i]),
             "ignore": int(objects["ignore"][i]),
             **({"segmentation": objects["segmentation"][i]} if masks else {}),
+            **({"score": row["scores"][i]} if row.get("scores") else {}),
         }
 
 

@@ -73,6 +73,11 @@ class Parts:
             if self._progress is not None:
                 self._progress(before + i + 1, sum(sizes.values()))
 
+    @property
+    def scored(self) -> bool:
+        """Whether the labels are predictions: a column ``scores`` has one for each of a row's."""
+        return any("scores" in part.features for part in self.splits.values())
+
     def file_names(self, split: str | None) -> Iterator[str]:
         """The file names of a split."""
         return (row["file_name"] or "" for row in derive.rows(self.splits[split], ["file_name"]))
@@ -139,6 +144,28 @@ def copy_image(row: Mapping[str, Any], folder: Path, names: Names, name: str | N
     else:
         shutil.copyfile(data, target)
     return taken
+
+
+def check_size(row: Mapping[str, Any], upright: tuple[int, int]) -> None:
+    """Refuse labels whose fractions would be of another frame than the picture's.
+
+    `upright` is (0, 0) for a picture that cannot be read.
+
+    Raises:
+        DataError: Its size is not known, or another.
+    """
+    size = (row["width"], row["height"])
+    if not all(size):
+        raise DataError(
+            f"The image {row['file_name']} has no known size, which fractions need.",
+            "Leave it out, or say its width and height.",
+        )
+    if all(upright) and size != upright:
+        raise DataError(
+            f"The labels of {row['file_name']} are of {size[0]} x {size[1]} pixels, but the "
+            f"upright image has {upright[0]} x {upright[1]}: their fractions would be wrong.",
+            "Run pvzoo.data.check; pvzoo.data.mend turns the labels of images that EXIF rotates.",
+        )
 
 
 def _inside(name: str) -> str:

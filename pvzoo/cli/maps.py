@@ -1,0 +1,44 @@
+"""``pvzoo predict --save-maps``: what a result says of every pixel, as files."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pvzoo.data.maps import encode_colour, encode_grey
+from pvzoo.errors import UsageError
+
+if TYPE_CHECKING:
+    from pvzoo.results.base import Result
+
+
+def write_maps(result: Result, folder: Path, stem: str) -> list[Path]:
+    """Write each array of a result that is of the size of its image; where they are.
+
+    Whole numbers below 65,536 become a grey PNG, larger ones COCO's RGB (R + 256 G + 65536 B), and
+    fractions a ``.npy`` file. The first array has the name `stem`, others their own behind it.
+
+    Raises:
+        UsageError: There is no such array.
+    """
+    written: list[Path] = []
+    for field in fields(result):
+        values = getattr(result, field.name)
+        if not isinstance(values, np.ndarray) or values.shape != tuple(result.size):
+            continue
+        folder.mkdir(parents=True, exist_ok=True)
+        name = f"{stem}.{field.name}" if written else stem
+        if np.issubdtype(values.dtype, np.integer):
+            file = folder / f"{name}.png"
+            small = values.size == 0 or values.max() < 2**16
+            file.write_bytes(encode_grey(values) if small else encode_colour(values))
+        else:
+            file = folder / f"{name}.npy"
+            np.save(file, values)
+        written.append(file)
+    if not written:
+        raise UsageError(f"Results of {result.task} have no maps.", "Use --save or --json.")
+    return written

@@ -1,0 +1,134 @@
+"""Data in a zip or tar file: unpacked once for each state of it, beside the other cached data.
+
+Archives come from strangers. Nothing is written outside of the folder of the cache: a member whose
+path would lead out of it is refused, and so are links, devices and passwords. An archive may hold a
+million files and 200 times its own size: labels are text, which is packed well, and images are not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import stat
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from pvzoo.data.files import quoted
+from pvzoo.data.paths import is_plain
+from pvzoo.errors import DataError
+
+MOST_MEMBERS = 1_000_000
+MOST_TIMES = 200
+"""How much larger than the archive what is in it may be, beyond `LITTLE`."""
+LITTLE = 2**26
+_CHUNK = 2**20
+_ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a file is called like a zip or tar file."""
+    return path.name.lower().endswith(_ENDINGS) and path.is_file()
+
+
+def unpacked(path: Path) -> Path:
+    """The folder with what is in a zip or tar file, from the cache if it is there.
+
+    Raises:
+        DataError: The archive is damaged, too large or leads out of its folder.
+    """
+    from datasets import config
+
+    state = path.stat()
+    about = (os.path.abspath(path), state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+    key = hashlib.sha256(repr(about).encode()).hexdigest()[:32]
+    folder = Path(config.HF_DATASETS_CACHE) / "pvzoo" / "unpacked"
+    target = folder / key
+    if target.is_dir():
+        return target
+    folder.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(dir=folder, suffix=".part"))
+    try:
+        _unpack(path, work, MOST_TIMES * state.st_size + LITTLE)
+        if not target.is_dir():  # another process may have been quicker
+            os.replace(work, target)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return target
+
+
+def _unpack(path: Path, folder: Path, room: int) -> None:
+    count = 0
+    with _members(path) as members:
+        for name, opened in members:
+            count += 1
+            if count > MOST_MEMBERS:
+                raise DataError(
+                    f"{path} holds more than {MOST_MEMBERS:,} files.", "Unpack it and load that."
+                )
+            if not is_plain(name) or "\0" in name or ":" in name.split("/")[0]:
+                raise DataError(
+                    f"{path} holds {quoted(name)}, which leads out of its folder.",
+                    "Make the archive anew; do not trust this one.",
+                )
+            target = folder / name.replace("\\", "/")
+            if opened is None:
+                target.mkdir(parents=True, exist_ok=True)
+                continue
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with opened, target.open("wb") as file:
+                while chunk := opened.read(_CHUNK):
+                    room -= len(chunk)
+                    if room < 0:
+                        raise DataError(
+                            f"{path} holds more than {MOST_TIMES} times its own size.",
+                            "If you trust it, unpack it and load the folder.",
+                        )
+                    file.write(chunk)
+
+
+@contextmanager
+def _members(path: Path) -> Iterator[Iterator[tuple[str, IO[bytes] | None]]]:
+    """The names of the members and what is in them, None for folders."""
+    try:
+        if path.name.lower().endswith(".zip"):
+            with zipfile.ZipFile(path) as packed:
+                yield _of_zip(path, packed)
+        else:
+            with tarfile.open(path, "r:*") as archive:
+                yield _of_tar(path, archive)
+    except DataError:
+        raise
+    except Exception as error:  # what zlib, lzma, struct and the two modules raise has no end
+        said = str(error)[:200] or type(error).__name__
+        raise DataError(f"{path} cannot be unpacked ({said}).", "Fetch it again.") from error
+
+
+def _of_zip(path: Path, packed: zipfile.ZipFile) -> Iterator[tuple[str, IO[bytes] | None]]:
+    for member in packed.infolist():
+        mode = member.external_attr >> 16  # of Unix; 0 where it was made elsewhere
+        if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
+            raise _no_file(path, member.filename)
+        if member.flag_bits & 1:
+            raise DataError(f"{path} needs a password.", "Unpack it and load the folder.")
+        yield member.filename, None if member.is_dir() else packed.open(member)
+
+
+def _of_tar(path: Path, archive: tarfile.TarFile) -> Iterator[tuple[str, IO[bytes] | None]]:
+    while (member := archive.next()) is not None:
+        archive.members = []  # it keeps all of them, which takes memory
+        if not (member.isreg() or member.isdir()):
+            raise _no_file(path, member.name)
+        yield member.name, archive.extractfile(member)
+
+
+def _no_file(path: Path, name: str) -> DataError:
+    return DataError(
+        f"{path} holds {quoted(name)}, which is a link or no file.",
+        "Put the file itself into the archive, or unpack it and load the folder.",
+    )

@@ -1,0 +1,1 @@
+"""Formats of labelled data: each reads and writes one; plugins bring others."""

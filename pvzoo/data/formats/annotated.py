@@ -1,0 +1,202 @@
+"""What files of annotation tools come to: images with shapes and tags, and the rows of these.
+
+A tool's reader makes an `Annotated` of each image. The task is instance segmentation where a shape
+is a polygon or a mask, object detection where all are boxes, and classification where no image has
+a shape but some have tags. Of each shape box, area and mask are made as those of COCO are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pycocotools import mask as pycoco
+
+from pvzoo.data.codes import outline_box, polygon_code
+from pvzoo.data.files import Split, image_cell, objects_of, upright_size
+from pvzoo.data.paths import Area, Located
+from pvzoo.data.schema import CLASSIFICATION, DETECTION, INSTANCE, features
+from pvzoo.data.store import write
+from pvzoo.errors import DataError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One thing that is drawn in an image: a box, a polygon or a mask.
+
+    Attributes:
+        label: Its class.
+        where: What messages call it.
+        box: Left, top, width, height in pixels.
+        polygon: x1, y1, x2, y2, ... in pixels.
+        code: COCO's compressed run-length code.
+    """
+
+    label: str
+    where: str
+    box: tuple[float, float, float, float] | None = None
+    polygon: tuple[float, ...] | None = None
+    code: Mapping[str, Any] | None = None
+
+    def object(self, size: tuple[int, int], task: str) -> dict[str, Any]:
+        """Box, area and mask of it in an image of (height, width)."""
+        if self.box is not None and task == DETECTION:
+            return {"bbox": list(self.box), "area": self.box[2] * self.box[3]}
+        outline = self.polygon
+        if self.box is not None:
+            left, top, width, height = self.box
+            right, bottom = left + width, top + height
+            outline = (left, top, right, top, right, bottom, left, bottom)
+        code = self.code or polygon_code([outline or ()], size, self.where)
+        if self.box is not None:
+            box = list(self.box)
+        else:
+            box = outline_box([self.polygon]) if self.polygon else pycoco.toBbox(code).tolist()
+        found = {"bbox": box, "area": float(pycoco.area(code))}
+        return found | ({"segmentation": code} if task == INSTANCE else {})
+
+
+@dataclass(frozen=True)
+class Annotated:
+    """An image with what was said of it.
+
+    Attributes:
+        name: Its path, as the file writes it.
+        size: (height, width) in pixels, or zeros where the file does not say them.
+        shapes: What is drawn in it.
+        tags: The classes of all of it.
+        split: Its split, or None where there are none.
+        other: Shapes that are not read, by their kinds, such as "keypoints".
+    """
+
+    name: str
+    size: tuple[int, int]
+    shapes: tuple[Shape, ...] = ()
+    tags: tuple[str, ...] = ()
+    split: str | None = None
+    other: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """The images of some files of a tool.
+
+    Attributes:
+        title: The format, for messages.
+        source: The file or folder that was read.
+        files: All files the labels are in.
+        root: The folder that file names are relative to.
+        pictures: The images.
+        names: The classes in their order; () for those in use, in the order of the alphabet.
+    """
+
+    title: str
+    source: Path
+    files: Sequence[Path]
+    root: Path
+    pictures: Sequence[Annotated]
+    names: Sequence[str]
+    area: Area
+
+    @cached_property
+    def natural(self) -> str:
+        """What the labels are of."""
+        shapes = [shape for picture in self.pictures for shape in picture.shapes]
+        if any(shape.box is None for shape in shapes):
+            return INSTANCE
+        tagged = any(picture.tags for picture in self.pictures)
+        return CLASSIFICATION if tagged and not shapes else DETECTION
+
+    def classes(self, task: str) -> list[str]:
+        """The names of the classes that labels of a task have."""
+        if self.names:
+            return list(self.names)
+        if task == CLASSIFICATION:
+            used = {tag for picture in self.pictures for tag in picture.tags}
+        else:
+            used = {shape.label for picture in self.pictures for shape in picture.shapes}
+        return sorted(used)
+
+    def splits(self, folders: Mapping[str | None, Sequence[Path]]) -> list[Split]:
+        """The splits; `folders` are where the images of each may be, the likeliest first."""
+        return [
+            Split(name, partial(self._read, name, folders[name]))
+            for name in dict.fromkeys(picture.split for picture in self.pictures)
+        ]
+
+    def _read(self, split: str | None, folders: Sequence[Path], task: str | None) -> Dataset:
+        chosen = task if task in (CLASSIFICATION, DETECTION, INSTANCE) else self.natural
+        if task is None:
+            self._refuse_others()
+        pictures = [picture for picture in self.pictures if picture.split == split]
+        texts = [picture.name for picture in pictures]
+        found = self.area.locate(texts, folders, str(self.source))
+        names = self.classes(chosen)
+        multi_label = any(len(picture.tags) > 1 for picture in self.pictures)
+        columns = features(chosen, names, multi_label=multi_label)
+        rows = self._tagged if chosen == CLASSIFICATION else self._drawn
+        return write(
+            lambda: rows(pictures, found, names, chosen, multi_label),
+            columns,
+            [*self.files, *(f.path for f, p in zip(found, pictures, strict=True) if 0 in p.size)],
+            *(chosen, self.title, split, [(str(f.path), f.found) for f in found]),
+        )
+
+    def _refuse_others(self) -> None:
+        others = sorted({kind for picture in self.pictures for kind in picture.other})
+        if others:
+            raise DataError(
+                f"{self.source} ({self.title}) has {', '.join(others)}, which pvzoo does not read.",
+                f'To read all else pass the task, such as task="{self.natural}".',
+            )
+
+    def _tagged(
+        self,
+        pictures: Sequence[Annotated],
+        found: Sequence[Located],
+        names: Sequence[str],
+        task: str,
+        multi_label: bool,
+    ) -> Iterator[dict[str, Any]]:
+        places = {name: place for place, name in enumerate(names)}
+        for image_id, (picture, at) in enumerate(zip(pictures, found, strict=True)):
+            tags = [places[tag] for tag in dict.fromkeys(picture.tags)]
+            label = {"labels": tags} if multi_label else {"label": tags[0] if tags else None}
+            yield self._head(image_id, at) | label
+
+    def _drawn(
+        self,
+        pictures: Sequence[Annotated],
+        found: Sequence[Located],
+        names: Sequence[str],
+        task: str,
+        multi_label: bool,
+    ) -> Iterator[dict[str, Any]]:
+        places = {name: place for place, name in enumerate(names)}
+        number = 0
+        for image_id, (picture, at) in enumerate(zip(pictures, found, strict=True)):
+            height, width = picture.size
+            if not height or not width:
+                width, height = upright_size(at.path)
+            objects = []
+            for shape in picture.shapes:
+                number += 1  # from 1: pycocotools takes a match with 0 for none
+                thing = {"id": number, "category": places[shape.label]}
+                thing |= {"iscrowd": False, "ignore": False}
+                objects.append(thing | shape.object((height, width), task))
+            size = {"width": width, "height": height}
+            listed = {"objects": objects_of(objects, masks=task == INSTANCE)}
+            yield self._head(image_id, at) | size | listed
+
+    def _head(self, image_id: int, at: Located) -> dict[str, Any]:
+        return {
+            "image": image_cell(at.path),
+            "image_id": image_id,
+            "file_name": at.file_name(self.root),
+        }

@@ -1,0 +1,70 @@
+"""The formats that are installed, and the one that a file or folder is in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pvzoo import registry
+from pvzoo.data.files import Split, entries, folders, listing, split_name
+from pvzoo.data.formats.base import Format, Source
+from pvzoo.data.formats.folders.read import wrapped
+from pvzoo.errors import DataError, PluginError
+
+
+def formats() -> list[type[Format]]:
+    """Those of pvzoo and of plugins; one that cannot be loaded is left out."""
+    found = []
+    for part in registry.parts("formats"):
+        try:
+            found.append(registry.load_part(part))
+        except PluginError:  # `pvzoo.list_plugins` shows it
+            continue
+    return found
+
+
+def splits(source: Source, task: str | None) -> list[Split]:
+    """The splits of a file or folder, in the format that its contents are of.
+
+    Args:
+        source: What to read.
+        task: What it is to be read as, which decides between formats; None if nobody said.
+
+    Raises:
+        DataError: It is in no format, or in several.
+    """
+    known = formats()
+    found = _marked(source, known)
+    inner = folders(source.path)
+    if not found and len(inner) == 1 and not split_name(inner[0].name):  # as archives have them
+        found = _marked(Source(inner[0], source.area, source.reduce_labels), known)
+    if len(found) > 1:  # COCO's own folder has instances beside panoptic labels
+        found = {form: parts for form, parts in found.items() if task in form.reads} or found
+    if len(found) > 1:
+        raise DataError(
+            f"{source.path} has labels in several formats: "
+            f"{', '.join(form.title for form in found)}.",
+            "Say the task, or point at the labels you mean: the JSON, the data.yaml or the "
+            "Annotations folder.",
+        )
+    if found:
+        return next(iter(found.values()))
+    if inner := wrapped(source.path):
+        return splits(Source(inner, source.area, source.reduce_labels), task)
+    for form in known:
+        if form.guessed and (parts := form.splits(source)):
+            return parts
+    raise _in_no_format(source.path, known)
+
+
+def _marked(source: Source, known: list[type[Format]]) -> dict[type[Format], list[Split]]:
+    """The splits in each format that has a mark of its own."""
+    return {form: parts for form in known if not form.guessed and (parts := form.splits(source))}
+
+
+def _in_no_format(path: Path, known: list[type[Format]]) -> DataError:
+    what = f"{path} is in no format that pvzoo reads"
+    if path.is_dir():
+        inside = [p.name + "/" * p.is_dir() for p in entries(path)]
+        what += f"; it holds {listing(inside, 8)}" if inside else "; it is empty"
+    looked = [f"{form.title} ({form.layout})" for form in known]
+    return DataError(f"{what}.", f"Looked for: {', '.join(looked)}, and what datasets writes.")

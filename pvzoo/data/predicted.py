@@ -1,0 +1,132 @@
+"""Predictions as labels: for a tool in which somebody reviews them."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pvzoo.data.codes import masked_object
+from pvzoo.data.files import objects_of
+from pvzoo.data.schema import CLASSIFICATION, DETECTION, INSTANCE, features
+from pvzoo.data.store import save
+from pvzoo.errors import DataError
+from pvzoo.extras import needs
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from pvzoo.results.base import Result
+
+
+class Predicted:
+    """Results that become a canonical dataset; they are kept in a file, however many come.
+
+    Objects with masks become those of instance-segmentation, and so does each class of a semantic
+    map and each segment of a panoptic one; objects without are object-detection. Of the classes of
+    an image the best is its label, or all are where each was scored on its own. The dataset has
+    the column ``scores`` besides, one for each object or class that has one. It lasts as long as
+    the process.
+    """
+
+    def __init__(self, kind: type[Result], names: Sequence[str]) -> None:
+        """Make room for results.
+
+        Args:
+            kind: What the model's results are.
+            names: Its classes; those of the results that are not among them come after these.
+
+        Raises:
+            DataError: Such results are no labels.
+        """
+        if hasattr(kind, "masks") or "masks" in kind.__dataclass_fields__:
+            self.task = INSTANCE
+        elif "xmin" in kind.columns:
+            self.task = DETECTION
+        elif "name" in kind.columns:
+            self.task = CLASSIFICATION
+        else:
+            raise DataError(f"Results of {kind.task} are neither objects nor classes.")
+        self._names = {name: None for name in names if name}
+        self._folder = Path(tempfile.mkdtemp(prefix="pvzoo-predicted-"))
+        atexit.register(shutil.rmtree, self._folder, ignore_errors=True)
+        self._file = self._path("rows").open("w+", encoding="utf-8")
+        self._count = 0
+        self._several = False
+
+    def add(self, result: Result) -> None:
+        """Keep a result.
+
+        Raises:
+            DataError: It does not know its image.
+        """
+        if result.image is None:
+            raise DataError("A result does not know its image, which labels are of.")
+        said = result.to_dict()
+        found = said["predictions"]
+        if self.task == CLASSIFICATION:
+            self._several |= (several := getattr(result, "multi_label", False))
+            found = found if several else found[:1]
+        self._names |= {row["name"]: None for row in found}
+        data = result.image.data
+        if not isinstance(data, Path):  # it never was a file
+            self._path(f"{self._count}").write_bytes(data)
+            data = self._path(f"{self._count}")
+        name = (result.source or "").partition("?")[0]
+        name = "" if name.startswith(("data:", "image ")) else os.path.basename(name)
+        head = {"path": os.path.abspath(data), "name": name or f"{self._count:06d}.png"}
+        size = {"width": said["width"], "height": said["height"]}
+        self._file.write(json.dumps(head | size | {"found": found}) + "\n")
+        self._count += 1
+
+    def dataset(self) -> Dataset:
+        """All that was kept."""
+        needs("Labelled data", "datasets")
+        from datasets import Dataset, List, Value
+
+        columns = features(self.task, list(self._names), multi_label=self._several)
+        columns["scores"] = List(Value("float64"))
+        places = {name: place for place, name in enumerate(self._names)}
+        self._file.seek(0)
+        lines = enumerate(map(json.loads, self._file))
+        save(self._path("arrow"), (self._row(i, line, places) for i, line in lines), columns)
+        return Dataset.from_file(str(self._path("arrow")))
+
+    def _path(self, name: str) -> Path:
+        return self._folder / name
+
+    def _row(
+        self, image_id: int, line: Mapping[str, Any], places: Mapping[str, int]
+    ) -> dict[str, Any]:
+        found = line["found"]
+        row = {
+            "image": {"path": line["path"], "bytes": None},
+            "image_id": image_id,
+            "file_name": line["name"],
+            "scores": [thing["score"] for thing in found if "score" in thing],
+        }
+        if self.task == CLASSIFICATION:
+            labels = [places[thing["name"]] for thing in found]
+            if self._several:
+                return row | {"labels": labels}
+            return row | {"label": labels[0] if labels else None}
+        objects = [
+            _object(number, thing, places[thing["name"]]) for number, thing in enumerate(found, 1)
+        ]
+        size = {"width": line["width"], "height": line["height"]}
+        return row | size | {"objects": objects_of(objects, masks=self.task == INSTANCE)}
+
+
+def _object(number: int, thing: Mapping[str, Any], category: int) -> dict[str, Any]:
+    """An object of `pvzoo.data.schema` of a row of a result."""
+    if "mask" in thing:
+        return masked_object(thing["mask"], number, category)
+    left, top, right, bottom = (thing[side] for side in ("xmin", "ymin", "xmax", "ymax"))
+    box = [left, top, right - left, bottom - top]
+    flags = {"iscrowd": False, "ignore": False}
+    return {"id": number, "bbox": box, "category": category, "area": box[2] * box[3]} | flags

@@ -1,1 +1,0 @@
-"""One module a format; `pvzoo.data.write` calls them."""
