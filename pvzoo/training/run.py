@@ -81,7 +81,7 @@ def fine_tune(
         tuned = network.retarget(classes, image_size=options.image_size, seed=options.seed)
         adapter = adapter_of(tuned)
         family = getattr(tuned.module, "config", None) and tuned.module.config.model_type
-        plan = training_of(task.id).recipe or recipe(family, task.id)
+        plan = training_of(task).recipe or recipe(family, task.id)
         if options.lora is not None:
             plan = replace(plan, rate=RATE * plan.rate, backbone=1.0)
         main = "map" if classes.multi_label else task.main_metric or ""
@@ -135,7 +135,7 @@ def _train(
 ) -> TrainingReport:
     state, home = joined(), options.output_dir
     tuned.module.to(args.device, torch.float32)  # AdamW needs it; autocast is bf16=True
-    training = training_of(task.id)
+    training = training_of(task)
     transform = training.augmentation() if options.augment is True else options.augment
     samples: Samples | Features = Samples(train_set, transform or None, options.seed)
     batch_size = args.per_device_train_batch_size

@@ -10,7 +10,7 @@ from PIL import Image
 from torchvision.transforms import v2
 
 from pvzoo import registry
-from pvzoo.data.schema import labelled
+from pvzoo.tasks.base import Task
 from pvzoo.training.recipes import Recipe
 
 Target = dict[str, Any]
@@ -24,8 +24,8 @@ class Training(ABC):
     """What training needs to know of a task; `pvzoo.tasks.base.Task.training` names a subclass.
 
     Class attributes:
-        recipe: How networks without a recipe of their own are trained; None leaves it to
-            `pvzoo.training.recipes`.
+        recipe: How networks of the task are trained; None leaves it to `pvzoo.training.recipes`,
+            which knows pvzoo's own tasks and families.
     """
 
     recipe: ClassVar[Recipe | None] = None
@@ -74,7 +74,7 @@ class Training(ABC):
         return None
 
 
-def training_of(task: str) -> Training:
+def training_of(task: Task) -> Training:
     """What training needs to know of a task that has it."""
-    training: Training = registry.named(labelled(task).training or "")()
+    training: Training = registry.named(task.training or "")()
     return training
