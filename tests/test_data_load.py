@@ -162,6 +162,11 @@ def test_an_unknown_task_or_split_is_an_error_that_lists_those_there_are(tmp_pat
         load(tmp_path / "folders", "object-detection")
 
 
+def test_a_task_that_is_measured_on_the_labels_of_another_names_that_one(labelled):
+    with pytest.raises(UsageError, match=r"measured on that of object-detection"):
+        load(labelled, "zero-shot-object-detection")
+
+
 def test_masks_are_read_as_boxes_of_all_splits_alike(tmp_path):
     values = np.zeros((6, 8), np.uint8)
     values[2:5, 1:4] = 7

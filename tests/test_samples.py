@@ -144,10 +144,10 @@ def test_semantic_classes_without_a_segment_are_void(rows):
 
 @pytest.mark.parametrize("task", colour_model.TASKS)
 def test_a_picture_becomes_the_same_whatever_was_drawn_before(rows, task):
-    dataset, transform = rows(task), training_of(task).augmentation()
+    dataset, transform = rows(task), training_of(schema.labelled(task)).augmentation()
     places = [(epoch, i) for epoch in range(3) for i in range(6)]
     first = {place: Samples(dataset, transform, 7)[place] for place in places}
-    again = Samples(dataset, training_of(task).augmentation(), 7)
+    again = Samples(dataset, training_of(schema.labelled(task)).augmentation(), 7)
     random.Random(0).shuffle(places)
     for place in places:
         random.seed(place[1])
@@ -215,7 +215,10 @@ def samples_of(dataset: Dataset, place: tuple[int, int]) -> Image.Image:
 
 @pytest.mark.parametrize(
     "transform",
-    [training_of(task).augmentation() for task in (schema.INSTANCE, schema.DETECTION)],
+    [
+        training_of(schema.labelled(task)).augmentation()
+        for task in (schema.INSTANCE, schema.DETECTION)
+    ],
     ids=["instances", "boxes"],
 )
 def test_boxes_and_masks_go_along_with_the_picture(rows, transform):
@@ -268,7 +271,7 @@ def test_objects_that_a_crop_cuts_off_are_dropped():
         "boxes": v2.functional.crop(target["boxes"], 0, 0, 30, 20),
         "masks": v2.functional.crop(target["masks"], 0, 0, 30, 20),
     }
-    tidy = training_of(schema.DETECTION).tidy(left, cut)
+    tidy = training_of(schema.labelled(schema.DETECTION)).tidy(left, cut)
     assert tidy["categories"].tolist() == [3, 2]
     assert tidy["boxes"].tolist() == [[5, 5, 15, 15], [15, 5, 20, 15]]
     assert torch.equal(tidy["masks"], cut["masks"][[0, 2]])
@@ -280,7 +283,9 @@ def test_a_picture_without_objects_goes_through(rows, task):
     empty = {name: [] for name in dataset[0]["objects"]}
     row = {**dataset[0], "objects": empty}
     samples = Samples(
-        Dataset.from_list([row], dataset.features), training_of(task).augmentation(), 0
+        Dataset.from_list([row], dataset.features),
+        training_of(schema.labelled(task)).augmentation(),
+        0,
     )
     for epoch in range(10):
         picture, target, _ = samples[epoch, 0]

@@ -17,7 +17,7 @@ from pvzoo.data.labels import label_rows, splits
 from pvzoo.data.looks import digest_of, looks
 from pvzoo.data.parts import Part, note_repeats
 from pvzoo.data.report import Notes, Plan, Report
-from pvzoo.data.schema import class_names, labelled, task_of
+from pvzoo.data.schema import class_names, task_for
 
 Progress = Callable[[int, int], None]
 
@@ -45,7 +45,7 @@ def check(source: Any, task: str | None = None, *, progress: Progress | None = N
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of frames and broken EXIF, once per image
         notes = Notes()
-        task = labelled(task_of(parts[0].dataset.features) or "")
+        task = task_for(parts[0].dataset.features)
         return _report(task.check(parts, notes), parts, notes, progress)
 
 

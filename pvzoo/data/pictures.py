@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 
 from pvzoo.data.labels import splits
 from pvzoo.data.report import Report
-from pvzoo.data.schema import class_names, labelled, task_of
+from pvzoo.data.schema import class_names, task_for
 from pvzoo.errors import DataError, ImageError, UsageError
 from pvzoo.inputs.images import open_image
 from pvzoo.results.drawing import (
@@ -134,5 +134,4 @@ def _draw(row: Mapping[str, Any], columns: Features, longest: int | None) -> Ima
     size = picture.size
     if longest and max(size) > longest:
         picture.thumbnail((longest, longest))
-    task = labelled(task_of(columns) or "")
-    return task.draw_labels(picture, row, class_names(columns), size)
+    return task_for(columns).draw_labels(picture, row, class_names(columns), size)

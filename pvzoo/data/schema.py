@@ -143,11 +143,26 @@ def task_of(columns: Any) -> str | None:
     return next((task.id for task in labelled_tasks() if task.fits(columns, names)), None)
 
 
+def task_for(columns: Any) -> Task:
+    """The task whose columns these `datasets.Features` are.
+
+    Raises:
+        DataError: They are of none.
+    """
+    task = task_of(columns)
+    if task is None:
+        raise DataError(
+            "The dataset does not have the columns of one task.",
+            "Make it canonical: pvzoo.data.load(dataset).",
+        )
+    return labelled(task)
+
+
 def label_columns(columns: Any) -> list[str]:
     """The columns of a canonical dataset that hold labels, but for maps, and the file names."""
     from datasets import Image
 
-    task = labelled(task_of(columns) or "")
+    task = task_for(columns)
     own = {"file_name", *task.columns(class_names(columns)), *task.more_columns}
     return [name for name, kind in columns.items() if name in own and not isinstance(kind, Image)]
 

@@ -136,7 +136,7 @@ def _targets(s: Subject) -> list[tuple[Image.Image, Any]]:
     """Four pictures and their targets."""
     from pvzoo.training.targets.base import training_of
 
-    training = training_of(s.adapter.task)
+    training = training_of(s.task)
     made = [scene(seed, (96, 128)) for seed in range(4)]
     targets = [(picture, training.example(picture, things)) for picture, things in made]
     if targets[0][1] is None:

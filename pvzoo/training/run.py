@@ -80,7 +80,7 @@ def fine_tune(
     with _own_randomness():
         tuned = network.retarget(classes, image_size=options.image_size, seed=options.seed)
         adapter = adapter_of(tuned)
-        plan = adapter.family.recipe or training_of(task.id).recipe
+        plan = adapter.family.recipe or training_of(task).recipe
         if options.lora is not None:
             plan = replace(plan, rate=RATE * plan.rate, backbone=1.0)
         main = "map" if classes.multi_label else task.main_metric or ""
@@ -134,7 +134,7 @@ def _train(
 ) -> TrainingReport:
     state, home = joined(), options.output_dir
     tuned.module.to(args.device, torch.float32)  # AdamW needs it; autocast is bf16=True
-    training = training_of(task.id)
+    training = training_of(task)
     transform = training.augmentation() if options.augment is True else options.augment
     samples: Samples | Features = Samples(train_set, transform or None, options.seed)
     batch_size = args.per_device_train_batch_size

@@ -7,7 +7,7 @@ from datasets import Image as ImageColumn
 from PIL import Image
 from torch.utils.data import Dataset as TorchDataset
 
-from pvzoo.data.schema import class_names, task_of
+from pvzoo.data.schema import class_names, task_for
 from pvzoo.inputs.images import open_image
 from pvzoo.training.augment import seeded
 from pvzoo.training.targets.base import Target, Transform, training_of
@@ -28,7 +28,7 @@ class Samples(TorchDataset):
     """
 
     def __init__(self, dataset: Dataset, transform: Transform | None, seed: int) -> None:
-        self.training = training_of(task_of(dataset.features) or "")
+        self.training = training_of(task_for(dataset.features))
         for name, feature in dataset.features.items():
             if isinstance(feature, ImageColumn):
                 dataset = dataset.cast_column(name, ImageColumn(decode=False))

@@ -59,7 +59,7 @@ class DepthMap(Result):
         values = zip(
             ("least", "median", "greatest"), np.quantile(self.depth, (0, 0.5, 1)), strict=True
         )
-        return [{**{name: float(value) for name, value in values}, "unit": self.unit}]
+        return [{name: float(value) for name, value in values} | {"unit": self.unit}]
 
     def draw(self, picture: Image.Image) -> Image.Image:
         """The depth in colours, from red (near) to blue (far), with a scale below."""
@@ -108,11 +108,10 @@ class DepthEstimation(Task):
 
         images = [name for name, kind in columns.items() if isinstance(kind, ImageColumn)]
         maps = [name for name in images if re.search("depth", name, re.IGNORECASE)]
-        return (
-            {"image": (set(images) - {*maps}).pop(), "depth": maps[0]}
-            if (len(maps) == 1 and len(images) == 2)
-            else None
-        )
+        others = [name for name in images if name not in maps]
+        if len(maps) != 1 or len(others) != 1:
+            return None
+        return {"image": others[0], "depth": maps[0]}
 
     def find_files(self, folder: Path) -> list[Split]:
         """`pvzoo_depth.data.splits`."""

@@ -105,6 +105,17 @@ def test_a_datasets_own_names_of_columns_are_found(folder: Path) -> None:
     assert [row["depth"].tobytes() for row in ours] == [row["depth"].tobytes() for row in read]
 
 
+def test_a_metadata_file_may_name_the_depth_of_each_image(folder: Path, tmp_path: Path) -> None:
+    for name in ("images/1.png", "depth/1.png"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes((folder / "train" / name).read_bytes())
+    lines = ["file_name,depth_file_name", "images/1.png,depth/1.png"]
+    (tmp_path / "metadata.csv").write_text("\n".join(lines), encoding="utf-8")
+    read = data_module.load(tmp_path, "depth-estimation")
+    (part,) = read.values() if isinstance(read, dict) else [read]
+    assert np.asarray(part[0]["depth"])[69, 0] == 4950
+
+
 def test_the_check_names_depth_of_another_size_none_at_all_and_another_unit(
     tmp_path: Path,
 ) -> None:

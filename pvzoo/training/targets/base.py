@@ -10,8 +10,8 @@ from PIL import Image
 from torchvision.transforms import v2
 
 from pvzoo import registry
-from pvzoo.data.schema import labelled
 from pvzoo.families.recipes import PLAIN, Recipe
+from pvzoo.tasks.base import Task
 
 Target = dict[str, Any]
 """What is to be learnt of a picture; `pvzoo.networks.base.Network.batch` takes it."""
@@ -73,7 +73,7 @@ class Training(ABC):
         return None
 
 
-def training_of(task: str) -> Training:
+def training_of(task: Task) -> Training:
     """What training needs to know of a task that has it."""
-    training: Training = registry.named(labelled(task).training or "")()
+    training: Training = registry.named(task.training or "")()
     return training
