@@ -18,12 +18,12 @@ from pvzoo.data.schema import class_names
 from pvzoo.data.write import write
 from pvzoo.errors import DataError, UsageError
 from pvzoo.inputs.images import ImageHandle
+from pvzoo.results.classification import Classification
+from pvzoo.results.detections import Detections
+from pvzoo.results.instances import Instances
 from pvzoo.results.masks import Masks
-from pvzoo.tasks.image_classification import Classification
-from pvzoo.tasks.instance_segmentation import Instances
-from pvzoo.tasks.object_detection import Detections
-from pvzoo.tasks.panoptic_segmentation import Panoptic, PanopticSegment
-from pvzoo.tasks.semantic_segmentation import SemanticMap
+from pvzoo.results.panoptic import Panoptic, PanopticSegment
+from pvzoo.results.semantic import SemanticMap
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
