@@ -86,7 +86,9 @@ def named(format: str) -> list[type[Format]]:
     if found := [form for form in places if form.name == format]:
         return found
     names = sorted({form.name for form in places})
-    raise UsageError(f"There is no format {format!r}.", nearest(format, names) or ", ".join(names))
+    raise UsageError(
+        f"There is no format {format!r}.", nearest(format, names) or f"Known: {', '.join(names)}."
+    )
 
 
 def writer_of(format: str, task: str) -> type[Format]:
