@@ -33,7 +33,6 @@ from pvzoo.cli.app import (
     out,
     progress_bar,
 )
-from pvzoo.cli.maps import write_maps
 from pvzoo.errors import ImageError, PvzooError, UsageError
 
 if TYPE_CHECKING:
@@ -125,6 +124,8 @@ def predict(
                 picture = save / f"{pictures.of(result)}.png"
                 err.print(f"wrote {escape(str(result.save(picture)))}")
             if save_maps:
+                from pvzoo.cli.maps import write_maps  # numpy: listing models needs none
+
                 for file in write_maps(result, save_maps, maps.of(result)):
                     err.print(f"wrote {escape(str(file))}")
             if predicted:
