@@ -16,7 +16,7 @@ from PIL import Image
 import pvzoo.inputs.images
 from pvzoo.errors import PvzooError
 
-USUAL = 0.1
+USUAL = 0.07
 
 
 def slowness() -> float:

@@ -23,6 +23,7 @@ from pvzoo.demo import push_space, write_space
 from pvzoo.errors import HubError, ModelNotFoundError, PvzooError, UsageError
 
 FIRST_PARTY = [
+    "pvzoo-depth",
     "pvzoo-efficientnet-lite",
     "pvzoo-face-cascade",
     "pvzoo-open-vocabulary",
