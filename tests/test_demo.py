@@ -496,3 +496,10 @@ def test_what_went_wrong_on_the_server_is_logged_and_not_told(models, scene, mon
         app.close()
     assert str(error.value).startswith("Something went wrong on the server.")
     assert "secret" in caplog.text
+
+
+def test_the_page_of_all_models_opens_with_a_task_of_pvzoos_own():
+    parts = build().blocks.values()
+    (task,) = (part for part in parts if getattr(part, "elem_id", None) == "task")
+    assert task.value == "image-classification"
+    assert ("depth estimation", "depth-estimation") in task.choices

@@ -209,8 +209,9 @@ def _side_by_side(models: Sequence[Model], picture: gr.Image, limits: Limits) ->
 
 def _any_model(picture: gr.Image, limits: Limits) -> None:
     cards = list_models()
-    choices = {task: [c.name for c in cards if c.task == task] for task in registry.names("tasks")}
-    choices = {task: names for task, names in choices.items() if names}
+    names = dict.fromkeys(part.name for part in registry.parts("tasks"))  # pvzoo's own are first
+    choices = {task: [c.name for c in cards if c.task == task] for task in names}
+    choices = {task: found for task, found in choices.items() if found}
     answers = Answers(limits)
     every = [name for names in choices.values() for name in names]
     shelf = Shelf((), every, budget=limits.models, dropped=answers.forget)
