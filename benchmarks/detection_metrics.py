@@ -22,8 +22,8 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from pvzoo.metrics.class_match import LabelMatch
 from pvzoo.metrics.detection import DetectionMetric
-from pvzoo.metrics.labels import LabelMatch
 from pvzoo.results.detections import Detections
 
 CLASSES, WIDTH, HEIGHT, FOUND, NEAR = 80, 640, 480, 100, 60

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pvzoo.inputs.images import open_image
     from pvzoo.loading import load
     from pvzoo.model import Model
-    from pvzoo.plugins import list_plugins
+    from pvzoo.plugins.states import list_plugins
 
 __version__ = "0.1.0"
 
@@ -31,7 +31,7 @@ _HOMES = {
     "Model": "pvzoo.model",
     "info": "pvzoo.catalog.catalogue",
     "list_models": "pvzoo.catalog.search",
-    "list_plugins": "pvzoo.plugins",
+    "list_plugins": "pvzoo.plugins.states",
     "load": "pvzoo.loading",
     "open_image": "pvzoo.inputs.images",
 }

@@ -9,11 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pvzoo import registry
-from pvzoo.config_schema import check_config
+from pvzoo.catalog.resolve import adapter_class_of, resolve, with_card
 from pvzoo.errors import MissingExtraError, UnsupportedModelError, UsageError, reading
 from pvzoo.extras import needs
-from pvzoo.resolving import adapter_class_of, resolve, with_card
+from pvzoo.hub.config_schema import check_config
+from pvzoo.plugins import registry
 
 if TYPE_CHECKING:
     from pvzoo.adapters.base import Adapter
@@ -58,8 +58,10 @@ def load(
             that could not answer any picture, such as one whose pictures are prepared in another
             size than its network takes.
     """
-    from pvzoo import hub, trial
+    from pvzoo.hub import download as hub
+    from pvzoo.hub.errors import NoRepo, NotCached
     from pvzoo.model import Model
+    from pvzoo.pipeline import trial
 
     if dtype is not None:
         _check_dtype(dtype)
@@ -72,7 +74,7 @@ def load(
             _needs_torch(str(name))  # before anything is downloaded for it
         try:
             found = hub.find(source, str(name), config, trust_remote_code=trust_remote_code)
-        except (hub.NotCached, hub.NoRepo) as error:
+        except (NotCached, NoRepo) as error:
             if card is not None or source.hub != str(name):
                 raise
             what, hint = hub.no_folder(Path(name))  # which it may have been meant to be

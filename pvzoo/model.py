@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from pvzoo import prediction, registry
 from pvzoo.adapters.base import Adapter
 from pvzoo.catalog.cards import Card
 from pvzoo.errors import UsageError
 from pvzoo.extras import needs
-from pvzoo.pipeline import Outputs
-from pvzoo.prediction import OnError
+from pvzoo.pipeline import predict as prediction
+from pvzoo.pipeline.batches import Outputs
+from pvzoo.pipeline.predict import OnError
+from pvzoo.plugins import registry
 from pvzoo.runtimes.base import Runtime
 from pvzoo.tasks.base import Task
 
@@ -212,7 +213,7 @@ class Model:
             DataError: The data cannot be read, or no class of it is known to the model.
             ImageError: An image of it cannot be read.
         """
-        from pvzoo.evaluation import evaluate, has_figures
+        from pvzoo.metrics.evaluate import evaluate, has_figures
 
         if not has_figures(self._task):
             raise UsageError(
@@ -348,7 +349,7 @@ class Model:
         Raises:
             UsageError: The folder is not empty, or cannot be written.
         """
-        from pvzoo.publishing import save
+        from pvzoo.hub.publish import save
 
         folder = Path(folder).expanduser()
         return save(self.network, folder, name=self.name, task=self.task, report=self.report)
@@ -366,7 +367,7 @@ class Model:
         Raises:
             HubError: The Hub cannot be reached, or refuses.
         """
-        from pvzoo.publishing import push
+        from pvzoo.hub.publish import push
 
         return push(
             self.network,

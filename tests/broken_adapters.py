@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-import pvzoo.scaffold
+import pvzoo.plugins.scaffold
 from pvzoo.preprocess.steps import Rescale
 from pvzoo.results.classification import Classification
 
-sys.path.append(str(Path(pvzoo.scaffold.__file__).parent / "templates" / "adapter"))
+sys.path.append(str(Path(pvzoo.plugins.scaffold.__file__).parent / "templates" / "adapter"))
 
 from my_zoo.adapter import ColourAdapter
 from my_zoo.network import ColourModule, ColourNetwork

@@ -9,10 +9,10 @@ import warnings
 from pathlib import Path
 
 import pvzoo
-from pvzoo.data.checks.base import LabelCheck
-from pvzoo.data.looks import _look
 from pvzoo.data.maps import read_map
-from pvzoo.data.report import Notes
+from pvzoo.data.quality.probe import _look
+from pvzoo.data.quality.report import Notes
+from pvzoo.data.quality.tasks.base import LabelCheck
 from pvzoo.errors import DataError, ImageError
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from pvzoo.data.copies import Names, Parts, copy_image
 from pvzoo.data.files import Split, is_file, read_text
 from pvzoo.data.formats.annotated import Annotated, Annotations, Shape
-from pvzoo.data.formats.base import Format, Source
+from pvzoo.data.formats.base import DataSource, Format
 from pvzoo.data.schema import DETECTION
 
 
@@ -21,7 +21,7 @@ class Lines(Format):
     writes = (DETECTION,)
 
     @staticmethod
-    def splits(source: Source) -> list[Split]:
+    def splits(source: DataSource) -> list[Split]:
         file = source.path / "boxes.lines"
         if not is_file(file):
             return []

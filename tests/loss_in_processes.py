@@ -13,7 +13,7 @@ import torch
 
 import pvzoo
 from pvzoo.data import schema
-from pvzoo.networks.base import Classes
+from pvzoo.networks.base import TargetClasses
 from pvzoo.processes import processes
 from pvzoo.training.samples import Samples
 
@@ -26,7 +26,7 @@ def main(folder: str, answer: str) -> None:
     for name, task in NETWORKS.items():
         pictures = Path(answer) / os.environ.get("RANK", "alone") / name
         samples = Samples(colour_model.dataset(task, pictures, 4, size=(64, 64)), None, 0)
-        classes = Classes(samples.names, (None,) * 4, stuff=("background",))
+        classes = TargetClasses(samples.names, (None,) * 4, stuff=("background",))
         start = pvzoo.load(Path(folder) / name, task=task, device="cpu").network
         adapter = start.retarget(classes, image_size=None, seed=0)
         adapter.module.eval()

@@ -1,6 +1,6 @@
 """Panoptic quality, pixel by pixel, from the text of the paper (arXiv:1801.00868, section 4).
 
-Plain sets of pixels and fractions; nothing is shared with `pvzoo.metrics.panoptic`.
+Plain sets of pixels and fractions; nothing is shared with `pvzoo.metrics.panoptic_quality`.
 """
 
 from __future__ import annotations

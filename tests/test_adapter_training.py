@@ -28,7 +28,7 @@ from torchvision.tv_tensors import BoundingBoxes, Mask
 
 import pvzoo
 from pvzoo.errors import UnsupportedModelError
-from pvzoo.networks.base import Classes, Network
+from pvzoo.networks.base import Network, TargetClasses
 from pvzoo.training.samples import Samples
 
 # the small checkpoints say nothing of stuff
@@ -125,11 +125,11 @@ def samples(tmp_path_factory) -> Any:
     return samples_of
 
 
-def four_classes(adapter: Network) -> Classes:
+def four_classes(adapter: Network) -> TargetClasses:
     """Two of the network's own classes and two new ones."""
     first, *_, last = (i for i, name in enumerate(adapter.spec.labels) if name)
     names = ("background", adapter.spec.labels[last], "green", adapter.spec.labels[first])
-    return Classes(names, (None, last, None, first), stuff=("background",))
+    return TargetClasses(names, (None, last, None, first), stuff=("background",))
 
 
 def retargeted(adapter: Network, **options: Any) -> Network:
@@ -214,7 +214,7 @@ def test_a_new_head_keeps_the_rows_of_classes_that_stay(adapters, case):
 def test_a_network_with_the_same_classes_gives_the_same(adapters, samples, case):
     old = adapters(case)
     count = len(old.spec.labels)
-    same = Classes(old.spec.labels, tuple(range(count)))
+    same = TargetClasses(old.spec.labels, tuple(range(count)))
     picture = samples(old.spec.task)[0][0]
     torch.testing.assert_close(
         outputs(old.retarget(same, image_size=None, seed=0), picture),
@@ -614,7 +614,7 @@ def test_timm_and_transformers_read_what_is_saved(request, tmp_path, photographs
         timm_folder(tmp_path / "old", name, num_classes=7)
         old = pvzoo.load(tmp_path / "old", device="cpu").network
     adapter = old.retarget(
-        Classes(("red fox", "kit fox", "own"), (2, 0, None)), image_size=image_size, seed=0
+        TargetClasses(("red fox", "kit fox", "own"), (2, 0, None)), image_size=image_size, seed=0
     )
     folder = tmp_path / "new"
     adapter.save(folder)
@@ -646,7 +646,7 @@ def test_timm_and_transformers_read_what_is_saved(request, tmp_path, photographs
         with torch.inference_mode():
             torch.testing.assert_close(other.eval()(pixels), expected, rtol=1e-5, atol=1e-5)
     # what was tuned can be tuned again
-    again = loaded.network.retarget(Classes(("own",), (2,)), image_size=None, seed=0)
+    again = loaded.network.retarget(TargetClasses(("own",), (2,)), image_size=None, seed=0)
     torch.testing.assert_close(
         outputs(again, picture)["logits"], expected[:, 2:], rtol=1e-5, atol=1e-5
     )

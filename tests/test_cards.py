@@ -17,7 +17,7 @@ from plugin_venv import Dist
 
 import pvzoo
 from pvzoo.catalog import cards, schema
-from pvzoo.catalog.cards import Source
+from pvzoo.catalog.cards import WeightsSource
 from pvzoo.catalog.catalogue import catalogue, info, refresh
 from pvzoo.catalog.files import CatalogFile, read_catalog
 from pvzoo.catalog.search import list_models
@@ -191,7 +191,7 @@ def test_the_schema_and_the_card_have_the_same_keys():
 
     assert set(schema._CARD) == names(cards.Card) - {"dist"}
     assert set(schema._METRIC) == names(cards.Metric)
-    assert set(schema._SOURCE) == names(Source)
+    assert set(schema._SOURCE) == names(WeightsSource)
     assert set(schema._FILE) == names(CatalogFile) - {"cards"} | {"contract", "models"}
 
 
@@ -228,7 +228,7 @@ facts = "a page"
 config = { architecture = "net" }
 """,
     ).cards
-    assert card.source == Source(
+    assert card.source == WeightsSource(
         hub="me/full", revision="v2", file="a/b.bin", rename=((r"^a\.", "b."),)
     )
     assert card.metrics == (cards.Metric("AP", 40.0, "coco-2017", "a paper"),)

@@ -98,7 +98,7 @@ def test_a_change_is_seen_though_size_and_time_stay_the_same(file):
     [b"", b"{", b"[]", b"null", b'{"sha256": 1}', b"\xff\x00", b"[" * 100_000, "half"],
     ids=["empty", "brace", "list", "null", "keys", "binary", "deep", "half"],
 )
-def test_what_was_damaged_is_ignored_and_mended(file, cache, damage):
+def test_what_was_damaged_is_ignored_and_fixed(file, cache, damage):
     first = read(file)
     place = kept(cache)
     whole = place.read_bytes()

@@ -26,7 +26,7 @@ SPLITS = {"train": 40, "val": 10}
 
 @pytest.fixture(scope="module")
 def coco(tmp_path_factory) -> Path:
-    """A COCO folder with four mistakes, each of which can be mended in one way only."""
+    """A COCO folder with four mistakes, each of which can be fixed in one way only."""
     root = tmp_path_factory.mktemp("coco")
     rng = np.random.default_rng(3)
     (root / "annotations").mkdir()
@@ -65,10 +65,10 @@ def coco(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def mended(coco, tmp_path_factory) -> tuple[subprocess.CompletedProcess[str], Path]:
-    """What ``check --mend`` says, and the folder it writes."""
-    folder = tmp_path_factory.mktemp("mended") / "new"
-    return run("check", coco, "--json", "--mend", folder), folder
+def fixed(coco, tmp_path_factory) -> tuple[subprocess.CompletedProcess[str], Path]:
+    """What ``check --fix`` says, and the folder it writes."""
+    folder = tmp_path_factory.mktemp("fixed") / "new"
+    return run("check", coco, "--json", "--fix", folder), folder
 
 
 def run_on_terminal(*args: object) -> tuple[subprocess.CompletedProcess[str], str]:
@@ -110,7 +110,7 @@ def test_check_says_what_is_wrong_where_and_how_often_and_shows_how_far_it_is(co
     assert re.search(r"error: unreadable-image \(1\).*\n    train: train/007.jpg", done.stdout)
     assert re.search(r"error: inverted-box \(1\).*\n    train: train/002.jpg", done.stdout)
     assert re.search(r"warning: box-out-of-frame \(1\)", done.stdout)
-    assert "(mending does that)" in done.stdout
+    assert "(fixing does that)" in done.stdout
     total = sum(SPLITS.values())
     counts = [int(n) for n in re.findall(rf"images.*?(\d+)/{total}", shown)]
     assert counts == sorted(counts)
@@ -121,8 +121,8 @@ def test_check_says_what_is_wrong_where_and_how_often_and_shows_how_far_it_is(co
     assert f"wrote {sheet}" in shown
 
 
-def test_check_with_json_prints_one_object_and_mends_what_can_be_mended(mended):
-    done, folder = mended
+def test_check_with_json_prints_one_object_and_fixes_what_can_be_fixed(fixed):
+    done, folder = fixed
     assert done.returncode == 1
     report = json.loads(done.stdout)
     assert {(f["rule"], f["severity"], f["count"]) for f in report["findings"]} == {
@@ -131,9 +131,9 @@ def test_check_with_json_prints_one_object_and_mends_what_can_be_mended(mended):
         ("box-out-of-frame", "error", 1),
         ("box-out-of-frame", "warning", 1),
     }
-    assert all(f["mendable"] for f in report["findings"])
+    assert all(f["fixable"] for f in report["findings"])
     assert f"wrote {folder}" in done.stderr
-    assert report["mended"] == {
+    assert report["fixed"] == {
         "unreadable-image": 1,
         "inverted-box": 1,
         "box-out-of-frame": 2,
@@ -142,7 +142,7 @@ def test_check_with_json_prints_one_object_and_mends_what_can_be_mended(mended):
     assert (report["remaining"]["images"], report["remaining"]["objects"]) == (49, 146)
 
 
-def test_mending_says_what_it_mended_and_what_is_still_wrong(coco, tmp_path):
+def test_mending_says_what_it_fixed_and_what_is_still_wrong(coco, tmp_path):
     shutil.copytree(coco, tmp_path / "data")
     file = tmp_path / "data/annotations/instances_val.json"
     content = json.loads(file.read_text())
@@ -150,9 +150,9 @@ def test_mending_says_what_it_mended_and_what_is_still_wrong(coco, tmp_path):
     content["annotations"][4]["bbox"][2] *= -1
     file.write_text(json.dumps(content))
     folder = tmp_path / "new"
-    done = run("check", tmp_path / "data", "--mend", folder)
+    done = run("check", tmp_path / "data", "--fix", folder)
     assert done.returncode == 1
-    found, after = done.stdout.split("\n\nMended: ")
+    found, after = done.stdout.split("\n\nFixed: ")
     assert "error: inverted-box (2)" in found
     said, now = after.split("\n", 1)
     assert set(said.rstrip(".").split(", ")) == {
@@ -166,9 +166,9 @@ def test_mending_says_what_it_mended_and_what_is_still_wrong(coco, tmp_path):
 
 
 def test_mending_of_what_needs_none_says_so(coco, tmp_path):
-    done = run("check", coco, "--split", "validation", "--mend", tmp_path / "new")
+    done = run("check", coco, "--split", "validation", "--fix", tmp_path / "new")
     assert done.returncode == 0, done.stderr
-    assert "\n\nMended: nothing.\n" in done.stdout
+    assert "\n\nFixed: nothing.\n" in done.stdout
     assert done.stdout.endswith("now: 10 images with 30 objects: nothing wrong was found.\n")
 
 
@@ -176,9 +176,9 @@ def test_mending_that_leaves_no_image_says_so(tmp_path):
     for name in ("cat", "dog"):
         (tmp_path / "data" / name).mkdir(parents=True)
         (tmp_path / "data" / name / "1.jpg").write_text("no picture")
-    done = run("check", tmp_path / "data", "--mend", tmp_path / "new")
+    done = run("check", tmp_path / "data", "--fix", tmp_path / "new")
     assert done.returncode == 1
-    assert "Mended: unreadable-image (2)." in done.stdout
+    assert "Fixed: unreadable-image (2)." in done.stdout
     assert "now: 0 images: errors: 1" in done.stdout
 
 
@@ -198,7 +198,7 @@ def elsewhere(coco, tmp_path) -> Path:
     "command",
     [
         ("check",),
-        ("check", "--mend", "new"),
+        ("check", "--fix", "new"),
         ("convert", "new", "--to", "yolo"),
         ("evaluate", "--model", "shapes-detector", "--split", "validation"),
         ("evaluate", "--split", "validation"),
@@ -239,21 +239,21 @@ def test_fine_tuning_on_images_elsewhere_is_done_only_when_that_is_allowed(elsew
     assert "the tuned model is in" in done.stderr
 
 
-def test_mended_data_checks_clean(mended):
-    done = run("check", mended[1], "--json")
+def test_fixed_data_checks_clean(fixed):
+    done = run("check", fixed[1], "--json")
     assert done.returncode == 0, done.stdout
     report = json.loads(done.stdout)
     assert report["findings"] == []
     assert (report["images"], report["objects"]) == (49, 146)
 
 
-def test_convert_to_yolo_and_back_loses_nothing(mended, tmp_path):
-    there = run("convert", mended[1], tmp_path / "yolo", "--to", "yolo")
+def test_convert_to_yolo_and_back_loses_nothing(fixed, tmp_path):
+    there = run("convert", fixed[1], tmp_path / "yolo", "--to", "yolo")
     assert (there.returncode, there.stdout) == (0, "")
     back = run("convert", tmp_path / "yolo", tmp_path / "coco", "--to", "coco")
     assert (back.returncode, back.stdout) == (0, "")
     assert f"wrote {tmp_path / 'coco'}" in back.stderr
-    before, after = pvzoo.data.load(mended[1]), pvzoo.data.load(tmp_path / "coco")
+    before, after = pvzoo.data.load(fixed[1]), pvzoo.data.load(tmp_path / "coco")
     assert list(before) == list(after) == ["train", "validation"]
     for split in before:
         assert before[split].features == after[split].features

@@ -196,7 +196,7 @@ def test_an_adapter_with_a_fault_breaks_the_rule_about_it(zoo, rule):
     assert finding.state == "broken", str(finding)
     assert said in finding.detail
     assert rule.what in str(finding)
-    assert f"To mend: {rule.mend}" in str(finding)
+    assert f"To fix: {rule.fix}" in str(finding)
 
 
 def test_the_rule_on_demos_tells_what_strangers_are_not_told(zoo, monkeypatch):
@@ -221,7 +221,7 @@ def test_a_plugin_with_a_fault_breaks_the_rule_about_it(zoo, name):
     finding = judge(RULES[name], plugin)
     assert finding.state == "broken", str(finding)
     assert FAULTS[name] in finding.detail
-    assert "To mend: " in str(finding)
+    assert "To fix: " in str(finding)
 
 
 def test_code_that_does_not_load_is_not_run_any_further(zoo):
@@ -243,7 +243,7 @@ def test_the_command_line_tells_a_plugin_that_is_imported_at_every_start(tmp_pat
     done = made.pvzoo("verify-plugin", "pvz-eager")
     assert done.returncode == 1, done.stderr
     assert "Listing imports pvz_eager." in done.stdout
-    assert "To mend: Import nothing of the plugin when Python starts" in done.stdout
+    assert "To fix: Import nothing of the plugin when Python starts" in done.stdout
     done = made.pvzoo("verify-plugin", "pvz-calm")
     assert done.returncode == 0, done.stdout
     assert "0 broken" in done.stderr

@@ -17,8 +17,8 @@ from PIL import Image
 
 import pvzoo
 from pvzoo.catalog import catalogue
-from pvzoo.config_schema import check_config
 from pvzoo.errors import DeviceError, PvzooError, UnsupportedModelError, WeightsError, reading
+from pvzoo.hub.config_schema import check_config
 
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8))
 WRITE = {"timm": timm_folder, "vit": transformers_folder}

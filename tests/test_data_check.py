@@ -24,12 +24,12 @@ from datasets import Image as ImageColumn
 from PIL import Image
 from pycocotools import mask as coco
 
-from pvzoo.data import boxes as box
-from pvzoo.data import rules
-from pvzoo.data.check import check
-from pvzoo.data.codes import is_whole
 from pvzoo.data.load import load
-from pvzoo.data.mend import mend
+from pvzoo.data.quality import boxes as box
+from pvzoo.data.quality import rules
+from pvzoo.data.quality.check import check
+from pvzoo.data.quality.fix import fix
+from pvzoo.data.rle import is_whole
 from pvzoo.data.schema import CLASSIFICATION, DETECTION, INSTANCE, PANOPTIC, SEMANTIC
 from pvzoo.data.write import write
 from pvzoo.errors import DataError
@@ -115,7 +115,7 @@ def test_a_null_in_the_place_of_several_labels_is_a_missing_label_and_an_empty_l
     }
     data = load(Dataset.from_dict(given, features=kind))
     assert found(data) == {"missing-label": 2}
-    assert plain(mend(data)) == plain(data)
+    assert plain(fix(data)) == plain(data)
     nothing = dict(given, labels=[None] * 6)
     assert found(Dataset.from_dict(nothing, features=kind)) == {"missing-label": 6}
 
@@ -147,8 +147,8 @@ BEYOND_RAW, BEYOND_UPRIGHT, EITHER = [5, 70, 20, 25], [70, 5, 25, 20], [5, 5, 20
 def test_photos_of_one_dataset_are_turned_together_where_some_boxes_fit_the_stored_pixels_only():
     data = photos([BEYOND_UPRIGHT, EITHER, BEYOND_UPRIGHT, EITHER])
     assert found(data) == {"exif-rotated": 4}
-    mended = [tuple(row["objects"]["bbox"][0]) for row in plain(mend(data))]
-    assert mended == 2 * [(HEIGHT - 25, 70, 20, 25), (HEIGHT - 25, 5, 20, 20)]
+    fixed = [tuple(row["objects"]["bbox"][0]) for row in plain(fix(data))]
+    assert fixed == 2 * [(HEIGHT - 25, 70, 20, 25), (HEIGHT - 25, 5, 20, 20)]
 
 
 def test_photos_whose_boxes_fit_either_way_are_settled_by_others_or_warned_of():
@@ -203,7 +203,7 @@ def test_each_mistake_is_named_counted_and_nothing_else_is(name):
     report = check(loaded(case))
     assert {f.rule: f.count for f in report.findings} == case.expected
     assert {f.severity for f in report.findings} == {case.severity}
-    assert {f.mendable for f in report.findings} == {case.mendable}
+    assert {f.fixable for f in report.findings} == {case.fixable}
     text = str(report)
     assert all(rule in text for rule in case.expected)
 
@@ -256,7 +256,7 @@ def test_a_segment_that_was_painted_over_has_fewer_pixels_than_its_area_says(tmp
     [finding] = check(tmp_path / "set").findings
     assert (finding.rule, finding.severity, finding.count) == ("overlapping-segments", "warning", 1)
     data = load(tmp_path / "set")
-    assert plain(mend(data)) == plain(data)
+    assert plain(fix(data)) == plain(data)
     assert found(load(tmp_path / "set", SEMANTIC)) == {}
 
 

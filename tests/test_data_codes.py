@@ -14,9 +14,10 @@ from labelled_files import decoded
 from PIL import Image
 from pycocotools import mask as pycoco
 
-from pvzoo.data import check, contact_sheet
-from pvzoo.data.codes import MOST_OUTLINE, compressed, empty_code, is_whole, polygon_code
+from pvzoo.data import contact_sheet
 from pvzoo.data.load import load
+from pvzoo.data.quality import check
+from pvzoo.data.rle import MOST_OUTLINE, compressed, empty_code, is_whole, polygon_code
 from pvzoo.errors import DataError
 
 SIZE = (40, 60)
@@ -177,7 +178,7 @@ def test_a_mask_in_an_image_of_impossible_size_is_an_error():
 def test_several_polygons_in_an_image_of_a_wrong_size_do_not_crash_the_process():
     code = """
 import resource
-from pvzoo.data.codes import MOST_PIXELS, polygon_code
+from pvzoo.data.rle import MOST_PIXELS, polygon_code
 used = next(int(l.split()[1]) for l in open("/proc/self/status") if l.startswith("VmSize"))
 resource.setrlimit(resource.RLIMIT_AS, (used * 1024 + 2 * 2**30,) * 2)
 two = [[0, 0, 5, 0, 5, 5], [1, 1, 9, 1, 9, 9]]

@@ -8,10 +8,11 @@ import pytest
 from forked import run_command as run
 from PIL import Image
 
-from pvzoo import data, registry
+from pvzoo import data
 from pvzoo.data.write import write
 from pvzoo.errors import DataError, UsageError
-from pvzoo.installed import Part, installed
+from pvzoo.plugins import registry
+from pvzoo.plugins.installed import Part, installed
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 

@@ -23,8 +23,8 @@ from pycocotools.coco import COCO
 
 from pvzoo.data.copies import Names
 from pvzoo.data.load import load
-from pvzoo.data.mend import mend
-from pvzoo.data.outlines import join
+from pvzoo.data.polygons import join
+from pvzoo.data.quality.fix import fix
 from pvzoo.data.schema import class_names, features, task_of
 from pvzoo.data.write import write
 from pvzoo.errors import DataError, PvzooWarning, UsageError
@@ -459,7 +459,7 @@ def test_boxes_in_an_image_of_unknown_size_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("task", ["object-detection", "instance-segmentation"])
-def test_labels_of_stored_pixels_are_refused_by_yolo_until_they_are_mended(
+def test_labels_of_stored_pixels_are_refused_by_yolo_until_they_are_fixed(
     tmp_path: Path, task: str
 ) -> None:
     rows = raw(objects(19, task, plain=True))
@@ -473,17 +473,17 @@ def test_labels_of_stored_pixels_are_refused_by_yolo_until_they_are_mended(
     row["image"] = encoded(np.zeros((*size, 3), np.uint8), "JPEG", exif=exif)
     row["file_name"] = "turned.jpg"
     data = canonical_dataset(task, NAMES, [row])
-    with pytest.raises(DataError, match=r"turned\.jpg .*pvzoo\.data\.mend"):
+    with pytest.raises(DataError, match=r"turned\.jpg .*pvzoo\.data\.fix"):
         write(data, tmp_path / "out", "yolo")
     assert list(tmp_path.glob("*out*")) == []
 
-    mended = mend(data)
-    write(mended, tmp_path / "out", "yolo")
+    fixed = fix(data)
+    write(fixed, tmp_path / "out", "yolo")
     found = load(tmp_path / "out", task, split="train")
     assert (found[0]["width"], found[0]["height"]) == size == found[0]["image"].size
     assert len(found[0]["objects"]["bbox"]) == len(row["objects"]["bbox"])
     if task == "object-detection":
-        boxes = mended[0]["objects"]["bbox"]
+        boxes = fixed[0]["objects"]["bbox"]
         assert np.allclose(found[0]["objects"]["bbox"], boxes, atol=1e-6)
 
 

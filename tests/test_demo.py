@@ -18,13 +18,13 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 import pvzoo
-from pvzoo import registry
 from pvzoo.demo import Limits, build, launch
-from pvzoo.demo.answers import Answers
 from pvzoo.demo.cards import titles
+from pvzoo.demo.client_images import fetch, keep, read
 from pvzoo.demo.controls import controls_of, options_of
-from pvzoo.demo.pictures import fetch, keep, read
+from pvzoo.demo.output_cache import Answers
 from pvzoo.inputs import downloads
+from pvzoo.plugins import registry
 
 MODELS = {
     "image-classification": "efficientnet-lite0-pip",

@@ -23,11 +23,11 @@ from demo_page import META, Page, counting_server, encoded
 from PIL import Image
 
 import pvzoo
-from pvzoo import registry
 from pvzoo.demo import Limits, build, launch, serve
-from pvzoo.demo.answers import Answers
-from pvzoo.demo.pictures import keep, read
+from pvzoo.demo.client_images import keep, read
+from pvzoo.demo.output_cache import Answers
 from pvzoo.errors import ImageError
+from pvzoo.plugins import registry
 
 SAID = "This picture is not here, or no longer: uploaded pictures are kept for a while only."
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no pipes among its files")

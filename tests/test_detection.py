@@ -21,7 +21,7 @@ import pvzoo
 from pvzoo.adapters.base import Spec
 from pvzoo.errors import PvzooWarning, UnsupportedModelError, UsageError
 from pvzoo.families import FAMILIES as FAMILY_RECORDS
-from pvzoo.networks.base import Classes
+from pvzoo.networks.base import TargetClasses
 from pvzoo.results.detections import Detections
 
 PICTURES = ("coffee", "astronaut", "china")
@@ -397,7 +397,7 @@ def test_a_family_without_a_record_is_read_by_its_processor_with_a_warning(
     check_near(together, model.predict(coffee, threshold=0.3), score=1e-3, box=0.1)
     assert Spec.from_json(json.loads(json.dumps(model.adapter.spec.to_json())))
     with pytest.raises(UnsupportedModelError, match="cannot be fine-tuned"):
-        model.network.retarget(Classes(("a", "b"), (None, None)), image_size=None, seed=0)
+        model.network.retarget(TargetClasses(("a", "b"), (None, None)), image_size=None, seed=0)
 
 
 def test_a_family_without_a_record_whose_processor_reads_no_boxes_is_refused(

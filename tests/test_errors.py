@@ -26,7 +26,7 @@ def test_a_message_of_ordinary_length_and_a_long_path_stay_as_they_are():
 
 
 def test_of_very_many_words_the_first_and_last_are_kept():
-    error = DataError(" ".join(map(str, range(10_000))), "Mend them.")
+    error = DataError(" ".join(map(str, range(10_000))), "Fix them.")
     assert str(error).startswith("0 1 2 ")
-    assert str(error).endswith("9998 9999 Mend them.")
+    assert str(error).endswith("9998 9999 Fix them.")
     assert len(str(error)) < 2100

@@ -19,12 +19,13 @@ from test_layers import TREES
 from torch import nn
 
 import pvzoo
-from pvzoo import Model, registry
+from pvzoo import Model
 from pvzoo.adapters.base import Adapter, Spec
 from pvzoo.data import schema
 from pvzoo.errors import UnsupportedModelError
 from pvzoo.families import FAMILIES, Family, Recipe
 from pvzoo.networks.base import Network
+from pvzoo.plugins import registry
 from pvzoo.results.detections import Detections
 
 DOCS = Path(__file__).parents[1] / "docs"

@@ -240,7 +240,7 @@ def test_half_a_cached_checkpoint_is_not_taken_for_a_whole_one(hub, tmp_path, mo
     with pytest.raises(HubError, match="org/m is not in the cache"):
         pvzoo.load("org/m")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    assert pvzoo.load("org/m").labels == ("ant", "bee", "cat")  # mends itself
+    assert pvzoo.load("org/m").labels == ("ant", "bee", "cat")  # fixes itself
 
 
 def test_a_cut_download_is_taken_up_again(hub, vit):
@@ -260,7 +260,7 @@ def test_a_download_cut_for_good_is_an_error_and_the_next_try_succeeds(hub, vit)
 
 
 def test_a_hub_that_fails_after_the_config_is_an_error_of_the_hub(hub, vit):
-    from pvzoo import hub as weights
+    from pvzoo.hub import download as weights
 
     hub.add_repo("org/m", vit)
     found = weights.find(weights.Source(hub="org/m"), "org/m", {}, trust_remote_code=False)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pvzoo.errors import DataError
-from pvzoo.metrics.labels import LabelMatch
+from pvzoo.metrics.class_match import LabelMatch
 
 
 def test_names_match_whatever_the_order_case_hyphens_underscores_and_spaces() -> None:

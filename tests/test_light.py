@@ -126,7 +126,7 @@ def test_a_model_without_a_network_predicts_and_is_measured_for_every_task(
 import json, sys
 from pathlib import Path
 import colour_model
-from pvzoo.registry import task_id
+from pvzoo.plugins.registry import task_id
 task = task_id({task!r})
 model = colour_model.model(task)
 data = colour_model.dataset(task, Path({str(tmp_path)!r}), 6)
@@ -205,7 +205,7 @@ def test_postprocessing_of_a_network_needs_its_spec_alone(light):
     boxes = np.array([[[0.5, 0.5, 0.5, 0.5], [0.25, 0.25, 0.5, 0.5]]], np.float32)
     code = f"""
 import json, numpy as np
-from pvzoo import registry
+from pvzoo.plugins import registry
 from pvzoo.adapters.base import Spec
 spec = Spec.from_json(json.loads({json.dumps(json.dumps(spec.to_json()))}))
 adapter = registry.get("adapters", spec.adapter)(spec)

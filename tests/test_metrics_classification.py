@@ -19,8 +19,8 @@ from sklearn.metrics import (
 
 from pvzoo.errors import DataError, PvzooError, UsageError
 from pvzoo.metrics import classification
+from pvzoo.metrics.class_match import LabelMatch
 from pvzoo.metrics.classification import ClassificationMetric
-from pvzoo.metrics.labels import LabelMatch
 from pvzoo.results.classification import Classification
 
 

@@ -14,8 +14,8 @@ from pycocotools.cocoeval import COCOeval
 
 from pvzoo.errors import DataError, PvzooError
 from pvzoo.metrics import coco
+from pvzoo.metrics.class_match import LabelMatch
 from pvzoo.metrics.detection import DetectionMetric, InstanceMetric
-from pvzoo.metrics.labels import LabelMatch
 from pvzoo.results.detections import Detections
 from pvzoo.results.instances import Instances
 from pvzoo.results.masks import Masks
@@ -379,7 +379,7 @@ def test_boxes_of_another_size_of_image_are_refused() -> None:
     for size in ({"width": 60, "height": 100}, {"width": 0, "height": 0}, {"width": None}):
         DetectionMetric(ONE).update(0, turned, row((0, 0, 9, 9)) | size)
     stored = {"width": 100, "height": 60}
-    message = r"a/1\.png is 60 x 100 pixels, but its boxes are .* 100 x 60\..*mend"
+    message = r"a/1\.png is 60 x 100 pixels, but its boxes are .* 100 x 60\..*fix"
     with pytest.raises(DataError, match=message):
         DetectionMetric(ONE).update(0, turned, row((0, 0, 9, 9)) | stored)
     DetectionMetric(ONE).update(0, turned, row() | stored)  # nothing that could be elsewhere

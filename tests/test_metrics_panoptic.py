@@ -13,8 +13,8 @@ from reference_panoptic import Segment, tallies
 
 from pvzoo.data.maps import encode_colour
 from pvzoo.errors import DataError
-from pvzoo.metrics.labels import LabelMatch
-from pvzoo.metrics.panoptic import PanopticMetric
+from pvzoo.metrics.class_match import LabelMatch
+from pvzoo.metrics.panoptic_quality import PanopticMetric
 from pvzoo.results.panoptic import Panoptic, PanopticSegment
 
 THINGS = {"cat", "dog", "cow"}

@@ -13,7 +13,7 @@ from sklearn.metrics import accuracy_score, confusion_matrix, jaccard_score, rec
 
 from pvzoo.data.maps import encode_colour, encode_grey
 from pvzoo.errors import DataError
-from pvzoo.metrics.labels import LabelMatch
+from pvzoo.metrics.class_match import LabelMatch
 from pvzoo.metrics.semantic import SemanticMetric
 from pvzoo.results.semantic import SemanticMap
 

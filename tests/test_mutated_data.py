@@ -23,11 +23,11 @@ from mutations import mutated, obeys_the_rule, until
 from PIL import Image
 
 from pvzoo import data
-from pvzoo.data.codes import empty_code
 from pvzoo.data.derive import rows
 from pvzoo.data.formats.label_studio import brush
 from pvzoo.data.labels import splits
 from pvzoo.data.maps import encode_colour, encode_grey
+from pvzoo.data.rle import empty_code
 
 MOST_ROWS = 50
 
@@ -324,7 +324,7 @@ def _read(source: Path, task: str | None) -> None:
 
 
 def attempts(form: Format, root: Path, cache: Path) -> Callable[[random.Random], None]:
-    """What damages one of the files, reads the source and mends the file again."""
+    """What damages one of the files, reads the source and fixes the file again."""
     form.write(root)
     source = root / form.source
     whole = {name: (root / name).read_bytes() for name in form.damaged}

@@ -21,12 +21,12 @@ import pvzoo
 from pvzoo.data import schema
 from pvzoo.errors import DataError, WeightsError
 from pvzoo.networks import _training
-from pvzoo.networks.base import Classes
+from pvzoo.networks.base import TargetClasses
 
 # the small checkpoints say nothing of stuff
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Nothing says which classes:pvzoo.errors.PvzooWarning",
-    "ignore:Classes (do not|that) occur:pvzoo.errors.PvzooWarning",
+    "ignore:TargetClasses (do not|that) occur:pvzoo.errors.PvzooWarning",
 )
 
 PICTURE = segmentation_families.example_image()
@@ -56,7 +56,7 @@ def sigmoid(tmp_path):
         adapter = pvzoo.load(tmp_path / "many", device="cpu").network
         logits = outputs(adapter)["logits"][0].flatten(1)
         best = int(logits.std(1).argmax())
-        module = _training.retargeted(adapter.module, Classes(("crack",), (best,)), seed=0)
+        module = _training.retargeted(adapter.module, TargetClasses(("crack",), (best,)), seed=0)
         sizes = ("out_channels", "out_features")
         last = [m for m in module.modules() if 1 in [getattr(m, size, 0) for size in sizes]][-1]
         with torch.no_grad():  # about half of the picture is foreground
@@ -180,7 +180,7 @@ def test_one_channel_trains_on_as_two_classes_that_begin_with_the_same_answers(
     sigmoid, tmp_path, family
 ):
     model = pvzoo.load(sigmoid(family), device="cpu")
-    same = Classes(("background", "crack"), (0, 1))
+    same = TargetClasses(("background", "crack"), (0, 1))
     tuned = model.network.retarget(same, image_size=None, seed=0)
     logits = outputs(tuned)["logits"]
     torch.testing.assert_close(logits[:, 1:] - logits[:, :1], outputs(model.network)["logits"])
@@ -197,7 +197,7 @@ def test_one_channel_trains_on_as_two_classes_that_begin_with_the_same_answers(
 
 def test_one_channel_keeps_what_it_knows_of_its_class_among_others(sigmoid):
     model = pvzoo.load(sigmoid("segformer"), device="cpu")
-    more = Classes(("dent", "crack", "background"), (None, 1, 0))
+    more = TargetClasses(("dent", "crack", "background"), (None, 1, 0))
     logits = outputs(model.network.retarget(more, image_size=None, seed=0))["logits"]
     expected = outputs(model.network)["logits"]
     torch.testing.assert_close(logits[:, 1:2], expected)

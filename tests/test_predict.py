@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pvzoo import pipeline
 from pvzoo.errors import ImageError, PvzooError, PvzooWarning, UsageError
+from pvzoo.pipeline import batches as pipeline
 
 
 def test_coffee_is_espresso_and_the_cat_is_a_cat(lite0, photographs):

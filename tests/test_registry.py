@@ -11,9 +11,9 @@ import pytest
 from plugin_venv import MARK, Dist, PluginVenv
 
 import pvzoo
-from pvzoo import registry
 from pvzoo.errors import PvzooWarning, UsageError
-from pvzoo.installed import CONTRACT, catalog_file, normalise_dist
+from pvzoo.plugins import registry
+from pvzoo.plugins.installed import CONTRACT, catalog_file, normalise_dist
 
 CARD = """
 [[models]]
@@ -227,7 +227,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> PluginVenv:
 
 PLUGINS = """
 import dataclasses, pvzoo, warnings
-from pvzoo import plugins
+from pvzoo.plugins import states as plugins
 plugins.CHECK_SECONDS = 8
 answer = {p.name: dataclasses.asdict(p) for p in pvzoo.list_plugins(check=CHECK)}
 """
@@ -253,7 +253,7 @@ def test_listing_and_resolving_import_no_plugin(hostile):
     answer = hostile.evaluate(
         """
 import pvzoo, sys
-from pvzoo import registry
+from pvzoo.plugins import registry
 pvzoo.list_plugins()
 names = [card.name for card in pvzoo.list_models()]
 where = pvzoo.info("good-model").dist, pvzoo.info("pvz-other:shared-model").dist
@@ -361,7 +361,7 @@ def asked(hostile: PluginVenv) -> dict[str, Any]:
     return hostile.evaluate(
         f"""
 import pvzoo, warnings
-from pvzoo import registry
+from pvzoo.plugins import registry
 answer = {{}}
 def ask(name, call):
     with warnings.catch_warnings(record=True) as caught:
@@ -474,7 +474,7 @@ def test_plugins_that_are_turned_off_claim_nothing_and_say_so(hostile):
     states, errors, names, kind, message, whose = hostile.evaluate(
         """
 import pvzoo
-from pvzoo import registry
+from pvzoo.plugins import registry
 plugins = {p.name: p for p in pvzoo.list_plugins()}
 names = [card.name for card in pvzoo.list_models()]
 try:
@@ -595,7 +595,7 @@ def test_a_plugin_installed_while_python_runs_is_seen_after_refresh(layouts):
     answer = layouts.evaluate(
         f"""
 import pvzoo, zipfile
-from pvzoo import registry
+from pvzoo.plugins import registry
 from pvzoo.catalog import catalogue
 before = [c.name for c in pvzoo.list_models("late-model")]
 zipfile.ZipFile({str(wheel)!r}).extractall({str(layouts.site_packages)!r})

@@ -9,7 +9,7 @@ import pytest
 from plugin_venv import PluginVenv
 
 from pvzoo.errors import UsageError
-from pvzoo.scaffold import write_plugin
+from pvzoo.plugins.scaffold import write_plugin
 
 ANSWERS = {"adapter": "green", "task": "green", "catalogue": None}
 

@@ -1,7 +1,7 @@
 """Where pvzoo's results are not those of transformers' functions, and on purpose.
 
 Each test asserts both sides on the same input: that transformers still does it, through `still`, so
-that docs/differences.md loses an entry when it is mended there, and that pvzoo gives what the
+that docs/differences.md loses an entry when it is fixed there, and that pvzoo gives what the
 authors' code gives (`reference_segmentation`).
 """
 

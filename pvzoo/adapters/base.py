@@ -54,7 +54,8 @@ class Checkpoint:
         config: The parsed ``config.json``, or the ``config`` table of the card.
         folder: The folder that holds the configuration files.
         weights: The weights file, or the index of a sharded one.
-        rename: (pattern, replacement) pairs for tensor names; see `pvzoo.catalog.cards.Source`.
+        rename: (pattern, replacement) pairs for tensor names; see
+            `pvzoo.catalog.cards.WeightsSource`.
     """
 
     name: str

@@ -28,7 +28,7 @@ PERMISSIVE = frozenset(
 
 
 @dataclass(frozen=True)
-class Metric:
+class CardMetric:
     """One reported figure. ``source`` says who reported it and where it was read."""
 
     name: str
@@ -38,7 +38,7 @@ class Metric:
 
 
 @dataclass(frozen=True)
-class Source:
+class WeightsSource:
     """Where weights come from; exactly one of ``hub``, ``package`` and ``path`` is set.
 
     Attributes:
@@ -83,7 +83,7 @@ class Card:
     name: str
     task: str
     adapter: str
-    source: Source
+    source: WeightsSource
     aliases: tuple[str, ...] = ()
     family: str | None = None
     params: int | None = None
@@ -92,7 +92,7 @@ class Card:
     license_note: str | None = None
     dataset: str | None = None
     input_size: int | None = None
-    metrics: tuple[Metric, ...] = ()
+    metrics: tuple[CardMetric, ...] = ()
     summary: str | None = None
     facts: str | None = None
     stuff: tuple[str, ...] | None = None

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from functools import cache, cached_property
 
-from pvzoo import registry
 from pvzoo.catalog.cache import forget
 from pvzoo.catalog.cards import USER, Card
 from pvzoo.catalog.files import CatalogFile, read_catalog, user_files
 from pvzoo.errors import ModelNotFoundError, NameClashError, PvzooError, nearest
-from pvzoo.installed import OWN, catalog_file
+from pvzoo.plugins import registry
+from pvzoo.plugins.installed import OWN, catalog_file
 
 
 class Catalogue:

@@ -24,7 +24,7 @@ from typing import Any
 
 from pvzoo.catalog import schema
 from pvzoo.catalog.cache import read_toml
-from pvzoo.catalog.cards import USER, Card, Metric, Source
+from pvzoo.catalog.cards import USER, Card, CardMetric, WeightsSource
 from pvzoo.errors import CatalogError
 
 
@@ -57,12 +57,12 @@ def _card(table: dict[str, Any], base: Path, dist: str) -> Card:
         source["path"] = base / os.path.expanduser(source["path"])
     if "rename" in source:
         source["rename"] = tuple((pattern, new) for pattern, new in source["rename"])
-    values = {**table, "source": Source(**source), "dist": dist}
+    values = {**table, "source": WeightsSource(**source), "dist": dist}
     for key in ("aliases", "stuff"):
         if key in values:
             values[key] = tuple(values[key])
     if "metrics" in values:
-        values["metrics"] = tuple([Metric(**metric) for metric in table["metrics"]])
+        values["metrics"] = tuple([CardMetric(**metric) for metric in table["metrics"]])
     return Card(**values)
 
 
@@ -78,7 +78,7 @@ def user_files() -> list[Path]:
     for file in named:
         if not file.is_file():
             raise CatalogError(
-                f"PVZOO_CATALOG names {file}, which is not a file.", "Mend or unset PVZOO_CATALOG."
+                f"PVZOO_CATALOG names {file}, which is not a file.", "Fix or unset PVZOO_CATALOG."
             )
     standard = user_config_path("pvzoo", appauthor=False) / "catalog.toml"
     # os.path: a home that may not be looked into is one without a catalogue, not an error

@@ -6,10 +6,10 @@ import math
 import re
 from collections.abc import Iterable
 
-from pvzoo import registry
 from pvzoo.catalog.cards import Card
 from pvzoo.catalog.catalogue import catalogue
 from pvzoo.errors import UsageError, nearest
+from pvzoo.plugins import registry
 
 
 def list_models(

@@ -13,7 +13,6 @@ from rich.markup import escape
 from rich.table import Table
 
 import pvzoo
-from pvzoo import registry
 from pvzoo.cli.app import (
     AllowOutside,
     BatchSize,
@@ -31,6 +30,7 @@ from pvzoo.cli.app import (
     out,
     progress_bar,
 )
+from pvzoo.plugins import registry
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -83,7 +83,10 @@ def check(
     sheet: Annotated[
         Path | None, typer.Option(help="Write a picture of samples with their labels drawn.")
     ] = None,
-    mend: Annotated[Path | None, typer.Option(help="Write mended data to this new folder.")] = None,
+    fix: Annotated[
+        Path | None,
+        typer.Option("--fix", "--mend", help="Write fixed data to this new folder."),
+    ] = None,
     to: Annotated[
         str | None,
         typer.Option(help=f"{_FORMATS}; by default coco where it has a place for it."),
@@ -105,22 +108,22 @@ def check(
         data_module.contact_sheet(dataset, sheet, report=report)
         err.print(f"wrote {escape(str(sheet))}")
     found = report.to_dict()
-    if mend:
-        mended = data_module.mend(dataset, report)
-        task = _task_of(mended)
+    if fix:
+        fixed = data_module.fix(dataset, report)
+        task = _task_of(fixed)
         to = to or ("folder" if task in (CLASSIFICATION, SEMANTIC) else "coco")
         with progress_bar("images") as show:
-            data_module.write(mended, mend, to, progress=show)
-        err.print(f"wrote {escape(str(mend))}")
-        if _images(mended):  # folders of classes without images are no data
-            mended = data_module.load(mend, task)
+            data_module.write(fixed, fix, to, progress=show)
+        err.print(f"wrote {escape(str(fix))}")
+        if _images(fixed):  # folders of classes without images are no data
+            fixed = data_module.load(fix, task)
         with progress_bar("images") as show:
-            left = data_module.check(mended, progress=show)
-        done = report.mended(left)
-        found |= {"mended": done, "remaining": left.to_dict()}
+            left = data_module.check(fixed, progress=show)
+        done = report.fixed(left)
+        found |= {"fixed": done, "remaining": left.to_dict()}
         if not json:
             said = ", ".join(f"{rule} ({count:,})" for rule, count in done.items()) or "nothing"
-            out.print(escape(f"\nMended: {said}.\nWhat is in {mend} now: {left}"))
+            out.print(escape(f"\nFixed: {said}.\nWhat is in {fix} now: {left}"))
     if json:
         sys.stdout.write(json_module.dumps(found, ensure_ascii=False) + "\n")
     if report.errors:

@@ -28,7 +28,7 @@ def new_plugin(
     debug: Debug = False,
 ) -> None:
     """Write a plugin to start from, into a folder of its name."""
-    from pvzoo.scaffold import write_plugin
+    from pvzoo.plugins.scaffold import write_plugin
 
     folder = write_plugin(name, kind.value, Path.cwd())
     err.print(f"wrote {escape(str(folder))}")

@@ -15,7 +15,6 @@ from rich.table import Table
 from rich.traceback import Traceback
 
 import pvzoo
-from pvzoo import registry
 from pvzoo.cli.app import (
     SOME_FAILED,
     BatchSize,
@@ -34,6 +33,7 @@ from pvzoo.cli.app import (
     progress_bar,
 )
 from pvzoo.errors import ImageError, PvzooError, UsageError
+from pvzoo.plugins import registry
 
 if TYPE_CHECKING:
     from pvzoo.data.predicted import Predicted

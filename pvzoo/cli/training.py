@@ -10,7 +10,6 @@ import typer
 from rich.markup import escape
 
 import pvzoo
-from pvzoo import registry
 from pvzoo.cli.app import (
     AllowOutside,
     Debug,
@@ -25,6 +24,7 @@ from pvzoo.cli.app import (
     out,
 )
 from pvzoo.errors import UsageError
+from pvzoo.plugins import registry
 
 
 @app.command("fine-tune")

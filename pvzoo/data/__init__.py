@@ -1,4 +1,4 @@
-"""Labelled data: read any common form into `datasets`, check it, mend it, write it.
+"""Labelled data: read any common form into `datasets`, check it, fix it, write it.
 
 The public names are imported when they are first used, as in `pvzoo`.
 """
@@ -11,23 +11,23 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pvzoo.data.check import check
+    from pvzoo.data.contact_sheet import contact_sheet
+    from pvzoo.data.convert_task import convert_task
     from pvzoo.data.load import load
-    from pvzoo.data.mend import mend
-    from pvzoo.data.pictures import contact_sheet
-    from pvzoo.data.retask import retask
+    from pvzoo.data.quality.check import check
+    from pvzoo.data.quality.fix import fix
     from pvzoo.data.write import write
 
 _HOMES = {
-    "check": "pvzoo.data.check",
-    "contact_sheet": "pvzoo.data.pictures",
+    "check": "pvzoo.data.quality.check",
+    "contact_sheet": "pvzoo.data.contact_sheet",
     "load": "pvzoo.data.load",
-    "mend": "pvzoo.data.mend",
-    "retask": "pvzoo.data.retask",
+    "fix": "pvzoo.data.quality.fix",
+    "convert_task": "pvzoo.data.convert_task",
     "write": "pvzoo.data.write",
 }
 
-__all__ = ["check", "contact_sheet", "load", "mend", "retask", "write"]
+__all__ = ["check", "contact_sheet", "load", "fix", "convert_task", "write"]
 
 
 def __getattr__(name: str) -> Any:

@@ -15,7 +15,7 @@ from pvzoo.data import derive
 from pvzoo.data.columns.rows import suffix_of
 from pvzoo.data.files import is_file
 from pvzoo.data.schema import class_names, task_of
-from pvzoo.data.sound import image_of, sound_rows
+from pvzoo.data.validated import image_of, sound_rows
 from pvzoo.errors import DataError, ImageError
 from pvzoo.inputs.images import ImageHandle
 from pvzoo.inputs.sources import SUFFIXES
@@ -164,7 +164,7 @@ def check_size(row: Mapping[str, Any], upright: tuple[int, int]) -> None:
         raise DataError(
             f"The labels of {row['file_name']} are of {size[0]} x {size[1]} pixels, but the "
             f"upright image has {upright[0]} x {upright[1]}: their fractions would be wrong.",
-            "Run pvzoo.data.check; pvzoo.data.mend turns the labels of images that EXIF rotates.",
+            "Run pvzoo.data.check; pvzoo.data.fix turns the labels of images that EXIF rotates.",
         )
 
 

@@ -251,7 +251,7 @@ def read_yaml(file: Path, *, as_written: bool = False) -> Any:
             f"{file}: {error}, which is not read.", "Write out what is meant, or export it again."
         ) from error
     except (yaml.YAMLError, ValueError, ArithmeticError) as error:
-        raise DataError(f"{file} is not YAML ({error}).", "Mend or export it again.") from error
+        raise DataError(f"{file} is not YAML ({error}).", "Fix or export it again.") from error
 
 
 class _NotPlain(yaml.YAMLError):

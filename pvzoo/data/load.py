@@ -9,15 +9,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pvzoo import registry
 from pvzoo.data.archives import is_archive, unpacked
 from pvzoo.data.files import Split, exists, split_name
 from pvzoo.data.formats import of_datasets, recognised
-from pvzoo.data.formats.base import Source
+from pvzoo.data.formats.base import DataSource
 from pvzoo.data.paths import Area
 from pvzoo.data.schema import SEMANTIC, labelled, task_of
 from pvzoo.errors import DataError, HubError, UsageError, nearest, nearest_beside
 from pvzoo.extras import needs
+from pvzoo.plugins import registry
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -83,7 +83,7 @@ def load(
                 dataset = of_datasets.opened(path, area)
                 if dataset is None:
                     found = own.find_files(path) if own else []
-                    found = found or recognised.splits(Source(path, area, reduce_labels), task)
+                    found = found or recognised.splits(DataSource(path, area, reduce_labels), task)
                     found = sorted(found, key=lambda part: _ORDER.get(part.name, 0))
                     return _read(found, path, task, split, reduce_labels)
     else:
@@ -192,7 +192,7 @@ def _explained(repo: str) -> Iterator[None]:
         raise _no_source(repo) from error
     except HfHubHTTPError as error:
         status = error.response.status_code
-        refused = "Mend or unset HF_TOKEN, or log in again with 'hf auth login'."
+        refused = "Fix or unset HF_TOKEN, or log in again with 'hf auth login'."
         raise HubError(
             f"The Hub answered {status} while asked for the dataset {repo}.",
             refused if status in (401, 403) else "Try again later.",
@@ -248,10 +248,12 @@ def _read(
     from datasets import DatasetDict
 
     if task not in (None, found):
-        from pvzoo.data.retask import retask
+        from pvzoo.data.convert_task import convert_task
 
         # all splits at once, so that the classes are the same
         read |= {part.name: part.read(task) for part in parts if part not in chosen}
-        read = retask(DatasetDict({name or "": dataset for name, dataset in read.items()}), task)
+        read = convert_task(
+            DatasetDict({name or "": dataset for name, dataset in read.items()}), task
+        )
         read = {name or None: dataset for name, dataset in read.items()}
     return DatasetDict(read) if split is None and names else read[split]

@@ -51,7 +51,7 @@ def check_depth(file: Path) -> None:
                 raise DataError(
                     f"{file}, line {number}, has lists or objects in each other, more than "
                     f"{DEEPEST} deep.",
-                    "Mend the line, or export the file again.",
+                    "Fix the line, or export the file again.",
                 )
             depth = max(0, int(depths[-1])) if len(depths) else depth
 

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pvzoo.data.codes import masked_object
 from pvzoo.data.files import objects_of
+from pvzoo.data.rle import masked_object
 from pvzoo.data.schema import CLASSIFICATION, DETECTION, INSTANCE, features
 from pvzoo.data.store import save
 from pvzoo.errors import DataError

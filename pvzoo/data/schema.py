@@ -50,8 +50,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pvzoo import registry
 from pvzoo.errors import DataError, PluginError, UsageError, nearest
+from pvzoo.plugins import registry
 
 if TYPE_CHECKING:
     from datasets import ClassLabel, Features

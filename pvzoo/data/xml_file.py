@@ -72,4 +72,4 @@ def _explained(file: Path) -> Iterator[None]:
         yield
     except (OSError, ElementTree.ParseError, ValueError, LookupError, RecursionError) as error:
         said = str(error)[:200]
-        raise DataError(f"{file} is not XML ({said}).", "Mend or export it again.") from error
+        raise DataError(f"{file} is not XML ({said}).", "Fix or export it again.") from error

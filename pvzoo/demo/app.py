@@ -19,21 +19,21 @@ import gradio as gr
 from gradio.utils import get_cache_folder
 
 import pvzoo
-from pvzoo import registry
 from pvzoo.catalog.catalogue import catalogue
 from pvzoo.catalog.search import list_models
-from pvzoo.demo.answers import Answers
-from pvzoo.demo.body import BodyLimit
 from pvzoo.demo.cards import titles
+from pvzoo.demo.client_images import fetch, keep
+from pvzoo.demo.error_message import said
 from pvzoo.demo.guard import Guarded
 from pvzoo.demo.limits import Limits
 from pvzoo.demo.markdown import plain
+from pvzoo.demo.model_cache import Shelf
+from pvzoo.demo.output_cache import Answers
 from pvzoo.demo.panel import Panel
-from pvzoo.demo.pictures import fetch, keep
+from pvzoo.demo.request_limit import BodyLimit
 from pvzoo.demo.routes import OnlyNeeded
-from pvzoo.demo.said import said
-from pvzoo.demo.shelf import Shelf
 from pvzoo.errors import PvzooError, UsageError
+from pvzoo.plugins import registry
 
 if TYPE_CHECKING:
     from pvzoo.model import Model

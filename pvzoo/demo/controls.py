@@ -99,7 +99,7 @@ class Control:
         except ValueError as error:
             kind = "whole number" if self._number is int else "number"
             raise UsageError(
-                f"{self.name} is {text[:100]!r}, which is no {kind}.", "Leave it empty, or mend it."
+                f"{self.name} is {text[:100]!r}, which is no {kind}.", "Leave it empty, or fix it."
             ) from error
 
     @property

@@ -3,8 +3,8 @@
 Gradio looks for the paths and addresses of files in whatever it is sent, for any component. Those
 that come with a key "meta" it moves or downloads once their folder is checked; others it leaves to
 the components, which open them. So nothing of that kind is left to Gradio: the one input that may
-be a file, the picture, goes past it as it was sent, to `pvzoo.demo.pictures.read`; elsewhere files
-are refused.
+be a file, the picture, goes past it as it was sent, to `pvzoo.demo.client_images.read`; elsewhere
+files are refused.
 """
 
 from __future__ import annotations

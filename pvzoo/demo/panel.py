@@ -14,14 +14,14 @@ import gradio as gr
 
 from pvzoo.catalog.catalogue import info
 from pvzoo.catalog.search import list_models
-from pvzoo.demo.answers import Answers
 from pvzoo.demo.cards import about, about_model
+from pvzoo.demo.client_images import ClientImage, keep, read
 from pvzoo.demo.controls import controls_of, options_of
+from pvzoo.demo.error_message import said, sentence
 from pvzoo.demo.limits import Limits
 from pvzoo.demo.markdown import harmless, plain
-from pvzoo.demo.pictures import Picture, keep, read
-from pvzoo.demo.said import said, sentence
-from pvzoo.demo.shelf import Shelf
+from pvzoo.demo.model_cache import Shelf
+from pvzoo.demo.output_cache import Answers
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -231,7 +231,7 @@ class Panel:
         except Exception as error:
             return self._blank(said(error))
 
-    def _result(self, picture: Picture, name: str, values: Sequence[Any]) -> Result:
+    def _result(self, picture: ClientImage, name: str, values: Sequence[Any]) -> Result:
         options = options_of(self._controls, values)
         return self._answers.result(self._shelf.get(name), self._task, picture, options)
 
@@ -242,7 +242,7 @@ class Panel:
 
     def _filled(
         self,
-        picture: Picture,
+        picture: ClientImage,
         result: Result,
         status: str,
         labels: list[tuple[str, int]] | None = None,
@@ -261,7 +261,7 @@ class Panel:
         files = self._files(picture, result, drawn)
         return [plain(status), shown, boxes, table, *files]
 
-    def _files(self, picture: Picture, result: Result, drawn: Image.Image) -> list[Any]:
+    def _files(self, picture: ClientImage, result: Result, drawn: Image.Image) -> list[Any]:
         made = [self._keep(result.to_json().encode(), picture, "json")]
         if hasattr(result, "to_coco"):
             coco = json.dumps(result.to_coco()).encode()
@@ -271,7 +271,7 @@ class Panel:
         made.append(self._keep(_encoded(drawn, "PNG"), picture, "png"))
         return [gr.DownloadButton(value=file, interactive=file is not None) for file in made]
 
-    def _keep(self, data: bytes, picture: Picture, suffix: str) -> str:
+    def _keep(self, data: bytes, picture: ClientImage, suffix: str) -> str:
         """A file for the browser, named after the picture and the task."""
         return keep(data, f"{Path(picture.handle.name).stem[:60]}-{self._task.id}.{suffix}")
 

@@ -14,12 +14,13 @@ import gradio
 from huggingface_hub import HfApi, SpaceCardData
 
 import pvzoo
-from pvzoo import hub, registry
-from pvzoo.catalog.cards import USER, Card, Source
+from pvzoo.catalog.cards import USER, Card, WeightsSource
+from pvzoo.catalog.resolve import choose_adapter, resolve
 from pvzoo.errors import HubError, UsageError
-from pvzoo.hub import Unreachable, explained
-from pvzoo.installed import Group, normalise_dist
-from pvzoo.resolving import choose_adapter, resolve
+from pvzoo.hub import download as hub
+from pvzoo.hub.errors import Unreachable, explained
+from pvzoo.plugins import registry
+from pvzoo.plugins.installed import Group, normalise_dist
 
 _APP = '''\
 """A demo made by ``pvzoo space``; `pvzoo.demo` has what it does."""
@@ -195,7 +196,7 @@ def _need_folder(needs: _Needs, folder: Path, card: Card | None) -> None:
 
 
 def _need_repo(
-    needs: _Needs, asked: str, card: Card | None, source: Source, config: dict[str, Any]
+    needs: _Needs, asked: str, card: Card | None, source: WeightsSource, config: dict[str, Any]
 ) -> None:
     """A repo is looked up, but not downloaded: its configuration says which plugin it needs."""
     if card is not None and card.source.package:

@@ -13,7 +13,7 @@ import numpy as np
 from pvzoo.data.schema import VOID
 from pvzoo.errors import DataError, PvzooError
 from pvzoo.extras import needs
-from pvzoo.metrics.labels import LabelMatch
+from pvzoo.metrics.class_match import LabelMatch
 
 if TYPE_CHECKING:
     import pandas as pd

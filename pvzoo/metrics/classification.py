@@ -11,7 +11,7 @@ import numpy as np
 from pvzoo.data.schema import VOID
 from pvzoo.errors import UsageError
 from pvzoo.metrics.base import Evaluation, Metric, check_numbers, class_ids, mean, ratio
-from pvzoo.metrics.labels import LabelMatch
+from pvzoo.metrics.class_match import LabelMatch
 
 if TYPE_CHECKING:
     from pvzoo.results.classification import Classification

@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from pycocotools import mask as coco
 
-from pvzoo.data.codes import is_whole
+from pvzoo.data.rle import is_whole
 from pvzoo.errors import DataError
 from pvzoo.metrics.base import Evaluation, Metric, check_numbers, class_ids, column
+from pvzoo.metrics.class_match import LabelMatch
 from pvzoo.metrics.coco import curves
-from pvzoo.metrics.labels import LabelMatch
 
 if TYPE_CHECKING:
     from pvzoo.results.detections import Detections
@@ -99,7 +99,7 @@ class DetectionMetric(Metric):
             raise DataError(
                 f"{row['file_name']} is {width} x {height} pixels, but its boxes are of an image "
                 f"of {w} x {h}.",
-                "Run pvzoo.data.check; pvzoo.data.mend turns the labels of images that EXIF "
+                "Run pvzoo.data.check; pvzoo.data.fix turns the labels of images that EXIF "
                 "rotates.",
             )
         objects["label"] = class_ids(row, "objects.category", said["category"], classes)

@@ -9,7 +9,7 @@ import numpy as np
 
 from pvzoo.data.schema import SEMANTIC_VOID
 from pvzoo.metrics.base import Evaluation, Metric, mean, ratio
-from pvzoo.metrics.labels import LabelMatch
+from pvzoo.metrics.class_match import LabelMatch
 from pvzoo.metrics.truth import read_truth
 
 if TYPE_CHECKING:

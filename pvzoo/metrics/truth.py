@@ -11,7 +11,7 @@ from pvzoo.data.maps import read_map, replaced
 from pvzoo.data.schema import VOID
 from pvzoo.errors import DataError
 from pvzoo.metrics.base import class_ids, column
-from pvzoo.metrics.labels import LabelMatch
+from pvzoo.metrics.class_match import LabelMatch
 
 
 def read_truth(

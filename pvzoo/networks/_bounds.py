@@ -11,7 +11,7 @@ from typing import Any
 from torch.nn.modules import module as hooks
 
 from pvzoo.errors import WeightsError
-from pvzoo.hub import shards
+from pvzoo.hub.download import shards
 
 _MORE_NUMBERS = 2**24
 """Allowed beyond what the file can hold: buffers that are computed, not stored."""

@@ -19,7 +19,7 @@ from torchvision.transforms.v2.functional import InterpolationMode
 from pvzoo.errors import UnsupportedModelError
 from pvzoo.families import Family, family_of
 from pvzoo.networks._heads import Make, class_axes, with_classes
-from pvzoo.networks.base import Classes, Network
+from pvzoo.networks.base import Network, TargetClasses
 from pvzoo.networks.from_transformers import TransformersNetwork, quiet
 
 N = TypeVar("N", bound=Network)
@@ -91,7 +91,7 @@ def maker(module: torch.nn.Module, names: Sequence[str]) -> Make:
     return make
 
 
-def retargeted(module: torch.nn.Module, classes: Classes, seed: int) -> torch.nn.Module:
+def retargeted(module: torch.nn.Module, classes: TargetClasses, seed: int) -> torch.nn.Module:
     """The network with other classes; see `Network.retarget`.
 
     New classes of detectors whose scores are sigmoids start at a probability of `PRIOR`. What

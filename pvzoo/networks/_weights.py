@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from pvzoo.adapters.base import Checkpoint
 from pvzoo.errors import UnsupportedModelError, WeightsError, said
-from pvzoo.hub import shards
+from pvzoo.hub.download import shards
 
 # What training scripts keep the weights under. The moving average comes first, as in timm's own
 # `load_state_dict`: its authors measure with it.
@@ -132,7 +132,7 @@ def renamed(tensors: dict[str, torch.Tensor], checkpoint: Checkpoint) -> dict[st
                 raise WeightsError(
                     f"{checkpoint.name}: the rename rule {pattern!r} -> {replacement!r} fails "
                     f"({error}).",
-                    "Mend 'rename' in its card.",
+                    "Fix 'rename' in its card.",
                 ) from error
             if count:
                 used.add(number)
@@ -140,14 +140,14 @@ def renamed(tensors: dict[str, torch.Tensor], checkpoint: Checkpoint) -> dict[st
             raise WeightsError(
                 f"{checkpoint.name}: the rename rules give {name!r} and {result[new]!r} the same "
                 f"name, {new!r}.",
-                "Mend 'rename' in its card.",
+                "Fix 'rename' in its card.",
             )
         result[new] = name
     unused = [rule[0] for number, rule in enumerate(checkpoint.rename) if number not in used]
     if unused:
         raise WeightsError(
             f"{checkpoint.name}: the rename rules {unused} match no tensor.",
-            "Mend 'rename' in its card.",
+            "Fix 'rename' in its card.",
         )
     return {new: tensors[name] for new, name in result.items()}
 

@@ -26,7 +26,7 @@ from pvzoo.preprocess.steps import Step
 
 
 @dataclass(frozen=True)
-class Classes:
+class TargetClasses:
     """The classes that a network is to be given.
 
     Attributes:
@@ -119,7 +119,7 @@ class Network(ABC):
 
     # --- fine-tuning, which is optional -----------------------------------------------------------
 
-    def retarget(self, classes: Classes, *, image_size: int | None, seed: int) -> Self:
+    def retarget(self, classes: TargetClasses, *, image_size: int | None, seed: int) -> Self:
         """A new network that has other classes, and shares no memory with this one.
 
         Args:

@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from pvzoo import registry
 from pvzoo.adapters.base import Adapter
 from pvzoo.errors import PvzooError
 from pvzoo.networks.base import Network
+from pvzoo.plugins import registry
 from pvzoo.preprocess.compare import QUICK, probes, unlike
 from pvzoo.preprocess.run import run
 from pvzoo.preprocess.steps import Step
@@ -35,7 +35,7 @@ def proven_steps(network: Network, pixels: str) -> tuple[Step, ...] | None:
     try:
         # before the steps are asked for: settings that stop the processor may stop them too
         wanted = [network.prepare(picture) for picture in pictures]
-    except Exception:  # processors raise many things; `pvzoo.trial` says that it fails
+    except Exception:  # processors raise many things; `pvzoo.pipeline.trial` says that it fails
         return None
     try:
         steps = network.steps()

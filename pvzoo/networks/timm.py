@@ -29,7 +29,7 @@ from pvzoo.errors import PvzooError, UnsupportedModelError, WeightsError, said, 
 from pvzoo.networks._bounds import built_within
 from pvzoo.networks._heads import class_axes, with_classes
 from pvzoo.networks._weights import check_channels, read_state_dict, renamed
-from pvzoo.networks.base import Classes, Network
+from pvzoo.networks.base import Network, TargetClasses
 from pvzoo.networks.classification import class_loss, class_targets
 from pvzoo.preprocess.derive import timm_steps
 from pvzoo.preprocess.long import middle
@@ -107,7 +107,7 @@ class TimmNetwork(Network):
 
     # --- fine-tuning ------------------------------------------------------------------------------
 
-    def retarget(self, classes: Classes, *, image_size: int | None, seed: int) -> TimmNetwork:
+    def retarget(self, classes: TargetClasses, *, image_size: int | None, seed: int) -> TimmNetwork:
         """With the classifier of `classes`."""
         module = self.module if image_size is None else _at_size(self.module, image_size)
         module = with_classes(

@@ -12,7 +12,7 @@ from transformers import AutoModelForImageClassification
 from pvzoo.adapters.base import Spec
 from pvzoo.networks import _training
 from pvzoo.networks._weights import check_channels
-from pvzoo.networks.base import Classes
+from pvzoo.networks.base import TargetClasses
 from pvzoo.networks.classification import class_loss, class_targets
 from pvzoo.networks.from_transformers import class_names
 
@@ -47,7 +47,7 @@ class TransformersClassificationNetwork(_training.TrainableNetwork):
     # --- fine-tuning ------------------------------------------------------------------------------
 
     def retarget(
-        self, classes: Classes, *, image_size: int | None, seed: int
+        self, classes: TargetClasses, *, image_size: int | None, seed: int
     ) -> TransformersClassificationNetwork:
         """With the head of `classes`."""
         module = _training.retargeted(self.module, classes, seed)

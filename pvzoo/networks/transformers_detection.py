@@ -18,7 +18,7 @@ from pvzoo.errors import PvzooWarning, UnsupportedModelError
 from pvzoo.families import FAMILIES
 from pvzoo.networks import _training
 from pvzoo.networks._counts import counted_over_processes
-from pvzoo.networks.base import Classes
+from pvzoo.networks.base import TargetClasses
 from pvzoo.networks.from_transformers import named_classes
 from pvzoo.preprocess.steps import Pad, Step
 
@@ -94,7 +94,7 @@ class TransformersDetectionNetwork(_training.TrainableNetwork):
     # --- fine-tuning ------------------------------------------------------------------------------
 
     def retarget(
-        self, classes: Classes, *, image_size: int | None, seed: int
+        self, classes: TargetClasses, *, image_size: int | None, seed: int
     ) -> TransformersDetectionNetwork:
         """With the head of `classes`."""
         if self.spec.family not in FAMILIES:

@@ -34,7 +34,7 @@ from pvzoo.families.base import Kind
 from pvzoo.families.stuff import stuff_of
 from pvzoo.networks import _training
 from pvzoo.networks._counts import counted_over_processes
-from pvzoo.networks.base import Classes
+from pvzoo.networks.base import TargetClasses
 from pvzoo.networks.from_transformers import (
     load_model,
     load_processor,
@@ -192,7 +192,7 @@ class TransformersSegmentationNetwork(_training.TrainableNetwork):
     # --- fine-tuning ------------------------------------------------------------------------------
 
     def retarget(
-        self, classes: Classes, *, image_size: int | None, seed: int
+        self, classes: TargetClasses, *, image_size: int | None, seed: int
     ) -> TransformersSegmentationNetwork:
         """With the head of `classes`; what cuts images into windows is refused."""
         if self._windowed:

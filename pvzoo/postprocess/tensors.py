@@ -23,32 +23,32 @@ TILE = 1024
 """The side of a tile."""
 
 
-class Band(arrays.Band):
+class TensorBand(arrays.Band):
     """As that of arrays, with its weights on a device."""
 
     weights: Tensor
 
 
-def _on(device: torch.device, band: arrays.Band) -> Band:
+def _on(device: torch.device, band: arrays.Band) -> TensorBand:
     weights = torch.from_numpy(band.weights).to(device)
-    return Band(band.start, band.end, band.low, band.high, weights)
+    return TensorBand(band.start, band.end, band.low, band.high, weights)
 
 
 def _grid(
     maps: Tensor, frame: Frame, *, align_corners: bool = False
-) -> tuple[list[Band], list[Band]]:
+) -> tuple[list[TensorBand], list[TensorBand]]:
     rows, columns = arrays.grid(tuple(maps.shape[-2:]), frame, TILE, align_corners)
     return [_on(maps.device, b) for b in rows], [_on(maps.device, b) for b in columns]
 
 
-def _bounds(window: Tensor, columns: list[Band]) -> tuple[Tensor, Tensor]:
+def _bounds(window: Tensor, columns: list[TensorBand]) -> tuple[Tensor, Tensor]:
     least, largest = window.amin(dim=1), window.amax(dim=1)
     low = torch.stack([least[:, c.cells].amin(dim=1) for c in columns])
     high = torch.stack([largest[:, c.cells].amax(dim=1) for c in columns])
     return low - ROUNDING * (1 + low.abs()), high + ROUNDING * (1 + high.abs())
 
 
-def _values(maps: Tensor, some: Tensor, row: Band, column: Band) -> Tensor:
+def _values(maps: Tensor, some: Tensor, row: TensorBand, column: TensorBand) -> Tensor:
     return row.weights @ maps[:, row.cells, column.cells][some] @ column.weights.T
 
 
@@ -162,7 +162,7 @@ class _Canvas:
         self._labels = torch.empty(image, dtype=torch.int16, device=device)
         self._best = torch.empty(image, device=device) if with_scores else None
 
-    def paint(self, row: Band, column: Band, classes: Tensor, scores: Tensor) -> None:
+    def paint(self, row: TensorBand, column: TensorBand, classes: Tensor, scores: Tensor) -> None:
         """The best of (k,) classes in a tile, of which each has (k, rows, columns) scores."""
         score, first = scores.max(dim=0)
         self._labels[row.pixels, column.pixels] = classes[first].to(torch.int16)

@@ -25,12 +25,12 @@ from pvzoo.results.base import Result
 if TYPE_CHECKING:
     from PIL import Image
 
-    from pvzoo.data.checks.base import LabelCheck
     from pvzoo.data.files import Split
-    from pvzoo.data.parts import Part
-    from pvzoo.data.report import Notes, Size
+    from pvzoo.data.quality.report import Notes, Size
+    from pvzoo.data.quality.splits import CheckedSplit
+    from pvzoo.data.quality.tasks.base import LabelCheck
     from pvzoo.metrics.base import Metric
-    from pvzoo.metrics.labels import LabelMatch
+    from pvzoo.metrics.class_match import LabelMatch
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Task(ABC):
             higher the better. Multi-label data has "map".
         more_columns: Columns that its labelled data may have beside those of `columns`.
         made_from: Tasks whose labelled data can be made into that of this one, each with the
-            function that does it, as "package.module:function"; see `pvzoo.data.retask`.
+            function that does it, as "package.module:function"; see `pvzoo.data.convert_task`.
         hub_tag: What the Hub calls the task, where that is not its id.
         training: Where its `pvzoo.training.targets.base.Training` is, as "package.module:Class",
             imported only to train; None if its networks cannot be trained.
@@ -126,9 +126,9 @@ class Task(ABC):
         """
         return []
 
-    def check(self, parts: Sequence[Part], notes: Notes) -> LabelCheck:
+    def check(self, parts: Sequence[CheckedSplit], notes: Notes) -> LabelCheck:
         """What looks for mistakes in labelled data; by default none but unreadable images."""
-        from pvzoo.data.checks.base import LabelCheck
+        from pvzoo.data.quality.tasks.base import LabelCheck
 
         return LabelCheck(parts, notes)
 

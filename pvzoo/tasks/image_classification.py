@@ -12,11 +12,11 @@ from pvzoo.tasks.base import Task, check_count, check_flag, check_fraction
 if TYPE_CHECKING:
     from PIL import Image
 
-    from pvzoo.data.checks.base import LabelCheck
-    from pvzoo.data.parts import Part
-    from pvzoo.data.report import Notes, Size
+    from pvzoo.data.quality.report import Notes, Size
+    from pvzoo.data.quality.splits import CheckedSplit
+    from pvzoo.data.quality.tasks.base import LabelCheck
     from pvzoo.metrics.base import Metric
-    from pvzoo.metrics.labels import LabelMatch
+    from pvzoo.metrics.class_match import LabelMatch
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,9 @@ class ImageClassification(Task):
         forms = (self.columns(names), self.columns(names, multi_label=True))
         return any(form.items() <= columns.items() for form in forms)
 
-    def check(self, parts: Sequence[Part], notes: Notes) -> LabelCheck:
-        """`pvzoo.data.checks.classes.ClassificationCheck`."""
-        from pvzoo.data.checks.classes import ClassificationCheck
+    def check(self, parts: Sequence[CheckedSplit], notes: Notes) -> LabelCheck:
+        """`pvzoo.data.quality.tasks.classes.ClassificationCheck`."""
+        from pvzoo.data.quality.tasks.classes import ClassificationCheck
 
         return ClassificationCheck(parts, notes)
 
@@ -80,6 +80,6 @@ class ImageClassification(Task):
         self, picture: Image.Image, row: Mapping[str, Any], names: Sequence[str], size: Size
     ) -> Image.Image:
         """The classes in a legend below."""
-        from pvzoo.data.drawn import draw_classes
+        from pvzoo.data.draw_labels import draw_classes
 
         return draw_classes(picture, row, names)

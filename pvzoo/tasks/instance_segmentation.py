@@ -9,11 +9,11 @@ from pvzoo.results.instances import Instances
 from pvzoo.tasks.object_detection import ObjectDetection
 
 if TYPE_CHECKING:
-    from pvzoo.data.checks.base import LabelCheck
-    from pvzoo.data.parts import Part
-    from pvzoo.data.report import Notes
+    from pvzoo.data.quality.report import Notes
+    from pvzoo.data.quality.splits import CheckedSplit
+    from pvzoo.data.quality.tasks.base import LabelCheck
     from pvzoo.metrics.base import Metric
-    from pvzoo.metrics.labels import LabelMatch
+    from pvzoo.metrics.class_match import LabelMatch
 
 
 class InstanceSegmentation(ObjectDetection):
@@ -23,7 +23,7 @@ class InstanceSegmentation(ObjectDetection):
     result = Instances
     hub_tag = "image-segmentation"
     made_from: ClassVar[Mapping[str, str]] = {
-        "panoptic-segmentation": "pvzoo.data.retask:to_objects"
+        "panoptic-segmentation": "pvzoo.data.convert_task:to_objects"
     }
     training = "pvzoo.training.targets.objects:InstanceTraining"
 
@@ -41,8 +41,8 @@ class InstanceSegmentation(ObjectDetection):
         code = {"size": List(Value("int32"), length=2), "counts": Value("string")}
         return columns | {"objects": columns["objects"] | {"segmentation": List(code)}}
 
-    def check(self, parts: Sequence[Part], notes: Notes) -> LabelCheck:
-        """`pvzoo.data.checks.objects.InstancesCheck`."""
-        from pvzoo.data.checks.objects import InstancesCheck
+    def check(self, parts: Sequence[CheckedSplit], notes: Notes) -> LabelCheck:
+        """`pvzoo.data.quality.tasks.objects.InstancesCheck`."""
+        from pvzoo.data.quality.tasks.objects import InstancesCheck
 
         return InstancesCheck(parts, notes)

@@ -13,11 +13,11 @@ from pvzoo.tasks.base import Task, check_count, check_flag, check_fraction
 if TYPE_CHECKING:
     from PIL import Image
 
-    from pvzoo.data.checks.base import LabelCheck
-    from pvzoo.data.parts import Part
-    from pvzoo.data.report import Notes, Size
+    from pvzoo.data.quality.report import Notes, Size
+    from pvzoo.data.quality.splits import CheckedSplit
+    from pvzoo.data.quality.tasks.base import LabelCheck
     from pvzoo.metrics.base import Metric
-    from pvzoo.metrics.labels import LabelMatch
+    from pvzoo.metrics.class_match import LabelMatch
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ class ObjectDetection(Task):
     evaluation: ClassVar[Mapping[str, Any]] = {"threshold": 0.0}
     main_metric = "map"
     made_from: ClassVar[Mapping[str, str]] = {
-        "instance-segmentation": "pvzoo.data.retask:without_masks",
-        "panoptic-segmentation": "pvzoo.data.retask:to_objects",
+        "instance-segmentation": "pvzoo.data.convert_task:without_masks",
+        "panoptic-segmentation": "pvzoo.data.convert_task:to_objects",
     }
     training = "pvzoo.training.targets.objects:DetectionTraining"
 
@@ -84,9 +84,9 @@ class ObjectDetection(Task):
         }
         return {"width": Value("int32"), "height": Value("int32"), "objects": objects}
 
-    def check(self, parts: Sequence[Part], notes: Notes) -> LabelCheck:
-        """`pvzoo.data.checks.objects.ObjectsCheck`."""
-        from pvzoo.data.checks.objects import ObjectsCheck
+    def check(self, parts: Sequence[CheckedSplit], notes: Notes) -> LabelCheck:
+        """`pvzoo.data.quality.tasks.objects.ObjectsCheck`."""
+        from pvzoo.data.quality.tasks.objects import ObjectsCheck
 
         return ObjectsCheck(parts, notes)
 
@@ -94,6 +94,6 @@ class ObjectDetection(Task):
         self, picture: Image.Image, row: Mapping[str, Any], names: Sequence[str], size: Size
     ) -> Image.Image:
         """Boxes with the names of their classes; crowds and ignored objects are marked."""
-        from pvzoo.data.drawn import draw_objects
+        from pvzoo.data.draw_labels import draw_objects
 
         return draw_objects(picture, row["objects"] or {}, names, size)

@@ -12,11 +12,11 @@ from pvzoo.tasks.base import Task, check_fraction
 if TYPE_CHECKING:
     from PIL import Image
 
-    from pvzoo.data.checks.base import LabelCheck
-    from pvzoo.data.parts import Part
-    from pvzoo.data.report import Notes, Size
+    from pvzoo.data.quality.report import Notes, Size
+    from pvzoo.data.quality.splits import CheckedSplit
+    from pvzoo.data.quality.tasks.base import LabelCheck
     from pvzoo.metrics.base import Metric
-    from pvzoo.metrics.labels import LabelMatch
+    from pvzoo.metrics.class_match import LabelMatch
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ class PanopticSegmentation(Task):
     training = "pvzoo.training.targets.maps:PanopticTraining"
 
     def metric(self, match: LabelMatch) -> Metric:
-        """`pvzoo.metrics.panoptic.PanopticMetric`."""
-        from pvzoo.metrics.panoptic import PanopticMetric
+        """`pvzoo.metrics.panoptic_quality.PanopticMetric`."""
+        from pvzoo.metrics.panoptic_quality import PanopticMetric
 
         return PanopticMetric(match)
 
@@ -67,9 +67,9 @@ class PanopticSegmentation(Task):
         }
         return {"annotation": Image(), "segments": segments}
 
-    def check(self, parts: Sequence[Part], notes: Notes) -> LabelCheck:
-        """`pvzoo.data.checks.maps.PanopticCheck`."""
-        from pvzoo.data.checks.maps import PanopticCheck
+    def check(self, parts: Sequence[CheckedSplit], notes: Notes) -> LabelCheck:
+        """`pvzoo.data.quality.tasks.maps.PanopticCheck`."""
+        from pvzoo.data.quality.tasks.maps import PanopticCheck
 
         return PanopticCheck(parts, notes)
 
@@ -77,6 +77,6 @@ class PanopticSegmentation(Task):
         self, picture: Image.Image, row: Mapping[str, Any], names: Sequence[str], size: Size
     ) -> Image.Image:
         """Segments in the colours of their classes, with their names."""
-        from pvzoo.data.drawn import draw_panoptic
+        from pvzoo.data.draw_labels import draw_panoptic
 
         return draw_panoptic(picture, row, names, size)

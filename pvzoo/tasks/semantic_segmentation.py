@@ -12,11 +12,11 @@ from pvzoo.tasks.base import Task, check_flag
 if TYPE_CHECKING:
     from PIL import Image
 
-    from pvzoo.data.checks.base import LabelCheck
-    from pvzoo.data.parts import Part
-    from pvzoo.data.report import Notes, Size
+    from pvzoo.data.quality.report import Notes, Size
+    from pvzoo.data.quality.splits import CheckedSplit
+    from pvzoo.data.quality.tasks.base import LabelCheck
     from pvzoo.metrics.base import Metric
-    from pvzoo.metrics.labels import LabelMatch
+    from pvzoo.metrics.class_match import LabelMatch
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class SemanticSegmentation(Task):
     main_metric = "miou"
     hub_tag = "image-segmentation"
     made_from: ClassVar[Mapping[str, str]] = {
-        "panoptic-segmentation": "pvzoo.data.retask:to_semantic"
+        "panoptic-segmentation": "pvzoo.data.convert_task:to_semantic"
     }
     training = "pvzoo.training.targets.maps:SemanticTraining"
 
@@ -61,9 +61,9 @@ class SemanticSegmentation(Task):
         segments = {"id": List(Value("int64")), "category": List(label)}
         return {"annotation": Image(), "segments": segments}
 
-    def check(self, parts: Sequence[Part], notes: Notes) -> LabelCheck:
-        """`pvzoo.data.checks.maps.SemanticCheck`."""
-        from pvzoo.data.checks.maps import SemanticCheck
+    def check(self, parts: Sequence[CheckedSplit], notes: Notes) -> LabelCheck:
+        """`pvzoo.data.quality.tasks.maps.SemanticCheck`."""
+        from pvzoo.data.quality.tasks.maps import SemanticCheck
 
         return SemanticCheck(parts, notes)
 
@@ -71,6 +71,6 @@ class SemanticSegmentation(Task):
         self, picture: Image.Image, row: Mapping[str, Any], names: Sequence[str], size: Size
     ) -> Image.Image:
         """A colour for each class, with a legend."""
-        from pvzoo.data.drawn import draw_semantic
+        from pvzoo.data.draw_labels import draw_semantic
 
         return draw_semantic(picture, row, names, size)

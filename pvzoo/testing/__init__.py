@@ -16,7 +16,7 @@ your own, parametrize over `MODEL_RULES` and call `judge`.
 
 from pvzoo.testing.model_rules import MODEL_RULES
 from pvzoo.testing.plugin_rules import PLUGIN_RULES, InstalledPlugin
-from pvzoo.testing.rules import Broken, Finding, NotApplicable, Rule, judge
+from pvzoo.testing.rules import Broken, ConformanceRule, NotApplicable, Verdict, judge
 from pvzoo.testing.subject import Subject
 from pvzoo.testing.suite import conformance, verify
 
@@ -28,8 +28,8 @@ __all__ = [
     "PLUGIN_RULES",
     "Subject",
     "InstalledPlugin",
-    "Rule",
-    "Finding",
+    "ConformanceRule",
+    "Verdict",
     "Broken",
     "NotApplicable",
 ]

@@ -10,14 +10,14 @@ from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from pvzoo import registry
 from pvzoo.catalog.cards import Card
 from pvzoo.catalog.catalogue import catalogue
-from pvzoo.data.formats.base import Source
+from pvzoo.data.formats.base import DataSource
 from pvzoo.data.paths import Area
 from pvzoo.errors import PvzooError, UsageError, nearest
-from pvzoo.installed import OWN, Group, Part, normalise_dist
-from pvzoo.plugins import check_in_process, code_not_loaded, list_plugins
+from pvzoo.plugins import registry
+from pvzoo.plugins.installed import OWN, Group, Part, normalise_dist
+from pvzoo.plugins.states import check_in_process, code_not_loaded, list_plugins
 from pvzoo.testing.rules import Broken, NotApplicable, must, rule, said
 
 HEAVY = ("torch", "torchvision", "timm", "transformers", "datasets", "cv2", "gradio")
@@ -203,7 +203,7 @@ def format_classes(plugin: InstalledPlugin) -> None:
         must(not missing, f"{form.__name__} lacks {', '.join(missing)}.")
         with tempfile.TemporaryDirectory() as folder:
             try:
-                parts = form.splits(Source(Path(folder), Area(Path(folder))))
+                parts = form.splits(DataSource(Path(folder), Area(Path(folder))))
             except Exception as error:
                 raise Broken(f"splits() of an empty folder raised {said(error)}.") from error
         must(parts == [], f"splits() of an empty folder is {parts!r}.")

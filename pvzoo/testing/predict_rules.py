@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from pvzoo import registry
 from pvzoo.adapters.base import Spec
 from pvzoo.errors import PvzooError, UnsupportedModelError
+from pvzoo.plugins import registry
 from pvzoo.preprocess import compare
 from pvzoo.preprocess.run import run
 from pvzoo.testing.compare import difference

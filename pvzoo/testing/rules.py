@@ -19,19 +19,19 @@ class NotApplicable(Exception):
 
 
 @dataclass(frozen=True)
-class Rule:
+class ConformanceRule:
     """One thing that must hold.
 
     Attributes:
         name: A short name, such as "batch-invariance".
         what: What must hold, as a sentence.
-        mend: What to do if it does not.
+        fix: What to do if it does not.
         check: Raises `Broken`, `NotApplicable`, or whatever the plugin's code raises.
     """
 
     name: str
     what: str
-    mend: str
+    fix: str
     check: Callable[[Any], None]
 
     def __str__(self) -> str:
@@ -39,10 +39,10 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class Finding:
+class Verdict:
     """What came of checking a rule; ``detail`` says why it was skipped or by what it is broken."""
 
-    rule: Rule
+    rule: ConformanceRule
     subject: str
     state: Literal["kept", "skipped", "broken"]
     detail: str = ""
@@ -51,34 +51,34 @@ class Finding:
         if self.state == "broken":
             return (
                 f"{self.rule.name} ({self.subject}): {self.rule.what}\n"
-                f"  Found: {self.detail}\n  To mend: {self.rule.mend}"
+                f"  Found: {self.detail}\n  To fix: {self.rule.fix}"
             )
         return f"{self.rule.name} ({self.subject}): {self.detail or self.state}"
 
 
-def rule(mend: str) -> Callable[[Callable[[Any], None]], Rule]:
+def rule(fix: str) -> Callable[[Callable[[Any], None]], ConformanceRule]:
     """Make a function a rule: named by its name, explained by its docstring's first line."""
 
-    def made(check: Callable[[Any], None]) -> Rule:
+    def made(check: Callable[[Any], None]) -> ConformanceRule:
         what = (check.__doc__ or "").partition("\n")[0]
-        return Rule(check.__name__.replace("_", "-"), what, mend, check)
+        return ConformanceRule(check.__name__.replace("_", "-"), what, fix, check)
 
     return made
 
 
-def judge(rule: Rule, subject: Any) -> Finding:
+def judge(rule: ConformanceRule, subject: Any) -> Verdict:
     """Check a rule on a `Subject` or an `InstalledPlugin`; nothing but Ctrl-C escapes."""
     try:
         rule.check(subject)
     except (NotApplicable, MissingExtraError) as reason:
-        return Finding(rule, str(subject), "skipped", str(reason))
+        return Verdict(rule, str(subject), "skipped", str(reason))
     except Broken as reason:
-        return Finding(rule, str(subject), "broken", str(reason))
+        return Verdict(rule, str(subject), "broken", str(reason))
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        return Finding(rule, str(subject), "broken", said(error))
-    return Finding(rule, str(subject), "kept")
+        return Verdict(rule, str(subject), "broken", said(error))
+    return Verdict(rule, str(subject), "kept")
 
 
 def said(error: BaseException) -> str:

@@ -12,9 +12,9 @@ import numpy as np
 from PIL import Image
 
 import pvzoo
-from pvzoo import registry
 from pvzoo.adapters.base import Adapter, Checkpoint
-from pvzoo.resolving import resolve, with_card
+from pvzoo.catalog.resolve import resolve, with_card
+from pvzoo.plugins import registry
 from pvzoo.tasks.base import Task
 from pvzoo.testing.rules import NotApplicable
 
@@ -107,7 +107,7 @@ class Subject:
     @cached_property
     def checkpoint(self) -> Checkpoint:
         """What the host gave to the network's `load` or the adapter's `open`."""
-        from pvzoo import hub
+        from pvzoo.hub import download as hub
 
         card, source, config = resolve(self.name, None)
         found = hub.find(source, str(self.name), config, trust_remote_code=False)

@@ -9,7 +9,7 @@ from typing import Any
 
 from pvzoo.testing.model_rules import MODEL_RULES
 from pvzoo.testing.plugin_rules import PLUGIN_RULES, InstalledPlugin
-from pvzoo.testing.rules import Finding, Rule, judge
+from pvzoo.testing.rules import ConformanceRule, Verdict, judge
 from pvzoo.testing.subject import Subject
 
 Options = Mapping[str, Any]
@@ -40,7 +40,7 @@ def conformance(
     ]
 
     @pytest.mark.parametrize(("rule", "subject"), cases)
-    def test(rule: Rule, subject: Any) -> None:
+    def test(rule: ConformanceRule, subject: Any) -> None:
         finding = judge(rule, subject)
         if finding.state == "skipped":
             pytest.skip(str(finding))
@@ -52,7 +52,7 @@ def conformance(
 
 def verify(
     plugin: str, *, models: Sequence[str | Path] = (), options: Options | None = None
-) -> Iterator[Finding]:
+) -> Iterator[Verdict]:
     """What comes of every rule, one by one; arguments as those of `conformance`.
 
     Code of a plugin that does not load is not run any further.
@@ -69,7 +69,7 @@ def verify(
 
 def _cases(
     plugin: str | None, models: Sequence[str | Path], options: Options | None
-) -> Iterator[tuple[Rule, Any]]:
+) -> Iterator[tuple[ConformanceRule, Any]]:
     if plugin is not None:
         installed = InstalledPlugin.of(plugin)
         for rule in PLUGIN_RULES:

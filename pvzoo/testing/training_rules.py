@@ -14,7 +14,7 @@ from pvzoo.testing.rules import Broken, NotApplicable, must, rule
 from pvzoo.testing.subject import Subject, scene
 
 if TYPE_CHECKING:
-    from pvzoo.networks.base import Classes, Network
+    from pvzoo.networks.base import Network, TargetClasses
 
 STEPS = 20
 
@@ -114,15 +114,15 @@ def _network(s: Subject) -> Any:
     return s.network.module
 
 
-def _classes(s: Subject) -> Classes:
+def _classes(s: Subject) -> TargetClasses:
     """Three classes, of which one is the network's own; none for a network without classes."""
-    from pvzoo.networks.base import Classes
+    from pvzoo.networks.base import TargetClasses
 
     if not any(s.adapter.labels):
-        return Classes((), ())
+        return TargetClasses((), ())
     own = next(i for i, name in enumerate(s.adapter.labels) if name)
     names = ("suite background", "suite red", s.adapter.labels[own])
-    return Classes(names, (None, None, own), stuff=("suite background",))
+    return TargetClasses(names, (None, None, own), stuff=("suite background",))
 
 
 def _retargeted(s: Subject) -> Network:

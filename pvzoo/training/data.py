@@ -6,12 +6,12 @@ import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pvzoo.data.check import check
 from pvzoo.data.load import load
+from pvzoo.data.quality.check import check
 from pvzoo.data.schema import SEMANTIC, class_names, task_of
 from pvzoo.errors import DataError, PvzooWarning
-from pvzoo.metrics.labels import LabelMatch
-from pvzoo.networks.base import Classes, Network
+from pvzoo.metrics.class_match import LabelMatch
+from pvzoo.networks.base import Network, TargetClasses
 from pvzoo.processes import joined
 
 if TYPE_CHECKING:
@@ -50,14 +50,14 @@ def check_data(train_set: Dataset, eval_set: Dataset | None, task: str) -> None:
     report.raise_for_errors()
     for finding in report.warnings:
         where = "; ".join(finding.where)
-        warnings.warn(f"{finding.what} ({where}) {finding.mend}", PvzooWarning, stacklevel=4)
+        warnings.warn(f"{finding.what} ({where}) {finding.fix}", PvzooWarning, stacklevel=4)
 
 
-def classes_of(train_set: Dataset, network: Network) -> Classes:
+def classes_of(train_set: Dataset, network: Network) -> TargetClasses:
     """The classes of the data, and which of them a model knows already."""
     names = class_names(train_set.features)
     _refuse_one_class(train_set, names)
-    return Classes(
+    return TargetClasses(
         names=names,
         kept=_kept(network, names),
         stuff=_stuff(train_set),

@@ -15,16 +15,17 @@ from accelerate.state import AcceleratorState
 from safetensors import SafetensorError
 from transformers import EarlyStoppingCallback, TrainingArguments
 
-from pvzoo import prediction, registry
 from pvzoo.adapters.base import Adapter
 from pvzoo.data.schema import CLASSIFICATION
 from pvzoo.errors import TrainingError, UnsupportedModelError, UsageError
-from pvzoo.evaluation import evaluate, has_figures
 from pvzoo.families.recipes import Recipe
+from pvzoo.hub.publish import open_to_others
+from pvzoo.metrics.evaluate import evaluate, has_figures
 from pvzoo.networks.base import Network
 from pvzoo.networks.steps import adapter_of
+from pvzoo.pipeline import predict as prediction
+from pvzoo.plugins import registry
 from pvzoo.processes import joined
-from pvzoo.publishing import open_to_others
 from pvzoo.runtimes.torch import TorchRuntime
 from pvzoo.tasks.base import Task
 from pvzoo.training import checkpoints, identity
@@ -33,9 +34,9 @@ from pvzoo.training.ema import Average
 from pvzoo.training.features import Features, HeadTraining, decides, head_of
 from pvzoo.training.low_rank import RATE, LowRank
 from pvzoo.training.options import Options
-from pvzoo.training.pictures import draw_batch
 from pvzoo.training.progress import Progress
 from pvzoo.training.report import TrainingReport, read
+from pvzoo.training.sample_grid import draw_batch
 from pvzoo.training.samples import Samples
 from pvzoo.training.targets.base import training_of
 from pvzoo.training.trainer import FineTuner, restore
@@ -211,7 +212,7 @@ def _train(
         except (OSError, SafetensorError) as error:
             raise TrainingError(
                 f"The tuned model cannot be written to {home} ({error}).",
-                "Make room or mend the disk, then make the same call: nothing is trained again.",
+                "Make room or fix the disk, then make the same call: nothing is trained again.",
             ) from error
     state.wait_for_everyone()
     if not state.is_main_process:

@@ -251,7 +251,7 @@ class FineTuner(Trainer):
                 raise
             raise TrainingError(
                 f"The checkpoint of step {step} cannot be written to {home} ({error}).",
-                "Make room or mend the disk, then make the same call: it goes on from the "
+                "Make room or fix the disk, then make the same call: it goes on from the "
                 "checkpoint before.",
             ) from error
         self.accelerator.wait_for_everyone()

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from pvzoo.data import rules
-from pvzoo.data.checks.base import LabelCheck, Sample, size_in_words
 from pvzoo.data.files import Split, folders, image_cell, images, relative, split_name
 from pvzoo.data.maps import open_map
-from pvzoo.data.rules import Rule
+from pvzoo.data.quality import rules
+from pvzoo.data.quality.rules import Rule
+from pvzoo.data.quality.tasks.base import LabelCheck, Sample, size_in_words
 from pvzoo.data.schema import features
 from pvzoo.data.store import write
 from pvzoo.errors import DataError

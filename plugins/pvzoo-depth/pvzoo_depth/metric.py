@@ -9,7 +9,7 @@ import numpy as np
 
 from pvzoo.errors import DataError
 from pvzoo.metrics.base import Evaluation, Metric, check_numbers
-from pvzoo.metrics.labels import LabelMatch
+from pvzoo.metrics.class_match import LabelMatch
 from pvzoo_depth.data import read_depth
 from pvzoo_depth.task import DepthMap
 

@@ -15,7 +15,7 @@ from transformers import AutoModelForDepthEstimation
 
 from pvzoo.adapters.base import Spec
 from pvzoo.errors import UnsupportedModelError
-from pvzoo.networks.base import Classes
+from pvzoo.networks.base import TargetClasses
 from pvzoo.networks.from_transformers import TransformersNetwork
 from pvzoo_depth.adapter import is_metric
 
@@ -45,7 +45,9 @@ class DepthNetwork(TransformersNetwork):
 
     # --- fine-tuning ------------------------------------------------------------------------------
 
-    def retarget(self, classes: Classes, *, image_size: int | None, seed: int) -> DepthNetwork:
+    def retarget(
+        self, classes: TargetClasses, *, image_size: int | None, seed: int
+    ) -> DepthNetwork:
         """A copy: there are no classes."""
         if self.spec.family in ("zoedepth", "depth_pro"):
             raise UnsupportedModelError(

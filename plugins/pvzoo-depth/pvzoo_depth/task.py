@@ -16,12 +16,12 @@ from pvzoo.results.drawing import add_legend, enlarge
 from pvzoo.tasks.base import Task
 
 if TYPE_CHECKING:
-    from pvzoo.data.checks.base import LabelCheck
     from pvzoo.data.files import Split
-    from pvzoo.data.parts import Part
-    from pvzoo.data.report import Notes, Size
+    from pvzoo.data.quality.report import Notes, Size
+    from pvzoo.data.quality.splits import CheckedSplit
+    from pvzoo.data.quality.tasks.base import LabelCheck
     from pvzoo.metrics.base import Metric
-    from pvzoo.metrics.labels import LabelMatch
+    from pvzoo.metrics.class_match import LabelMatch
 
 _COLOURS = np.array([(122, 4, 3), (251, 128, 34), (164, 252, 60), (40, 188, 235), (48, 18, 59)])
 """From near to far, five colours of Google's Turbo map."""
@@ -119,7 +119,7 @@ class DepthEstimation(Task):
 
         return splits(folder)
 
-    def check(self, parts: Sequence[Part], notes: Notes) -> LabelCheck:
+    def check(self, parts: Sequence[CheckedSplit], notes: Notes) -> LabelCheck:
         """`pvzoo_depth.data.DepthCheck`."""
         from pvzoo_depth.data import DepthCheck
 

@@ -14,7 +14,7 @@ from pvzoo.tasks.image_classification import ClassificationControls
 
 if TYPE_CHECKING:
     from pvzoo.metrics.base import Metric
-    from pvzoo.metrics.labels import LabelMatch
+    from pvzoo.metrics.class_match import LabelMatch
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from pvzoo import registry
 from pvzoo.errors import UsageError
 from pvzoo.model import Model, OnError
+from pvzoo.plugins import registry
 from pvzoo.results.detections import Detections
 from pvzoo.results.instances import Instances
 from pvzoo.results.masks import Masks
@@ -90,7 +90,7 @@ class MasksFrom:
         **options: Any,
     ) -> Evaluation:
         """As `pvzoo.Model.evaluate`, of masks; each image's best 100 boxes get one."""
-        from pvzoo.evaluation import evaluate
+        from pvzoo.metrics.evaluate import evaluate
 
         measured = {"result": Instances, "metric": InstanceSegmentation.metric}
         return evaluate(

@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any
 from pvzoo.data import derive
 from pvzoo.data.columns.channels import instances
 from pvzoo.data.columns.classes import Naming
-from pvzoo.data.columns.labels import classification
+from pvzoo.data.columns.classification import classification
 from pvzoo.data.columns.objects import objects
 from pvzoo.data.columns.rows import take
 from pvzoo.data.columns.segments import panoptic, semantic
-from pvzoo.data.columns.source import Source
+from pvzoo.data.columns.source import TaskColumns
 from pvzoo.data.columns.values import CLASS_TO_ID
 from pvzoo.data.files import listing
 from pvzoo.data.schema import CLASSIFICATION, PANOPTIC, SEMANTIC, class_names, labelled, task_of
@@ -44,7 +44,7 @@ def canonical(
 ) -> Dataset | DatasetDict:
     """A dataset in the Hub's usual columns as a canonical one.
 
-    A dataset that is canonical already is returned as it is, or as what `retask` makes of it. A
+    A dataset that is canonical already is returned as it is, or as `convert_task` converts it. A
     stream is written to a file that lasts as long as the process. Class ids out of range and boxes
     of any kind are kept, for the check to find.
 
@@ -90,9 +90,9 @@ def canonical(
     result = DatasetDict(parts) if is_split and split is None else parts[wanted[0]]
     if task in (None, found):
         return result
-    from pvzoo.data.retask import retask
+    from pvzoo.data.convert_task import convert_task
 
-    return retask(result, task)
+    return convert_task(result, task)
 
 
 def _check(
@@ -126,7 +126,7 @@ def _build(
 ) -> tuple[str, dict[str, Dataset]]:
     """The task that the columns are of, and the canonical dataset of each of `parts`."""
     first = next((part for part in parts.values() if len(part)), next(iter(parts.values())))
-    source = Source.of(first, task)
+    source = TaskColumns.of(first, task)
     for name, part in everything.items():
         for column in source.columns:
             if part.features.get(column) != first.features[column]:

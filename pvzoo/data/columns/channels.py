@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pvzoo.data.codes import masked_object
 from pvzoo.data.columns.classes import Naming
 from pvzoo.data.columns.rows import Rows, build
-from pvzoo.data.columns.source import Source
+from pvzoo.data.columns.source import TaskColumns
 from pvzoo.data.columns.values import said_names, seen_values, warn_of_numbers
 from pvzoo.data.files import objects_of
 from pvzoo.data.maps import open_map, values_of
+from pvzoo.data.rle import masked_object
 from pvzoo.data.schema import INSTANCE, SEMANTIC_VOID, VOID_NAMES, features
 from pvzoo.errors import DataError
 from pvzoo.results.masks import Masks
@@ -33,7 +33,7 @@ _BACKGROUND = VOID_NAMES | {"background", "other", "others"}
 def instances(
     parts: Mapping[str, Dataset],
     naming: Naming,
-    source: Source,
+    source: TaskColumns,
     names: Sequence[str] | None,
     reduce_labels: bool,
 ) -> dict[str, Dataset]:

@@ -51,7 +51,7 @@ class Naming:
 
 
 @dataclass(frozen=True)
-class Classes:
+class ColumnClasses:
     """The names of classes, and the place of a value in them.
 
     Attributes:
@@ -69,7 +69,7 @@ class Classes:
         path: Sequence[str | None],
         kind: Any,
         names: Sequence[str] | None,
-    ) -> Classes:
+    ) -> ColumnClasses:
         """The classes of all splits together.
 
         Args:

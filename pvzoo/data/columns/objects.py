@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from pycocotools import mask as coco
 
-from pvzoo.data.codes import compressed, empty_code
-from pvzoo.data.columns.classes import Classes, Naming, are_unique
-from pvzoo.data.columns.rows import Picture, Rows, build
-from pvzoo.data.columns.source import BOX, CROWD, IGNORE, MASK, Source, is_number
+from pvzoo.data.columns.classes import ColumnClasses, Naming, are_unique
+from pvzoo.data.columns.rows import Rows, StoredImage, build
+from pvzoo.data.columns.source import BOX, CROWD, IGNORE, MASK, TaskColumns, is_number
 from pvzoo.data.files import number, objects_of, quoted, side, truth, upright_size
+from pvzoo.data.rle import compressed, empty_code
 from pvzoo.data.schema import INSTANCE, features
 from pvzoo.errors import DataError
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def objects(
-    parts: Mapping[str, Dataset], naming: Naming, source: Source, names: Sequence[str] | None
+    parts: Mapping[str, Dataset], naming: Naming, source: TaskColumns, names: Sequence[str] | None
 ) -> dict[str, Dataset]:
     """The splits with canonical `objects`, and the width and height that the dataset says.
 
@@ -36,7 +36,7 @@ def objects(
             f"The objects have no category, only {', '.join(records.fields)}.",
             "Add one with dataset.map, also where there is one class only.",
         )
-    classes = Classes.of(naming, records.path(category), records.fields[category], names)
+    classes = ColumnClasses.of(naming, records.path(category), records.fields[category], names)
     roles = {
         "bbox": records.first(BOX),
         "category": category,
@@ -70,7 +70,7 @@ def objects(
     return build(parts, source, columns, labels, files=[source.image])
 
 
-def _size(row: Mapping[str, Any], picture: Picture) -> tuple[int, int]:
+def _size(row: Mapping[str, Any], picture: StoredImage) -> tuple[int, int]:
     """(width, height) as the row says, else as the header of the picture does."""
     said = side(row.get("width")), side(row.get("height"))
     return said if all(said) else upright_size(picture.open())
@@ -87,7 +87,7 @@ def _each(lists: Mapping[str, list[Any]], where: str) -> Iterator[dict[str, Any]
 
 
 def _object(
-    given: Mapping[str, Any], classes: Classes, size: tuple[int, int], masks: bool, where: str
+    given: Mapping[str, Any], classes: ColumnClasses, size: tuple[int, int], masks: bool, where: str
 ) -> dict[str, Any]:
     code = _code(given["segmentation"], size, where) if masks else None
     box = given["bbox"] if "bbox" in given else coco.toBbox(code).tolist()

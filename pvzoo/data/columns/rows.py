@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pvzoo.data import derive
 from pvzoo.data.columns.classes import are_unique, leaves
-from pvzoo.data.columns.source import Source, is_number, is_text
+from pvzoo.data.columns.source import TaskColumns, is_number, is_text
 from pvzoo.data.schema import class_names, features
 from pvzoo.inputs.encoded import opened
 
@@ -22,7 +22,7 @@ _IMAGE_ID = ("image_id", "img_id", "id")
 
 
 @dataclass(frozen=True)
-class Picture:
+class StoredImage:
     """An image, not decoded: its path, or its bytes where the dataset has them in its file."""
 
     path: str | None
@@ -58,7 +58,7 @@ class Rows:
 
     def read(
         self, columns: Sequence[str]
-    ) -> Iterator[tuple[dict[str, Any], dict[str, Any], Picture]]:
+    ) -> Iterator[tuple[dict[str, Any], dict[str, Any], StoredImage]]:
         """Of each row: `columns`, the canonical ``image_id`` and ``file_name``, the picture."""
         kinds = self.dataset.features
         ids = (n for n in _IMAGE_ID if is_number(kinds.get(n)))
@@ -77,12 +77,12 @@ class Rows:
             }
             yield row, head, picture
 
-    def _pictures(self) -> Iterator[Picture]:
+    def _pictures(self) -> Iterator[StoredImage]:
         for table in derive.tables(self.dataset, [self.image]):
             for cells in table[self.image].chunks:  # put together they would be copied
                 paths = cells.field("path").to_pylist()
                 for path, stored in zip(paths, cells.field("bytes"), strict=True):
-                    yield Picture(path, stored.as_buffer() if stored.is_valid else None)
+                    yield StoredImage(path, stored.as_buffer() if stored.is_valid else None)
 
     def _root(self) -> str:
         """The folder that all images are in, if they are files here."""
@@ -98,7 +98,7 @@ class Rows:
 
 def build(
     parts: Mapping[str, Dataset],
-    source: Source,
+    source: TaskColumns,
     columns: Features,
     labels: Callable[[Rows], Iterator[dict[str, Any]]],
     *about: Any,

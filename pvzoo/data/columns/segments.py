@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pvzoo.data import derive
-from pvzoo.data.columns.classes import MOST_CLASSES, Classes, Naming
+from pvzoo.data.columns.classes import MOST_CLASSES, ColumnClasses, Naming
 from pvzoo.data.columns.rows import Rows, build
-from pvzoo.data.columns.source import CROWD, THING, Source, is_grey
+from pvzoo.data.columns.source import CROWD, THING, TaskColumns, is_grey
 from pvzoo.data.columns.values import CLASS_TO_ID, said_names, seen_values, warn_of_numbers
 from pvzoo.data.files import truth
 from pvzoo.data.map_classes import is_grey_scale, named_by_value, seen_in, with_white
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def semantic(
     parts: Mapping[str, Dataset],
     naming: Naming,
-    source: Source,
+    source: TaskColumns,
     names: Sequence[str] | None,
     reduce_labels: bool,
 ) -> dict[str, Dataset]:
@@ -102,7 +102,7 @@ def _is_coloured(dataset: Dataset, column: str) -> bool:
 
 
 def panoptic(
-    parts: Mapping[str, Dataset], naming: Naming, source: Source, names: Sequence[str] | None
+    parts: Mapping[str, Dataset], naming: Naming, source: TaskColumns, names: Sequence[str] | None
 ) -> dict[str, Dataset]:
     """The splits with the map as `annotation` and canonical `segments`.
 
@@ -117,7 +117,7 @@ def panoptic(
             "Each needs id, its value in the map, and category_id.",
         )
     thing, crowd = records.first(THING), records.first(CROWD)
-    classes = Classes.of(naming, records.path(category), records.fields[category], names)
+    classes = ColumnClasses.of(naming, records.path(category), records.fields[category], names)
     if thing is None:
         warnings.warn(
             "The segments do not say whether they are things (isthing): all are taken for things.",

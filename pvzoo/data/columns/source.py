@@ -96,7 +96,7 @@ class Records:
 
 
 @dataclass(frozen=True)
-class Source:
+class TaskColumns:
     """The columns of a dataset that matter, and the task they are of."""
 
     task: str
@@ -106,7 +106,7 @@ class Source:
     map: str | None = None
 
     @classmethod
-    def of(cls, dataset: Dataset, task: str | None) -> Source:
+    def of(cls, dataset: Dataset, task: str | None) -> TaskColumns:
         """What the columns are; a map is looked at once to tell its kind.
 
         `task` decides where the columns are of several; where they cannot be of it, it has no
@@ -119,7 +119,7 @@ class Source:
         image = _image_column(columns)
         objects, segments = _objects(columns), _records(columns, "segments_info")
         map_ = _map_column(columns, image, task)
-        found: dict[str, Source] = {}
+        found: dict[str, TaskColumns] = {}
         if objects and objects.first(MASK):
             found[INSTANCE] = cls(INSTANCE, image, records=objects)
         if objects and objects.first(BOX):

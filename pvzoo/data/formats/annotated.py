@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from pycocotools import mask as pycoco
 
-from pvzoo.data.codes import outline_box, polygon_code
 from pvzoo.data.files import Split, image_cell, objects_of, upright_size
 from pvzoo.data.paths import Area, Located
+from pvzoo.data.rle import outline_box, polygon_code
 from pvzoo.data.schema import CLASSIFICATION, DETECTION, INSTANCE, features
 from pvzoo.data.store import write
 from pvzoo.errors import DataError

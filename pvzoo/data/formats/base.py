@@ -18,7 +18,7 @@ from pvzoo.data.paths import Area
 
 
 @dataclass(frozen=True)
-class Source:
+class DataSource:
     """What `pvzoo.data.load` is asked for.
 
     Attributes:
@@ -54,7 +54,7 @@ class Format(ABC):
 
     @staticmethod
     @abstractmethod
-    def splits(source: Source) -> list[Split]:
+    def splits(source: DataSource) -> list[Split]:
         """The splits of a source, not read yet; none if it is not of this format.
 
         Raises:

@@ -24,7 +24,7 @@ from pvzoo.data.files import (
     read_text,
     split_name,
 )
-from pvzoo.data.formats.base import Format, Source
+from pvzoo.data.formats.base import DataSource, Format
 from pvzoo.data.formats.folders.read import semantic_rows
 from pvzoo.data.map_classes import classes_of
 from pvzoo.data.paths import Area
@@ -47,7 +47,7 @@ class ClassesCsv(Format):
     reads = (CLASSIFICATION, SEMANTIC)
 
     @staticmethod
-    def splits(source: Source) -> list[Split]:
+    def splits(source: DataSource) -> list[Split]:
         """One for each folder of a split that has such a file."""
         path = source.path.parent if source.path.name == NAME else source.path
         places = {split_name(f.name): f for f in folders(path) if split_name(f.name)}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pvzoo import registry
 from pvzoo.data.files import Split, entries, folders, listing, split_name
-from pvzoo.data.formats.base import Format, Source
+from pvzoo.data.formats.base import DataSource, Format
 from pvzoo.data.formats.folders.read import wrapped
 from pvzoo.errors import DataError, PluginError
+from pvzoo.plugins import registry
 
 
 def formats() -> list[type[Format]]:
@@ -22,7 +22,7 @@ def formats() -> list[type[Format]]:
     return found
 
 
-def splits(source: Source, task: str | None) -> list[Split]:
+def splits(source: DataSource, task: str | None) -> list[Split]:
     """The splits of a file or folder, in the format that its contents are of.
 
     Args:
@@ -36,7 +36,7 @@ def splits(source: Source, task: str | None) -> list[Split]:
     found = _marked(source, known)
     inner = folders(source.path)
     if not found and len(inner) == 1 and not split_name(inner[0].name):  # as archives have them
-        found = _marked(Source(inner[0], source.area, source.reduce_labels), known)
+        found = _marked(DataSource(inner[0], source.area, source.reduce_labels), known)
     if len(found) > 1:  # COCO's own folder has instances beside panoptic labels
         found = {form: parts for form, parts in found.items() if task in form.reads} or found
     if len(found) > 1:
@@ -49,14 +49,14 @@ def splits(source: Source, task: str | None) -> list[Split]:
     if found:
         return next(iter(found.values()))
     if inner := wrapped(source.path):
-        return splits(Source(inner, source.area, source.reduce_labels), task)
+        return splits(DataSource(inner, source.area, source.reduce_labels), task)
     for form in known:
         if form.guessed and (parts := form.splits(source)):
             return parts
     raise _in_no_format(source.path, known)
 
 
-def _marked(source: Source, known: list[type[Format]]) -> dict[type[Format], list[Split]]:
+def _marked(source: DataSource, known: list[type[Format]]) -> dict[type[Format], list[Split]]:
     """The splits in each format that has a mark of its own."""
     return {form: parts for form in known if not form.guessed and (parts := form.splits(source))}
 

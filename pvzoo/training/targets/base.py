@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 from PIL import Image
 from torchvision.transforms import v2
 
-from pvzoo import registry
 from pvzoo.families.recipes import PLAIN, Recipe
+from pvzoo.plugins import registry
 from pvzoo.tasks.base import Task
 
 Target = dict[str, Any]

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from pvzoo.data.copies import Parts
 from pvzoo.data.files import Split
-from pvzoo.data.formats.base import Format, Source
-from pvzoo.data.formats.coco import objects, objects_write, panoptic, panoptic_write
+from pvzoo.data.formats.base import DataSource, Format
+from pvzoo.data.formats.coco import objects_read as objects
+from pvzoo.data.formats.coco import objects_write, panoptic_write
+from pvzoo.data.formats.coco import panoptic_read as panoptic
 from pvzoo.data.schema import DETECTION, INSTANCE, PANOPTIC, SEMANTIC
 
 
@@ -21,8 +23,8 @@ class Coco(Format):
     writes = (DETECTION, INSTANCE)
 
     @staticmethod
-    def splits(source: Source) -> list[Split]:
-        """See `pvzoo.data.formats.coco.objects`."""
+    def splits(source: DataSource) -> list[Split]:
+        """See `pvzoo.data.formats.coco.objects_read`."""
         return objects.splits(source.path, source.area)
 
     @staticmethod
@@ -41,8 +43,8 @@ class CocoPanoptic(Format):
     writes = (PANOPTIC,)
 
     @staticmethod
-    def splits(source: Source) -> list[Split]:
-        """See `pvzoo.data.formats.coco.panoptic`."""
+    def splits(source: DataSource) -> list[Split]:
+        """See `pvzoo.data.formats.coco.panoptic_read`."""
         return panoptic.splits(source.path, source.area)
 
     @staticmethod

@@ -12,7 +12,7 @@ from pvzoo.data.formats.coco.file import LAYOUT, Labels
 from pvzoo.errors import DataError, PvzooWarning
 
 
-class Classes:
+class CocoClasses:
     """The classes of all the files of a source: the same, in the same order, for each split.
 
     Of several classes with the same name those without annotations are left out: Roboflow's files

@@ -16,7 +16,7 @@ from pvzoo.data.copies import Names, Parts, copy_image
 from pvzoo.data.formats.coco.objects_write import json_file
 from pvzoo.data.maps import encode_colour, read_map
 from pvzoo.data.schema import VOID
-from pvzoo.data.sound import sound_rows
+from pvzoo.data.validated import sound_rows
 from pvzoo.results.masks import Masks
 
 

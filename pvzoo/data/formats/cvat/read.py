@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pvzoo.data.codes import empty_code
 from pvzoo.data.files import Split, entries, head, quoted, side, split_in, split_name
 from pvzoo.data.formats.annotated import Annotated, Annotations, Shape
 from pvzoo.data.paths import Area
+from pvzoo.data.rle import empty_code
 from pvzoo.data.xml_file import xml_elements
 from pvzoo.errors import DataError
 from pvzoo.results.masks import encode

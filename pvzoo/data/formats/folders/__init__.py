@@ -6,12 +6,12 @@ from pathlib import Path
 
 from pvzoo.data.copies import Parts
 from pvzoo.data.files import Split
-from pvzoo.data.formats.base import Format, Source
+from pvzoo.data.formats.base import DataSource, Format
 from pvzoo.data.formats.folders import read, write
 from pvzoo.data.schema import CLASSIFICATION, SEMANTIC
 
 
-class Masks(Format):
+class MaskFolders(Format):
     """Images and semantic masks."""
 
     name = "folder"
@@ -21,7 +21,7 @@ class Masks(Format):
     writes = (SEMANTIC,)
 
     @staticmethod
-    def splits(source: Source) -> list[Split]:
+    def splits(source: DataSource) -> list[Split]:
         """See `pvzoo.data.formats.folders.read`."""
         return read.mask_splits(source.path, reduce_labels=source.reduce_labels)
 
@@ -31,7 +31,7 @@ class Masks(Format):
         write.write_maps(parts, folder)
 
 
-class Classes(Format):
+class ClassFolders(Format):
     """A folder for each class."""
 
     name = "folder"
@@ -42,7 +42,7 @@ class Classes(Format):
     guessed = True
 
     @staticmethod
-    def splits(source: Source) -> list[Split]:
+    def splits(source: DataSource) -> list[Split]:
         """See `pvzoo.data.formats.folders.read`."""
         return read.class_splits(source.path)
 

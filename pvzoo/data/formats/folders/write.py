@@ -16,7 +16,7 @@ from pvzoo.data.files import listing
 from pvzoo.data.map_classes import MapClasses
 from pvzoo.data.maps import encode_grey, open_map, read_map, replaced
 from pvzoo.data.schema import SEMANTIC_VOID, VOID
-from pvzoo.data.sound import image_of, sound_rows
+from pvzoo.data.validated import image_of, sound_rows
 from pvzoo.errors import DataError, PvzooWarning
 from pvzoo.inputs.images import ImageHandle
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pvzoo.data.copies import Parts
 from pvzoo.data.files import Split
-from pvzoo.data.formats.base import Format, Source
+from pvzoo.data.formats.base import DataSource, Format
 from pvzoo.data.formats.label_studio import read, write
 from pvzoo.data.schema import CLASSIFICATION, DETECTION, INSTANCE
 
@@ -21,7 +21,7 @@ class LabelStudio(Format):
     writes = (DETECTION, INSTANCE, CLASSIFICATION)
 
     @staticmethod
-    def splits(source: Source) -> list[Split]:
+    def splits(source: DataSource) -> list[Split]:
         """See `pvzoo.data.formats.label_studio.read`."""
         return read.splits(source.path, source.area)
 

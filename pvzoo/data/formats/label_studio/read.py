@@ -21,7 +21,6 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 from warnings import warn
 
-from pvzoo.data.codes import empty_code
 from pvzoo.data.files import (
     Split,
     entries,
@@ -37,6 +36,7 @@ from pvzoo.data.files import (
 from pvzoo.data.formats.annotated import Annotated, Annotations, Shape
 from pvzoo.data.formats.label_studio import brush
 from pvzoo.data.paths import Area
+from pvzoo.data.rle import empty_code
 from pvzoo.data.xml_file import read_xml
 from pvzoo.errors import DataError, PvzooWarning
 from pvzoo.results.masks import encode

@@ -15,7 +15,7 @@ _SUFFIXES = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG", ".bmp", ".webp", 
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class VocSplit:
     """The files of one split.
 
     Attributes:
@@ -39,7 +39,7 @@ class Part:
         return [words[0] for words in lines if words]
 
 
-def parts_of(path: Path) -> dict[str | None, Part]:
+def parts_of(path: Path) -> dict[str | None, VocSplit]:
     """The splits of a folder; none if it is not of VOC."""
     if not path.is_dir():
         return {}
@@ -51,15 +51,15 @@ def parts_of(path: Path) -> dict[str | None, Part]:
         found = {name: f for f in deeper if (name := split_name(f.name))}
         if found and not map_folder(path, "Class"):  # Annotations/train and JPEGImages/train
             below = {split_name(f.name): f for f in folders(pictures)}
-            return {n: Part(path, None, f, below.get(n, pictures)) for n, f in found.items()}
+            return {n: VocSplit(path, None, f, below.get(n, pictures)) for n, f in found.items()}
         if len(deeper) == 1:
             pictures = deeper[0] if pictures == xmls else pictures
             xmls = deeper[0]
     if _has_xml(xmls) or (map_folder(path, "Class") and pictures != xmls):
         names = {**_lists(path, "Main"), **_lists(path, "Segmentation")} or {None: path}
-        return {name: Part(path, name, xmls, pictures) for name in names}
+        return {name: VocSplit(path, name, xmls, pictures) for name in names}
     pairs = {name: _pair_in(f) for f in folders(path) if (name := split_name(f.name))}
-    return {name: Part(path, None, *pair) for name, pair in pairs.items() if _has_xml(pair[0])}
+    return {name: VocSplit(path, None, *pair) for name, pair in pairs.items() if _has_xml(pair[0])}
 
 
 def _pair_in(folder: Path) -> tuple[Path, Path]:
@@ -92,7 +92,7 @@ def _lists(root: Path, kind: str) -> dict[str, Path]:
     return {name: found[name] for name in ("train", "validation", "test") if name in found}
 
 
-def pictures_of(part: Part, stated: dict[str, str], area: Area) -> dict[str, Located]:
+def pictures_of(part: VocSplit, stated: dict[str, str], area: Area) -> dict[str, Located]:
     """The image of each XML file, by its own name as in the devkit, else by what it states.
 
     What a file states is often left from before it was renamed.
@@ -125,12 +125,12 @@ def pictures_of(part: Part, stated: dict[str, str], area: Area) -> dict[str, Loc
     return found
 
 
-def _own_picture(part: Part, name: str) -> Path | None:
+def _own_picture(part: VocSplit, name: str) -> Path | None:
     """The image of the name of an XML file or map."""
     paths = (part.pictures / (name + suffix) for suffix in _SUFFIXES)
     return next(filter(is_file, paths), None)
 
 
-def picture_of(part: Part, name: str) -> Path:
+def picture_of(part: VocSplit, name: str) -> Path:
     """The same; where it should be if it is not there."""
     return _own_picture(part, name) or part.pictures / f"{name}.jpg"

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as pycoco
 
-from pvzoo.data.codes import masked_object
 from pvzoo.data.files import image_cell
 from pvzoo.data.formats.voc.xml import Object
 from pvzoo.data.maps import areas_of, read_map
+from pvzoo.data.rle import masked_object
 from pvzoo.data.schema import DETECTION
 from pvzoo.errors import DataError
 from pvzoo.results.masks import Masks

@@ -42,7 +42,7 @@ from pvzoo.data.files import (
     walk,
 )
 from pvzoo.data.formats.folders.read import semantic_rows
-from pvzoo.data.formats.voc.layout import Part, map_folder, parts_of, picture_of, pictures_of
+from pvzoo.data.formats.voc.layout import VocSplit, map_folder, parts_of, picture_of, pictures_of
 from pvzoo.data.formats.voc.maps import drawn_objects, mark_difficult
 from pvzoo.data.formats.voc.xml import Annotation, read_xml
 from pvzoo.data.map_classes import MapClasses, classes_of, find_map_classes, unnamed_classes
@@ -100,7 +100,7 @@ def splits(path: Path, area: Area, *, reduce_labels: bool) -> list[Split]:
 
 @dataclass(frozen=True, eq=False)
 class _Source:
-    parts: Sequence[Part]
+    parts: Sequence[VocSplit]
     area: Area
     reduce_labels: bool
 
@@ -125,7 +125,7 @@ class _Source:
         """The classes of the XML files of all splits."""
         return sorted({thing.name for a in self._all() for thing in a.objects})
 
-    def read(self, part: Part, task: str | None) -> Dataset:
+    def read(self, part: VocSplit, task: str | None) -> Dataset:
         outlined = any(thing.polygons for a in self._all() for thing in a.objects)
         drawn, told = map_folder(part.root, "Class"), map_folder(part.root, "Object")
         if task not in (DETECTION, INSTANCE, SEMANTIC):
@@ -153,7 +153,7 @@ class _Source:
 
     # the boxes and outlines of the XML files
 
-    def _from_xml(self, part: Part, task: str) -> Dataset:
+    def _from_xml(self, part: VocSplit, task: str) -> Dataset:
         annotations = self.annotations[part.xmls]
         ids = part.ids("Main") or part.ids("Segmentation")
         chosen = [n for n in (annotations if ids is None else ids) if n in annotations]
@@ -177,7 +177,7 @@ class _Source:
         )
 
     def _xml_rows(
-        self, part: Part, found: dict[str, Located], task: str
+        self, part: VocSplit, found: dict[str, Located], task: str
     ) -> Iterator[dict[str, Any]]:
         places = {name: place for place, name in enumerate(self.names)}
         number = 0
@@ -209,7 +209,7 @@ class _Source:
 
     # the maps
 
-    def _maps(self, part: Part, folder: Path) -> dict[str, Path]:
+    def _maps(self, part: VocSplit, folder: Path) -> dict[str, Path]:
         """The maps of a split by the names of their images."""
         found = {f.relative_to(folder).with_suffix("").as_posix(): f for f in images(folder)}
         ids = part.ids("Segmentation")
@@ -229,13 +229,13 @@ class _Source:
             return classes_of(names, maps, "Pascal VOC")
         return unnamed_classes(folder, maps, reduce_labels=self.reduce_labels)
 
-    def _semantic(self, part: Part, folder: Path) -> Dataset:
+    def _semantic(self, part: VocSplit, folder: Path) -> Dataset:
         classes = self._map_classes(folder)
         maps = self._maps(part, folder)
         pairs = [(picture_of(part, name), file) for name, file in maps.items()]
         return semantic_rows(pairs, classes, part.root)
 
-    def _from_maps(self, part: Part, drawn: Path, told: Path, task: str) -> Dataset:
+    def _from_maps(self, part: VocSplit, drawn: Path, told: Path, task: str) -> Dataset:
         classes = self._map_classes(drawn)
         names = [name for name in classes.labels if name != classes.names.get(0)]
         places = {v: names.index(n) for v, n in classes.names.items() if n in names}

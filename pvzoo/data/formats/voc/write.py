@@ -1,7 +1,7 @@
 """Pascal VOC: an XML file for each image in ``Annotations``, and lists of the splits.
 
 Edges are VOC's, counted from 1 with the last pixel included, and not rounded. ``difficult`` is
-``ignore``. A mask is one ``<polygon>`` (`pvzoo.data.outlines`), whose vertices are counted from 1.
+``ignore``. A mask is one ``<polygon>`` (`pvzoo.data.polygons`), whose vertices are counted from 1.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from xml.sax.saxutils import escape
 
 from pvzoo.data.copies import Names, Parts, copy_image
 from pvzoo.data.formats.lost import Lost
-from pvzoo.data.outlines import outline
+from pvzoo.data.polygons import outline
 from pvzoo.data.schema import INSTANCE
 from pvzoo.data.xml_file import check_text
 from pvzoo.errors import DataError

@@ -10,8 +10,8 @@ import numpy as np
 from pycocotools import mask as pycoco
 
 from pvzoo.data import xml_file
-from pvzoo.data.codes import empty_code, outline_box, polygon_code
 from pvzoo.data.files import side, truth
+from pvzoo.data.rle import empty_code, outline_box, polygon_code
 from pvzoo.data.schema import DETECTION
 from pvzoo.errors import DataError
 

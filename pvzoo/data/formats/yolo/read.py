@@ -21,7 +21,6 @@ from warnings import warn
 
 from pycocotools import mask as pycoco
 
-from pvzoo.data.codes import outline_box, polygon_code
 from pvzoo.data.files import (
     Split,
     entries,
@@ -41,6 +40,7 @@ from pvzoo.data.files import (
 )
 from pvzoo.data.formats.yolo.without_yaml import without_yaml
 from pvzoo.data.paths import Area, Located
+from pvzoo.data.rle import outline_box, polygon_code
 from pvzoo.data.schema import DETECTION, INSTANCE, features
 from pvzoo.data.store import write
 from pvzoo.errors import DataError, PvzooWarning
@@ -181,7 +181,7 @@ class _Source:
             raise DataError(
                 f"{self.file} says {key}: {_as_text(value)}, but there is no such folder or list "
                 "here.",
-                f"Mend the path; it is relative to {self._bases[0]}.",
+                f"Fix the path; it is relative to {self._bases[0]}.",
             )
         for key, value in missing.items():
             warn(

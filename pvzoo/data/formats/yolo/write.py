@@ -1,6 +1,6 @@
 """YOLO: data.yaml and a text file beside each image, in fractions of the upright picture.
 
-A mask is one polygon; see `pvzoo.data.outlines`.
+A mask is one polygon; see `pvzoo.data.polygons`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import yaml
 from pvzoo.data.copies import Names, Parts, check_size, copy_image
 from pvzoo.data.files import upright_size
 from pvzoo.data.formats.lost import Lost
-from pvzoo.data.outlines import outline
+from pvzoo.data.polygons import outline
 from pvzoo.data.schema import INSTANCE
 
 _KEYS = {None: "train", "validation": "val"}

@@ -1,0 +1,132 @@
+"""Pictures with the labels of pvzoo's tasks, drawn as predictions are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from pycocotools import mask as coco
+
+from pvzoo.data.labels import box_array, is_uneven
+from pvzoo.data.maps import read_map, values_of
+from pvzoo.data.quality import boxes as box
+from pvzoo.data.rle import is_whole
+from pvzoo.data.schema import SEMANTIC_VOID, VOID
+from pvzoo.errors import DataError
+from pvzoo.results import drawing
+from pvzoo.results.drawing import add_legend, class_colour, enlarge
+from pvzoo.results.masks import Masks
+from pvzoo.results.panoptic import Panoptic, PanopticSegment
+from pvzoo.results.semantic import SemanticMap
+
+
+def draw_classes(picture: Image.Image, row: Mapping[str, Any], names: Sequence[str]) -> Image.Image:
+    """With the classes of the image in a legend."""
+    labels = row["labels"] or [] if "labels" in row else [row["label"]]
+    legend = [(_name(names, label), class_colour(_known(label))) for label in labels]
+    return add_legend(enlarge(picture)[0], legend)
+
+
+def _known(label: int | None) -> int:
+    return VOID if label is None else label
+
+
+def _name(names: Sequence[str], label: int | None) -> str:
+    if label is not None and 0 <= label < len(names):
+        return names[label]
+    return "no class" if label in (None, VOID) else f"class id {label}?"
+
+
+def draw_objects(
+    picture: Image.Image, objects: Mapping[str, Any], names: Sequence[str], size: tuple[int, int]
+) -> Image.Image:
+    """With boxes, and masks where there are some; crowds and ignored objects are marked."""
+    boxes = np.zeros((0, 4)) if is_uneven(objects) else box_array(objects)
+    keep = np.flatnonzero(box.finite(boxes))
+    boxes = box.positive(boxes[keep])
+    boxes[:, 2:] += boxes[:, :2]
+    boxes *= np.tile(np.divide(picture.size, size), 2)
+    called = []
+    for i in keep:
+        marks = ["crowd"] * bool(objects["iscrowd"][i]) + ["ignored"] * bool(objects["ignore"][i])
+        name = _name(names, objects["category"][i])
+        called.append(f"{name} ({', '.join(marks)})" if marks else name)
+    masks = None
+    if "segmentation" in objects:
+        codes = [objects["segmentation"][i] for i in keep]
+        layers = [_fitted(_decoded(code, size), size, picture.size) for code in codes]
+        masks = Masks.from_array(np.reshape(layers, (-1, picture.height, picture.width)))
+    labels = np.array([_known(objects["category"][i]) for i in keep], dtype=np.int64)
+    return drawing.draw_objects(picture, boxes, None, labels, called, masks)
+
+
+def _decoded(code: Mapping[str, Any] | None, size: tuple[int, int]) -> np.ndarray:
+    """The mask of an object in a picture of `size`; nothing for one that is far larger."""
+    if code and is_whole(code) and np.prod(code["size"], dtype=float) <= 16.0 * np.prod(size):
+        return coco.decode(code)
+    return np.zeros((1, 1), np.uint8)
+
+
+def _fitted(
+    pixels: np.ndarray, size: tuple[int, int], shown: tuple[int, int], fill: int = 0
+) -> np.ndarray:
+    """A (h, w) array of a picture of `size`, cut or filled up if it is of another, scaled."""
+    canvas = np.full((size[1], size[0]), fill, pixels.dtype)
+    part = pixels[: size[1], : size[0]]
+    canvas[: part.shape[0], : part.shape[1]] = part
+    across = (np.arange(shown[0]) + 0.5) * size[0] / shown[0]
+    down = (np.arange(shown[1]) + 0.5) * size[1] / shown[1]
+    return canvas[np.ix_(down.astype(int), across.astype(int))]
+
+
+def _values(row: Mapping[str, Any]) -> np.ndarray:
+    name = f"The map of {row['file_name']}"
+    if isinstance(row["annotation"], Image.Image):
+        return values_of(row["annotation"], name)
+    if row["annotation"] is None:
+        raise DataError(f"{name} is missing.", "Leave the row out.")
+    return read_map(row["annotation"], name)
+
+
+def draw_semantic(
+    picture: Image.Image, row: Mapping[str, Any], names: Sequence[str], size: tuple[int, int]
+) -> Image.Image:
+    """With a colour for each class, and a legend; values that mean nothing are named."""
+    segments = row["segments"] or {}
+    listed = dict(zip(segments.get("id") or [], segments.get("category") or [], strict=False))
+    listed.setdefault(SEMANTIC_VOID, VOID)
+    values = _fitted(_values(row), size, picture.size, SEMANTIC_VOID)
+    called = [*names, "void"]
+    labels = np.empty(values.shape, np.int64)
+    for value in np.unique(values).tolist():
+        label = listed.get(value, len(names) + 1)
+        if label == VOID:
+            label = len(names)
+        elif not (label is not None and 0 <= label < len(names)):
+            label = len(called)
+            called.append(f"value {value}?")
+        labels[values == value] = label
+    return SemanticMap.of(labels, tuple(called)).draw(picture)
+
+
+def draw_panoptic(
+    picture: Image.Image, row: Mapping[str, Any], names: Sequence[str], size: tuple[int, int]
+) -> Image.Image:
+    """With segments in the colours of their classes; what is not listed is named."""
+    segments = row["segments"] or {}
+    lists = [segments.get(k) or [] for k in ("id", "category", "isthing", "iscrowd")]
+    listed = {i: rest for i, *rest in zip(*lists, strict=False)}
+    values = _fitted(_values(row), size, picture.size)
+    found, ids = np.unique(values, return_inverse=True)
+    ids = ids.reshape(values.shape) + (found[0] != 0)  # from 1, so that 0 stays void
+    shown = []
+    for number, value in enumerate(found[found != 0].tolist(), start=1):
+        label, is_thing, is_crowd = listed.get(value, (None, False, False))
+        name = _name(names, label) if value in listed else f"segment {value}?"
+        name = f"{name} (crowd)" if is_crowd else name
+        area = int((ids == number).sum())
+        shown.append(PanopticSegment(number, _known(label), name, bool(is_thing), 1.0, area))
+    drawn = Panoptic(size=values.shape, map=ids.astype(np.int32), segments=tuple(shown))
+    return drawn.draw(picture)

@@ -1,0 +1,1 @@
+"""What is wrong with labelled data, and how it is fixed."""

@@ -1,0 +1,201 @@
+"""`fix`: labelled data without the mistakes that can be fixed in one way only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pycocotools import mask as coco
+
+from pvzoo.data.labels import box_array, fingerprint, is_uneven, repeated, splits
+from pvzoo.data.quality import boxes as box
+from pvzoo.data.quality import rules
+from pvzoo.data.quality.check import check
+from pvzoo.data.quality.report import Plan, Report
+from pvzoo.data.rle import is_whole
+from pvzoo.data.schema import VOID
+from pvzoo.errors import DataError
+from pvzoo.results.masks import encode
+
+if TYPE_CHECKING:
+    from datasets import Dataset, DatasetDict
+
+
+def fix(
+    source: Any, report: Report | None = None, task: str | None = None
+) -> Dataset | DatasetDict:
+    """Labelled data with all fixed that `check` calls fixable, and nothing else changed.
+
+    Boxes are converted to left, top, width, height in pixels, put in order and cut off at the edges
+    of the image; what then has no part in it is left out. Class ids are shifted by one. Labels that
+    were drawn on the stored pixels of a picture that its EXIF turns are turned with it. Images are
+    left out that cannot be read, that are there twice, or that are in the split that is learnt from
+    and in one that is measured on.
+
+    Args:
+        source: Anything that `pvzoo.data.load` takes.
+        report: What `check` found in it; checked here if it is not given.
+        task: What to read the labels as; by default the one they are of.
+
+    Returns:
+        As `pvzoo.data.load`, memory-mapped; images are neither copied nor decoded.
+
+    Raises:
+        DataError: The source is no labelled data, or the report is of another one.
+    """
+    from datasets import DatasetDict
+
+    from pvzoo.data.load import load
+
+    data = load(source, task)
+    if report is None:
+        report = check(data)
+    fixed = {}
+    for name, dataset in splits(data).items():
+        plan = report.plans.get(name)
+        if plan is None or plan.fingerprint != fingerprint(dataset):
+            raise DataError(
+                "The report is of other data, or the data has changed since.",
+                "Leave the report out, and the data is checked anew.",
+            )
+        fixed[name] = _fixed(dataset, plan)
+    return DatasetDict(fixed) if isinstance(data, Mapping) else fixed[""]
+
+
+def _fixed(dataset: Dataset, plan: Plan) -> Dataset:
+    if plan.relabel:
+        dataset = _relabelled(dataset, plan)
+    if plan.drop:
+        keep = np.setdiff1d(np.arange(len(dataset)), plan.drop)
+        dataset = dataset.select(keep)
+    return dataset
+
+
+def _relabelled(dataset: Dataset, plan: Plan) -> Dataset:
+    from pvzoo.data.derive import rows, with_labels
+
+    columns = dataset.features
+    images = [name for name in ("image", "annotation") if name in columns]
+    if plan.turned and "annotation" in columns:
+        images.remove("annotation")
+    change = _change(dataset)
+
+    def labels() -> Iterator[dict[str, Any]]:
+        own = [name for name in columns if name not in images]
+        for number, row in enumerate(rows(dataset, own)):
+            yield {**row, **change(row, plan, plan.turned.get(number))}
+
+    return with_labels(dataset, {n: n for n in images}, columns, labels, "fix", plan)
+
+
+_Turned = tuple[int, tuple[int, int]] | None
+_Change = Callable[[Mapping[str, Any], Plan, _Turned], dict[str, Any]]
+
+
+def _change(dataset: Dataset) -> _Change:
+    if "objects" in dataset.features:
+        return _objects
+    return _segments if "segments" in dataset.features else _labels
+
+
+def _labels(row: Mapping[str, Any], plan: Plan, turned: _Turned) -> dict[str, Any]:
+    if "labels" in row:
+        labels = row["labels"]
+        return {"labels": labels and [_shifted(label, plan) for label in labels]}
+    label = row["label"]
+    return {"label": label if label == VOID else _shifted(label, plan)}
+
+
+def _shifted(label: int | None, plan: Plan) -> int | None:
+    return None if label is None else label + plan.class_shift
+
+
+def _segments(row: Mapping[str, Any], plan: Plan, turned: _Turned) -> dict[str, Any]:
+    from pvzoo.data.maps import encode_colour, encode_grey, read_map
+
+    new: dict[str, Any] = {}
+    segments = row["segments"]
+    if segments and not is_uneven(segments):
+        ids, labels = segments["id"], segments["category"]
+        new["segments"] = {
+            **segments,
+            "id": [
+                i if label == VOID else i + plan.value_shift
+                for i, label in zip(ids, labels, strict=True)
+            ],
+            "category": [label if label == VOID else _shifted(label, plan) for label in labels],
+        }
+    if turned:
+        values = read_map(row["annotation"], f"The map of {row['file_name']}")
+        values = _upright(values, turned[0])
+        encoded = (encode_colour if values.max(initial=0) > 65535 else encode_grey)(values)
+        new["annotation"] = {"bytes": encoded, "path": None}
+    return new
+
+
+def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Stored pixels (h, w) as the picture turned upright has them."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.T
+    return pixels[
+        :: -1 if orientation in (3, 4, 7, 8) else 1, :: -1 if orientation in (2, 3, 6, 7) else 1
+    ]
+
+
+def _objects(row: Mapping[str, Any], plan: Plan, turned: _Turned) -> dict[str, Any]:
+    objects = row["objects"]
+    if not objects or is_uneven(objects):
+        return {}
+    given = box_array(objects)
+    boxes, gone = given, np.zeros(len(given), bool)
+    frame = turned[1] if turned else (row["width"] or 0, row["height"] or 0)
+    if plan.convention not in box.UNCLEAR:
+        boxes = box.to_pixels(given, frame, plan.convention)
+        faults = box.faults(boxes, frame)
+        boxes = np.where(faults[rules.INVERTED][:, None], box.positive(boxes), boxes)
+        cut = faults[rules.OVERHANG]
+        boxes[cut] = box.clip(boxes[cut], frame)
+        gone = faults[rules.EMPTY] | faults[rules.OUTSIDE]
+        gone[repeated(objects, boxes)] = True
+    new = {**objects, "category": [_shifted(label, plan) for label in objects["category"]]}
+    new["area"] = _areas(objects["area"], given, boxes)
+    size: dict[str, Any] = {}
+    if turned:
+        orientation, raw = turned
+        boxes = box.turn(boxes, orientation, raw)
+        size = {"width": raw[0], "height": raw[1]}
+        if orientation in (5, 6, 7, 8):
+            size = {"width": raw[1], "height": raw[0]}
+        if "segmentation" in objects:
+            codes = objects["segmentation"]
+            new["segmentation"] = [_turned_code(code, orientation, raw) for code in codes]
+    numbers = box.finite(boxes)  # what is no number stays as it was
+    new["bbox"] = [
+        b.tolist() if is_number else old
+        for b, is_number, old in zip(boxes, numbers, objects["bbox"], strict=True)
+    ]
+    kept = {key: [v for v, out in zip(new[key], gone, strict=True) if not out] for key in new}
+    return {"objects": kept, **size}
+
+
+def _areas(areas: list[float | None], given: np.ndarray, boxes: np.ndarray) -> list[float | None]:
+    """The areas, those that are no more than width times height said anew."""
+    return [
+        float(np.prod(new[2:]))
+        if area is not None
+        and (old != new).any()
+        and np.isclose(abs(area), abs(np.prod(old[2:])), rtol=1e-4)
+        else area
+        for area, old, new in zip(areas, given, boxes, strict=True)
+    ]
+
+
+def _turned_code(
+    code: dict[str, Any] | None, orientation: int, raw: tuple[int, int]
+) -> dict[str, Any] | None:
+    if not code or not is_whole(code) or tuple(code["size"]) != raw[::-1]:
+        return code
+    mask = _upright(coco.decode(code).view(bool), orientation)
+    size = (mask.shape[0], mask.shape[1])
+    return {"size": list(size), "counts": encode(mask, 0, 0, size).decode("ascii")}

@@ -1,0 +1,102 @@
+"""What the images and maps of a dataset say: decoded one by one, a few ahead in threads."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pvzoo.data.quality.report import Size
+from pvzoo.data.schema import label_columns
+from pvzoo.errors import DataError, ImageError
+from pvzoo.inputs.encoded import header
+from pvzoo.inputs.images import ImageHandle
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from pvzoo.data.quality.tasks.base import LabelCheck
+
+
+@dataclass(frozen=True)
+class Look:
+    """What an image file and its map say.
+
+    Attributes:
+        problem: Why one of them cannot be read; the rest is then meaningless.
+        raw: Size of the stored pixels.
+        upright: Size of the picture turned upright.
+        orientation: EXIF's, 1 to 8.
+        digest: Of the upright pixels.
+        map_size: Size of the map.
+        seen: What the check of the task keeps of its values (`LabelCheck.seen_in`); of maps of
+            classes and segments those that occur, with their numbers of pixels.
+        map_digest: Of its values.
+    """
+
+    problem: str = ""
+    raw: Size = (0, 0)
+    upright: Size = (0, 0)
+    orientation: int = 1
+    digest: bytes = b""
+    map_size: Size = (0, 0)
+    seen: Any = None
+    map_digest: bytes = b""
+
+
+def _look(image: Any, cell: Any, check: LabelCheck) -> Look:
+    try:
+        handle = ImageHandle.of(image)
+        picture = handle.open()
+        raw, orientation = header(handle.data, picture.size)
+        seen = {"raw": raw, "upright": picture.size, "orientation": orientation}
+        digest = digest_of(picture.mode, picture.size, np.asarray(picture))
+        if check.map is None:
+            return Look(digest=digest, **seen)
+        if cell is None:
+            return Look("has no map of its labels")
+        values = check.read_map(cell)
+    except ImageError as error:
+        return Look(error.what.removeprefix(error.source).strip())
+    except (DataError, OSError) as error:  # an OSError: the file went away meanwhile
+        return Look(str(getattr(error, "what", error)))
+    return Look(
+        digest=digest,
+        map_size=(values.shape[1], values.shape[0]),
+        seen=check.seen_in(values),
+        map_digest=digest_of(values.shape, values),
+        **seen,
+    )
+
+
+def digest_of(*parts: Any) -> bytes:
+    """16 bytes that tell arrays, and anything with a `repr`, apart."""
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        is_array = isinstance(part, np.ndarray)
+        digest.update(np.ascontiguousarray(part) if is_array else repr(part).encode())
+    return digest.digest()
+
+
+def looks(dataset: Dataset, check: LabelCheck) -> Iterator[tuple[int, dict[str, Any], Look]]:
+    """Each row of a canonical dataset: its number, its labels, and what its image and map say."""
+    from pvzoo.data.derive import rows
+
+    columns = [*label_columns(dataset.features), "image", *([check.map] if check.map else [])]
+    workers = min(8, os.cpu_count() or 1)
+    waiting: deque[tuple[int, dict[str, Any], Future[Look]]] = deque()
+    with ThreadPoolExecutor(workers, "pvzoo-check") as pool:
+        for number, row in enumerate(rows(dataset, columns)):
+            cells = (row.pop("image"), row.pop(check.map, None))
+            waiting.append((number, row, pool.submit(_look, *cells, check)))
+            if len(waiting) > 4 * workers:
+                number, row, look = waiting.popleft()
+                yield number, row, look.result()
+        for number, row, look in waiting:
+            yield number, row, look.result()

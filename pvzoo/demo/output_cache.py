@@ -1,0 +1,79 @@
+"""Pictures and options -> results, with one run of the network for each picture."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from pvzoo.demo.cards import titles
+from pvzoo.demo.client_images import ClientImage
+from pvzoo.demo.limits import Limits
+from pvzoo.errors import PvzooError
+
+if TYPE_CHECKING:
+    from pvzoo.model import Model
+    from pvzoo.pipeline.batches import Outputs
+    from pvzoo.results.base import Result
+    from pvzoo.tasks.base import Task
+
+
+class Answers:
+    """Runs networks, one at a time, and remembers their latest outputs within `limits.outputs`.
+
+    Args:
+        limits: How much is remembered, and how long a run may take.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._known: OrderedDict[tuple[str, ...], Outputs] = OrderedDict()
+        self._lock = threading.Lock()
+        # A thread cannot be stopped: one that outlasts the limit must not be joined by others.
+        self._network = ThreadPoolExecutor(1, thread_name_prefix="pvzoo-demo")
+
+    def result(
+        self, model: Model, task: type[Task], picture: ClientImage, options: Mapping[str, Any]
+    ) -> Result:
+        """As ``model.predict(picture, **options)``.
+
+        Raises:
+            PvzooError: As `predict`; or the network did not answer in time.
+        """
+        prompts = {f.name for f in fields(task.prompts)}
+        asked = {name: value for name, value in options.items() if name in prompts}
+        rest = {name: value for name, value in options.items() if name not in prompts}
+        return self._outputs(model, picture, asked).result(**rest)
+
+    def forget(self, name: str) -> None:
+        """Drop what a model has said, and with it the hold on the model."""
+        with self._lock:
+            for key in [key for key in self._known if key[0] == name]:
+                del self._known[key]
+
+    def _outputs(self, model: Model, picture: ClientImage, prompts: dict[str, Any]) -> Outputs:
+        # with the name, which is in what is answered: another's is not everybody's business
+        key = (model.name, picture.digest, picture.handle.name, repr(sorted(prompts.items())))
+        with self._lock:
+            if key in self._known:
+                self._known.move_to_end(key)
+                return self._known[key]
+        run = self._network.submit(model.outputs, picture.handle, **prompts)
+        try:
+            outputs = run.result(timeout=self._limits.seconds)
+        except FutureTimeout:
+            run.cancel()
+            name = titles([model.name])[model.name]  # a folder's would say where it lies
+            raise PvzooError(
+                f"{name} did not answer within {self._limits.seconds:g} seconds.",
+                "Try again later, with a smaller picture or a smaller model.",
+            ) from None
+        with self._lock:
+            self._known[key] = outputs
+            while sum(kept.nbytes for kept in self._known.values()) > self._limits.outputs:
+                self._known.popitem(last=False)
+        return outputs

@@ -1,0 +1,119 @@
+"""Panoptic quality, by the definition of panopticapi (Kirillov et al., arXiv:1801.00868)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pvzoo.metrics.base import Evaluation, Metric, column, mean, ratio
+from pvzoo.metrics.class_match import LabelMatch
+from pvzoo.metrics.truth import find, read_truth
+
+if TYPE_CHECKING:
+    from pvzoo.results.panoptic import Panoptic
+
+_VOID_VALUE = 0
+_UNIT = 2**40
+"""IoUs are added up as whole multiples of 1 / _UNIT, so that their order does not matter."""
+
+# what is counted of each class
+_IOU, _TP, _FP, _FN, _STUFF, _THING, _MAYBE_STUFF, _MAYBE_THING = range(8)
+
+
+class PanopticMetric(Metric):
+    """Panoptic, segmentation and recognition quality.
+
+    A segment of the labels and a predicted one match if they are of one class and their IoU is
+    above 0.5, void pixels not counted. Of a class with matches TP, predicted segments without match
+    FP and segments of the labels without match FN, RQ is TP / (TP + FP / 2 + FN / 2), SQ the mean
+    IoU of the matches (0 without any), and PQ their product. A predicted segment without match is
+    no FP if more than half of it lies on void or on crowds of its class. A crowd is not asked for.
+    (panopticapi looks at one crowd of a class in an image only; here all count.)
+
+    Figures, from 0 to 1: ``pq``, ``sq``, ``rq``, the means over the classes that occur in the
+    labels or are an FP; ``pq_things`` and so on over those whose segments the labels, or failing
+    that the predictions, call things; ``pq_stuff`` and so on over the others. For each class
+    ``pq``, ``sq``, ``rq`` and ``segments``, how many were to be found.
+
+    Segments of a class that the model does not have are void. Predicted segments of a class that
+    the data does not have are left out; what they cover is not found.
+    """
+
+    def __init__(self, match: LabelMatch) -> None:
+        super().__init__(match)
+        self._counts = np.zeros((8, len(match.data)), np.int64)
+        self._images = 0
+
+    def update(self, index: int, result: Panoptic, row: Mapping[str, Any]) -> None:
+        """Take the map of one image."""
+        places, classes = read_truth(row, result.size, self.match, _VOID_VALUE)
+        shape = (len(classes) - 1,)
+        crowd = column(row, "segments.iscrowd", row["segments"]["iscrowd"], shape, np.bool_)
+        thing = column(row, "segments.isthing", row["segments"]["isthing"], shape, np.bool_)
+        crowd, thing = np.append(crowd, False), np.append(thing, False)
+        ids = np.array([s.id for s in result.segments], dtype=np.int64)
+        labels = self.match.translate(np.array([s.label for s in result.segments], dtype=np.int64))
+        is_thing = np.array([s.is_thing for s in result.segments], dtype=bool)
+
+        # pixels that a segment of the labels (rows) shares with a predicted one (columns)
+        table = (len(classes), len(ids) + 1)
+        pairs = places * table[1] + find(result.map, ids)
+        shared = np.bincount(pairs.reshape(-1), minlength=table[0] * table[1]).reshape(table)
+        area, found_area = shared.sum(1), shared.sum(0)[:-1]
+        shared = shared[:, :-1]
+        void = classes < 0
+        on_void = shared[void].sum(0)
+        same = classes[:, None] == labels
+        asked = ~void & ~crowd
+        union = area[:, None] + found_area - shared - on_void
+        # above a half of a union with anything at all; each segment has one such partner at most
+        hit = same & asked[:, None] & (2 * shared > union)
+        ignored = on_void + (shared * (same & crowd[:, None])).sum(0)
+        wrong = (labels >= 0) & ~hit.any(0) & (found_area > 0) & (2 * ignored <= found_area)
+
+        ious = np.rint(shared[hit] / union[hit] * _UNIT).astype(np.int64)
+        truths = classes[np.nonzero(hit)[0]]
+        np.add.at(self._counts[_IOU], truths, ious)
+        for what, of in (
+            (_TP, truths),
+            (_FP, labels[wrong]),
+            (_FN, classes[asked & ~hit.any(1)]),
+            (_THING, classes[~void & thing]),
+            (_STUFF, classes[~void & ~thing]),
+            (_MAYBE_THING, labels[(labels >= 0) & is_thing]),
+            (_MAYBE_STUFF, labels[(labels >= 0) & ~is_thing]),
+        ):
+            self._counts[what] += np.bincount(of, minlength=self._counts.shape[1])
+        self._images += 1
+
+    def state(self) -> tuple[np.ndarray, int]:
+        """Sums for each class, and the number of images."""
+        return self._counts, self._images
+
+    def merge(self, states: Sequence[tuple[np.ndarray, int]]) -> None:
+        """Add them up."""
+        self._counts = np.sum([counts for counts, _ in states], axis=0)
+        self._images = sum(images for _, images in states)
+
+    def compute(self) -> Evaluation:
+        """See the class."""
+        iou, tp, fp, fn, stuff, thing, maybe_stuff, maybe_thing = self._counts
+        occurs = tp + fp + fn > 0
+        rq = ratio(2 * tp, 2 * tp + fp + fn)
+        sq = np.where(occurs, iou / _UNIT / np.maximum(tp, 1), np.nan)
+        quality = {"pq": sq * rq, "sq": sq, "rq": rq}
+        # a class is what most of its segments are
+        is_thing = np.where(stuff + thing > 0, thing > stuff, maybe_thing > maybe_stuff)
+        figures = {name: mean(values) for name, values in quality.items()}
+        for group, members in (("things", is_thing), ("stuff", ~is_thing)):
+            figures |= {f"{name}_{group}": mean(v[members]) for name, v in quality.items()}
+        per_class = {
+            self.match.data[i]: {
+                **{name: float(values[i]) for name, values in quality.items()},
+                "segments": float(tp[i] + fn[i]),
+            }
+            for i in self.match.common
+        }
+        return Evaluation(figures, per_class, self._images, self.match)

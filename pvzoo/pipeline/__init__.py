@@ -1,0 +1,1 @@
+"""Images -> results: read ahead, batched by shape, handed out in order."""

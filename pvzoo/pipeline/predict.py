@@ -1,0 +1,79 @@
+"""What `Model.stream` and `Model.outputs` do: an adapter and its runtime, driven image by image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields
+from functools import partial
+from typing import Any, Literal
+
+from pvzoo.adapters.base import Adapter, Meta
+from pvzoo.errors import ImageError, UsageError
+from pvzoo.inputs.sources import images_of
+from pvzoo.pipeline import trial
+from pvzoo.pipeline.batches import Outputs, run, run_one
+from pvzoo.runtimes.base import Runtime
+from pvzoo.tasks.base import Task
+
+OnError = Literal["raise", "skip"] | Callable[[ImageError], None]
+
+
+def stream(
+    adapter: Adapter,
+    runtime: Runtime,
+    task: Task,
+    source: Any,
+    options: Mapping[str, Any],
+    *,
+    name: str,
+    batch_size: int,
+    on_error: OnError = "raise",
+) -> Iterator[Any]:
+    """See `Model.stream`; `options` are the task's, and `name` is the model's, for messages."""
+    prompts, controls = task.options(options, adapter.labels)
+    if not isinstance(batch_size, int) or batch_size < 1:
+        raise UsageError(f"batch_size is {batch_size!r}.", "It is a whole number from 1.")
+    if not callable(on_error) and on_error not in ("raise", "skip"):
+        raise UsageError(f"on_error is {on_error!r}.", "It is 'raise', 'skip' or a function.")
+    preprocess, forward = partial(adapter.preprocess, **prompts), partial(adapter.run, runtime)
+    return run(
+        images_of(source),
+        preprocess=preprocess,
+        forward=forward,
+        check=lambda: trial.check(name, preprocess, forward),
+        postprocess=lambda outputs, meta: adapter.postprocess(outputs, meta, **controls),
+        batch_size=batch_size,
+        on_error=on_error,
+    )
+
+
+def outputs(
+    adapter: Adapter,
+    runtime: Runtime,
+    task: Task,
+    image: Any,
+    prompts: Mapping[str, Any],
+    *,
+    name: str,
+) -> Outputs:
+    """See `Model.outputs`; `name` is the model's, for messages."""
+    known = {field.name for field in fields(task.prompts)}
+    if unknown := [name for name in prompts if name not in known]:
+        raise UsageError(
+            f"{unknown[0]} is no prompt of {task.id}.",
+            "Options that do not change what the network sees belong to outputs.result(...).",
+        )
+    complete, _ = task.options(prompts, adapter.labels)
+    preprocess, forward = partial(adapter.preprocess, **complete), partial(adapter.run, runtime)
+
+    def postprocess(outputs: dict[str, Any], meta: Meta, controls: dict[str, Any]) -> Any:
+        _, checked = task.options({**controls, **prompts}, adapter.labels)
+        return adapter.postprocess(outputs, meta, **checked)
+
+    return run_one(
+        image,
+        preprocess=preprocess,
+        forward=forward,
+        check=lambda: trial.check(name, preprocess, forward),
+        postprocess=postprocess,
+    )

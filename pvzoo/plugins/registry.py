@@ -1,0 +1,246 @@
+"""Entry points -> what plugins bring; pvzoo's own tasks, adapters and so on come the same way.
+
+Nothing here imports a plugin until somebody asks for a part of it, and a plugin that cannot be
+loaded takes nothing else down: asking for its part raises, `pvzoo.list_plugins` shows why.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import warnings
+from collections.abc import Iterable
+from functools import cache
+from typing import Any, TypeVar
+
+from pvzoo.errors import (
+    NameClashError,
+    PluginError,
+    PvzooError,
+    PvzooWarning,
+    UsageError,
+    nearest,
+)
+from pvzoo.plugins.installed import (
+    OWN,
+    Group,
+    Part,
+    catalog_file,
+    installed,
+    normalise_dist,
+    plugin_error,
+)
+
+_BASES: dict[str, str | None] = {
+    "adapters": "pvzoo.adapters.base:Adapter",
+    "tasks": "pvzoo.tasks.base:Task",
+    "runtimes": "pvzoo.runtimes.base:Runtime",
+    "datasets": None,  # functions
+    "formats": "pvzoo.data.formats.base:Format",
+}
+
+
+def forget() -> None:
+    """Forget what is installed, but not what was read: `catalogue.refresh` does both."""
+    importlib.invalidate_caches()
+    installed.cache_clear()
+    catalog_file.cache_clear()
+    _warn_once.cache_clear()
+
+
+def require_contract(dist: str) -> None:
+    """Raise the `PluginError` of a distribution that is disabled or built for another contract."""
+    if dist in installed().unusable:
+        raise installed().unusable[dist]
+
+
+def fail(part: Part, error: PvzooError) -> None:
+    """Note that a part could not be used, for `list_plugins` to show."""
+    installed().failed[part] = plugin_error(error)
+
+
+def failures(group: Group) -> dict[str, PluginError]:
+    """The distributions whose part of a group could not be used, each with its error."""
+    return {p.dist: error for p, error in installed().failed.items() if p.group == group}
+
+
+def succeed(part: Part, value: Any) -> None:
+    """Note that a part was read or loaded."""
+    here = installed()
+    here.loaded[part] = value
+    here.failed.pop(part, None)
+
+
+Named = TypeVar("Named")
+
+
+def split_name(name: str) -> tuple[str | None, str]:
+    """``"dist:name"`` -> ("dist", "name"), ``"name"`` -> (None, "name")."""
+    dist, colon, bare = name.partition(":")
+    return (normalise_dist(dist), bare) if colon else (None, name)
+
+
+def pick(what: str, name: str, claims: Iterable[tuple[str, Named]]) -> Named | None:
+    """Who a bare name means, of those who claim it: (distribution, thing) pairs.
+
+    pvzoo's own always wins, with a warning for the others; two others are an error.
+    """
+    claims = list(claims)
+    own = [thing for dist, thing in claims if dist == OWN]
+    others = sorted({dist for dist, _ in claims if dist != OWN})
+    if own:
+        if others:
+            _warn_once(
+                f"The {what} {name!r} is pvzoo's own; {', '.join(others)} claims it too. "
+                f"Write '{others[0]}:{name}' to get that one."
+            )
+        return own[0]
+    if len(others) > 1:
+        raise NameClashError(
+            f"The {what} {name!r} is claimed by {' and by '.join(others)}.",
+            f"Write '{others[0]}:{name}' or '{others[1]}:{name}' to choose one.",
+        )
+    return claims[0][1] if claims else None
+
+
+@cache
+def _warn_once(message: str) -> None:
+    warnings.warn(message, PvzooWarning, stacklevel=4)
+
+
+def parts(group: Group) -> list[Part]:
+    """All parts of a group, pvzoo's own first."""
+    found = [p for p in installed().parts if p.group == group]
+    return sorted(found, key=lambda p: (p.dist != OWN, p.dist, p.name))
+
+
+def names(group: Group) -> list[str]:
+    """All names of a group, sorted, without loading anything."""
+    return sorted({p.name for p in parts(group)})
+
+
+def get(group: Group, name: str) -> Any:
+    """The class or function registered as `name` (or ``dist:name``) in a group, loaded now.
+
+    A plugin for another contract claims a name only if nobody else does: then to raise its error.
+
+    Raises:
+        UsageError: No plugin brings that name.
+        NameClashError: Two third parties claim it.
+        PluginError: The plugin that brings it fails to load; the message carries its error.
+    """
+    dist, bare = split_name(name)
+    what = group.removesuffix("s")
+    claims = [p for p in parts(group) if p.name == bare and dist in (None, p.dist)]
+    usable = [p for p in claims if installed().usable(p.dist)]
+    part = pick(what, bare, ((p.dist, p) for p in usable or claims))
+    if part is None:
+        known = names(group)
+        raise UsageError(
+            f"No installed plugin brings the {what} {name!r}.",
+            nearest(bare, known) or f"Known: {', '.join(known) or 'none; is pvzoo installed?'}.",
+        )
+    return load_part(part)
+
+
+def task_id(name: str) -> str:
+    """The id of a task, also from one of its words: "panoptic" is "panoptic-segmentation".
+
+    A word that one of pvzoo's own tasks has means that one, whatever is installed: "detection" is
+    "object-detection".
+
+    Raises:
+        UsageError: No task has that name, or several have that word.
+    """
+    ids = names("tasks")
+    own = [p.name for p in parts("tasks") if p.dist == OWN]
+    fits = (
+        [i for i in ids if name.lower() == i]
+        or [i for i in own if name.lower() in i.split("-")]
+        or [i for i in ids if name.lower() in i.split("-")]
+    )
+    if len(fits) != 1:
+        known = fits or ids
+        problem = f"{name!r} names several tasks." if fits else f"No task is called {name!r}."
+        raise UsageError(problem, nearest(name, ids) or f"Say one of: {', '.join(known)}.")
+    return fits[0]
+
+
+def load_part(part: Part) -> Any:
+    """The object of an entry point; its failure becomes a `PluginError` that is remembered."""
+    here = installed()
+    if part in here.loaded:
+        return here.loaded[part]
+    try:
+        require_contract(part.dist)
+        value = _import(part)
+    except PluginError as error:
+        fail(part, error)
+        raise
+    succeed(part, value)
+    return value
+
+
+def _import(part: Part) -> Any:
+    where = f"{part.group.removesuffix('s')} {part.name!r} of plugin {part.dist!r}"
+    report = f"Report this to the author of {part.dist}, or uninstall it."
+    try:
+        value = part.entry_point.load()
+    except KeyboardInterrupt:
+        raise
+    except PvzooError as error:  # the plugin says itself what is wrong
+        raise PluginError(f"The {where} cannot be loaded: {error.what}", error.hint) from error
+    except ModuleNotFoundError as error:
+        raise lacking(part, error) from error
+    except BaseException as error:  # sys.exit and the panics of native code are no Exception
+        said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        raise PluginError(f"The {where} cannot be loaded ({said}).", report) from error
+    if wrong := _wrong_kind(value, _BASES[part.group]):
+        raise PluginError(f"The {where} is {value!r}, {wrong}.", report)
+    return value
+
+
+def lacking(part: Part, error: ModuleNotFoundError) -> PluginError:
+    """What to say of a part that needs a module which is not installed, and what installs it.
+
+    That is the extra of the plugin that brings the module, if its metadata tells, else the
+    distribution of the module's name.
+    """
+    where = f"{part.group.removesuffix('s')} {part.name!r} of plugin {part.dist!r}"
+    name = error.name or str(error)
+    top, _, inner = name.partition(".")
+    if inner or top == part.entry_point.module.partition(".")[0]:
+        fix = f"Report this to the author of {part.dist}, or uninstall it."
+    else:
+        fix = f"Try: pip install {_bringing(top, part.dist)}"
+    return PluginError(f"The {where} needs the module {name!r}, which is not installed.", fix)
+
+
+def _bringing(module: str, dist: str) -> str:
+    """What to give pip for a module that a plugin needs: "module", or "plugin[extra]" in quotes."""
+    wanted = normalise_dist(module)
+    for requirement in installed().distributions[dist].requires or ():
+        named = re.match(r"[\w.-]+", requirement)
+        extra = re.search(r"""extra\s*==\s*['"]([^'"]+)""", requirement)
+        if named and extra and normalise_dist(named[0]) == wanted:
+            return f"'{dist}[{extra[1]}]'"
+    return wanted
+
+
+def part_of(value: Any) -> Part | None:
+    """The part that a loaded class or function came from."""
+    return next((p for p, v in installed().loaded.items() if v is value), None)
+
+
+def _wrong_kind(value: Any, base: str | None) -> str:
+    """Why `value` is not what an entry point should name; empty if it is."""
+    if base is None:
+        return "" if callable(value) else "not a function"
+    fits = isinstance(value, type) and issubclass(value, named(base))
+    return "" if fits else f"not a subclass of {base.replace(':', '.')}"
+
+
+def named(path: str) -> Any:
+    """What "package.module:name" names, imported now."""
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)

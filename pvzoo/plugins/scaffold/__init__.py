@@ -1,0 +1,79 @@
+"""`write_plugin`: a whole distribution to start a plugin from, whose tests pass as it is written.
+
+The templates are working plugins called my-zoo; writing one is copying it under another name.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import keyword
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+from pvzoo.errors import UsageError
+from pvzoo.plugins.installed import normalise_dist
+
+KINDS = ("catalogue", "adapter", "task")
+_TEMPLATES = Path(__file__).parent / "templates"
+_DATA = {".safetensors", ".json"}  # copied as it is: its SHA-256 is on a card
+
+
+def write_plugin(name: str, kind: str, parent: Path) -> Path:
+    """Write a plugin into a new folder of its name, all of it or nothing.
+
+    Args:
+        name: Of the distribution, such as "my-zoo".
+        kind: One of `KINDS`: what the plugin brings.
+        parent: The folder that gets the new one.
+
+    Returns:
+        The new folder.
+
+    Raises:
+        UsageError: The name cannot be that of a plugin, or the folder is there or cannot be made.
+    """
+    if kind not in KINDS:
+        raise UsageError(f"{kind!r} is no kind of plugin.", f"Kinds: {', '.join(KINDS)}.")
+    dist = normalise_dist(name)
+    package = dist.replace("-", "_")
+    if not re.fullmatch(r"[a-z][a-z0-9-]*[a-z0-9]", dist) or keyword.iskeyword(package):
+        raise UsageError(
+            f"{name!r} cannot be the name of a plugin.", "Use letters, digits and '-': my-zoo."
+        )
+    folder = parent / dist
+    if folder.exists():
+        raise UsageError(f"{folder} is there already.", "Choose another name, or remove it.")
+    if importlib.util.find_spec(package) is not None:
+        raise UsageError(f"A package {package!r} is installed already.", "Choose another name.")
+    names = {"my-zoo": dist, "my_zoo": package}
+    try:
+        with tempfile.TemporaryDirectory(dir=parent) as temporary:
+            part = Path(temporary) / dist
+            for template in (_TEMPLATES / "common", _TEMPLATES / kind):
+                _copy(template, part, names)
+            part.rename(folder)
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be written ({error}).", "Go elsewhere.") from error
+    return folder
+
+
+def _copy(template: Path, folder: Path, names: dict[str, str]) -> None:
+    for file in sorted(template.rglob("*")):
+        if not file.is_file() or "__pycache__" in file.parts:
+            continue
+        place = _renamed(file.relative_to(template).as_posix(), names)
+        target = folder / re.sub("^github/", ".github/", place)  # builds leave out hidden files
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if file.suffix in _DATA:
+            shutil.copyfile(file, target)
+        else:
+            text = file.read_text(encoding="utf-8")
+            target.write_text(_renamed(text, names), encoding="utf-8")
+
+
+def _renamed(text: str, names: dict[str, str]) -> str:
+    for old, new in names.items():
+        text = text.replace(old, new)
+    return text
