@@ -11,10 +11,9 @@ import pytest
 from datasets import Dataset, DatasetDict
 from PIL import Image
 
-from pvzoo.data import write
+from pvzoo.data import check, write
 from pvzoo.data.columns import canonical
 from pvzoo.data.load import load
-from pvzoo.data.quality import check
 from pvzoo.data.quality.report import Finding
 from pvzoo.data.schema import SEMANTIC_VOID, class_names
 from pvzoo.errors import DataError, PvzooWarning

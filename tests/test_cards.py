@@ -190,7 +190,7 @@ def test_the_schema_and_the_card_have_the_same_keys():
         return {f.name for f in dataclasses.fields(cls)}
 
     assert set(schema._CARD) == names(cards.Card) - {"dist"}
-    assert set(schema._METRIC) == names(cards.Metric)
+    assert set(schema._METRIC) == names(cards.CardMetric)
     assert set(schema._SOURCE) == names(WeightsSource)
     assert set(schema._FILE) == names(CatalogFile) - {"cards"} | {"contract", "models"}
 
@@ -231,7 +231,7 @@ config = { architecture = "net" }
     assert card.source == WeightsSource(
         hub="me/full", revision="v2", file="a/b.bin", rename=((r"^a\.", "b."),)
     )
-    assert card.metrics == (cards.Metric("AP", 40.0, "coco-2017", "a paper"),)
+    assert card.metrics == (cards.CardMetric("AP", 40.0, "coco-2017", "a paper"),)
     assert (card.aliases, card.params, card.input_size) == (("whole",), 1_000_000, 640)
     assert card.license_text == "other (upstream: mit)"
     assert card.config == {"architecture": "net"}

@@ -71,9 +71,9 @@ def test_what_was_kept_gives_the_same_cards(file, cache):
     again = read(file)
     assert again == first
     (card,) = again.cards
-    assert card.source == cards.Source(path=file.parent / "weights", rename=(("^a", "b"),))
+    assert card.source == cards.WeightsSource(path=file.parent / "weights", rename=(("^a", "b"),))
     assert card.aliases == ("old-net",)
-    assert card.metrics == (cards.Metric("top1", 80), cards.Metric("top5", 90.5))
+    assert card.metrics == (cards.CardMetric("top1", 80), cards.CardMetric("top5", 90.5))
     assert card.config == {"a": [1, 2.5, True, "x"], "b": {"c": float("inf")}}
     assert card.license is None
 

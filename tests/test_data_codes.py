@@ -14,9 +14,8 @@ from labelled_files import decoded
 from PIL import Image
 from pycocotools import mask as pycoco
 
-from pvzoo.data import contact_sheet
+from pvzoo.data import check, contact_sheet
 from pvzoo.data.load import load
-from pvzoo.data.quality import check
 from pvzoo.data.rle import MOST_OUTLINE, compressed, empty_code, is_whole, polygon_code
 from pvzoo.errors import DataError
 

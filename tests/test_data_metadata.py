@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from labelled_files import picture
 
+from pvzoo.data import check
 from pvzoo.data.load import load
-from pvzoo.data.quality import check
 from pvzoo.data.schema import VOID, class_names
 from pvzoo.errors import DataError
 

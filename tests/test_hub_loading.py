@@ -263,7 +263,7 @@ def test_a_hub_that_fails_after_the_config_is_an_error_of_the_hub(hub, vit):
     from pvzoo.hub import download as weights
 
     hub.add_repo("org/m", vit)
-    found = weights.find(weights.Source(hub="org/m"), "org/m", {}, trust_remote_code=False)
+    found = weights.find(weights.WeightsSource(hub="org/m"), "org/m", {}, trust_remote_code=False)
     hub.fail_next(100)
     with pytest.raises(HubError, match=r"download of org/m stopped.*again"):
         found.fetch()
@@ -282,8 +282,8 @@ def test_a_cache_that_cannot_be_written_is_an_error_that_names_it(hub, vit, monk
 def test_a_download_shows_its_progress_on_stderr(hub, vit, tmp_path):
     hub.add_repo("org/m", vit)
     code = (
-        "from pvzoo import hub; "
-        "found = hub.find(hub.Source(hub='org/m'), 'org/m', {}, trust_remote_code=False); "
+        "from pvzoo.hub import download as hub; "
+        "found = hub.find(hub.WeightsSource(hub='org/m'), 'org/m', {}, trust_remote_code=False); "
         "print(found.fetch().weights.name)"
     )
     done = subprocess.run(
