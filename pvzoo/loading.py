@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pvzoo.catalog.catalogue import catalogue
 from pvzoo.catalog.resolve import adapter_class_of, resolve, with_card
 from pvzoo.errors import MissingExtraError, UnsupportedModelError, UsageError, reading
 from pvzoo.extras import needs
@@ -25,7 +26,7 @@ _BUILDING = threading.RLock()
 
 
 def load(
-    name: str | Path,
+    name: str | Path | None = None,
     *,
     task: str | None = None,
     device: Any = None,
@@ -41,7 +42,8 @@ def load(
         name: A catalogue name (``"detr-resnet50"``, or ``"dist:name"`` to pick a plugin's), a Hub
             repo id (``"facebook/detr-resnet-50"``, ``"timm/resnet50.a1_in1k"``), or a folder
             (a `Path`, or a text that starts with ``.``, ``/`` or ``~`` or names an existing
-            folder). A name without ``/`` is looked up in the catalogue first.
+            folder). A name without ``/`` is looked up in the catalogue first. Without a name it
+            is the default model of `task`: the one that your own catalogue names, or a plugin.
         task: Which task to serve, for checkpoints that can serve several, such as
             "panoptic-segmentation" or just "panoptic".
         device: Such as "cuda:0" or "cpu"; by default Accelerate's choice, one device.
@@ -67,8 +69,11 @@ def load(
         _check_dtype(dtype)
     if runtime is not None:
         registry.get("runtimes", runtime)  # refused before anything is downloaded
+    wanted_task = registry.task_id(task) if task else None
+    if name is None:
+        name = _default(wanted_task)
     card, source, config = resolve(name, revision)
-    wanted_task = registry.task_id(task) if task else (card.task if card else None)
+    wanted_task = wanted_task or (card.task if card else None)
     with reading(str(name)):
         if card is not None and registry.get("adapters", card.adapter).network is not None:
             _needs_torch(str(name))  # before anything is downloaded for it
@@ -120,6 +125,16 @@ def load(
         if device_map is None:  # a network that is spread has its weights moved about
             trial.at_load(model.name, adapter, model.runtime, network)
         return model
+
+
+def _default(task: str | None) -> str:
+    """The name of the model that a task uses when none is named."""
+    if task is None:
+        raise UsageError(
+            "Neither a model nor a task was named.",
+            "Name a model, or a task to get its default model, such as task='detection'.",
+        )
+    return catalogue().default(task).qualified_name
 
 
 def network_of(adapter_class: type[Adapter], name: str) -> type[Network]:

@@ -15,7 +15,7 @@ from pycocotools import mask as coco
 
 from pvzoo.data.convert_task import convert_task
 from pvzoo.data.schema import class_names, features, task_of
-from pvzoo.errors import DataError
+from pvzoo.errors import DataError, UsageError
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -168,6 +168,14 @@ def test_masks_are_left_out_of_boxes_and_all_else_is_kept() -> None:
 def test_what_is_of_the_task_already_is_returned() -> None:
     data, _ = panoptic(6, 2)
     assert convert_task(data, "panoptic-segmentation") is data
+
+
+def test_the_task_may_be_named_by_a_word() -> None:
+    segments, _ = panoptic(3)
+    assert task_of(convert_task(segments, "detection").features) == "object-detection"
+    assert task_of(convert_task(segments, "semantic").features) == "semantic-segmentation"
+    with pytest.raises(UsageError, match="several tasks"):
+        convert_task(segments, "segmentation")
 
 
 def test_what_labels_do_not_say_is_refused_with_what_they_do_say() -> None:

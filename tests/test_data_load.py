@@ -150,8 +150,8 @@ def test_labels_in_two_formats_are_an_error_until_one_is_pointed_at(tmp_path):
 
 
 def test_an_unknown_task_or_split_is_an_error_that_lists_those_there_are(tmp_path, labelled):
-    with pytest.raises(UsageError, match=r"no task 'detection'.*object-detection"):
-        load(labelled, "detection")
+    with pytest.raises(UsageError, match=r"No task is called 'boxes'.*object-detection"):
+        load(labelled, "boxes")
     with pytest.raises(UsageError, match=r"The dataset has no split 'train'\. It is not split"):
         load(labelled, split="train")
     for name in ("train/a/1.png", "test/a/1.png"):

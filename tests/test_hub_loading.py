@@ -136,6 +136,27 @@ def test_a_catalogue_name_takes_its_weights_from_the_hub(hub, tmp_path):
     assert (model.name, model.card.source.hub) == ("resnet18", "timm/resnet18.a1_in1k")
 
 
+def test_a_model_is_listed_as_loading_offline_once_all_of_it_is_in_the_cache(
+    hub, tmp_path, monkeypatch
+):
+    def offline() -> list[str]:
+        return [card.name for card in pvzoo.list_models("resnet18", offline=True)]
+
+    timm_folder(tmp_path / "m", "resnet18")
+    hub.add_repo("timm/resnet18.a1_in1k", files(tmp_path / "m"))
+    assert offline() == []
+    pvzoo.load("resnet18")
+    seen = len(hub.requests)
+    assert offline() == ["resnet18"]
+    assert len(hub.requests) == seen
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert pvzoo.load("resnet18").name == "resnet18"
+    next((tmp_path / "hf-home/hub").rglob("snapshots/*/model.safetensors")).unlink()
+    assert offline() == []
+    with pytest.raises(HubError, match="not in the cache"):
+        pvzoo.load("resnet18")
+
+
 def test_a_deit_repo_of_the_model_type_vit_loads(hub, vit):
     assert json.loads(vit["config.json"])["model_type"] == "vit"
     hub.add_repo("facebook/deit-tiny-patch16-224", vit)

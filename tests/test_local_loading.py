@@ -99,10 +99,18 @@ def test_a_file_in_the_place_of_a_folder_is_told(tmp_path):
         pvzoo.load(tmp_path / "m" / "model.safetensors")
 
 
-@pytest.mark.parametrize("name", ["", None, 3])
+@pytest.mark.parametrize("name", ["", 3])
 def test_what_is_no_name_is_refused(name):
     with pytest.raises(UsageError, match="no model name"):
         pvzoo.load(name)
+
+
+def test_without_a_name_the_default_model_of_the_task_is_loaded():
+    assert pvzoo.load(task="detection", device="cpu").name == "shapes-detector"
+    with pytest.raises(UsageError, match=r"Neither a model nor a task.*task='detection'"):
+        pvzoo.load()
+    with pytest.raises(UsageError, match="several tasks"):
+        pvzoo.load(task="segmentation")
 
 
 def test_folders_and_packages_have_no_revision(tmp_path):
@@ -460,6 +468,28 @@ def test_a_package_that_is_absent_changed_or_incomplete_is_told(card, tmp_path):
     card(f'package = "shelf", file = "absent.pth", sha256 = "{"0" * 64}"')
     with pytest.raises(WeightsError, match=r"no weights \(absent\.pth\)"):
         pvzoo.load("shelved")
+
+
+def test_what_is_in_a_package_or_a_folder_is_listed_as_loading_offline(card, tmp_path):
+    folder = tmp_path / "site" / "shelf"
+    transformers_folder(folder, "vit", max_shard_size="10KB")
+    index = folder / "model.safetensors.index.json"
+    package = f'package = "shelf", file = "{index.name}", sha256 = "{sha256(index)}"'
+    for source in (f'path = "{folder}"', package):
+        card(source, "transformers-classification")
+        assert [c.name for c in pvzoo.list_models("shelved", offline=True)] == ["shelved"]
+        lost = sorted(folder.glob("*.safetensors"))[1]
+        kept = lost.read_bytes()
+        lost.unlink()
+        assert pvzoo.list_models("shelved", offline=True) == []
+        with pytest.raises(WeightsError, match=lost.name):
+            pvzoo.load("shelved")
+        lost.write_bytes(kept)
+        assert pvzoo.load("shelved").labels == ("ant", "bee", "cat")
+    (folder / "config.json").unlink()
+    assert pvzoo.list_models("shelved", offline=True) == []
+    card('package = "not_installed", file = "a.bin", sha256 = "' + "0" * 64 + '"')
+    assert pvzoo.list_models("shelved", offline=True) == []
 
 
 def test_rename_rules_give_tensors_their_names(card, tmp_path):

@@ -21,6 +21,7 @@ def list_models(
     max_params: float | None = None,
     metric: str | None = None,
     min_metric: float | None = None,
+    offline: bool = False,
 ) -> list[Card]:
     """The cards that fit every condition given, by name; with `metric`, best first.
 
@@ -28,20 +29,22 @@ def list_models(
 
     Args:
         text: Words that must all occur in the card's names, family, repo, dataset or summary.
-        task: A task id, such as "object-detection".
+        task: Such as "object-detection", or just "detection".
         family: A family of networks, such as "rt_detr".
         license: A licence every statement about the weights agrees with; "permissive" for any in
             `PERMISSIVE`, "unknown" for cards that state none.
         max_params: Most parameters, such as 50e6.
         metric: A metric the card must report, such as "AP".
         min_metric: The least value of `metric`.
+        offline: Only models that load without the Hub: their configuration and weights are in an
+            installed package, in a folder, or in the cache of `huggingface_hub`.
 
     Raises:
         UsageError: A task, family, licence or metric that no card has; it names the nearest.
     """
     cards = catalogue().cards
     if task is not None:
-        task = _known("task", task, {c.task for c in cards} | set(registry.names("tasks")))
+        task = registry.task_id(task, {c.task for c in cards})
     if family is not None:
         family = _known("family", family, {c.family for c in cards})
     if license is not None:
@@ -67,6 +70,10 @@ def list_models(
         and (metric is None or -math.inf < best(card) >= least)
         and (text is None or all(w in _haystack(card) for w in text.lower().split()))
     ]
+    if offline:
+        from pvzoo.hub.download import is_here  # huggingface_hub: other searches need none
+
+        found = [card for card in found if is_here(card.source, card.config)]
     found.sort(key=lambda c: (c.name, c.dist))
     return sorted(found, key=best, reverse=True) if metric else found
 

@@ -52,6 +52,8 @@ def convert_task(data: Dataset | DatasetDict, task: str) -> Dataset | DatasetDic
     """
     from datasets import DatasetDict
 
+    wanted = labelled(task)
+    task = wanted.id
     parts: Mapping[str, Dataset] = data if isinstance(data, DatasetDict) else {"": data}
     found = {task_of(part.features) for part in parts.values()}
     if found == {task}:
@@ -64,7 +66,7 @@ def convert_task(data: Dataset | DatasetDict, task: str) -> Dataset | DatasetDic
     if len({class_names(part.features) for part in parts.values()}) > 1:
         raise DataError("The splits have different classes.", "Load them together.")
     (source,) = found
-    change = labelled(task).made_from.get(source)
+    change = wanted.made_from.get(source)
     if change is None:
         ways = [other.id for other in labelled_tasks() if source in other.made_from]
         raise DataError(

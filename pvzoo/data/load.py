@@ -45,8 +45,9 @@ def load(
             * a dataset that an installed plugin brings, by its name;
             * a `datasets.Dataset`, `DatasetDict`, `IterableDataset` or `IterableDatasetDict` in
               the Hub's usual columns.
-        task: What to read the labels as; by default the one they are of. Masks can be read as
-            boxes, panoptic labels as those of any other dense task.
+        task: What to read the labels as, such as "object-detection" or just "detection"; by
+            default the task they are of. Masks can be read as boxes, panoptic labels as those of
+            any other dense task.
         split: The one split to return.
         reduce_labels: For semantic labels in which 0 is void and the value k stands for the k-th
             class, counted from 1, as in ADE20K.
@@ -66,6 +67,7 @@ def load(
     """
     needs("Labelled data", "datasets")
     own = labelled(task) if task is not None else None
+    task = own.id if own else None
     if isinstance(source, (str, os.PathLike)):
         if not str(source):
             raise DataError("The name of the data is empty.", "Pass '.' for the present folder.")

@@ -50,7 +50,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pvzoo.errors import DataError, PluginError, UsageError, nearest
+from pvzoo.errors import DataError, PluginError, UsageError
 from pvzoo.plugins import registry
 
 if TYPE_CHECKING:
@@ -75,25 +75,21 @@ SEMANTIC_VOID = 255
 
 
 def labelled(task: str) -> Task:
-    """The task of that id, for which there is labelled data.
+    """The task of that id, or of some of its words, for which there is labelled data.
 
     Raises:
         UsageError: There is no such task, or it has no columns of labelled data.
     """
-    if task in registry.names("tasks"):
-        found: Task = registry.get("tasks", task)()
-        if found.has_columns:
-            return found
-        if found.result.task != task:
-            raise UsageError(
-                f"{task} has no labelled data of its own.",
-                f"It is measured on that of {found.result.task}.",
-            )
-        raise UsageError(f"{task} has no labelled data.", "Its plugin says no columns for it.")
-    known = [found.id for found in labelled_tasks()]
-    raise UsageError(
-        f"There is no task {task!r}.", nearest(task, known) or f"Tasks: {', '.join(known)}."
-    )
+    task = registry.task_id(task)
+    found: Task = registry.get("tasks", task)()
+    if found.has_columns:
+        return found
+    if found.result.task != task:
+        raise UsageError(
+            f"{task} has no labelled data of its own.",
+            f"It is measured on that of {found.result.task}.",
+        )
+    raise UsageError(f"{task} has no labelled data.", "Its plugin says no columns for it.")
 
 
 def labelled_tasks() -> Iterator[Task]:
@@ -111,7 +107,7 @@ def features(task: str, names: Sequence[str] = (), *, multi_label: bool = False)
     """The columns of a task's dataset whose classes are `names`.
 
     Args:
-        task: Its id.
+        task: Its id, or some of its words.
         names: Empty for a task without classes.
         multi_label: For classification: whether an image can have several classes.
 

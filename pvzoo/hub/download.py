@@ -23,6 +23,7 @@ from pvzoo.catalog.cards import WeightsSource
 from pvzoo.errors import (
     HubError,
     ModelNotFoundError,
+    PvzooError,
     UnsupportedModelError,
     WeightsError,
     nearest_beside,
@@ -76,6 +77,23 @@ def find(
     return Found(name, config, lambda: _checkpoint(source, name, config, folder))
 
 
+def is_here(source: WeightsSource, config: dict[str, Any]) -> bool:
+    """Whether `find` and `fetch` would have a source without asking the Hub.
+
+    Its configuration and every file of its weights are then in an installed package, in a folder,
+    or in the cache of `huggingface_hub`. Files are looked for, not read: a damaged one counts too.
+    """
+    try:
+        if source.hub:
+            folder = _cached(source, config)
+        else:
+            folder = _package_folder(source, "") if source.package else source.path
+        weights = _weights(source, "", folder)
+    except PvzooError:
+        return False
+    return bool(source.hub or config) or (weights.parent / "config.json").is_file()
+
+
 def no_folder(folder: Path) -> tuple[str, str]:
     """What is wrong, and the way out, for a folder that is not there."""
     if folder.exists():
@@ -88,6 +106,26 @@ def _checkpoint(
     source: WeightsSource, name: str, config: dict[str, Any], folder: Path
 ) -> Checkpoint:
     """The checkpoint in a folder, its weights found and, where a digest is stated, verified."""
+    weights = _weights(source, name, folder)
+    if source.sha256:
+        with weights.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if digest != source.sha256:
+            raise WeightsError(
+                f"{weights} is not the file that the card of {name} describes (SHA-256 {digest}, "
+                f"expected {source.sha256}).",
+                "Install the package again, in the version the card was made for.",
+            )
+    return Checkpoint(name, config, weights.parent, weights, source.rename)
+
+
+def _weights(source: WeightsSource, name: str, folder: Path) -> Path:
+    """The file of weights in a folder; of a sharded checkpoint its index, all shards being there.
+
+    Raises:
+        _Absent: The weights, or a part of them, are not there.
+        WeightsError: The index is damaged.
+    """
     weights = next((folder / w for w in _names(source) if (folder / w).is_file()), None)
     if weights is None:
         raise _Absent(
@@ -101,16 +139,7 @@ def _checkpoint(
             "names.",
             "Fetch it again.",
         )
-    if source.sha256:
-        with weights.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if digest != source.sha256:
-            raise WeightsError(
-                f"{weights} is not the file that the card of {name} describes (SHA-256 {digest}, "
-                f"expected {source.sha256}).",
-                "Install the package again, in the version the card was made for.",
-            )
-    return Checkpoint(name, config, weights.parent, weights, source.rename)
+    return weights
 
 
 def _names(source: WeightsSource) -> tuple[str, ...]:
@@ -232,18 +261,9 @@ def _find_in_cache(source: WeightsSource, name: str, config: dict[str, Any], rea
         "such as efficientnet-lite0-pip.",
     )
     try:
-        with explained(source.hub, source.revision):
-            cached = snapshot_download(
-                source.hub,
-                revision=source.revision,
-                local_files_only=True,
-                allow_patterns=["config.json"],
-            )
+        folder = _cached(source, config)
     except (Unreachable, WeightsError) as error:
         raise not_here from error
-    folder = Path(cached)
-    if not config and not (folder / "config.json").is_file():
-        raise not_here
     config = config or _read_config(folder / "config.json", name)
 
     def fetch() -> Checkpoint:
@@ -253,6 +273,26 @@ def _find_in_cache(source: WeightsSource, name: str, config: dict[str, Any], rea
             raise not_here from error
 
     return Found(name, config, fetch)
+
+
+def _cached(source: WeightsSource, config: dict[str, Any]) -> Path:
+    """The folder in the cache with the revision of a Hub repo, and its config if there is none.
+
+    Raises:
+        Unreachable, WeightsError: It is not in the cache.
+    """
+    with explained(source.hub, source.revision):
+        folder = Path(
+            snapshot_download(
+                source.hub,
+                revision=source.revision,
+                local_files_only=True,
+                allow_patterns=["config.json"],
+            )
+        )
+    if not config and not (folder / "config.json").is_file():
+        raise _Absent(f"{folder} has no config.json.")
+    return folder
 
 
 def _wanted(files: set[str], source: WeightsSource, trust_remote_code: bool) -> list[str]:

@@ -20,6 +20,7 @@ from pvzoo.errors import (
     PvzooWarning,
     UsageError,
     nearest,
+    short,
 )
 from pvzoo.plugins.installed import (
     OWN,
@@ -143,27 +144,34 @@ def get(group: Group, name: str) -> Any:
     return load_part(part)
 
 
-def task_id(name: str) -> str:
-    """The id of a task, also from one of its words: "panoptic" is "panoptic-segmentation".
+def task_id(name: str, also: Iterable[str] = ()) -> str:
+    """The id of a task, also from some of its words: "panoptic" is "panoptic-segmentation".
 
-    A word that one of pvzoo's own tasks has means that one, whatever is installed: "detection" is
-    "object-detection".
+    Words that one of pvzoo's own tasks has mean that one, whatever is installed: "detection" is
+    "object-detection". Capitals are forgiven, and spaces or underscores for hyphens.
+
+    Args:
+        name: Of the task.
+        also: Ids of tasks that no installed plugin brings, such as those of cards.
 
     Raises:
-        UsageError: No task has that name, or several have that word.
+        UsageError: No task has these words, or several have them; the message names the choices.
     """
-    ids = names("tasks")
+    ids = sorted({*names("tasks"), *also})
     own = [p.name for p in parts("tasks") if p.dist == OWN]
+    wanted = re.sub(r"[\s_-]+", "-", str(name).strip().lower())
+    words = set(wanted.split("-"))
     fits = (
-        [i for i in ids if name.lower() == i]
-        or [i for i in own if name.lower() in i.split("-")]
-        or [i for i in ids if name.lower() in i.split("-")]
+        [i for i in ids if i == wanted]
+        or [i for i in own if words <= set(i.split("-"))]
+        or [i for i in ids if words <= set(i.split("-"))]
     )
-    if len(fits) != 1:
-        known = fits or ids
-        problem = f"{name!r} names several tasks." if fits else f"No task is called {name!r}."
-        raise UsageError(problem, nearest(name, ids) or f"Say one of: {', '.join(known)}.")
-    return fits[0]
+    if len(fits) == 1:
+        return fits[0]
+    if fits:
+        raise UsageError(f"{name!r} names several tasks.", f"Say which: {', '.join(fits)}.")
+    hint = f"{nearest(wanted, ids)} The tasks are {', '.join(ids)}.".strip()
+    raise UsageError(f"No task is called {short(name)}.", hint)
 
 
 def load_part(part: Part) -> Any:

@@ -63,6 +63,7 @@ def canonical(
     from datasets import DatasetDict, IterableDataset, IterableDatasetDict
 
     own = labelled(task) if task is not None else None
+    task = own.id if own else None
     is_split = isinstance(dataset, DatasetDict | IterableDatasetDict)
     given: dict[str, Any] = {**dataset} if is_split else {"": dataset}
     if not given:
