@@ -80,9 +80,7 @@ def test_outputs_without_a_name_mean_nothing() -> None:
 
 
 def test_without_a_common_class_the_error_shows_both_lists() -> None:
-    with pytest.raises(
-        DataError, match=r"'0', '1', '2', '3', '4' and 5 more; .* 'cat', 'dog'"
-    ) as error:
+    with pytest.raises(DataError, match=r"'0', '1', '2' and 7 more; .* 'cat', 'dog'") as error:
         LabelMatch.of(["cat", "", "dog"], [str(i) for i in range(10)])
     assert "fine-tune" in error.value.hint
 
@@ -91,9 +89,24 @@ def test_what_matches_nowhere_is_told_for_both_sides() -> None:
     match = LabelMatch.of(["cat", "dog"], ["cat", "hen"])
     assert str(match) == (
         "The model does not know 1 of the data's 2 classes, which are left out: 'hen'. "
-        "The data does not have 1 of the model's classes: 'dog'."
+        "The data does not have 1 of the model's 2 classes: 'dog'."
     )
     assert match.common == (0,)
+
+
+def test_of_many_classes_that_match_nowhere_a_count_and_three_examples_are_told() -> None:
+    names = transformers_names()
+    assert str(LabelMatch.of(names, ["espresso", "tripod"])) == (
+        "The data does not have 998 of the model's 1,000 classes: 'tench', 'goldfish', "
+        "'great white shark' and 995 more."
+    )
+    assert str(LabelMatch.of(["espresso", "tripod", ""], names)) == (
+        "The model does not know 998 of the data's 1,000 classes, which are left out: 'tench', "
+        "'goldfish', 'great white shark' and 995 more."
+    )
+    assert "'n01440764' (tench), 'n01443537' (goldfish)" in str(
+        LabelMatch.of(["espresso", "tripod"], ids())
+    )
 
 
 def test_ids_of_any_shape_are_translated() -> None:

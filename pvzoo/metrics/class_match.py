@@ -102,15 +102,15 @@ class LabelMatch:
         lines = []
         if self.only_in_data:
             lines.append(
-                f"The model does not know {len(self.only_in_data)} of the data's "
-                f"{len(self.data)} classes, which are left out: {_few(self.only_in_data)}."
+                f"The model does not know {len(self.only_in_data):,} of the data's "
+                f"{len(self.data):,} classes, which are left out: {_few(self.only_in_data)}."
             )
         if unclear := self._unclear():
             lines.append(unclear)
         if self.only_in_model:
             lines.append(
-                f"The data does not have {len(self.only_in_model)} of the model's classes: "
-                f"{_few(self.only_in_model)}."
+                f"The data does not have {len(self.only_in_model):,} of the model's "
+                f"{sum(map(bool, self.model)):,} classes: {_few(self.only_in_model)}."
             )
         return " ".join(lines)
 
@@ -155,8 +155,14 @@ def _unique(names: Sequence[str]) -> dict[str, int]:
 
 
 def _few(names: Sequence[str]) -> str:
-    shown = ", ".join(
-        f"{quoted(name)} ({said})" if (said := description(name)) else quoted(name)
-        for name in names[:5]
-    )
-    return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown
+    """All names if they are five at most, else three, without their synonyms, and a count."""
+    if len(names) <= 5:
+        return ", ".join(
+            f"{quoted(name)} ({said})" if (said := description(name)) else quoted(name)
+            for name in names
+        )
+    shown = []
+    for name in names[:3]:
+        said = description(name).partition(",")[0]
+        shown.append(f"{quoted(name)} ({said})" if said else quoted(name.partition(",")[0]))
+    return f"{', '.join(shown)} and {len(names) - 3:,} more"
