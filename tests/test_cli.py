@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -16,7 +17,9 @@ from forked import run_command as run
 from PIL import Image
 
 import pvzoo
+from pvzoo import data
 from pvzoo.cli import main
+from pvzoo.demo import EXAMPLES
 
 
 def test_a_pipe_gets_utf_8_whatever_the_machine_is_used_to(monkeypatch):
@@ -234,6 +237,76 @@ def test_a_misspelt_model_gets_the_nearest_names():
     assert "resnet50" in run("info", "resnet5").stderr
 
 
+ORDER = (
+    *("list", "info", "sample", "predict", "demo", "check", "convert", "evaluate", "fine-tune"),
+    *("space", "plugins", "new-plugin", "verify-plugin"),
+)
+
+
+def test_help_lists_all_commands_in_the_order_of_use():
+    shown = run("--help", COLUMNS="200").stdout
+    *_, commands = shown.split("Commands")
+    assert re.findall(r"^. ([a-z-]+)  ", commands, re.MULTILINE) == list(ORDER)
+
+
+@pytest.mark.parametrize("command", ORDER)
+def test_help_offers_each_switch_in_one_direction_and_explains_every_option(command):
+    shown = run(command, "--help", COLUMNS="200").stdout
+    rows = [line.strip("│* ") for line in shown.splitlines() if line.startswith("│")]
+    options = [row for row in rows if row.startswith("--")]
+    assert options
+    for row in options:
+        first, *others = re.findall(r"(?<![\w-])--[a-z-]+(?= |,|$)", row.partition("<")[0])
+        assert not any(other in (f"--no-{first[2:]}", f"--{first[5:]}") for other in others), row
+        assert re.search(r"(>|[A-Z/]+|\])  +[A-Za-z(].{7,}$", row), row  # has a text
+
+
+def test_sample_writes_the_pictures_that_it_lists(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    listed = [line.split()[0] for line in run("sample").stdout.splitlines()[1:]]
+    shipped = {file.stem: file for file in EXAMPLES.glob("*.jpg")}
+    assert listed == sorted(shipped)
+    for words in (["sample", "scene.png"], ["sample", "coffee"], ["sample", "new/pictures"]):
+        assert run(*words).returncode == 0
+    with Image.open("scene.png") as picture:
+        assert picture.format == "PNG"
+        assert picture.tobytes() == Image.open(shipped["scene"]).tobytes()
+    assert Path("coffee.jpg").read_bytes() == shipped["coffee"].read_bytes()
+    written = {file.stem: file.read_bytes() for file in Path("new/pictures").iterdir()}
+    assert written == {name: file.read_bytes() for name, file in shipped.items()}
+    assert run("predict", "scene.png", "--task", "detection").returncode == 0
+
+
+def test_sample_overwrites_nothing_and_leaves_nothing_behind_when_it_refuses(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "all").mkdir()
+    for mine in ("coffee.jpg", "all/scene.jpg", "file"):
+        (tmp_path / mine).write_text("mine")
+    for path, code, said in (
+        ("coffee.jpg", 1, "coffee.jpg exists already"),
+        ("coffee", 1, "coffee.jpg exists already"),
+        ("all", 1, "scene.jpg exists already"),
+        ("file/scene.png", 1, "cannot be written"),
+        ("cofee.jpg", 2, "Did you mean 'coffee'"),
+        ("scene.gif", 2, ".png"),
+    ):
+        done = run("sample", path)
+        assert (done.returncode, done.stdout) == (code, "")
+        assert said in done.stderr
+    assert {str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*") if file.is_file()} == {
+        *("coffee.jpg", "all/scene.jpg", "file")
+    }
+    assert (tmp_path / "all/scene.jpg").read_text() == "mine"
+
+
+def test_list_offline_keeps_what_comes_as_packages():
+    done = run("list", "--offline", "--json")
+    cards = [json.loads(line) for line in done.stdout.splitlines()]
+    names = {card["name"] for card in cards if card["source"]["package"]}
+    assert {"efficientnet-lite0-pip", "shapes-detector"} <= names
+    assert len(cards) < len(pvzoo.list_models())
+
+
 def test_list_filters_and_prints_every_name_whole():
     done = run("list", "--task", "object-detection", "--max-params", "50M")
     names = {line.split()[0] for line in done.stdout.splitlines()[1:]}
@@ -241,6 +314,50 @@ def test_list_filters_and_prints_every_name_whole():
     assert names == {c.name for c in expected}
     everything = run("list").stdout
     assert all(card.name in everything for card in pvzoo.list_models())
+
+
+def test_a_task_may_be_named_by_a_word_in_every_command(photographs, tmp_path):
+    whole = run("list", "--task", "object-detection").stdout
+    assert run("list", "--task", "detection").stdout == whole
+    scene = tmp_path / "scene.png"
+    pvzoo_shapes.scenes(count=1, size=160, seed=31)[0]["image"].save(scene)
+    answers = [
+        run("predict", scene, "--json", "--task", task)
+        for task in ("object-detection", "detection")
+    ]
+    assert answers[0].returncode == 0
+    assert answers[0].stdout == answers[1].stdout
+    scenes = pvzoo_shapes.scenes("panoptic-segmentation", count=2, size=96, seed=3)
+    data.write(scenes, tmp_path / "scenes", "coco")
+    for command in (
+        ("check", tmp_path / "scenes"),
+        ("convert", tmp_path / "scenes", tmp_path / "as-yolo", "--to", "yolo"),
+        ("evaluate", tmp_path / "scenes", "--json"),
+    ):
+        done = run(*command, "--task", "detection")
+        assert done.returncode == 0, done.stderr
+    assert "map_50" in json.loads(done.stdout)["metrics"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("list",),
+        ("predict", "x.jpg"),
+        ("demo",),
+        ("check", "x"),
+        ("convert", "x", "y", "--to", "coco"),
+        ("evaluate", "x"),
+        ("evaluate", "x", "--model", "shapes-detector"),
+        ("fine-tune", "x", "--epochs", "1", "--output-dir", "y"),
+    ],
+    ids=" ".join,
+)
+def test_an_ambiguous_task_names_the_choices_in_every_command(command):
+    done = run(*command, "--task", "segmentation")
+    assert done.returncode == 2
+    for task in ("instance", "panoptic", "semantic"):
+        assert f"{task}-segmentation" in done.stderr
 
 
 def test_list_as_json_can_be_read_back():

@@ -24,6 +24,7 @@ from pvzoo.cli import (  # noqa: F401 (they register their commands)
     demo,
     develop,
     predict,
+    sample,
     training,
 )
 from pvzoo.cli.app import app, debugging, err, show_warning

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
+import typer.core
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.markup import escape
@@ -16,8 +17,23 @@ import pvzoo
 
 SOME_FAILED = 3
 
+_ORDER = (
+    *("list", "info", "sample", "predict", "demo", "check", "convert", "evaluate", "fine-tune"),
+    *("space", "plugins", "new-plugin", "verify-plugin"),
+)
+"""The commands in the order of use."""
+
+
+class _InOrder(typer.core.TyperGroup):
+    """Lists its commands in the order of use, not in that in which their modules are imported."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return sorted(super().list_commands(ctx), key=_ORDER.index)
+
+
 app = typer.Typer(
     name="pvzoo",
+    cls=_InOrder,
     help="Pretrained vision models behind one interface.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -119,22 +135,25 @@ def _version(value: bool) -> None:
 Debug = Annotated[
     bool, typer.Option("--debug", callback=_set_debug, help="Show tracebacks and all warnings.")
 ]
-Task = Annotated[str | None, typer.Option(help="Which task, such as object-detection.")]
-ModelName = Annotated[
-    str | None, typer.Option("--model", "-m", help="Catalogue name, Hub repo id or folder.")
+Task = Annotated[
+    str | None, typer.Option(help="Which task, such as object-detection, or just detection.")
 ]
-BatchSize = Annotated[int, typer.Option(min=1, help="Most images in one forward pass.")]
-Device = Annotated[str | None, typer.Option(help="Such as cpu or cuda:0.")]
-DType = Annotated[str | None, typer.Option("--dtype", help="Such as float16.")]
-Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit.")]
+ModelName = Annotated[
+    str | None,
+    typer.Option("--model", "-m", help="Which model: a catalogue name, Hub repo id or folder."),
+]
+BatchSize = Annotated[int, typer.Option(min=1, help="Most images that the network gets at once.")]
+Device = Annotated[str | None, typer.Option(help="Where to compute, such as cpu or cuda:0.")]
+DType = Annotated[str | None, typer.Option("--dtype", help="Type of the weights, such as float16.")]
+Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of the Hub repo.")]
 TrustRemoteCode = Annotated[
-    bool, typer.Option("--trust-remote-code", help="Run Python code of the Hub repo.")
+    bool, typer.Option("--trust-remote-code", help="Run Python code that comes with the Hub repo.")
 ]
 AllowOutside = Annotated[
     bool,
-    typer.Option("--allow-outside", help="Follow paths in labels that lead out of the data."),
+    typer.Option("--allow-outside", help="Read files outside the data if its labels name them."),
 ]
-Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, one object a line.")]
+Json = Annotated[bool, typer.Option("--json", help="Write JSON, one object per line.")]
 
 
 @app.callback()

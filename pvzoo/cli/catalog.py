@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 import pvzoo
-from pvzoo.cli.app import Debug, Json, app, err, out, print_columns, printable
+from pvzoo.cli.app import Debug, Json, Task, app, err, out, print_columns, printable
 from pvzoo.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,15 +31,27 @@ def _size(params: str | None) -> float | None:
 
 @app.command("list")
 def list_(
-    text: Annotated[str | None, typer.Argument(help="Words to look for.")] = None,
-    task: Annotated[str | None, typer.Option(help="Such as object-detection.")] = None,
-    family: Annotated[str | None, typer.Option(help="Such as rt_detr.")] = None,
-    license: Annotated[
-        str | None, typer.Option(help="Such as apache-2.0, or: permissive, unknown.")
+    text: Annotated[str | None, typer.Argument(help="Words that the models must have.")] = None,
+    task: Task = None,
+    family: Annotated[
+        str | None, typer.Option(help="Which family of networks, such as rt_detr.")
     ] = None,
-    max_params: Annotated[str | None, typer.Option(help="Largest size, such as 50M.")] = None,
-    metric: Annotated[str | None, typer.Option(help="Reported metric; best first.")] = None,
-    min_metric: Annotated[float | None, typer.Option(help="Its least value.")] = None,
+    license: Annotated[
+        str | None, typer.Option(help="Which licence: such as apache-2.0, permissive or unknown.")
+    ] = None,
+    max_params: Annotated[str | None, typer.Option(help="Most parameters, such as 50M.")] = None,
+    metric: Annotated[
+        str | None, typer.Option(help="A reported metric, such as AP; the best model comes first.")
+    ] = None,
+    min_metric: Annotated[float | None, typer.Option(help="Lowest value of --metric.")] = None,
+    offline: Annotated[
+        bool,
+        typer.Option(
+            "--offline",
+            help="Only models that load without the Hub: their weights are in an installed "
+            "package, in a folder or in the Hub's cache.",
+        ),
+    ] = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -53,6 +65,7 @@ def list_(
         max_params=_size(max_params),
         metric=metric,
         min_metric=min_metric,
+        offline=offline,
     )
     if json:
         for card in cards:
@@ -81,7 +94,7 @@ def _card_json(card: Card) -> str:
 
 @app.command()
 def info(
-    name: Annotated[str, typer.Argument(help="Catalogue name.")],
+    name: Annotated[str, typer.Argument(help="A catalogue name.", metavar="NAME")],
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -120,8 +133,12 @@ def info(
 @app.command()
 def plugins(
     check: Annotated[
-        bool, typer.Option("--check", help="Try to load each, in a process of its own.")
+        bool, typer.Option("--check", help="Try to load each one, in a separate process.")
     ] = False,
+    timeout: Annotated[
+        float,
+        typer.Option(metavar="SECONDS", help="How long --check waits for each plugin."),
+    ] = 60.0,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -129,15 +146,15 @@ def plugins(
     import dataclasses
     import json as json_module
 
-    found = pvzoo.list_plugins(check=check)
+    found = pvzoo.list_plugins(check=check, timeout=timeout)
     if json:
         for plugin in found:
             sys.stdout.write(json_module.dumps(dataclasses.asdict(plugin)) + "\n")
         return
-    colours = {"ready": "green", "not loaded": "cyan", "disabled": "dim", "failed": "red"}
+    colours = {"ready": "green", "not loaded": "cyan", "disabled": "dim"}
     for plugin in found:
         contract = plugin.contract if plugin.contract is not None else "unknown"
-        colour = colours[plugin.state]
+        colour = colours.get(plugin.state, "red")
         out.print(
             f"[bold]{escape(plugin.name)}[/] {escape(plugin.version)}, contract {contract}, "
             f"[{colour}]{plugin.state}[/]"

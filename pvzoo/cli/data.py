@@ -40,13 +40,15 @@ if TYPE_CHECKING:
 Data = Annotated[
     str,
     typer.Argument(
-        help="A folder, a file of labels, a zip, a Hub dataset id or the name of a plugin's data."
+        help="A folder, a file of labels, a zip, a Hub dataset id or the name of a plugin's data.",
+        metavar="DATA",
     ),
 ]
-_FORMATS = "As coco, yolo, voc, folder, cvat, label-studio or a plugin's format"
+_FORMATS = "coco, yolo, voc, folder, cvat, label-studio or a plugin's format"
 Split = Annotated[str | None, typer.Option(help="Which split, such as validation.")]
 ReduceLabels = Annotated[
-    bool, typer.Option("--reduce-labels", help="In semantic masks 0 is void, 1 the first class.")
+    bool,
+    typer.Option("--reduce-labels", help="In semantic masks, 0 is void and 1 the first class."),
 ]
 
 
@@ -81,24 +83,24 @@ def check(
     reduce_labels: ReduceLabels = False,
     allow_outside: AllowOutside = False,
     sheet: Annotated[
-        Path | None, typer.Option(help="Write a picture of samples with their labels drawn.")
+        Path | None,
+        typer.Option(help="Write a picture of samples, with their labels, to this file."),
     ] = None,
     fix: Annotated[
         Path | None,
-        typer.Option("--fix", "--mend", help="Write fixed data to this new folder."),
+        typer.Option("--fix", "--mend", help="Write a fixed copy of the data to this new folder."),
     ] = None,
     to: Annotated[
         str | None,
-        typer.Option(help=f"{_FORMATS}; by default coco where it has a place for it."),
+        typer.Option(help=f"Format of the copy: {_FORMATS}; by default coco, or folder."),
     ] = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Say what is wrong with labelled data, before anything is trained on it."""
+    """Find what is wrong with labelled data, before you train on it."""
     from pvzoo import data as data_module
     from pvzoo.data.schema import CLASSIFICATION, SEMANTIC
 
-    task = registry.task_id(task) if task else None
     dataset = _load(data, task, split, reduce_labels, allow_outside)
     with progress_bar("images") as show:
         report = data_module.check(dataset, progress=show)
@@ -133,8 +135,8 @@ def check(
 @app.command()
 def convert(
     data: Data,
-    folder: Annotated[Path, typer.Argument(help="A new folder.")],
-    to: Annotated[str, typer.Option(help=f"{_FORMATS}.")],
+    folder: Annotated[Path, typer.Argument(help="A new folder.", metavar="FOLDER")],
+    to: Annotated[str, typer.Option(help=f"Format to write: {_FORMATS}.")],
     task: Task = None,
     split: Split = None,
     reduce_labels: ReduceLabels = False,
@@ -144,7 +146,6 @@ def convert(
     """Write labelled data in another format."""
     from pvzoo import data as data_module
 
-    task = registry.task_id(task) if task else None
     dataset = _load(data, task, split, reduce_labels, allow_outside)
     with progress_bar("images") as show:
         data_module.write(dataset, folder, to, progress=show)
@@ -168,15 +169,12 @@ def evaluate(
     debug: Debug = False,
 ) -> None:
     """Measure a model on labelled data."""
-    from pvzoo.catalog.catalogue import catalogue
     from pvzoo.processes import processes
 
-    task = registry.task_id(task) if task else None
     dataset = None
     if model is None:
         dataset = _load(data, task, split, reduce_labels, allow_outside)
         task = _task_of(dataset)
-        model = catalogue().default(task).qualified_name
     loaded = pvzoo.load(
         model,
         task=task,

@@ -29,30 +29,34 @@ def demo(
     models: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Catalogue names, Hub repo ids or folders; several are compared. None: any model "
-            "of the catalogue can be picked on the page.",
-            metavar="[NAME]...",
+            help="Catalogue names, Hub repo ids or folders; several are compared. Without any, the "
+            "default model of --task, or a page where any model of the catalogue can be picked.",
+            metavar="NAME",
         ),
     ] = None,
     task: Task = None,
     example: Annotated[
         list[Path] | None,
-        typer.Option(help="A picture to begin with, in the place of pvzoo's; can be repeated."),
+        typer.Option(help="A picture to begin with, instead of pvzoo's own; can be repeated."),
     ] = None,
-    host: Annotated[str, typer.Option(help="0.0.0.0 to be seen from other machines.")] = (
-        "127.0.0.1"
-    ),
+    host: Annotated[
+        str, typer.Option(help="Where the page is served; 0.0.0.0 is for other machines too.")
+    ] = ("127.0.0.1"),
     port: Annotated[
         int | None,
         typer.Option(
-            min=0, max=65535, help="Of the page; the first free one from 7860 by default."
+            min=0, max=65535, help="Port of the page; by default the first free one from 7860."
         ),
     ] = None,
-    share: Annotated[bool, typer.Option("--share", help="A public address, by Gradio.")] = False,
+    share: Annotated[
+        bool, typer.Option("--share", help="Get a public address from Gradio.")
+    ] = False,
     mcp: Annotated[
         bool, typer.Option("--mcp", help="Also serve the models as tools for agents (MCP).")
     ] = False,
-    browser: Annotated[bool, typer.Option(" /--no-browser", help="Do not open a browser.")] = True,
+    no_browser: Annotated[
+        bool, typer.Option("--no-browser", help="Do not open a browser.")
+    ] = False,
     device: Device = None,
     dtype: DType = None,
     trust_remote_code: TrustRemoteCode = False,
@@ -64,8 +68,9 @@ def demo(
     # What ends a service ends it as Ctrl-C does: the folder of its files is removed.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     loaded = []
-    for name in models or ():
-        err.print(f"loading {escape(name)}")
+    names: list[str | None] = [*(models or ([None] if task else []))]
+    for name in names:
+        err.print(f"loading {escape(name or f'the default model for {task}')}")
         loaded.append(
             pvzoo.load(
                 name, task=task, device=device, dtype=dtype, trust_remote_code=trust_remote_code
@@ -81,7 +86,7 @@ def demo(
             server_port=port,
             share=share,
             mcp_server=mcp,
-            inbrowser=browser and sys.stdout.isatty() and "SSH_CONNECTION" not in os.environ,
+            inbrowser=not no_browser and sys.stdout.isatty() and "SSH_CONNECTION" not in os.environ,
         )
     except OSError as error:  # what Gradio says of it names its own options
         place = host if port is None else f"{host}:{port}"
@@ -92,25 +97,25 @@ def demo(
 
 @app.command()
 def space(
-    folder: Annotated[Path, typer.Argument(help="A new folder to write.")],
+    folder: Annotated[Path, typer.Argument(help="A new folder.", metavar="FOLDER")],
     model: Annotated[
         list[str] | None,
         typer.Option(
             "--model",
             "-m",
             help="What it shows: a catalogue name, a Hub repo id or the folder of a fine-tuned "
-            "model, which is copied. Can be repeated. None: any model of the catalogue.",
+            "model, which is copied; can be repeated. By default any model of the catalogue.",
         ),
     ] = None,
-    title: Annotated[str | None, typer.Option(help="Of the Space.")] = None,
+    title: Annotated[str | None, typer.Option(help="Title of the Space.")] = None,
     example: Annotated[
         list[Path] | None,
         typer.Option(help="A picture to begin with, which is copied; can be repeated."),
     ] = None,
     push: Annotated[
-        str | None, typer.Option(metavar="OWNER/NAME", help="Create it on the Hub, or update it.")
+        str | None, typer.Option(metavar="OWNER/NAME", help="Create this Space, or update it.")
     ] = None,
-    private: Annotated[bool, typer.Option("--private", help="A new Space is private.")] = False,
+    private: Annotated[bool, typer.Option("--private", help="Make a new Space private.")] = False,
     debug: Debug = False,
 ) -> None:
     """Write a demo that Hugging Face hosts as a Space, and push it if asked to."""

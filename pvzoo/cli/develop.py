@@ -23,11 +23,13 @@ class Kind(StrEnum):
 
 @app.command("new-plugin")
 def new_plugin(
-    name: Annotated[str, typer.Argument(help="Of the distribution, such as my-zoo.")],
+    name: Annotated[
+        str, typer.Argument(help="Name of the plugin, such as my-zoo.", metavar="NAME")
+    ],
     kind: Annotated[Kind, typer.Option(help="What it brings.")] = Kind.catalogue,
     debug: Debug = False,
 ) -> None:
-    """Write a plugin to start from, into a folder of its name."""
+    """Write a plugin to start from, in a folder of its name."""
     from pvzoo.plugins.scaffold import write_plugin
 
     folder = write_plugin(name, kind.value, Path.cwd())
@@ -37,16 +39,19 @@ def new_plugin(
 
 @app.command("verify-plugin")
 def verify_plugin(
-    name: Annotated[str, typer.Argument(help="An installed plugin.")],
+    name: Annotated[str, typer.Argument(help="Name of an installed plugin.", metavar="NAME")],
     model: Annotated[
         list[str] | None,
         typer.Option(
-            "--model", "-m", help="Check this model, not the smallest of each adapter and task."
+            "--model",
+            "-m",
+            help="Check this model instead of the smallest of each adapter and task; can be "
+            "repeated.",
         ),
     ] = None,
     option: Annotated[
         list[str] | None,
-        typer.Option("--option", "-o", metavar="NAME=VALUE", help="Given to every predict."),
+        typer.Option("--option", "-o", metavar="NAME=VALUE", help="An option of every predict."),
     ] = None,
     debug: Debug = False,
 ) -> None:

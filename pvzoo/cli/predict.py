@@ -43,13 +43,13 @@ if TYPE_CHECKING:
 @app.command()
 def predict(
     inputs: Annotated[
-        list[str], typer.Argument(help="Files, folders, glob patterns or URLs.", metavar="IMAGE...")
+        list[str], typer.Argument(help="Files, folders, glob patterns or URLs.", metavar="IMAGE")
     ],
     model: ModelName = None,
     task: Task = None,
-    top_k: Annotated[int | None, typer.Option(min=1, help="Most classes per image.")] = None,
+    top_k: Annotated[int | None, typer.Option(min=1, help="Most classes for each image.")] = None,
     threshold: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Least score, from 0 to 1.")
+        float | None, typer.Option(min=0, max=1, help="Lowest score, from 0 to 1.")
     ] = None,
     option: Annotated[
         list[str] | None,
@@ -62,18 +62,19 @@ def predict(
     ] = None,
     json: Json = False,
     save: Annotated[
-        Path | None, typer.Option(help="Write annotated pictures to this folder.")
+        Path | None,
+        typer.Option(help="Write the pictures, with the answers drawn, to this folder."),
     ] = None,
     save_maps: Annotated[
         Path | None,
-        typer.Option(help="Write maps to this folder: whole numbers as PNG, others as .npy."),
+        typer.Option(help="Write maps to this folder: whole numbers as PNG, fractions as .npy."),
     ] = None,
     review: Annotated[
         Path | None,
-        typer.Option(help="Write the answers as labels, to be reviewed, to this new folder."),
+        typer.Option(help="Write the answers to this new folder, as labels to correct."),
     ] = None,
     to: Annotated[
-        str, typer.Option(help="The format of --review: cvat, label-studio or coco.")
+        str, typer.Option(help="Format of --review: cvat, label-studio or coco.")
     ] = "cvat",
     batch_size: BatchSize = 8,
     device: Device = None,
@@ -82,18 +83,14 @@ def predict(
     trust_remote_code: TrustRemoteCode = False,
     debug: Debug = False,
 ) -> None:
-    """Say what is in pictures."""
-    from pvzoo.catalog.catalogue import catalogue
-
+    """Predict what is in pictures."""
     options = {"top_k": top_k, "threshold": threshold}
     options = {k: v for k, v in options.items() if v is not None}
     options |= dict(map(option_of, option or ()))
     images = _expand(inputs)
-    task = registry.task_id(task) if task else None
-    name = model or catalogue().default(task or "image-classification").qualified_name
     loaded = pvzoo.load(
-        name,
-        task=task,
+        model,
+        task=task or (None if model else "image-classification"),
         device=device,
         dtype=dtype,
         revision=revision,

@@ -29,38 +29,46 @@ from pvzoo.plugins import registry
 
 @app.command("fine-tune")
 def fine_tune(
-    train: Annotated[str, typer.Argument(help="Labelled data, as pvzoo check takes it.")],
-    output_dir: Annotated[Path, typer.Option(help="A new folder, or that of the same run.")],
-    epochs: Annotated[int, typer.Option(min=1, help="How often every image is seen.")],
+    train: Annotated[
+        str, typer.Argument(help="Labelled data, as pvzoo check takes it.", metavar="DATA")
+    ],
+    output_dir: Annotated[Path, typer.Option(help="A new folder, or that of a run to continue.")],
+    epochs: Annotated[int, typer.Option(min=1, help="How many times each image is seen.")],
     model: ModelName = None,
     eval: Annotated[
         str | None, typer.Option(help="Data to measure on; by default the split 'validation'.")
     ] = None,
     task: Task = None,
     allow_outside: AllowOutside = False,
-    batch_size: Annotated[str, typer.Option(help="Images a step, or auto.")] = "auto",
+    batch_size: Annotated[str, typer.Option(help="Images per step, or auto.")] = "auto",
     learning_rate: Annotated[
         str | None,
-        typer.Option(help='By default the recipe\'s; or {"backbone": 1e-5, "rest": 1e-4}.'),
+        typer.Option(
+            help='A number, or {"backbone": 1e-5, "rest": 1e-4}; by default that of the recipe.'
+        ),
     ] = None,
-    freeze: Annotated[str | None, typer.Option(help="backbone, to train the rest only.")] = None,
-    augment: Annotated[bool, typer.Option(help="Whether pictures are varied.")] = True,
+    freeze: Annotated[str | None, typer.Option(help="backbone: train only the rest.")] = None,
+    no_augment: Annotated[
+        bool, typer.Option("--no-augment", help="Train on the pictures as they are, unchanged.")
+    ] = False,
     image_size: Annotated[
-        int | None, typer.Option(min=1, help="Side of the network's input.")
+        int | None, typer.Option(min=1, help="Side of the network's input, in pixels.")
     ] = None,
     early_stopping: Annotated[
-        int | None, typer.Option(min=1, help="Stop after so many epochs without a better figure.")
+        int | None, typer.Option(min=1, help="Stop after this many epochs without a better result.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Decides all that is drawn by lot.")] = 0,
-    resume: Annotated[bool, typer.Option(help="Go on with the run of the folder.")] = True,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of all random choices.")] = 0,
+    no_resume: Annotated[
+        bool, typer.Option("--no-resume", help="Do not continue a run; end with an error instead.")
+    ] = False,
     lora: Annotated[
         str | None,
         typer.Option(
-            help='Rank, to train low-rank matrices; or PEFT\'s arguments, {"r": 16, ...}.'
+            help='Train low-rank matrices of this rank, or with PEFT\'s arguments {"r": 16, ...}.'
         ),
     ] = None,
     report_to: Annotated[
-        list[str] | None, typer.Option(help="Such as tensorboard; more than once for several.")
+        list[str] | None, typer.Option(help="Where to log, such as tensorboard; can be repeated.")
     ] = None,
     trainer_args: Annotated[
         str | None, typer.Option(help="More of transformers' TrainingArguments, as JSON.")
@@ -75,20 +83,17 @@ def fine_tune(
 ) -> None:
     """Train a model further on labelled data."""
     from pvzoo import data as data_module
-    from pvzoo.catalog.catalogue import catalogue
     from pvzoo.data.schema import task_of
     from pvzoo.processes import processes
 
     rates = _parsed("--learning-rate", learning_rate, "1e-4")
     rank = _parsed("--lora", lora, "16")
     more = _parsed("--trainer-args", trainer_args, '{"max_grad_norm": 0.1}')
-    task = registry.task_id(task) if task else None
     labelled: Any = train
     if model is None:
         labelled = data_module.load(train, task, allow_outside=allow_outside)
         first = next(iter(labelled.values())) if isinstance(labelled, dict) else labelled
         task = task_of(first.features)
-        model = catalogue().default(task).qualified_name
     loaded = pvzoo.load(
         model, task=task, device=device, revision=revision, trust_remote_code=trust_remote_code
     )
@@ -107,11 +112,11 @@ def fine_tune(
         batch_size=int(batch_size) if batch_size.isdecimal() else batch_size,
         learning_rate=rates,
         freeze=freeze,
-        augment=augment,
+        augment=not no_augment,
         image_size=image_size,
         early_stopping=early_stopping,
         seed=seed,
-        resume=resume,
+        resume=not no_resume,
         lora=rank,
         report_to=report_to or None,
         trainer_args=more,

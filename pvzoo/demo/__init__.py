@@ -14,6 +14,7 @@ It needs the extra ``demo``: ``pip install "pvzoo[demo]"``.
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pvzoo.extras import needs
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
     from pvzoo.demo.limits import Limits
     from pvzoo.demo.space import push_space, write_space
 
-__all__ = ["Limits", "build", "launch", "push_space", "serve", "write_space"]
+EXAMPLES = Path(__file__).with_name("examples")
+"""Pictures to begin with; a README says where they are from."""
+
+__all__ = ["EXAMPLES", "Limits", "build", "launch", "push_space", "serve", "write_space"]
 
 _HOMES = {
     "Limits": "pvzoo.demo.limits",

@@ -123,7 +123,8 @@ def parts_load(plugin: InstalledPlugin) -> None:
     """All it brings loads, in a process of its own, in good time."""
     if not code_not_loaded(plugin.dist):
         raise NotApplicable("It brings no code, or all of it is loaded.")
-    if errors := check_in_process(plugin.dist):
+    _, errors = check_in_process(plugin.dist)
+    if errors:
         raise Broken(" ".join(errors))
 
 

@@ -1,0 +1,98 @@
+"""``pvzoo sample``: pictures to try the other commands on."""
+
+from __future__ import annotations
+
+import io
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from pvzoo.cli.app import Debug, app, err, print_columns
+from pvzoo.demo import EXAMPLES
+from pvzoo.errors import PvzooError, UsageError, nearest
+
+_ABOUT = {
+    "astronaut": ("a woman in a space suit", "pvzoo predict astronaut.jpg --model face-cascade"),
+    "chelsea": ("a cat", "pvzoo predict chelsea.jpg"),
+    "coffee": ("a cup of espresso", "pvzoo predict coffee.jpg"),
+    "scene": ("drawn shapes", "pvzoo predict scene.jpg --task detection"),
+}
+_SUFFIXES = (".jpg", ".jpeg", ".png")
+
+
+@app.command()
+def sample(
+    path: Annotated[
+        Path | None,
+        typer.Argument(
+            help="A file named after its picture, such as scene.png, or a folder for all of them. "
+            "Without it the pictures are listed.",
+            metavar="PATH",
+        ),
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Write pictures to try the other commands on."""
+    if path is None:
+        rows = [(name, *about) for name, about in _ABOUT.items()]
+        print_columns(("name", "shows", "try"), rows)
+        return
+    for file in _write(path.expanduser()):
+        err.print(f"wrote {escape(str(file))}")
+
+
+def _write(path: Path) -> list[Path]:
+    """Write one picture, or all of them into a folder; where they are now.
+
+    Raises:
+        UsageError: No picture has that name.
+        PvzooError: There is such a file already, or it cannot be written.
+    """
+    if path.name in _ABOUT and not path.is_dir():
+        path = path.with_name(f"{path.name}.jpg")
+    if path.suffix:
+        contents = {path: _encoded(path)}
+    else:
+        contents = {path / f"{name}.jpg": _shipped(name).read_bytes() for name in _ABOUT}
+    for file in contents:
+        if file.exists():
+            raise PvzooError(f"{file} exists already.", "Name another file or folder.")
+    for file, content in contents.items():
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+        except OSError as error:
+            with suppress(OSError):
+                file.unlink()  # a part of it
+            raise PvzooError(
+                f"{file} cannot be written ({error.strerror}).", "Name another file or folder."
+            ) from error
+    return list(contents)
+
+
+def _encoded(path: Path) -> bytes:
+    """The picture that the file is named after, in the format of its suffix."""
+    if path.stem not in _ABOUT:
+        hint = nearest(path.stem, _ABOUT) or f"The pictures are {', '.join(_ABOUT)}."
+        raise UsageError(f"No picture is called {path.stem!r}.", hint)
+    if path.suffix.lower() not in _SUFFIXES:
+        raise UsageError(
+            f"{path.name} is in none of the formats for samples.",
+            f"End the name with {' or '.join(_SUFFIXES)}.",
+        )
+    shipped = _shipped(path.stem)
+    if path.suffix.lower() != ".png":
+        return shipped.read_bytes()
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    with Image.open(shipped) as picture:
+        picture.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _shipped(name: str) -> Path:
+    return EXAMPLES / f"{name}.jpg"
