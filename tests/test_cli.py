@@ -255,6 +255,7 @@ def test_help_offers_each_switch_in_one_direction_and_explains_every_option(comm
     rows = [line.strip("│* ") for line in shown.splitlines() if line.startswith("│")]
     options = [row for row in rows if row.startswith("--")]
     assert options
+    assert run(command, "-h", COLUMNS="200").stdout == shown
     for row in options:
         first, *others = re.findall(r"(?<![\w-])--[a-z-]+(?= |,|$)", row.partition("<")[0])
         assert not any(other in (f"--no-{first[2:]}", f"--{first[5:]}") for other in others), row

@@ -6,6 +6,8 @@ import json
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -15,13 +17,15 @@ import pvzoo_shapes
 import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
+from huggingface_hub import constants
 from PIL import Image
 
 import pvzoo
-from pvzoo.demo import Limits, build, launch
+from pvzoo.demo import EXAMPLES, Limits, build, launch
 from pvzoo.demo.cards import titles
 from pvzoo.demo.client_images import fetch, keep, read
 from pvzoo.demo.controls import controls_of, options_of
+from pvzoo.demo.opening import answers_at_once, own_examples
 from pvzoo.demo.output_cache import Answers
 from pvzoo.inputs import downloads
 from pvzoo.plugins import registry
@@ -123,7 +127,7 @@ def test_another_threshold_does_not_run_the_network_again(models, scene, monkeyp
     monkeypatch.setattr(model, "runtime", lambda *x: runs.append(1) or run(*x))
     answers, task = Answers(Limits()), registry.get("tasks", model.task)
     counts = [
-        len(answers.result(model, task, given(scene), {"threshold": threshold}))
+        len(answers.result(model, task, given(scene), {"threshold": threshold})[0])
         for threshold in (0.9, 0.5, 0.01)
     ]
     assert counts == [len(model.predict(scene, threshold=t)) for t in (0.9, 0.5, 0.01)]
@@ -139,9 +143,39 @@ def test_what_is_remembered_stays_within_its_bytes(models, scene, tmp_path):
         path = tmp_path / f"{number}.png"
         Image.open(scene).transpose(number).save(path)
         answers.result(model, task, given(path), {})
-    kept = [outputs.nbytes for outputs in answers._known.values()]
+    kept = [outputs.nbytes for outputs, _ in answers._known.values()]
     assert len(kept) == 2
     assert sum(kept) <= 2.5 * one
+
+
+def test_what_is_remembered_took_the_seconds_of_its_one_run(models, scene, monkeypatch):
+    model = models["object-detection"]
+    run = model.runtime
+    monkeypatch.setattr(model, "runtime", lambda *x: time.sleep(0.3) or run(*x))
+    answers, task = Answers(Limits()), registry.get("tasks", model.task)
+    seconds = [
+        answers.result(model, task, given(scene), {"threshold": threshold})[1]
+        for threshold in (0.9, 0.5, 0.5)
+    ]
+    assert seconds[0] >= 0.3
+    assert seconds == [seconds[0]] * 3
+
+
+def test_waiting_for_others_is_no_part_of_the_seconds_of_a_run(
+    models, scene, tmp_path, monkeypatch
+):
+    model = models["object-detection"]
+    run = model.runtime
+    monkeypatch.setattr(model, "runtime", lambda *x: time.sleep(0.5) or run(*x))
+    answers, task = Answers(Limits()), registry.get("tasks", model.task)
+    turned = tmp_path / "turned.png"
+    Image.open(scene).rotate(90).save(turned)
+    pictures = [given(scene), given(turned)]
+    with ThreadPoolExecutor(2) as pool:
+        start = time.perf_counter()
+        pairs = list(pool.map(lambda p: answers.result(model, task, p, {}), pictures))
+        both = time.perf_counter() - start
+    assert sum(seconds for _, seconds in pairs) <= both
 
 
 def test_outputs_give_the_results_of_predict(models, scene):
@@ -175,6 +209,49 @@ def test_rows_can_be_shown_without_the_others(models, scene):
 
 
 # --- the page -------------------------------------------------------------------------------------
+
+
+def opens_answered(app):
+    """Whether the page gives itself a picture when it is opened."""
+    return "first_example" in {fn.api_name for fn in app.fns.values()}
+
+
+def test_a_page_opens_with_an_example_if_that_is_answered_without_a_prompt(models, tmp_path):
+    assert opens_answered(build([models["object-detection"]]))
+    assert opens_answered(build())
+    assert not opens_answered(build([models["object-detection"]], examples=[]))
+    assert answers_at_once(["object-detection", "image-classification"])
+    for task in ("zero-shot-object-detection", "zero-shot-image-classification", "mask-generation"):
+        assert not answers_at_once([task, "object-detection"])
+
+
+def test_a_page_does_not_open_with_a_picture_beyond_its_limits(models, tmp_path):
+    mine = tmp_path / "mine.png"
+    Image.new("RGB", (200, 100)).save(mine)
+    model = models["object-detection"]
+    assert opens_answered(build([model], examples=[mine]))
+    assert not opens_answered(build([model], examples=[mine], limits=Limits(max_pixels=10_000)))
+    assert not opens_answered(build([model], examples=[mine], limits=Limits(max_bytes=20)))
+
+
+def test_a_page_loads_no_model_to_open_that_is_large_or_not_here(monkeypatch, tmp_path):
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    here = pvzoo.info("efficientnet-lite0-pip")
+    assert answers_at_once([here.task], here)
+    assert not answers_at_once([here.task], replace(here, params=80_000_000))
+    assert not answers_at_once([here.task], replace(here, params=None))
+    assert not answers_at_once([here.task], pvzoo.info("resnet18"))  # on the Hub
+
+
+def test_the_first_example_shows_something_that_the_model_knows(models):
+    firsts = {task: own_examples([model])[0].stem for task, model in models.items()}
+    assert firsts.pop("image-classification") == "coffee"
+    assert set(firsts.values()) == {"scene"}
+    faces = pvzoo.load("face-cascade")
+    assert own_examples([faces])[0].stem == "astronaut"
+    assert (
+        sorted(own_examples([faces])) == sorted(own_examples([])) == sorted(EXAMPLES.glob("*.jpg"))
+    )
 
 
 def test_the_page_has_a_control_for_each_option_that_can_be_seen():

@@ -11,7 +11,7 @@ from demo_page import counting_server
 from test_demo_cards import FOREIGN, LOADING
 
 import pvzoo
-from pvzoo.demo import build, launch
+from pvzoo.demo import EXAMPLES, build, launch
 
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
@@ -48,8 +48,16 @@ def page(browser, address):
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     page.set_default_timeout(60_000)
     page.goto(address)
+    wait_for_status(page, "^5 found, ")  # the example that it opens with
     yield page
     page.close()
+
+
+def upload(page, file):
+    """In the place of the picture that is there."""
+    page.get_by_label("Remove Image").locator("visible=true").first.click()
+    wait_for_status(page, r"^Choose a picture")
+    page.locator("#picture input[type=file]").set_input_files(file)
 
 
 def shown(page, label):
@@ -63,12 +71,35 @@ def wait_for_status(page, pattern):
     return found.inner_text()
 
 
+def test_the_page_opens_with_an_example_and_its_answer(page):
+    assert page.get_by_text("espresso", exact=True).locator("visible=true").count() > 0
+    assert page.locator("#picture img").count() == 1
+    seconds = wait_for_status(page, "^5 found, ")
+    page.reload()
+    assert wait_for_status(page, "^5 found, ") == seconds  # of the one run, which is remembered
+
+
+def test_the_page_of_one_model_opens_with_an_example_of_what_it_knows(browser):
+    app = build(["shapes-detector"])
+    launch(app, prevent_thread_lock=True, quiet=True)
+    try:
+        page = browser.new_page()
+        page.set_default_timeout(60_000)
+        page.goto(app.local_url)
+        count = len(pvzoo.load("shapes-detector").predict(EXAMPLES / "scene.jpg"))
+        wait_for_status(page, rf"^{count} found, ")
+        page.get_by_role("checkbox", name=re.compile("heart")).wait_for()
+        page.close()
+    finally:
+        app.close()
+
+
 def test_a_person_uploads_moves_the_threshold_switches_the_model_and_downloads(page, scene):
     page.get_by_role("radio", name="object detection", exact=True).check()
-    page.locator("#picture input[type=file]").set_input_files(scene)
+    upload(page, scene)
     model = pvzoo.load("shapes-detector")
     count = len(model.predict(scene))
-    assert wait_for_status(page, r"^\d+ found, ").startswith(f"{count} found")
+    wait_for_status(page, rf"^{count} found, ")
 
     more = len(model.predict(scene, threshold=0.02))
     assert more > count
@@ -96,7 +127,7 @@ def test_a_person_uploads_moves_the_threshold_switches_the_model_and_downloads(p
 
 def test_ticking_an_object_off_takes_it_out_of_picture_and_downloads(page, scene):
     page.get_by_role("radio", name="panoptic segmentation", exact=True).check()
-    page.locator("#picture input[type=file]").set_input_files(scene)
+    upload(page, scene)
     rows = pvzoo.load("shapes-mask2former-panoptic").predict(scene).rows()
     wait_for_status(page, rf"^{len(rows)} found, ")
     first = f"1 {rows[0]['name']} {rows[0]['score']:.2f}"
@@ -111,17 +142,16 @@ def test_ticking_an_object_off_takes_it_out_of_picture_and_downloads(page, scene
 def test_an_example_is_answered_and_another_picture_after_it(page, scene):
     page.get_by_role("radio", name="object detection", exact=True).check()
     page.locator(".gallery-item").last.click()
-    wait_for_status(page, r"^(\d+|nothing) found, ")
-    page.get_by_label("Remove Image").locator("visible=true").first.click()
-    wait_for_status(page, r"^Choose a picture")
-    page.locator("#picture input[type=file]").set_input_files(scene)
+    shown = len(pvzoo.load("shapes-detector").predict(EXAMPLES / "scene.jpg"))
+    wait_for_status(page, rf"^{shown} found, ")
+    upload(page, scene)
     wait_for_status(page, rf"^{len(pvzoo.load('shapes-detector').predict(scene))} found, ")
 
 
 def test_what_is_wrong_is_said_on_the_page(page, tmp_path):
     web = tmp_path / "web.png"
     web.write_text("<html><body>not a picture</body></html>")
-    page.locator("#picture input[type=file]").set_input_files(web)
+    upload(page, web)
     said = wait_for_status(page, "web.png")
     assert "Traceback" not in said
     address = page.get_by_label("or the address of a picture")
@@ -161,11 +191,10 @@ def test_a_model_card_loads_nothing_from_elsewhere(browser, elsewhere, tmp_path)
     assert elsewhere.visits == []
 
 
-def test_the_page_fits_a_phone(browser, address, scene):
+def test_the_page_fits_a_phone(browser, address):
     page = browser.new_page(viewport={"width": 390, "height": 844})
     page.set_default_timeout(60_000)
     page.goto(address)
-    page.locator("#picture input[type=file]").set_input_files(scene)
-    wait_for_status(page, r"^\d+ found, ")
+    wait_for_status(page, "^5 found, ")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import socket
@@ -10,6 +11,7 @@ import sys
 import time
 from contextlib import contextmanager
 
+import httpx
 import pvzoo_shapes
 import pytest
 from forked import run_command
@@ -77,6 +79,58 @@ def test_it_answers_until_it_is_told_to_end_and_leaves_no_files(tmp_path, number
     assert "Traceback" not in said
     assert process.returncode == 0
     assert not list(temporary.glob("pvzoo-demo-*"))
+
+
+NO_REQUEST = {
+    "a text for a number": ("run/predict", {"threshold": "high"}),
+    "a list for a number": ("run/predict", {"max_detections": [1]}),
+    "a number out of range": ("run/predict", {"threshold": 7}),
+    "a number for a list": ("run/predict", {"classes": 3}),
+    "a text for a switch": ("run/predict", {"class_agnostic": "yes"}),
+    "no values": ("run/predict", []),
+    "no picture": ("run/predict", {"image": {"path": "/etc/passwd"}}),
+    "a bad file": ("run/predict", {"image": "PAGE"}),
+    "no such function": ("run/nothing", []),
+    "no such number of a function": ("queue/join", {"fn_index": 999, "session_hash": "mine"}),
+    "no such event": ("call/predict/mine", None),
+    "no such session": ("queue/data?session_hash=mine", None),
+}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+def test_what_a_client_makes_up_leaves_no_more_than_a_line_in_the_log(tmp_path):
+    port = free_port()
+    with demo(tmp_path, port) as process:
+        api = f"http://127.0.0.1:{port}/gradio_api"
+        scene = io.BytesIO()
+        pvzoo_shapes.scenes(count=1, size=96, seed=31)[0]["image"].save(scene, "PNG")
+        pictures = {"SCENE": scene.getvalue(), "PAGE": b"<html></html>"}
+        for name, content in pictures.items():
+            sent = httpx.post(f"{api}/upload", files={"files": (f"{name}.png", content)})
+            pictures[name] = {"path": sent.json()[0], "meta": {"_type": "gradio.FileData"}}
+        info = httpx.get(f"{api}/info").json()["named_endpoints"]["/predict"]
+        defaults = {p["parameter_name"]: p["parameter_default"] for p in info["parameters"][1:]}
+        defaults = {"image": "SCENE", **defaults}
+
+        def ask(path, said):
+            if said is None:
+                return httpx.get(f"{api}/{path}", timeout=30)
+            if path == "run/predict" and isinstance(said, dict):
+                said = list({**defaults, **said}.values())
+                said[0] = pictures.get(said[0], said[0]) if isinstance(said[0], str) else said[0]
+            body = {"data": said} if isinstance(said, list) else {"data": [], **said}
+            return httpx.post(f"{api}/{path}", json=body, timeout=30)
+
+        assert ask("run/predict", {}).status_code == 200
+        for what, (path, said) in NO_REQUEST.items():
+            answer = ask(path, said)
+            assert not answer.is_success or "404" in answer.text, what
+        process.send_signal(signal.SIGTERM)
+        _, log = process.communicate(timeout=60)
+    assert "Traceback" not in log
+    lines = [line for line in log.splitlines() if "request" in line]
+    assert 0 < len(lines) <= len(NO_REQUEST)
+    assert len(log.splitlines()) <= len(NO_REQUEST) + 5  # beside those of the start
 
 
 def run(*args: str, before: str = "") -> subprocess.CompletedProcess[str]:

@@ -38,6 +38,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
 )
 # Into a pipe or a file, tables keep their full width: nothing is cut to fit a screen.
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 1000)

@@ -147,7 +147,7 @@ def option_of(text: str) -> tuple[str, Any]:
         raise UsageError(f"--option {text} says no value.", "Write NAME=VALUE, such as nms=0.5.")
     if name in ("source", "batch_size", "on_error"):
         raise UsageError(
-            f"--option {text}: {name} is no option of a task.", "See pvzoo predict -h."
+            f"--option {text}: {name} is no option of a task.", "See pvzoo predict --help."
         )
     try:
         return name, loads(value)

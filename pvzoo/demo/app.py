@@ -11,7 +11,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,15 +19,16 @@ import gradio as gr
 from gradio.utils import get_cache_folder
 
 import pvzoo
-from pvzoo.catalog.catalogue import catalogue
+from pvzoo.catalog.catalogue import catalogue, info
 from pvzoo.catalog.search import list_models
 from pvzoo.demo.cards import titles
 from pvzoo.demo.client_images import fetch, keep
-from pvzoo.demo.error_message import said
+from pvzoo.demo.error_message import OneLine, said
 from pvzoo.demo.guard import Guarded
 from pvzoo.demo.limits import Limits
 from pvzoo.demo.markdown import plain
 from pvzoo.demo.model_cache import Shelf
+from pvzoo.demo.opening import answers_at_once, own_examples, within
 from pvzoo.demo.output_cache import Answers
 from pvzoo.demo.panel import Panel
 from pvzoo.demo.request_limit import BodyLimit
@@ -37,9 +38,6 @@ from pvzoo.plugins import registry
 
 if TYPE_CHECKING:
     from pvzoo.model import Model
-
-EXAMPLES = Path(__file__).with_name("examples")
-"""Pictures to begin with; a README says where they are from."""
 
 
 def build(
@@ -55,7 +53,8 @@ def build(
             picture are side by side. Without any, the person picks a task and a model of the
             catalogue, which is loaded when it is first asked.
         limits: How much is taken from people, and of the machine.
-        examples: Picture files to begin with; those that come with pvzoo unless given.
+        examples: Picture files to begin with; those that come with pvzoo unless given. The page
+            opens with the first one answered, if that needs neither a prompt nor a download.
 
     Raises:
         UsageError: The same model is there twice.
@@ -69,15 +68,20 @@ def build(
     with Guarded(
         title="pvzoo demo", analytics_enabled=False, delete_cache=(60, limits.keep_seconds)
     ) as app:
+        files = own_examples(loaded) if examples is None else [Path(file) for file in examples]
         gr.Markdown("# pvzoo\n" + _headline(loaded))
         with gr.Row():
             with gr.Column(scale=2, min_width=320):
-                picture = _picture(limits, examples)
+                picture = _picture(limits, files)
             with gr.Column(scale=3, min_width=320):
                 if loaded:
                     _side_by_side(loaded, picture, limits)
+                    opens = answers_at_once([model.task for model in loaded])
                 else:
-                    _any_model(picture, limits)
+                    task, name = _any_model(picture, limits)
+                    opens = answers_at_once([task], info(name))
+        if files and opens and within(files[0], limits):
+            app.load(_first_example(files[0]), None, picture, api_visibility="private")
     app.limits = limits
     return app
 
@@ -125,7 +129,8 @@ def launch(app: gr.Blocks, **options: Any) -> gr.Blocks:
     app.queue(max_size=limits.queue, default_concurrency_limit=limits.at_once)
     app_kwargs = {**options.pop("app_kwargs", {})}
     body = (BodyLimit, [], {"limit": 2 * limits.max_bytes})
-    app_kwargs["middleware"] = [*app_kwargs.get("middleware", ()), (OnlyNeeded, [], {}), body]
+    own = ((OneLine, [], {}), (OnlyNeeded, [], {}), body)
+    app_kwargs["middleware"] = [*app_kwargs.get("middleware", ()), *own]
     # the answers to examples of other apps that ran in this folder, which Gradio would serve
     blocked = [*(options.pop("blocked_paths", None) or ()), str(get_cache_folder())]
     app.launch(
@@ -152,7 +157,16 @@ def _headline(models: Sequence[Model]) -> str:
     return ", ".join(f"{plain(called[m.name])} ({m.task.replace('-', ' ')})" for m in models)
 
 
-def _picture(limits: Limits, examples: Sequence[str | Path] | None) -> gr.Image:
+def _first_example(file: Path) -> Callable[[], str]:
+    """What a page that opens is given; old files of the demo are deleted, so it is written anew."""
+
+    def first_example() -> str:
+        return keep(file.read_bytes(), file.name)
+
+    return first_example
+
+
+def _picture(limits: Limits, examples: Sequence[Path]) -> gr.Image:
     """The shared picture: uploaded, pasted, from the camera, an address or an example."""
     picture = gr.Image(
         sources=["upload", "webcam", "clipboard"], label="picture", elem_id="picture"
@@ -163,8 +177,8 @@ def _picture(limits: Limits, examples: Sequence[str | Path] | None) -> gr.Image:
         )
     note = gr.Markdown()
 
-    def take(address: str) -> tuple[Any, str]:
-        if not address.strip():
+    def take(address: str | None) -> tuple[Any, str]:
+        if not (address or "").strip():
             return gr.skip(), ""
         try:
             handle = fetch(address, limits).handle
@@ -173,11 +187,8 @@ def _picture(limits: Limits, examples: Sequence[str | Path] | None) -> gr.Image:
             return None, plain(said(error))
 
     url.submit(take, url, [picture, note], api_visibility="private")
-    files = [str(file) for file in examples or ()]
-    if examples is None:
-        files = [str(file) for file in sorted(EXAMPLES.glob("*.jpg"))]
-    if files:
-        gr.Examples([[file] for file in files], picture, label="examples")
+    if examples:
+        gr.Examples([[str(file)] for file in examples], picture, label="examples")
     return picture
 
 
@@ -207,7 +218,8 @@ def _side_by_side(models: Sequence[Model], picture: gr.Image, limits: Limits) ->
                 )
 
 
-def _any_model(picture: gr.Image, limits: Limits) -> None:
+def _any_model(picture: gr.Image, limits: Limits) -> tuple[str, str]:
+    """The panels of all tasks; the task and the model that are chosen at first."""
     cards = list_models()
     names = dict.fromkeys(part.name for part in registry.parts("tasks"))  # pvzoo's own are first
     choices = {task: [c.name for c in cards if c.task == task] for task in names}
@@ -249,6 +261,8 @@ def _any_model(picture: gr.Image, limits: Limits) -> None:
         trigger_mode="multiple",
         api_visibility="private",
     )
+    id, names = next(iter(choices.items()))
+    return id, _first(id, names)
 
 
 def _first(task: str, names: Sequence[str]) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 import gradio as gr
 
-from pvzoo.errors import UsageError
+from pvzoo.errors import UsageError, short
 from pvzoo.tasks.base import Task
 
 
@@ -71,10 +71,17 @@ class Control:
         """What was set, as the task takes it; None stands for nothing said.
 
         Raises:
-            UsageError: A text that should be JSON, or a number, is not.
+            UsageError: A text that should be JSON, or a number, is not; or a client sent something
+                of another kind.
         """
         if self.name == "classes":
-            return list(said) if said else None
+            if said and not isinstance(said, list):
+                raise UsageError(f"classes is {short(said)}, which is no list.", "Send a list.")
+            return said or None
+        if bool in self._kinds and not isinstance(said, bool | None):
+            raise UsageError(
+                f"{self.name} is {short(said)}, which is neither true nor false.", "Send one."
+            )
         if not isinstance(said, str):
             return said
         text = said.strip()

@@ -1,14 +1,19 @@
-"""What goes wrong in a demo, as a sentence for the person in front of it."""
+"""What goes wrong in a demo: a sentence for the person in front of it, a line in the server's log.
+
+Only what is the server's own fault has a traceback there. A client can send anything, and should
+not be able to fill a log.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import gradio as gr
 
-from pvzoo.errors import PvzooError
+from pvzoo.errors import PvzooError, short
 
 _log = logging.getLogger("pvzoo.demo")
 
@@ -30,3 +35,58 @@ def sentence() -> Iterator[None]:
         raise
     except Exception as error:
         raise gr.Error(said(error), print_exception=False) from None
+
+
+@contextmanager
+def value_error() -> Iterator[None]:
+    """Turn every error into one of a value that a client sent."""
+    try:
+        yield
+    except gr.Error as error:
+        error.print_exception = False
+        raise
+    except Exception as error:
+        _log_line("a request was refused", error)
+        raise gr.Error(
+            'The request has too few values, or one of the wrong kind. "Use via API" at the end of '
+            "the page says what it takes.",
+            print_exception=False,
+        ) from None
+
+
+class OneLine:
+    """ASGI middleware that logs in one line what Gradio's routes raise, and answers 400.
+
+    They do for sessions, functions and events that a client makes up. A lack of disk or memory is
+    the server's own, and goes on as it is.
+    """
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:  # noqa: D102
+        started = False
+
+        async def watched(message: dict[str, Any]) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except Exception as error:
+            if scope["type"] != "http" or isinstance(error, OSError | MemoryError):
+                raise
+            _log_line(f"a request to {short(scope['path'])} failed", error)
+            if not started:
+                headers = [(b"content-type", b"text/plain"), (b"content-length", b"11")]
+                await send({"type": "http.response.start", "status": 400, "headers": headers})
+                await send({"type": "http.response.body", "body": b"Bad Request"})
+            else:
+                await send({"type": "http.response.body", "body": b""})
+
+
+def _log_line(what: str, error: Exception) -> None:
+    cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
+    _log.warning("%s: %s (%s)", what, type(cause).__name__, short(str(cause), 200))
+    _log.debug("its traceback", exc_info=error)

@@ -13,6 +13,8 @@ from typing import Any
 
 import gradio as gr
 
+from pvzoo.demo.error_message import value_error
+
 
 class Guarded(gr.Blocks):
     """Blocks whose functions get pictures as clients sent them, and no other files.
@@ -28,7 +30,8 @@ class Guarded(gr.Blocks):
         Raises:
             gr.Error: What came with the event names a file.
         """
-        _refuse_files(getattr(event_data, "_data", None))
+        with value_error():
+            _refuse_files(getattr(event_data, "_data", None))
         return await super().process_api(*args, event_data=event_data, **options)
 
     async def preprocess_data(
@@ -37,7 +40,7 @@ class Guarded(gr.Blocks):
         """As `gradio.Blocks.preprocess_data`, save that pictures stay as they were sent.
 
         Raises:
-            gr.Error: Another input names a file.
+            gr.Error: Another input names a file, or has a value that its component cannot have.
         """
         pictures, others = {}, []
         for place, said in enumerate(inputs):
@@ -47,10 +50,23 @@ class Guarded(gr.Blocks):
             else:
                 _refuse_files(said)
                 others.append(said)
-        values = await super().preprocess_data(block_fn, others, state, explicit_call)
+        with value_error():
+            values = await super().preprocess_data(block_fn, others, state, explicit_call)
         for place, said in pictures.items():
             values[place] = said
         return values
+
+    async def call_function(self, *args: Any, **options: Any) -> Any:
+        """As `gradio.Blocks.call_function`.
+
+        What fails in pvzoo's own functions is caught there; the others, such as the one that shows
+        an example, fail for what they were sent.
+
+        Raises:
+            gr.Error: The function failed.
+        """
+        with value_error():
+            return await super().call_function(*args, **options)
 
 
 def _refuse_files(said: Any) -> None:

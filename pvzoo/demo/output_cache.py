@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import fields
@@ -31,15 +32,17 @@ class Answers:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._known: OrderedDict[tuple[str, ...], Outputs] = OrderedDict()
+        self._known: OrderedDict[tuple[str, ...], tuple[Outputs, float]] = OrderedDict()
         self._lock = threading.Lock()
         # A thread cannot be stopped: one that outlasts the limit must not be joined by others.
         self._network = ThreadPoolExecutor(1, thread_name_prefix="pvzoo-demo")
 
     def result(
         self, model: Model, task: type[Task], picture: ClientImage, options: Mapping[str, Any]
-    ) -> Result:
-        """As ``model.predict(picture, **options)``.
+    ) -> tuple[Result, float]:
+        """As ``model.predict(picture, **options)``, and how many seconds the network ran for it.
+
+        Of what is remembered these are the seconds of the one run that there was.
 
         Raises:
             PvzooError: As `predict`; or the network did not answer in time.
@@ -47,7 +50,8 @@ class Answers:
         prompts = {f.name for f in fields(task.prompts)}
         asked = {name: value for name, value in options.items() if name in prompts}
         rest = {name: value for name, value in options.items() if name not in prompts}
-        return self._outputs(model, picture, asked).result(**rest)
+        outputs, seconds = self._outputs(model, picture, asked)
+        return outputs.result(**rest), seconds
 
     def forget(self, name: str) -> None:
         """Drop what a model has said, and with it the hold on the model."""
@@ -55,16 +59,18 @@ class Answers:
             for key in [key for key in self._known if key[0] == name]:
                 del self._known[key]
 
-    def _outputs(self, model: Model, picture: ClientImage, prompts: dict[str, Any]) -> Outputs:
+    def _outputs(
+        self, model: Model, picture: ClientImage, prompts: dict[str, Any]
+    ) -> tuple[Outputs, float]:
         # with the name, which is in what is answered: another's is not everybody's business
         key = (model.name, picture.digest, picture.handle.name, repr(sorted(prompts.items())))
         with self._lock:
             if key in self._known:
                 self._known.move_to_end(key)
                 return self._known[key]
-        run = self._network.submit(model.outputs, picture.handle, **prompts)
+        run = self._network.submit(_timed, model.outputs, picture.handle, **prompts)
         try:
-            outputs = run.result(timeout=self._limits.seconds)
+            answer = run.result(timeout=self._limits.seconds)
         except FutureTimeout:
             run.cancel()
             name = titles([model.name])[model.name]  # a folder's would say where it lies
@@ -73,7 +79,13 @@ class Answers:
                 "Try again later, with a smaller picture or a smaller model.",
             ) from None
         with self._lock:
-            self._known[key] = outputs
-            while sum(kept.nbytes for kept in self._known.values()) > self._limits.outputs:
+            self._known[key] = answer
+            while sum(kept.nbytes for kept, _ in self._known.values()) > self._limits.outputs:
                 self._known.popitem(last=False)
-        return outputs
+        return answer
+
+
+def _timed(run: Callable[..., Outputs], *args: Any, **options: Any) -> tuple[Outputs, float]:
+    start = time.perf_counter()
+    outputs = run(*args, **options)
+    return outputs, time.perf_counter() - start

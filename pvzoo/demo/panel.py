@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import io
 import json
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,9 +84,9 @@ class Panel:
         if len(self._names) > 1:
             size, licence = next(reversed(_SIZES)), _LICENSES[0]
             with gr.Row():
-                self._size = gr.Dropdown(list(_SIZES), value=size, label="size", min_width=140)
+                self._size = gr.Dropdown(list(_SIZES), value=size, label="size", min_width=170)
                 self._license = gr.Dropdown(
-                    _LICENSES, value=licence, label="licence", min_width=140
+                    _LICENSES, value=licence, label="licence", min_width=170
                 )
             self._model: gr.Dropdown | gr.State = gr.Dropdown(
                 self._fitting(size, licence) or self._names,
@@ -202,9 +201,7 @@ class Panel:
             if not self._shelf.is_loaded(name):
                 progress(None, desc=f"Loading {name}")
             self._shelf.get(name)
-            start = time.perf_counter()
-            result = self._result(picture, name, values)
-            seconds = time.perf_counter() - start
+            result, seconds = self._result(picture, name, values)
             rows = result.rows()
             status = f"{_counted(len(rows))}, {seconds:.2f} s"
             labels = [(_row_name(i, row), i) for i, row in enumerate(rows)]
@@ -222,7 +219,7 @@ class Panel:
             return self._blank("Choose a picture.")
         try:
             picture = read(image, self._limits)
-            result = self._result(picture, name, values)
+            result, _ = self._result(picture, name, values)
             rows = result.rows()
             kept = sorted(i for i in chosen if i < len(rows))
             status = f"{len(kept)} of {_counted(len(rows))} shown"
@@ -231,7 +228,10 @@ class Panel:
         except Exception as error:
             return self._blank(said(error))
 
-    def _result(self, picture: ClientImage, name: str, values: Sequence[Any]) -> Result:
+    def _result(
+        self, picture: ClientImage, name: str, values: Sequence[Any]
+    ) -> tuple[Result, float]:
+        """The answer, and the seconds that the network ran for it."""
         options = options_of(self._controls, values)
         return self._answers.result(self._shelf.get(name), self._task, picture, options)
 
@@ -290,7 +290,7 @@ class Panel:
                     raise gr.Error("No picture came.")
                 name, *options = (*first, *rest)
                 picture = read(image, self._limits)
-                result = self._result(picture, name, options)
+                result, _ = self._result(picture, name, options)
                 drawn = self._keep(_encoded(result.plot(), "PNG"), picture, "png")
                 return json.loads(result.to_json()), drawn
 
