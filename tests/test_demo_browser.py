@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import time
 from pathlib import Path
 
 import pvzoo_shapes
@@ -12,6 +13,7 @@ from test_demo_cards import FOREIGN, LOADING
 
 import pvzoo
 from pvzoo.demo import EXAMPLES, build, launch
+from pvzoo.results.detections import Detections
 
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
@@ -89,6 +91,36 @@ def test_the_page_of_one_model_opens_with_an_example_of_what_it_knows(browser):
         count = len(pvzoo.load("shapes-detector").predict(EXAMPLES / "scene.jpg"))
         wait_for_status(page, rf"^{count} found, ")
         page.get_by_role("checkbox", name=re.compile("heart")).wait_for()
+        page.close()
+    finally:
+        app.close()
+
+
+def test_a_late_answer_does_not_take_the_place_of_that_to_a_later_picture(
+    browser, scene, monkeypatch
+):
+    plot = Detections.plot
+
+    def slow(result, *args, **options):
+        if result.size == (256, 256):  # the example that the page opens with
+            time.sleep(3)
+        return plot(result, *args, **options)
+
+    monkeypatch.setattr(Detections, "plot", slow)
+    model = pvzoo.load("shapes-detector")
+    count = len(model.predict(scene))
+    assert count != len(model.predict(EXAMPLES / "scene.jpg"))
+    app = build([model])
+    launch(app, prevent_thread_lock=True, quiet=True)
+    try:
+        page = browser.new_page()
+        page.set_default_timeout(60_000)
+        page.goto(app.local_url)
+        page.get_by_label("Remove Image").first.click()
+        page.locator("#picture input[type=file]").set_input_files(scene)
+        wait_for_status(page, rf"^{count} found, ")
+        page.wait_for_timeout(4000)
+        assert page.get_by_text(re.compile(rf"^{count} found, ")).count() == 1
         page.close()
     finally:
         app.close()

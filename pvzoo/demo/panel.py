@@ -159,9 +159,9 @@ class Panel:
                 narrow.change(
                     self._narrow, [self._size, self._license, self._model], self._model, **private
                 )
-        gr.on(starts, self._show, inputs, outputs, trigger_mode="multiple", **private)
-        if triggers:
-            gr.on(triggers, self._show, inputs, outputs, trigger_mode="always_last", **private)
+        # One after the other: a late answer must not take the place of the one to a later picture.
+        events = [*starts, *triggers]
+        gr.on(events, self._show, inputs, outputs, trigger_mode="always_last", **private)
         self._objects.input(
             self._show_some, [self._picture, *asked, self._objects], outputs, **private
         )
