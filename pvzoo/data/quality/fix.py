@@ -12,13 +12,13 @@ from pycocotools import mask as coco
 from pvzoo.data.labels import box_array, fingerprint, is_uneven, repeated, splits
 from pvzoo.data.quality import boxes as box
 from pvzoo.data.quality import rules
-from pvzoo.data.quality.check import check
+from pvzoo.data.quality.check import check_loaded
 from pvzoo.data.quality.report import Plan, Report
 from pvzoo.data.rle import is_whole
 from pvzoo.data.schema import VOID
 from pvzoo.errors import DataError
 from pvzoo.inputs.encoded import upright, upright_size
-from pvzoo.results.masks import encode
+from pvzoo.results.masks import Masks
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -52,7 +52,7 @@ def fix(
 
     data = load(source, task)
     if report is None:
-        report = check(data)
+        report = check_loaded(data)
     fixed = {}
     for name, dataset in splits(data).items():
         plan = report.plans.get(name)
@@ -187,5 +187,4 @@ def _turned_code(
     if not code or not is_whole(code) or tuple(code["size"]) != raw[::-1]:
         return code
     mask = np.asarray(upright(Image.fromarray(coco.decode(code)), orientation)).view(bool)
-    size = (mask.shape[0], mask.shape[1])
-    return {"size": list(size), "counts": encode(mask, 0, 0, size).decode("ascii")}
+    return Masks.from_array(mask[None]).to_coco()[0]
