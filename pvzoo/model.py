@@ -292,26 +292,14 @@ class Model:
             TrainingError: A loss or gradient is not a number, `output_dir` is another run's, or a
                 checkpoint cannot be written.
         """
+        # the arguments by their names, while there are no others; `Options` knows which it takes
+        given = {**locals(), "output_dir": Path(output_dir).expanduser()}
         needs("Fine-tuning", "torch", "datasets", "matplotlib")
         from pvzoo.processes import processes
         from pvzoo.training.options import Options
         from pvzoo.training.run import fine_tune
 
-        options = Options(
-            epochs=epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            freeze=freeze,
-            augment=augment,
-            image_size=image_size,
-            early_stopping=early_stopping,
-            seed=seed,
-            output_dir=Path(output_dir).expanduser(),
-            resume=resume,
-            lora=lora,
-            report_to=report_to,
-            trainer_args=trainer_args or {},
-        )
+        options = Options.of(given)
         adapter, network, report = fine_tune(
             self.network, self._task, train, eval, options, name=self.name, device=self.device
         )

@@ -283,7 +283,7 @@ def test_a_hub_out_of_reach_is_an_error_that_says_so(hub, monkeypatch):
         load("me/letters")
     hub.clear_faults()
     monkeypatch.setenv("HF_TOKEN", "hf_wrong")
-    with pytest.raises(HubError, match=r"answered 401 .*HF_TOKEN"):
+    with pytest.raises(HubError, match=r"refused the access token .*me/letters \(401\).*HF_TOKEN"):
         load("me/letters")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import inspect
 import json
 import os
@@ -12,6 +14,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from unittest import mock
@@ -32,11 +35,14 @@ from PIL import Image
 import pvzoo
 from pvzoo.cli.training import fine_tune as fine_tune_command
 from pvzoo.data import schema
+from pvzoo.data.load import load
 from pvzoo.errors import DataError, PvzooError, PvzooWarning, TrainingError, UsageError
+from pvzoo.hub.model_card import model_card
 from pvzoo.training import checkpoints as kept
 from pvzoo.training import run
 from pvzoo.training.ema import Average
 from pvzoo.training.identity import of_data, of_weights
+from pvzoo.training.options import Options
 from pvzoo.training.report import TrainingReport
 from pvzoo.training.run import parameter_groups
 
@@ -530,9 +536,78 @@ def test_an_option_that_takes_json_says_so(option, tmp_path):
     assert f"{option} is '{{high', which is no JSON" in " ".join(done.stderr.split())
 
 
-def test_the_command_has_the_names_of_the_call():
-    call = set(inspect.signature(pvzoo.Model.fine_tune).parameters) - {"self"}
-    assert call <= set(inspect.signature(fine_tune_command).parameters)
+def test_the_command_has_the_names_of_the_call_and_its_defaults():
+    call = dict(inspect.signature(pvzoo.Model.fine_tune).parameters)
+    command = inspect.signature(fine_tune_command).parameters
+    del call["self"]
+    assert call.keys() <= command.keys()
+    assert {name: said.default for name, said in call.items()} == {
+        name: command[name].default for name in call
+    }
+
+
+def test_an_option_of_a_run_is_an_argument_of_the_call_with_the_same_type_and_default():
+    call = inspect.signature(pvzoo.Model.fine_tune).parameters
+    for option in dataclasses.fields(Options):
+        argument = call[option.name]
+        required = option.default is dataclasses.MISSING
+        assert argument.default == (argument.empty if required else option.default), option.name
+        if option.name != "output_dir":  # a text becomes a Path
+            assert argument.annotation == option.type, option.name
+    beside = {"self", "train", "eval", "push_to_hub"}
+    assert call.keys() - beside == {option.name for option in dataclasses.fields(Options)}
+
+
+def test_the_card_of_a_tuned_model_lists_the_options_that_decided(tuned):
+    model, _ = tuned
+    card = model_card(model.network, "mine", model.task, model.report)
+    assert "* epochs: 2\n* batch_size: 2\n* learning_rate: 0.001\n" in card
+    assert "* seed: 3" in card
+    assert "freeze" not in card
+    assert "resume" not in card
+
+
+# --- the data is loaded once ----------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _calls_of(function) -> Iterator[list[int]]:
+    """Grows by an entry for each call."""
+    calls: list[int] = []
+
+    def seen(frame, event, _):
+        if event == "call" and frame.f_code is function.__code__:
+            calls.append(frame.f_lineno)
+
+    sys.setprofile(seen)
+    try:
+        yield calls
+    finally:
+        sys.setprofile(None)
+
+
+def test_a_source_is_loaded_once_in_a_run_that_checks_draws_and_evaluates_it(tmp_path):
+    rng = np.random.default_rng(0)
+    for split in ("train", "validation"):
+        for name in ("ant", "bee"):
+            (tmp_path / "data" / split / name).mkdir(parents=True)
+            for i in range(2):
+                pixels = rng.integers(0, 256, (48, 48, 3), np.uint8)
+                Image.fromarray(pixels).save(tmp_path / "data" / split / name / f"{i}.png")
+    model = pvzoo.load(fine_tune_run.untrained("classifier", tmp_path / "start"), device="cpu")
+    options = {"epochs": 2, "batch_size": 2, "early_stopping": 2}
+    with _calls_of(load) as calls:
+        tuned = model.fine_tune(tmp_path / "data", output_dir=tmp_path / "run", **options)
+    assert len(calls) == 1
+    assert (tmp_path / "run" / "first-batch.png").is_file()
+    assert len([row for row in tuned.report.history if "top1" in row]) == 2
+    train, held_out = tmp_path / "data" / "train", tmp_path / "data" / "validation"
+    with _calls_of(load) as calls:
+        model.fine_tune(train, held_out, output_dir=tmp_path / "second", **options)
+    assert len(calls) == 2
+    with _calls_of(load) as calls:
+        tuned.evaluate(held_out)
+    assert len(calls) == 1
 
 
 # --- several processes ----------------------------------------------------------------------------

@@ -225,7 +225,9 @@ def test_fine_tuning_keeps_what_the_model_knows_of_classes_that_are_called_by_th
 
     from pvzoo.data.schema import features
     from pvzoo.training.data import classes_of
+    from pvzoo.training.targets.classes import ClassificationTraining
 
     columns = features("image-classification", ["n03126707", "a hat", "goldfish"])
     empty = Dataset.from_dict({name: [] for name in columns}, columns)
-    assert classes_of(empty, lite0.adapter).kept == (517, None, 1)
+    found = classes_of(empty, lite0.adapter, ClassificationTraining())
+    assert found.kept == (517, None, 1)

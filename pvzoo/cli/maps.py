@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pvzoo.data.maps import encode_colour, encode_grey
+from pvzoo.data.maps import encode_map
 from pvzoo.errors import UsageError
 
 if TYPE_CHECKING:
@@ -33,8 +33,7 @@ def write_maps(result: Result, folder: Path, stem: str) -> list[Path]:
         name = f"{stem}.{field.name}" if written else stem
         if np.issubdtype(values.dtype, np.integer):
             file = folder / f"{name}.png"
-            small = values.size == 0 or values.max() < 2**16
-            file.write_bytes(encode_grey(values) if small else encode_colour(values))
+            file.write_bytes(encode_map(values))
         else:
             file = folder / f"{name}.npy"
             np.save(file, values)

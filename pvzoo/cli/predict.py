@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import sys
 from collections.abc import Sequence
 from json import loads
@@ -158,13 +157,11 @@ def option_of(text: str) -> tuple[str, Any]:
 
 def _expand(inputs: list[str]) -> list[str | Path]:
     """The images that arguments mean: patterns and folders opened, the rest left as it is."""
-    from pvzoo.inputs.sources import images_of
+    from pvzoo.inputs.sources import images_of, stands_for_several
 
     images: list[str | Path] = []
     for text in inputs:
-        path = Path(text).expanduser()
-        is_url = text.startswith(("http://", "https://", "data:"))
-        if not is_url and (path.is_dir() or (glob.has_magic(text) and not path.exists())):
+        if stands_for_several(text):
             try:
                 images += images_of(text)
             except UsageError as error:  # that no image is there is no mistake of the command line
@@ -192,8 +189,7 @@ class _FileNames:
         self._taken: set[str] = set()
 
     def of(self, result: Result) -> str:
-        source = (result.source or "image").partition("?")[0]
-        stem = "image" if source.startswith(("data:", "image ")) else Path(source).stem or "image"
+        stem = Path(result.image.file_name).stem or "image"
         name, number = stem, 1
         while name.casefold() in self._taken:  # some file systems do not tell a from A
             number += 1

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+from dataclasses import MISSING, Field, fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
 from rich.markup import escape
@@ -25,54 +27,53 @@ from pvzoo.cli.app import (
 )
 from pvzoo.errors import UsageError
 from pvzoo.plugins import registry
+from pvzoo.training.options import Options
+
+
+def _with_options(command: Any) -> Any:
+    """The command with an option of the command line for each field of `Options`."""
+    signature = inspect.signature(command, eval_str=True)
+    own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    types = get_type_hints(Options)
+    given = [_parameter(option, types[option.name]) for option in fields(Options)]
+    command.__signature__ = signature.replace(parameters=[*own[:1], *given, *own[1:]])
+    return command
+
+
+def _parameter(option: Field[Any], kind: Any) -> inspect.Parameter:
+    """An option as typer takes it."""
+    if list[str] in get_args(kind):
+        kind = list[str] | None
+    elif bool in get_args(kind):
+        kind = bool
+    elif kind not in (Path, int, bool, int | None):
+        kind = str | None
+    known = option.metadata
+    off = [f" /--no-{option.name}"] if kind is bool else []
+    shown = typer.Option(
+        *off, min=known["least"], help=known["help"], show_default=kind is not bool
+    )
+    return inspect.Parameter(
+        option.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=inspect.Parameter.empty if option.default is MISSING else option.default,
+        annotation=Annotated[kind, shown],
+    )
 
 
 @app.command("fine-tune")
+@_with_options
 def fine_tune(
     train: Annotated[
         str, typer.Argument(help="Labelled data, as pvzoo check takes it.", metavar="DATA")
     ],
-    output_dir: Annotated[Path, typer.Option(help="A new folder, or that of a run to continue.")],
-    epochs: Annotated[int, typer.Option(min=1, help="How many times each image is seen.")],
+    *,
     model: ModelName = None,
     eval: Annotated[
         str | None, typer.Option(help="Data to measure on; by default the split 'validation'.")
     ] = None,
     task: Task = None,
     allow_outside: AllowOutside = False,
-    batch_size: Annotated[str, typer.Option(help="Images per step, or auto.")] = "auto",
-    learning_rate: Annotated[
-        str | None,
-        typer.Option(
-            help='A number, or {"backbone": 1e-5, "rest": 1e-4}; by default that of the recipe.'
-        ),
-    ] = None,
-    freeze: Annotated[str | None, typer.Option(help="backbone: train only the rest.")] = None,
-    no_augment: Annotated[
-        bool, typer.Option("--no-augment", help="Train on the pictures as they are, unchanged.")
-    ] = False,
-    image_size: Annotated[
-        int | None, typer.Option(min=1, help="Side of the network's input, in pixels.")
-    ] = None,
-    early_stopping: Annotated[
-        int | None, typer.Option(min=1, help="Stop after this many epochs without a better result.")
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of all random choices.")] = 0,
-    no_resume: Annotated[
-        bool, typer.Option("--no-resume", help="Do not continue a run; end with an error instead.")
-    ] = False,
-    lora: Annotated[
-        str | None,
-        typer.Option(
-            help='Train low-rank matrices of this rank, or with PEFT\'s arguments {"r": 16, ...}.'
-        ),
-    ] = None,
-    report_to: Annotated[
-        list[str] | None, typer.Option(help="Where to log, such as tensorboard; can be repeated.")
-    ] = None,
-    trainer_args: Annotated[
-        str | None, typer.Option(help="More of transformers' TrainingArguments, as JSON.")
-    ] = None,
     push_to_hub: Annotated[
         str | None, typer.Option(help="A Hub repo to upload the tuned model to.")
     ] = None,
@@ -80,15 +81,14 @@ def fine_tune(
     revision: Revision = None,
     trust_remote_code: TrustRemoteCode = False,
     debug: Debug = False,
+    **options: Any,
 ) -> None:
     """Train a model further on labelled data."""
     from pvzoo import data as data_module
     from pvzoo.data.schema import task_of
     from pvzoo.processes import processes
 
-    rates = _parsed("--learning-rate", learning_rate, "1e-4")
-    rank = _parsed("--lora", lora, "16")
-    more = _parsed("--trainer-args", trainer_args, '{"max_grad_norm": 0.1}')
+    read = {option.name: _read(option, options[option.name]) for option in fields(Options)}
     labelled: Any = train
     if model is None:
         labelled = data_module.load(train, task, allow_outside=allow_outside)
@@ -107,32 +107,31 @@ def fine_tune(
     tuned = loaded.fine_tune(
         labelled,
         measured,
-        output_dir=output_dir,
-        epochs=epochs,
-        batch_size=int(batch_size) if batch_size.isdecimal() else batch_size,
-        learning_rate=rates,
-        freeze=freeze,
-        augment=not no_augment,
-        image_size=image_size,
-        early_stopping=early_stopping,
-        seed=seed,
-        resume=not no_resume,
-        lora=rank,
-        report_to=report_to or None,
-        trainer_args=more,
         push_to_hub=push_to_hub,
+        **read,
     )
     if processes().is_main_process:
         for name, value in tuned.report.metrics.items():
             out.print(f"{name}  {figure(value)}")
-        err.print(f"the tuned model is in {escape(str(output_dir))}")
+        err.print(f"the tuned model is in {escape(str(read['output_dir']))}")
 
 
-def _parsed(option: str, text: str | None, example: str) -> Any:
+def _read(option: Field[Any], value: Any) -> Any:
+    """What the text of an option says.
+
+    Raises:
+        UsageError: It has to be JSON, and is not.
+    """
+    if not isinstance(value, str):
+        return value or None if option.default is None else value
+    example = option.metadata["example"]
+    if not example:
+        return int(value) if value.isdecimal() else value
+    flag = f"--{option.name.replace('_', '-')}"
     try:
-        return None if text is None else json.loads(text)
+        return json.loads(value)
     except ValueError as error:
         raise UsageError(
-            f"{option} is {text!r}, which is no JSON ({error}).",
-            f"Write such as {option} '{example}'.",
+            f"{flag} is {value!r}, which is no JSON ({error}).",
+            f"Write such as {flag} '{example}'.",
         ) from error

@@ -78,7 +78,18 @@ def contact_sheet(
     first = list(report.places if report else ())[:count]
     others = random.Random(seed).sample(everything, min(len(everything), count + len(first)))
     places = list(dict.fromkeys([*first, *others]))[:count]
-    sheet = _grid([_tile(parts[name], name, row) for name, row in places])
+    return sheet_of([(parts[name], name, row) for name, row in places], path)
+
+
+def sheet_of(
+    samples: Sequence[tuple[Dataset, str, int]], path: str | Path | None = None
+) -> Image.Image:
+    """`contact_sheet` of rows of canonical datasets, each with the name of its split, in order.
+
+    Raises:
+        UsageError: The file cannot be written.
+    """
+    sheet = _grid([_tile(*sample) for sample in samples])
     if path is not None:
         try:
             Path(path).parent.mkdir(parents=True, exist_ok=True)

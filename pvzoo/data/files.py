@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from pvzoo.errors import DataError
-from pvzoo.inputs.encoded import header
+from pvzoo.inputs import encoded
 from pvzoo.inputs.sources import SUFFIXES
 
 if TYPE_CHECKING:
@@ -183,10 +183,9 @@ def upright_size(path: Path) -> tuple[int, int]:
     (0, 0) for a file that is missing or no image: the check names it.
     """
     try:
-        (width, height), turn = header(path)
+        return encoded.upright_size(*encoded.header(path))
     except Exception:  # what PIL raises for damaged files knows no bounds
         return (0, 0)
-    return (height, width) if turn in (5, 6, 7, 8) else (width, height)
 
 
 def read_text(file: Path) -> str:

@@ -15,8 +15,9 @@ from pvzoo.data.formats import of_datasets, recognised
 from pvzoo.data.formats.base import DataSource
 from pvzoo.data.paths import Area
 from pvzoo.data.schema import SEMANTIC, labelled, task_of
-from pvzoo.errors import DataError, HubError, UsageError, nearest, nearest_beside
+from pvzoo.errors import DataError, UsageError, nearest
 from pvzoo.extras import needs
+from pvzoo.inputs.names import expand
 from pvzoo.plugins import registry
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def load(
     if isinstance(source, (str, os.PathLike)):
         if not str(source):
             raise DataError("The name of the data is empty.", "Pass '.' for the present folder.")
-        path = _path(source)
+        path = expand(Path(source))
         if _is_of_plugin(str(source)) and not exists(path):
             dataset = registry.get("datasets", str(source))(task, split)
             if not isinstance(dataset, dict):
@@ -97,13 +98,6 @@ def load(
         names = [str(name) for name in dataset] if isinstance(dataset, dict) else []
         split = _named(split, names, source)
     return canonical(dataset, task, split=split, reduce_labels=reduce_labels)
-
-
-def _path(source: str | os.PathLike[str]) -> Path:
-    try:
-        return Path(source).expanduser()
-    except RuntimeError:  # "~backup" is a name, not the home of a user called backup
-        return Path(source)
 
 
 def _check_type(source: Any) -> None:
@@ -150,9 +144,14 @@ def _from_hub(name: str) -> Any:
         raise _no_source(name)
     from datasets import load_dataset
 
+    from pvzoo.hub.errors import NoRepo, explained_dataset
+
     repo, _, config = name.partition(":")
-    with _explained(repo):
-        return load_dataset(repo, config or None)
+    try:
+        with explained_dataset(repo):
+            return load_dataset(repo, config or None)
+    except NoRepo as error:
+        raise _no_source(repo) from error
 
 
 def _no_source(name: str) -> DataError:
@@ -161,59 +160,6 @@ def _no_source(name: str) -> DataError:
         f"{name!r} is neither a file or folder here nor the id of a dataset on the Hub.",
         nearest(name, registry.names("datasets")) or hint,
     )
-
-
-@contextmanager
-def _explained(repo: str) -> Iterator[None]:
-    """Turn what `datasets` raises about a Hub dataset into a `PvzooError` with the way out."""
-    from datasets.exceptions import DataFilesNotFoundError, DatasetNotFoundError, DatasetsError
-    from huggingface_hub import constants
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError
-
-    page = f"{constants.ENDPOINT}/datasets/{repo}"
-    try:
-        yield
-    except DataFilesNotFoundError as error:
-        raise DataError(
-            f"The Hub dataset {repo} has no files that datasets can read.",
-            f"See {page}/tree/main for what it holds; download it and load the folder.",
-        ) from error
-    except DatasetNotFoundError as error:
-        if "gated" in str(error):
-            raise HubError(
-                f"The Hub dataset {repo} is gated: its authors want to be asked first.",
-                f"Ask for access at {page}, then log in with 'hf auth login' or set HF_TOKEN.",
-            ) from error
-        raise DataError(
-            f"There is no file or folder {repo} (here is {Path.cwd()}), and the Hub has no dataset "
-            "of that name, or it is private and you are not logged in.",
-            nearest_beside(Path(repo))
-            or "Check the spelling; for a private dataset run 'hf auth login' or set HF_TOKEN.",
-        ) from error
-    except HFValidationError as error:
-        raise _no_source(repo) from error
-    except HfHubHTTPError as error:
-        status = error.response.status_code
-        refused = "Fix or unset HF_TOKEN, or log in again with 'hf auth login'."
-        raise HubError(
-            f"The Hub answered {status} while asked for the dataset {repo}.",
-            refused if status in (401, 403) else "Try again later.",
-        ) from error
-    except (DatasetsError, HTTPError, OSError, RuntimeError, ValueError) as error:
-        said = " ".join(str(error.__cause__ or error).split())
-        # datasets makes a FileNotFoundError of a Hub that does not answer
-        if isinstance(error, (HTTPError, ConnectionError)) or "LocalEntryNotFound" in said:
-            raise HubError(
-                f"There is no file or folder {repo} (here is {Path.cwd()}), and the Hub "
-                f"({constants.ENDPOINT}) cannot be reached to look for a dataset of that name "
-                f"({said}).",
-                nearest_beside(Path(repo))
-                or "Check the path, or load it once with the Hub in reach: then the cache has it.",
-            ) from error
-        hint = f"See {page} for what it holds."
-        if "onfig name is missing" in said or "BuilderConfig" in said:
-            hint = f"Name the configuration with {repo}:config."
-        raise DataError(f"The Hub dataset {repo} cannot be read ({said}).", hint) from error
 
 
 # --- files and folders ----------------------------------------------------------------------------

@@ -44,6 +44,7 @@ from pvzoo.data.schema import SEMANTIC_VOID, VOID, VOID_NAMES
 from pvzoo.data.store import write
 from pvzoo.errors import DataError, PvzooWarning
 from pvzoo.inputs.encoded import opened
+from pvzoo.results.colour_ids import ids_of
 
 _NAMES_FILES = (
     "classes.txt",
@@ -61,7 +62,7 @@ _NAMES_FILES = (
 _HOW = "Write a classes.csv beside the folders, with the columns name,r,g,b."
 
 _WHITE = frozenset({SEMANTIC_VOID, 65535})
-_GREY = 1 + 256 + 65536
+_GREY = int(ids_of((1, 1, 1)))
 """The value in RGB of a grey of 1."""
 
 BIT = -1
@@ -290,7 +291,7 @@ def _coloured(
                 "It has a name and three numbers r, g, b from 0 to 255.",
             )
         names[place] = name.strip()
-        colours[red + 256 * green + 65536 * blue] = name.strip()
+        colours[int(ids_of((red, green, blue)))] = name.strip()
     if not names:
         raise DataError(f"{file} has no classes.", "Its columns are name,r,g,b.")
     return names, colours

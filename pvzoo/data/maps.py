@@ -13,6 +13,7 @@ from pvzoo.errors import DataError, ImageError, let_go
 from pvzoo.inputs.encoded import opened
 from pvzoo.inputs.images import ImageHandle
 from pvzoo.inputs.pixels import STRIP, strips
+from pvzoo.results.colour_ids import colours_of, ids_of
 
 
 def read_map(cell: Any, name: str) -> np.ndarray:
@@ -69,10 +70,7 @@ def values_of(picture: Image.Image, name: str) -> np.ndarray:
     for strip, (_, top) in strips(picture):
         pixels = np.asarray(strip)
         if pixels.ndim == 3:
-            colours = pixels.astype(np.int32)
-            pixels = colours[..., 0]
-            if colours.shape[2] >= 3:
-                pixels = pixels + 256 * colours[..., 1] + 65536 * colours[..., 2]
+            pixels = ids_of(pixels) if pixels.shape[2] >= 3 else pixels[..., 0]
         values[top : top + len(pixels)] = pixels
     return values
 
@@ -122,8 +120,12 @@ def encode_grey(values: np.ndarray) -> bytes:
 
 def encode_colour(values: np.ndarray) -> bytes:
     """(height, width) values from 0 to 2**24 - 1 as an RGB PNG: R + 256 G + 65536 B."""
-    octets = values.astype("<u4", order="C").view(np.uint8).reshape(*values.shape, 4)
-    return _png(Image.fromarray(np.ascontiguousarray(octets[..., :3])))
+    return _png(Image.fromarray(colours_of(values)))
+
+
+def encode_map(values: np.ndarray) -> bytes:
+    """(height, width) values from 0 to 2**24 - 1 as a grey PNG where they fit, else in colour."""
+    return (encode_colour if values.max(initial=0) > 65535 else encode_grey)(values)
 
 
 def _png(picture: Image.Image) -> bytes:

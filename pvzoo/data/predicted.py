@@ -77,9 +77,8 @@ class Predicted:
         if not isinstance(data, Path):  # it never was a file
             self._path(f"{self._count}").write_bytes(data)
             data = self._path(f"{self._count}")
-        name = (result.source or "").partition("?")[0]
-        name = "" if name.startswith(("data:", "image ")) else os.path.basename(name)
-        head = {"path": os.path.abspath(data), "name": name or f"{self._count:06d}.png"}
+        name = result.image.file_name or f"{self._count:06d}.png"
+        head = {"path": os.path.abspath(data), "name": name}
         size = {"width": said["width"], "height": said["height"]}
         self._file.write(json.dumps(head | size | {"found": found}) + "\n")
         self._count += 1

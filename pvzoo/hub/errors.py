@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from huggingface_hub import constants
 from huggingface_hub.errors import (
@@ -18,7 +19,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from pvzoo.errors import HubError, ModelNotFoundError, WeightsError
+from pvzoo.errors import DataError, HubError, ModelNotFoundError, WeightsError, nearest_beside
 
 
 class Unreachable(HubError):
@@ -40,10 +41,7 @@ def explained(repo: str, revision: str | None = None) -> Iterator[None]:
     try:
         yield
     except GatedRepoError as error:
-        raise HubError(
-            f"The Hub repo {repo} is gated: its authors want to be asked first.",
-            f"Ask for access at {page}, then log in with 'hf auth login' or set HF_TOKEN.",
-        ) from error
+        raise _gated(f"Hub repo {repo}", page) from error
     except RepositoryNotFoundError as error:
         raise NoRepo(
             f"The Hub has no repo {repo}, or it is private and you are not logged in.",
@@ -55,38 +53,93 @@ def explained(repo: str, revision: str | None = None) -> Iterator[None]:
             f"See its branches and tags at {page}/tree/main.",
         ) from error
     except HFValidationError as error:
-        raise NoRepo(
-            f"{repo!r} is no id of a Hub repo ({error}).",
-            "A repo id reads owner/name.",
-        ) from error
+        raise _no_id(repo, error) from error
     except EntryNotFoundError as error:
         cause = error.__cause__
         if isinstance(error, LocalEntryNotFoundError) and cause is not None:
-            raise Unreachable(
-                f"the Hub ({constants.ENDPOINT}) cannot be reached ({type(cause).__name__})"
-            ) from error
+            raise Unreachable(_out_of_reach(type(cause).__name__)) from error
         raise WeightsError(f"A file is missing in the Hub repo {repo} ({error}).") from error
     except HfHubHTTPError as error:
         status = error.response.status_code
-        if status in (401, 403):
-            raise HubError(
-                f"The Hub refused the access token while asked for {repo} ({status}).",
-                "Fix or unset HF_TOKEN, or log in again with 'hf auth login'.",
-            ) from error
         if status >= 500 or status == 429:
             what = "is out of order" if status >= 500 else "wants fewer requests"
             raise Unreachable(
                 f"the Hub ({constants.ENDPOINT}) {what} (it answered {status})"
             ) from error
-        raise HubError(
-            f"The Hub answered {status} while asked for {repo} ({error}).", "Try again later."
-        ) from error
+        raise _answered(error, repo) from error
     except (HTTPError, OfflineModeIsEnabled, ConnectionError, TimeoutError) as error:
-        raise Unreachable(
-            f"the Hub ({constants.ENDPOINT}) cannot be reached ({type(error).__name__}: {error})"
-        ) from error
+        raise Unreachable(_out_of_reach(f"{type(error).__name__}: {error}")) from error
     except OSError as error:  # a full disk, or a download that stays incomplete
         raise HubError(
             f"{repo} cannot be downloaded into the cache {constants.HF_HUB_CACHE} ({error}).",
             "See that the disk has room and can be written; HF_HOME chooses another folder.",
         ) from error
+
+
+@contextmanager
+def explained_dataset(repo: str) -> Iterator[None]:
+    """Turn what `datasets` raises about a Hub dataset into a `PvzooError` with the way out."""
+    from datasets.exceptions import DataFilesNotFoundError, DatasetNotFoundError, DatasetsError
+
+    page = f"{constants.ENDPOINT}/datasets/{repo}"
+    not_here = f"There is no file or folder {repo} (here is {Path.cwd()}), and"
+    try:
+        yield
+    except DataFilesNotFoundError as error:
+        raise DataError(
+            f"The Hub dataset {repo} has no files that datasets can read.",
+            f"See {page}/tree/main for what it holds; download it and load the folder.",
+        ) from error
+    except DatasetNotFoundError as error:
+        if "gated" in str(error):
+            raise _gated(f"Hub dataset {repo}", page) from error
+        raise DataError(
+            f"{not_here} the Hub has no dataset of that name, or it is private and you are not "
+            "logged in.",
+            nearest_beside(Path(repo))
+            or "Check the spelling; for a private dataset run 'hf auth login' or set HF_TOKEN.",
+        ) from error
+    except HFValidationError as error:
+        raise _no_id(repo, error) from error
+    except HfHubHTTPError as error:
+        raise _answered(error, f"the dataset {repo}") from error
+    except (DatasetsError, HTTPError, OSError, RuntimeError, ValueError) as error:
+        said = " ".join(str(error.__cause__ or error).split())
+        # datasets makes a FileNotFoundError of a Hub that does not answer
+        if isinstance(error, (HTTPError, ConnectionError)) or "LocalEntryNotFound" in said:
+            raise HubError(
+                f"{not_here} {_out_of_reach(said)}.",
+                nearest_beside(Path(repo))
+                or "Check the path, or load it once with the Hub in reach: then the cache has it.",
+            ) from error
+        hint = f"See {page} for what it holds."
+        if "onfig name is missing" in said or "BuilderConfig" in said:
+            hint = f"Name the configuration with {repo}:config."
+        raise DataError(f"The Hub dataset {repo} cannot be read ({said}).", hint) from error
+
+
+def _gated(what: str, page: str) -> HubError:
+    return HubError(
+        f"The {what} is gated: its authors want to be asked first.",
+        f"Ask for access at {page}, then log in with 'hf auth login' or set HF_TOKEN.",
+    )
+
+
+def _no_id(repo: str, error: HFValidationError) -> NoRepo:
+    return NoRepo(f"{repo!r} is no id of a Hub repo ({error}).", "A repo id reads owner/name.")
+
+
+def _out_of_reach(said: str) -> str:
+    return f"the Hub ({constants.ENDPOINT}) cannot be reached ({said})"
+
+
+def _answered(error: HfHubHTTPError, what: str) -> HubError:
+    status = error.response.status_code
+    if status in (401, 403):
+        return HubError(
+            f"The Hub refused the access token while asked for {what} ({status}).",
+            "Fix or unset HF_TOKEN, or log in again with 'hf auth login'.",
+        )
+    return HubError(
+        f"The Hub answered {status} while asked for {what} ({error}).", "Try again later."
+    )

@@ -54,8 +54,7 @@ def _trained(report: TrainingReport) -> str:
     ]
     if rows:
         lines.append("\n".join(["| figure | value |", "| --- | --- |", *rows]))
-    shown = ("epochs", "batch_size", "learning_rate", "freeze", "augment", "image_size", "seed")
-    listed = "\n".join(f"* {key}: {settings[key]}" for key in shown)
+    listed = "\n".join(f"* {key}: {value}" for key, value in report.options.items())
     recipe = settings["recipe"]
     lines.append(f"{listed}\n* recipe: {recipe['source']}")
     return "\n\n".join(lines)

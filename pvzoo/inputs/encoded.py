@@ -108,6 +108,11 @@ def upright(image: Image.Image, turn: int) -> Image.Image:
     return image.transpose(UPRIGHT[turn]) if turn in UPRIGHT else image
 
 
+def upright_size(size: tuple[int, int], turn: int) -> tuple[int, int]:
+    """What (width, height) of the stored pixels become in the picture turned upright."""
+    return size[::-1] if turn >= 5 else size
+
+
 def warn_of_frames(image: Image.Image, name: str) -> None:
     """Say of a picture with several frames or pages that the first one is used."""
     # how many there are would take minutes to find out for some files

@@ -62,6 +62,12 @@ class ImageHandle:
     name: str
     index: int = 0
 
+    @property
+    def file_name(self) -> str:
+        """The last part of a path or URL; empty for what has neither."""
+        place = self.name.partition("?")[0]
+        return "" if place.startswith(("data:", "image ")) else Path(place).name
+
     @classmethod
     def of(cls, source: Any, index: int = 0) -> ImageHandle:
         """Take hold of any accepted input; a file object and a URL are read here, once.

@@ -79,9 +79,20 @@ _WINDOWS_NAME = 123
 """Windows' error for a name with characters that no name has there, such as ``*``."""
 
 
-def _folder_or_pattern(text: str) -> Iterable[Path]:
+def stands_for_several(text: str) -> bool:
+    """Whether a text names a folder, or is a glob pattern and no file's name."""
+    path = expand(Path(text))
+    is_pattern = glob.has_magic(text) and not os.path.exists(path)
+    return not _is_address(text) and (os.path.isdir(path) or is_pattern)
+
+
+def _is_address(text: str) -> bool:
     start = text[:32].lower()
-    if "://" in start or start.startswith("data:"):
+    return "://" in start or start.startswith("data:")
+
+
+def _folder_or_pattern(text: str) -> Iterable[Path]:
+    if _is_address(text):
         raise UsageError(
             f"stream does not take a single address ({text[:200]}).",
             "Use model.predict for one image, or pass a list of addresses.",

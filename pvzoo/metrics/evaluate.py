@@ -47,8 +47,22 @@ def evaluate(
         progress: Likewise.
     """
     needs("Evaluation", "datasets")
-    asked = {**task.evaluation, **options}
     dataset = one_split(load(data, task.result.task, split=split))
+    return measure(stream, task, labels, dataset, options, batch_size=batch_size, progress=progress)
+
+
+def measure(
+    stream: Callable[..., Iterator[Any]],
+    task: Task,
+    labels: Sequence[str],
+    dataset: Dataset,
+    options: Mapping[str, Any],
+    *,
+    batch_size: int,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """`evaluate` on a dataset that is loaded."""
+    asked = {**task.evaluation, **options}
     if not len(dataset):
         raise DataError("The dataset has no images.", "There is nothing to evaluate on.")
     names = class_names(dataset.features)

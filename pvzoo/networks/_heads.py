@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from pvzoo.errors import UnsupportedModelError
+from pvzoo.networks.randomness import seeded
 
 Make = Callable[[int], torch.nn.Module]
 """A new network for a number of classes, with the initialisation of its authors."""
@@ -47,8 +48,7 @@ def with_classes(
             "be given other classes.",
         )
     axes = _differing(shapes, larger)
-    with torch.random.fork_rng():
-        torch.random.default_generator.manual_seed(seed)
+    with seeded(seed):
         fresh = make(len(kept))
     fresh = fresh.to(next(iter(old.values())).device)
     pairs = [(new, i) for new, i in enumerate(kept) if i is not None]

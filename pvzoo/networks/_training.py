@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from PIL import Image
+from torchvision.ops import box_convert
 from torchvision.transforms.v2 import functional
 from torchvision.transforms.v2.functional import InterpolationMode
 
@@ -202,9 +203,7 @@ def stack(inputs: Sequence[dict[str, np.ndarray]]) -> dict[str, torch.Tensor]:
 def relative_boxes(boxes: torch.Tensor, frame: tuple[float, float]) -> torch.Tensor:
     """(n, 4) left, top, right, bottom -> centre and size as shares of `frame` (height, width)."""
     height, width = frame
-    left, top, right, bottom = boxes.unbind(-1)
-    boxes = torch.stack([(left + right) / 2, (top + bottom) / 2, right - left, bottom - top], -1)
-    return boxes / torch.tensor([width, height, width, height])
+    return box_convert(boxes, "xyxy", "cxcywh") / torch.tensor([width, height, width, height])
 
 
 def place_map(

@@ -13,6 +13,7 @@ from PIL import Image
 
 from pvzoo.errors import UsageError
 from pvzoo.results.base import Result
+from pvzoo.results.colour_ids import colours_of
 from pvzoo.results.detections import supervision
 from pvzoo.results.drawing import draw_segments
 from pvzoo.results.masks import Masks
@@ -136,8 +137,7 @@ class Panoptic(Result):
 
     def to_coco_png(self) -> Image.Image:
         """The map as COCO panoptic pictures hold it: id = R + 256 G + 65536 B."""
-        octets = self.map.astype("<u4", order="C").view(np.uint8).reshape(*self.map.shape, 4)
-        return Image.fromarray(np.ascontiguousarray(octets[..., :3]))
+        return Image.fromarray(colours_of(self.map))
 
     def save_coco(self, png: str | Path, image_id: int = 0) -> Path:
         """Write the COCO panoptic PNG, and its annotation beside it with the suffix .json.

@@ -85,13 +85,15 @@ def learns(s: Subject) -> None:
     targets = _targets(s)
     import torch
 
+    from pvzoo.networks.randomness import put_back
+
     new = _retargeted(s)
     batch = new.batch([picture for picture, _ in targets], [target for _, target in targets])
     module = new.module.train()
     # weights that merely decay may lower a loss too
     optimizer = torch.optim.AdamW(module.parameters(), lr=1e-3, weight_decay=0.0)
     losses = []
-    with torch.random.fork_rng():
+    with put_back():
         torch.manual_seed(0)
         for _ in range(STEPS):
             loss = new.loss(module, batch)

@@ -1,15 +1,9 @@
-"""What tasks vary pictures with, on torchvision's `transforms.v2`, and how it is drawn by lot."""
+"""What tasks vary pictures with, on torchvision's `transforms.v2`."""
 
 from __future__ import annotations
 
-import hashlib
-import random
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
-import torch
 from PIL import Image
 from torchvision.transforms import v2
 
@@ -41,19 +35,3 @@ class CropAndScale(v2.Transform):
             next(i for i in inputs if isinstance(i, Image.Image))
         )
         return v2.RandomResizedCrop((height, width), scale=(self._least, 1.0))(*inputs)
-
-
-@contextmanager
-def seeded(*key: int) -> Iterator[None]:
-    """Within it the random generators of Python, NumPy and torch (on the CPU) follow from `key`."""
-    value = int.from_bytes(hashlib.sha256(repr(key).encode()).digest()[:4], "big")
-    before = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    random.seed(value)
-    np.random.seed(value)
-    torch.random.default_generator.manual_seed(value)
-    try:
-        yield
-    finally:
-        random.setstate(before[0])
-        np.random.set_state(before[1])
-        torch.set_rng_state(before[2])

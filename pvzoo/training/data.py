@@ -6,13 +6,15 @@ import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from pvzoo.data.columns import canonical
 from pvzoo.data.load import load
-from pvzoo.data.quality.check import check
-from pvzoo.data.schema import SEMANTIC, class_names, task_of
+from pvzoo.data.quality.check import check_loaded
+from pvzoo.data.schema import class_names
 from pvzoo.errors import DataError, PvzooWarning
 from pvzoo.metrics.class_match import LabelMatch
 from pvzoo.networks.base import Network, TargetClasses
 from pvzoo.processes import joined
+from pvzoo.training.targets.base import Training
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -29,7 +31,7 @@ def datasets_of(train: Any, evaluation: Any, task: str) -> tuple[Dataset, Datase
             )
         chosen = data["train"] if "train" in data else next(iter(data.values()))
         if evaluation is None:
-            evaluation = data.get("validation")
+            return chosen, data.get("validation")
         data = chosen
     if evaluation is not None:
         evaluation = load(evaluation, task)
@@ -39,52 +41,36 @@ def datasets_of(train: Any, evaluation: Any, task: str) -> tuple[Dataset, Datase
     return data, evaluation
 
 
-def check_data(train_set: Dataset, eval_set: Dataset | None, task: str) -> None:
+def check_data(train_set: Dataset, eval_set: Dataset | None) -> None:
     """Stop on errors in the data, and say what else is odd about it; in one process only."""
     if not joined().is_main_process:
         return
     from datasets import DatasetDict
 
     splits = {"train": train_set} | ({"validation": eval_set} if eval_set is not None else {})
-    report = check(DatasetDict(splits), task)
+    # `canonical` refuses splits with different classes
+    report = check_loaded(canonical(DatasetDict(splits)))
     report.raise_for_errors()
     for finding in report.warnings:
         where = "; ".join(finding.where)
         warnings.warn(f"{finding.what} ({where}) {finding.fix}", PvzooWarning, stacklevel=4)
 
 
-def classes_of(train_set: Dataset, network: Network) -> TargetClasses:
-    """The classes of the data, and which of them a model knows already."""
-    names = class_names(train_set.features)
-    _refuse_one_class(train_set, names)
+def classes_of(train_set: Dataset, network: Network, training: Training) -> TargetClasses:
+    """The classes of the data, and which of them a model knows already.
+
+    Raises:
+        DataError: The task cannot be learnt with these.
+    """
+    names, multi_label = class_names(train_set.features), "labels" in train_set.features
+    if (fault := training.fault_of(names, multi_label=multi_label)) is not None:
+        raise fault
     return TargetClasses(
         names=names,
         kept=_kept(network, names),
         stuff=_stuff(train_set),
-        multi_label="labels" in train_set.features,
+        multi_label=multi_label,
     )
-
-
-def _refuse_one_class(train_set: Dataset, names: tuple[str, ...]) -> None:
-    """Stop where there is nothing to be told apart.
-
-    Raises:
-        DataError: Every picture, or every pixel that is not void, has the same class.
-    """
-    if len(names) != 1:
-        return
-    if "label" in train_set.features:
-        raise DataError(
-            f"The data has one class, {names[0]!r}, so there is nothing to tell it from.",
-            "Add pictures of other things in a class of their own, such as 'other'.",
-        )
-    if task_of(train_set.features) == SEMANTIC:
-        raise DataError(
-            f"The data has one class, {names[0]!r}, and every other pixel is void, which counts "
-            f"for nothing: a network would learn to answer {names[0]!r} everywhere.",
-            "Make the background a class of its own in the maps, or train on the objects as "
-            "instances.",
-        )
 
 
 def _kept(network: Network, names: tuple[str, ...]) -> tuple[int | None, ...]:

@@ -10,8 +10,8 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from pvzoo.networks.base import Network
-from pvzoo.networks.classification import class_loss, class_targets
 from pvzoo.training.samples import Samples
+from pvzoo.training.targets.base import HeadLoss
 
 # activations of more pictures are memory that is mapped anew in every layer: a third more time
 _CPU_BATCH = 4
@@ -49,12 +49,12 @@ def decides(network: Network, head: nn.Module, samples: Samples) -> bool:
 
 
 class Features(Dataset):
-    """What the head of a classifier is given for each picture, in the place of the pictures.
+    """What the head of a network is given for each picture, in the place of the pictures.
 
     It is held in memory: a few kilobytes a picture.
 
     Args:
-        network: Of the classifier.
+        network: One whose head `decides`.
         head: From `head_of`.
         samples: Without augmentation, which would change the pictures in every epoch.
         batch_size: Pictures in one forward pass; on a CPU at most 4.
@@ -105,13 +105,13 @@ def _placed(inputs: torch.Tensor, device: torch.device) -> torch.Tensor:
 class HeadTraining:
     """`batch` and `loss` of a network, for features in the place of pictures."""
 
-    def __init__(self, head: nn.Module) -> None:
-        self._head = head
+    def __init__(self, head: nn.Module, how: HeadLoss) -> None:
+        self._head, self._how = head, how
 
     def batch(self, features: Sequence[torch.Tensor], targets: Sequence[Any]) -> dict[str, Any]:
         """Features and ``labels``."""
-        return {"features": torch.stack(list(features)), "labels": class_targets(targets)}
+        return {"features": torch.stack(list(features)), "labels": self._how.targets(targets)}
 
     def loss(self, module: nn.Module, batch: dict[str, Any]) -> torch.Tensor:
-        """Cross-entropy, binary for several labels."""
-        return class_loss(self._head(batch["features"]).flatten(1), batch["labels"])
+        """The task's."""
+        return self._how.loss(self._head(batch["features"]).flatten(1), batch["labels"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from pvzoo.networks.base import Network
 from pvzoo.processes import joined
 from pvzoo.training import checkpoints
 from pvzoo.training.files import read_object
-from pvzoo.training.options import Options
+from pvzoo.training.options import DECIDING, Options
 
 SETTINGS = "run.json"
 
@@ -61,7 +62,6 @@ def settings_of(
 
     `name`, `task` and `network` are those of the model before it is trained.
     """
-    augment = options.augment
     settings = {
         "model": name,
         "task": task,
@@ -69,21 +69,13 @@ def settings_of(
         "train": {"images": len(train_set), "sha256": of_data(train_set)},
         "classes": list(class_names(train_set.features)),
         "recipe": asdict(plan),
-        "epochs": options.epochs,
-        "batch_size": options.batch_size,
-        "learning_rate": options.learning_rate,
-        "freeze": options.freeze,
-        "augment": augment if isinstance(augment, bool) else _name_of(augment),
-        "image_size": options.image_size,
-        "early_stopping": options.early_stopping,
-        "lora": options.lora,
-        "seed": options.seed,
-        "trainer_args": dict(options.trainer_args),
+        **{option: getattr(options, option) for option in DECIDING},
+        "trainer_args": options.trainer_args or {},
         "processes": joined().num_processes,
     }
     if eval_set is not None:
         settings["eval"] = {"images": len(eval_set), "sha256": of_data(eval_set)}
-    return json.loads(json.dumps(settings, default=str))
+    return json.loads(json.dumps(settings, default=_plain))
 
 
 def claim(home: Path, settings: dict[str, Any], resume: bool) -> None:
@@ -126,6 +118,11 @@ def _short(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def _name_of(function: Any) -> str:
-    kind = function if hasattr(function, "__qualname__") else type(function)
+def _plain(value: Any) -> Any:
+    """What JSON has in the place of a value of an option: of a function its name."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    if not callable(value):
+        return str(value)
+    kind = value if hasattr(value, "__qualname__") else type(value)
     return f"{kind.__module__}.{kind.__qualname__}"

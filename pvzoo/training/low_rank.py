@@ -19,6 +19,7 @@ from torch import nn
 from pvzoo.errors import TrainingError, UnsupportedModelError, UsageError
 from pvzoo.extras import needs
 from pvzoo.networks.base import Network
+from pvzoo.networks.randomness import seeded
 
 RATE = 10.0
 """The learning rate is this many times that of training everything.
@@ -62,8 +63,7 @@ class LowRank:
                 "Leave lora out, or name layers of it: lora={'r': 8, 'target_modules': [...]}.",
             )
         try:
-            with torch.random.fork_rng(), _without_word_embeddings(network.module):
-                torch.random.default_generator.manual_seed(seed)
+            with seeded(seed), _without_word_embeddings(network.module):
                 self._tuner = LoraModel(
                     network.module, LoraConfig(**{"target_modules": layers, **settings}), "default"
                 )

@@ -1,26 +1,21 @@
-"""The arguments of `fine_tune`: what they may be, and what Trainer makes of them."""
+"""The options of `fine_tune`, each written once: its default, what it may be, what it is for.
+
+`Model.fine_tune` has them as arguments and ``pvzoo fine-tune`` as options of the command line.
+"""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
+from math import inf
 from numbers import Real
 from pathlib import Path
-from typing import Any
-
-import torch
-from transformers import TrainingArguments
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pvzoo.errors import UsageError
-from pvzoo.families.recipes import Recipe
-from pvzoo.processes import joined
 
-CPU_BATCH = 8
-"""Where running out of memory ends the process there is nothing to be tried out."""
-
-FIRST_BATCH_SIZE = 64
-"""Where Accelerate's search for what fits an accelerator begins; it goes down from there."""
+if TYPE_CHECKING:
+    from pvzoo.families.recipes import Recipe
 
 _OWN = "Use the argument {} of fine_tune."
 _NONE = "Leave it out: it would do nothing."
@@ -47,23 +42,122 @@ NOT_TRAINERS = {
 """TrainingArguments that are pvzoo's to set, and what to do instead."""
 
 
-@dataclass(frozen=True)
-class Options:
-    """The arguments of `Model.fine_tune`, under the same names."""
+def _about(
+    help: str,
+    *,
+    may_be: Callable[[Any], bool] = lambda value: True,
+    hint: str = "",
+    least: int | None = None,
+    example: str = "",
+    decides: bool = True,
+) -> dict[str, Any]:
+    """What is known of an option beside its type and default.
 
-    epochs: int
-    batch_size: int | str
-    learning_rate: float | Mapping[str, float] | None
-    freeze: str | None
-    augment: bool | Callable[..., Any]
-    image_size: int | None
-    early_stopping: int | None
-    seed: int
-    output_dir: Path
-    resume: bool
-    lora: int | Mapping[str, Any] | None
-    report_to: str | list[str] | None
-    trainer_args: Mapping[str, Any]
+    Args:
+        help: A line for the command line, where an option that is on can only be turned off;
+            `Model.fine_tune` says more.
+        may_be: Whether a value can be used; None always can where it is the default.
+        hint: What it may be, for the error message.
+        least: In the place of these two: it is a whole number, and this is the smallest.
+        example: How the command line says it, where that is JSON.
+        decides: Whether the weights at the end depend on it.
+    """
+    if least is not None:
+        may_be, hint = lambda value: _is_whole(value, least), f"It is a whole number from {least}."
+    known = {"help": help, "may_be": may_be, "hint": hint, "least": least}
+    return known | {"example": example, "decides": decides}
+
+
+def _is_whole(value: Any, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _is_rate(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and 0 < float(value) < inf
+
+
+def _are_rates(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return set(value) == {"backbone", "rest"} and all(map(_is_rate, value.values()))
+    return _is_rate(value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What `fine_tune` is told beside the data; see `Model.fine_tune`."""
+
+    output_dir: Path = field(
+        metadata=_about("A new folder, or that of a run to continue.", decides=False)
+    )
+    epochs: int = field(metadata=_about("How many times each image is seen.", least=1))
+    batch_size: int | Literal["auto"] = field(
+        default="auto",
+        metadata=_about(
+            "Images per step, or auto.",
+            may_be=lambda value: value == "auto" or _is_whole(value, 1),
+            hint="It is 'auto' or a whole number from 1.",
+        ),
+    )
+    learning_rate: float | Mapping[str, float] | None = field(
+        default=None,
+        metadata=_about(
+            'A number, or {"backbone": 1e-5, "rest": 1e-4}; by default that of the recipe.',
+            may_be=_are_rates,
+            hint="It is a number above 0, or a dict with such numbers for 'backbone' and 'rest' "
+            "(freeze='backbone' leaves the backbone as it is).",
+            example="1e-4",
+        ),
+    )
+    freeze: Literal["backbone"] | None = field(
+        default=None,
+        metadata=_about(
+            "backbone: train only the rest.",
+            may_be=lambda value: value == "backbone",
+            hint="It is 'backbone' or None.",
+        ),
+    )
+    augment: bool | Callable[..., Any] = field(
+        default=True, metadata=_about("Train on the pictures as they are, unchanged.")
+    )
+    image_size: int | None = field(
+        default=None, metadata=_about("Side of the network's input, in pixels.", least=1)
+    )
+    early_stopping: int | None = field(
+        default=None,
+        metadata=_about("Stop after this many epochs without a better result.", least=1),
+    )
+    seed: int = field(default=0, metadata=_about("Seed of all random choices.", least=0))
+    resume: bool = field(
+        default=True,
+        metadata=_about("Do not continue a run; end with an error instead.", decides=False),
+    )
+    lora: int | Mapping[str, Any] | None = field(
+        default=None,
+        metadata=_about(
+            'Train low-rank matrices of this rank, or with PEFT\'s arguments {"r": 16, ...}.',
+            may_be=lambda value: _is_whole(value, 1) or isinstance(value, Mapping),
+            hint="It is a rank from 1, such as 16, arguments of LoraConfig, or None.",
+            example="16",
+        ),
+    )
+    report_to: str | list[str] | None = field(
+        default=None,
+        metadata=_about("Such as tensorboard; more than once for several.", decides=False),
+    )
+    trainer_args: Mapping[str, Any] | None = field(
+        default=None,
+        metadata=_about(
+            "More of transformers' TrainingArguments, as JSON.",
+            may_be=lambda value: isinstance(value, Mapping),
+            hint="It is a dict.",
+            example='{"max_grad_norm": 0.1}',
+        ),
+    )
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Self:
+        """The options among named values; others are passed over."""
+        return cls(**{option.name: values[option.name] for option in fields(cls)})
 
     def check(self) -> None:
         """Refuse what cannot be used.
@@ -71,35 +165,12 @@ class Options:
         Raises:
             UsageError: It names the argument.
         """
-        for name in ("epochs", "seed"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < (name == "epochs"):
-                raise UsageError(f"{name} is {value!r}.", "It is a whole number.")
-        size = self.batch_size
-        if size != "auto" and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
-            raise UsageError(f"batch_size is {size!r}.", "It is 'auto' or a whole number from 1.")
-        rank = self.lora
-        whole = isinstance(rank, int) and not isinstance(rank, bool) and rank > 0
-        if not (rank is None or whole or isinstance(rank, Mapping)):
-            raise UsageError(
-                f"lora is {rank!r}.",
-                "It is a rank from 1, such as 16, arguments of LoraConfig, or None.",
-            )
-        if self.freeze not in (None, "backbone"):
-            raise UsageError(f"freeze is {self.freeze!r}.", "It is 'backbone' or None.")
-        given = self.learning_rate
-        rates = given if isinstance(given, Mapping) else {"backbone": given, "rest": given}
-        if set(rates) != {"backbone", "rest"} or (
-            given is not None and not all(map(_rate, rates.values()))
-        ):
-            raise UsageError(
-                f"learning_rate is {given!r}.",
-                "It is a number above 0, or a dict with such numbers for 'backbone' and 'rest' "
-                "(freeze='backbone' leaves the backbone as it is).",
-            )
-        if not isinstance(self.trainer_args, Mapping):
-            raise UsageError(f"trainer_args is {self.trainer_args!r}.", "It is a dict.")
-        for name in self.trainer_args:
+        for option in fields(self):
+            value, known = getattr(self, option.name), option.metadata
+            left_out = value is None and option.default is None
+            if not left_out and not known["may_be"](value):
+                raise UsageError(f"{option.name} is {value!r}.", known["hint"])
+        for name in self.trainer_args or ():
             if name in NOT_TRAINERS:
                 raise UsageError(
                     f"trainer_args has {name!r}, which pvzoo does not leave to Trainer.",
@@ -114,68 +185,6 @@ class Options:
         rest = plan.rate if given is None else given
         return {"rest": rest, "backbone": rest * plan.backbone}
 
-    def trainer(
-        self, plan: Recipe, images: int, main: str | None, device: torch.device
-    ) -> TrainingArguments:
-        """Trainer's arguments.
 
-        Args:
-            plan: Says what the options leave open.
-            images: How many there are to train on.
-            main: The figure that the best weights are chosen by, if there is one.
-            device: Where the model is.
-
-        Raises:
-            UsageError: Trainer refuses one, or cannot train on the device.
-        """
-        state = joined()
-        on_cpu = device.type == "cpu"
-        batch_size = self.batch_size
-        if batch_size == "auto":
-            batch_size = CPU_BATCH if on_cpu else FIRST_BATCH_SIZE
-        per_epoch = math.ceil(images / (batch_size * state.num_processes))
-        arguments = {
-            "output_dir": str(self.output_dir),
-            "num_train_epochs": self.epochs,
-            "per_device_train_batch_size": batch_size,
-            "auto_find_batch_size": self.batch_size == "auto" and not on_cpu,
-            "learning_rate": self.rates(plan)["rest"],
-            "lr_scheduler_type": plan.schedule,
-            "warmup_steps": plan.warm_up,
-            "max_grad_norm": plan.clip,
-            "eval_strategy": "epoch" if main is not None else "no",
-            "save_strategy": "epoch",
-            "load_best_model_at_end": main is not None,
-            "metric_for_best_model": main,
-            "greater_is_better": True,
-            "logging_steps": min(10, per_epoch),
-            "logging_nan_inf_filter": False,
-            "restore_callback_states_from_checkpoint": True,
-            "report_to": self.report_to or [],
-            "seed": self.seed,
-            "remove_unused_columns": False,
-            "disable_tqdm": True,
-            "use_cpu": on_cpu,
-            "ddp_backend": "gloo" if state.num_processes > 1 and on_cpu else None,
-            **self.trainer_args,
-        }
-        try:
-            made = TrainingArguments(**arguments)
-        except (TypeError, ValueError) as error:
-            raise UsageError(
-                f"trainer_args {dict(self.trainer_args)} cannot be used ({error}).",
-                "See transformers.TrainingArguments.",
-            ) from error
-        there = made.device
-        if (there.type, there.index or 0) != (device.type, device.index or 0):
-            raise UsageError(
-                f"The model is on {device}, and this process would train it on {there}.",
-                "Load it without device; CUDA_VISIBLE_DEVICES chooses among accelerators.",
-            )
-        # else Trainer would cut each batch in parts, which the labels of detection do not bear
-        made._n_gpu = min(made.n_gpu, 1)
-        return made
-
-
-def _rate(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and 0 < value < float("inf")
+DECIDING = tuple(option.name for option in fields(Options) if option.metadata["decides"])
+"""The options that the weights at the end depend on."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from pvzoo.errors import TrainingError, said
 from pvzoo.training.files import read_object
+from pvzoo.training.options import DECIDING
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,12 @@ class TrainingReport:
     history: tuple[dict[str, float], ...]
     metrics: dict[str, float]
     seconds: float
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The arguments of `fine_tune` that the weights depend on, without those left out."""
+        said = {name: self.settings.get(name) for name in DECIDING}
+        return {name: value for name, value in said.items() if value not in (None, {})}
 
     def write(self) -> None:
         """Write `curves.csv`, `curves.png` and, last and at once, `report.json` to the folder.

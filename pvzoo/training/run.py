@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from accelerate.state import AcceleratorState
 from safetensors import SafetensorError
 from transformers import EarlyStoppingCallback, TrainingArguments
 
 from pvzoo.adapters.base import Adapter
-from pvzoo.data.schema import CLASSIFICATION
 from pvzoo.errors import TrainingError, UnsupportedModelError, UsageError
 from pvzoo.families.recipes import Recipe
 from pvzoo.hub.publish import open_to_others
-from pvzoo.metrics.evaluate import evaluate, has_figures
+from pvzoo.metrics.evaluate import has_figures, measure
 from pvzoo.networks.base import Network
+from pvzoo.networks.randomness import put_back
 from pvzoo.networks.steps import adapter_of
 from pvzoo.pipeline import predict as prediction
 from pvzoo.plugins import registry
@@ -29,6 +26,7 @@ from pvzoo.processes import joined
 from pvzoo.runtimes.torch import TorchRuntime
 from pvzoo.tasks.base import Task
 from pvzoo.training import checkpoints, identity
+from pvzoo.training.arguments import trainer_arguments
 from pvzoo.training.data import check_data, classes_of, datasets_of
 from pvzoo.training.ema import Average
 from pvzoo.training.features import Features, HeadTraining, decides, head_of
@@ -76,16 +74,18 @@ def fine_tune(
     train_set, eval_set = datasets_of(train, evaluation, task.id)
     if options.early_stopping is not None and eval_set is None:
         raise UsageError("early_stopping needs figures to go by.", "Pass eval data.")
-    check_data(train_set, eval_set, task.id)
-    classes = classes_of(train_set, network)
-    with _own_randomness():
+    check_data(train_set, eval_set)
+    classes = classes_of(train_set, network, training_of(task))
+    with put_back():  # the caller draws on as if nothing had been
         tuned = network.retarget(classes, image_size=options.image_size, seed=options.seed)
         adapter = adapter_of(tuned)
         plan = adapter.family.recipe or training_of(task).recipe
         if options.lora is not None:
             plan = replace(plan, rate=RATE * plan.rate, backbone=1.0)
         main = "map" if classes.multi_label else task.main_metric or ""
-        args = options.trainer(plan, len(train_set), None if eval_set is None else main, device)
+        args = trainer_arguments(
+            options, plan, len(train_set), None if eval_set is None else main, device
+        )
         settings = identity.settings_of(name, task.id, network, options, plan, train_set, eval_set)
         home = options.output_dir
         state = joined()
@@ -155,7 +155,7 @@ def _train(
     if options.lora is not None:
         low_rank = LowRank(tuned, options.lora, skipped=frozen, seed=options.seed)
         frozen = low_rank.frozen
-    decay = options.trainer_args.get("weight_decay", plan.decay)
+    decay = (options.trainer_args or {}).get("weight_decay", plan.decay)
     groups = parameter_groups(tuned, rates, decay, frozen)
     average = None
     if plan.average is not None:
@@ -169,11 +169,12 @@ def _train(
     if (
         head is not None
         and transform is False
-        and task.id == CLASSIFICATION
+        and training.head is not None
         and state.num_processes == 1  # only the whole network is Accelerate's to synchronise
         and decides(tuned, head, samples)
     ):
-        samples, step = Features(tuned, head, samples, batch_size), HeadTraining(head)
+        samples = Features(tuned, head, samples, batch_size)
+        step = HeadTraining(head, training.head)
     trainer = FineTuner(
         network=tuned,
         step=step,
@@ -232,17 +233,7 @@ def _figures(
         )
 
     def figures(batch_size: int) -> dict[str, float]:
-        found = evaluate(
-            stream,
-            task,
-            adapter.labels,
-            dataset,
-            {},
-            split=None,
-            batch_size=batch_size,
-            progress=None,
-        )
-        return dict(found)
+        return dict(measure(stream, task, adapter.labels, dataset, {}, batch_size=batch_size))
 
     return figures
 
@@ -285,13 +276,3 @@ def _history(log: list[dict[str, float]]) -> tuple[dict[str, float], ...]:
         for row in log
     ]
     return tuple(row for row in rows if len(row) > 2)
-
-
-@contextmanager
-def _own_randomness() -> Iterator[None]:
-    """The caller's random generators are afterwards as they were."""
-    before = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng():
-        yield
-    random.setstate(before[0])
-    np.random.set_state(before[1])

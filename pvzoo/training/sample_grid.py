@@ -8,7 +8,7 @@ from typing import Any
 
 from datasets import Dataset, Features
 
-from pvzoo.data.contact_sheet import contact_sheet
+from pvzoo.data.contact_sheet import sheet_of
 from pvzoo.data.schema import class_names
 from pvzoo.training.targets.base import Training
 
@@ -25,4 +25,5 @@ def draw_batch(samples: Sequence[Any], training: Training, columns: Features, pa
         }
         for i, (picture, target, _) in enumerate(samples)
     ]
-    contact_sheet(Dataset.from_list(rows, features=columns), path, count=len(rows))
+    dataset = Dataset.from_list(rows, features=columns)
+    sheet_of([(dataset, "", i) for i in range(len(rows))], path)

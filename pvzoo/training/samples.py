@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from datasets import Dataset
 from datasets import Image as ImageColumn
 from PIL import Image
@@ -9,7 +11,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from pvzoo.data.schema import class_names, task_for
 from pvzoo.inputs.images import open_image
-from pvzoo.training.augment import seeded
+from pvzoo.networks.randomness import seeded
 from pvzoo.training.targets.base import Target, Transform, training_of
 
 
@@ -51,6 +53,10 @@ class Samples(TorchDataset):
         picture = open_image(row["image"])
         target = self.training.target(row, picture, len(self.names))
         if self._transform is not None:
-            with seeded(self._seed, epoch, index):
+            with seeded(_seed_of(self._seed, epoch, index)):
                 picture, target = self._transform(picture, target)
         return picture, self.training.tidy(picture, target), place
+
+
+def _seed_of(*key: int) -> int:
+    return int.from_bytes(hashlib.sha256(repr(key).encode()).digest()[:4], "big")

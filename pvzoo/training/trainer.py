@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import random
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from transformers.trainer_callback import ExportableState, PrinterCallback
 from pvzoo.adapters.base import Checkpoint
 from pvzoo.errors import ImageError, PvzooWarning, TrainingError, reading
 from pvzoo.networks.base import Network
+from pvzoo.networks.randomness import put_back
 from pvzoo.training import checkpoints
 from pvzoo.training.ema import Average
 from pvzoo.training.features import Features, HeadTraining
@@ -180,7 +180,8 @@ class FineTuner(Trainer):
     def evaluate(self, *_: Any, metric_key_prefix: str = "eval", **__: Any) -> dict[str, float]:
         """The figures of pvzoo's own evaluation, under Trainer's names."""
         was_training = self.model.training
-        with _same_randomness_after(), self._averaged():
+        # else a run resumed from a checkpoint written before an evaluation would differ
+        with put_back(), self._averaged():
             self.model.eval()
             figures = self._measure()
         self.model.train(was_training)
@@ -192,7 +193,7 @@ class FineTuner(Trainer):
         return metrics
 
     def _averaged(self) -> Any:
-        return self._average.swapped_in() if self._average else _nothing()
+        return self._average.swapped_in() if self._average else nullcontext()
 
     # --- checkpoints ------------------------------------------------------------------------------
 
@@ -296,24 +297,6 @@ def restore(network: Network, folder: Path) -> None:
             checkpoint, task=network.spec.task, dtype=dtype, trust_remote_code=True
         )
     network.module.load_state_dict(fresh.module.state_dict(), strict=True)
-
-
-@contextmanager
-def _same_randomness_after() -> Iterator[None]:
-    """What is drawn within it does not change what is drawn after it.
-
-    A run resumed from a checkpoint written before an evaluation would differ otherwise.
-    """
-    before = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng():
-        yield
-    random.setstate(before[0])
-    np.random.set_state(before[1])
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield
 
 
 class _Epochs(TrainerCallback):

@@ -7,6 +7,7 @@ a shape but some have tags. Of each shape box, area and mask are made as those o
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -140,9 +141,8 @@ class Annotations:
         names = self.classes(chosen)
         multi_label = any(len(picture.tags) > 1 for picture in self.pictures)
         columns = features(chosen, names, multi_label=multi_label)
-        rows = self._tagged if chosen == CLASSIFICATION else self._drawn
         return write(
-            lambda: rows(pictures, found, names, chosen, multi_label),
+            lambda: self._rows(pictures, found, names, chosen, multi_label),
             columns,
             [*self.files, *(f.path for f, p in zip(found, pictures, strict=True) if 0 in p.size)],
             *(chosen, self.title, split, [(str(f.path), f.found) for f in found]),
@@ -156,7 +156,7 @@ class Annotations:
                 f'To read all else pass the task, such as task="{self.natural}".',
             )
 
-    def _tagged(
+    def _rows(
         self,
         pictures: Sequence[Annotated],
         found: Sequence[Located],
@@ -165,38 +165,32 @@ class Annotations:
         multi_label: bool,
     ) -> Iterator[dict[str, Any]]:
         places = {name: place for place, name in enumerate(names)}
+        numbers = itertools.count(1)  # of objects; pycocotools takes a match with 0 for none
         for image_id, (picture, at) in enumerate(zip(pictures, found, strict=True)):
-            tags = [places[tag] for tag in dict.fromkeys(picture.tags)]
-            label = {"labels": tags} if multi_label else {"label": tags[0] if tags else None}
-            yield self._head(image_id, at) | label
+            labels = (
+                _tagged(picture, places, multi_label)
+                if task == CLASSIFICATION
+                else _drawn(picture, at, places, task, numbers)
+            )
+            name = at.file_name(self.root)
+            yield {"image": image_cell(at.path), "image_id": image_id, "file_name": name} | labels
 
-    def _drawn(
-        self,
-        pictures: Sequence[Annotated],
-        found: Sequence[Located],
-        names: Sequence[str],
-        task: str,
-        multi_label: bool,
-    ) -> Iterator[dict[str, Any]]:
-        places = {name: place for place, name in enumerate(names)}
-        number = 0
-        for image_id, (picture, at) in enumerate(zip(pictures, found, strict=True)):
-            height, width = picture.size
-            if not height or not width:
-                width, height = upright_size(at.path)
-            objects = []
-            for shape in picture.shapes:
-                number += 1  # from 1: pycocotools takes a match with 0 for none
-                thing = {"id": number, "category": places[shape.label]}
-                thing |= {"iscrowd": False, "ignore": False}
-                objects.append(thing | shape.object((height, width), task))
-            size = {"width": width, "height": height}
-            listed = {"objects": objects_of(objects, masks=task == INSTANCE)}
-            yield self._head(image_id, at) | size | listed
 
-    def _head(self, image_id: int, at: Located) -> dict[str, Any]:
-        return {
-            "image": image_cell(at.path),
-            "image_id": image_id,
-            "file_name": at.file_name(self.root),
-        }
+def _tagged(picture: Annotated, places: Mapping[str, int], multi_label: bool) -> dict[str, Any]:
+    tags = [places[tag] for tag in dict.fromkeys(picture.tags)]
+    return {"labels": tags} if multi_label else {"label": tags[0] if tags else None}
+
+
+def _drawn(
+    picture: Annotated, at: Located, places: Mapping[str, int], task: str, numbers: Iterator[int]
+) -> dict[str, Any]:
+    height, width = picture.size
+    if not height or not width:
+        width, height = upright_size(at.path)
+    objects = [
+        {"id": next(numbers), "category": places[shape.label], "iscrowd": False, "ignore": False}
+        | shape.object((height, width), task)
+        for shape in picture.shapes
+    ]
+    listed = {"objects": objects_of(objects, masks=task == INSTANCE)}
+    return {"width": width, "height": height} | listed

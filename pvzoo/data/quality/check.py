@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pvzoo.data.labels import label_rows, splits
 from pvzoo.data.quality import rules
@@ -18,6 +18,9 @@ from pvzoo.data.quality.report import Notes, Plan, Report
 from pvzoo.data.quality.splits import CheckedSplit, note_repeats
 from pvzoo.data.quality.tasks.base import LabelCheck, Sample
 from pvzoo.data.schema import class_names, task_for
+
+if TYPE_CHECKING:
+    from datasets import Dataset, DatasetDict
 
 Progress = Callable[[int, int], None]
 
@@ -38,9 +41,14 @@ def check(source: Any, task: str | None = None, *, progress: Progress | None = N
     """
     from pvzoo.data.load import load
 
+    return check_loaded(load(source, task), progress)
+
+
+def check_loaded(data: Dataset | DatasetDict, progress: Progress | None = None) -> Report:
+    """`check` on what `pvzoo.data.load` gave."""
     parts = [
         CheckedSplit(name, dataset, class_names(dataset.features))
-        for name, dataset in splits(load(source, task)).items()
+        for name, dataset in splits(data).items()
     ]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of frames and broken EXIF, once per image

@@ -6,17 +6,19 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from PIL import Image
 from pycocotools import mask as coco
 
 from pvzoo.data.labels import box_array, fingerprint, is_uneven, repeated, splits
 from pvzoo.data.quality import boxes as box
 from pvzoo.data.quality import rules
-from pvzoo.data.quality.check import check
+from pvzoo.data.quality.check import check_loaded
 from pvzoo.data.quality.report import Plan, Report
 from pvzoo.data.rle import is_whole
 from pvzoo.data.schema import VOID
 from pvzoo.errors import DataError
-from pvzoo.results.masks import encode
+from pvzoo.inputs.encoded import upright, upright_size
+from pvzoo.results.masks import Masks
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -50,7 +52,7 @@ def fix(
 
     data = load(source, task)
     if report is None:
-        report = check(data)
+        report = check_loaded(data)
     fixed = {}
     for name, dataset in splits(data).items():
         plan = report.plans.get(name)
@@ -112,7 +114,7 @@ def _shifted(label: int | None, plan: Plan) -> int | None:
 
 
 def _segments(row: Mapping[str, Any], plan: Plan, turned: _Turned) -> dict[str, Any]:
-    from pvzoo.data.maps import encode_colour, encode_grey, read_map
+    from pvzoo.data.maps import encode_map, read_map
 
     new: dict[str, Any] = {}
     segments = row["segments"]
@@ -128,19 +130,9 @@ def _segments(row: Mapping[str, Any], plan: Plan, turned: _Turned) -> dict[str, 
         }
     if turned:
         values = read_map(row["annotation"], f"The map of {row['file_name']}")
-        values = _upright(values, turned[0])
-        encoded = (encode_colour if values.max(initial=0) > 65535 else encode_grey)(values)
-        new["annotation"] = {"bytes": encoded, "path": None}
+        values = np.asarray(upright(Image.fromarray(values), turned[0]))
+        new["annotation"] = {"bytes": encode_map(values), "path": None}
     return new
-
-
-def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """Stored pixels (h, w) as the picture turned upright has them."""
-    if orientation in (5, 6, 7, 8):
-        pixels = pixels.T
-    return pixels[
-        :: -1 if orientation in (3, 4, 7, 8) else 1, :: -1 if orientation in (2, 3, 6, 7) else 1
-    ]
 
 
 def _objects(row: Mapping[str, Any], plan: Plan, turned: _Turned) -> dict[str, Any]:
@@ -164,9 +156,7 @@ def _objects(row: Mapping[str, Any], plan: Plan, turned: _Turned) -> dict[str, A
     if turned:
         orientation, raw = turned
         boxes = box.turn(boxes, orientation, raw)
-        size = {"width": raw[0], "height": raw[1]}
-        if orientation in (5, 6, 7, 8):
-            size = {"width": raw[1], "height": raw[0]}
+        size = dict(zip(("width", "height"), upright_size(raw, orientation), strict=True))
         if "segmentation" in objects:
             codes = objects["segmentation"]
             new["segmentation"] = [_turned_code(code, orientation, raw) for code in codes]
@@ -196,6 +186,5 @@ def _turned_code(
 ) -> dict[str, Any] | None:
     if not code or not is_whole(code) or tuple(code["size"]) != raw[::-1]:
         return code
-    mask = _upright(coco.decode(code).view(bool), orientation)
-    size = (mask.shape[0], mask.shape[1])
-    return {"size": list(size), "counts": encode(mask, 0, 0, size).decode("ascii")}
+    mask = np.asarray(upright(Image.fromarray(coco.decode(code)), orientation)).view(bool)
+    return Masks.from_array(mask[None]).to_coco()[0]

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import torch
 from PIL import Image
 from torchvision.transforms import v2
 
+from pvzoo.errors import DataError
 from pvzoo.families.recipes import PLAIN, Recipe
 from pvzoo.plugins import registry
 from pvzoo.tasks.base import Task
@@ -20,14 +23,32 @@ Transform = Callable[[Image.Image, Target], tuple[Image.Image, Target]]
 """Changes picture and target together."""
 
 
+@dataclass(frozen=True)
+class HeadLoss:
+    """How the head of a network is trained alone, where the loss follows from its logits.
+
+    `pvzoo.networks.base.Network.batch` of such a task has its targets under the key ``labels``, and
+    ``forward`` gives ``logits``.
+
+    Attributes:
+        targets: The targets of a batch, as `loss` takes them.
+        loss: The loss of (n, ...) logits with these.
+    """
+
+    targets: Callable[[Sequence[Target]], torch.Tensor]
+    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
 class Training(ABC):
     """What training needs to know of a task; `pvzoo.tasks.base.Task.training` names a subclass.
 
     Class attributes:
         recipe: How networks are trained whose family has no recipe of its own.
+        head: How a head alone is trained; None where the loss needs more than its logits.
     """
 
     recipe: ClassVar[Recipe] = PLAIN
+    head: ClassVar[HeadLoss | None] = None
 
     @abstractmethod
     def target(self, row: Mapping[str, Any], picture: Image.Image, classes: int) -> Target:
@@ -51,6 +72,15 @@ class Training(ABC):
             size: (width, height) of its picture.
             classes: How many classes the data has.
         """
+
+    def fault_of(self, names: Sequence[str], *, multi_label: bool) -> DataError | None:
+        """Why there is nothing to learn with the classes of some data; None if there is.
+
+        Args:
+            names: The classes.
+            multi_label: Whether an image may be of several.
+        """
+        return None
 
     def augmentation(self) -> Transform:
         """How pictures are varied unless the caller says otherwise: colours and a flip."""

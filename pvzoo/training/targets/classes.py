@@ -9,15 +9,18 @@ import torch
 from PIL import Image
 from torchvision.transforms import v2
 
+from pvzoo.errors import DataError
 from pvzoo.families.recipes import CLASSIFIER
+from pvzoo.networks.classification import class_loss, class_targets
 from pvzoo.training.augment import CropAndScale
-from pvzoo.training.targets.base import Target, Training, Transform
+from pvzoo.training.targets.base import HeadLoss, Target, Training, Transform
 
 
 class ClassificationTraining(Training):
     """``label`` (int), or ``labels`` ((classes,) float32 of 0 and 1)."""
 
     recipe = CLASSIFIER
+    head = HeadLoss(class_targets, class_loss)
 
     def target(self, row: Mapping[str, Any], picture: Image.Image, classes: int) -> Target:
         """See the class."""
@@ -32,6 +35,15 @@ class ClassificationTraining(Training):
         if "label" in target:
             return {"label": target["label"]}
         return {"labels": target["labels"].nonzero().flatten().tolist()}
+
+    def fault_of(self, names: Sequence[str], *, multi_label: bool) -> DataError | None:
+        """One class is too few, unless an image may be of none."""
+        if len(names) != 1 or multi_label:
+            return None
+        return DataError(
+            f"The data has one class, {names[0]!r}, so there is nothing to tell it from.",
+            "Add pictures of other things in a class of their own, such as 'other'.",
+        )
 
     def augmentation(self) -> Transform:
         """A crop of at least 35 % of the picture, a flip."""

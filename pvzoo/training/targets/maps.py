@@ -12,6 +12,7 @@ from torchvision.tv_tensors import Mask
 
 from pvzoo.data.maps import encode_colour, encode_grey, read_map, replaced
 from pvzoo.data.schema import VOID
+from pvzoo.errors import DataError
 from pvzoo.families.recipes import UPERNET
 from pvzoo.training.augment import crop_and_scale
 from pvzoo.training.targets.base import Target, Training, Transform
@@ -35,6 +36,17 @@ class SemanticTraining(Training):
         void = np.where(values < 0, classes, values)
         segments = {"id": [*ids, classes], "category": [*ids, VOID]}
         return {"annotation": _cell(encode_grey(void)), "segments": segments}
+
+    def fault_of(self, names: Sequence[str], *, multi_label: bool) -> DataError | None:
+        """One class is too few."""
+        if len(names) != 1:
+            return None
+        return DataError(
+            f"The data has one class, {names[0]!r}, and every other pixel is void, which counts "
+            f"for nothing: a network would learn to answer {names[0]!r} everywhere.",
+            "Make the background a class of its own in the maps, or train on the objects as "
+            "instances.",
+        )
 
     def augmentation(self) -> Transform:
         """`pvzoo.training.augment.crop_and_scale`."""

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 from pycocotools import mask as coco
+from torchvision.ops import box_convert
 from torchvision.transforms import v2
 from torchvision.tv_tensors import BoundingBoxes, Mask
 
@@ -31,7 +32,7 @@ class DetectionTraining(Training):
         """See the class."""
         objects, kept = row["objects"], kept_of(row)
         boxes = torch.tensor([objects["bbox"][i] for i in kept], dtype=torch.float32).reshape(-1, 4)
-        boxes[:, 2:] += boxes[:, :2]
+        boxes = box_convert(boxes, "xywh", "xyxy")
         return {
             "boxes": BoundingBoxes(boxes, format="XYXY", canvas_size=picture.size[::-1]),
             "categories": torch.tensor([objects["category"][i] for i in kept], dtype=torch.int64),
@@ -39,14 +40,13 @@ class DetectionTraining(Training):
 
     def row(self, target: Target, size: tuple[int, int], classes: int) -> dict[str, Any]:
         """``width``, ``height`` and ``objects``."""
-        boxes = target["boxes"].numpy().astype(np.float64)
-        boxes[:, 2:] -= boxes[:, :2]
+        boxes = box_convert(target["boxes"].as_subclass(torch.Tensor).double(), "xyxy", "xywh")
         count = len(boxes)
         objects = {
             "id": list(range(1, count + 1)),
             "bbox": boxes.tolist(),
             "category": target["categories"].tolist(),
-            "area": boxes[:, 2:].prod(axis=1).tolist(),
+            "area": boxes[:, 2:].prod(dim=1).tolist(),
             "iscrowd": [False] * count,
             "ignore": [False] * count,
         }

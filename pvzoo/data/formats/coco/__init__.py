@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from pvzoo.data.copies import Parts
-from pvzoo.data.files import Split
-from pvzoo.data.formats.base import DataSource, Format
-from pvzoo.data.formats.coco import objects_read as objects
-from pvzoo.data.formats.coco import objects_write, panoptic_write
-from pvzoo.data.formats.coco import panoptic_read as panoptic
+from pvzoo.data.formats.base import Format
+from pvzoo.data.formats.coco import objects_read, objects_write, panoptic_read, panoptic_write
 from pvzoo.data.schema import DETECTION, INSTANCE, PANOPTIC, SEMANTIC
 
 
@@ -22,15 +16,8 @@ class Coco(Format):
     reads = (DETECTION, INSTANCE)
     writes = (DETECTION, INSTANCE)
 
-    @staticmethod
-    def splits(source: DataSource) -> list[Split]:
-        """See `pvzoo.data.formats.coco.objects_read`."""
-        return objects.splits(source.path, source.area)
-
-    @staticmethod
-    def write(parts: Parts, folder: Path) -> None:
-        """See `pvzoo.data.formats.coco.objects_write`."""
-        objects_write.write(parts, folder)
+    splits = staticmethod(objects_read.splits)
+    write = staticmethod(objects_write.write)
 
 
 class CocoPanoptic(Format):
@@ -42,12 +29,5 @@ class CocoPanoptic(Format):
     reads = (PANOPTIC, SEMANTIC)
     writes = (PANOPTIC,)
 
-    @staticmethod
-    def splits(source: DataSource) -> list[Split]:
-        """See `pvzoo.data.formats.coco.panoptic_read`."""
-        return panoptic.splits(source.path, source.area)
-
-    @staticmethod
-    def write(parts: Parts, folder: Path) -> None:
-        """See `pvzoo.data.formats.coco.panoptic_write`."""
-        panoptic_write.write(parts, folder)
+    splits = staticmethod(panoptic_read.splits)
+    write = staticmethod(panoptic_write.write)

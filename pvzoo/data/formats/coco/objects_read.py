@@ -20,7 +20,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from warnings import warn
 
@@ -38,6 +37,7 @@ from pvzoo.data.files import (
     upright_size,
     whole,
 )
+from pvzoo.data.formats.base import DataSource
 from pvzoo.data.formats.coco.classes import CocoClasses
 from pvzoo.data.formats.coco.file import LAYOUT, Labels
 from pvzoo.data.formats.coco.layout import label_files
@@ -51,9 +51,9 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 
-def splits(path: Path, area: Area) -> list[Split]:
+def splits(source: DataSource) -> list[Split]:
     """The splits of a JSON file or a folder with JSON files; none if it is no COCO data."""
-    files = label_files(path, panoptic=False)
+    files = label_files(source.path, panoptic=False)
     sources = {name: Labels(file, name) for name, file in files.items()}
 
     @cache
@@ -65,7 +65,7 @@ def splits(path: Path, area: Area) -> list[Split]:
             _refuse_keypoints(sources[name])
         classes, natural = common()
         chosen = task if task in (DETECTION, INSTANCE) else natural
-        return _read(sources[name], classes, chosen, area)
+        return _read(sources[name], classes, chosen, source.area)
 
     return [Split(name, partial(read, name)) for name in files]
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from warnings import warn
 
 from pvzoo.data.files import Split, folders, image_cell, listing, number, truth, whole
+from pvzoo.data.formats.base import DataSource
 from pvzoo.data.formats.coco.classes import CocoClasses
 from pvzoo.data.formats.coco.file import Labels
 from pvzoo.data.formats.coco.layout import label_files
@@ -27,9 +28,9 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 
-def splits(path: Path, area: Area) -> list[Split]:
+def splits(source: DataSource) -> list[Split]:
     """The splits of a JSON file or a folder with JSON files; none if it is not panoptic."""
-    files = label_files(path, panoptic=True)
+    files = label_files(source.path, panoptic=True)
     sources = {name: Labels(file, name) for name, file in files.items()}
 
     @cache
@@ -37,7 +38,7 @@ def splits(path: Path, area: Area) -> list[Split]:
         return CocoClasses(sources.values())
 
     def read(name: str | None, task: str | None) -> Dataset:
-        return _read(sources[name], classes(), area)
+        return _read(sources[name], classes(), source.area)
 
     return [Split(name, partial(read, name)) for name in files]
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from pvzoo.data.files import Split, entries, head, quoted, side, split_in, split_name
 from pvzoo.data.formats.annotated import Annotated, Annotations, Shape
-from pvzoo.data.paths import Area
+from pvzoo.data.formats.base import DataSource
 from pvzoo.data.rle import empty_code
 from pvzoo.data.xml_file import xml_elements
 from pvzoo.errors import DataError
@@ -47,8 +47,9 @@ _DEFAULT = "default"
 """What CVAT calls the images of no subset where others have one."""
 
 
-def splits(path: Path, area: Area) -> list[Split]:
+def splits(source: DataSource) -> list[Split]:
     """The splits of an XML file or the folder with it; none if it is not CVAT's."""
+    path = source.path
     places = [path] if path.is_file() else entries(path)
     files = [f for f in places if f.suffix.lower() == ".xml" and "<annotations" in head(f)]
     if not files:
@@ -62,7 +63,7 @@ def splits(path: Path, area: Area) -> list[Split]:
     if len({picture.split for picture in pictures}) == 1 and pictures[0].split == _DEFAULT:
         pictures = [_with_split(picture, None) for picture in pictures]
     root = files[0].parent
-    found = Annotations(TITLE, path, files, root, pictures, tuple(names), area)
+    found = Annotations(TITLE, path, files, root, pictures, tuple(names), source.area)
     folders = {picture.split: _folders(root, picture.split) for picture in pictures}
     return found.splits(folders)
 

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from pvzoo.data.copies import Parts
-from pvzoo.data.files import Split
-from pvzoo.data.formats.base import DataSource, Format
+from pvzoo.data.formats.base import Format
 from pvzoo.data.formats.folders import read, write
 from pvzoo.data.schema import CLASSIFICATION, SEMANTIC
 
@@ -20,15 +16,8 @@ class MaskFolders(Format):
     reads = (SEMANTIC,)
     writes = (SEMANTIC,)
 
-    @staticmethod
-    def splits(source: DataSource) -> list[Split]:
-        """See `pvzoo.data.formats.folders.read`."""
-        return read.mask_splits(source.path, reduce_labels=source.reduce_labels)
-
-    @staticmethod
-    def write(parts: Parts, folder: Path) -> None:
-        """See `pvzoo.data.formats.folders.write`."""
-        write.write_maps(parts, folder)
+    splits = staticmethod(read.mask_splits)
+    write = staticmethod(write.write_maps)
 
 
 class ClassFolders(Format):
@@ -41,12 +30,5 @@ class ClassFolders(Format):
     writes = (CLASSIFICATION,)
     guessed = True
 
-    @staticmethod
-    def splits(source: DataSource) -> list[Split]:
-        """See `pvzoo.data.formats.folders.read`."""
-        return read.class_splits(source.path)
-
-    @staticmethod
-    def write(parts: Parts, folder: Path) -> None:
-        """See `pvzoo.data.formats.folders.write`."""
-        write.write_classes(parts, folder)
+    splits = staticmethod(read.class_splits)
+    write = staticmethod(write.write_classes)

@@ -36,6 +36,7 @@ from pvzoo.data.files import (
     relative,
     split_name,
 )
+from pvzoo.data.formats.base import DataSource
 from pvzoo.data.map_classes import MapClasses, find_map_classes, unnamed_classes
 from pvzoo.data.schema import CLASSIFICATION, SEMANTIC, features
 from pvzoo.data.store import write
@@ -47,8 +48,9 @@ if TYPE_CHECKING:
 # --- classes --------------------------------------------------------------------------------------
 
 
-def class_splits(path: Path) -> list[Split]:
+def class_splits(source: DataSource) -> list[Split]:
     """The splits of folders of classes; none if there are no folders with images."""
+    path = source.path
     tops = [f for f in folders(path) if has_images(f)]
     named = {split_name(f.name): f for f in tops if split_name(f.name)}
     split = {name: f for name, f in named.items() if any(map(has_images, folders(f)))}
@@ -139,8 +141,9 @@ _MASK_START = re.compile(r"(?<![^/])masks?[_-]", re.IGNORECASE)
 _LOSSY = frozenset({".jpg", ".jpeg", ".jpe", ".jfif"})
 
 
-def mask_splits(path: Path, *, reduce_labels: bool) -> list[Split]:
+def mask_splits(source: DataSource) -> list[Split]:
     """The splits of folders of images and masks; none if there are none."""
+    path, reduce_labels = source.path, source.reduce_labels
     places = _mask_folders(path)
     for _, masks in places.values():
         found = images(masks)

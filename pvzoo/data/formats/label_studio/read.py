@@ -34,8 +34,8 @@ from pvzoo.data.files import (
     split_in,
 )
 from pvzoo.data.formats.annotated import Annotated, Annotations, Shape
+from pvzoo.data.formats.base import DataSource
 from pvzoo.data.formats.label_studio import brush
-from pvzoo.data.paths import Area
 from pvzoo.data.rle import empty_code
 from pvzoo.data.xml_file import read_xml
 from pvzoo.errors import DataError, PvzooWarning
@@ -60,8 +60,9 @@ _OTHER = {
 }
 
 
-def splits(path: Path, area: Area) -> list[Split]:
+def splits(source: DataSource) -> list[Split]:
     """The splits of a JSON file or a folder with some; none if it is not Label Studio's."""
+    path = source.path
     places = [path] if path.is_file() else entries(path)
     files = [f for f in places if f.suffix == ".json" and f.is_file() and _is_tasks(f)]
     if not files:
@@ -75,7 +76,9 @@ def splits(path: Path, area: Area) -> list[Split]:
     root = files[0].parent
     config = root / "label_config.xml"
     names = _declared(config, pictures) if is_file(config) else ()
-    found = Annotations(TITLE, path, [*files, config], root, _named(pictures, root), names, area)
+    found = Annotations(
+        TITLE, path, [*files, config], root, _named(pictures, root), names, source.area
+    )
     parts = dict.fromkeys(picture.split for picture in pictures)
     return found.splits({name: _folders(root, name) for name in parts})
 

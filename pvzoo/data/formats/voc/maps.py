@@ -15,9 +15,10 @@ from pvzoo.data.maps import areas_of, read_map
 from pvzoo.data.rle import masked_object
 from pvzoo.data.schema import DETECTION
 from pvzoo.errors import DataError
+from pvzoo.results.colour_ids import ids_of
 from pvzoo.results.masks import Masks
 
-_BORDER = (255, 224 + 256 * 224 + 65536 * 192)  # as an index, and as a colour of VOC's palette
+_BORDER = (255, int(ids_of((224, 224, 192))))  # as an index, and as a colour of VOC's palette
 
 
 def drawn_objects(

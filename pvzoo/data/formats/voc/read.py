@@ -41,6 +41,7 @@ from pvzoo.data.files import (
     upright_size,
     walk,
 )
+from pvzoo.data.formats.base import DataSource
 from pvzoo.data.formats.folders.read import semantic_rows
 from pvzoo.data.formats.voc.layout import VocSplit, map_folder, parts_of, picture_of, pictures_of
 from pvzoo.data.formats.voc.maps import drawn_objects, mark_difficult
@@ -79,23 +80,25 @@ CLASSES = (
 """Of the VOC challenges; in their maps the first is 1 and the background is 0."""
 
 
-def splits(path: Path, area: Area, *, reduce_labels: bool) -> list[Split]:
+def splits(source: DataSource) -> list[Split]:
     """The splits of a folder of VOC data; none if it is not.
 
     Raises:
         DataError: It holds several such folders, as VOCdevkit does.
     """
-    parts = parts_of(path)
+    parts = parts_of(source.path)
     if not parts:
-        inner = [f for f in folders(path) if f.name.upper().startswith("VOC") and parts_of(f)]
+        inner = [
+            f for f in folders(source.path) if f.name.upper().startswith("VOC") and parts_of(f)
+        ]
         if len(inner) > 1:
             raise DataError(
-                f"{path} holds several VOC datasets: {', '.join(f.name for f in inner)}.",
+                f"{source.path} holds several VOC datasets: {', '.join(f.name for f in inner)}.",
                 "Point at one of them.",
             )
         parts = parts_of(inner[0]) if inner else {}
-    source = _Source(list(parts.values()), area, reduce_labels)
-    return [Split(name, partial(source.read, part)) for name, part in parts.items()]
+    data = _Source(list(parts.values()), source.area, source.reduce_labels)
+    return [Split(name, partial(data.read, part)) for name, part in parts.items()]
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from pvzoo.data.copies import Parts
-from pvzoo.data.files import Split
-from pvzoo.data.formats.base import DataSource, Format
+from pvzoo.data.formats.base import Format
 from pvzoo.data.formats.yolo import read, write
 from pvzoo.data.schema import DETECTION, INSTANCE
 
@@ -20,12 +16,5 @@ class Yolo(Format):
     reads = (DETECTION, INSTANCE)
     writes = (DETECTION, INSTANCE)
 
-    @staticmethod
-    def splits(source: DataSource) -> list[Split]:
-        """See `pvzoo.data.formats.yolo.read`."""
-        return read.splits(source.path, source.area)
-
-    @staticmethod
-    def write(parts: Parts, folder: Path) -> None:
-        """See `pvzoo.data.formats.yolo.write`."""
-        write.write(parts, folder)
+    splits = staticmethod(read.splits)
+    write = staticmethod(write.write)

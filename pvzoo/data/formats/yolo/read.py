@@ -38,6 +38,7 @@ from pvzoo.data.files import (
     upright_size,
     whole,
 )
+from pvzoo.data.formats.base import DataSource
 from pvzoo.data.formats.yolo.without_yaml import without_yaml
 from pvzoo.data.paths import Area, Located
 from pvzoo.data.rle import outline_box, polygon_code
@@ -54,26 +55,24 @@ MOST_UNNAMED = 10_000
 """Classes that a data.yaml may count without naming them."""
 
 
-def splits(path: Path, area: Area) -> list[Split]:
+def splits(source: DataSource) -> list[Split]:
     """The splits of a data.yaml, the folder with one or what stands in its place; or none."""
-    if (file := _yaml_file(path)) is not None:
-        source = _Source(file, _content(file), area)
-    elif (found := without_yaml(path)) is not None:
-        source = _Source(*found, area)
+    if (file := _yaml_file(source.path)) is not None:
+        data = _Source(file, _content(file), source.area)
+    elif (found := without_yaml(source.path)) is not None:
+        data = _Source(*found, source.area)
     else:
         return []
-    parts = source.parts()
+    parts = data.parts()
 
     @cache
     def natural() -> str:
-        return (
-            INSTANCE if any(source.has_polygons(found) for found in parts.values()) else DETECTION
-        )
+        return INSTANCE if any(map(data.has_polygons, parts.values())) else DETECTION
 
     def read(found: Sequence[Located], task: str | None) -> Dataset:
         if task is None:
-            source.refuse_keypoints()
-        return source.read(found, task if task in (DETECTION, INSTANCE) else natural())
+            data.refuse_keypoints()
+        return data.read(found, task if task in (DETECTION, INSTANCE) else natural())
 
     return [Split(name, partial(read, found)) for name, found in parts.items()]
 

@@ -1,0 +1,19 @@
+"""Ids as colours, the way COCO's panoptic PNGs hold them: R + 256 G + 65536 B."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def ids_of(colours: np.ndarray | Sequence[int]) -> np.ndarray:
+    """(..., 3 or more) channels from 0 to 255 as (...) int32; those after blue do not count."""
+    red, green, blue = np.moveaxis(np.asarray(colours, np.int32), -1, 0)[:3]
+    return red + 256 * green + 65536 * blue
+
+
+def colours_of(ids: np.ndarray) -> np.ndarray:
+    """(height, width) ids from 0 to 2**24 - 1 as (height, width, 3) uint8."""
+    octets = ids.astype("<u4", order="C").view(np.uint8).reshape(*ids.shape, 4)
+    return np.ascontiguousarray(octets[..., :3])
