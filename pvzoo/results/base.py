@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from PIL import Image
 
+from pvzoo.display import jpeg, lines
 from pvzoo.errors import ImageError, PvzooError, UsageError
 from pvzoo.extras import needs
 from pvzoo.inputs.images import ImageHandle
@@ -59,9 +60,20 @@ class Result(ABC):
         Result.__post_init__(self)
 
     def __repr__(self) -> str:
-        return f"<{self._title()}>"
+        return f"<{self.title()}>"
 
-    def _title(self) -> str:
+    def _repr_jpeg_(self) -> bytes | None:
+        picture = self.shown()
+        return None if picture is None else jpeg(picture)
+
+    def shown(self) -> Image.Image | None:
+        """As `plot`, or None where the image cannot be drawn on, such as a file that is gone."""
+        try:
+            return self.plot()
+        except PvzooError:
+            return None
+
+    def title(self) -> str:
         """What it is of, such as "Detections of street.jpg, 640 x 480 pixels"."""
         of = f" of {_one_line(self.source, 80)}" if self.source else ""
         return f"{type(self).__name__}{of}, {self.size[1]:,} x {self.size[0]:,} pixels"
@@ -83,8 +95,8 @@ class Result(ABC):
         """The input with the result drawn on it.
 
         Raises:
-            ImageError: The input was a file that is no longer there, or a side of it is longer than
-                131,072 pixels.
+            ImageError: The input was a file that is no longer there or has another size now, or a
+                side of it is longer than 131,072 pixels.
         """
         if self.image is None:
             raise UsageError("This result does not know its image.", "Use result.draw(picture).")
@@ -94,6 +106,13 @@ class Result(ABC):
                 f"{self.source} is {picture.width:,} x {picture.height:,} pixels, too long to be "
                 f"drawn on: {MAX_SIDE:,} are allowed.",
                 "Cut it into pieces.",
+                source=self.source or "",
+            )
+        if picture.size != self.size[::-1]:
+            raise ImageError(
+                f"{self.source} has {picture.width:,} x {picture.height:,} pixels, and had "
+                f"{self.size[1]:,} x {self.size[0]:,} when this was predicted.",
+                "Predict again.",
                 source=self.source or "",
             )
         return self.draw(picture)
@@ -202,13 +221,13 @@ class ResultWithRows(Result):
             if value is not None
         }
 
+    def title(self) -> str:
+        """What it is of and how many rows there are."""
+        return f"{super().title()}: {len(self):,} row{'s' * (len(self) != 1)}"
+
     def __repr__(self) -> str:
-        count = len(self)
-        shown = [_row_text(row) for row in self[:_SHOWN].rows()]
-        if count > _SHOWN:
-            shown.append(f"and {count - _SHOWN:,} more")
-        rows = f"{count:,} row{'s' * (count != 1)}"
-        return "\n  ".join([f"<{self._title()}: {rows}", *shown]) + ">"
+        rows = self[:_SHOWN].rows()
+        return lines(self.title(), map(_row_text, rows), len(self) - _SHOWN)
 
 
 _SHOWN = 6
