@@ -48,6 +48,10 @@ class UsageError(PvzooError, ValueError):
     """An argument that does not exist or has an impossible value."""
 
 
+class RowError(UsageError, IndexError):
+    """A row that is not there, or something that chooses no rows."""
+
+
 class CatalogError(PvzooError):
     """A catalogue file that breaks the schema; the message names the file and the key."""
 

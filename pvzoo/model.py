@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal
 
+from pvzoo import about
 from pvzoo.adapters.base import Adapter
 from pvzoo.catalog.cards import Card
+from pvzoo.display import table
 from pvzoo.errors import UsageError
 from pvzoo.extras import needs
 from pvzoo.pipeline import predict as prediction
 from pvzoo.pipeline.batches import Outputs
 from pvzoo.pipeline.predict import OnError
 from pvzoo.plugins import registry
+from pvzoo.progress import Progress, showing
+from pvzoo.results.several import Results
 from pvzoo.runtimes.base import Runtime
 from pvzoo.tasks.base import Task
 
@@ -92,15 +96,17 @@ class Model:
             f"<pvzoo.Model {self.name!r}: {self.task}, {len(self.labels)} classes, {self.device}>"
         )
 
-    @overload
+    def _repr_html_(self) -> str:
+        return table((), about.lines(self))
+
     def predict(
-        self, images: Sequence[Any], *, batch_size: int = 8, **options: Any
-    ) -> list[Any]: ...
-
-    @overload
-    def predict(self, images: Any, *, batch_size: int = 8, **options: Any) -> Any: ...
-
-    def predict(self, images: Any, *, batch_size: int = 8, **options: Any) -> Any:
+        self,
+        images: Any,
+        *,
+        batch_size: int = 8,
+        progress: bool | Progress | None = None,
+        **options: Any,
+    ) -> Any:
         """One image in, one result out; a list in, a list out, in the same order.
 
         What is predicted for an image does not depend on the others.
@@ -108,6 +114,7 @@ class Model:
         Args:
             images: An image (see `pvzoo.inputs.images`), or a list or other sequence of images.
             batch_size: Most network inputs in one forward pass.
+            progress: As for `stream`.
             **options: The task's own, such as ``top_k`` or ``threshold``.
 
         Raises:
@@ -122,7 +129,8 @@ class Model:
         many = isinstance(images, Sequence) and not isinstance(
             images, str | bytes | bytearray | memoryview
         )
-        results = list(self.stream(images if many else [images], batch_size=batch_size, **options))
+        source = images if many else [images]
+        results = Results(self.stream(source, batch_size=batch_size, progress=progress, **options))
         return results if many else results[0]
 
     def stream(
@@ -131,6 +139,7 @@ class Model:
         *,
         batch_size: int = 8,
         on_error: OnError = "raise",
+        progress: bool | Progress | None = None,
         **options: Any,
     ) -> Iterator[Any]:
         """Results one by one, in order, in memory that does not grow with their number.
@@ -145,6 +154,10 @@ class Model:
             on_error: What happens to an input that is no image, or on which the network fails:
                 "raise"; "skip" it with a `PvzooWarning`; or a function that is called with the
                 `ImageError`, after which the image is skipped.
+            progress: Whether there is a bar on standard error or in the notebook; a count where
+                nobody knows how many images there are. None for one on a terminal or in a notebook
+                once it has taken three seconds. Or a function that is called with the number of
+                images done and of all, or None.
             **options: The task's own, such as ``top_k`` or ``threshold``.
 
         Raises:
@@ -162,6 +175,7 @@ class Model:
             name=self.name,
             batch_size=batch_size,
             on_error=on_error,
+            progress=progress,
         )
 
     def outputs(self, image: Any, **prompts: Any) -> Outputs:
@@ -191,7 +205,7 @@ class Model:
         *,
         split: str | None = None,
         batch_size: int = 8,
-        progress: Callable[[int, int], None] | None = None,
+        progress: bool | Progress | None = None,
         **options: Any,
     ) -> Evaluation:
         """How good the predictions are on labelled data: the task's figures.
@@ -205,7 +219,7 @@ class Model:
             data: Whatever `pvzoo.data.load` takes: a dataset, a Hub dataset id, a folder or file.
             split: Which split, for data that has several.
             batch_size: Most network inputs in one forward pass.
-            progress: Called with the number of images done and of all images.
+            progress: As for `stream`.
             **options: The task's own, in the place of those that its figures are defined with (a
                 detector, for example, is asked for every object, however low its score).
 
@@ -220,16 +234,17 @@ class Model:
                 f"{self.name} cannot be evaluated: {self.task} has no figures.",
                 "It can predict: use model.predict, or pvzoo predict.",
             )
-        return evaluate(
-            self.stream,
-            self._task,
-            self.labels,
-            data,
-            options,
-            split=split,
-            batch_size=batch_size,
-            progress=progress,
-        )
+        with showing(progress) as show:
+            return evaluate(
+                self.stream,
+                self._task,
+                self.labels,
+                data,
+                options,
+                split=split,
+                batch_size=batch_size,
+                progress=show,
+            )
 
     def fine_tune(
         self,

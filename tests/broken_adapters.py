@@ -83,6 +83,10 @@ class PaintedOver(Classification):
         return picture
 
 
+class ForgetsNames(Classification):
+    per_row = ("labels", "scores")
+
+
 class _OtherResult(Good):
     kind: type[Classification]
 
@@ -92,6 +96,10 @@ class _OtherResult(Good):
 
 class NotForJson(_OtherResult):
     kind = NumpyRows
+
+
+class RowsThatDiffer(_OtherResult):
+    kind = ForgetsNames
 
 
 class DrawsOnTheInput(_OtherResult):
@@ -247,6 +255,7 @@ BROKEN = {
     "leading-axis": (OutputWithoutBatch, "'count' has the shape ()"),
     "result": (WidthFirst, "(height, width)"),
     "json": (NotForJson, "float32 is not JSON serializable"),
+    "chosen-rows": (RowsThatDiffer, "has not the rows in reverse"),
     "drawable": (DrawsOnTheInput, "changed the picture"),
     "one-and-list": (Remembers, "another in a list"),
     "stream": (Remembers, "of a stream"),

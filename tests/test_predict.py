@@ -7,11 +7,14 @@ import sys
 import threading
 import warnings
 
+import colour_model
 import numpy as np
 import pytest
 from PIL import Image
 
+from pvzoo.adapters.base import Spec
 from pvzoo.errors import ImageError, PvzooError, PvzooWarning, UsageError
+from pvzoo.model import Model
 from pvzoo.pipeline import batches as pipeline
 
 
@@ -297,9 +300,16 @@ def test_a_picture_on_which_the_network_fails_costs_no_other(batch_size):
 
 
 def test_a_warning_of_a_skipped_picture_points_at_the_loop():
+    class Refusing(colour_model.ColourAdapter):
+        def compute(self, inputs):
+            if 13 in inputs["pixels"]:
+                raise PvzooError("The network gave numbers that are not finite.")
+            return inputs
+
+    model = Model("m", Refusing(Spec("colours", "object-detection", colour_model.NAMES)))
     images = [_picture(13, 8), b"no picture", _picture(1, 8)]
     with pytest.warns(PvzooWarning, match="Skipped: image") as seen:
-        for _ in _run(images, forward=_refusing, on_error="skip"):
+        for _ in model.stream(images, on_error="skip"):
             pass
     assert [warning.filename for warning in seen] == [__file__] * 2
     assert len({warning.lineno for warning in seen}) == 1

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
@@ -17,6 +22,7 @@ from pycocotools.coco import COCO
 from pvzoo.errors import UsageError
 from pvzoo.inputs.images import ImageHandle
 from pvzoo.results.base import Result
+from pvzoo.results.classification import Classification
 from pvzoo.results.detections import Detections
 from pvzoo.results.instances import Instances
 from pvzoo.results.masks import Masks
@@ -92,12 +98,20 @@ def panoptic(count: int = 5) -> Panoptic:
     return Panoptic(size=SIZE, image=ImageHandle.of(photograph()), map=ids, segments=segments)
 
 
+def classification(**changes: Any) -> Classification:
+    scores = np.array([0.5, 0.25, 0.125, 0.0625, 0.0312], np.float32)
+    values = {"labels": np.array([3, 0, 4, 1, 2]), "scores": scores, "size": SIZE}
+    names = tuple(NAMES[i] for i in values["labels"])
+    return Classification(image=ImageHandle.of(photograph()), names=names, **(values | changes))
+
+
 def result_of(kind: str) -> Result:
     return {
         "detections": detections,
         "instances": instances,
         "semantic": semantic,
         "panoptic": panoptic,
+        "classification": classification,
     }[kind]()
 
 
@@ -106,55 +120,167 @@ EMPTY = {"detections": detections, "instances": instances, "panoptic": panoptic}
 
 # --- some of the rows -----------------------------------------------------------------------------
 
+WITH_ROWS = (*KINDS, "classification")
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("form", [np.array, list, torch.tensor, tuple])
-def test_a_mask_selects_the_rows_where_it_is_true(kind: str, form: Any) -> None:
+
+def entries(result: Result) -> dict[str, np.ndarray]:
+    """What a result says of its rows, as arrays of shape (n, ...)."""
+    values = {"names": np.array(result.names, dtype=object), "labels": result.labels}
+    for name in ("boxes", "scores", "areas"):
+        value = getattr(result, name, None)
+        if value is not None:
+            values[name] = value
+    if isinstance(result, Instances):
+        values["masks"] = result.masks.to_array()
+    if isinstance(result, Panoptic):
+        values["ids"] = np.array([s.id for s in result.segments], int)
+        values["masks"] = result.masks().to_array()
+    return values
+
+
+indices = st.one_of(
+    st.integers(-8, 8),
+    st.integers(-8, 8).map(np.int64),
+    st.slices(8),
+    st.lists(st.integers(-7, 7), max_size=6),
+    st.lists(st.integers(-7, 7), max_size=6).map(lambda x: np.array(x, np.int16)),
+    st.lists(st.booleans(), min_size=4, max_size=7).map(lambda x: np.array(x, bool)),
+    st.lists(st.booleans(), min_size=5, max_size=6),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(kind=st.sampled_from(WITH_ROWS), index=indices)
+def test_a_result_is_indexed_as_numpy_indexes_its_arrays(kind: str, index: Any) -> None:
+    result = result_of(kind)
+    before = entries(result)
+    try:
+        expected = {name: value[index] for name, value in before.items()}
+    except IndexError:
+        with pytest.raises(IndexError) as caught:
+            result[index]
+        assert isinstance(caught.value, UsageError)
+        return
+    chosen = result[index]
+    assert type(chosen) is type(result)
+    assert (chosen.size, chosen.image) == (result.size, result.image)
+    one = np.ndim(index) == 0 and not isinstance(index, slice)
+    for name, value in entries(chosen).items():
+        wanted = before[name][[index]] if one else expected[name]
+        assert value.dtype == before[name].dtype
+        np.testing.assert_array_equal(value, wanted)
+    assert len(chosen) == len(chosen.names) == len(chosen.rows())
+
+
+@pytest.mark.parametrize("kind", WITH_ROWS)
+@pytest.mark.parametrize("form", [np.array, list, torch.tensor, pd.Series])
+def test_a_mask_of_any_kind_selects_the_rows_where_it_is_true(kind: str, form: Any) -> None:
     result = result_of(kind)
     rng = np.random.default_rng(len(result))
     for _ in range(5):
         mask = rng.random(len(result)) < 0.5
         rows = [row for row, kept in zip(result.rows(), mask, strict=True) if kept]
-        assert result.only(form(mask.tolist())).rows() == rows
-        assert result.only(np.flatnonzero(mask)).rows() == rows
+        assert result[form(mask.tolist())].rows() == rows
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_places_select_rows_in_their_order(kind: str) -> None:
+@pytest.mark.parametrize("kind", ["detections", "instances", "panoptic", "classification"])
+def test_rows_are_chosen_by_their_scores(kind: str) -> None:
     result = result_of(kind)
-    rows = result.rows()
-    for places in ([3, 0], np.array([3, 0], np.uint8), range(1, 3), (i for i in (3, 0)), [-1]):
-        listed = list(places) if not hasattr(places, "__next__") else [3, 0]
-        assert result.only(places).rows() == [rows[i] for i in listed]
-    assert result.only(slice(1, 3)).rows() == rows[1:3]
-    assert result.only([]).rows() == result.only(np.zeros(len(rows), bool)).rows() == []
+    least = float(np.median(result.scores))
+    sure = result[result.scores > least]
+    assert 0 < len(sure) < len(result)
+    assert sure.rows() == [row for row in result.rows() if np.float32(row["score"]) > least]
+    assert result[result.scores.argmax()].scores.tolist() == [result.scores.max()]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", WITH_ROWS)
+def test_an_iteration_gives_a_result_for_each_row_in_order(kind: str) -> None:
+    result = result_of(kind)
+    found = list(result)
+    assert [type(one) for one in found] == [type(result)] * len(result)
+    assert [one.rows() for one in found] == [[row] for row in result.rows()]
+    assert [one.names for one in reversed(found)] == [(name,) for name in result.names[::-1]]
+
+
+@pytest.mark.parametrize("kind", WITH_ROWS)
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
         ([True, False], "mask has 2 entries, and there are"),
         (np.ones(99, bool), "mask has 99 entries, and there are"),
         (np.zeros(0, bool), "mask has 0 entries"),
+        (99, "no row 99"),
         ([0, 99], "no row 99"),
         ([-99], "no row -99"),
+        (2**70, "cannot be chosen"),
         ([0, 2**70], "cannot be chosen"),
         ([1.0, 2.0], "cannot be chosen"),
         (np.array([0.5]), "cannot be chosen"),
         ([[0, 1], [1, 2]], "cannot be chosen"),
         ([[0], [1, 2]], "cannot be chosen"),
         ([True, 2], "cannot be chosen"),
+        ((0, 1), "cannot be chosen"),
+        (True, "cannot be chosen"),
+        (..., "cannot be chosen"),
+        (slice("person", None), "cannot be chosen"),
         ([None], "cannot be chosen"),
         (["person"], "cannot be chosen"),
         ("person", "cannot be chosen"),
-        (3, "cannot be chosen"),
+        (1.0, "cannot be chosen"),
         (None, "cannot be chosen"),
     ],
 )
 def test_what_chooses_no_rows_is_refused_with_a_sentence(kind: str, rows: Any, said: str) -> None:
-    with pytest.raises(UsageError, match=said):
-        result_of(kind).only(rows)
+    with pytest.raises(UsageError, match=said) as caught:
+        result_of(kind)[rows]
+    assert isinstance(caught.value, IndexError)
+
+
+def test_choosing_rows_decodes_no_mask(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = instances()
+    codes = [mask["counts"] for mask in result.masks.to_coco()]
+    monkeypatch.setattr(coco_mask, "decode", None)
+    assert [mask["counts"] for mask in result[[4, 1]].masks.to_coco()] == [codes[4], codes[1]]
+    assert [one.masks.to_coco()[0]["counts"] for one in result] == codes
+
+
+def test_some_of_the_segments_leave_the_rest_void() -> None:
+    result = panoptic()
+    some = result[[3, 1]]
+    kept = np.isin(result.map, [result.segments[3].id, result.segments[1].id])
+    assert (some.map == np.where(kept, result.map, 0)).all()
+    assert some.map.dtype == result.map.dtype
+    assert some.to_coco()["segments_info"] == [result.to_coco()["segments_info"][i] for i in (3, 1)]
+
+
+def test_some_of_the_classes_of_a_semantic_map_leave_the_map_as_it_is() -> None:
+    result = semantic()
+    assert (result[1:3].map == result.map).all()
+    assert result[1:3].to_coco() == result.to_coco()[1:3]
+
+
+def test_some_classes_of_a_classification_keep_all_probabilities() -> None:
+    result = classification(probabilities=np.linspace(0, 1, 5, dtype=np.float32))
+    assert result[:2].to_dict()["predictions"] == result.to_dict()["predictions"][:2]
+    assert result[:2].probabilities.tolist() == result.probabilities.tolist()
+
+
+def test_a_result_without_rows_has_no_length_and_no_places() -> None:
+    depth = pytest.importorskip("pvzoo_depth.task").DepthMap
+    result = depth(size=SIZE, depth=np.ones(SIZE, np.float32), metric=True)
+    for use in (len, list, lambda r: r[0]):
+        with pytest.raises(TypeError, match="DepthMap"):
+            use(result)
+    assert not result.depth.flags.writeable
+
+
+@pytest.mark.parametrize("kind", WITH_ROWS)
+def test_an_array_of_results_has_one_entry_for_each_result(kind: str) -> None:
+    result = result_of(kind)
+    for results in ([result, result], [result, result[:1]]):
+        assert np.array(results).shape == np.array(results, dtype=object).shape == (2,)
+        assert np.array(results)[1] is results[1]
+        assert pd.DataFrame({"result": results})["result"][1] is results[1]
 
 
 def test_some_masks_are_chosen_by_a_mask_and_stay_encoded() -> None:
@@ -163,11 +289,104 @@ def test_some_masks_are_chosen_by_a_mask_and_stay_encoded() -> None:
     for rows in (kept, kept.tolist(), np.flatnonzero(kept), [0, 3, 4]):
         np.testing.assert_array_equal(masks[rows].to_array(), arrays[kept])
     np.testing.assert_array_equal(masks[np.int64(2)], arrays[2])
-    with pytest.raises(IndexError):
-        masks[6]
-    for wrong in (True, 1.0, kept[:3], [6], "all"):
-        with pytest.raises(UsageError):
+    np.testing.assert_array_equal(masks[-1], arrays[-1])
+    for wrong in (6, -7, True, 1.0, kept[:3], [6], "all"):
+        with pytest.raises(UsageError) as caught:
             masks[wrong]
+        assert isinstance(caught.value, IndexError)
+
+
+# --- arrays are read-only -------------------------------------------------------------------------
+
+
+def arrays_of(result: Result) -> dict[str, np.ndarray]:
+    """Every array that an attribute of a result gives, those of its masks too."""
+    found = {}
+    masks = getattr(result, "masks", None)
+    masks = masks() if callable(masks) else masks
+    for name, thing in (("", result), ("masks.", masks)):
+        for attribute in dir(thing) if thing is not None else ():
+            if not attribute.startswith("_"):
+                value = getattr(thing, attribute)
+                found |= {name + attribute: value} if isinstance(value, np.ndarray) else {}
+    return found
+
+
+@pytest.mark.parametrize("kind", WITH_ROWS)
+def test_no_array_of_a_result_can_be_written_to_and_a_copy_can(kind: str) -> None:
+    result = result_of(kind)
+    through = pickle.loads(pickle.dumps(dataclasses.replace(result, image=None)))
+    for one in (result, result[1:], result[0], copy.deepcopy(result), copy.copy(result), through):
+        arrays = arrays_of(one)
+        assert {"labels"} < set(arrays)
+        for name, array in arrays.items():
+            with pytest.raises(ValueError, match="read-only"):
+                array[...] = 0
+            own = array.copy()
+            own[...] = 0
+            assert own.flags.writeable, name
+
+
+def test_the_array_that_a_result_was_made_of_stays_its_owners() -> None:
+    scores = np.array([0.5, 0.25], np.float32)
+    result = detections(2, scores=scores)
+    assert np.shares_memory(result.scores, scores)
+    scores[:] = 1
+    assert scores.flags.writeable
+
+
+def test_what_a_model_predicts_is_read_only_too(lite0: Any, photographs: dict[str, Path]) -> None:
+    result = lite0.predict(photographs["coffee"], probabilities=True)
+    assert set(arrays_of(result)) == {"labels", "scores", "probabilities"}
+    assert not any(array.flags.writeable for array in arrays_of(result).values())
+
+
+# --- repr -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", WITH_ROWS)
+def test_the_repr_has_the_first_rows_the_count_and_the_size(kind: str) -> None:
+    result = result_of(kind)
+    first, *lines = repr(result).splitlines()
+    assert first == (
+        f"<{type(result).__name__} of {result.source}, 64 x 48 pixels: {len(result)} rows"
+    )
+    for line, row in zip(lines, result.rows(), strict=True):
+        assert line.startswith(f"  {row['name']}  ")
+        assert "score" not in row or f"  {row['score']:.2f}" in line
+        if "xmin" in row:
+            box = [int(part) for part in line.partition("[")[2].partition("]")[0].split(",")]
+            sides = [row[side] for side in ("xmin", "ymin", "xmax", "ymax")]
+            np.testing.assert_allclose(box, sides, atol=0.5)
+
+
+def test_the_repr_of_a_great_result_is_short() -> None:
+    count = 10_000
+    great = detections(count, names=("a\nname " * 5000,) * count)
+    masks = Masks(SIZE, (instances().masks.counts[0],) * count)
+    values = {f.name: getattr(great, f.name) for f in dataclasses.fields(great)}
+    for result in (great, Instances(**values, masks=masks)):
+        text = repr(result)
+        assert len(text.splitlines()) == 8
+        assert text.endswith("\n  and 9,994 more>")
+        assert len(text) < 1000
+    assert "array" not in repr(semantic(300, scores=np.zeros(SIZE)))
+    assert repr(detections(1)).splitlines()[0].endswith(": 1 row")
+    assert repr(detections(0, image=None)) == "<Detections, 64 x 48 pixels: 0 rows>"
+
+
+def test_the_repr_of_a_plugins_result_is_short_without_its_doing() -> None:
+    @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+    class Tracks(Detections):
+        per_row = (*Detections.per_row, "tracks")
+        tracks: np.ndarray
+
+    plain = detections(3)
+    values = {f.name: getattr(plain, f.name) for f in dataclasses.fields(plain)}
+    result = Tracks(**values, tracks=np.array([7, 8, 9]))
+    assert result[[2, 0]].tracks.tolist() == [9, 7]
+    assert not result.tracks.flags.writeable
+    assert repr(result).startswith("<Tracks of ")
 
 
 @pytest.mark.parametrize("classes", [[1.0], [True, False], 3.5, [None], [[0]]])
@@ -250,11 +469,6 @@ def test_save_writes_the_annotated_picture(kind: str, suffix: str, tmp_path: Pat
         assert written.size == result.plot().size
         if suffix == ".png":
             assert (np.asarray(written) == np.asarray(result.plot())).all()
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_repr_is_no_longer_than_a_screen(kind: str) -> None:
-    assert len(repr(result_of(kind))) < 4000
 
 
 # --- empty ----------------------------------------------------------------------------------------
@@ -426,7 +640,7 @@ def test_a_semantic_map_of_more_than_256_classes_is_drawn() -> None:
 
 def test_scores_of_pixels_are_kept_if_they_were_asked_for() -> None:
     scores = np.random.default_rng(6).random(SIZE, dtype=np.float32)
-    assert semantic(scores=scores).scores is scores
+    assert np.shares_memory(semantic(scores=scores).scores, scores)
     assert semantic().scores is None
     assert "scores" not in semantic(scores=scores).to_dict()
 

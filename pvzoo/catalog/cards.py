@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pvzoo.display import table
+
 USER = "user"
 """The "distribution" of cards that come from the user's own catalogue files."""
 
@@ -119,3 +121,36 @@ class Card:
     def permissive(self) -> bool:
         """Whether the tag is a permissive licence, and upstream does not say otherwise."""
         return self.license in PERMISSIVE and self.license_upstream in (None, *PERMISSIVE)
+
+    @property
+    def size_text(self) -> str:
+        """The number of parameters for people, such as "41.5M"."""
+        return f"{self.params / 1e6:.1f}M" if self.params else "unknown"
+
+    @property
+    def lines(self) -> list[tuple[str, str]]:
+        """All of the card for people: (heading, text)."""
+        found = [
+            ("name", self.name),
+            ("also called", ", ".join(self.aliases)),
+            ("what", self.summary),
+            ("task", self.task),
+            ("family", self.family or "unknown"),
+            ("weights", str(self.source)),
+            ("size", self.size_text + (" parameters" if self.params else "")),
+            ("input", f"{self.input_size} px" if self.input_size else "unknown"),
+            ("licence", self.license_text),
+            ("about it", self.license_note),
+            ("trained on", self.dataset or "unknown"),
+            ("adapter", self.adapter),
+            ("brought by", self.dist),
+            ("facts from", self.facts),
+        ]
+        for metric in self.metrics:
+            on = f" on {metric.dataset}" if metric.dataset else ""
+            source = f" ({metric.source})" if metric.source else ""
+            found.append(("reported", f"{metric.name} {metric.value:g}{on}{source}"))
+        return [(heading, text) for heading, text in found if text]
+
+    def _repr_html_(self) -> str:
+        return table((), self.lines)

@@ -8,8 +8,27 @@ from collections.abc import Iterable
 
 from pvzoo.catalog.cards import Card
 from pvzoo.catalog.catalogue import catalogue
+from pvzoo.display import ShownList, lines, table
 from pvzoo.errors import UsageError, nearest
 from pvzoo.plugins import registry
+
+
+class Cards(ShownList[Card]):
+    """What `list_models` returns: a list of cards, which a notebook shows as a table."""
+
+    def __repr__(self) -> str:
+        wide = max((len(card.name) for card in self[:_SHOWN]), default=0)
+        shown = [f"{card.name:{wide}}  {card.task}, {card.size_text}" for card in self[:_SHOWN]]
+        return lines(f"{len(self):,} model{'s' * (len(self) != 1)}", shown, len(self) - _SHOWN)
+
+    def _repr_html_(self) -> str:
+        headings = ("model", "task", "size", "licence", "reported")
+        rows = [(c.name, c.task, c.size_text, c.license_text, c.reported) for c in self]
+        return table(headings, rows)
+
+
+_SHOWN = 10
+"""How many cards a `repr` shows."""
 
 
 def list_models(
@@ -22,7 +41,7 @@ def list_models(
     metric: str | None = None,
     min_metric: float | None = None,
     offline: bool = False,
-) -> list[Card]:
+) -> Cards:
     """The cards that fit every condition given, by name; with `metric`, best first.
 
     A card whose fact is unknown never passes a condition on that fact.
@@ -75,7 +94,7 @@ def list_models(
 
         found = [card for card in found if is_here(card.source, card.config)]
     found.sort(key=lambda c: (c.name, c.dist))
-    return sorted(found, key=best, reverse=True) if metric else found
+    return Cards(sorted(found, key=best, reverse=True) if metric else found)
 
 
 def _known(what: str, value: str, known: Iterable[str | None]) -> str:

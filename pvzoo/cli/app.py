@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from typing import Annotated, Any
 
 import typer
@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 import pvzoo
+from pvzoo.progress import Progress, showing
 
 SOME_FAILED = 3
 
@@ -62,22 +63,9 @@ def show_warning(message: Warning | str, category: type[Warning], *_: Any) -> No
         err.print(f"[yellow]warning:[/] {escape(str(message))}")
 
 
-@contextmanager
-def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A function (done, total) that shows how far a job is, on standard error.
-
-    It shows nothing where there is little to wait for or no one to see.
-    """
-    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
-        job = bar.add_task(what, visible=False)
-
-        def show(done: int, total: int) -> None:
-            bar.update(job, completed=done, total=total, visible=total >= 10)
-
-        yield show
+def progress_bar() -> AbstractContextManager[Progress]:
+    """A function (done, total) that shows how many images are done, where someone sees it."""
+    return showing(None, console=err)
 
 
 def print_columns(headings: Iterable[str], rows: Iterable[Iterable[str]], right: str = "") -> None:
@@ -110,11 +98,6 @@ def print_columns(headings: Iterable[str], rows: Iterable[Iterable[str]], right:
             x if _cells(x) <= out.width else set_cell_size(x, out.width - 1) + "…" for x in lines
         ]
     sys.stdout.write("\n".join(lines) + "\n")
-
-
-def figure(value: float) -> str:
-    """Four decimals; what the data cannot say as a dash."""
-    return "-" if value != value else f"{value:.4f}"
 
 
 def printable(text: str) -> str:

@@ -76,12 +76,8 @@ def list_(
 
 
 def _row(card: Card) -> tuple[str, ...]:
-    cells = (card.name, card.task, _params(card), card.license_text, card.reported)
+    cells = (card.name, card.task, card.size_text, card.license_text, card.reported)
     return cells if "".join(cells).isprintable() else tuple(map(printable, cells))
-
-
-def _params(card: Card) -> str:
-    return f"{card.params / 1e6:.1f}M" if card.params else "unknown"
 
 
 def _card_json(card: Card) -> str:
@@ -103,30 +99,9 @@ def info(
     if json:
         sys.stdout.write(_card_json(card) + "\n")
         return
-    lines = {
-        "name": card.name,
-        "also called": ", ".join(card.aliases),
-        "what": card.summary,
-        "task": card.task,
-        "family": card.family or "unknown",
-        "weights": str(card.source),
-        "size": f"{_params(card)}{' parameters' if card.params else ''}",
-        "input": f"{card.input_size} px" if card.input_size else "unknown",
-        "licence": card.license_text,
-        "about it": card.license_note,
-        "trained on": card.dataset or "unknown",
-        "adapter": card.adapter,
-        "brought by": card.dist,
-        "facts from": card.facts,
-    }
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    for key, value in lines.items():
-        if value:
-            table.add_row(f"[bold]{key}[/]", escape(value))
-    for metric in card.metrics:
-        on = f" on {metric.dataset}" if metric.dataset else ""
-        source = f" ({metric.source})" if metric.source else ""
-        table.add_row("[bold]reported[/]", escape(f"{metric.name} {metric.value:g}{on}{source}"))
+    for key, value in card.lines:
+        table.add_row(f"[bold]{key}[/]", escape(value))
     out.print(table)
 
 

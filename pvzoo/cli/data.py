@@ -26,10 +26,10 @@ from pvzoo.cli.app import (
     TrustRemoteCode,
     app,
     err,
-    figure,
     out,
     progress_bar,
 )
+from pvzoo.display import figure
 from pvzoo.plugins import registry
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def check(
     from pvzoo.data.schema import CLASSIFICATION, SEMANTIC
 
     dataset = _load(data, task, split, reduce_labels, allow_outside)
-    with progress_bar("images") as show:
+    with progress_bar() as show:
         report = data_module.check(dataset, progress=show)
     if not json:
         out.print(escape(str(report)))
@@ -114,12 +114,12 @@ def check(
         fixed = data_module.fix(dataset, report)
         task = _task_of(fixed)
         to = to or ("folder" if task in (CLASSIFICATION, SEMANTIC) else "coco")
-        with progress_bar("images") as show:
+        with progress_bar() as show:
             data_module.write(fixed, fix, to, progress=show)
         err.print(f"wrote {escape(str(fix))}")
         if _images(fixed):  # folders of classes without images are no data
             fixed = data_module.load(fix, task)
-        with progress_bar("images") as show:
+        with progress_bar() as show:
             left = data_module.check(fixed, progress=show)
         done = report.fixed(left)
         found |= {"fixed": done, "remaining": left.to_dict()}
@@ -147,7 +147,7 @@ def convert(
     from pvzoo import data as data_module
 
     dataset = _load(data, task, split, reduce_labels, allow_outside)
-    with progress_bar("images") as show:
+    with progress_bar() as show:
         data_module.write(dataset, folder, to, progress=show)
     err.print(f"wrote {escape(str(folder))}")
 
@@ -186,7 +186,7 @@ def evaluate(
     if dataset is None:  # the model says what to read the labels as
         labels = registry.get("tasks", loaded.task).result.task
         dataset = _load(data, labels, split, reduce_labels, allow_outside)
-    with progress_bar("images") as show:
+    with progress_bar() as show:
         found = loaded.evaluate(dataset, batch_size=batch_size, progress=show)
     if not processes().is_main_process:
         return
@@ -196,11 +196,9 @@ def evaluate(
         _print_evaluation(loaded.name, found)
 
 
-_COUNTS = ("support", "objects", "pixels", "segments")
-"""Figures of a class that are counts; all others are shares."""
-
-
 def _print_evaluation(model: str, found: Evaluation) -> None:
+    from pvzoo.metrics.base import class_cells
+
     out.print(f"[bold]{escape(model)}[/] on {found.images} images")
     figures = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for name, value in found.items():
@@ -214,8 +212,7 @@ def _print_evaluation(model: str, found: Evaluation) -> None:
         for heading in ("class", *columns):
             table.add_column(heading, justify="left" if heading == "class" else "right")
         for name, row in found.per_class.items():
-            numbers = [f"{v:.0f}" if k in _COUNTS else figure(v) for k, v in row.items()]
-            table.add_row(escape(name), *numbers)
+            table.add_row(escape(name), *class_cells(row))
         out.print(table)
     if found.left_out:
         err.print(

@@ -106,12 +106,12 @@ def predict(
     kind = registry.get("tasks", loaded.task).result
     predicted = _predicted(kind, loaded.labels, review, to) if review else None
     pictures, maps = _FileNames(), _FileNames()
-    results = loaded.stream(images, batch_size=batch_size, on_error=report, **options)
     answered = 0
-    with progress_bar("images") as show:
-        for result in results:
+    with progress_bar() as show:
+        for result in loaded.stream(
+            images, batch_size=batch_size, on_error=report, progress=show, **options
+        ):
             answered += 1
-            show(answered + len(failed), len(images))
             if json:
                 sys.stdout.write(result.to_json() + "\n")
             else:
@@ -144,7 +144,7 @@ def option_of(text: str) -> tuple[str, Any]:
     name, _, value = text.partition("=")
     if not name or not value:
         raise UsageError(f"--option {text} says no value.", "Write NAME=VALUE, such as nms=0.5.")
-    if name in ("source", "batch_size", "on_error"):
+    if name in ("source", "batch_size", "on_error", "progress"):
         raise UsageError(
             f"--option {text}: {name} is no option of a task.", "See pvzoo predict --help."
         )

@@ -22,9 +22,9 @@ from pvzoo.cli.app import (
     TrustRemoteCode,
     app,
     err,
-    figure,
     out,
 )
+from pvzoo.display import figure
 from pvzoo.errors import UsageError
 from pvzoo.plugins import registry
 from pvzoo.training.options import Options

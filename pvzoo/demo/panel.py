@@ -21,6 +21,7 @@ from pvzoo.demo.limits import Limits
 from pvzoo.demo.markdown import harmless, plain
 from pvzoo.demo.model_cache import Shelf
 from pvzoo.demo.output_cache import Answers
+from pvzoo.results.base import ResultWithRows
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -223,7 +224,7 @@ class Panel:
             rows = result.rows()
             kept = sorted(i for i in chosen if i < len(rows))
             status = f"{len(kept)} of {_counted(len(rows))} shown"
-            filled = self._filled(picture, result.only(kept), status)
+            filled = self._filled(picture, result[kept], status)
             return filled + [gr.skip()] * (self._outputs - len(filled))
         except Exception as error:
             return self._blank(said(error))
@@ -255,7 +256,7 @@ class Panel:
         shown = self._keep(_encoded(small, "WEBP"), picture, "webp")
         boxes = gr.skip()
         if labels is not None:
-            can = hasattr(result, "only") and bool(labels)
+            can = isinstance(result, ResultWithRows) and bool(labels)
             boxes = gr.CheckboxGroup(choices=labels, value=ticked, visible=can)
         table = [list(map(_cell, row.values())) for row in result.rows()]
         files = self._files(picture, result, drawn)

@@ -6,7 +6,7 @@ import glob
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,22 @@ def images_of(source: Any) -> Iterable[Any]:
             "Pass one of its values, such as splits['test'].",
         )
     return source
+
+
+def count_of(source: Any, images: Iterable[Any]) -> int | None:
+    """How many images there are, where that can be known before they are read.
+
+    Args:
+        source: What `images_of` was given.
+        images: What it gave.
+    """
+    for thing in (images, source):
+        if isinstance(thing, Sized) and not isinstance(thing, str):
+            try:
+                return len(thing)
+            except TypeError:  # a dataset of torch's may have a length in vain
+                continue
+    return None
 
 
 def _is_one_image(source: Any) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pvzoo.data.schema import VOID
+from pvzoo.display import figure, heading, note, table
 from pvzoo.errors import DataError, PvzooError
 from pvzoo.extras import needs
 from pvzoo.metrics.class_match import LabelMatch
@@ -54,6 +55,23 @@ class Evaluation(Mapping[str, float]):
     def __len__(self) -> int:
         return len(self.figures)
 
+    def __repr__(self) -> str:
+        figures = ", ".join(f"{name} {figure(value)}" for name, value in self.items())
+        return f"<{self._title()}: {figures}>"
+
+    def _repr_html_(self) -> str:
+        rows = [(name, figure(value)) for name, value in self.items()]
+        parts = [heading(self._title()), table((), rows, right=True), note(self.note)]
+        if self.per_class:
+            columns = next(iter(self.per_class.values()))
+            classes = [(name, *class_cells(row)) for name, row in self.per_class.items()]
+            parts.append(table(("class", *columns), classes, right=True))
+        return "".join(parts)
+
+    def _title(self) -> str:
+        left_out = f", {self.left_out:,} left out" if self.left_out else ""
+        return f"Evaluation of {self.images:,} image{'s' * (self.images != 1)}{left_out}"
+
     def to_dict(self) -> dict[str, Any]:
         """Plain Python values, ready for JSON; nan as None."""
         return {
@@ -80,6 +98,15 @@ class Evaluation(Mapping[str, float]):
         import pandas as pd
 
         return pd.DataFrame.from_dict(self.per_class, orient="index")
+
+
+_COUNTS = ("support", "objects", "pixels", "segments")
+"""Figures of a class that are counts; all others are shares."""
+
+
+def class_cells(figures: Mapping[str, float]) -> list[str]:
+    """The figures of a class for people."""
+    return [f"{v:.0f}" if name in _COUNTS else figure(v) for name, v in figures.items()]
 
 
 def _plain(figures: Mapping[str, float]) -> dict[str, float | None]:

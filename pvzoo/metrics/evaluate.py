@@ -14,12 +14,11 @@ from pvzoo.extras import needs
 from pvzoo.metrics.base import Evaluation
 from pvzoo.metrics.class_match import LabelMatch
 from pvzoo.processes import processes
+from pvzoo.progress import Progress
 from pvzoo.tasks.base import Task
 
 if TYPE_CHECKING:
     from datasets import Dataset
-
-Progress = Callable[[int, int], None]
 
 
 def evaluate(
@@ -31,20 +30,20 @@ def evaluate(
     *,
     split: str | None,
     batch_size: int,
-    progress: Progress | None,
+    progress: Progress,
 ) -> Evaluation:
     """See `Model.evaluate`.
 
     Args:
-        stream: ``stream(images, batch_size=..., **options)`` gives the results of images, one by
-            one and in order; such as `Model.stream`.
+        stream: ``stream(images, batch_size=..., progress=False, **options)`` gives the results of
+            images, one by one and in order; such as `Model.stream`.
         task: What the results are of; it has a metric.
         labels: Class names in the order of the results' classes.
         data: As for `Model.evaluate`.
         options: In the place of those that the task's figures are defined with.
         split: As for `Model.evaluate`.
         batch_size: Likewise.
-        progress: Likewise.
+        progress: Called with the number of images done and of all.
     """
     needs("Evaluation", "datasets")
     dataset = one_split(load(data, task.result.task, split=split))
@@ -84,7 +83,7 @@ def measure(
             _predictions(stream, dataset, start, stop, batch_size=batch_size, **asked), 1
         ):
             taken.update(index, result, row)
-            if progress and state.is_main_process:
+            if progress is not None and state.is_main_process:
                 progress(min(done * state.num_processes, len(dataset)), len(dataset))
     except Exception as error:  # the others are waiting: they must hear of it
         failure = error
@@ -151,6 +150,6 @@ def _predictions(
             waiting.append((index, row))
             yield row["image"]
 
-    for result in stream(images(), **options):
+    for result in stream(images(), progress=False, **options):
         index, row = waiting.popleft()
         yield index, result, row

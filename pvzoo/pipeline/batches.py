@@ -77,7 +77,7 @@ def run(
                 finally:  # else it would hold, by its traceback, the variable that holds it
                     del result
             else:
-                _report(result, on_error, stacklevel=4)
+                _report(result, on_error, stacklevel=5)
 
     for outcome in _prepared(images, preprocess, check, ahead=batch_size + 2 * WORKERS):
         if isinstance(outcome, ImageError):
@@ -89,7 +89,7 @@ def run(
                     raise outcome
                 finally:  # likewise
                     del outcome
-            _report(outcome, on_error, stacklevel=3)
+            _report(outcome, on_error, stacklevel=4)
             continue
         waiting.append(outcome)
         shape = _shape(outcome.inputs)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import fields
 from functools import partial
 from typing import Any, Literal
 
 from pvzoo.adapters.base import Adapter, Meta
 from pvzoo.errors import ImageError, UsageError
-from pvzoo.inputs.sources import images_of
+from pvzoo.inputs.sources import count_of, images_of
 from pvzoo.pipeline import trial
 from pvzoo.pipeline.batches import Outputs, run, run_one
+from pvzoo.progress import Progress, showing
 from pvzoo.runtimes.base import Runtime
 from pvzoo.tasks.base import Task
 
@@ -27,6 +29,7 @@ def stream(
     *,
     name: str,
     batch_size: int,
+    progress: bool | Progress | None,
     on_error: OnError = "raise",
 ) -> Iterator[Any]:
     """See `Model.stream`; `options` are the task's, and `name` is the model's, for messages."""
@@ -36,8 +39,9 @@ def stream(
     if not callable(on_error) and on_error not in ("raise", "skip"):
         raise UsageError(f"on_error is {on_error!r}.", "It is 'raise', 'skip' or a function.")
     preprocess, forward = partial(adapter.preprocess, **prompts), partial(adapter.run, runtime)
-    return run(
-        images_of(source),
+    images = images_of(source)
+    results = run(
+        images,
         preprocess=preprocess,
         forward=forward,
         check=lambda: trial.check(name, preprocess, forward),
@@ -45,6 +49,21 @@ def stream(
         batch_size=batch_size,
         on_error=on_error,
     )
+    return _shown(results, count_of(source, images), progress)
+
+
+def _shown(
+    results: Iterator[Any], total: int | None, progress: bool | Progress | None
+) -> Iterator[Any]:
+    """The results, with a bar that also counts what is skipped between them."""
+    done = 0
+    with showing(progress) as show, closing(results):
+        for result in results:
+            done = result.image.index + 1
+            show(done, total)
+            yield result
+        if total is not None and done < total:
+            show(total, total)
 
 
 def outputs(

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+import numpy as np
 from PIL import Image
 
+from pvzoo.display import jpeg, lines
 from pvzoo.errors import ImageError, PvzooError, UsageError
 from pvzoo.extras import needs
 from pvzoo.inputs.images import ImageHandle
 from pvzoo.inputs.limits import MAX_SIDE
+from pvzoo.results.selection import Rows, places
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,9 +27,8 @@ if TYPE_CHECKING:
 class Result(ABC):
     """What `predict` returns for one image. Subclasses add their arrays.
 
-    One whose rows can be shown without the others may have a method ``only(rows)``: the result with
-    those of its rows, by their places or by a mask (`pvzoo.results.selection.places`). Demos then
-    have a switch for each.
+    Its arrays cannot be written to; a copy (``result.boxes.copy()``) is the user's own. A subclass
+    with a ``__post_init__`` calls this one's.
 
     Class attributes:
         task: The id of its task.
@@ -42,6 +44,39 @@ class Result(ABC):
 
     size: tuple[int, int]
     image: ImageHandle | None = field(default=None, repr=False)
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls.__repr__ = cls.__repr__  # its own, else a dataclass writes one with all arrays
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, np.ndarray):
+                object.__setattr__(self, name, read_only(value))
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """What comes from another process, or is a copy, is no more to be written to."""
+        vars(self).update(state)
+        Result.__post_init__(self)
+
+    def __repr__(self) -> str:
+        return f"<{self.title()}>"
+
+    def _repr_jpeg_(self) -> bytes | None:
+        picture = self.shown()
+        return None if picture is None else jpeg(picture)
+
+    def shown(self) -> Image.Image | None:
+        """As `plot`, or None where the image cannot be drawn on, such as a file that is gone."""
+        try:
+            return self.plot()
+        except PvzooError:
+            return None
+
+    def title(self) -> str:
+        """What it is of, such as "Detections of street.jpg, 640 x 480 pixels"."""
+        of = f" of {_one_line(self.source, 80)}" if self.source else ""
+        return f"{type(self).__name__}{of}, {self.size[1]:,} x {self.size[0]:,} pixels"
 
     @property
     def source(self) -> str | None:
@@ -60,8 +95,8 @@ class Result(ABC):
         """The input with the result drawn on it.
 
         Raises:
-            ImageError: The input was a file that is no longer there, or a side of it is longer than
-                131,072 pixels.
+            ImageError: The input was a file that is no longer there or has another size now, or a
+                side of it is longer than 131,072 pixels.
         """
         if self.image is None:
             raise UsageError("This result does not know its image.", "Use result.draw(picture).")
@@ -71,6 +106,13 @@ class Result(ABC):
                 f"{self.source} is {picture.width:,} x {picture.height:,} pixels, too long to be "
                 f"drawn on: {MAX_SIDE:,} are allowed.",
                 "Cut it into pieces.",
+                source=self.source or "",
+            )
+        if picture.size != self.size[::-1]:
+            raise ImageError(
+                f"{self.source} has {picture.width:,} x {picture.height:,} pixels, and had "
+                f"{self.size[1]:,} x {self.size[0]:,} when this was predicted.",
+                "Predict again.",
                 source=self.source or "",
             )
         return self.draw(picture)
@@ -125,3 +167,97 @@ class Result(ABC):
         import pandas as pd
 
         return pd.DataFrame(self.rows(), columns=list(self.columns)).astype(self.columns)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ResultWithRows(Result):
+    """A result with an entry for each predicted thing, which is indexed as a numpy array is.
+
+        result[result.scores > 0.5]     those that score more
+        result[:3], result[[4, 0]]      the first three; two of them, in this order
+        result[-1]                      the last one
+        for found in result: ...        one after the other
+        len(result)                     how many there are
+
+    What comes out is always a result of the same kind, of the same image, with all that is known of
+    these rows. So a single row is a result with one: ``result[0].names[0]``. Masks stay encoded.
+
+    Class attributes:
+        per_row: The fields that have an entry for each row: arrays, tuples, `Masks` or None.
+    """
+
+    per_row: ClassVar[tuple[str, ...]]
+
+    def __len__(self) -> int:
+        return len(getattr(self, self.per_row[0]))
+
+    def __getitem__(self, rows: int | Rows) -> Self:
+        """The result with these rows.
+
+        Args:
+            rows: A place (below 0 it counts from the end), a slice, a list or array of places, or a
+                mask: True or False for each row.
+
+        Raises:
+            RowError: A place is not there, or the mask has another length; an `IndexError`, too.
+        """
+        return replace(self, **self._of_rows(places(rows, len(self))))
+
+    def __iter__(self) -> Iterator[Self]:
+        return (self[i] for i in range(len(self)))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """One object, so that an array of results is not taken apart into rows of rows."""
+        alone = np.empty(1, object)
+        alone[0] = self
+        return alone.reshape(())
+
+    def _of_rows(self, kept: np.ndarray) -> dict[str, Any]:
+        """The fields that differ if only the rows at these (k,) places are there."""
+        values = {name: getattr(self, name) for name in self.per_row}
+        return {
+            name: tuple(value[i] for i in kept) if isinstance(value, tuple) else value[kept]
+            for name, value in values.items()
+            if value is not None
+        }
+
+    def title(self) -> str:
+        """What it is of and how many rows there are."""
+        return f"{super().title()}: {len(self):,} row{'s' * (len(self) != 1)}"
+
+    def __repr__(self) -> str:
+        rows = self[:_SHOWN].rows()
+        return lines(self.title(), map(_row_text, rows), len(self) - _SHOWN)
+
+
+_SHOWN = 6
+"""How many rows a `repr` shows."""
+
+_SIDES = ("xmin", "ymin", "xmax", "ymax")
+
+
+def read_only(array: np.ndarray) -> np.ndarray:
+    """The array, such that it cannot be written to; whoever has it otherwise still can."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def _row_text(row: Mapping[str, Any]) -> str:
+    """A row of a `repr`: name and score, then what else there is, the box rounded."""
+    parts = [_one_line(row["name"], 40)] if "name" in row else []
+    if "score" in row:
+        parts.append(f"{row['score']:.2f}")
+    if all(side in row for side in _SIDES):
+        parts.append("[" + ", ".join(f"{row[side]:.0f}" for side in _SIDES) + "]")
+    for name, value in row.items():
+        if name not in ("name", "score", "label", "id", *_SIDES):
+            text = f"{value:.3g}" if isinstance(value, float) else _one_line(str(value), 40)
+            parts.append(f"{name} {text}")
+    return "  ".join(parts)
+
+
+def _one_line(text: str, most: int) -> str:
+    """A text on one line, cut if it is long."""
+    text = " ".join(text[: 10 * most].split())
+    return text if len(text) <= most else f"{text[: most - 3]}..."

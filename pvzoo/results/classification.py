@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from pvzoo.results.base import Result
+from pvzoo.results.base import ResultWithRows
 from pvzoo.results.drawing import shorten, text_font, text_size
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Classification(Result):
-    """The best classes of one image, best first.
+class Classification(ResultWithRows):
+    """The best classes of one image, best first; its rows are these classes.
 
     Attributes:
         labels: (k,) int64 class ids.
@@ -30,15 +27,13 @@ class Classification(Result):
 
     task: ClassVar[str] = "image-classification"
     columns: ClassVar[Mapping[str, str]] = {"label": "int64", "name": "str", "score": "float64"}
+    per_row: ClassVar[tuple[str, ...]] = ("labels", "scores", "names")
 
     labels: np.ndarray
     scores: np.ndarray
     names: tuple[str, ...]
     multi_label: bool = False
     probabilities: np.ndarray | None = None
-
-    def __len__(self) -> int:
-        return len(self.labels)
 
     def rows(self) -> list[dict[str, Any]]:
         """One dict a class, with ``label``, ``name`` and ``score``."""

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from PIL import Image
 
 from pvzoo.extras import needs
-from pvzoo.results.base import Result
+from pvzoo.results.base import ResultWithRows
 from pvzoo.results.drawing import draw_objects
-from pvzoo.results.selection import Rows, places
 
 if TYPE_CHECKING:
     import supervision as sv
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Detections(Result):
-    """The objects of one image.
+class Detections(ResultWithRows):
+    """The objects of one image; its rows.
 
     Attributes:
         boxes: (n, 4) float32, left, top, right, bottom in pixels of the upright image.
@@ -42,14 +41,12 @@ class Detections(Result):
         "xmax": "float64",
         "ymax": "float64",
     }
+    per_row: ClassVar[tuple[str, ...]] = ("boxes", "scores", "labels", "names")
 
     boxes: np.ndarray
     scores: np.ndarray
     labels: np.ndarray
     names: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.scores)
 
     def rows(self) -> list[dict[str, Any]]:
         """One dict an object: ``label``, ``name``, ``score`` and the box's four sides."""
@@ -65,21 +62,6 @@ class Detections(Result):
                 self.labels, self.names, self.scores, self.boxes, strict=True
             )
         ]
-
-    def only(self, rows: Rows) -> Self:
-        """The result with these objects, by their places or by a mask of True and False.
-
-        Raises:
-            UsageError: It is neither, or does not fit the number of objects.
-        """
-        kept = places(rows, len(self))
-        return replace(
-            self,
-            boxes=self.boxes[kept],
-            scores=self.scores[kept],
-            labels=self.labels[kept],
-            names=tuple(self.names[i] for i in kept),
-        )
 
     def to_coco(self, image_id: int = 0) -> list[dict[str, Any]]:
         """COCO results: ``bbox`` is left, top, width, height; ``category_id`` the model's id."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from PIL import Image
 
@@ -11,7 +11,6 @@ from pvzoo.errors import UsageError
 from pvzoo.results.detections import Detections
 from pvzoo.results.drawing import draw_objects
 from pvzoo.results.masks import Masks
-from pvzoo.results.selection import Rows, places
 
 if TYPE_CHECKING:
     import supervision as sv
@@ -27,6 +26,7 @@ class Instances(Detections):
     """
 
     task: ClassVar[str] = "instance-segmentation"
+    per_row: ClassVar[tuple[str, ...]] = (*Detections.per_row, "masks")
 
     masks: Masks
 
@@ -36,15 +36,6 @@ class Instances(Detections):
         for row, mask in zip(plain["predictions"], self.masks.to_coco(), strict=True):
             row["mask"] = mask
         return plain
-
-    def only(self, rows: Rows) -> Self:
-        """The result with these objects, by their places or by a mask of True and False.
-
-        Raises:
-            UsageError: It is neither, or does not fit the number of objects.
-        """
-        kept = places(rows, len(self))
-        return replace(super().only(kept), masks=self.masks[kept])
 
     def to_coco(
         self, image_id: int = 0, segmentation: Literal["rle", "polygons"] = "rle"

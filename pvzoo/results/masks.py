@@ -10,6 +10,7 @@ import numpy as np
 from pycocotools import mask as coco
 
 from pvzoo.errors import UsageError
+from pvzoo.results.base import read_only
 from pvzoo.results.selection import Rows, places
 
 
@@ -57,17 +58,18 @@ class Masks(Sequence[np.ndarray]):
     def __getitem__(self, index: Rows) -> Masks: ...
 
     def __getitem__(self, index: int | Rows) -> np.ndarray | Masks:
-        """A mask as (height, width) bool; or of several places, or a mask of True and False, some.
+        """A mask decoded, (height, width) bool, the caller's own; or some masks, still encoded.
 
-        Those are still encoded.
+        Args:
+            index: The place of a mask; or a slice, several places, or True or False for each mask.
 
         Raises:
-            IndexError: There is no mask of that number.
-            UsageError: It says otherwise what cannot be chosen.
+            RowError: There is no such mask, or that chooses none; an `IndexError`, too.
         """
-        if isinstance(index, int | np.integer) and not isinstance(index, bool):
-            return coco.decode(self._code(self.counts[index])).view(bool)
-        return Masks(self.size, tuple(self.counts[i] for i in places(index, len(self))))
+        chosen = places(index, len(self))
+        if isinstance(index, int | np.integer):
+            return coco.decode(self._code(self.counts[chosen[0]])).view(bool)
+        return Masks(self.size, tuple(self.counts[i] for i in chosen))
 
     def __len__(self) -> int:
         return len(self.counts)
@@ -76,7 +78,7 @@ class Masks(Sequence[np.ndarray]):
         return (self[i] for i in range(len(self)))
 
     def to_array(self) -> np.ndarray:
-        """All masks: (n, height, width) bool."""
+        """All masks: (n, height, width) bool, the caller's own."""
         result = np.empty((len(self), *self.size), dtype=bool)
         for i, mask in enumerate(self):
             result[i] = mask
@@ -84,16 +86,17 @@ class Masks(Sequence[np.ndarray]):
 
     @property
     def areas(self) -> np.ndarray:
-        """(n,) int64 pixels in each mask."""
-        return np.array([coco.area(self._code(c)) for c in self.counts], dtype=np.int64)
+        """(n,) int64 pixels in each mask, read-only."""
+        areas = [coco.area(self._code(c)) for c in self.counts]
+        return read_only(np.array(areas, dtype=np.int64))
 
     @property
     def boxes(self) -> np.ndarray:
-        """(n, 4) float32: left, top, right, bottom around each mask; zeros for an empty one."""
+        """(n, 4) float32, read-only: left, top, right, bottom of each; zeros for an empty one."""
         boxes = np.array([coco.toBbox(self._code(c)) for c in self.counts], dtype=np.float32)
         boxes = boxes.reshape(-1, 4)
         boxes[:, 2:] += boxes[:, :2]
-        return boxes
+        return read_only(boxes)
 
     def to_coco(self) -> list[dict[str, Any]]:
         """COCO's compressed run-length codes, with ``counts`` as text, ready for JSON."""

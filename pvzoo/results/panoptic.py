@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from PIL import Image
 
 from pvzoo.errors import UsageError
-from pvzoo.results.base import Result
+from pvzoo.results.base import ResultWithRows, read_only
 from pvzoo.results.colour_ids import colours_of
 from pvzoo.results.detections import supervision
 from pvzoo.results.drawing import draw_segments
 from pvzoo.results.masks import Masks
-from pvzoo.results.selection import Rows, places
 
 if TYPE_CHECKING:
     import supervision as sv
@@ -45,8 +44,8 @@ class PanopticSegment:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Panoptic(Result):
-    """The segments of one image.
+class Panoptic(ResultWithRows):
+    """The segments of one image; its rows. Without some of them, their pixels are void.
 
     Attributes:
         map: (height, width) int32 segment ids; 0 is void.
@@ -62,17 +61,30 @@ class Panoptic(Result):
         "score": "float64",
         "area": "int64",
     }
+    per_row: ClassVar[tuple[str, ...]] = ("segments",)
 
     map: np.ndarray
     segments: tuple[PanopticSegment, ...]
-
-    def __len__(self) -> int:
-        return len(self.segments)
 
     @property
     def names(self) -> tuple[str, ...]:
         """The class name of each segment."""
         return tuple(s.name for s in self.segments)
+
+    @property
+    def labels(self) -> np.ndarray:
+        """(n,) int64, the class id of each segment."""
+        return read_only(np.array([s.label for s in self.segments], dtype=np.int64))
+
+    @property
+    def scores(self) -> np.ndarray:
+        """(n,) float32, the score of each segment."""
+        return read_only(np.array([s.score for s in self.segments], dtype=np.float32))
+
+    @property
+    def areas(self) -> np.ndarray:
+        """(n,) int64, the pixels of each segment."""
+        return read_only(np.array([s.area for s in self.segments], dtype=np.int64))
 
     def mask(self, id: int) -> np.ndarray:
         """(height, width) bool: where a segment is."""
@@ -103,18 +115,10 @@ class Panoptic(Result):
             row["mask"] = mask
         return plain
 
-    def only(self, rows: Rows) -> Self:
-        """The result with these segments; the rest is void.
-
-        Args:
-            rows: Their places, or a mask of True and False.
-
-        Raises:
-            UsageError: It is neither, or does not fit the number of segments.
-        """
-        kept = tuple(self.segments[i] for i in places(rows, len(self)))
-        shown = np.isin(self.map, [s.id for s in kept])
-        return replace(self, segments=kept, map=np.where(shown, self.map, 0).astype(self.map.dtype))
+    def _of_rows(self, kept: np.ndarray) -> dict[str, Any]:
+        fields = super()._of_rows(kept)
+        shown = np.isin(self.map, [s.id for s in fields["segments"]])
+        return fields | {"map": np.where(shown, self.map, self.map.dtype.type(0))}
 
     def to_coco(self, image_id: int = 0, file_name: str = "") -> dict[str, Any]:
         """An entry of a COCO panoptic file's ``annotations``; its PNG is `to_coco_png`."""
@@ -161,10 +165,10 @@ class Panoptic(Result):
         """As `supervision.Detections`, one per segment, all masks decoded: (n, height, width)."""
         masks = self.masks()
         return supervision().Detections(
-            xyxy=masks.boxes,
+            xyxy=masks.boxes.copy(),
             mask=masks.to_array(),
-            confidence=np.array([s.score for s in self.segments], dtype=np.float32),
-            class_id=np.array([s.label for s in self.segments], dtype=np.int64),
+            confidence=self.scores.copy(),
+            class_id=self.labels.copy(),
             data={"class_name": np.array(self.names, dtype=str)},
         )
 

@@ -1,4 +1,4 @@
-"""Which rows are meant: their places, or a mask of True and False."""
+"""Which rows are meant: a place, several, or a mask of True and False."""
 
 from __future__ import annotations
 
@@ -6,50 +6,58 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pvzoo.errors import UsageError, short
+from pvzoo.errors import RowError, short
 
 Rows = Sequence[int] | Sequence[bool] | np.ndarray | slice
 """Places, or True or False for each row."""
 
 
-def places(rows: Rows, count: int) -> np.ndarray:
+def places(rows: int | Rows, count: int) -> np.ndarray:
     """The places that `rows` selects of `count` rows: (k,) int64, each in 0..count - 1.
 
+    It means what it means to an array of `count` entries.
+
     Args:
-        rows: Places (whole numbers; those below 0 count from the end), or a mask: True or False
-            for each row. A list, a range, a slice, or an array or tensor of one axis.
+        rows: A place (a whole number; below 0 it counts from the end) or several, or a mask: True
+            or False for each row. A list, a range, a slice, or an array or tensor of one axis.
         count: How many rows there are.
 
     Raises:
-        UsageError: It is neither, a place is not there, or the mask has another length.
+        RowError: It is none of these, a place is not there, or the mask has another length.
     """
-    if isinstance(rows, slice):
-        return np.arange(count)[rows]
-    wrong = UsageError(
-        f"Rows cannot be chosen by {short(rows)}.",
-        "Use a list of places, such as [0, 2], or a mask with True or False for each row.",
-    )
+    if not (isinstance(rows, int | list | range | slice) or hasattr(rows, "__array__")):
+        raise _wrong(rows)
     try:
-        listed = rows if hasattr(rows, "__array__") else list(rows)
-        chosen = np.asarray(listed)
+        if isinstance(rows, slice):
+            return np.arange(count)[rows]
+        chosen = np.asarray(rows)
     except (TypeError, ValueError) as error:
-        raise wrong from error
+        raise _wrong(rows) from error
     if chosen.shape == (0,) and chosen.dtype != bool:  # [] has no type of its own
         return np.zeros(0, np.int64)
+    if chosen.ndim == 0 and chosen.dtype != bool:
+        chosen = chosen.reshape(1)
     if chosen.ndim != 1 or chosen.dtype.kind not in "biu":
-        raise wrong
+        raise _wrong(rows)
     if chosen.dtype == bool:
         if len(chosen) != count:
-            raise UsageError(
+            raise RowError(
                 f"The mask has {len(chosen)} entries, and there are {count} rows.",
                 "It has True or False for each row.",
             )
         return np.flatnonzero(chosen)
-    if isinstance(listed, list) and any(isinstance(entry, bool | np.bool_) for entry in listed):
-        raise wrong  # numpy takes True among numbers for 1
+    if isinstance(rows, list) and any(isinstance(entry, bool | np.bool_) for entry in rows):
+        raise _wrong(rows)  # numpy takes True among numbers for 1
     outside = chosen[(chosen < -count) | (chosen >= count)]
     if len(outside):
         there = f"The rows are numbered from 0 to {count - 1}." if count else "There are no rows."
-        raise UsageError(f"There is no row {outside[0]}.", there)
+        raise RowError(f"There is no row {outside[0]}.", there)
     chosen = chosen.astype(np.int64)
     return np.where(chosen < 0, chosen + count, chosen)
+
+
+def _wrong(rows: object) -> RowError:
+    return RowError(
+        f"Rows cannot be chosen by {short(rows)}.",
+        "Use a place, a list of places, such as [0, 2], or a mask with True or False for each row.",
+    )

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from PIL import Image
 
-from pvzoo.results.base import Result
+from pvzoo.results.base import ResultWithRows
 from pvzoo.results.detections import supervision
 from pvzoo.results.drawing import add_legend, class_colour, enlarge, tint
 from pvzoo.results.masks import Masks
-from pvzoo.results.selection import Rows, places
 
 if TYPE_CHECKING:
     import supervision as sv
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class SemanticMap(Result):
-    """The class of every pixel of one image.
+class SemanticMap(ResultWithRows):
+    """The class of every pixel of one image; its rows are the classes that occur.
+
+    With some of the rows it lists and draws these classes; ``map`` stays.
 
     Attributes:
         map: (height, width) uint8, or uint16 for more than 256 classes: class ids.
@@ -39,6 +40,7 @@ class SemanticMap(Result):
         "area": "int64",
         "share": "float64",
     }
+    per_row: ClassVar[tuple[str, ...]] = ("labels", "areas", "names")
 
     map: np.ndarray
     labels: np.ndarray
@@ -61,26 +63,6 @@ class SemanticMap(Result):
             areas=counts[labels],
             names=tuple(class_names[i] for i in labels),
             scores=scores,
-        )
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def only(self, rows: Rows) -> Self:
-        """The result that lists and draws these classes; ``map`` stays.
-
-        Args:
-            rows: Their places, or a mask of True and False.
-
-        Raises:
-            UsageError: It is neither, or does not fit the number of classes listed.
-        """
-        kept = places(rows, len(self))
-        return replace(
-            self,
-            labels=self.labels[kept],
-            areas=self.areas[kept],
-            names=tuple(self.names[i] for i in kept),
         )
 
     def mask(self, label: int) -> np.ndarray:
@@ -117,7 +99,7 @@ class SemanticMap(Result):
         """As `supervision.Detections`, one per class, all masks decoded: (k, height, width)."""
         masks = self.masks()
         return supervision().Detections(
-            xyxy=masks.boxes,
+            xyxy=masks.boxes.copy(),
             mask=masks.to_array(),
             class_id=self.labels.copy(),
             data={"class_name": np.array(self.names, dtype=str)},

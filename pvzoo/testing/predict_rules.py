@@ -16,6 +16,7 @@ from pvzoo.errors import PvzooError, UnsupportedModelError
 from pvzoo.plugins import registry
 from pvzoo.preprocess import compare
 from pvzoo.preprocess.run import run
+from pvzoo.results.base import ResultWithRows
 from pvzoo.testing.compare import difference
 from pvzoo.testing.rules import Broken, NotApplicable, must, rule, said
 from pvzoo.testing.subject import Subject
@@ -101,6 +102,20 @@ def json(s: Subject) -> None:
 
     for found in s.results:
         _check_json(json.loads, found)
+
+
+@rule("Name in `per_row` every field with an entry for each row; see `ResultWithRows`.")
+def chosen_rows(s: Subject) -> None:
+    """Some rows of a result are a result with these rows."""
+    if not issubclass(s.task.result, ResultWithRows):
+        raise NotApplicable("Its results have no rows to choose from.")
+    for found in s.results:
+        rows = found.rows()
+        must(len(found) == len(rows), f"Its length is {len(found)}, and it has {len(rows)} rows.")
+        must(found[::-1].rows() == rows[::-1], "result[::-1] has not the rows in reverse.")
+        for place, (row, one) in enumerate(zip(rows, found, strict=True)):
+            must(one.rows() == [row], f"result[{place}] has the rows {one.rows()}, not {[row]}.")
+            must(isinstance(one, type(found)), f"result[{place}] is a {type(one).__name__}.")
 
 
 def _check_json(loads: Any, found: Any) -> None:
@@ -289,6 +304,7 @@ PREDICT_RULES = (
     leading_axis,
     result,
     json,
+    chosen_rows,
     drawable,
     one_and_list,
     stream,

@@ -227,9 +227,18 @@ def _figures(
     """``figures(batch_size)`` of the network as it then is; `name` is for messages."""
     runtime = TorchRuntime(adapter, network, device=device, device_map=None)
 
-    def stream(images: Iterator[Any], *, batch_size: int, **options: Any) -> Iterator[Any]:
+    def stream(
+        images: Iterator[Any], *, batch_size: int, progress: bool, **options: Any
+    ) -> Iterator[Any]:
         return prediction.stream(
-            adapter, runtime, task, images, options, name=name, batch_size=batch_size
+            adapter,
+            runtime,
+            task,
+            images,
+            options,
+            name=name,
+            batch_size=batch_size,
+            progress=progress,
         )
 
     def figures(batch_size: int) -> dict[str, float]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from pvzoo.errors import UsageError
 from pvzoo.model import Model, OnError
 from pvzoo.plugins import registry
+from pvzoo.progress import Progress, showing
 from pvzoo.results.detections import Detections
 from pvzoo.results.instances import Instances
 from pvzoo.results.masks import Masks
@@ -66,10 +67,18 @@ class MasksFrom:
     predict = Model.predict  # it asks for no more than `stream`
 
     def stream(
-        self, source: Any, *, batch_size: int = 8, on_error: OnError = "raise", **options: Any
+        self,
+        source: Any,
+        *,
+        batch_size: int = 8,
+        on_error: OnError = "raise",
+        progress: bool | Progress | None = None,
+        **options: Any,
     ) -> Iterator[Instances]:
         """As `pvzoo.Model.stream`; the options are the detector's."""
-        found = self.detector.stream(source, batch_size=batch_size, on_error=on_error, **options)
+        found = self.detector.stream(
+            source, batch_size=batch_size, on_error=on_error, progress=progress, **options
+        )
         return map(self._with_masks, found)
 
     def _with_masks(self, found: Detections) -> Instances:
@@ -86,20 +95,21 @@ class MasksFrom:
         *,
         split: str | None = None,
         batch_size: int = 8,
-        progress: Callable[[int, int], None] | None = None,
+        progress: bool | Progress | None = None,
         **options: Any,
     ) -> Evaluation:
         """As `pvzoo.Model.evaluate`, of masks; each image's best 100 boxes get one."""
         from pvzoo.metrics.evaluate import evaluate
 
         measured = {"result": Instances, "metric": InstanceSegmentation.metric}
-        return evaluate(
-            self.stream,
-            type("MasksFrom", (self._finds,), measured)(),
-            self.labels,
-            data,
-            {"max_detections": 100, **options},
-            split=split,
-            batch_size=batch_size,
-            progress=progress,
-        )
+        with showing(progress) as show:
+            return evaluate(
+                self.stream,
+                type("MasksFrom", (self._finds,), measured)(),
+                self.labels,
+                data,
+                {"max_detections": 100, **options},
+                split=split,
+                batch_size=batch_size,
+                progress=show,
+            )

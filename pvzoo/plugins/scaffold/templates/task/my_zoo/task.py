@@ -9,12 +9,12 @@ from typing import Any, ClassVar
 import numpy as np
 from PIL import Image
 
-from pvzoo.results.base import Result
+from pvzoo.results.base import ResultWithRows
 from pvzoo.tasks.base import Task, check_fraction
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Palette(Result):
+class Palette(ResultWithRows):
     """The colours of one image, those of the largest share first.
 
     Attributes:
@@ -25,13 +25,11 @@ class Palette(Result):
 
     task: ClassVar[str] = "my-zoo-palette"
     columns: ClassVar[Mapping[str, str]] = {"name": "str", "share": "float64", "colour": "str"}
+    per_row: ClassVar[tuple[str, ...]] = ("colours", "shares", "names")
 
     colours: np.ndarray
     shares: np.ndarray
     names: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.names)
 
     def rows(self) -> list[dict[str, Any]]:
         """One dict a colour: ``name``, ``share`` and ``colour``, such as "#ff0000"."""

@@ -1,0 +1,28 @@
+"""The results of several images: a list that a notebook shows as pictures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pvzoo.display import ShownList, grid, lines
+
+if TYPE_CHECKING:
+    pass
+
+
+class Results(ShownList["Result"]):
+    """What `predict` returns for a list of images: a list of their results, in their order.
+
+    In a notebook it is a grid of the annotated pictures, the first twelve of them, which are drawn
+    only when it is shown.
+    """
+
+    def __repr__(self) -> str:
+        shown = [result.title() for result in self[:_SHOWN]]
+        return lines(f"{len(self):,} result{'s' * (len(self) != 1)}", shown, len(self) - _SHOWN)
+
+    def _repr_html_(self) -> str:
+        return grid(self, lambda result: result.shown(), lambda result: result.title())
+
+
+_SHOWN = 6
