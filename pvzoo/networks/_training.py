@@ -39,6 +39,11 @@ class TrainableNetwork(TransformersNetwork):
         return family_of(self.module.config.model_type)
 
     @property
+    def patches(self) -> tuple[str, ...]:
+        """Those of its family."""
+        return self.family.patches
+
+    @property
     def backbone(self) -> tuple[str, ...]:
         """The prefixes of its parameters, found by the places a backbone may be at.
 

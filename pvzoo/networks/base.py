@@ -117,6 +117,11 @@ class Network(ABC):
         """The parts that `Adapter.run` asks for: by default one called "model", `forward`."""
         return (Graph("model", _Whole(self)),)
 
+    @property
+    def patches(self) -> tuple[str, ...]:
+        """Names in `pvzoo.export.patches` of what is changed in libraries for an export."""
+        return ()
+
     # --- fine-tuning, which is optional -----------------------------------------------------------
 
     def retarget(self, classes: TargetClasses, *, image_size: int | None, seed: int) -> Self:
