@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pvzoo.catalog.resolve import adapter_class_of, resolve, with_card
 from pvzoo.errors import MissingExtraError, UnsupportedModelError, UsageError, reading
+from pvzoo.export.exported import is_exported
 from pvzoo.extras import needs
 from pvzoo.hub.config_schema import check_config
 from pvzoo.plugins import registry
@@ -34,6 +35,7 @@ def load(
     revision: str | None = None,
     trust_remote_code: bool = False,
     runtime: str | None = None,
+    threads: int | None = None,
 ) -> Model:
     """Load a pretrained model.
 
@@ -51,7 +53,9 @@ def load(
             they are stored in. The default is float32.
         revision: Branch, tag or commit of a Hub repo.
         trust_remote_code: Whether Python code that comes with a Hub repo may run.
-        runtime: What runs the network; by default "torch", and "numpy" for what has no network.
+        runtime: What runs the network; by default "torch", "numpy" for what has no network, and
+            for an exported folder the one it was exported for.
+        threads: Most threads that compute one batch of an exported model.
 
     Raises:
         PvzooError: One of its subclasses, with what was wrong and what to do next; also for a model
@@ -69,6 +73,10 @@ def load(
         registry.get("runtimes", runtime)  # refused before anything is downloaded
     card, source, config = resolve(name, revision)
     wanted_task = registry.task_id(task) if task else (card.task if card else None)
+    if source.path is not None and is_exported(source.path):
+        return _exported(source.path, str(name), wanted_task, runtime, device, threads)
+    if threads is not None:
+        raise UsageError(f"{name} is no exported model, which alone takes threads.")
     with reading(str(name)):
         if card is not None and registry.get("adapters", card.adapter).network is not None:
             _needs_torch(str(name))  # before anything is downloaded for it
@@ -120,6 +128,26 @@ def load(
         if device_map is None:  # a network that is spread has its weights moved about
             trial.at_load(model.name, adapter, model.runtime, network)
         return model
+
+
+def _exported(
+    folder: Path,
+    name: str,
+    task: str | None,
+    runtime: str | None,
+    device: Any,
+    threads: int | None,
+) -> Model:
+    from pvzoo.export.exported import open_folder
+    from pvzoo.model import Model
+
+    with reading(name):
+        opened = open_folder(folder, name, runtime=runtime, device=device, threads=threads)
+    if task not in (None, opened.adapter.task):
+        raise UnsupportedModelError(
+            f"{name} cannot serve {task}.", f"It was exported for {opened.adapter.task}."
+        )
+    return Model(name, opened.adapter, None, runtime=opened.runtime)
 
 
 def network_of(adapter_class: type[Adapter], name: str) -> type[Network]:

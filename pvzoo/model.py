@@ -45,7 +45,7 @@ class Model:
         network: Network | None = None,
         *,
         card: Card | None = None,
-        runtime: str | None = None,
+        runtime: str | Runtime | None = None,
         device: Any = None,
         device_map: Any = None,
         report: TrainingReport | None = None,
@@ -56,13 +56,13 @@ class Model:
             DeviceError: The device is not here or too small.
             UsageError: The runtime cannot run it.
         """
-        runtime_class = registry.get("runtimes", runtime or ("torch" if network else "numpy"))
         self.name = name
         self.adapter = adapter
         self.network = network
-        self.runtime: Runtime = runtime_class(
-            adapter, network, device=device, device_map=device_map
-        )
+        if not isinstance(runtime, Runtime):
+            runtime_class = registry.get("runtimes", runtime or ("torch" if network else "numpy"))
+            runtime = runtime_class(adapter, network, device=device, device_map=device_map)
+        self.runtime: Runtime = runtime
         self.card = card
         self.report = report
         self._task: Task = registry.get("tasks", adapter.task)()

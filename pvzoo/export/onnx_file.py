@@ -10,6 +10,10 @@ import mmap
 from collections.abc import Iterator
 from pathlib import Path
 
+from pvzoo.errors import WeightsError, said
+
+_DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "com.microsoft"}
+"""Of operators that ONNX Runtime brings itself; others would need a library from elsewhere."""
 _DEPTH = 32
 # message -> field number -> message in it; "location" and "domain" are what is looked for
 _FIELDS: dict[str, dict[int, str]] = {
@@ -51,6 +55,34 @@ def references(file: Path) -> tuple[set[str], set[str]]:
             finally:
                 view.release()
     return found["location"], found["domain"]
+
+
+def check_onnx(file: Path) -> None:
+    """Refuse an ONNX file that would make a runtime open anything but files beside it.
+
+    Raises:
+        WeightsError: It refers to another folder, or to operators that no runtime brings.
+    """
+    try:
+        locations, domains = references(file)
+    except (OSError, ValueError) as error:
+        raise WeightsError(
+            f"{file} cannot be read ({said(error)}).", "Fetch it again, or export it again."
+        ) from error
+    for place in sorted(locations):
+        beside = file.parent / place
+        if "/" in place or "\\" in place or place in ("", ".", "..") or beside.is_symlink():
+            raise WeightsError(
+                f"{file} keeps weights in {place!r}, which is not a plain file beside it; it was "
+                "not opened.",
+                "Fetch it again from where you trust it.",
+            )
+    if foreign := sorted(domains - _DOMAINS):
+        raise WeightsError(
+            f"{file} needs operators of {foreign[0]!r}, which come with a library of its own; it "
+            "was not opened.",
+            "Export the model without operators of your own.",
+        )
 
 
 def _walk(data: memoryview, message: str, found: dict[str, set[str]], depth: int) -> None:

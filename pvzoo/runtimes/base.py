@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pvzoo.adapters.base import Adapter, Arrays
 from pvzoo.errors import UsageError
@@ -21,10 +21,14 @@ class Runtime(ABC):
     Attributes:
         device: Where inputs are sent to.
         dtype: The floating-point type the network computes in; None where there is none.
+
+    Class attributes:
+        suffixes: Of the files that `open` opens, such as ".onnx"; empty if it runs none.
     """
 
     device: Any
     dtype: Any
+    suffixes: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def __init__(

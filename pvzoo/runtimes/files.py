@@ -1,4 +1,4 @@
-"""What runtimes of exported files share: the check of what a graph is given and of what it gives."""
+"""What runtimes of exported files share: checks of what a graph is given and of what it gives."""
 
 from __future__ import annotations
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pvzoo.adapters.base import Adapter, Arrays
 from pvzoo.errors import DeviceError, PvzooError, WeightsError, said
+from pvzoo.export.onnx_file import check_onnx
 from pvzoo.extras import needs
-from pvzoo.export.onnx_file import references
 from pvzoo.runtimes.base import Runtime
 from pvzoo.runtimes.files import fitting, handed_out, refuse
 
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from pvzoo.export.manifest import Graph
     from pvzoo.networks.base import Network
 
-_DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "com.microsoft"}
-"""Of operators that ONNX Runtime brings itself; others would need a library from elsewhere."""
 _PROVIDERS = {
     "cpu": ("CPUExecutionProvider",),
     "cuda": ("CUDAExecutionProvider",),
@@ -36,6 +34,7 @@ class OnnxRuntime(Runtime):
     """Runs ONNX files; `open` makes one. Any number of threads may call it at once."""
 
     dtype = "float32"
+    suffixes = (".onnx",)
 
     def __init__(
         self, adapter: Adapter, network: Network | None, *, device: Any, device_map: Any
@@ -109,34 +108,6 @@ class OnnxRuntime(Runtime):
             shapes = ", ".join(f"{key} {array.shape}" for key, array in feed.items())
             raise PvzooError(f"ONNX Runtime failed on {shapes} ({said(error)}).") from error
         return handed_out(graph.outputs, outputs)
-
-
-def check_onnx(file: Path) -> None:
-    """Refuse an ONNX file that would make a runtime open anything but files beside it.
-
-    Raises:
-        WeightsError: It refers to another folder, or to operators that no runtime brings.
-    """
-    try:
-        locations, domains = references(file)
-    except (OSError, ValueError) as error:
-        raise WeightsError(
-            f"{file} cannot be read ({said(error)}).", "Fetch it again, or export it again."
-        ) from error
-    for place in sorted(locations):
-        beside = file.parent / place
-        if "/" in place or "\\" in place or place in ("", ".", "..") or beside.is_symlink():
-            raise WeightsError(
-                f"{file} keeps weights in {place!r}, which is not a plain file beside it; it was "
-                "not opened.",
-                "Fetch it again from where you trust it.",
-            )
-    if foreign := sorted(domains - _DOMAINS):
-        raise WeightsError(
-            f"{file} needs operators of {foreign[0]!r}, which come with a library of its own; it "
-            "was not opened.",
-            "Export the model without operators of your own.",
-        )
 
 
 def _provider(device: str, there: list[str]) -> str:

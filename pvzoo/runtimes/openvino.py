@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pvzoo.adapters.base import Adapter, Arrays
 from pvzoo.errors import DeviceError, PvzooError, WeightsError, said
+from pvzoo.export.onnx_file import check_onnx
 from pvzoo.extras import needs
 from pvzoo.runtimes.base import Runtime
 from pvzoo.runtimes.files import fitting, handed_out, refuse
@@ -32,6 +33,7 @@ class OpenVinoRuntime(Runtime):
     """Runs OpenVINO's files; `open` makes one. Any number of threads may call it at once."""
 
     dtype = "float32"
+    suffixes = (".xml", ".onnx")
 
     def __init__(
         self, adapter: Adapter, network: Network | None, *, device: Any, device_map: Any
@@ -76,6 +78,9 @@ class OpenVinoRuntime(Runtime):
         needs("An exported model", "openvino")
         import openvino
 
+        for graph in graphs.values():
+            if graph.file.endswith(".onnx"):
+                check_onnx(folder / graph.file)
         core = openvino.Core()
         made = cls.__new__(cls)
         made.device = str(device or "cpu")
