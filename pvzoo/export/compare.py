@@ -101,9 +101,9 @@ class _Row:
 def _rows(result: Any) -> list[_Row]:
     """The rows of a result that has any, the best first."""
     if hasattr(result, "segments"):
-        masks = result.masks
+        codes = result.masks().to_coco()
         return [
-            _Row(s.label, s.name, s.score, mask=masks.to_coco()[i])
+            _Row(s.label, s.name, s.score, mask=codes[i])
             for i, s in enumerate(result.segments)
         ]
     labels, scores = getattr(result, "labels", None), getattr(result, "scores", None)
