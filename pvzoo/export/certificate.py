@@ -7,57 +7,26 @@ of that ("postprocessing").
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from pvzoo.adapters.base import Adapter, Arrays, Graphs, Meta, Prepare
 from pvzoo.errors import ExportError, said
-from pvzoo.export.compare import Tally, compare
-from pvzoo.preprocess.compare import unlike
+from pvzoo.export.compare import Reading, Tally, compare
+from pvzoo.export.reference import Answer, Progress, Sample, Side, digests, places, plain
 from pvzoo.tasks.base import Task
 
 SHARE = 1e-3
 """By how much a raw output may differ at most, as a share of its range over all pictures."""
 BATCHES = (1, 2, 3, 8)
+IN_BATCHES = 3
+"""How many pictures are tried in batches of each size, the others alone."""
 FEWEST = 20
 """Objects, classes or segments below which nothing is decided."""
 MOST_ROWS = 50
-PICTURES = Path(__file__).parent / "pictures"
-
-Progress = Callable[[int, int], None]
-
-
-class Original(Protocol):
-    """What an export is compared with: an adapter, what runs its network, and its processor."""
-
-    adapter: Adapter
-    runtime: Graphs
-    prepare: Prepare | None
-
-
-@dataclass(frozen=True)
-class Side:
-    """One of the two that are compared.
-
-    Attributes:
-        adapter: Makes inputs and reads outputs.
-        runtime: Runs the graphs.
-        prepare: The checkpoint's own processor, of an original that has one; it is what the
-            export's steps are measured by.
-    """
-
-    adapter: Adapter
-    runtime: Graphs
-    prepare: Prepare | None = None
-
-    def inputs(self, picture: Image.Image, prompts: Mapping[str, Any]) -> tuple[Arrays, Meta]:
-        """What the network is given for a picture."""
-        return (self.prepare or self.adapter.preprocess)(picture, **prompts)
 
 
 @dataclass
@@ -72,6 +41,7 @@ class Certificate:
         tally: What came of the results.
         metric: By the name of each metric its value for the original and for the export; empty
             without labelled data.
+        latency: Milliseconds for one picture, the median; None if it was not measured.
     """
 
     pictures: int = 0
@@ -80,16 +50,22 @@ class Certificate:
     outputs: dict[str, float] = field(default_factory=dict)
     tally: Tally = field(default_factory=Tally)
     metric: dict[str, tuple[float, float]] = field(default_factory=dict)
+    latency: float | None = None
 
     @property
     def is_decided(self) -> bool:
         """Whether enough was compared to call the export proven."""
         return self.tally.rows >= FEWEST or any("share of" in name for name in self.tally.worst)
 
+    @property
+    def verdict(self) -> str:
+        """ "certified", or "not decided" where too little was compared."""
+        return "certified" if self.is_decided else "not decided"
+
     def to_json(self) -> dict[str, Any]:
         """As plain values, for the manifest."""
         return {
-            "verdict": "certified" if self.is_decided else "not decided",
+            "verdict": self.verdict,
             "pictures": self.pictures,
             "sizes": sorted(map(list, self.sizes)),
             "batches": sorted(self.batches),
@@ -98,210 +74,212 @@ class Certificate:
             "rows": self.tally.rows,
             "worst": {k: float(f"{v:.4g}") for k, v in self.tally.worst.items()},
             "metric": {k: list(v) for k, v in self.metric.items()},
+            "latency_ms": None if self.latency is None else float(f"{self.latency:.3g}"),
         }
+
+    def __str__(self) -> str:
+        batches = ", ".join(map(str, sorted(self.batches)))
+        lines = [
+            f"{self.verdict}: {self.pictures} pictures, {len(self.sizes)} sizes, batches of "
+            f"{batches}; {self.tally.rows} objects, classes or segments compared",
+            "inputs: equal to the bit",
+            *(f"{k}: within {v:.2g} of its range" for k, v in self.outputs.items()),
+            *(f"{k}: {v:.4g} at worst" for k, v in self.tally.worst.items()),
+            *(f"{k}: {a:.4f}, exported {b:.4f}" for k, (a, b) in self.metric.items()),
+        ]
+        if self.latency is not None:
+            lines.append(f"one picture: {self.latency:.1f} ms")
+        if not self.is_decided:
+            lines.append(f"Under {FEWEST} were compared: name pictures of your own with data=.")
+        return "\n".join(lines)
+
+
+def controls_of(task: Task, labels: Sequence[str], most: int = MOST_ROWS) -> dict[str, Any]:
+    """The options of a result with as many rows as are compared, however low their scores."""
+    known = {f.name for f in fields(task.controls)}
+    wanted = {**task.evaluation, "threshold": 0.0, "top_k": most, "max_detections": most}
+    return task.options({k: v for k, v in wanted.items() if k in known}, labels)[1]
 
 
 def certify(
-    original: Side,
+    answers: Iterable[Answer],
     export: Side,
     task: Task,
+    labels: Sequence[str],
     pictures: Sequence[tuple[str, Image.Image]],
     *,
     prompts: Mapping[str, Any],
-    batches: Sequence[int] = BATCHES,
     progress: Progress | None = None,
 ) -> Certificate:
-    """Compare an export with its original on pictures.
+    """Compare an export with what its original says of pictures.
 
     Args:
-        original: With its own processor.
+        answers: What the original says, picture by picture.
         export: As it was loaded from its files.
         task: Theirs.
-        pictures: (name, upright RGB picture).
+        labels: Of the original.
+        pictures: (name, upright RGB picture), in the order of `answers`.
         prompts: The task's, complete.
-        batches: Sizes of batches in which the export is run; the original runs each picture alone.
         progress: Called with the number of pictures done and of all.
 
     Raises:
         ExportError: They differ by more than they may; ``stage`` says where it begins.
     """
     certificate = Certificate(pictures=len(pictures))
-    controls = _controls(task, original.adapter)
-    spans: dict[str, float] = {}
-    gaps: dict[str, tuple[float, str]] = {}
-    for done, (name, picture) in enumerate(pictures):
-        inputs, meta = original.inputs(picture, prompts)
-        outputs = original.adapter.run(original.runtime, inputs)
-        _check_inputs(name, picture, inputs, meta, export, prompts)
-        certificate.sizes |= {a.shape[-2:] for n, a in inputs.items() if a.ndim > 3}
-        for count in batches[: len(batches) if done < 3 else 1]:
-            repeated = {n: np.concatenate([a] * count) for n, a in inputs.items()}
-            found = _run(export, repeated, name)
-            certificate.batches.add(count)
-            _compare_outputs(outputs, found, count, name, spans, gaps)
-        _check_postprocessing(name, original.adapter, export.adapter, outputs, meta, controls)
-        first = {n: a[: len(next(iter(inputs.values())))] for n, a in found.items()}
-        compare(
-            original.adapter.postprocess(outputs, meta, **controls),
-            export.adapter.postprocess(first, meta, **controls),
-            certificate.tally,
-            name,
-            MOST_ROWS,
-        )
+    _check_labels(labels, export.adapter.labels)
+    controls = controls_of(task, labels, MOST_ROWS + 10)  # the last of equals may change places
+    raw = _Raw()
+    beyond = Tally()  # of results, kept until it is known whether raw outputs differ already
+    for done, (answer, (name, picture)) in enumerate(zip(answers, pictures, strict=True)):
+        inputs, meta = _inputs(answer, export, picture, prompts)
+        certificate.sizes |= {a.shape[-2:] for a in inputs.values() if a.ndim > 3}
+        count = len(next(iter(inputs.values())))
+        first: dict[str, Any] = {}
+        for batch in BATCHES[: len(BATCHES) if done < IN_BATCHES else 1]:
+            outputs = _run(export, inputs, batch, name)
+            certificate.batches.add(batch)
+            raw.add(answer.outputs, outputs, batch, name)
+            first = first or {key: value[:count] for key, value in outputs.items()}
+        if answer.whole is not None:
+            _check_postprocessing(answer, export, meta, controls, name)
+        result = export.adapter.postprocess(first, meta, **controls)
+        compare(answer.reading, Reading.of(result), beyond, name, MOST_ROWS)
         if progress is not None:
             progress(done + 1, len(pictures))
-    for output, (gap, where) in gaps.items():
-        share = gap / (spans[output] or 1.0)
-        certificate.outputs[output] = share
-        if not share <= SHARE:
-            raise ExportError(
-                f"The exported network answers otherwise than the original: {output} differs by "
-                f"{share:.2%} of its range, on {where}; {SHARE:.1%} is allowed.",
-                "Report it, with the model's name and the versions of torch and transformers.",
-                stage="graph",
-            )
-    if certificate.tally.faults:
+    certificate.outputs, certificate.tally = raw.shares(), beyond
+    if beyond.faults:
+        more = f", and {len(beyond.faults) - 1} more" if len(beyond.faults) > 1 else ""
+        close = max(certificate.outputs.values(), default=0) < SHARE / 100
         raise ExportError(
-            f"The results of the exported network are others: {certificate.tally.faults[0]}"
-            + (
-                f", and {len(certificate.tally.faults) - 1} more."
-                if len(certificate.tally.faults) > 1
-                else "."
-            ),
-            "Its raw outputs are within their bounds, so small differences decide: try float32.",
-            stage="graph",
+            f"The export gives other results than the original: {beyond.faults[0]}{more}.",
+            "It reads its outputs in another way."
+            if close
+            else "Its raw outputs differ a little, which decides here.",
+            stage="postprocessing" if close else "graph",
         )
     return certificate
 
 
-def _controls(task: Task, adapter: Adapter) -> dict[str, Any]:
-    """The options of a result that has as many rows as are compared, however low their scores."""
-    from dataclasses import fields
+def _check_labels(original: Sequence[str], export: Sequence[str]) -> None:
+    if tuple(original) == tuple(export):
+        return
+    pairs = list(zip(original, export, strict=False))
+    wrong = next((i for i, (a, b) in enumerate(pairs) if a != b), len(pairs))
+    mine, theirs = (list(names[wrong : wrong + 1]) or ["nothing"] for names in (original, export))
+    raise ExportError(
+        f"The export has other labels than the original: class {wrong} is {theirs[0]!r}, and was "
+        f"{mine[0]!r}.",
+        "Export the model again.",
+        stage="postprocessing",
+    )
 
-    known = {f.name for f in fields(task.controls)}
-    wanted = {**task.evaluation, "threshold": 0.0, "top_k": MOST_ROWS, "max_detections": MOST_ROWS}
-    return task.options({k: v for k, v in wanted.items() if k in known}, adapter.labels)[1]
 
-
-def _check_inputs(
-    name: str,
-    picture: Image.Image,
-    inputs: Arrays,
-    meta: Meta,
-    export: Side,
-    prompts: Mapping[str, Any],
-) -> None:
+def _inputs(
+    answer: Answer, export: Side, picture: Image.Image, prompts: Mapping[str, Any]
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """What the export makes of a picture, which must be what the original made of it."""
     try:
-        found, told = export.inputs(picture, prompts)
+        inputs, meta = export.inputs(picture, prompts)
     except Exception as error:  # steps that were tampered with fail in many ways
         raise ExportError(
-            f"The export cannot prepare {name} ({said(error)}).", stage="preprocessing"
+            f"The export cannot prepare {answer.picture} ({said(error)}).", stage="preprocessing"
         ) from error
-    differs = unlike(found, inputs)
-    if not differs:
-        lacking = {k: v for k, v in meta.items() if _plain(told.get(k)) != _plain(v)}
-        differs = f"{next(iter(lacking))} is said otherwise" if lacking else None
+    differs = ""
+    for name, (dtype, shape, digest) in answer.inputs.items():
+        found = digests(inputs).get(name)
+        if found is None:
+            differs = f"{name} is not made"
+        elif found[:2] != (dtype, tuple(shape)):
+            differs = f"{name} is {found[1]} {found[0]}, and was {tuple(shape)} {dtype}"
+        elif found[2] != digest:
+            differs = f"the numbers of {name} are others"
+    told = plain(meta)
+    for key, value in answer.meta.items():
+        if told.get(key) != value:
+            differs = differs or f"{key} is {told.get(key)}, and was {value}"
     if differs:
         raise ExportError(
-            f"The export prepares {name} otherwise than the original: {differs}.",
+            f"The export prepares {answer.picture} otherwise than the original: {differs}.",
             "Pictures must become the same numbers: export the model again.",
             stage="preprocessing",
         )
+    return inputs, meta
 
 
-def _plain(value: Any) -> Any:
-    """Sizes as lists of ints, whichever sequence they came in."""
-    if isinstance(value, tuple | list | np.ndarray):
-        return [_plain(v) for v in value]
-    return int(value) if hasattr(value, "__index__") else value
-
-
-def _run(export: Side, inputs: Arrays, name: str) -> dict[str, Any]:
+def _run(export: Side, inputs: dict[str, np.ndarray], batch: int, name: str) -> dict[str, Any]:
     try:
-        return export.adapter.run(export.runtime, inputs)
+        return export.adapter.run(
+            export.runtime, {key: np.concatenate([a] * batch) for key, a in inputs.items()}
+        )
     except Exception as error:
-        count = len(next(iter(inputs.values())))
         raise ExportError(
-            f"The exported network fails on {name} in a batch of {count} ({said(error)}).",
+            f"The exported network fails on {name} in a batch of {batch} ({said(error)}).",
+            "Export the model again, with this pvzoo.",
             stage="graph",
         ) from error
 
 
-def _compare_outputs(
-    outputs: Mapping[str, np.ndarray],
-    found: Mapping[str, np.ndarray],
-    count: int,
-    name: str,
-    spans: dict[str, float],
-    gaps: dict[str, tuple[float, str]],
-) -> None:
-    """Keep how far apart raw outputs are, at most, and how far they reach."""
-    if missing := set(outputs) - set(found):
-        raise ExportError(f"The export does not say {sorted(missing)[0]}.", stage="graph")
-    for output, wanted in outputs.items():
-        wanted = np.asarray(wanted, np.float32)
-        given = np.asarray(found[output], np.float32)
-        if given.shape != (count * len(wanted), *wanted.shape[1:]):
-            raise ExportError(
-                f"{output} of a batch of {count} is {given.shape}, and {wanted.shape} of one.",
-                stage="graph",
-            )
-        spans[output] = max(spans.get(output, 0.0), float(np.ptp(wanted)) if wanted.size else 0.0)
-        gap = max(
-            (float(np.abs(part - wanted).max(initial=0)) for part in np.split(given, count)),
-            default=0.0,
-        )
-        if gap > gaps.get(output, (-1.0, ""))[0]:
-            gaps[output] = (gap, f"{name} in a batch of {count}")
+class _Raw:
+    """How far raw outputs are apart."""
+
+    def __init__(self) -> None:
+        self._spans: dict[str, float] = {}
+        self._gaps: dict[str, tuple[float, str]] = {}
+
+    def add(
+        self, wanted: Mapping[str, Sample], found: Mapping[str, Any], batch: int, name: str
+    ) -> None:
+        """Compare the outputs of a picture with each of its copies in a batch."""
+        if missing := sorted(set(wanted) - set(found)):
+            raise ExportError(f"The export does not say {missing[0]}.", stage="graph")
+        for key, sample in wanted.items():
+            given = np.asarray(found[key], np.float32)
+            if given.shape != (batch * sample.shape[0], *sample.shape[1:]):
+                raise ExportError(
+                    f"The shape of {key} is {given.shape} for {name} in a batch of {batch}, and "
+                    f"was {sample.shape} for one.",
+                    "Export the model again, with this pvzoo.",
+                    stage="graph",
+                )
+            parts = np.split(given, batch)
+            kept = places(parts[0].size)
+            gap = max(float(np.abs(p.ravel()[kept] - sample.values).max(initial=0)) for p in parts)
+            self._spans[key] = max(self._spans.get(key, 0.0), sample.span)
+            if not gap <= self._gaps.get(key, (-1.0, ""))[0]:
+                self._gaps[key] = (gap, f"{name} in a batch of {batch}")
+
+    def shares(self) -> dict[str, float]:
+        """By the name of each output its largest difference, as a share of its range.
+
+        Raises:
+            ExportError: One is larger than it may be.
+        """
+        found = {}
+        for key, (gap, where) in self._gaps.items():
+            found[key] = gap / (self._spans[key] or 1.0)
+            if not found[key] <= SHARE:
+                raise ExportError(
+                    f"The exported network answers otherwise than the original: {key} differs by "
+                    f"{found[key]:.2%} of its range, on {where}; {SHARE:.1%} is allowed.",
+                    "It is not the network that was exported, or the runtime computes otherwise.",
+                    stage="graph",
+                )
+        return found
 
 
 def _check_postprocessing(
-    name: str,
-    original: Adapter,
-    export: Adapter,
-    outputs: Mapping[str, Any],
-    meta: Meta,
-    controls: Mapping[str, Any],
+    answer: Answer, export: Side, meta: dict[str, Any], controls: Mapping[str, Any], name: str
 ) -> None:
-    """The same outputs must become the same result, labels included."""
-    if original.labels != export.labels:
-        wrong = next(
-            (
-                i
-                for i, pair in enumerate(zip(original.labels, export.labels, strict=False))
-                if pair[0] != pair[1]
-            ),
-            min(len(original.labels), len(export.labels)),
-        )
-        raise ExportError(
-            f"The export has other labels: class {wrong} is "
-            f"{export.labels[wrong : wrong + 1]}, and {original.labels[wrong : wrong + 1]} in the "
-            "original.",
-            "Export the model again.",
-            stage="postprocessing",
-        )
+    """The same outputs must become the same result."""
     tally = Tally()
-    compare(
-        original.postprocess(dict(outputs), meta, **controls),
-        export.postprocess(dict(outputs), meta, **controls),
-        tally,
-        name,
-        10**6,
-    )
+    try:
+        result = export.adapter.postprocess(dict(answer.whole or {}), meta, **controls)
+        compare(answer.reading, Reading.of(result), tally, name, MOST_ROWS)
+    except Exception as error:
+        tally.faults.append(f"{name}: {said(error)}")
     if tally.faults:
         raise ExportError(
             f"The export reads the same outputs otherwise than the original: {tally.faults[0]}.",
             "Export the model again, with this pvzoo.",
             stage="postprocessing",
         )
-
-
-def pictures() -> list[tuple[str, Image.Image]]:
-    """The pictures that come with pvzoo, of many shapes."""
-    return list(_pictures())
-
-
-def _pictures() -> Iterator[tuple[str, Image.Image]]:
-    for file in sorted(PICTURES.glob("*.jpg")):
-        with Image.open(file) as opened:
-            yield file.name, opened.convert("RGB")

@@ -1,7 +1,7 @@
 """How far two results of one picture are apart, whatever task they are of.
 
-Rows (objects, classes, segments) are paired: equals may change places, where their scores are the
-same up to rounding. Maps are compared pixel by pixel.
+A result is read as rows (objects, classes, segments) and maps. Rows are paired: equals may change
+places where their scores are the same up to rounding. Maps are compared pixel by pixel.
 """
 
 from __future__ import annotations
@@ -28,6 +28,54 @@ RANGE = 1e-3
 """By how much numbers of a map, such as depths, may differ, as a share of their range."""
 
 
+@dataclass(frozen=True)
+class Row:
+    """One object, class or segment of a result.
+
+    Attributes:
+        label: The id of its class; None where there are no classes.
+        name: Of its class.
+        score: Of the row.
+        box: Its corners in pixels, if it has a box.
+        mask: COCO's compressed run lengths, if it has a mask.
+    """
+
+    label: int | None
+    name: str
+    score: float
+    box: tuple[float, ...] | None = None
+    mask: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a result says.
+
+    Attributes:
+        kind: The name of its class.
+        size: (height, width) of the image.
+        rows: The best first.
+        maps: By the name of the field: (height, width, ...).
+    """
+
+    kind: str
+    size: tuple[int, int]
+    rows: tuple[Row, ...]
+    maps: dict[str, np.ndarray]
+
+    @classmethod
+    def of(cls, result: Result) -> Reading:
+        """What a result says; of any task."""
+        maps = {
+            f.name: value
+            for f in fields(result)
+            if isinstance(value := getattr(result, f.name), np.ndarray)
+            and value.shape[:2] == result.size
+            and f.name != "boxes"
+        }
+        return cls(type(result).__name__, result.size, tuple(_rows(result)), maps)
+
+
 @dataclass
 class Tally:
     """What was compared, and how far apart it was at most.
@@ -48,11 +96,11 @@ class Tally:
         keep = min if least else max
         self.worst[what] = keep(self.worst.get(what, value), float(value))
         if not (value >= allowed if least else value <= allowed):
-            self.faults.append(f"{where}: {what} {value:.4g}, allowed {allowed:g}")
+            self.faults.append(f"{where}: {what} is {value:.4g}, and {allowed:g} is allowed")
 
 
-def compare(one: Result, other: Result, tally: Tally, where: str, most: int = 50) -> None:
-    """Compare the result of an original with that of its export.
+def compare(one: Reading, other: Reading, tally: Tally, where: str, most: int = 50) -> None:
+    """Compare what the original says of a picture with what its export says.
 
     Args:
         one: Of the original; of its rows only the first `most` are looked for.
@@ -61,75 +109,17 @@ def compare(one: Result, other: Result, tally: Tally, where: str, most: int = 50
         where: What the picture is called.
         most: Most rows.
     """
-    if type(one) is not type(other) or one.size != other.size:
+    if (one.kind, one.size, set(one.maps)) != (other.kind, other.size, set(other.maps)):
         tally.faults.append(
-            f"{where}: a {type(one).__name__} of {one.size} and a {type(other).__name__} of "
-            f"{other.size}"
+            f"{where}: a {one.kind} of {one.size} became a {other.kind} of {other.size}"
         )
         return
-    for name in (f.name for f in fields(one) if f.name not in ("image", "size")):
-        mine, theirs = getattr(one, name), getattr(other, name)
-        if isinstance(mine, np.ndarray) and mine.shape[:2] == one.size and name != "boxes":
-            _compare_maps(name, mine, theirs, tally, where)
-    rows, others = _rows(one), _rows(other)
-    if rows:
-        _compare_rows(rows[:most], others, tally, where)
-
-
-def _compare_maps(
-    name: str, mine: np.ndarray, theirs: np.ndarray, tally: Tally, where: str
-) -> None:
-    if mine.dtype.kind == "f":
-        span = float(np.ptp(mine)) or 1.0
-        gap = float(np.abs(mine - theirs).max(initial=0)) / span
-        tally.note(f"{name}, share of its range", gap, RANGE, where)
-    else:
-        tally.note(f"{name}, share of pixels", float(np.mean(mine != theirs)), TIES, where)
-
-
-@dataclass
-class _Row:
-    """One object, class or segment of a result."""
-
-    label: Any
-    name: str
-    score: float
-    box: np.ndarray | None = None
-    mask: Any = None
-
-
-def _rows(result: Any) -> list[_Row]:
-    """The rows of a result that has any, the best first."""
-    if hasattr(result, "segments"):
-        codes = result.masks().to_coco()
-        return [
-            _Row(s.label, s.name, s.score, mask=codes[i])
-            for i, s in enumerate(result.segments)
-        ]
-    labels, scores = getattr(result, "labels", None), getattr(result, "scores", None)
-    names = getattr(result, "names", None)
-    if scores is None or names is None or np.ndim(scores) != 1:
-        return []
-    boxes = getattr(result, "boxes", None)
-    masks = getattr(result, "masks", None)
-    codes: Sequence[Any] = masks.to_coco() if isinstance(masks, Masks) else [None] * len(scores)
-    return [
-        _Row(
-            None if labels is None else int(labels[i]),
-            names[i],
-            float(scores[i]),
-            None if boxes is None else np.asarray(boxes[i]),
-            codes[i],
-        )
-        for i in range(len(scores))
-    ]
-
-
-def _compare_rows(rows: list[_Row], others: list[_Row], tally: Tally, where: str) -> None:
-    left = list(others)
-    for row in rows:
+    for name, mine in one.maps.items():
+        _compare_maps(name, mine, other.maps[name], tally, where)
+    left = list(other.rows)
+    for row in one.rows[:most]:
         same = [o for o in left if (o.label, o.name) == (row.label, row.name)]
-        partner = min(same, key=lambda o: _distance(row, o), default=None)
+        partner = min(same, key=lambda o: _distance(row, o, one.size), default=None)
         if partner is None:
             tally.faults.append(f"{where}: {row.name or row.label} ({row.score:.3f}) is not there")
             continue
@@ -137,26 +127,68 @@ def _compare_rows(rows: list[_Row], others: list[_Row], tally: Tally, where: str
         tally.rows += 1
         tally.note("score", abs(row.score - partner.score), SCORE, where)
         if row.box is not None and partner.box is not None:
-            tally.note("box, pixels", np.abs(row.box - partner.box).max(initial=0), PIXELS, where)
+            tally.note("box, pixels", _apart(row.box, partner.box), PIXELS, where)
         if row.mask is not None and partner.mask is not None:
-            tally.note("mask IoU", _overlap(row.mask, partner.mask), OVERLAP, where)
+            tally.note("mask IoU", _overlap(row.mask, partner.mask, one.size), OVERLAP, where)
 
 
-def _distance(row: _Row, other: _Row) -> float:
+def _compare_maps(
+    name: str, mine: np.ndarray, theirs: np.ndarray, tally: Tally, where: str
+) -> None:
+    if mine.shape != theirs.shape:
+        tally.faults.append(f"{where}: {name} is {theirs.shape}, and was {mine.shape}")
+    elif mine.dtype.kind == "f":
+        span = float(np.ptp(mine)) or 1.0
+        gap = float(np.abs(mine - theirs).max(initial=0)) / span
+        tally.note(f"{name}, share of its range", gap, RANGE, where)
+    else:
+        tally.note(f"{name}, share of pixels", float(np.mean(mine != theirs)), TIES, where)
+
+
+def _rows(result: Any) -> list[Row]:
+    """The rows of a result that has any, the best first."""
+    if hasattr(result, "segments"):
+        codes = result.masks().counts
+        return [
+            Row(s.label, s.name, s.score, mask=code)
+            for s, code in zip(result.segments, codes, strict=True)
+        ]
+    labels, scores = getattr(result, "labels", None), getattr(result, "scores", None)
+    names, boxes = getattr(result, "names", None), getattr(result, "boxes", None)
+    masks = getattr(result, "masks", None)
+    if scores is None or names is None or np.ndim(scores) != 1:
+        return []
+    counts: Sequence[bytes | None]
+    counts = masks.counts if isinstance(masks, Masks) else [None] * len(scores)
+    return [
+        Row(
+            None if labels is None else int(labels[i]),
+            names[i],
+            float(scores[i]),
+            None if boxes is None else tuple(map(float, boxes[i])),
+            counts[i],
+        )
+        for i in range(len(scores))
+    ]
+
+
+def _distance(row: Row, other: Row, size: tuple[int, int]) -> float:
     """How unlike two rows are: objects by where they are, classes by their scores."""
     apart = abs(row.score - other.score)
     if row.box is not None and other.box is not None:
-        return apart + float(np.abs(row.box - other.box).max(initial=0)) / 100
+        return apart + _apart(row.box, other.box) / 100
     if row.mask is not None and other.mask is not None:
-        return apart + 1 - _overlap(row.mask, other.mask)
+        return apart + 1 - _overlap(row.mask, other.mask, size)
     return apart
 
 
-def _overlap(one: Any, other: Any) -> float:
+def _apart(one: Sequence[float], other: Sequence[float]) -> float:
+    return max(abs(a - b) for a, b in zip(one, other, strict=True))
+
+
+def _overlap(one: bytes, other: bytes, size: tuple[int, int]) -> float:
     from pycocotools import mask
 
-    both, either = (
-        mask.area(mask.merge([one, other], intersect=True)),
-        mask.area(mask.merge([one, other])),
-    )
-    return float(both) / float(either) if either else 1.0
+    pair = [{"size": list(size), "counts": counts} for counts in (one, other)]
+    either = float(mask.area(mask.merge(pair)))
+    return float(mask.area(mask.merge(pair, intersect=True))) / either if either else 1.0

@@ -6,7 +6,7 @@ import importlib.metadata
 import platform
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from pvzoo.errors import ExportError, UnsupportedModelError, UsageError
-from pvzoo.export import manifest
-from pvzoo.export.certificate import Certificate, Side, certify, pictures
+from pvzoo.export import manifest, reference
+from pvzoo.export.certificate import Certificate, certify, controls_of
 from pvzoo.export.exported import open_folder
 from pvzoo.extras import needs
 from pvzoo.hub.publish import new_folder
@@ -95,7 +95,8 @@ def export(
     spec = replace(network.spec, steps=thorough_steps(network, adapter_class.pixels, prompts))
     adapter = adapter_class(spec, network.prepare)
     original = TorchRuntime(adapter, network, device="cpu", device_map=None)
-    tried = [*pictures(), *more]
+    own = reference.pictures()
+    tried = [*own, *more]
     with new_folder(folder) as part:
         say("exporting", 0, 1)
         shown = [picture for _, picture in _lying_and_standing(tried)]
@@ -120,11 +121,18 @@ def export(
         )
         manifest.write(made, part)
         opened = open_folder(part, name)
+        side = reference.Side(adapter, original, network.prepare)
+        kept: list[reference.Answer] = []
         try:
             certificate = certify(
-                Side(adapter, original, network.prepare),
-                Side(opened.adapter, opened.runtime),
+                _kept(
+                    reference.answers(side, tried, prompts, controls_of(task, adapter.labels)),
+                    kept,
+                    len(own),
+                ),
+                reference.Side(opened.adapter, opened.runtime),
                 task,
+                adapter.labels,
                 tried,
                 prompts=prompts,
                 progress=lambda done, total: say("comparing", done, total),
@@ -133,10 +141,26 @@ def export(
             if keep_failed is not None:
                 shutil.copytree(part, keep_failed)
             raise
+        reference.write(part, kept)
         told = {**certificate.to_json(), "machine": _machine(), "runtime": runtime}
-        made = replace(made, ranges=_ranges(made, certificate), certificate=told)
+        made = replace(
+            made,
+            ranges=_ranges(made, certificate),
+            files=manifest.stated(part, [*made.files, reference.NAME]),
+            certificate=told,
+        )
         manifest.write(made, part)
     return certificate
+
+
+def _kept(
+    answers: Iterator[reference.Answer], kept: list[reference.Answer], most: int
+) -> Iterator[reference.Answer]:
+    """The answers one by one; the first `most` are kept, without their whole outputs."""
+    for answer in answers:
+        if len(kept) < most:
+            kept.append(replace(answer, whole=None))
+        yield answer
 
 
 def _of_files() -> list[str]:
