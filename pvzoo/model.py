@@ -20,6 +20,7 @@ from pvzoo.tasks.base import Task
 if TYPE_CHECKING:
     import gradio
 
+    from pvzoo.export.certificate import Certificate
     from pvzoo.metrics.base import Evaluation
     from pvzoo.networks.base import Network
     from pvzoo.training.report import TrainingReport
@@ -353,6 +354,57 @@ class Model:
 
         folder = Path(folder).expanduser()
         return save(self.network, folder, name=self.name, task=self.task, report=self.report)
+
+    def export(
+        self,
+        folder: str | Path,
+        *,
+        runtime: str = "onnxruntime",
+        image_size: int | None = None,
+        data: Any = None,
+        progress: Callable[[str, int, int], None] | None = None,
+        keep_failed: str | Path | None = None,
+        **prompts: Any,
+    ) -> Certificate:
+        """Write the model to a new folder that runs without PyTorch, once that is proven.
+
+        `pvzoo.load` opens the folder, with the same `predict`, `stream`, `evaluate` and `demo`. It
+        holds an ordinary ONNX or OpenVINO file. Before it is handed over, its answers to real
+        pictures are compared with this model's, in the runtime it is for (docs/export.md).
+
+        Args:
+            folder: A new one.
+            runtime: "onnxruntime" or "openvino", or that of a plugin.
+            image_size: Side of the square that pictures are scaled to, in pixels; None for what the
+                network was trained with.
+            data: Further pictures to compare with: whatever `stream` takes, or labelled data, by
+                which both are then evaluated too.
+            progress: Called with what is done, how much of it and how much there is.
+            keep_failed: A new folder for the files if they are not proven.
+            **prompts: Prompts of the task, such as texts, which the export then has fixed.
+
+        Returns:
+            What was compared, and how far apart it was.
+
+        Raises:
+            ExportError: It cannot be exported, or the export answers otherwise.
+            UsageError: The folder is not empty, or an argument cannot be.
+        """
+        from pvzoo.export.write import export
+
+        return export(
+            self.network,
+            self._task,
+            Path(folder).expanduser(),
+            name=self.name,
+            license=(self.card.license or "") if self.card else "",
+            runtime=runtime,
+            image_size=image_size,
+            prompts=prompts,
+            data=data,
+            progress=progress,
+            keep_failed=None if keep_failed is None else Path(keep_failed).expanduser(),
+        )
 
     def push_to_hub(
         self, repo_id: str, *, private: bool | None = None, message: str = "Upload with pvzoo"

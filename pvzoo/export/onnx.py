@@ -6,11 +6,12 @@ the sides of an input if pictures of several shapes become inputs of several sha
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from pvzoo.errors import ExportError, said
 from pvzoo.export import manifest, patches
 from pvzoo.extras import needs
 from pvzoo.networks.base import Network
+from pvzoo.networks.from_transformers import quiet
 from pvzoo.runtimes.base import Runtime
 
 _INLINE = 1 << 30
@@ -178,14 +180,12 @@ def _quiet() -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")
-        for name in ("transformers", "torch.onnx", "torch.export", "onnxscript", "onnx_ir"):
+        for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir"):
             logger = logging.getLogger(name)
             stack.callback(logger.setLevel, logger.level)
             logger.setLevel(logging.ERROR)
-        import contextlib
-        import io
-
-        stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
+        stack.enter_context(quiet())
+        stack.enter_context(redirect_stdout(io.StringIO()))
         yield
 
 

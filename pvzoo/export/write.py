@@ -8,18 +8,25 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from pvzoo.errors import ExportError, UnsupportedModelError, UsageError
+from pvzoo.adapters.base import Adapter
+from pvzoo.errors import DataError, ExportError, UnsupportedModelError, UsageError
 from pvzoo.export import manifest, reference
 from pvzoo.export.certificate import Certificate, certify, controls_of
 from pvzoo.export.exported import open_folder
 from pvzoo.extras import needs
 from pvzoo.hub.publish import new_folder
+from pvzoo.inputs.images import ImageHandle
+from pvzoo.inputs.sources import images_of
+from pvzoo.metrics.evaluate import evaluate, one_split
+from pvzoo.pipeline import predict
 from pvzoo.plugins import registry
+from pvzoo.runtimes.base import Runtime
 from pvzoo.tasks.base import Task
 
 if TYPE_CHECKING:
@@ -28,6 +35,11 @@ if TYPE_CHECKING:
 Progress = Callable[[str, int, int], None]
 """``progress(what, done, total)``."""
 
+Driven = tuple[Adapter, Runtime]
+
+_PICTURES = 32
+"""How many pictures of somebody's data are compared one by one."""
+_METRIC = 1e-3
 _PACKAGES = (
     "pvzoo",
     "torch",
@@ -48,8 +60,9 @@ def export(
     name: str,
     license: str,
     runtime: str,
-    prompts: Mapping[str, Any],
-    more: Sequence[tuple[str, Image.Image]] = (),
+    image_size: int | None = None,
+    prompts: Mapping[str, Any] | None = None,
+    data: Any = None,
     progress: Progress | None = None,
     keep_failed: Path | None = None,
 ) -> Certificate:
@@ -62,8 +75,9 @@ def export(
         name: What messages and the manifest call the model.
         license: Of the weights.
         runtime: The id of the runtime that the files are for.
-        prompts: The task's prompts, complete; they are fixed in the export.
-        more: (name, upright RGB picture): pictures to try beside those that come with pvzoo.
+        image_size: Side of the square that pictures are scaled to; None for the network's own.
+        prompts: Of the task; they are fixed in the export.
+        data: Pictures to try beside those that come with pvzoo, labelled or not.
         progress: Called as the work goes on.
         keep_failed: A new folder that gets the files if they are not proven.
 
@@ -91,16 +105,20 @@ def export(
     if next(network.module.parameters()).dtype != torch.float32:
         raise UsageError(f"{name} is not in float32.", "Load it without dtype, then export it.")
     say = progress or (lambda what, done, total: None)
+    if image_size is not None:
+        network = network.at_size(image_size)
+    fixed, _ = task.options(prompts or {}, network.spec.labels)
     adapter_class = registry.get("adapters", network.spec.adapter)
-    spec = replace(network.spec, steps=thorough_steps(network, adapter_class.pixels, prompts))
+    spec = replace(network.spec, steps=thorough_steps(network, adapter_class.pixels, fixed))
     adapter = adapter_class(spec, network.prepare)
     original = TorchRuntime(adapter, network, device="cpu", device_map=None)
     own = reference.pictures()
-    tried = [*own, *more]
+    shown, labelled = examples_of(data, task)
+    tried = [*own, *shown]
     with new_folder(folder) as part:
         say("exporting", 0, 1)
-        shown = [picture for _, picture in _lying_and_standing(tried)]
-        graphs = write_graphs(network, examples(adapter, original, shown, prompts), part)
+        pair = [picture for _, picture in _lying_and_standing(tried)]
+        graphs = write_graphs(network, examples(adapter, original, pair, fixed), part)
         for key, graph in graphs.items():
             file = runtime_class.convert(part / graph.file)
             graphs[key] = replace(graph, file=file.name)
@@ -126,7 +144,7 @@ def export(
         try:
             certificate = certify(
                 _kept(
-                    reference.answers(side, tried, prompts, controls_of(task, adapter.labels)),
+                    reference.answers(side, tried, fixed, controls_of(task, adapter.labels)),
                     kept,
                     len(own),
                 ),
@@ -134,13 +152,17 @@ def export(
                 task,
                 adapter.labels,
                 tried,
-                prompts=prompts,
+                prompts=fixed,
                 progress=lambda done, total: say("comparing", done, total),
             )
         except ExportError:
             if keep_failed is not None:
                 shutil.copytree(part, keep_failed)
             raise
+        if labelled is not None:
+            certificate.metric = _measured(
+                task, labelled, (adapter, original), (opened.adapter, opened.runtime), name
+            )
         reference.write(part, kept)
         told = {**certificate.to_json(), "machine": _machine(), "runtime": runtime}
         made = replace(
@@ -151,6 +173,72 @@ def export(
         )
         manifest.write(made, part)
     return certificate
+
+
+def examples_of(data: Any, task: Task) -> tuple[list[tuple[str, Image.Image]], Any]:
+    """The first pictures of data, and the data itself if it is labelled for the task.
+
+    Args:
+        data: Whatever `Model.stream` or `pvzoo.data.load` takes; None for nothing.
+        task: The task.
+
+    Raises:
+        ImageError: A picture cannot be read.
+        UsageError: It is neither.
+    """
+    if data is None:
+        return [], None
+    labelled = None
+    if task.has_columns:
+        from pvzoo.data import load
+
+        try:
+            labelled = one_split(load(data, task.id))
+        except DataError:  # pictures without labels, or it is said below what is wrong with it
+            labelled = None
+    source = labelled["image"] if labelled is not None else data
+    found = []
+    for place, image in enumerate(islice(images_of(source), _PICTURES)):
+        handle = ImageHandle.of(image, place)
+        found.append((str(handle.name), handle.open()))
+    return found, labelled
+
+
+def _measured(
+    task: Task, data: Any, original: Driven, export: Driven, name: str
+) -> dict[str, tuple[float, float]]:
+    """The metrics of both on labelled data.
+
+    Raises:
+        ExportError: They differ by more than 0.001.
+    """
+    found = []
+    for adapter, runtime in (original, export):
+
+        def stream(
+            images: Any, adapter: Adapter = adapter, runtime: Runtime = runtime, **options: Any
+        ) -> Iterator[Any]:
+            batch_size = options.pop("batch_size")
+            return predict.stream(
+                adapter, runtime, task, images, options, name=name, batch_size=batch_size
+            )
+
+        found.append(
+            evaluate(
+                stream, task, adapter.labels, data, {}, split=None, batch_size=8, progress=None
+            )
+        )
+    pairs = {key: (value, found[1].metrics[key]) for key, value in found[0].metrics.items()}
+    apart = {key: abs(a - b) for key, (a, b) in pairs.items() if a == a and b == b}
+    worst = max(apart, key=lambda key: apart[key], default=None)
+    if worst is not None and apart[worst] > _METRIC:
+        raise ExportError(
+            f"{worst} is {pairs[worst][0]:.4f} with the original and {pairs[worst][1]:.4f} with "
+            f"the export; {_METRIC} is allowed.",
+            "Single results are within their bounds: more data may tell where they differ.",
+            stage="graph",
+        )
+    return pairs
 
 
 def _kept(
