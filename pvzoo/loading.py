@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from pvzoo.catalog.resolve import adapter_class_of, resolve, with_card
 from pvzoo.errors import MissingExtraError, UnsupportedModelError, UsageError, reading
-from pvzoo.export.exported import is_exported
 from pvzoo.extras import needs
 from pvzoo.hub.config_schema import check_config
 from pvzoo.plugins import registry
@@ -73,13 +72,7 @@ def load(
         registry.get("runtimes", runtime)  # refused before anything is downloaded
     card, source, config = resolve(name, revision)
     wanted_task = registry.task_id(task) if task else (card.task if card else None)
-    if source.path is not None and is_exported(source.path):
-        return _exported(source.path, str(name), wanted_task, runtime, device, threads)
-    if threads is not None:
-        raise UsageError(f"{name} is no exported model, which alone takes threads.")
     with reading(str(name)):
-        if card is not None and registry.get("adapters", card.adapter).network is not None:
-            _needs_torch(str(name))  # before anything is downloaded for it
         try:
             found = hub.find(source, str(name), config, trust_remote_code=trust_remote_code)
         except (NotCached, NoRepo) as error:
@@ -87,6 +80,12 @@ def load(
                 raise
             what, hint = hub.no_folder(Path(name))  # which it may have been meant to be
             raise type(error)(f"{what} {error.what}", f"{hint} {error.hint}".strip()) from error
+        if found.export is not None:
+            return _exported(found.export(), str(name), wanted_task, runtime, device, threads)
+        if threads is not None:
+            raise UsageError(f"{name} is no exported model, which alone takes threads.")
+        if card is not None and registry.get("adapters", card.adapter).network is not None:
+            _needs_torch(str(name))  # before its weights are downloaded
         config = with_card(found.config, card)
         check_config(str(name), config)
         adapter_class = adapter_class_of(card, config, str(name), wanted_task, trust_remote_code)
@@ -141,8 +140,7 @@ def _exported(
     from pvzoo.export.exported import open_folder
     from pvzoo.model import Model
 
-    with reading(name):
-        opened = open_folder(folder, name, runtime=runtime, device=device, threads=threads)
+    opened = open_folder(folder, name, runtime=runtime, device=device, threads=threads)
     if task not in (None, opened.adapter.task):
         raise UnsupportedModelError(
             f"{name} cannot serve {task}.", f"It was exported for {opened.adapter.task}."

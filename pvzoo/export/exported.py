@@ -31,11 +31,6 @@ class Exported:
     runtime: Runtime
 
 
-def is_exported(folder: Path) -> bool:
-    """Whether a folder holds an export."""
-    return (folder / manifest.NAME).is_file()
-
-
 def open_folder(
     folder: Path,
     name: str,

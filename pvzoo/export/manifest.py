@@ -102,6 +102,11 @@ class Manifest:
         }
 
 
+def is_in(folder: Path) -> bool:
+    """Whether a folder holds an export."""
+    return (folder / NAME).is_file()
+
+
 def write(manifest: Manifest, folder: Path) -> None:
     """Write a manifest into its folder."""
     text = json.dumps(manifest.to_json(), indent=1, ensure_ascii=False)
