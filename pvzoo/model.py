@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from pvzoo.adapters.base import Adapter
 from pvzoo.catalog.cards import Card
-from pvzoo.errors import UsageError
+from pvzoo.errors import UnsupportedModelError, UsageError
 from pvzoo.extras import needs
 from pvzoo.pipeline import predict as prediction
 from pvzoo.pipeline.batches import Outputs
@@ -293,6 +293,7 @@ class Model:
             TrainingError: A loss or gradient is not a number, `output_dir` is another run's, or a
                 checkpoint cannot be written.
         """
+        self._refuse_if_exported("fine-tuned")
         needs("Fine-tuning", "torch", "datasets", "matplotlib")
         from pvzoo.processes import processes
         from pvzoo.training.options import Options
@@ -350,6 +351,7 @@ class Model:
         Raises:
             UsageError: The folder is not empty, or cannot be written.
         """
+        self._refuse_if_exported("saved; its folder can be copied")
         from pvzoo.hub.publish import save
 
         folder = Path(folder).expanduser()
@@ -390,6 +392,7 @@ class Model:
             ExportError: It cannot be exported, or the export answers otherwise.
             UsageError: The folder is not empty, or an argument cannot be.
         """
+        self._refuse_if_exported("exported again")
         from pvzoo.export.write import export
 
         return export(
@@ -419,6 +422,7 @@ class Model:
         Raises:
             HubError: The Hub cannot be reached, or refuses.
         """
+        self._refuse_if_exported("pushed; its folder can be uploaded")
         from pvzoo.hub.publish import push
 
         return push(
@@ -430,3 +434,9 @@ class Model:
             private=private,
             message=message,
         )
+
+    def _refuse_if_exported(self, verb: str) -> None:
+        if self.runtime.suffixes:
+            raise UnsupportedModelError(
+                f"{self.name} was exported, and cannot be {verb}.", "Load the original for that."
+            )

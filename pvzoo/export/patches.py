@@ -39,23 +39,54 @@ def _length(module: nn.Module) -> AbstractContextManager[Any]:
     return patch.object(sys.modules[type(module).__module__], "len", length, create=True)
 
 
-def _linspace(module: nn.Module) -> AbstractContextManager[Any]:
-    """``torch.linspace(0.5, h - 0.5, h)`` puts the numbers for one height into the graph.
+def _sizes(module: nn.Module) -> AbstractContextManager[Any]:
+    """``linspace(0.5, h - 0.5, h)`` and ``as_tensor([(h, w)])`` put numbers for one size in.
 
-    Wherever transformers asks for a free number of steps, they are 1 apart, so ``arange(h) + 0.5``
-    is the same. It can go when torch.export traces linspace of a free size.
+    Wherever transformers asks linspace for a free number of steps, they are 1 apart, so
+    ``arange(h) + 0.5`` is the same. It can go when torch.export traces both of free sizes.
     """
-    linspace = torch.linspace
+    linspace, as_tensor = torch.linspace, torch.as_tensor
 
-    def traced(start: Any, end: Any, steps: Any, **options: Any) -> torch.Tensor:
+    def traced_linspace(start: Any, end: Any, steps: Any, **options: Any) -> torch.Tensor:
         if isinstance(steps, torch.SymInt):
             return torch.arange(steps, **options) + start
         return linspace(start, end, steps, **options)
 
-    return patch.object(torch, "linspace", traced)
+    def traced_as_tensor(data: Any, **options: Any) -> torch.Tensor:
+        if not isinstance(data, list | tuple) or not _has_free(data):
+            return as_tensor(data, **options)
+        rows = [
+            traced_as_tensor(row, **options)
+            if isinstance(row, list | tuple)
+            else torch.scalar_tensor(row, **options)
+            for row in data
+        ]
+        return torch.stack(rows)
+
+    stack = ExitStack()
+    stack.enter_context(patch.object(torch, "linspace", traced_linspace))
+    stack.enter_context(patch.object(torch, "as_tensor", traced_as_tensor))
+    return stack
+
+
+def _has_free(data: Any) -> bool:
+    if isinstance(data, list | tuple):
+        return any(map(_has_free, data))
+    return isinstance(data, torch.SymInt)
+
+
+def _unoptimised(module: nn.Module) -> AbstractContextManager[Any]:
+    """The optimizer of onnxscript takes out a node that others need, of Deformable DETR's boxes.
+
+    It can go when onnxscript's optimizer keeps it (0.7 does not).
+    """
+    from onnxscript import optimizer
+
+    return patch.object(optimizer, "optimize_ir", lambda model, *args, **options: model)
 
 
 PATCHES: dict[str, Callable[[nn.Module], AbstractContextManager[Any]]] = {
     "length": _length,
-    "linspace": _linspace,
+    "sizes": _sizes,
+    "unoptimised": _unoptimised,
 }

@@ -21,7 +21,7 @@ from pvzoo.errors import WeightsError, said
 from pvzoo.export.compare import Reading, Row
 
 NAME = "pvzoo-reference.npz"
-VALUES = 4096
+VALUES = 2048
 """Most values of an output that are kept of a picture."""
 PICTURES = Path(__file__).parent / "pictures"
 
@@ -85,6 +85,7 @@ class Answer:
     Attributes:
         picture: Its name.
         inputs: By name the type, the shape and the SHA-256 of what the network is given.
+        drawn: Samples of that, for steps whose arithmetic torch itself does not repeat to the bit.
         meta: What postprocessing is told of the picture.
         outputs: Samples of what the network says.
         reading: What it comes to.
@@ -93,6 +94,7 @@ class Answer:
 
     picture: str
     inputs: Mapping[str, tuple[str, tuple[int, ...], str]]
+    drawn: Mapping[str, Sample]
     meta: Meta
     outputs: Mapping[str, Sample]
     reading: Reading
@@ -113,6 +115,7 @@ def answers(
         yield Answer(
             name,
             digests(inputs),
+            {key: Sample.of(value) for key, value in inputs.items()},
             plain(meta),
             {key: Sample.of(value) for key, value in outputs.items()},
             Reading.of(result),
@@ -160,8 +163,9 @@ def write(folder: Path, said_of: Sequence[Answer]) -> None:
     arrays: dict[str, np.ndarray] = {}
     told = []
     for place, answer in enumerate(said_of):
-        for name, sample in answer.outputs.items():
-            arrays[f"{place}/output/{name}"] = sample.values
+        for kind, samples in (("output", answer.outputs), ("input", answer.drawn)):
+            for name, sample in samples.items():
+                arrays[f"{place}/{kind}/{name}"] = sample.values
         for name, array in answer.reading.maps.items():
             arrays[f"{place}/map/{name}"] = array
         rows = [
@@ -173,6 +177,7 @@ def write(folder: Path, said_of: Sequence[Answer]) -> None:
                 "picture": answer.picture,
                 "inputs": {name: list(found) for name, found in answer.inputs.items()},
                 "meta": answer.meta,
+                "drawn": {n: [list(s.shape), s.span] for n, s in answer.drawn.items()},
                 "outputs": {n: [list(s.shape), s.span] for n, s in answer.outputs.items()},
                 "kind": answer.reading.kind,
                 "size": list(answer.reading.size),
@@ -216,10 +221,17 @@ def _answer(place: int, told: Mapping[str, Any], found: Mapping[str, np.ndarray]
     return Answer(
         told["picture"],
         {n: (dtype, tuple(shape), sha) for n, (dtype, shape, sha) in told["inputs"].items()},
+        _samples(told["drawn"], found, f"{place}/input"),
         told["meta"],
-        {
-            name: Sample(tuple(shape), span, found[f"{place}/output/{name}"])
-            for name, (shape, span) in told["outputs"].items()
-        },
+        _samples(told["outputs"], found, f"{place}/output"),
         Reading(told["kind"], tuple(told["size"]), tuple(rows), maps),
     )
+
+
+def _samples(
+    told: Mapping[str, Any], found: Mapping[str, np.ndarray], where: str
+) -> dict[str, Sample]:
+    return {
+        name: Sample(tuple(shape), span, found[f"{where}/{name}"])
+        for name, (shape, span) in told.items()
+    }

@@ -74,13 +74,13 @@ _DETECTORS = {
         # Conditional DETR's and Table Transformer's code it would change what is predicted
         auxiliary_loss=True,
         ranking_class=True,
-        patches=("linspace",),
+        patches=("sizes", "unoptimised"),
     ),
     "lw_detr": Family(
         {DETECTION: ("LwDetrForObjectDetection",)},
         boxes=_HUNDRED,
         recipe=recipes.LW_DETR,
-        patches=("linspace",),
+        patches=("sizes",),
     ),
     "rt_detr": Family(
         {DETECTION: ("RTDetrForObjectDetection",)},
@@ -119,7 +119,7 @@ _DETECTORS = {
             top_k=None,
         ),
         recipe=recipes.RF_DETR,
-        patches=("linspace",),
+        patches=("sizes",),
     ),
     "pp_doclayout_v2": Family(
         {DETECTION: ("PPDocLayoutV2ForObjectDetection",)},
@@ -171,7 +171,7 @@ _MASKS = {
         masks=MaskRecord(scores={"mapillary-vistas": 0.0}),
         ignores_mask=True,
         recipe=recipes.MASK2FORMER,
-        patches=("linspace",),
+        patches=("sizes",),
     ),
     "maskformer": Family(
         {
@@ -189,7 +189,7 @@ _MASKS = {
         multiple=32,  # SHI-Labs/OneFormer: SIZE_DIVISIBILITY
         words=True,
         untrained="its loss needs texts that name each object",
-        patches=("linspace",),
+        patches=("sizes",),
     ),
     "eomt": _EOMT,
     "eomt_dinov3": replace(_EOMT, heads={UNIVERSAL: ("EomtDinov3ForUniversalSegmentation",)}),

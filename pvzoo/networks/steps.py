@@ -13,7 +13,7 @@ from pvzoo.adapters.base import Adapter
 from pvzoo.errors import ExportError, PvzooError, said
 from pvzoo.networks.base import Network
 from pvzoo.plugins import registry
-from pvzoo.preprocess.compare import QUICK, THOROUGH, probes, unlike
+from pvzoo.preprocess.compare import QUICK, ROUNDING, THOROUGH, probes, unlike
 from pvzoo.preprocess.run import run
 from pvzoo.preprocess.steps import Step
 
@@ -70,6 +70,7 @@ def thorough_steps(
             "An export needs steps; see docs/preprocessing.md.",
             stage="preprocessing",
         ) from error
+    scaled = any(getattr(step, "arithmetic", "") == "float" for step in steps)
     for picture in probes(THOROUGH):
         try:
             inputs, meta = network.prepare(picture, **prompts)
@@ -83,7 +84,7 @@ def thorough_steps(
                 f"The steps cannot prepare a picture of {size} ({said(error)}).",
                 stage="preprocessing",
             ) from error
-        differs = unlike(own, inputs)
+        differs = unlike(own, inputs, ROUNDING if scaled else 0.0)
         if differs or not _says(told, meta):
             raise ExportError(
                 f"The steps prepare a picture of {size} otherwise than the processor: "
