@@ -73,6 +73,9 @@ def load(
     card, source, config = resolve(name, revision)
     wanted_task = registry.task_id(task) if task else (card.task if card else None)
     with reading(str(name)):
+        networked = card is not None and registry.get("adapters", card.adapter).network is not None
+        if networked and source.hub:
+            _needs_torch(str(name))  # before anything is downloaded for it
         try:
             found = hub.find(source, str(name), config, trust_remote_code=trust_remote_code)
         except (NotCached, NoRepo) as error:
@@ -84,8 +87,6 @@ def load(
             return _exported(found.export(), str(name), wanted_task, runtime, device, threads)
         if threads is not None:
             raise UsageError(f"{name} is no exported model, which alone takes threads.")
-        if card is not None and registry.get("adapters", card.adapter).network is not None:
-            _needs_torch(str(name))  # before its weights are downloaded
         config = with_card(found.config, card)
         check_config(str(name), config)
         adapter_class = adapter_class_of(card, config, str(name), wanted_task, trust_remote_code)

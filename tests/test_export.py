@@ -311,7 +311,7 @@ def _external(place: str):
             folder / "model.onnx",
             save_as_external_data=True,
             location="weights.bin",
-            size_threshold=0,
+            size_threshold=1024,
         )
         text = (folder / "model.onnx").read_bytes()
         assert references(folder / "model.onnx")[0] == {"weights.bin"}
@@ -417,7 +417,7 @@ def test_external_data_beside_the_file_is_read(made, tmp_path):
         folder / "model.onnx",
         save_as_external_data=True,
         location="weights.bin",
-        size_threshold=0,
+        size_threshold=1024,
     )
     told = _told(folder)
     told["files"] = manifest.stated(folder, [*told["files"], "weights.bin"])
@@ -435,7 +435,7 @@ def test_weights_that_are_no_file_of_the_manifest_are_refused(made, tmp_path):
         folder / "model.onnx",
         save_as_external_data=True,
         location="weights.bin",
-        size_threshold=0,
+        size_threshold=1024,
     )
     told = _told(folder)
     told["files"] = manifest.stated(folder, [*told["files"]])

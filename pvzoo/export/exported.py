@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pvzoo.errors import UnsupportedModelError, UsageError
 from pvzoo.export import manifest
+from pvzoo.export.onnx_file import check_graph
 from pvzoo.plugins import registry
 
 if TYPE_CHECKING:
@@ -77,6 +78,8 @@ def open_folder(
             "serve.",
             f"It serves {', '.join(adapter_class.tasks)}.",
         )
+    for graph in found.graphs.values():
+        check_graph(folder / graph.file, found.files)
     where = None if device is None else str(device)
     opened = runtime_class.open(folder, found.graphs, device=where, threads=threads)
     return Exported(found, adapter_class(found.spec), opened)

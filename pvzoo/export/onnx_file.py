@@ -7,10 +7,10 @@ theirs); tensors are skipped, so it takes milliseconds.
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from pvzoo.errors import WeightsError, said
+from pvzoo.errors import WeightsError, said, short
 
 _DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "com.microsoft"}
 """Of operators that ONNX Runtime brings itself; others would need a library from elsewhere."""
@@ -57,30 +57,34 @@ def references(file: Path) -> tuple[set[str], set[str]]:
     return found["location"], found["domain"]
 
 
-def check_onnx(file: Path) -> None:
-    """Refuse an ONNX file that would make a runtime open anything but files beside it.
+def check_graph(file: Path, listed: Collection[str]) -> None:
+    """Refuse a graph that would make a runtime open anything but listed files beside it.
+
+    Args:
+        file: An ONNX file, or OpenVINO's ``.xml``, whose weights are in the ``.bin`` of its name.
+        listed: Names of files that were checked.
 
     Raises:
-        WeightsError: It refers to another folder, or to operators that no runtime brings.
+        WeightsError: It refers to another file, or to operators that no runtime brings.
     """
-    try:
-        locations, domains = references(file)
-    except (OSError, ValueError) as error:
-        raise WeightsError(
-            f"{file} cannot be read ({said(error)}).", "Fetch it again, or export it again."
-        ) from error
-    for place in sorted(locations):
-        beside = file.parent / place
-        if "/" in place or "\\" in place or place in ("", ".", "..") or beside.is_symlink():
+    locations, domains = {file.with_suffix(".bin").name}, set[str]()
+    if file.suffix == ".onnx":
+        try:
+            locations, domains = references(file)
+        except (OSError, ValueError) as error:
             raise WeightsError(
-                f"{file} keeps weights in {place!r}, which is not a plain file beside it; it was "
-                "not opened.",
-                "Fetch it again from where you trust it.",
-            )
+                f"{file} cannot be read ({said(error)}).", "Fetch it again, or export it again."
+            ) from error
+    for place in sorted(locations - set(listed)):
+        raise WeightsError(
+            f"{file} keeps weights in {short(place)}, which is not among the files that its "
+            "manifest lists; it was not opened.",
+            "Fetch it again from where you trust it.",
+        )
     if foreign := sorted(domains - _DOMAINS):
         raise WeightsError(
-            f"{file} needs operators of {foreign[0]!r}, which come with a library of its own; it "
-            "was not opened.",
+            f"{file} needs operators of {short(foreign[0])}, which come with a library of their "
+            "own; it was not opened.",
             "Export the model without operators of your own.",
         )
 

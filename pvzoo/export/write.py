@@ -228,7 +228,7 @@ def _measured(
                 stream, task, adapter.labels, data, {}, split=None, batch_size=8, progress=None
             )
         )
-    pairs = {key: (value, found[1].metrics[key]) for key, value in found[0].metrics.items()}
+    pairs = {key: (value, found[1][key]) for key, value in found[0].items()}
     apart = {key: abs(a - b) for key, (a, b) in pairs.items() if a == a and b == b}
     worst = max(apart, key=lambda key: apart[key], default=None)
     if worst is not None and apart[worst] > _METRIC:

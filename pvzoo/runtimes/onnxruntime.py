@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pvzoo.adapters.base import Adapter, Arrays
 from pvzoo.errors import DeviceError, PvzooError, WeightsError, said
-from pvzoo.export.onnx_file import check_onnx
 from pvzoo.extras import needs
 from pvzoo.runtimes.base import Runtime
 from pvzoo.runtimes.files import fitting, handed_out, refuse
@@ -74,7 +73,6 @@ class OnnxRuntime(Runtime):
         made._sessions = {}
         for name, graph in graphs.items():
             file = folder / graph.file
-            check_onnx(file)
             try:
                 session = onnxruntime.InferenceSession(file, options, providers=[provider])
             except Exception as error:  # it has a class for each reason, none of them documented

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pvzoo.adapters.base import Adapter, Arrays
 from pvzoo.errors import DeviceError, PvzooError, WeightsError, said
-from pvzoo.export.onnx_file import check_onnx
 from pvzoo.extras import needs
 from pvzoo.runtimes.base import Runtime
 from pvzoo.runtimes.files import fitting, handed_out, refuse
@@ -78,9 +77,6 @@ class OpenVinoRuntime(Runtime):
         needs("An exported model", "openvino")
         import openvino
 
-        for graph in graphs.values():
-            if graph.file.endswith(".onnx"):
-                check_onnx(folder / graph.file)
         core = openvino.Core()
         made = cls.__new__(cls)
         made.device = str(device or "cpu")
