@@ -100,6 +100,17 @@ class TrainingError(PvzooError):
     """A training run that cannot go on, or may not be resumed; the message says at which step."""
 
 
+class ExportError(PvzooError):
+    """A network that cannot be exported, or whose export answers otherwise than the original.
+
+    ``stage`` is where: "preprocessing", "graph" or "postprocessing"; "" if it was not begun.
+    """
+
+    def __init__(self, what: str, hint: str = "", *, stage: str = "") -> None:
+        super().__init__(what, hint)
+        self.stage = stage
+
+
 class PvzooWarning(UserWarning):
     """Something worth knowing that did not stop the call."""
 

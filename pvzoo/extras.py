@@ -18,6 +18,10 @@ EXTRAS = {
     "pandas": "data",
     "gradio": "demo",
     "matplotlib": "train",
+    "onnx": "export",
+    "onnxruntime": "onnx",
+    "onnxscript": "export",
+    "openvino": "openvino",
     "peft": "train",
     "supervision": "supervision",
 }

@@ -35,6 +35,7 @@ def load(
     revision: str | None = None,
     trust_remote_code: bool = False,
     runtime: str | None = None,
+    threads: int | None = None,
 ) -> Model:
     """Load a pretrained model.
 
@@ -53,7 +54,9 @@ def load(
             they are stored in. The default is float32.
         revision: Branch, tag or commit of a Hub repo.
         trust_remote_code: Whether Python code that comes with a Hub repo may run.
-        runtime: What runs the network; by default "torch", and "numpy" for what has no network.
+        runtime: What runs the network; by default "torch", "numpy" for what has no network, and
+            for an exported folder the one it was exported for.
+        threads: Most threads that compute one batch of an exported model.
 
     Raises:
         PvzooError: One of its subclasses, with what was wrong and what to do next; also for a model
@@ -75,7 +78,8 @@ def load(
     card, source, config = resolve(name, revision)
     wanted_task = wanted_task or (card.task if card else None)
     with reading(str(name)):
-        if card is not None and registry.get("adapters", card.adapter).network is not None:
+        networked = card is not None and registry.get("adapters", card.adapter).network is not None
+        if networked and source.hub:
             _needs_torch(str(name))  # before anything is downloaded for it
         try:
             found = hub.find(source, str(name), config, trust_remote_code=trust_remote_code)
@@ -84,6 +88,10 @@ def load(
                 raise
             what, hint = hub.no_folder(Path(name))  # which it may have been meant to be
             raise type(error)(f"{what} {error.what}", f"{hint} {error.hint}".strip()) from error
+        if found.export is not None:
+            return _exported(found.export(), str(name), wanted_task, runtime, device, threads)
+        if threads is not None:
+            raise UsageError(f"{name} is no exported model, which alone takes threads.")
         config = with_card(found.config, card)
         check_config(str(name), config)
         adapter_class = adapter_class_of(card, config, str(name), wanted_task, trust_remote_code)
@@ -135,6 +143,25 @@ def _default(task: str | None) -> str:
             "Name a model, or a task to get its default model, such as task='detection'.",
         )
     return catalogue().default(task).qualified_name
+
+
+def _exported(
+    folder: Path,
+    name: str,
+    task: str | None,
+    runtime: str | None,
+    device: Any,
+    threads: int | None,
+) -> Model:
+    from pvzoo.export.exported import open_folder
+    from pvzoo.model import Model
+
+    opened = open_folder(folder, name, runtime=runtime, device=device, threads=threads)
+    if task not in (None, opened.adapter.task):
+        raise UnsupportedModelError(
+            f"{name} cannot serve {task}.", f"It was exported for {opened.adapter.task}."
+        )
+    return Model(name, opened.adapter, None, runtime=opened.runtime)
 
 
 def network_of(adapter_class: type[Adapter], name: str) -> type[Network]:

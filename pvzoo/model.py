@@ -10,7 +10,7 @@ from pvzoo import about
 from pvzoo.adapters.base import Adapter
 from pvzoo.catalog.cards import Card
 from pvzoo.display import table
-from pvzoo.errors import UsageError
+from pvzoo.errors import UnsupportedModelError, UsageError
 from pvzoo.extras import needs
 from pvzoo.pipeline import predict as prediction
 from pvzoo.pipeline.batches import Outputs
@@ -24,6 +24,7 @@ from pvzoo.tasks.base import Task
 if TYPE_CHECKING:
     import gradio
 
+    from pvzoo.export.certificate import Certificate
     from pvzoo.metrics.base import Evaluation
     from pvzoo.networks.base import Network
     from pvzoo.training.report import TrainingReport
@@ -49,7 +50,7 @@ class Model:
         network: Network | None = None,
         *,
         card: Card | None = None,
-        runtime: str | None = None,
+        runtime: str | Runtime | None = None,
         device: Any = None,
         device_map: Any = None,
         report: TrainingReport | None = None,
@@ -60,13 +61,13 @@ class Model:
             DeviceError: The device is not here or too small.
             UsageError: The runtime cannot run it.
         """
-        runtime_class = registry.get("runtimes", runtime or ("torch" if network else "numpy"))
         self.name = name
         self.adapter = adapter
         self.network = network
-        self.runtime: Runtime = runtime_class(
-            adapter, network, device=device, device_map=device_map
-        )
+        if not isinstance(runtime, Runtime):
+            runtime_class = registry.get("runtimes", runtime or ("torch" if network else "numpy"))
+            runtime = runtime_class(adapter, network, device=device, device_map=device_map)
+        self.runtime: Runtime = runtime
         self.card = card
         self.report = report
         self._task: Task = registry.get("tasks", adapter.task)()
@@ -309,6 +310,7 @@ class Model:
         """
         # the arguments by their names, while there are no others; `Options` knows which it takes
         given = {**locals(), "output_dir": Path(output_dir).expanduser()}
+        self._refuse_if_exported("fine-tuned")
         needs("Fine-tuning", "torch", "datasets", "matplotlib")
         from pvzoo.processes import processes
         from pvzoo.training.options import Options
@@ -352,10 +354,63 @@ class Model:
         Raises:
             UsageError: The folder is not empty, or cannot be written.
         """
+        self._refuse_if_exported("saved; its folder can be copied")
         from pvzoo.hub.publish import save
 
         folder = Path(folder).expanduser()
         return save(self.network, folder, name=self.name, task=self.task, report=self.report)
+
+    def export(
+        self,
+        folder: str | Path,
+        *,
+        runtime: str = "onnxruntime",
+        image_size: int | None = None,
+        data: Any = None,
+        progress: Callable[[str, int, int], None] | None = None,
+        keep_failed: str | Path | None = None,
+        **prompts: Any,
+    ) -> Certificate:
+        """Write the model to a new folder that runs without PyTorch, once that is proven.
+
+        `pvzoo.load` opens the folder, with the same `predict`, `stream`, `evaluate` and `demo`. It
+        holds an ordinary ONNX or OpenVINO file. Before it is handed over, its answers to real
+        pictures are compared with this model's, in the runtime it is for (docs/export.md).
+
+        Args:
+            folder: A new one.
+            runtime: "onnxruntime" or "openvino", or that of a plugin.
+            image_size: Side of the square that pictures are scaled to, in pixels; None for what the
+                network was trained with.
+            data: Further pictures to compare with: whatever `stream` takes, or labelled data, by
+                which both are then evaluated too.
+            progress: Called with what is done, how much of it and how much there is.
+            keep_failed: A new folder for the files if they are not proven.
+            **prompts: Prompts of the task, such as texts, which the export then has fixed.
+
+        Returns:
+            What was compared, and how far apart it was.
+
+        Raises:
+            ExportError: It cannot be exported, or the export answers otherwise.
+            UsageError: The folder is not empty, or an argument cannot be.
+        """
+        self._refuse_if_exported("exported again")
+        from pvzoo.export.write import export
+
+        return export(
+            self.network,
+            self._task,
+            Path(folder).expanduser(),
+            name=self.name,
+            license=(self.card.license or "") if self.card else "",
+            runtime=runtime,
+            image_size=image_size,
+            prompts=prompts,
+            data=data,
+            progress=progress,
+            keep_failed=None if keep_failed is None else Path(keep_failed).expanduser(),
+        )
 
     def push_to_hub(
         self, repo_id: str, *, private: bool | None = None, message: str = "Upload with pvzoo"
@@ -370,6 +425,7 @@ class Model:
         Raises:
             HubError: The Hub cannot be reached, or refuses.
         """
+        self._refuse_if_exported("pushed; its folder can be uploaded")
         from pvzoo.hub.publish import push
 
         return push(
@@ -381,3 +437,9 @@ class Model:
             private=private,
             message=message,
         )
+
+    def _refuse_if_exported(self, verb: str) -> None:
+        if self.runtime.suffixes:
+            raise UnsupportedModelError(
+                f"{self.name} was exported, and cannot be {verb}.", "Load the original for that."
+            )

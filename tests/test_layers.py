@@ -24,7 +24,10 @@ LIGHT = (
     *("pvzoo.inputs", "pvzoo.adapters", "pvzoo.tasks", "pvzoo.preprocess", "pvzoo.postprocess"),
     *("pvzoo.metrics", "pvzoo.families", "pvzoo.results"),
 )
-TORCH = ("pvzoo.networks", "pvzoo.training", "pvzoo.runtimes.torch", "pvzoo.postprocess.tensors")
+TORCH = (
+    *("pvzoo.networks", "pvzoo.training", "pvzoo.runtimes.torch", "pvzoo.postprocess.tensors"),
+    *("pvzoo.export.onnx", "pvzoo.export.patches"),
+)
 
 
 def imported(module: str, *, late: bool) -> set[str]:

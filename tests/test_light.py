@@ -19,6 +19,8 @@ TORCH_SIDE = (
     "pvzoo.training",
     "pvzoo.runtimes.torch",
     "pvzoo.postprocess.tensors",
+    "pvzoo.export.onnx",
+    "pvzoo.export.patches",
 )
 """Modules that may import PyTorch."""
 

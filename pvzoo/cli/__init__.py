@@ -23,6 +23,7 @@ from pvzoo.cli import (  # noqa: F401 (they register their commands)
     data,
     demo,
     develop,
+    export,
     predict,
     sample,
     training,

@@ -130,6 +130,8 @@ class Family:
         backbone: What the names of the backbone's parameters begin with, where that cannot be told
             by the names that most have.
         auxiliary_loss: Whether every layer of the decoder is trained, though configs say no.
+        patches: Names in `pvzoo.export.patches` of what its export needs.
+        unexported: Why it cannot be exported; "" if it can.
         ranking_class: Whether the first row of the last head ranks proposals, whatever class it is
             of, in networks of two stages.
     """
@@ -152,3 +154,5 @@ class Family:
     backbone: tuple[str, ...] = ()
     auxiliary_loss: bool = False
     ranking_class: bool = False
+    patches: tuple[str, ...] = ()
+    unexported: str = ""

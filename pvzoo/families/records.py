@@ -74,21 +74,37 @@ _DETECTORS = {
         # Conditional DETR's and Table Transformer's code it would change what is predicted
         auxiliary_loss=True,
         ranking_class=True,
+        patches=("sizes", "unoptimised"),
     ),
     "lw_detr": Family(
-        {DETECTION: ("LwDetrForObjectDetection",)}, boxes=_HUNDRED, recipe=recipes.LW_DETR
+        {DETECTION: ("LwDetrForObjectDetection",)},
+        boxes=_HUNDRED,
+        recipe=recipes.LW_DETR,
+        patches=("sizes",),
     ),
     "rt_detr": Family(
-        {DETECTION: ("RTDetrForObjectDetection",)}, boxes=_QUERIES, recipe=recipes.RT_DETR
+        {DETECTION: ("RTDetrForObjectDetection",)},
+        boxes=_QUERIES,
+        recipe=recipes.RT_DETR,
+        patches=("length",),
     ),
     "rt_detr_v2": Family(
-        {DETECTION: ("RTDetrV2ForObjectDetection",)}, boxes=_QUERIES, recipe=recipes.RT_DETR
+        {DETECTION: ("RTDetrV2ForObjectDetection",)},
+        boxes=_QUERIES,
+        recipe=recipes.RT_DETR,
+        patches=("length",),
     ),
     "d_fine": Family(
-        {DETECTION: ("DFineForObjectDetection",)}, boxes=_QUERIES, recipe=recipes.D_FINE
+        {DETECTION: ("DFineForObjectDetection",)},
+        boxes=_QUERIES,
+        recipe=recipes.D_FINE,
+        patches=("length",),
     ),
     "deimv2": Family(
-        {DETECTION: ("Deimv2ForObjectDetection",)}, boxes=_QUERIES, recipe=recipes.D_FINE
+        {DETECTION: ("Deimv2ForObjectDetection",)},
+        boxes=_QUERIES,
+        recipe=recipes.D_FINE,
+        patches=("length",),
     ),
     "rf_detr": Family(
         {DETECTION: ("RfDetrForObjectDetection",), INSTANCE: ("RfDetrForInstanceSegmentation",)},
@@ -103,16 +119,25 @@ _DETECTORS = {
             top_k=None,
         ),
         recipe=recipes.RF_DETR,
+        patches=("sizes",),
     ),
     "pp_doclayout_v2": Family(
-        {DETECTION: ("PPDocLayoutV2ForObjectDetection",)}, boxes=_LAYOUT, untrained=_NO_LOSS
+        {DETECTION: ("PPDocLayoutV2ForObjectDetection",)},
+        boxes=_LAYOUT,
+        untrained=_NO_LOSS,
+        patches=("length",),
     ),
     "pp_doclayout_v3": Family(
-        {DETECTION: ("PPDocLayoutV3ForObjectDetection",)}, boxes=_LAYOUT, untrained=_NO_LOSS
+        {DETECTION: ("PPDocLayoutV3ForObjectDetection",)},
+        boxes=_LAYOUT,
+        untrained=_NO_LOSS,
+        patches=("length",),
     ),
     # its boxes come from corner points and are sorted along a graph
     "pp_doclayout_v4": Family(
-        {DETECTION: ("PPDocLayoutV4ForObjectDetection",)}, untrained=_NO_LOSS
+        {DETECTION: ("PPDocLayoutV4ForObjectDetection",)},
+        untrained=_NO_LOSS,
+        patches=("length",),
     ),
     "pp_ocrv5_mobile_det": Family(
         {DETECTION: ("PPOCRV5MobileDetForObjectDetection",)}, refused=_TEXT
@@ -146,6 +171,7 @@ _MASKS = {
         masks=MaskRecord(scores={"mapillary-vistas": 0.0}),
         ignores_mask=True,
         recipe=recipes.MASK2FORMER,
+        patches=("sizes",),
     ),
     "maskformer": Family(
         {
@@ -163,6 +189,7 @@ _MASKS = {
         multiple=32,  # SHI-Labs/OneFormer: SIZE_DIVISIBILITY
         words=True,
         untrained="its loss needs texts that name each object",
+        patches=("sizes",),
     ),
     "eomt": _EOMT,
     "eomt_dinov3": replace(_EOMT, heads={UNIVERSAL: ("EomtDinov3ForUniversalSegmentation",)}),

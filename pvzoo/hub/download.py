@@ -30,6 +30,7 @@ from pvzoo.errors import (
     said,
     short,
 )
+from pvzoo.export import manifest
 from pvzoo.hub.errors import NotCached, Unreachable, explained
 
 # Weights files that adapters can read, the preferred first. Sharded ones are named by their index.
@@ -45,11 +46,15 @@ _WEIGHTS = (
 
 @dataclass(frozen=True)
 class Found:
-    """A source whose configuration is here and whose weights can be had by `fetch`."""
+    """A source whose configuration is here and whose weights can be had by `fetch`.
+
+    One that holds an exported model has `export` in its place, which gives the folder.
+    """
 
     name: str
     config: dict[str, Any]
     fetch: Callable[[], Checkpoint] = field(repr=False)
+    export: Callable[[], Path] | None = field(default=None, repr=False)
 
 
 def find(
@@ -73,6 +78,9 @@ def find(
     folder = _package_folder(source, name) if source.package else source.path
     if not folder.is_dir():
         raise ModelNotFoundError(*no_folder(folder))
+    exported = (folder / (source.file or "x")).parent
+    if manifest.is_in(exported):
+        return Found(name, {}, _no_checkpoint, lambda: exported)
     config = config or _read_config((folder / (source.file or "x")).parent / "config.json", name)
     return Found(name, config, lambda: _checkpoint(source, name, config, folder))
 
@@ -88,10 +96,16 @@ def is_here(source: WeightsSource, config: dict[str, Any]) -> bool:
             folder = _cached(source, config)
         else:
             folder = _package_folder(source, "") if source.package else source.path
+        if manifest.is_in(folder):
+            return True
         weights = _weights(source, "", folder)
     except PvzooError:
         return False
     return bool(source.hub or config) or (weights.parent / "config.json").is_file()
+
+
+def _no_checkpoint() -> Checkpoint:
+    raise UnsupportedModelError("An exported model has no checkpoint.", "Load the original.")
 
 
 def no_folder(folder: Path) -> tuple[str, str]:
@@ -215,6 +229,8 @@ def _find_on_hub(
                 repo, revision=revision, timeout=constants.HF_HUB_ETAG_TIMEOUT
             )
             files = {s.rfilename for s in info.siblings or ()}
+            if manifest.NAME in files:
+                return Found(name, {}, _no_checkpoint, lambda: _fetch_export(source, name))
             if not config and "config.json" not in files:
                 raise UnsupportedModelError(
                     f"The Hub repo {repo} has no config.json, so it is not a model that "
@@ -252,6 +268,21 @@ def _find_on_hub(
     return Found(name, config, fetch)
 
 
+def _fetch_export(source: WeightsSource, name: str) -> Path:
+    """The folder of the cache that an export of the Hub is downloaded to: the files it names."""
+    repo, revision = source.hub, source.revision
+    try:
+        with explained(repo, revision):
+            first = snapshot_download(repo, revision=revision, allow_patterns=[manifest.NAME])
+            wanted = [manifest.NAME, *manifest.read(Path(first), name).files]
+            return Path(snapshot_download(repo, revision=revision, allow_patterns=wanted))
+    except Unreachable as error:
+        raise HubError(
+            f"The download of {repo} stopped before all of it was here ({error}).",
+            "Load it again; what has arrived is kept.",
+        ) from error
+
+
 def _find_in_cache(source: WeightsSource, name: str, config: dict[str, Any], reason: str) -> Found:
     """What is left of a Hub repo when the Hub cannot be asked."""
     repo = source.hub + (f" at {source.revision}" if source.revision else "")
@@ -264,6 +295,8 @@ def _find_in_cache(source: WeightsSource, name: str, config: dict[str, Any], rea
         folder = _cached(source, config)
     except (Unreachable, WeightsError) as error:
         raise not_here from error
+    if manifest.is_in(folder):
+        return Found(name, {}, _no_checkpoint, lambda: folder)
     config = config or _read_config(folder / "config.json", name)
 
     def fetch() -> Checkpoint:
@@ -287,9 +320,11 @@ def _cached(source: WeightsSource, config: dict[str, Any]) -> Path:
                 source.hub,
                 revision=source.revision,
                 local_files_only=True,
-                allow_patterns=["config.json"],
+                allow_patterns=["config.json", manifest.NAME],
             )
         )
+    if manifest.is_in(folder):
+        return folder
     if not config and not (folder / "config.json").is_file():
         raise _Absent(f"{folder} has no config.json.")
     return folder

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,15 +38,27 @@ def save(
         raise UnsupportedModelError(
             f"{name} has no network that could be saved.", "Its plugin brings all of it."
         )
+    with new_folder(folder) as part:
+        network.save(part)
+        text = model_card(network, folder.name, task, report)
+        (part / "README.md").write_text(text, encoding="utf-8")
+    return folder
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """Within it a folder that can be filled; in the end it is the new one, all of it or nothing.
+
+    Raises:
+        UsageError: The new folder is there and not empty, or cannot be written.
+    """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is not empty.", "Choose a new folder.")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
         try:
-            network.save(part)
-            text = model_card(network, folder.name, task, report)
-            (part / "README.md").write_text(text, encoding="utf-8")
+            yield part
             if folder.exists():
                 folder.rmdir()
             open_to_others([part, *part.rglob("*")])
@@ -54,7 +67,6 @@ def save(
             shutil.rmtree(part, ignore_errors=True)
     except OSError as error:
         raise UsageError(f"{folder} cannot be written ({error}).", "Choose another.") from error
-    return folder
 
 
 def open_to_others(paths: Iterable[Path]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from copy import deepcopy
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import torch
@@ -38,6 +38,16 @@ class TrainableNetwork(TransformersNetwork):
     def family(self) -> Family:
         """What is known of its family."""
         return family_of(self.module.config.model_type)
+
+    def at_size(self, image_size: int) -> Self:
+        """With a processor that scales pictures to a square."""
+        sized = type(self)(self.module, resized(self._processor, image_size))
+        return at_size(sized, image_size)
+
+    @property
+    def patches(self) -> tuple[str, ...]:
+        """Those of its family."""
+        return self.family.patches
 
     @property
     def backbone(self) -> tuple[str, ...]:

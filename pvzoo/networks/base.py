@@ -117,6 +117,21 @@ class Network(ABC):
         """The parts that `Adapter.run` asks for: by default one called "model", `forward`."""
         return (Graph("model", _Whole(self)),)
 
+    def at_size(self, image_size: int) -> Self:
+        """The same network, with pictures scaled to squares of `image_size` pixels.
+
+        Raises:
+            UnsupportedModelError: It does not take pictures of this size.
+        """
+        raise UnsupportedModelError(
+            f"{type(self).__name__} cannot be told an image size.", "Leave image_size out."
+        )
+
+    @property
+    def patches(self) -> tuple[str, ...]:
+        """Names in `pvzoo.export.patches` of what is changed in libraries for an export."""
+        return ()
+
     # --- fine-tuning, which is optional -----------------------------------------------------------
 
     def retarget(self, classes: TargetClasses, *, image_size: int | None, seed: int) -> Self:

@@ -5,14 +5,15 @@ The steps are tried on a few pictures and compared with the network's own proces
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from pvzoo.adapters.base import Adapter
-from pvzoo.errors import PvzooError
+from pvzoo.errors import ExportError, PvzooError, said
 from pvzoo.networks.base import Network
 from pvzoo.plugins import registry
-from pvzoo.preprocess.compare import QUICK, probes, unlike
+from pvzoo.preprocess.compare import QUICK, ROUNDING, THOROUGH, probes, unlike
 from pvzoo.preprocess.run import run
 from pvzoo.preprocess.steps import Step
 
@@ -45,6 +46,51 @@ def proven_steps(network: Network, pixels: str) -> tuple[Step, ...] | None:
     for (inputs, meta), (own_inputs, own_meta) in zip(wanted, own, strict=True):
         if unlike(own_inputs, inputs) or not _says(own_meta, meta):
             return None
+    return steps
+
+
+def thorough_steps(
+    network: Network, pixels: str, prompts: Mapping[str, Any]
+) -> tuple[Step, ...] | None:
+    """The network's steps, tried on many pictures: an export has nothing else.
+
+    Args:
+        network: As for `proven_steps`.
+        pixels: Likewise.
+        prompts: The task's prompts, complete.
+
+    Raises:
+        ExportError: Its preprocessing cannot be said in steps, or the steps do something else.
+    """
+    try:
+        steps = network.steps()
+    except PvzooError as error:
+        raise ExportError(
+            f"Pictures are prepared by code that only PyTorch's side has: {error.what}",
+            "An export needs steps; see docs/preprocessing.md.",
+            stage="preprocessing",
+        ) from error
+    scaled = any(getattr(step, "arithmetic", "") == "float" for step in steps)
+    for picture in probes(THOROUGH):
+        try:
+            inputs, meta = network.prepare(picture, **prompts)
+        except Exception:  # the processor takes no such picture, so there is nothing to equal
+            continue
+        size = f"{picture.width} x {picture.height} pixels"
+        try:
+            own, told = run(steps, picture, pixels)
+        except Exception as error:
+            raise ExportError(
+                f"The steps cannot prepare a picture of {size} ({said(error)}).",
+                stage="preprocessing",
+            ) from error
+        differs = unlike(own, inputs, ROUNDING if scaled else 0.0)
+        if differs or not _says(told, meta):
+            raise ExportError(
+                f"The steps prepare a picture of {size} otherwise than the processor: "
+                f"{differs or 'they say something else of it'}.",
+                stage="preprocessing",
+            )
     return steps
 
 

@@ -105,6 +105,11 @@ class TimmNetwork(Network):
         """(n, classes) logits."""
         return {"logits": self.module(inputs["x"])}
 
+    def at_size(self, image_size: int) -> TimmNetwork:
+        """A copy that takes squares of `image_size`."""
+        module = _at_size(self.module, image_size).eval()
+        return type(self)(module, self.spec.labels, self.spec.extra["multi_label"])
+
     # --- fine-tuning ------------------------------------------------------------------------------
 
     def retarget(self, classes: TargetClasses, *, image_size: int | None, seed: int) -> TimmNetwork:

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from pvzoo.errors import UsageError
+from pvzoo.errors import UsageError, short
 from pvzoo.preprocess.sizes import Rounding, Rule
+
+_MOST_SIDE = 16_384
+"""Of pictures that steps make, in pixels."""
+_MOST_NUMBERS = 1_000_000
 
 Filter = Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"]
 
@@ -146,9 +150,48 @@ def from_json(found: Sequence[Mapping[str, Any]]) -> tuple[Step, ...]:
             )
         plain = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
         if kind is Constant:
-            plain = given
+            plain = dict(given)
+        kinds = get_type_hints(kind)
+        wrong = next((k for k, v in plain.items() if not _is_of(v, kinds[k])), None)
+        if wrong is not None:
+            raise UsageError(
+                f"{wrong} of the step {kind.__name__} is {short(plain[wrong])}.", "Export it again."
+            )
         try:
             steps.append(kind(**plain))
         except TypeError as error:
             raise UsageError(f"{one!r} is no whole step ({error}).", "Export it again.") from error
     return tuple(steps)
+
+
+def _is_of(value: Any, kind: Any) -> bool:
+    """Whether a value from a file is of the type that a step has, and within all bounds."""
+    if kind is Any:  # a constant input: numbers in lists
+        return _numbers(value) <= _MOST_NUMBERS
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        return value in inner
+    if origin is tuple:
+        kinds = inner[:1] * len(value) if inner[-1] is Ellipsis else inner
+        return (
+            isinstance(value, tuple)
+            and 0 < len(value) <= 8
+            and len(kinds) == len(value)
+            and all(_is_of(v, k) for v, k in zip(value, kinds, strict=True))
+        )
+    if inner:  # of several types
+        return any(_is_of(value, k) for k in inner)
+    if kind is int:
+        return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_SIDE
+    if kind is float:
+        return isinstance(value, int | float) and abs(value) < 1e9
+    if kind is str:
+        return isinstance(value, str) and len(value) <= 100
+    return isinstance(value, kind)
+
+
+def _numbers(value: Any, depth: int = 0) -> int:
+    """How many numbers there are in nested lists; too many if there is anything else."""
+    if isinstance(value, list) and depth < 6:
+        return sum(_numbers(inner, depth + 1) for inner in value)
+    return 1 if isinstance(value, int | float) else _MOST_NUMBERS + 1

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pvzoo.adapters.base import Adapter, Arrays
+from pvzoo.errors import UsageError
 
 if TYPE_CHECKING:
+    from pvzoo.export.manifest import Graph
     from pvzoo.networks.base import Network
 
 
@@ -17,10 +21,14 @@ class Runtime(ABC):
     Attributes:
         device: Where inputs are sent to.
         dtype: The floating-point type the network computes in; None where there is none.
+
+    Class attributes:
+        suffixes: Of the files that `open` opens, such as ".onnx"; empty if it runs none.
     """
 
     device: Any
     dtype: Any
+    suffixes: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def __init__(
@@ -46,3 +54,43 @@ class Runtime(ABC):
         Outputs are arrays, of real numbers in float32. Those that the adapter names in
         ``on_device`` may be tensors on an accelerator.
         """
+
+    # --- exported networks, for runtimes that run files ------------------------------------------
+
+    @classmethod
+    def convert(cls, onnx: Path) -> Path:
+        """Make the runtime's own files of an ONNX file, beside it; by default it stays as it is.
+
+        Returns:
+            The file that `open` opens. What is left of the folder's files is what was exported.
+
+        Raises:
+            PvzooError: It cannot be converted.
+        """
+        return onnx
+
+    @classmethod
+    def open(
+        cls,
+        folder: Path,
+        graphs: Mapping[str, Graph],
+        *,
+        device: str | None = None,
+        threads: int | None = None,
+    ) -> Self:
+        """Open exported graphs, whose files were checked.
+
+        Args:
+            folder: Where the files are.
+            graphs: What their inputs and outputs are called, and which axes are free.
+            device: Where to run; None leaves it to the runtime.
+            threads: Most threads that compute one batch; None leaves it to the runtime.
+
+        Raises:
+            DeviceError: The device is not here.
+            UsageError: This runtime runs no files.
+            WeightsError: A file is damaged.
+        """
+        raise UsageError(
+            f"{cls.__name__} runs no exported files.", "Leave runtime out for the one they are for."
+        )

@@ -1,0 +1,135 @@
+"""``pvzoo export`` and ``verify``: models as files that run without PyTorch."""
+
+from __future__ import annotations
+
+import json as json_module
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from pvzoo.cli.app import Debug, Json, app, err, out, progress_bar
+from pvzoo.cli.predict import option_of
+
+if TYPE_CHECKING:
+    from pvzoo.export.certificate import Certificate
+
+Runtime = Annotated[str | None, typer.Option(help="onnxruntime or openvino, or that of a plugin.")]
+Data = Annotated[
+    str | None,
+    typer.Option(help="Pictures of your own to compare with: a folder, or labelled data."),
+]
+
+
+@app.command()
+def export(
+    model: Annotated[str, typer.Argument(help="A model: its name, Hub repo or folder.")],
+    folder: Annotated[Path, typer.Argument(help="A new folder, which gets the files.")],
+    runtime: Runtime = None,
+    image_size: Annotated[
+        int | None, typer.Option(help="Side of the square that pictures are scaled to, in pixels.")
+    ] = None,
+    data: Data = None,
+    task: Annotated[str | None, typer.Option(help="For models that can do several.")] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--option", "-o", metavar="NAME=VALUE", help="A prompt that the export has fixed."
+        ),
+    ] = None,
+    keep_failed: Annotated[
+        Path | None, typer.Option(help="A new folder for the files if they are not proven.")
+    ] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Write a model as files that run without PyTorch, once their answers are proven."""
+    import pvzoo
+
+    loaded = pvzoo.load(model, task=task)
+    with progress_bar("pictures") as show:
+
+        def said(what: str, done: int, total: int) -> None:
+            if what == "comparing":
+                show(done, total)
+            elif done == 0:
+                err.print("exporting: this takes up to a few minutes")
+
+        certificate = loaded.export(
+            folder,
+            runtime=runtime or "onnxruntime",
+            image_size=image_size,
+            data=data,
+            progress=said,
+            keep_failed=keep_failed,
+            **dict(map(option_of, option or ())),
+        )
+    err.print(f"wrote {escape(str(folder))}")
+    _say(certificate, json)
+
+
+@app.command()
+def verify(
+    export: Annotated[
+        Path, typer.Argument(help="A folder that was exported, or an ONNX file from elsewhere.")
+    ],
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "-m", help="The model it came from; an ONNX file needs it."),
+    ] = None,
+    task: Annotated[str | None, typer.Option(help="For models that can do several.")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Pictures of your own; they need --model.")
+    ] = None,
+    runtime: Runtime = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, gpu or npu.")] = None,
+    threads: Annotated[int | None, typer.Option(help="Most threads for one batch.")] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Try an export again on this machine, and measure how long a picture takes."""
+    from pvzoo.errors import UsageError
+    from pvzoo.export import verify as verifying
+
+    original: Any = None
+    more: list[Any] = []
+    if model is not None:
+        import pvzoo
+        from pvzoo.export.reference import Side
+        from pvzoo.export.write import examples_of
+        from pvzoo.plugins import registry
+
+        loaded = pvzoo.load(model, task=task, device="cpu")
+        if loaded.network is None:
+            raise UsageError(f"{model} has no network to compare with.", "Name the original.")
+        original = Side(loaded.adapter, loaded.runtime, loaded.network.prepare)
+        more, _ = examples_of(data, registry.get("tasks", loaded.task)())
+    with progress_bar("pictures") as show:
+        if export.is_dir() or not export.exists():
+            certificate = verifying.verify(
+                export,
+                original=original,
+                more=more,
+                runtime=runtime,
+                device=device,
+                threads=threads,
+                progress=show,
+            )
+        elif original is None:
+            raise UsageError(
+                f"{export} is a file: what it should answer is not known.",
+                "Name the model it came from with --model.",
+            )
+        else:
+            certificate = verifying.verify_foreign(export, original, more=more, progress=show)
+    _say(certificate, json)
+
+
+def _say(certificate: Certificate, json: bool) -> None:
+    if json:
+        text = json_module.dumps(certificate.to_json(), ensure_ascii=False)
+        sys.stdout.write(text + "\n")
+    else:
+        out.print(escape(str(certificate)))

@@ -1,0 +1,279 @@
+"""``pvzoo-export.json``: what is known of an exported network, and which files it is in.
+
+A manifest may come from anybody. What it says is checked before any file that it names is opened:
+names are plain, files are regular, sizes and digests are as stated, numbers are within bounds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pvzoo.adapters.base import Spec
+from pvzoo.errors import PvzooError, WeightsError, short
+
+NAME = "pvzoo-export.json"
+VERSION = 1
+MOST_BYTES = 1 << 24
+"""Of the manifest itself."""
+
+_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
+_MOST_SIDE = 65_536
+_DTYPES = ("float32", "float16", "float64", "int64", "int32", "uint8", "int8", "bool")
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A graph in a file.
+
+    Attributes:
+        file: The name of the file that a runtime opens.
+        inputs: By name the dtype and the shape; an axis that is free is a text, its name.
+        outputs: Their names, in the order of the file's.
+    """
+
+    file: str
+    inputs: Mapping[str, tuple[str, tuple[int | str, ...]]]
+    outputs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What ``pvzoo-export.json`` says.
+
+    Attributes:
+        spec: What the outputs mean and how pictures are prepared.
+        runtime: The id of the runtime that the files are for.
+        precision: Of the weights, such as "fp32".
+        graphs: By the names that `Adapter.run` calls them.
+        ranges: By the name of a free axis: least, most, and what it is a multiple of.
+        files: By name the number of bytes and the SHA-256.
+        source: What was exported.
+        license: Of the weights; "" if nobody said.
+        versions: Of the packages that took part.
+        thresholds: ``values`` of options, and what they were ``fitted_with``; may be empty.
+        certificate: See `pvzoo.export.certificate`; None if it was taken out.
+    """
+
+    spec: Spec
+    runtime: str
+    precision: str
+    graphs: Mapping[str, Graph]
+    ranges: Mapping[str, tuple[int, int, int]]
+    files: Mapping[str, Mapping[str, Any]]
+    source: str
+    license: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    thresholds: Mapping[str, Any] = field(default_factory=dict)
+    certificate: Mapping[str, Any] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        graphs = {
+            name: {
+                "file": graph.file,
+                "inputs": {
+                    key: {"dtype": dtype, "shape": list(shape)}
+                    for key, (dtype, shape) in graph.inputs.items()
+                },
+                "outputs": list(graph.outputs),
+            }
+            for name, graph in self.graphs.items()
+        }
+        return {
+            "pvzoo_export": VERSION,
+            "spec": self.spec.to_json(),
+            "runtime": self.runtime,
+            "precision": self.precision,
+            "graphs": graphs,
+            "ranges": {axis: list(bounds) for axis, bounds in self.ranges.items()},
+            "files": {name: dict(stated) for name, stated in self.files.items()},
+            "source": self.source,
+            "license": self.license,
+            "versions": dict(self.versions),
+            "thresholds": dict(self.thresholds),
+            "certificate": None if self.certificate is None else dict(self.certificate),
+        }
+
+
+def is_in(folder: Path) -> bool:
+    """Whether a folder holds an export."""
+    return (folder / NAME).is_file()
+
+
+def write(manifest: Manifest, folder: Path) -> None:
+    """Write a manifest into its folder."""
+    text = json.dumps(manifest.to_json(), indent=1, ensure_ascii=False)
+    (folder / NAME).write_text(text + "\n", encoding="utf-8")
+
+
+def read(folder: Path, name: str) -> Manifest:
+    """The manifest in a folder; no other file is opened.
+
+    Args:
+        folder: Where it is.
+        name: What messages call the model.
+
+    Raises:
+        WeightsError: It is damaged, or says what no export says.
+    """
+    file = folder / NAME
+    try:
+        if file.stat().st_size > MOST_BYTES:
+            raise ValueError(f"it has more than {MOST_BYTES >> 20} MB")
+        found = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(found, dict) or "pvzoo_export" not in found:
+            raise ValueError("it is no manifest of an export")
+        if found["pvzoo_export"] != VERSION:
+            raise WeightsError(
+                f"{name}: {file} is of version {short(found['pvzoo_export'])} of the format, and "
+                f"this pvzoo reads version {VERSION}.",
+                "Install the pvzoo that wrote it, or export the model again.",
+            )
+        return _manifest(found)
+    except WeightsError:
+        raise
+    except PvzooError as error:  # a step that is not known, or beyond all bounds
+        raise WeightsError(f"{name}: {file}: {error.what}", error.hint) from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        told = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+        raise WeightsError(
+            f"{name}: {file} cannot be read ({short(told)[1:-1]}).",
+            "Fetch it again, or export the model again.",
+        ) from error
+
+
+def _manifest(found: Mapping[str, Any]) -> Manifest:
+    files = {str(name): dict(stated) for name, stated in found["files"].items()}
+    for name, stated in files.items():
+        _check_name(name)
+        _whole(stated["bytes"], f"the bytes of {name}", 1 << 50)
+        if not re.fullmatch("[0-9a-f]{64}", stated["sha256"]):
+            raise ValueError(f"the digest of {name} is no SHA-256")
+    graphs = {str(name): _graph(graph, files) for name, graph in found["graphs"].items()}
+    if not graphs:
+        raise ValueError("it names no graph")
+    ranges = {str(axis): _range(bounds) for axis, bounds in found["ranges"].items()}
+    spec = Spec.from_json(found["spec"])
+    if not all(isinstance(label, str) for label in spec.labels):
+        raise ValueError("a label is no text")
+    for text in ("runtime", "precision", "source", "license"):
+        if not isinstance(found[text], str):
+            raise TypeError(f"{text} is no text")
+    return Manifest(
+        spec,
+        found["runtime"],
+        found["precision"],
+        graphs,
+        ranges,
+        files,
+        found["source"],
+        found["license"],
+        dict(found["versions"]),
+        dict(found["thresholds"]),
+        None if found["certificate"] is None else dict(found["certificate"]),
+    )
+
+
+def _graph(found: Mapping[str, Any], files: Mapping[str, Any]) -> Graph:
+    if found["file"] not in files:
+        raise ValueError(f"the file {short(found['file'])} of a graph is not among its files")
+    inputs = {}
+    for name, stated in found["inputs"].items():
+        if stated["dtype"] not in _DTYPES:
+            raise ValueError(f"the input {short(name)} is of the type {short(stated['dtype'])}")
+        shape = [
+            axis if isinstance(axis, str) else _whole(axis, "an axis", _MOST_SIDE)
+            for axis in stated["shape"]
+        ]
+        inputs[str(name)] = (stated["dtype"], tuple(shape))
+    outputs = tuple(map(str, found["outputs"]))
+    if not inputs or not outputs:
+        raise ValueError("a graph has no inputs or no outputs")
+    return Graph(found["file"], inputs, outputs)
+
+
+def _range(bounds: Any) -> tuple[int, int, int]:
+    least, most, multiple = (_whole(bound, "a range", _MOST_SIDE) for bound in bounds)
+    return least, most, multiple
+
+
+def _whole(value: Any, what: str, most: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
+        raise ValueError(f"{what} is {short(value)}")
+    return value
+
+
+def _check_name(name: str) -> None:
+    if not _PLAIN.fullmatch(name) or name == NAME:
+        raise ValueError(f"{short(name)} is not the plain name of a file beside it")
+
+
+def stated(folder: Path, names: list[str]) -> dict[str, dict[str, Any]]:
+    """What a manifest says of files: their sizes and digests."""
+    return {
+        name: {"bytes": (folder / name).stat().st_size, "sha256": _digest(folder / name)}
+        for name in sorted(names)
+    }
+
+
+def check_files(manifest: Manifest, folder: Path, name: str) -> None:
+    """Refuse files that are not those which the manifest describes.
+
+    Links are refused, but for those of the Hub's cache, which lead into the same repo's own store.
+
+    Args:
+        manifest: From `read`.
+        folder: Where the files are.
+        name: What messages call the model.
+
+    Raises:
+        WeightsError: A file is missing, or is another one than was exported.
+    """
+    for file_name, wanted in manifest.files.items():
+        file = folder / file_name
+        try:
+            mode = file.lstat().st_mode
+            if stat.S_ISLNK(mode) and _is_cached(file):
+                mode = file.stat().st_mode
+        except OSError as error:
+            raise WeightsError(
+                f"{name}: {file} is missing ({error.strerror}).", "Fetch or export it again."
+            ) from error
+        if not stat.S_ISREG(mode):
+            raise WeightsError(
+                f"{name}: {file} is a link or no file at all, and was not opened.",
+                "An export holds the files themselves: copy them there.",
+            )
+        size = file.stat().st_size
+        if size != wanted["bytes"]:
+            raise WeightsError(
+                f"{name}: {file} has {size:,} bytes, and {wanted['bytes']:,} were exported.",
+                "It is another file or was cut short: fetch or export it again.",
+            )
+        if (digest := _digest(file)) != wanted["sha256"]:
+            raise WeightsError(
+                f"{name}: {file} is not the file that was exported (SHA-256 {digest}, expected "
+                f"{wanted['sha256']}).",
+                "Fetch or export it again.",
+            )
+
+
+def _is_cached(link: Path) -> bool:
+    """Whether a link is one of the Hub's cache: ``snapshots/commit/x`` -> ``blobs/digest``."""
+    repo = link.parent.parent.parent
+    return (
+        link.parent.parent.name == "snapshots"
+        and link.resolve().parent == (repo / "blobs").resolve()
+    )
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -1,0 +1,195 @@
+"""The graphs of a network as ONNX files, by the exporter of transformers.
+
+It exports any module, timm's too. Which axes are free is seen on pictures: the batch always is, and
+the sides of an input if pictures of several shapes become inputs of several shapes.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from pvzoo.adapters.base import Adapter, Arrays
+from pvzoo.errors import ExportError, said
+from pvzoo.export import manifest, patches
+from pvzoo.extras import needs
+from pvzoo.networks.base import Network
+from pvzoo.networks.from_transformers import quiet
+from pvzoo.runtimes.base import Runtime
+
+_INLINE = 1 << 30
+"""Weights of fewer bytes are in the ONNX file itself; protobuf ends at twice as many."""
+_BATCH = "batch"
+
+
+@dataclass(frozen=True)
+class Example:
+    """What a graph was given: a batch of two, and which sides change with the picture."""
+
+    inputs: Arrays
+    free: Mapping[str, Mapping[int, str]]
+
+
+def examples(
+    adapter: Adapter,
+    runtime: Runtime,
+    pictures: Sequence[Image.Image],
+    prompts: Mapping[str, Any],
+) -> dict[str, Example]:
+    """What each graph is given when pictures are predicted, by the graph's name.
+
+    Args:
+        adapter: Drives the graphs.
+        runtime: Runs them.
+        pictures: Of at least two shapes, one lying and one standing.
+        prompts: The task's, complete.
+    """
+    seen: list[dict[str, Arrays]] = []
+    for picture in pictures:
+        calls: dict[str, Arrays] = {}
+
+        def recorded(name: str, inputs: Arrays, calls: dict[str, Arrays] = calls) -> dict[str, Any]:
+            calls[name] = inputs
+            return runtime(name, inputs)
+
+        inputs, _ = adapter.preprocess(picture, **prompts)
+        adapter.run(recorded, {n: np.concatenate([a, a]) for n, a in inputs.items()})
+        seen.append(calls)
+    return {name: _example(name, [calls[name] for calls in seen]) for name in seen[0]}
+
+
+def _example(graph: str, seen: list[Arrays]) -> Example:
+    free: dict[str, dict[int, str]] = {}
+    names: dict[tuple[int, ...], str] = {}  # sides that change alike have one name
+    for name in seen[0]:
+        free[name] = {0: _BATCH}
+        shapes = [inputs[name].shape for inputs in seen]
+        for axis in range(1, len(shapes[0])):
+            sides = tuple(shape[axis] for shape in shapes)
+            if len(set(sides)) > 1:
+                place = len(shapes[0]) - axis
+                usual = {1: "width", 2: "height"}.get(place, f"side{len(names)}")
+                free[name][axis] = names.setdefault(sides, usual)
+    return Example(seen[0], free)
+
+
+def write_graphs(
+    network: Network, found: Mapping[str, Example], folder: Path
+) -> dict[str, manifest.Graph]:
+    """Write the graphs of a network as ONNX files, "model.onnx" for the graph "model".
+
+    Args:
+        network: In float32, on the CPU.
+        found: From `examples`.
+        folder: Where to.
+
+    Returns:
+        What a manifest says of each graph, read from the files.
+
+    Raises:
+        ExportError: A graph cannot be exported, or an axis that was to be free is not.
+        MissingExtraError: A package that exports is not installed.
+    """
+    needs("Export", "transformers", "onnx", "onnxscript")
+    graphs = {}
+    for graph in network.graphs():
+        example = found[graph.name]
+        file = folder / f"{graph.name}.onnx"
+        with patches.applied(network.patches, network.module), _quiet():
+            program = _exported(graph.module.eval(), example)
+        _save(program, file)
+        graphs[graph.name] = _described(program, file.name, example)
+    return graphs
+
+
+def _exported(module: torch.nn.Module, example: Example) -> Any:
+    from transformers.exporters import OnnxConfig, OnnxExporter
+
+    tensors = {name: torch.from_numpy(array) for name, array in example.inputs.items()}
+    auto = torch.export.Dim.AUTO
+    axes = {name: dict.fromkeys(free, auto) for name, free in example.free.items()}
+    try:
+        return OnnxExporter().export(module, tensors, OnnxConfig(dynamic_shapes=axes)).program
+    except Exception as error:  # exporters raise whatever goes wrong in them
+        raise ExportError(
+            f"The network cannot be exported ({said(error, 300)}).",
+            "It goes on working with PyTorch. A newer torch or transformers may export it.",
+            stage="graph",
+        ) from error
+
+
+def _save(program: Any, file: Path) -> None:
+    import onnx_ir
+
+    size = sum(
+        value.const_value.nbytes
+        for value in program.graph.initializers.values()
+        if value.const_value is not None
+    )
+    program.metadata_props.clear()
+    for node in program.graph.all_nodes():  # stacks of this machine's paths
+        node.metadata_props.clear()
+    if size < _INLINE:
+        onnx_ir.save(program, file)
+    else:
+        onnx_ir.save(program, file, external_data=f"{file.name}.data")
+
+
+def _described(program: Any, file: str, example: Example) -> manifest.Graph:
+    """What a manifest says of a graph, by the graph itself: free axes may have become fixed."""
+    inputs = {}
+    for value in program.graph.inputs:
+        free = example.free[value.name]
+        shape: list[int | str] = []
+        for axis, side in enumerate(value.shape):
+            if isinstance(side, int):
+                if axis in free:
+                    raise ExportError(
+                        f"The exporter fixed the {free[axis]} of {value.name} at {side}.",
+                        "A graph that takes no other would answer wrongly or not at all.",
+                        stage="graph",
+                    )
+                shape.append(side)
+            else:
+                shape.append(free.get(axis, f"axis{axis}"))
+        inputs[value.name] = (value.dtype.numpy().name, tuple(shape))
+    missing = set(example.inputs) - set(inputs)
+    if missing:
+        raise ExportError(
+            f"The exporter left out the input {sorted(missing)[0]}.",
+            "The network does not depend on it, or it became a constant.",
+            stage="graph",
+        )
+    return manifest.Graph(file, inputs, tuple(value.name for value in program.graph.outputs))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Within it exporters say nothing of what they are working on."""
+    with ExitStack() as stack:
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore")
+        for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir"):
+            logger = logging.getLogger(name)
+            stack.callback(logger.setLevel, logger.level)
+            logger.setLevel(logging.ERROR)
+        stack.enter_context(quiet())
+        stack.enter_context(redirect_stdout(io.StringIO()))
+        yield
+
+
+def config_of(network: Network, folder: Path) -> dict[str, Any]:
+    """The network's own ``config.json``, which its library would write."""
+    network.save(folder)
+    return dict(json.loads((folder / "config.json").read_text(encoding="utf-8")))

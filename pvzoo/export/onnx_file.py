@@ -1,0 +1,138 @@
+"""What an ONNX file refers to outside of itself, read without opening it by a runtime.
+
+Only the fields that matter are read of the protobuf messages of onnx/onnx.proto (the numbers are
+theirs); tensors are skipped, so it takes milliseconds.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from pvzoo.errors import WeightsError, said, short
+
+_DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "com.microsoft"}
+"""Of operators that ONNX Runtime brings itself; others would need a library from elsewhere."""
+_DEPTH = 32
+# message -> field number -> message in it; "location" and "domain" are what is looked for
+_FIELDS: dict[str, dict[int, str]] = {
+    "model": {7: "graph", 8: "opset", 20: "training", 25: "function"},
+    "training": {1: "graph", 2: "graph"},
+    "opset": {1: "domain"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "function": {7: "node", 9: "opset", 11: "attribute"},
+    "node": {5: "attribute", 7: "domain"},
+    "attribute": {
+        **{5: "tensor", 6: "graph", 10: "tensor", 11: "graph"},
+        **{22: "sparse", 23: "sparse"},
+    },
+    "sparse": {1: "tensor", 2: "tensor"},
+    "tensor": {13: "entry"},
+}
+
+
+def references(file: Path) -> tuple[set[str], set[str]]:
+    """The files that hold external data of an ONNX file, and the domains of its operators.
+
+    Args:
+        file: The ONNX file.
+
+    Returns:
+        (locations as they stand there, domains; "" is ONNX's own).
+
+    Raises:
+        ValueError: It is no ONNX file, or is damaged.
+    """
+    found: dict[str, set[str]] = {"location": set(), "domain": set()}
+    with file.open("rb") as opened:
+        if not file.stat().st_size:
+            raise ValueError("it is empty")
+        with mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            view = memoryview(data)
+            try:
+                _walk(view, "model", found, 0)
+            finally:
+                view.release()
+    return found["location"], found["domain"]
+
+
+def check_graph(file: Path, listed: Collection[str]) -> None:
+    """Refuse a graph that would make a runtime open anything but listed files beside it.
+
+    Args:
+        file: An ONNX file, or OpenVINO's ``.xml``, whose weights are in the ``.bin`` of its name.
+        listed: Names of files that were checked.
+
+    Raises:
+        WeightsError: It refers to another file, or to operators that no runtime brings.
+    """
+    locations, domains = {file.with_suffix(".bin").name}, set[str]()
+    if file.suffix == ".onnx":
+        try:
+            locations, domains = references(file)
+        except (OSError, ValueError) as error:
+            raise WeightsError(
+                f"{file} cannot be read ({said(error)}).", "Fetch it again, or export it again."
+            ) from error
+    for place in sorted(locations - set(listed)):
+        raise WeightsError(
+            f"{file} keeps weights in {short(place)}, which is not among the files that its "
+            "manifest lists; it was not opened.",
+            "Fetch it again from where you trust it.",
+        )
+    if foreign := sorted(domains - _DOMAINS):
+        raise WeightsError(
+            f"{file} needs operators of {short(foreign[0])}, which come with a library of their "
+            "own; it was not opened.",
+            "Export the model without operators of your own.",
+        )
+
+
+def _walk(data: memoryview, message: str, found: dict[str, set[str]], depth: int) -> None:
+    if depth > _DEPTH:
+        raise ValueError("its graphs are nested too deep")
+    known = _FIELDS[message]
+    for number, value in _fields(data):
+        inner = known.get(number)
+        if inner is None or isinstance(value, int):
+            continue
+        if inner == "entry":
+            pair = {n: bytes(v) for n, v in _fields(value) if not isinstance(v, int)}
+            if pair.get(1) == b"location":
+                found["location"].add(pair.get(2, b"").decode("utf-8"))
+        elif inner == "domain":
+            found["domain"].add(bytes(value).decode("utf-8"))
+        else:
+            _walk(value, inner, found, depth + 1)
+
+
+def _fields(data: memoryview) -> Iterator[tuple[int, memoryview | int]]:
+    """The fields of a message: their numbers, and their bytes where they have a length."""
+    place = 0
+    while place < len(data):
+        key, place = _varint(data, place)
+        number, kind = key >> 3, key & 7
+        if kind == 0:
+            value, place = _varint(data, place)
+            yield number, value
+            continue
+        size, place = _varint(data, place) if kind == 2 else ({1: 8, 5: 4}.get(kind, -1), place)
+        if size < 0 or place + size > len(data):
+            raise ValueError("it is no ONNX file, or was cut short")
+        if kind == 2:
+            yield number, data[place : place + size]
+        place += size
+
+
+def _varint(data: memoryview, place: int) -> tuple[int, int]:
+    value = 0
+    for shift in range(0, 70, 7):
+        if place >= len(data):
+            break
+        byte = data[place]
+        place += 1
+        value |= (byte & 127) << shift
+        if byte < 128:
+            return value, place
+    raise ValueError("it is no ONNX file, or was cut short")

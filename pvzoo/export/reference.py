@@ -1,0 +1,237 @@
+"""What the original says of the pictures an export is tried on; it goes with the export.
+
+So the comparison can be repeated where the export is to run, without the original and PyTorch. Of
+raw outputs, which may be large, the file keeps values at places drawn with a fixed seed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from pvzoo.adapters.base import Adapter, Arrays, Graphs, Meta, Prepare
+from pvzoo.errors import WeightsError, said
+from pvzoo.export.compare import Reading, Row
+
+NAME = "pvzoo-reference.npz"
+VALUES = 2048
+"""Most values of an output that are kept of a picture."""
+PICTURES = Path(__file__).parent / "pictures"
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two that are compared.
+
+    Attributes:
+        adapter: Makes inputs and reads outputs.
+        runtime: Runs the graphs.
+        prepare: The checkpoint's own processor, of an original that has one; it is what the
+            export's steps are measured by.
+    """
+
+    adapter: Adapter
+    runtime: Graphs
+    prepare: Prepare | None = None
+
+    def inputs(self, picture: Image.Image, prompts: Mapping[str, Any]) -> tuple[Arrays, Meta]:
+        """What the network is given for a picture."""
+        return (self.prepare or self.adapter.preprocess)(picture, **prompts)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Some values of an output.
+
+    Attributes:
+        shape: Of the whole output.
+        span: Its largest value less its least.
+        values: Those at `places`, float32.
+    """
+
+    shape: tuple[int, ...]
+    span: float
+    values: np.ndarray
+
+    @classmethod
+    def of(cls, output: Any) -> Sample:
+        """A sample of an output."""
+        array = np.asarray(output, np.float32)
+        flat = array.ravel()
+        span = float(np.ptp(flat)) if flat.size else 0.0
+        return cls(array.shape, span, flat[places(flat.size)])
+
+
+def places(size: int) -> np.ndarray:
+    """Which values of an output of `size` values are kept: all, or `VALUES` of them."""
+    if size <= VALUES:
+        return np.arange(size)
+    return np.sort(np.random.default_rng(size).choice(size, VALUES, replace=False))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the original says of one picture.
+
+    Attributes:
+        picture: Its name.
+        inputs: By name the type, the shape and the SHA-256 of what the network is given.
+        drawn: Samples of that, for steps whose arithmetic torch itself does not repeat to the bit.
+        meta: What postprocessing is told of the picture.
+        outputs: Samples of what the network says.
+        reading: What it comes to.
+        whole: The outputs themselves, where the original is there.
+    """
+
+    picture: str
+    inputs: Mapping[str, tuple[str, tuple[int, ...], str]]
+    drawn: Mapping[str, Sample]
+    meta: Meta
+    outputs: Mapping[str, Sample]
+    reading: Reading
+    whole: Mapping[str, Any] | None = field(default=None, repr=False)
+
+
+def answers(
+    original: Side,
+    pictures: Sequence[tuple[str, Image.Image]],
+    prompts: Mapping[str, Any],
+    controls: Mapping[str, Any],
+) -> Iterator[Answer]:
+    """What the original says of pictures, each alone."""
+    for name, picture in pictures:
+        inputs, meta = original.inputs(picture, prompts)
+        outputs = original.adapter.run(original.runtime, inputs)
+        result = original.adapter.postprocess(dict(outputs), meta, **controls)
+        yield Answer(
+            name,
+            digests(inputs),
+            {key: Sample.of(value) for key, value in inputs.items()},
+            plain(meta),
+            {key: Sample.of(value) for key, value in outputs.items()},
+            Reading.of(result),
+            outputs,
+        )
+
+
+def digests(inputs: Arrays) -> dict[str, tuple[str, tuple[int, ...], str]]:
+    """By name the type, the shape and the SHA-256 of inputs."""
+    return {
+        name: (
+            array.dtype.name,
+            array.shape,
+            hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest(),
+        )
+        for name, array in inputs.items()
+    }
+
+
+def plain(value: Any) -> Any:
+    """What is said of a picture as plain values, whichever sequences and numbers they came in."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, tuple | list | np.ndarray):
+        return [plain(inner) for inner in value]
+    if isinstance(value, str | bool | None):
+        return value
+    return int(value) if hasattr(value, "__index__") else float(value)
+
+
+def pictures() -> list[tuple[str, Image.Image]]:
+    """The pictures that come with pvzoo, of many shapes: (name, upright RGB picture)."""
+    found = []
+    for file in sorted(PICTURES.glob("*.jpg")):
+        with Image.open(file) as opened:
+            found.append((file.name, opened.convert("RGB")))
+    return found
+
+
+# --- the file ---------------------------------------------------------------------------------
+
+
+def write(folder: Path, said_of: Sequence[Answer]) -> None:
+    """Write the answers about pvzoo's own pictures beside an export."""
+    arrays: dict[str, np.ndarray] = {}
+    told = []
+    for place, answer in enumerate(said_of):
+        for kind, samples in (("output", answer.outputs), ("input", answer.drawn)):
+            for name, sample in samples.items():
+                arrays[f"{place}/{kind}/{name}"] = sample.values
+        for name, array in answer.reading.maps.items():
+            arrays[f"{place}/map/{name}"] = array
+        rows = [
+            {**vars(row), "mask": None if row.mask is None else row.mask.decode("ascii")}
+            for row in answer.reading.rows
+        ]
+        told.append(
+            {
+                "picture": answer.picture,
+                "inputs": {name: list(found) for name, found in answer.inputs.items()},
+                "meta": answer.meta,
+                "drawn": {n: [list(s.shape), s.span] for n, s in answer.drawn.items()},
+                "outputs": {n: [list(s.shape), s.span] for n, s in answer.outputs.items()},
+                "kind": answer.reading.kind,
+                "size": list(answer.reading.size),
+                "rows": rows,
+                "maps": sorted(answer.reading.maps),
+            }
+        )
+    text = json.dumps(told).encode("utf-8")
+    np.savez_compressed(folder / NAME, told=np.frombuffer(text, np.uint8), **arrays)
+
+
+def read(folder: Path) -> list[Answer]:
+    """What `write` wrote.
+
+    Raises:
+        WeightsError: The file is missing or damaged.
+    """
+    try:
+        with np.load(folder / NAME, allow_pickle=False) as found:
+            told = json.loads(found["told"].tobytes())
+            return [_answer(place, one, found) for place, one in enumerate(told)]
+    except Exception as error:  # zip files and arrays fail in many ways
+        raise WeightsError(
+            f"{folder / NAME} cannot be read ({said(error)}).",
+            "It holds what the original said of pvzoo's pictures: name the original instead.",
+        ) from error
+
+
+def _answer(place: int, told: Mapping[str, Any], found: Mapping[str, np.ndarray]) -> Answer:
+    rows = [
+        Row(
+            row["label"],
+            row["name"],
+            row["score"],
+            None if row["box"] is None else tuple(row["box"]),
+            None if row["mask"] is None else row["mask"].encode("ascii"),
+        )
+        for row in told["rows"]
+    ]
+    maps = {name: found[f"{place}/map/{name}"] for name in told["maps"]}
+    return Answer(
+        told["picture"],
+        {n: (dtype, tuple(shape), sha) for n, (dtype, shape, sha) in told["inputs"].items()},
+        _samples(told["drawn"], found, f"{place}/input"),
+        told["meta"],
+        _samples(told["outputs"], found, f"{place}/output"),
+        Reading(told["kind"], tuple(told["size"]), tuple(rows), maps),
+    )
+
+
+def _samples(
+    told: Mapping[str, Any], found: Mapping[str, np.ndarray], where: str
+) -> dict[str, Sample]:
+    return {
+        name: Sample(tuple(shape), span, found[f"{where}/{name}"])
+        for name, (shape, span) in told.items()
+    }

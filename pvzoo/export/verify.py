@@ -1,0 +1,184 @@
+"""`pvzoo verify`: an export tried again on the machine where it is to run; foreign ONNX files."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from pvzoo.errors import ExportError, UsageError
+from pvzoo.export import reference
+from pvzoo.export.certificate import Certificate, certify, controls_of
+from pvzoo.export.exported import Exported, open_folder
+from pvzoo.export.onnx_file import check_graph
+from pvzoo.plugins import registry
+
+_RUNS = 20
+
+
+def verify(
+    folder: Path,
+    *,
+    original: reference.Side | None = None,
+    more: Sequence[tuple[str, Image.Image]] = (),
+    runtime: str | None = None,
+    device: Any = None,
+    threads: int | None = None,
+    progress: reference.Progress | None = None,
+) -> Certificate:
+    """Compare an export with its original once more, here, and measure how long a picture takes.
+
+    Without the original it is compared with what that said at export; see
+    `pvzoo.export.reference`. PyTorch is not needed then.
+
+    Args:
+        folder: The export.
+        original: The model it came from.
+        more: (name, upright RGB picture): further pictures, if the original is there.
+        runtime: In the place of the one it was made for.
+        device: As for `pvzoo.load`.
+        threads: Likewise.
+        progress: Called with the number of pictures done and of all.
+
+    Raises:
+        ExportError: It answers otherwise than the original; ``stage`` says where that begins.
+        WeightsError: A file of it is damaged.
+    """
+    opened = open_folder(folder, str(folder), runtime=runtime, device=device, threads=threads)
+    return _verified(opened, folder, original, more, progress)
+
+
+def _verified(
+    opened: Exported,
+    folder: Path,
+    original: reference.Side | None,
+    more: Sequence[tuple[str, Image.Image]],
+    progress: reference.Progress | None,
+) -> Certificate:
+    task = registry.get("tasks", opened.adapter.task)()
+    spec = opened.manifest.spec
+    prompts = task.options(spec.prompts, spec.labels)[0]
+    own = reference.pictures()
+    answers: Iterable[reference.Answer]
+    if original is None:
+        answers = reference.read(folder)
+        labels: Sequence[str] = spec.labels
+        if [answer.picture for answer in answers] != [name for name, _ in own]:
+            raise ExportError(
+                f"{folder} was proven on other pictures than this pvzoo has.",
+                "Name the original with --model, or export it again with this pvzoo.",
+            )
+        if more:
+            raise UsageError(
+                "Pictures of your own need the original to compare with.", "Name it with --model."
+            )
+        tried = own
+    else:
+        tried = [*own, *more]
+        labels = original.adapter.labels
+        controls = controls_of(task, labels)
+        answers = reference.answers(original, tried, prompts, controls)
+    side = reference.Side(opened.adapter, opened.runtime)
+    certificate = certify(answers, side, task, labels, tried, prompts=prompts, progress=progress)
+    certificate.latency = _latency(side, prompts, [picture for _, picture in own])
+    return certificate
+
+
+def _latency(
+    side: reference.Side, prompts: Mapping[str, Any], pictures: Sequence[Image.Image]
+) -> float:
+    """Milliseconds from a decoded picture to the network's outputs, the median of some."""
+    taken = []
+    for place in range(_RUNS):
+        began = time.perf_counter()
+        inputs, _ = side.inputs(pictures[place % len(pictures)], prompts)
+        side.adapter.run(side.runtime, inputs)
+        taken.append(1000 * (time.perf_counter() - began))
+    return statistics.median(taken[_RUNS // 4 :])
+
+
+def verify_foreign(
+    file: Path,
+    original: reference.Side,
+    *,
+    more: Sequence[tuple[str, Image.Image]] = (),
+    progress: reference.Progress | None = None,
+) -> Certificate:
+    """Find the stage at which an ONNX file that pvzoo did not write differs from a model.
+
+    Its inputs and outputs are taken in the order of the model's where they have other names. If it
+    takes more or other inputs than pictures, that is said.
+
+    Args:
+        file: The ONNX file.
+        original: The model it is said to come from.
+        more: As for `verify`.
+        progress: Likewise.
+
+    Raises:
+        ExportError: It answers otherwise than the model.
+        WeightsError: The file is damaged.
+    """
+    check_graph(file, [f.name for f in file.parent.iterdir() if not f.is_symlink()])
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    task = registry.get("tasks", original.adapter.task)()
+    prompts = task.options({}, original.adapter.labels)[0]
+    picture = reference.pictures()[0][1]
+    inputs, _ = original.inputs(picture, prompts)
+    outputs = original.adapter.run(original.runtime, inputs)
+    given = [value.name for value in session.get_inputs()]
+    asked = [value.name for value in session.get_outputs()]
+    renamed_in = _paired("inputs", list(inputs), given)
+    renamed_out = _paired("outputs", list(outputs), asked)
+    types = {value.name: _dtype(value.type) for value in session.get_inputs()}
+    for name, array in inputs.items():
+        if types[renamed_in[name]] != array.dtype.name:
+            raise ExportError(
+                f"{file.name} takes {renamed_in[name]} as {types[renamed_in[name]]}, and the model "
+                f"{array.dtype.name}: pictures are prepared in another way for it.",
+                "What is done to pictures must be the same: mean, scale and order of channels may "
+                "be inside of the file.",
+                stage="preprocessing",
+            )
+
+    def run(name: str, feed: dict[str, np.ndarray]) -> dict[str, Any]:
+        found = session.run(asked, {renamed_in[key]: array for key, array in feed.items()})
+        by_name = dict(zip(asked, found, strict=True))
+        return {key: by_name[renamed_out[key]] for key in outputs}
+
+    tried = [*reference.pictures(), *more]
+    answers = reference.answers(
+        original, tried, prompts, controls_of(task, original.adapter.labels)
+    )
+    side = reference.Side(original.adapter, run, original.prepare)
+    certificate = certify(
+        answers, side, task, original.adapter.labels, tried, prompts=prompts, progress=progress
+    )
+    certificate.latency = _latency(side, prompts, [shown for _, shown in tried])
+    return certificate
+
+
+def _paired(what: str, wanted: list[str], given: list[str]) -> dict[str, str]:
+    """The model's names and those of the file: the same ones, or else in the same order."""
+    if set(wanted) <= set(given):
+        return {name: name for name in wanted}
+    if len(wanted) > len(given):
+        raise ExportError(
+            f"The file has the {what} {', '.join(given)}, and the model {', '.join(wanted)}.",
+            "It is another network, or a part of it was cut off.",
+            stage="graph",
+        )
+    return dict(zip(wanted, given, strict=False))
+
+
+def _dtype(onnx_type: str) -> str:
+    """ "tensor(float)" -> "float32"."""
+    inner = onnx_type.removeprefix("tensor(").removesuffix(")")
+    return {"float": "float32", "double": "float64"}.get(inner, inner)

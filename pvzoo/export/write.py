@@ -1,0 +1,300 @@
+"""`Model.export`: a folder that runs without PyTorch, handed over once it is proven."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from pvzoo.adapters.base import Adapter
+from pvzoo.errors import DataError, ExportError, UnsupportedModelError, UsageError
+from pvzoo.export import manifest, reference
+from pvzoo.export.certificate import Certificate, certify, controls_of
+from pvzoo.export.exported import open_folder
+from pvzoo.extras import needs
+from pvzoo.hub.publish import new_folder
+from pvzoo.inputs.images import ImageHandle
+from pvzoo.inputs.sources import images_of
+from pvzoo.metrics.evaluate import measure, one_split
+from pvzoo.pipeline import predict
+from pvzoo.plugins import registry
+from pvzoo.runtimes.base import Runtime
+from pvzoo.tasks.base import Task
+
+if TYPE_CHECKING:
+    from pvzoo.networks.base import Network
+
+Progress = Callable[[str, int, int], None]
+"""``progress(what, done, total)``."""
+
+Driven = tuple[Adapter, Runtime]
+
+_PICTURES = 32
+"""How many pictures of somebody's data are compared one by one."""
+_METRIC = 1e-3
+_PACKAGES = (
+    "pvzoo",
+    "torch",
+    "transformers",
+    "timm",
+    "onnx",
+    "onnxscript",
+    "onnxruntime",
+    "openvino",
+)
+
+
+def export(
+    network: Network | None,
+    task: Task,
+    folder: Path,
+    *,
+    name: str,
+    license: str,
+    runtime: str,
+    image_size: int | None = None,
+    prompts: Mapping[str, Any] | None = None,
+    data: Any = None,
+    progress: Progress | None = None,
+    keep_failed: Path | None = None,
+) -> Certificate:
+    """Write a network as files of a runtime, and prove that they answer as it does.
+
+    Args:
+        network: In float32.
+        task: Its task.
+        folder: A new one.
+        name: What messages and the manifest call the model.
+        license: Of the weights.
+        runtime: The id of the runtime that the files are for.
+        image_size: Side of the square that pictures are scaled to; None for the network's own.
+        prompts: Of the task; they are fixed in the export.
+        data: Pictures to try beside those that come with pvzoo, labelled or not.
+        progress: Called as the work goes on.
+        keep_failed: A new folder that gets the files if they are not proven.
+
+    Raises:
+        ExportError: It cannot be exported, or answers otherwise than the original.
+        UsageError: The folder is not empty, or the runtime runs no files.
+    """
+    if network is None:
+        raise UnsupportedModelError(
+            f"{name} has no network that could be exported.", "It runs without PyTorch as it is."
+        )
+    needs("Export", "torch", "transformers", "onnx", "onnxscript")
+    import torch
+
+    from pvzoo.export.onnx import config_of, examples, write_graphs
+    from pvzoo.networks.steps import thorough_steps
+    from pvzoo.runtimes.torch import TorchRuntime
+
+    runtime_class = registry.get("runtimes", runtime)
+    if not runtime_class.suffixes:
+        raise UsageError(
+            f"{runtime} runs no exported files.",
+            f"Runtimes that do: {', '.join(_of_files())}.",
+        )
+    if next(network.module.parameters()).dtype != torch.float32:
+        raise UsageError(f"{name} is not in float32.", "Load it without dtype, then export it.")
+    say = progress or (lambda what, done, total: None)
+    if image_size is not None:
+        network = network.at_size(image_size)
+    fixed, _ = task.options(prompts or {}, network.spec.labels)
+    adapter_class = registry.get("adapters", network.spec.adapter)
+    spec = replace(network.spec, steps=thorough_steps(network, adapter_class.pixels, fixed))
+    adapter = adapter_class(spec, network.prepare)
+    original = TorchRuntime(adapter, network, device="cpu", device_map=None)
+    own = reference.pictures()
+    shown, labelled = examples_of(data, task)
+    tried = [*own, *shown]
+    with new_folder(folder) as part:
+        say("exporting", 0, 1)
+        pair = [picture for _, picture in _lying_and_standing(tried)]
+        graphs = write_graphs(network, examples(adapter, original, pair, fixed), part)
+        for key, graph in graphs.items():
+            file = runtime_class.convert(part / graph.file)
+            graphs[key] = replace(graph, file=file.name)
+        say("exporting", 1, 1)
+        with tempfile.TemporaryDirectory() as saved:
+            config_of(network, Path(saved))
+            shutil.copyfile(Path(saved) / "config.json", part / "config.json")
+        made = manifest.Manifest(
+            spec,
+            runtime,
+            "fp32",
+            graphs,
+            {},
+            manifest.stated(part, sorted(p.name for p in part.iterdir())),
+            name,
+            license,
+            _versions(),
+        )
+        manifest.write(made, part)
+        opened = open_folder(part, name)
+        side = reference.Side(adapter, original, network.prepare)
+        kept: list[reference.Answer] = []
+        try:
+            certificate = certify(
+                _kept(
+                    reference.answers(side, tried, fixed, controls_of(task, adapter.labels)),
+                    kept,
+                    len(own),
+                ),
+                reference.Side(opened.adapter, opened.runtime),
+                task,
+                adapter.labels,
+                tried,
+                prompts=fixed,
+                progress=lambda done, total: say("comparing", done, total),
+            )
+        except ExportError:
+            if keep_failed is not None:
+                shutil.copytree(part, keep_failed)
+            raise
+        if labelled is not None:
+            certificate.metric = _measured(
+                task, labelled, (adapter, original), (opened.adapter, opened.runtime), name
+            )
+        reference.write(part, kept)
+        told = {**certificate.to_json(), "machine": _machine(), "runtime": runtime}
+        made = replace(
+            made,
+            ranges=_ranges(made, certificate),
+            files=manifest.stated(part, [*made.files, reference.NAME]),
+            certificate=told,
+        )
+        manifest.write(made, part)
+    return certificate
+
+
+def examples_of(data: Any, task: Task) -> tuple[list[tuple[str, Image.Image]], Any]:
+    """The first pictures of data, and the data itself if it is labelled for the task.
+
+    Args:
+        data: Whatever `Model.stream` or `pvzoo.data.load` takes; None for nothing.
+        task: The task.
+
+    Raises:
+        ImageError: A picture cannot be read.
+        UsageError: It is neither.
+    """
+    if data is None:
+        return [], None
+    labelled = None
+    if task.has_columns:
+        from pvzoo.data import load
+
+        try:
+            labelled = one_split(load(data, task.id))
+        except DataError:  # pictures without labels, or it is said below what is wrong with it
+            labelled = None
+    source = labelled["image"] if labelled is not None else data
+    found = []
+    for place, image in enumerate(islice(images_of(source), _PICTURES)):
+        handle = ImageHandle.of(image, place)
+        found.append((str(handle.name), handle.open()))
+    return found, labelled
+
+
+def _measured(
+    task: Task, data: Any, original: Driven, export: Driven, name: str
+) -> dict[str, tuple[float, float]]:
+    """The metrics of both on labelled data.
+
+    Raises:
+        ExportError: They differ by more than 0.001.
+    """
+    found = []
+    for adapter, runtime in (original, export):
+
+        def stream(
+            images: Any, adapter: Adapter = adapter, runtime: Runtime = runtime, **options: Any
+        ) -> Iterator[Any]:
+            batch_size, progress = options.pop("batch_size"), options.pop("progress")
+            return predict.stream(
+                adapter,
+                runtime,
+                task,
+                images,
+                options,
+                name=name,
+                batch_size=batch_size,
+                progress=progress,
+            )
+
+        found.append(measure(stream, task, adapter.labels, data, {}, batch_size=8))
+    pairs = {key: (value, found[1][key]) for key, value in found[0].items()}
+    apart = {key: abs(a - b) for key, (a, b) in pairs.items() if a == a and b == b}
+    worst = max(apart, key=lambda key: apart[key], default=None)
+    if worst is not None and apart[worst] > _METRIC:
+        raise ExportError(
+            f"{worst} is {pairs[worst][0]:.4f} with the original and {pairs[worst][1]:.4f} with "
+            f"the export; {_METRIC} is allowed.",
+            "Single results are within their bounds: more data may tell where they differ.",
+            stage="graph",
+        )
+    return pairs
+
+
+def _kept(
+    answers: Iterator[reference.Answer], kept: list[reference.Answer], most: int
+) -> Iterator[reference.Answer]:
+    """The answers one by one; the first `most` are kept, without their whole outputs."""
+    for answer in answers:
+        if len(kept) < most:
+            kept.append(replace(answer, whole=None))
+        yield answer
+
+
+def _of_files() -> list[str]:
+    return [name for name in registry.names("runtimes") if registry.get("runtimes", name).suffixes]
+
+
+def _lying_and_standing(
+    tried: Sequence[tuple[str, Image.Image]],
+) -> list[tuple[str, Image.Image]]:
+    """Two pictures, one wide and one tall, both of sides that nothing else is likely to have."""
+    wide = max(tried, key=lambda pair: pair[1].width / pair[1].height)
+    tall = min(tried, key=lambda pair: pair[1].width / pair[1].height)
+    return [wide, tall]
+
+
+def _ranges(made: manifest.Manifest, certificate: Certificate) -> dict[str, tuple[int, int, int]]:
+    """Of the free axes, the sizes that were tried."""
+    found: dict[str, tuple[int, int, int]] = {}
+    named = {
+        axis
+        for graph in made.graphs.values()
+        for _, shape in graph.inputs.values()
+        for axis in shape
+        if isinstance(axis, str)
+    }
+    for axis in sorted(named):
+        if axis == "batch":
+            found[axis] = (min(certificate.batches), max(certificate.batches), 1)
+        elif axis in ("height", "width") and certificate.sizes:
+            sides = [size[0 if axis == "height" else 1] for size in certificate.sizes]
+            found[axis] = (min(sides), max(sides), 1)
+    return found
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _machine() -> str:
+    return f"{platform.system()} {platform.machine()}"

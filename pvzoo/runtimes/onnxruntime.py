@@ -1,0 +1,121 @@
+"""ONNX Runtime: runs exported ONNX files, without PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from pvzoo.adapters.base import Adapter, Arrays
+from pvzoo.errors import DeviceError, PvzooError, WeightsError, said
+from pvzoo.extras import needs
+from pvzoo.runtimes.base import Runtime
+from pvzoo.runtimes.files import fitting, handed_out, refuse
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+    from pvzoo.export.manifest import Graph
+    from pvzoo.networks.base import Network
+
+_PROVIDERS = {
+    "cpu": ("CPUExecutionProvider",),
+    "cuda": ("CUDAExecutionProvider",),
+    "gpu": (
+        *("CUDAExecutionProvider", "ROCMExecutionProvider", "MIGraphXExecutionProvider"),
+        *("DmlExecutionProvider", "CoreMLExecutionProvider", "WebGpuExecutionProvider"),
+    ),
+    "npu": ("QNNExecutionProvider", "VitisAIExecutionProvider", "CoreMLExecutionProvider"),
+}
+
+
+class OnnxRuntime(Runtime):
+    """Runs ONNX files; `open` makes one. Any number of threads may call it at once."""
+
+    dtype = "float32"
+    suffixes = (".onnx",)
+
+    def __init__(
+        self, adapter: Adapter, network: Network | None, *, device: Any, device_map: Any
+    ) -> None:
+        """Always refused: what was not exported has no files."""
+        refuse(type(self), adapter, network)
+
+    @classmethod
+    def open(
+        cls,
+        folder: Path,
+        graphs: Mapping[str, Graph],
+        *,
+        device: str | None = None,
+        threads: int | None = None,
+    ) -> Self:
+        """Open ONNX files, on the CPU unless another device is asked for: "cuda", "gpu", "npu".
+
+        Raises:
+            DeviceError: This ONNX Runtime was built for other devices.
+            MissingExtraError: The package onnxruntime is not installed.
+            WeightsError: A file is damaged, or refers to files or operators from elsewhere.
+        """
+        needs("An exported model", "onnxruntime")
+        import onnxruntime
+
+        made = cls.__new__(cls)
+        made.device = str(device or "cpu")
+        provider = _provider(made.device, onnxruntime.get_available_providers())
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4  # what goes wrong is raised as well
+        # threads that wait for work without sleeping take the time of those that read pictures
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        if threads is not None:
+            options.intra_op_num_threads = threads
+        made._graphs = dict(graphs)
+        made._sessions = {}
+        for name, graph in graphs.items():
+            file = folder / graph.file
+            try:
+                session = onnxruntime.InferenceSession(file, options, providers=[provider])
+            except Exception as error:  # it has a class for each reason, none of them documented
+                raise WeightsError(
+                    f"ONNX Runtime cannot open {file} ({said(error)}).",
+                    "Fetch it again, export the model again, or update onnxruntime.",
+                ) from error
+            made._sessions[name] = session
+        return made
+
+    _graphs: dict[str, Graph]
+    _sessions: dict[str, onnxruntime.InferenceSession]
+
+    def __call__(self, name: str, inputs: Arrays) -> dict[str, Any]:
+        """A batch of arrays -> arrays, of real numbers in float32.
+
+        Raises:
+            PvzooError: The graph does not take this shape, failed, or gave what is not finite.
+        """
+        graph = self._graphs[name]
+        feed = fitting(graph, inputs)
+        try:
+            outputs = self._sessions[name].run(list(graph.outputs), feed)
+        except Exception as error:
+            if any(word in str(error) for word in ("out of memory", "Failed to allocate")):
+                raise DeviceError(
+                    f"{self.device} has too little memory for a batch of "
+                    f"{len(next(iter(feed.values())))}.",
+                    "Use a smaller batch_size.",
+                ) from error
+            shapes = ", ".join(f"{key} {array.shape}" for key, array in feed.items())
+            raise PvzooError(f"ONNX Runtime failed on {shapes} ({said(error)}).") from error
+        return handed_out(graph.outputs, outputs)
+
+
+def _provider(device: str, there: list[str]) -> str:
+    kind = device.partition(":")[0]
+    found = next((p for p in _PROVIDERS.get(kind, ()) if p in there), None)
+    if found is None:
+        here = [name for name, providers in _PROVIDERS.items() if set(providers) & set(there)]
+        raise DeviceError(
+            f"ONNX Runtime as it is installed here runs nothing on {device!r}.",
+            f"It has {', '.join(here)}; other devices need another build, such as "
+            "onnxruntime-gpu. Leave device out for the CPU.",
+        )
+    return found

@@ -1,0 +1,177 @@
+"""OpenVINO: runs exported networks on Intel's and other processors, without PyTorch."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, Self
+
+from pvzoo.adapters.base import Adapter, Arrays
+from pvzoo.errors import DeviceError, PvzooError, WeightsError, said
+from pvzoo.extras import needs
+from pvzoo.runtimes.base import Runtime
+from pvzoo.runtimes.files import fitting, handed_out, refuse
+
+if TYPE_CHECKING:
+    from pvzoo.export.manifest import Graph
+    from pvzoo.networks.base import Network
+
+_Shapes = tuple[tuple[int, ...], ...]
+
+SHAPES = 6
+"""Most shapes of inputs that a graph is kept compiled for."""
+OFTEN = 4
+"""How often a shape must come before a graph is compiled for it: that takes as long as many runs,
+and is then up to twice as fast."""
+
+
+class OpenVinoRuntime(Runtime):
+    """Runs OpenVINO's files; `open` makes one. Any number of threads may call it at once."""
+
+    dtype = "float32"
+    suffixes = (".xml", ".onnx")
+
+    def __init__(
+        self, adapter: Adapter, network: Network | None, *, device: Any, device_map: Any
+    ) -> None:
+        """Always refused: what was not exported has no files."""
+        refuse(type(self), adapter, network)
+
+    @classmethod
+    def convert(cls, onnx: Path) -> Path:
+        """An ``.xml`` and a ``.bin`` with weights in float32, in the place of the ONNX file.
+
+        Raises:
+            PvzooError: OpenVINO cannot convert it.
+        """
+        needs("An export for OpenVINO", "openvino")
+        import openvino
+
+        file = onnx.with_suffix(".xml")
+        try:
+            openvino.save_model(openvino.convert_model(onnx), file, compress_to_fp16=False)
+        except Exception as error:  # it has one class for all, and others of its parsers
+            raise PvzooError(f"OpenVINO cannot convert {onnx.name} ({said(error)}).") from error
+        onnx.unlink()
+        return file
+
+    @classmethod
+    def open(
+        cls,
+        folder: Path,
+        graphs: Mapping[str, Graph],
+        *,
+        device: str | None = None,
+        threads: int | None = None,
+    ) -> Self:
+        """Open OpenVINO's files, on the CPU unless another device is asked for: "gpu", "npu".
+
+        Raises:
+            DeviceError: The device is not here.
+            MissingExtraError: The package openvino is not installed.
+            WeightsError: A file is damaged.
+        """
+        needs("An exported model", "openvino")
+        import openvino
+
+        core = openvino.Core()
+        made = cls.__new__(cls)
+        made.device = str(device or "cpu")
+        if made.device.upper().partition(".")[0] not in core.available_devices:
+            raise DeviceError(
+                f"OpenVINO has no device {device!r} here.",
+                f"It has {', '.join(d.lower() for d in core.available_devices)}.",
+            )
+        settings: dict[str, Any] = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": "f32",  # else some processors round to bfloat16
+        }
+        if threads is not None:
+            settings["INFERENCE_NUM_THREADS"] = threads
+        made._graphs = {
+            name: _Compiled(core, folder / graph.file, graph, made.device.upper(), settings)
+            for name, graph in graphs.items()
+        }
+        return made
+
+    _graphs: dict[str, _Compiled]
+
+    def __call__(self, name: str, inputs: Arrays) -> dict[str, Any]:
+        """A batch of arrays -> arrays, of real numbers in float32.
+
+        Raises:
+            PvzooError: The graph does not take this shape, failed, or gave what is not finite.
+        """
+        graph = self._graphs[name]
+        feed = fitting(graph.graph, inputs)
+        try:
+            outputs = graph.run(feed)
+        except Exception as error:
+            shapes = ", ".join(f"{key} {array.shape}" for key, array in feed.items())
+            raise PvzooError(f"OpenVINO failed on {shapes} ({said(error)}).") from error
+        return handed_out(graph.graph.outputs, outputs)
+
+
+class _Compiled:
+    """A graph, compiled for any shape and for the few that come most."""
+
+    def __init__(
+        self, core: Any, file: Path, graph: Graph, device: str, settings: dict[str, Any]
+    ) -> None:
+        self.graph = graph
+        self._core, self._device, self._settings = core, device, settings
+        self._lock = threading.Lock()
+        self._seen: Counter[_Shapes] = Counter()
+        self._of_shape: OrderedDict[_Shapes, _Requests] = OrderedDict()
+        try:
+            self._model = core.read_model(file)
+            self._any = _Requests(core.compile_model(self._model, device, settings))
+        except Exception as error:  # likewise
+            raise WeightsError(
+                f"OpenVINO cannot open {file} ({said(error)}).",
+                "Fetch it again, export the model again, or update openvino.",
+            ) from error
+
+    def run(self, feed: Arrays) -> list[Any]:
+        return self._for(feed).run(feed, self.graph.outputs)
+
+    def _for(self, feed: Arrays) -> _Requests:
+        """The graph compiled for these shapes, or for any where they came seldom."""
+        shapes = tuple(array.shape for array in feed.values())
+        with self._lock:
+            if (found := self._of_shape.get(shapes)) is not None:
+                self._of_shape.move_to_end(shapes)
+                return found
+            self._seen[shapes] += 1
+            if self._seen[shapes] < OFTEN:
+                if len(self._seen) > 1000:
+                    self._seen.clear()
+                return self._any
+            model = self._model.clone()
+            model.reshape({name: list(array.shape) for name, array in feed.items()})
+            made = _Requests(self._core.compile_model(model, self._device, self._settings))
+            self._of_shape[shapes] = made
+            if len(self._of_shape) > SHAPES:
+                self._of_shape.popitem(last=False)
+            return made
+
+
+class _Requests:
+    """A compiled model, with a request for each thread that runs it at the moment."""
+
+    def __init__(self, compiled: Any) -> None:
+        self._compiled = compiled
+        self._idle: SimpleQueue[Any] = SimpleQueue()
+
+    def run(self, feed: Arrays, names: tuple[str, ...]) -> list[Any]:
+        try:
+            request = self._idle.get_nowait()
+        except Empty:
+            request = self._compiled.create_infer_request()
+        request.infer(feed)
+        outputs = [request.get_tensor(name).data.copy() for name in names]
+        self._idle.put(request)
+        return outputs
