@@ -49,7 +49,7 @@ def export(
     import pvzoo
 
     loaded = pvzoo.load(model, task=task)
-    with progress_bar("pictures") as show:
+    with progress_bar() as show:
 
         def said(what: str, done: int, total: int) -> None:
             if what == "comparing":
@@ -106,7 +106,7 @@ def verify(
             raise UsageError(f"{model} has no network to compare with.", "Name the original.")
         original = Side(loaded.adapter, loaded.runtime, loaded.network.prepare)
         more, _ = examples_of(data, registry.get("tasks", loaded.task)())
-    with progress_bar("pictures") as show:
+    with progress_bar() as show:
         if export.is_dir() or not export.exists():
             certificate = verifying.verify(
                 export,
