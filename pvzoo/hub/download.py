@@ -69,8 +69,8 @@ def find(
         WeightsError: The package or a file is missing or damaged.
     """
     if source.hub:
-        return _find_on_hub(source, name, config, trust_remote_code)
-    folder = _package_folder(source, name) if source.package else source.path
+        return _find_on_hub(source.hub, source, name, config, trust_remote_code)
+    folder = _local_folder(source, name)
     if not folder.is_dir():
         raise ModelNotFoundError(*no_folder(folder))
     config = config or _read_config((folder / (source.file or "x")).parent / "config.json", name)
@@ -187,14 +187,21 @@ def _read_config(file: Path, name: str) -> dict[str, Any]:
     return config
 
 
-def _package_folder(source: WeightsSource, name: str) -> Path:
+def _local_folder(source: WeightsSource, name: str) -> Path:
+    """The folder of a source that is no Hub repo."""
+    if source.package:
+        return _package_folder(source.package, name)
+    assert source.path is not None  # a source says one of the three
+    return source.path
+
+
+def _package_folder(package: str, name: str) -> Path:
     """The folder of an installed package, located without importing it."""
-    spec = importlib.util.find_spec(source.package)
+    spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise WeightsError(
-            f"The weights of {name} are in the Python package {source.package!r}, which is not "
-            "installed.",
-            f"Try: pip install {source.package.replace('_', '-')}",
+            f"The weights of {name} are in the Python package {package!r}, which is not installed.",
+            f"Try: pip install {package.replace('_', '-')}",
         )
     return Path(next(iter(spec.submodule_search_locations)))
 
@@ -203,11 +210,11 @@ def _package_folder(source: WeightsSource, name: str) -> Path:
 
 
 def _find_on_hub(
-    source: WeightsSource, name: str, config: dict[str, Any], trust_remote_code: bool
+    repo: str, source: WeightsSource, name: str, config: dict[str, Any], trust_remote_code: bool
 ) -> Found:
-    repo, revision = source.hub, source.revision
+    revision = source.revision
     if constants.HF_HUB_OFFLINE:
-        return _find_in_cache(source, name, config, "HF_HUB_OFFLINE is on")
+        return _find_in_cache(repo, source, name, config, "HF_HUB_OFFLINE is on")
     page = f"{constants.ENDPOINT}/{repo}/tree/{revision or 'main'}"
     try:
         with explained(repo, revision):
@@ -225,7 +232,7 @@ def _find_on_hub(
                 file = Path(hf_hub_download(repo, "config.json", revision=info.sha))
                 config = _read_config(file, name)
     except Unreachable as error:  # the cache may still have it
-        return _find_in_cache(source, name, config, str(error))
+        return _find_in_cache(repo, source, name, config, str(error))
 
     def fetch() -> Checkpoint:
         wanted = _wanted(files, source, trust_remote_code)
@@ -252,16 +259,18 @@ def _find_on_hub(
     return Found(name, config, fetch)
 
 
-def _find_in_cache(source: WeightsSource, name: str, config: dict[str, Any], reason: str) -> Found:
+def _find_in_cache(
+    repo: str, source: WeightsSource, name: str, config: dict[str, Any], reason: str
+) -> Found:
     """What is left of a Hub repo when the Hub cannot be asked."""
-    repo = source.hub + (f" at {source.revision}" if source.revision else "")
+    called = repo + (f" at {source.revision}" if source.revision else "")
     not_here = NotCached(
-        f"{repo} is not in the cache ({constants.HF_HUB_CACHE}), and {reason}.",
+        f"{called} is not in the cache ({constants.HF_HUB_CACHE}), and {reason}.",
         "Load it once with the Hub in reach, or name a model whose weights come as a package, "
         "such as efficientnet-lite0-pip.",
     )
     try:
-        folder = _cached(source, config)
+        folder = _cached(repo, source, config)
     except (Unreachable, WeightsError) as error:
         raise not_here from error
     config = config or _read_config(folder / "config.json", name)
@@ -275,16 +284,16 @@ def _find_in_cache(source: WeightsSource, name: str, config: dict[str, Any], rea
     return Found(name, config, fetch)
 
 
-def _cached(source: WeightsSource, config: dict[str, Any]) -> Path:
+def _cached(repo: str, source: WeightsSource, config: dict[str, Any]) -> Path:
     """The folder in the cache with the revision of a Hub repo, and its config if there is none.
 
     Raises:
         Unreachable, WeightsError: It is not in the cache.
     """
-    with explained(source.hub, source.revision):
+    with explained(repo, source.revision):
         folder = Path(
             snapshot_download(
-                source.hub,
+                repo,
                 revision=source.revision,
                 local_files_only=True,
                 allow_patterns=["config.json"],

@@ -33,10 +33,7 @@ def save(
         UsageError: The folder is not empty, or cannot be written.
         UnsupportedModelError: The network cannot save.
     """
-    if network is None:
-        raise UnsupportedModelError(
-            f"{name} has no network that could be saved.", "Its plugin brings all of it."
-        )
+    network = _that_is_there(network, name)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is not empty.", "Choose a new folder.")
     try:
@@ -55,6 +52,14 @@ def save(
     except OSError as error:
         raise UsageError(f"{folder} cannot be written ({error}).", "Choose another.") from error
     return folder
+
+
+def _that_is_there(network: Network | None, name: str) -> Network:
+    if network is None:
+        raise UnsupportedModelError(
+            f"{name} has no network that could be saved.", "Its plugin brings all of it."
+        )
+    return network
 
 
 def open_to_others(paths: Iterable[Path]) -> None:
@@ -84,7 +89,9 @@ def push(
 
     Raises:
         HubError: The Hub cannot be reached, or refuses.
+        UnsupportedModelError: The network cannot save.
     """
+    network = _that_is_there(network, name)
     from huggingface_hub import HfApi
 
     from pvzoo.hub.errors import Unreachable, explained

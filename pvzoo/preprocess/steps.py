@@ -13,9 +13,10 @@ from typing import Any, Literal
 from pvzoo.errors import UsageError
 from pvzoo.preprocess.sizes import Rounding, Rule
 
-Filter = Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"]
+Filter = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 
 
+@dataclass(frozen=True)
 class Step:
     """Something that is done to a picture."""
 
