@@ -126,7 +126,7 @@ def predict(
                     err.print(f"wrote {escape(str(file))}")
             if predicted:
                 predicted.add(result)
-    if predicted and answered:
+    if predicted and review and answered:
         from pvzoo import data
 
         data.write(predicted.dataset(), review, to)

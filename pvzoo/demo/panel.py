@@ -263,13 +263,12 @@ class Panel:
         return [plain(status), shown, boxes, table, *files]
 
     def _files(self, picture: ClientImage, result: Result, drawn: Image.Image) -> list[Any]:
-        made = [self._keep(result.to_json().encode(), picture, "json")]
+        coco = None
         if hasattr(result, "to_coco"):
-            coco = json.dumps(result.to_coco()).encode()
-            made.append(self._keep(coco, picture, "coco.json"))
-        else:
-            made.append(None)
-        made.append(self._keep(_encoded(drawn, "PNG"), picture, "png"))
+            coco = self._keep(json.dumps(result.to_coco()).encode(), picture, "coco.json")
+        plain_json = self._keep(result.to_json().encode(), picture, "json")
+        png = self._keep(_encoded(drawn, "PNG"), picture, "png")
+        made = (plain_json, coco, png)
         return [gr.DownloadButton(value=file, interactive=file is not None) for file in made]
 
     def _keep(self, data: bytes, picture: ClientImage, suffix: str) -> str:
@@ -289,7 +288,7 @@ class Panel:
             with sentence():
                 if image is None:
                     raise gr.Error("No picture came.")
-                name, *options = (*first, *rest)
+                name, *options = [*first, *rest]
                 picture = read(image, self._limits)
                 result, _ = self._result(picture, name, options)
                 drawn = self._keep(_encoded(result.plot(), "PNG"), picture, "png")

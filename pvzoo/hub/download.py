@@ -84,10 +84,7 @@ def is_here(source: WeightsSource, config: dict[str, Any]) -> bool:
     or in the cache of `huggingface_hub`. Files are looked for, not read: a damaged one counts too.
     """
     try:
-        if source.hub:
-            folder = _cached(source, config)
-        else:
-            folder = _package_folder(source, "") if source.package else source.path
+        folder = _cached(source.hub, source, config) if source.hub else _local_folder(source, "")
         weights = _weights(source, "", folder)
     except PvzooError:
         return False
