@@ -2,7 +2,7 @@
 # make test         set up what the tests need, lint, run the suite
 # make test-slow    what is too long for every change
 # make test-browser the demo in a real browser: needs Chromium, such as Debian's package
-# make lint         ruff check and format
+# make lint         ruff check and format, mypy --strict
 PYTHON ?= python3.11
 BIN := .venv/bin
 PLUGINS := $(wildcard plugins/*/pyproject.toml)
@@ -31,6 +31,7 @@ test-browser: .venv/test
 lint: .venv/test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python -m mypy
 
 .venv/pyvenv.cfg:
 	$(PYTHON) -m venv .venv

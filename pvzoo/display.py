@@ -25,7 +25,7 @@ class ShownList(list[T]):
     """A list whose slices are of its kind, so that a notebook shows them alike."""
 
     def __getitem__(self, place: SupportsIndex | slice) -> Any:
-        found = super().__getitem__(place)
+        found: Any = super().__getitem__(place)
         return type(self)(found) if isinstance(place, slice) else found
 
 

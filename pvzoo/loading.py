@@ -171,7 +171,8 @@ def network_of(adapter_class: type[Adapter], name: str) -> type[Network]:
         MissingExtraError: There is no PyTorch.
     """
     _needs_torch(name)
-    return registry.named(str(adapter_class.network))
+    network_class: type[Network] = registry.named(str(adapter_class.network))
+    return network_class
 
 
 def _needs_torch(name: str) -> None:

@@ -64,10 +64,12 @@ class Model:
         self.name = name
         self.adapter = adapter
         self.network = network
-        if not isinstance(runtime, Runtime):
+        self.runtime: Runtime
+        if isinstance(runtime, Runtime):
+            self.runtime = runtime
+        else:
             runtime_class = registry.get("runtimes", runtime or ("torch" if network else "numpy"))
-            runtime = runtime_class(adapter, network, device=device, device_map=device_map)
-        self.runtime: Runtime = runtime
+            self.runtime = runtime_class(adapter, network, device=device, device_map=device_map)
         self.card = card
         self.report = report
         self._task: Task = registry.get("tasks", adapter.task)()

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from plugin_venv import PluginVenv
 
 from pvzoo.errors import UsageError
-from pvzoo.plugins.scaffold import write_plugin
+from pvzoo.plugins.scaffold import KINDS, write_plugin
 
 ANSWERS = {"adapter": "green", "task": "green", "catalogue": None}
 
@@ -88,3 +91,17 @@ def test_a_plugin_takes_the_place_of_no_folder_and_no_package(tmp_path):
         write_plugin("my-zoo", "backend", tmp_path)
     with pytest.raises(UsageError, match="cannot be written"):
         write_plugin("my-other-zoo", "task", tmp_path / "nowhere")
+
+
+def test_written_plugins_pass_the_checks_of_types_that_pvzoo_passes(tmp_path):
+    """`mypy --strict` on plugins of all kinds, as their authors would run it."""
+    root = Path(__file__).parents[1]
+    packages = [write_plugin(f"typed-{kind}", kind, tmp_path) / f"typed_{kind}" for kind in KINDS]
+    checked = subprocess.run(
+        [sys.executable, "-m", "mypy", "--cache-dir", str(root / ".mypy_cache"), *packages],
+        cwd=root,  # whose settings know which libraries have no types
+        env={**os.environ, "MYPYPATH": str(root)},
+        capture_output=True,
+        text=True,
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr

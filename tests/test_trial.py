@@ -211,3 +211,16 @@ def test_a_network_that_fails_on_every_picture_is_blamed_once(error, on_torch):
         with pytest.raises(UnsupportedModelError, match="choosy fails on every picture"):
             list(model.stream([PICTURE] * 3, on_error=on_error))
     assert not refused
+
+
+class Unprepared(Choosy):
+    """Says nothing of how pictures are prepared: no `preprocess`, no steps and no processor."""
+
+    preprocess = Adapter.preprocess
+
+
+def test_an_adapter_that_prepares_no_pictures_is_told_so():
+    spec = Spec("unprepared", "image-classification", ("a", "b"))
+    model = Model("unprepared", Unprepared(spec, 100, ERRORS[0]), None, device="cpu")
+    with pytest.raises(UnsupportedModelError, match="Unprepared prepares no pictures itself"):
+        model.predict(PICTURE)

@@ -207,6 +207,11 @@ class Adapter(ABC):
         """
         if self.spec.steps is not None:
             return run(self.spec.steps, image, self.pixels)
+        if self._prepare is None:
+            raise UnsupportedModelError(
+                f"{type(self).__name__} prepares no pictures itself.",
+                "Its plugin brings no code for it.",
+            )
         return self._prepare(image, **prompts)
 
     def run(self, graphs: Graphs, inputs: Arrays) -> dict[str, Any]:

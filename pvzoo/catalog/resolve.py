@@ -124,7 +124,7 @@ def adapter_class_of(
     """
     if card is None:
         return choose_adapter(config, name, task, trust_remote_code)
-    adapter = registry.get("adapters", card.adapter)
+    adapter: type[Adapter] = registry.get("adapters", card.adapter)
     part = registry.part_of(adapter)
     try:  # some adapters are for cards alone, and match nothing or cannot say
         if part is None or _matches(part, adapter, config):
@@ -152,7 +152,7 @@ def choose_adapter(
         config = {key: value for key, value in config.items() if key != "auto_map"}
     for part in registry.parts("adapters"):
         try:
-            adapter = registry.load_part(part)
+            adapter: type[Adapter] = registry.load_part(part)
             fits = (task is None or task in adapter.tasks) and _matches(part, adapter, config)
         except DisabledError:
             continue

@@ -52,9 +52,10 @@ def _table(value: Any) -> dict[str, Any]:
 
 
 def _texts(value: Any) -> dict[str, str]:
-    if not all(isinstance(v, str) for v in _table(value).values()):
+    table = _table(value)
+    if not all(isinstance(v, str) for v in table.values()):
         raise ValueError("must be a table of texts")
-    return value
+    return table
 
 
 def _package(value: Any) -> str:
@@ -83,7 +84,8 @@ def _repo_id(value: Any) -> str:
 
 
 def _rename(value: Any) -> list[list[str]]:
-    for rule in _list(value):
+    rules = _list(value)
+    for rule in rules:
         if not (
             isinstance(rule, list) and len(rule) == 2 and all(isinstance(r, str) for r in rule)
         ):
@@ -94,7 +96,7 @@ def _rename(value: Any) -> list[list[str]]:
             raise ValueError(
                 f"has the pattern {short(rule[0])}, which does not compile: {error}"
             ) from None
-    return value
+    return rules
 
 
 Check = Callable[[Any], Any]

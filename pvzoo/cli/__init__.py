@@ -61,7 +61,7 @@ def main() -> None:
 class _Pipe(io.FileIO):
     """Ends the program, as if all had gone well, once nobody reads what it writes."""
 
-    def write(self, content: Any) -> int | None:
+    def write(self, content: Any, /) -> int:
         try:
             return super().write(content)
         except BrokenPipeError:

@@ -57,7 +57,7 @@ def _set_debug(value: bool) -> None:
     _debug = _debug or value
 
 
-def show_warning(message: Warning | str, category: type[Warning], *_: Any) -> None:
+def show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
     """pvzoo's own warnings in one line, those of others only when debugging."""
     if _debug or issubclass(category, pvzoo.PvzooWarning):
         err.print(f"[yellow]warning:[/] {escape(str(message))}")
@@ -79,8 +79,8 @@ def print_columns(headings: Iterable[str], rows: Iterable[Iterable[str]], right:
         right: The heading of a column that is aligned at its right.
     """
     columns = []
-    for heading, *cells in zip(headings, *rows, strict=True):
-        cells = (heading, *cells)
+    for cells in zip(headings, *rows, strict=True):
+        heading = cells[0]
         if "".join(cells).isascii():  # where a character is a place, Python pads far faster
             width = max(map(len, cells))
             pad = str.rjust if heading == right else str.ljust

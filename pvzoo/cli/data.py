@@ -63,11 +63,11 @@ def _load(
         )
 
 
-def _task_of(dataset: Dataset | DatasetDict) -> str | None:
-    from pvzoo.data.schema import task_of
+def _task_of(dataset: Dataset | DatasetDict) -> str:
+    from pvzoo.data.schema import task_for
 
     first = next(iter(dataset.values())) if isinstance(dataset, Mapping) else dataset
-    return task_of(first.features)
+    return task_for(first.features).id
 
 
 def _images(dataset: Dataset | DatasetDict) -> int:

@@ -68,7 +68,8 @@ def demo(
     # What ends a service ends it as Ctrl-C does: the folder of its files is removed.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     loaded = []
-    names: list[str | None] = [*(models or ([None] if task else []))]
+    default: list[str | None] = [None] if task else []
+    names: list[str | None] = [*models] if models else default
     for name in names:
         err.print(f"loading {escape(name or f'the default model for {task}')}")
         loaded.append(

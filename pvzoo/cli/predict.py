@@ -126,7 +126,7 @@ def predict(
                     err.print(f"wrote {escape(str(file))}")
             if predicted:
                 predicted.add(result)
-    if predicted and answered:
+    if predicted and review and answered:
         from pvzoo import data
 
         data.write(predicted.dataset(), review, to)
@@ -189,7 +189,7 @@ class _FileNames:
         self._taken: set[str] = set()
 
     def of(self, result: Result) -> str:
-        stem = Path(result.image.file_name).stem or "image"
+        stem = Path(result.image.file_name if result.image else "").stem or "image"
         name, number = stem, 1
         while name.casefold() in self._taken:  # some file systems do not tell a from A
             number += 1

@@ -85,7 +85,7 @@ def fine_tune(
 ) -> None:
     """Train a model further on labelled data."""
     from pvzoo import data as data_module
-    from pvzoo.data.schema import task_of
+    from pvzoo.data.schema import task_for
     from pvzoo.processes import processes
 
     read = {option.name: _read(option, options[option.name]) for option in fields(Options)}
@@ -93,7 +93,7 @@ def fine_tune(
     if model is None:
         labelled = data_module.load(train, task, allow_outside=allow_outside)
         first = next(iter(labelled.values())) if isinstance(labelled, dict) else labelled
-        task = task_of(first.features)
+        task = task_for(first.features).id
     loaded = pvzoo.load(
         model, task=task, device=device, revision=revision, trust_remote_code=trust_remote_code
     )
@@ -110,7 +110,7 @@ def fine_tune(
         push_to_hub=push_to_hub,
         **read,
     )
-    if processes().is_main_process:
+    if processes().is_main_process and tuned.report is not None:
         for name, value in tuned.report.metrics.items():
             out.print(f"{name}  {figure(value)}")
         err.print(f"the tuned model is in {escape(str(read['output_dir']))}")

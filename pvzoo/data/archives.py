@@ -121,7 +121,8 @@ def _of_zip(path: Path, packed: zipfile.ZipFile) -> Iterator[tuple[str, IO[bytes
 
 def _of_tar(path: Path, archive: tarfile.TarFile) -> Iterator[tuple[str, IO[bytes] | None]]:
     while (member := archive.next()) is not None:
-        archive.members = []  # it keeps all of them, which takes memory
+        # it keeps all of them, which takes memory, and has no public way to forget them
+        archive.members = []  # type: ignore[attr-defined]
         if not (member.isreg() or member.isdir()):
             raise _no_file(path, member.name)
         yield member.name, archive.extractfile(member)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pvzoo.data import derive
@@ -58,14 +59,14 @@ def convert_task(data: Dataset | DatasetDict, task: str) -> Dataset | DatasetDic
     found = {task_of(part.features) for part in parts.values()}
     if found == {task}:
         return data
-    if len(found) != 1 or None in found:
+    source = next(iter(found), None)
+    if len(found) != 1 or source is None:
         raise DataError(
             "The dataset does not have the columns of one task.",
             "Make it canonical: pvzoo.data.load(dataset).",
         )
     if len({class_names(part.features) for part in parts.values()}) > 1:
         raise DataError("The splits have different classes.", "Load them together.")
-    (source,) = found
     change = wanted.made_from.get(source)
     if change is None:
         ways = [other.id for other in labelled_tasks() if source in other.made_from]
@@ -99,7 +100,8 @@ def without_masks(parts: Mapping[str, Dataset], task: str) -> dict[str, Dataset]
 def to_objects(parts: Mapping[str, Dataset], task: str) -> dict[str, Dataset]:
     """The things of panoptic maps as objects."""
     names = class_names(_first(parts).features)
-    things, stuff = set(), set()
+    things: set[int] = set()
+    stuff: set[int] = set()
     for part in parts.values():
         for row in sound_rows(part, ["segments"]):
             segments = row["segments"]
@@ -184,7 +186,7 @@ def _changed(
             part,
             {"image": "image"},
             columns,
-            lambda part=part: labels(part),
+            partial(labels, part),
             "convert_task",
             task,
             *about,

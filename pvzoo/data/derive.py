@@ -118,7 +118,8 @@ def hold(stream: IterableDataset) -> Dataset:
     from datasets import Dataset, Image
 
     stream = stream.with_format(None)
-    columns, prepare = stream.features, _fetched
+    columns: Any = stream.features
+    prepare: Callable[..., Any] = _fetched
     if columns is None:  # after a map that does not say them
         head = list(stream.take(_ROWS_THAT_SHOW_THE_COLUMNS))
         columns = Dataset.from_list(head).features if head else {}

@@ -65,7 +65,8 @@ def draw_objects(
 def _decoded(code: Mapping[str, Any] | None, size: tuple[int, int]) -> np.ndarray:
     """The mask of an object in a picture of `size`; nothing for one that is far larger."""
     if code and is_whole(code) and np.prod(code["size"], dtype=float) <= 16.0 * np.prod(size):
-        return coco.decode(code)
+        mask: np.ndarray = coco.decode(code)
+        return mask
     return np.zeros((1, 1), np.uint8)
 
 
@@ -78,7 +79,8 @@ def _fitted(
     canvas[: part.shape[0], : part.shape[1]] = part
     across = (np.arange(shown[0]) + 0.5) * size[0] / shown[0]
     down = (np.arange(shown[1]) + 0.5) * size[1] / shown[1]
-    return canvas[np.ix_(down.astype(int), across.astype(int))]
+    fitted: np.ndarray = canvas[np.ix_(down.astype(int), across.astype(int))]
+    return fitted
 
 
 def _values(row: Mapping[str, Any]) -> np.ndarray:

@@ -94,7 +94,8 @@ def walk(folder: Path) -> Iterator[tuple[Path, list[str]]]:
     first is in: links may lead back.
     """
     seen = {_identity(parent) for parent in Path(os.path.realpath(folder)).parents}
-    waiting, links = [folder], []
+    waiting = [folder]
+    links: list[Path] = []
     while waiting or links:
         here = waiting.pop() if waiting else links.pop(0)
         if (identity := _identity(here)) is None or identity in seen:
@@ -265,7 +266,8 @@ class _PlainLoader(yaml.SafeLoader):
     _depth = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        line = self.peek_event().start_mark.line + 1
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]  # stubs have no types
+        line = event.start_mark.line + 1
         if self.check_event(yaml.AliasEvent):
             raise _NotPlain(f"line {line} has an alias")
         if self._depth == self._DEEPEST:
@@ -290,7 +292,7 @@ class _TextLoader(_PlainLoader):
     def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
         if kind is yaml.ScalarNode:
             return "tag:yaml.org,2002:str"
-        return super().resolve(kind, value, implicit)
+        return super().resolve(kind, value, implicit)  # type: ignore[no-untyped-call]  # likewise
 
 
 def number(value: Any) -> float | None:

@@ -87,7 +87,7 @@ def load(
                 if dataset is None:
                     found = own.find_files(path) if own else []
                     found = found or recognised.splits(DataSource(path, area, reduce_labels), task)
-                    found = sorted(found, key=lambda part: _ORDER.get(part.name, 0))
+                    found = sorted(found, key=lambda part: _ORDER.get(part.name or "", 0))
                     return _read(found, path, task, split, reduce_labels)
     else:
         _check_type(source)
@@ -115,7 +115,7 @@ def _check_type(source: Any) -> None:
 def _named(split: str, names: Sequence[str], source: Any) -> str:
     """The split of that name; "val" is also "validation", as where folders are read."""
     for name in (split, split_name(split)):
-        if name in names:
+        if name is not None and name in names:
             return name
     raise _no_split(split, names, source)
 

@@ -307,8 +307,13 @@ def _json_names(file: Path) -> dict[int, str]:
         pairs = list(content.items())
         if all(whole(value) is not None for _, value in pairs):  # from names to values
             pairs = [(value, name) for name, value in pairs]
-        if all(_value(v) is not None and isinstance(name, str) for v, name in pairs):
-            return dict(sorted((_value(v), name) for v, name in pairs))
+        found = [
+            (value, name)
+            for v, name in pairs
+            if (value := _value(v)) is not None and isinstance(name, str)
+        ]
+        if len(found) == len(pairs):
+            return dict(sorted(found))
     raise DataError(
         f"{file} does not name values.",
         'Write {"0": "background", "1": "road"}, or a list of names.',

@@ -108,8 +108,9 @@ def replaced(values: np.ndarray, table: Mapping[int, int], rest: int) -> np.ndar
 
 
 def _is_drawn_in_alpha(picture: Image.Image) -> bool:
-    *colours, (low, high) = picture.getextrema()
-    return low != high and all(least == most for least, most in colours)
+    extrema: Any = picture.getextrema()  # of several channels: (least, most) of each
+    *colours, (low, high) = extrema
+    return bool(low != high and all(least == most for least, most in colours))
 
 
 def encode_grey(values: np.ndarray) -> bytes:

@@ -74,15 +74,19 @@ def with_texts(data: DatasetDict, files: Iterable[Path]) -> DatasetDict:
             if name := row.get("file_name"):
                 path = os.path.join(file.parent, os.path.normpath(name))
                 written[os.path.abspath(path)].append(row)
-    rows = {split: _rows_of(part, written) for split, part in data.items()}
-    if None in rows.values():  # it is from other files
-        return data
+    rows: dict[Any, list[Mapping[str, Any]]] = {}
+    for split, part in data.items():
+        found = _rows_of(part, written)
+        if found is None:  # it is from other files
+            return data
+        rows[split] = found
     for name, kind in next(iter(data.values())).features.items():
-        texts = {split: [row.get(name) or "" for row in found] for split, found in rows.items()}
-        everything = [text for found in texts.values() for text in found]
+        texts = {split: [row.get(name) or "" for row in lines] for split, lines in rows.items()}
+        everything = [text for of_split in texts.values() for text in of_split]
         if not isinstance(kind, Value) or not any(everything):
             continue
         columns = {split: _column(part, name) for split, part in data.items()}
+        change: type[int] | type[str]
         if all(_WHOLE.fullmatch(text) for text in everything if text):
             change, new = int, Value("int64")
         elif _is_told(everything, [v for column in columns.values() for v in column], kind):
@@ -97,7 +101,8 @@ def with_texts(data: DatasetDict, files: Iterable[Path]) -> DatasetDict:
 
 
 def _column(part: Dataset, name: str) -> list[Any]:
-    return part.with_format("arrow").select_columns([name])[:][name].to_pylist()
+    values: list[Any] = part.with_format("arrow").select_columns([name])[:][name].to_pylist()
+    return values
 
 
 def _rows_of(

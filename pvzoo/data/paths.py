@@ -119,7 +119,8 @@ class Area:
         claims: dict[str, set[tuple[str, ...]]] = defaultdict(set)
         used: Counter[Path] = Counter()
         for text in texts:
-            plain, path, cut = is_plain(text), None, ()
+            plain, path = is_plain(text), None
+            cut: tuple[str, ...] = ()
             for base, exact in zip(bases, _exact(text, bases), strict=True):
                 if (plain or self.allows(exact)) and there(exact):
                     path = exact
@@ -133,7 +134,9 @@ class Area:
             found.append(path)
             cuts.append(cut)
         usual = used.most_common(1)[0][0] if used else expected or bases[0]
-        located, unclear, elsewhere = [], [], []
+        located: list[Located] = []
+        unclear: list[str] = []
+        elsewhere: list[str] = []
         for text, path, cut in zip(texts, found, cuts, strict=True):
             if path is not None and not _is_first(cut, claims[path]):
                 unclear.append(text)

@@ -125,8 +125,8 @@ def _polygons(given: list[Any], depth: int = 1) -> list[np.ndarray] | None:
         return [flat]
     if all(map(_is_point, given)):
         points = [(p["x"], p["y"]) if isinstance(p, dict) else p for p in given]
-        points = _numbers([v for point in points for v in point])
-        return None if points is None else [points]
+        flat = _numbers([v for point in points for v in point])
+        return None if flat is None else [flat]
     if depth == _DEEPEST or not all(isinstance(part, list) for part in given):
         return None
     found = [_polygons(part, depth + 1) for part in given]
@@ -151,37 +151,45 @@ def _numbers(given: list[Any]) -> np.ndarray | None:
 
 def _run_lengths(given: dict[str, Any], where: str) -> dict[str, Any]:
     size, counts = given.get("size"), given.get("counts")
-    sides = [whole(s) for s in size] if isinstance(size, list) else []
-    if len(sides) != 2 or not _is_size(sides):
+    sides = _whole_numbers(size)
+    if sides is None or len(sides) != 2 or not _is_size(sides):
         raise DataError(
             f"{where} has a mask of the size {quoted(size)}.",
             f"It is [height, width], of {MOST_PIXELS:,} pixels at most.",
         )
+    height, width = sides
     if isinstance(counts, str):
         runs = _unpacked(counts)
-    elif isinstance(counts, list) and None not in (runs := [whole(c) for c in counts]):
-        runs = np.array(runs, dtype=np.int64)
     else:
-        runs = None
-    if not _fills(runs, sides):
+        numbers = _whole_numbers(counts)
+        runs = None if numbers is None else np.array(numbers, dtype=np.int64)
+    if runs is None or not _fills(runs, sides):
         raise DataError(
-            f"{where} has run lengths that do not fill a mask of {sides[0]} x {sides[1]} (height x "
+            f"{where} has run lengths that do not fill a mask of {height} x {width} (height x "
             "width).",
             "Export it again.",
         )
     if 0 in sides:  # of which pycocotools makes a box of any size
-        return empty_code((sides[0], sides[1]), where)
+        return empty_code((height, width), where)
     if isinstance(counts, str):
         return {"size": sides, "counts": counts}
-    return _packed(runs.tolist(), (sides[0], sides[1]))
+    return _packed(runs.tolist(), (height, width))
 
 
-def _fills(runs: np.ndarray | None, size: Sequence[int]) -> bool:
+def _whole_numbers(given: Any) -> list[int] | None:
+    """A list of whole numbers; None if it is none."""
+    found = [whole(v) for v in given] if isinstance(given, list) else [None]
+    numbers = [n for n in found if n is not None]
+    return numbers if len(numbers) == len(found) else None
+
+
+def _fills(runs: np.ndarray, size: Sequence[int]) -> bool:
     """Whether run lengths are possible and as many pixels as a mask of (height, width) has."""
     total = size[0] * size[1]
-    if runs is None or ((runs < 0) | (runs > total)).any():
+    if ((runs < 0) | (runs > total)).any():
         return False
-    return sum(runs.tolist()) == total  # Python's own numbers, which do not overflow
+    numbers: list[int] = runs.tolist()  # Python's own, which do not overflow
+    return sum(numbers) == total
 
 
 def is_whole(code: Mapping[str, Any]) -> bool:
@@ -192,7 +200,8 @@ def is_whole(code: Mapping[str, Any]) -> bool:
     size, counts = code.get("size"), code.get("counts")
     if not size or not counts or not _is_size(size) or 0 in size:
         return False
-    return _fills(_unpacked(counts), size)
+    runs = _unpacked(counts)
+    return runs is not None and _fills(runs, size)
 
 
 def _is_size(size: Sequence[int | None]) -> bool:

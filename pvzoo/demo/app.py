@@ -45,7 +45,7 @@ def build(
     *,
     limits: Limits | None = None,
     examples: Sequence[str | Path] | None = None,
-) -> gr.Blocks:
+) -> Guarded:
     """The app, not yet served; `launch` does that.
 
     Args:
@@ -65,9 +65,11 @@ def build(
     names = [model.name for model in loaded]
     if twice := {name for name in names if names.count(name) > 1}:
         raise UsageError(f"{twice.pop()} is there twice.", "Name each model once.")
-    with Guarded(
+    app = Guarded(
         title="pvzoo demo", analytics_enabled=False, delete_cache=(60, limits.keep_seconds)
-    ) as app:
+    )
+    app.limits = limits
+    with app:
         files = own_examples(loaded) if examples is None else [Path(file) for file in examples]
         gr.Markdown("# pvzoo\n" + _headline(loaded))
         with gr.Row():
@@ -82,7 +84,6 @@ def build(
                     opens = answers_at_once([task], info(name))
         if files and opens and within(files[0], limits):
             app.load(_first_example(files[0]), None, picture, api_visibility="private")
-    app.limits = limits
     return app
 
 
@@ -92,7 +93,7 @@ def serve(
     limits: Limits | None = None,
     examples: Sequence[str | Path] | None = None,
     **options: Any,
-) -> gr.Blocks:
+) -> Guarded:
     """`build` and `launch`, for a process that does nothing else, such as a Space.
 
     The files of all requests are kept in a folder of this process, where whatever is old is
@@ -117,7 +118,7 @@ def serve(
     return launch(app, **options)
 
 
-def launch(app: gr.Blocks, **options: Any) -> gr.Blocks:
+def launch(app: Guarded, **options: Any) -> Guarded:
     """Serve an app that `build` made, within its limits.
 
     Args:
@@ -125,11 +126,14 @@ def launch(app: gr.Blocks, **options: Any) -> gr.Blocks:
         **options: Of `gradio.Blocks.launch`, such as ``server_name="0.0.0.0"``, ``share=True`` or
             ``mcp_server=True``.
     """
-    limits: Limits = app.limits
+    limits = app.limits
     app.queue(max_size=limits.queue, default_concurrency_limit=limits.at_once)
     app_kwargs = {**options.pop("app_kwargs", {})}
-    body = (BodyLimit, [], {"limit": 2 * limits.max_bytes})
-    own = ((OneLine, [], {}), (OnlyNeeded, [], {}), body)
+    own: list[tuple[type, list[Any], dict[str, Any]]] = [
+        (OneLine, [], {}),
+        (OnlyNeeded, [], {}),
+        (BodyLimit, [], {"limit": 2 * limits.max_bytes}),
+    ]
     app_kwargs["middleware"] = [*app_kwargs.get("middleware", ()), *own]
     # the answers to examples of other apps that ran in this folder, which Gradio would serve
     blocked = [*(options.pop("blocked_paths", None) or ()), str(get_cache_folder())]
@@ -178,7 +182,7 @@ def _picture(limits: Limits, examples: Sequence[Path]) -> gr.Image:
     note = gr.Markdown()
 
     def take(address: str | None) -> tuple[Any, str]:
-        if not (address or "").strip():
+        if address is None or not address.strip():
             return gr.skip(), ""
         try:
             handle = fetch(address, limits).handle
@@ -221,9 +225,9 @@ def _side_by_side(models: Sequence[Model], picture: gr.Image, limits: Limits) ->
 def _any_model(picture: gr.Image, limits: Limits) -> tuple[str, str]:
     """The panels of all tasks; the task and the model that are chosen at first."""
     cards = list_models()
-    names = dict.fromkeys(part.name for part in registry.parts("tasks"))  # pvzoo's own are first
-    choices = {task: [c.name for c in cards if c.task == task] for task in names}
-    choices = {task: found for task, found in choices.items() if found}
+    ids = dict.fromkeys(part.name for part in registry.parts("tasks"))  # pvzoo's own are first
+    choices = {id: [c.name for c in cards if c.task == id] for id in ids}
+    choices = {id: found for id, found in choices.items() if found}
     answers = Answers(limits)
     every = [name for names in choices.values() for name in names]
     shelf = Shelf((), every, budget=limits.models, dropped=answers.forget)

@@ -157,7 +157,8 @@ def _pixels(data: bytes) -> int:
             check_tags(io.BytesIO(data))
             width, height = Image.open(io.BytesIO(data)).size
     except Image.DecompressionBombError as error:
-        return int(re.search(r"\d+", str(error))[0])
+        said = re.search(r"\d+", str(error))
+        return int(said[0]) if said else 0
     except Exception:
         return 0
     return width * height

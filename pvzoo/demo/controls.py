@@ -48,7 +48,7 @@ class Control:
             self.typed = gr.Number(None, precision=precision, visible=False, render=False)
 
     def _component(self, default: Any, labels: list[str]) -> gr.components.Component:
-        shared = {
+        shared: dict[str, Any] = {
             "label": self.name.replace("_", " "),
             "info": re.sub(r"\bNone\b", "empty", self.about),
             "render": False,  # the panel says where
@@ -88,7 +88,7 @@ class Control:
         if not text:
             return None
         if self._number:
-            return self._parsed(text)
+            return self._parsed(text, self._number)
         if str not in self._kinds:
             try:
                 return json.loads(text)
@@ -100,11 +100,11 @@ class Control:
             return [part.strip() for part in text.split(",") if part.strip()]
         return said
 
-    def _parsed(self, text: str) -> float:
+    def _parsed(self, text: str, number: type[float]) -> float:
         try:
-            return self._number(text)
+            return number(text)
         except ValueError as error:
-            kind = "whole number" if self._number is int else "number"
+            kind = "whole number" if number is int else "number"
             raise UsageError(
                 f"{self.name} is {text[:100]!r}, which is no {kind}.", "Leave it empty, or fix it."
             ) from error
@@ -112,7 +112,7 @@ class Control:
     @property
     def triggers(self) -> list[Any]:
         """The events at which what was set is used: text and numbers when they are finished."""
-        component = self.component
+        component: Any = self.component  # Gradio gives components their events as it starts
         if isinstance(component, gr.Textbox | gr.Number):
             return [component.submit, component.blur]
         return [component.change]
@@ -142,7 +142,7 @@ def options_of(controls: Sequence[Control], values: Sequence[Any]) -> dict[str, 
 def _kinds(hint: Any) -> set[Any]:
     """The alternatives of a type hint, each without its parameters."""
     if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
-        return set().union(*map(_kinds, typing.get_args(hint)))
+        return {kind for part in typing.get_args(hint) for kind in _kinds(part)}
     return {typing.get_origin(hint) or hint}
 
 

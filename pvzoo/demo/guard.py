@@ -14,6 +14,7 @@ from typing import Any
 import gradio as gr
 
 from pvzoo.demo.error_message import value_error
+from pvzoo.demo.limits import Limits
 
 
 class Guarded(gr.Blocks):
@@ -22,17 +23,22 @@ class Guarded(gr.Blocks):
     Endpoints, the queue and the tools of agents, public or private, all come through here. The
     components are Gradio's own: those of a session are made anew when an event changes them, so
     what is changed in one does not last.
+
+    Attributes:
+        limits: Those of the app; set by what builds it.
     """
 
-    async def process_api(self, *args: Any, event_data: Any = None, **options: Any) -> Any:
+    limits: Limits
+
+    async def process_api(self, *args: Any, **options: Any) -> Any:
         """As `gradio.Blocks.process_api`.
 
         Raises:
             gr.Error: What came with the event names a file.
         """
         with value_error():
-            _refuse_files(getattr(event_data, "_data", None))
-        return await super().process_api(*args, event_data=event_data, **options)
+            _refuse_files(getattr(options.get("event_data"), "_data", None))
+        return await super().process_api(*args, **options)
 
     async def preprocess_data(
         self, block_fn: Any, inputs: list[Any], state: Any, explicit_call: bool = False
@@ -42,7 +48,8 @@ class Guarded(gr.Blocks):
         Raises:
             gr.Error: Another input names a file, or has a value that its component cannot have.
         """
-        pictures, others = {}, []
+        pictures: dict[int, Any] = {}
+        others: list[Any] = []
         for place, said in enumerate(inputs):
             if place < len(block_fn.inputs) and isinstance(block_fn.inputs[place], gr.Image):
                 pictures[place] = said
@@ -51,7 +58,9 @@ class Guarded(gr.Blocks):
                 _refuse_files(said)
                 others.append(said)
         with value_error():
-            values = await super().preprocess_data(block_fn, others, state, explicit_call)
+            values: list[Any] = await super().preprocess_data(
+                block_fn, others, state, explicit_call
+            )
         for place, said in pictures.items():
             values[place] = said
         return values

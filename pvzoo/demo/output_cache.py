@@ -51,7 +51,8 @@ class Answers:
         asked = {name: value for name, value in options.items() if name in prompts}
         rest = {name: value for name, value in options.items() if name not in prompts}
         outputs, seconds = self._outputs(model, picture, asked)
-        return outputs.result(**rest), seconds
+        result: Result = outputs.result(**rest)
+        return result, seconds
 
     def forget(self, name: str) -> None:
         """Drop what a model has said, and with it the hold on the model."""

@@ -26,8 +26,8 @@ from pvzoo.results.base import ResultWithRows
 if TYPE_CHECKING:
     from PIL import Image
 
-    from pvzoo.results.base import Result
-    from pvzoo.tasks.base import Task
+    from pvzoo.results.base import Result, ResultWithRows
+from pvzoo.tasks.base import Task
 
 SIDE = 1600
 """Most pixels of a side of the picture that is shown; the PNG to download has them all."""
@@ -221,6 +221,7 @@ class Panel:
         try:
             picture = read(image, self._limits)
             result, _ = self._result(picture, name, values)
+            assert isinstance(result, ResultWithRows)  # others have no table to choose from
             rows = result.rows()
             kept = sorted(i for i in chosen if i < len(rows))
             status = f"{len(kept)} of {_counted(len(rows))} shown"
@@ -263,13 +264,12 @@ class Panel:
         return [plain(status), shown, boxes, table, *files]
 
     def _files(self, picture: ClientImage, result: Result, drawn: Image.Image) -> list[Any]:
-        made = [self._keep(result.to_json().encode(), picture, "json")]
+        coco = None
         if hasattr(result, "to_coco"):
-            coco = json.dumps(result.to_coco()).encode()
-            made.append(self._keep(coco, picture, "coco.json"))
-        else:
-            made.append(None)
-        made.append(self._keep(_encoded(drawn, "PNG"), picture, "png"))
+            coco = self._keep(json.dumps(result.to_coco()).encode(), picture, "coco.json")
+        plain_json = self._keep(result.to_json().encode(), picture, "json")
+        png = self._keep(_encoded(drawn, "PNG"), picture, "png")
+        made = (plain_json, coco, png)
         return [gr.DownloadButton(value=file, interactive=file is not None) for file in made]
 
     def _keep(self, data: bytes, picture: ClientImage, suffix: str) -> str:
@@ -282,14 +282,14 @@ class Panel:
         """The endpoint of clients and agents: (picture, options) -> (JSON, annotated picture)."""
         choose = len(self._names) > 1
         names = ["image", *(["model"] if choose else []), *(c.name for c in self._controls)]
-        first = [self._names[0]] if not choose else []
+        first: list[Any] = [self._names[0]] if not choose else []
 
         def predict(*values: Any) -> tuple[dict[str, Any], str]:
             image, *rest = values
             with sentence():
                 if image is None:
                     raise gr.Error("No picture came.")
-                name, *options = (*first, *rest)
+                name, *options = [*first, *rest]
                 picture = read(image, self._limits)
                 result, _ = self._result(picture, name, options)
                 drawn = self._keep(_encoded(result.plot(), "PNG"), picture, "png")

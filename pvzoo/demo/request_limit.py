@@ -27,7 +27,7 @@ class BodyLimit:
 
         async def counted() -> dict[str, Any]:
             nonlocal size, refused
-            message = await receive()
+            message: dict[str, Any] = await receive()
             size += len(message.get("body", b""))
             if size > self._limit:
                 refused = True

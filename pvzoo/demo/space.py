@@ -20,7 +20,7 @@ from pvzoo.errors import HubError, UsageError
 from pvzoo.hub import download as hub
 from pvzoo.hub.errors import Unreachable, explained
 from pvzoo.plugins import registry
-from pvzoo.plugins.installed import Group, normalise_dist
+from pvzoo.plugins.installed import OWN, Group, normalise_dist
 
 _APP = '''\
 """A demo made by ``pvzoo space``; `pvzoo.demo` has what it does."""
@@ -147,7 +147,7 @@ def _needs(models: Sequence[str | Path]) -> _Needs:
     needs = _Needs()
     if not models:
         for plugin in pvzoo.list_plugins():
-            if plugin.name != registry.OWN:
+            if plugin.name != OWN:
                 needs.distributions.add(plugin.name)
         return needs
     for model in models:
@@ -158,7 +158,7 @@ def _needs(models: Sequence[str | Path]) -> _Needs:
             _need_folder(needs, source.path.expanduser(), card)
         else:
             _need_repo(needs, str(model), card, source, config)
-    needs.distributions.discard(registry.OWN)
+    needs.distributions.discard(OWN)
     return needs
 
 
@@ -206,6 +206,7 @@ def _need_repo(
     if card is not None:
         _check_plain(card, adapter)
     needs.distributions.add(_dist(adapter))
+    assert source.hub is not None  # it is neither a package nor a folder
     repo = source.hub if card else asked
     needs.names.append(card.name if card else asked)
     needs.sources.append(repr(repo))
@@ -235,18 +236,18 @@ def _bringer(group: Group, name: str) -> str:
     """The distribution whose part a card means."""
     dist, bare = registry.split_name(name)
     dists = [p.dist for p in registry.parts(group) if p.name == bare and dist in (None, p.dist)]
-    return registry.pick(group, bare, ((dist, dist) for dist in dists)) or registry.OWN
+    return registry.pick(group, bare, ((dist, dist) for dist in dists)) or OWN
 
 
 def _dist(loaded: type) -> str:
     part = registry.part_of(loaded)
-    return part.dist if part else registry.OWN
+    return part.dist if part else OWN
 
 
 def _required_by(dist: str) -> set[str]:
     """What pip installs with a distribution."""
     always = [line for line in requires(dist) or () if "extra ==" not in line]
-    return {normalise_dist(re.match(r"[\w.-]+", line)[0]) for line in always}
+    return {normalise_dist(name[0]) for line in always if (name := re.match(r"[\w.-]+", line))}
 
 
 def _leading_back(folder: str, names: list[str]) -> list[str]:

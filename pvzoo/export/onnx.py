@@ -116,11 +116,14 @@ def write_graphs(
 def _exported(module: torch.nn.Module, example: Example) -> Any:
     from transformers.exporters import OnnxConfig, OnnxExporter
 
-    tensors = {name: torch.from_numpy(array) for name, array in example.inputs.items()}
+    tensors: dict[str, Any] = {
+        name: torch.from_numpy(array) for name, array in example.inputs.items()
+    }
     auto = torch.export.Dim.AUTO
     axes = {name: dict.fromkeys(free, auto) for name, free in example.free.items()}
     try:
-        return OnnxExporter().export(module, tensors, OnnxConfig(dynamic_shapes=axes)).program
+        exporter: Any = OnnxExporter()  # its types say that it takes models of transformers alone
+        return exporter.export(module, tensors, OnnxConfig(dynamic_shapes=axes)).program
     except Exception as error:  # exporters raise whatever goes wrong in them
         raise ExportError(
             f"The network cannot be exported ({said(error, 300)}).",

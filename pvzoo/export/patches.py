@@ -49,12 +49,14 @@ def _sizes(module: nn.Module) -> AbstractContextManager[Any]:
 
     def traced_linspace(start: Any, end: Any, steps: Any, **options: Any) -> torch.Tensor:
         if isinstance(steps, torch.SymInt):
-            return torch.arange(steps, **options) + start
-        return linspace(start, end, steps, **options)
+            return torch.arange(steps, **options).add(start)
+        made: torch.Tensor = linspace(start, end, steps, **options)
+        return made
 
     def traced_as_tensor(data: Any, **options: Any) -> torch.Tensor:
         if not isinstance(data, list | tuple) or not _has_free(data):
-            return as_tensor(data, **options)
+            plain: torch.Tensor = as_tensor(data, **options)
+            return plain
         rows = [
             traced_as_tensor(row, **options)
             if isinstance(row, list | tuple)

@@ -186,7 +186,9 @@ def write(folder: Path, said_of: Sequence[Answer]) -> None:
             }
         )
     text = json.dumps(told).encode("utf-8")
-    np.savez_compressed(folder / NAME, told=np.frombuffer(text, np.uint8), **arrays)
+    arrays["told"] = np.frombuffer(text, np.uint8)
+    named: dict[str, Any] = arrays  # by their names, which are arguments of numpy's function
+    np.savez_compressed(folder / NAME, **named)
 
 
 def read(folder: Path) -> list[Answer]:

@@ -53,9 +53,10 @@ def stuff_of(
 
 @cache
 def _label_sets() -> dict[str, list[dict[str, Any]]]:
-    return json.loads(
+    sets: dict[str, list[dict[str, Any]]] = json.loads(
         resources.files("pvzoo.families").joinpath("things_and_stuff.json").read_text()
     )
+    return sets
 
 
 def _agree(known: list[dict[str, Any]], labels: Sequence[str]) -> bool:

@@ -74,8 +74,8 @@ def find(
         WeightsError: The package or a file is missing or damaged.
     """
     if source.hub:
-        return _find_on_hub(source, name, config, trust_remote_code)
-    folder = _package_folder(source, name) if source.package else source.path
+        return _find_on_hub(source.hub, source, name, config, trust_remote_code)
+    folder = _local_folder(source, name)
     if not folder.is_dir():
         raise ModelNotFoundError(*no_folder(folder))
     exported = (folder / (source.file or "x")).parent
@@ -92,10 +92,7 @@ def is_here(source: WeightsSource, config: dict[str, Any]) -> bool:
     or in the cache of `huggingface_hub`. Files are looked for, not read: a damaged one counts too.
     """
     try:
-        if source.hub:
-            folder = _cached(source, config)
-        else:
-            folder = _package_folder(source, "") if source.package else source.path
+        folder = _cached(source.hub, source, config) if source.hub else _local_folder(source, "")
         if manifest.is_in(folder):
             return True
         weights = _weights(source, "", folder)
@@ -201,14 +198,21 @@ def _read_config(file: Path, name: str) -> dict[str, Any]:
     return config
 
 
-def _package_folder(source: WeightsSource, name: str) -> Path:
+def _local_folder(source: WeightsSource, name: str) -> Path:
+    """The folder of a source that is no Hub repo."""
+    if source.package:
+        return _package_folder(source.package, name)
+    assert source.path is not None  # a source says one of the three
+    return source.path
+
+
+def _package_folder(package: str, name: str) -> Path:
     """The folder of an installed package, located without importing it."""
-    spec = importlib.util.find_spec(source.package)
+    spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise WeightsError(
-            f"The weights of {name} are in the Python package {source.package!r}, which is not "
-            "installed.",
-            f"Try: pip install {source.package.replace('_', '-')}",
+            f"The weights of {name} are in the Python package {package!r}, which is not installed.",
+            f"Try: pip install {package.replace('_', '-')}",
         )
     return Path(next(iter(spec.submodule_search_locations)))
 
@@ -217,11 +221,11 @@ def _package_folder(source: WeightsSource, name: str) -> Path:
 
 
 def _find_on_hub(
-    source: WeightsSource, name: str, config: dict[str, Any], trust_remote_code: bool
+    repo: str, source: WeightsSource, name: str, config: dict[str, Any], trust_remote_code: bool
 ) -> Found:
-    repo, revision = source.hub, source.revision
+    revision = source.revision
     if constants.HF_HUB_OFFLINE:
-        return _find_in_cache(source, name, config, "HF_HUB_OFFLINE is on")
+        return _find_in_cache(repo, source, name, config, "HF_HUB_OFFLINE is on")
     page = f"{constants.ENDPOINT}/{repo}/tree/{revision or 'main'}"
     try:
         with explained(repo, revision):
@@ -230,7 +234,7 @@ def _find_on_hub(
             )
             files = {s.rfilename for s in info.siblings or ()}
             if manifest.NAME in files:
-                return Found(name, {}, _no_checkpoint, lambda: _fetch_export(source, name))
+                return Found(name, {}, _no_checkpoint, lambda: _fetch_export(repo, revision, name))
             if not config and "config.json" not in files:
                 raise UnsupportedModelError(
                     f"The Hub repo {repo} has no config.json, so it is not a model that "
@@ -241,7 +245,7 @@ def _find_on_hub(
                 file = Path(hf_hub_download(repo, "config.json", revision=info.sha))
                 config = _read_config(file, name)
     except Unreachable as error:  # the cache may still have it
-        return _find_in_cache(source, name, config, str(error))
+        return _find_in_cache(repo, source, name, config, str(error))
 
     def fetch() -> Checkpoint:
         wanted = _wanted(files, source, trust_remote_code)
@@ -268,9 +272,8 @@ def _find_on_hub(
     return Found(name, config, fetch)
 
 
-def _fetch_export(source: WeightsSource, name: str) -> Path:
+def _fetch_export(repo: str, revision: str | None, name: str) -> Path:
     """The folder of the cache that an export of the Hub is downloaded to: the files it names."""
-    repo, revision = source.hub, source.revision
     try:
         with explained(repo, revision):
             first = snapshot_download(repo, revision=revision, allow_patterns=[manifest.NAME])
@@ -283,16 +286,18 @@ def _fetch_export(source: WeightsSource, name: str) -> Path:
         ) from error
 
 
-def _find_in_cache(source: WeightsSource, name: str, config: dict[str, Any], reason: str) -> Found:
+def _find_in_cache(
+    repo: str, source: WeightsSource, name: str, config: dict[str, Any], reason: str
+) -> Found:
     """What is left of a Hub repo when the Hub cannot be asked."""
-    repo = source.hub + (f" at {source.revision}" if source.revision else "")
+    called = repo + (f" at {source.revision}" if source.revision else "")
     not_here = NotCached(
-        f"{repo} is not in the cache ({constants.HF_HUB_CACHE}), and {reason}.",
+        f"{called} is not in the cache ({constants.HF_HUB_CACHE}), and {reason}.",
         "Load it once with the Hub in reach, or name a model whose weights come as a package, "
         "such as efficientnet-lite0-pip.",
     )
     try:
-        folder = _cached(source, config)
+        folder = _cached(repo, source, config)
     except (Unreachable, WeightsError) as error:
         raise not_here from error
     if manifest.is_in(folder):
@@ -308,16 +313,16 @@ def _find_in_cache(source: WeightsSource, name: str, config: dict[str, Any], rea
     return Found(name, config, fetch)
 
 
-def _cached(source: WeightsSource, config: dict[str, Any]) -> Path:
+def _cached(repo: str, source: WeightsSource, config: dict[str, Any]) -> Path:
     """The folder in the cache with the revision of a Hub repo, and its config if there is none.
 
     Raises:
         Unreachable, WeightsError: It is not in the cache.
     """
-    with explained(source.hub, source.revision):
+    with explained(repo, source.revision):
         folder = Path(
             snapshot_download(
-                source.hub,
+                repo,
                 revision=source.revision,
                 local_files_only=True,
                 allow_patterns=["config.json", manifest.NAME],

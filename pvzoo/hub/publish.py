@@ -34,10 +34,7 @@ def save(
         UsageError: The folder is not empty, or cannot be written.
         UnsupportedModelError: The network cannot save.
     """
-    if network is None:
-        raise UnsupportedModelError(
-            f"{name} has no network that could be saved.", "Its plugin brings all of it."
-        )
+    network = _that_is_there(network, name)
     with new_folder(folder) as part:
         network.save(part)
         text = model_card(network, folder.name, task, report)
@@ -69,6 +66,14 @@ def new_folder(folder: Path) -> Iterator[Path]:
         raise UsageError(f"{folder} cannot be written ({error}).", "Choose another.") from error
 
 
+def _that_is_there(network: Network | None, name: str) -> Network:
+    if network is None:
+        raise UnsupportedModelError(
+            f"{name} has no network that could be saved.", "Its plugin brings all of it."
+        )
+    return network
+
+
 def open_to_others(paths: Iterable[Path]) -> None:
     """Give files and folders the modes that new ones get here.
 
@@ -96,7 +101,9 @@ def push(
 
     Raises:
         HubError: The Hub cannot be reached, or refuses.
+        UnsupportedModelError: The network cannot save.
     """
+    network = _that_is_there(network, name)
     from huggingface_hub import HfApi
 
     from pvzoo.hub.errors import Unreachable, explained

@@ -58,7 +58,8 @@ def of_tensor(tensor: Any, refuse: Refuse) -> np.ndarray:
 
     def rows(place: slice) -> np.ndarray:
         part = tensor.detach()[place]
-        return (part.float() if small else part).cpu().numpy()
+        pixels: np.ndarray = (part.float() if small else part).cpu().numpy()
+        return pixels
 
     try:
         dtype = rows(slice(0, 0)).dtype

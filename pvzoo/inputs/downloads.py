@@ -64,13 +64,13 @@ def download(
             "is not on the public internet.", "Download it yourself and pass the file."
         ) from error
     except (OSError, http.client.HTTPException, ValueError) as error:
-        reason = getattr(error, "reason", error)
-        if isinstance(reason, TimeoutError):
+        cause = getattr(error, "reason", error)
+        if isinstance(cause, TimeoutError):
             raise refuse(
                 f"did not arrive within {seconds:g} seconds.",
                 "Try again, or download it yourself and pass the file.",
             ) from error
-        said = str(reason)[:300]
+        said = str(cause)[:300]
         raise refuse(
             f"could not be downloaded ({said}).", "Check the address and the network."
         ) from error

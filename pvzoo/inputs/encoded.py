@@ -169,7 +169,8 @@ def _fits(file: BinaryIO) -> bool:
     entries = file.read(min(count * entry.size, size))
     whole = entries[: len(entries) // entry.size * entry.size]
     values = ((n * _TAG_SIZES.get(kind, 0), at) for _, kind, n, at in entry.iter_unpack(whole))
-    return sum(length for length, at in values if at + length <= size) <= size + _SLACK
+    claimed: int = sum(length for length, at in values if at + length <= size)
+    return claimed <= size + _SLACK
 
 
 def no_image(head: bytes) -> tuple[str, str]:

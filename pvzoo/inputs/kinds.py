@@ -63,8 +63,8 @@ def take(source: Any, index: int) -> tuple[Any, str]:
 def _take_text(text: str, name: str, refuse: Refuse) -> tuple[Path | bytes, str]:
     start = text[:32].lower()
     if start.startswith(("http://", "https://")):
-        most = {"max_bytes": limits.MAX_BYTES, "seconds": limits.URL_SECONDS}
-        return download(text, refuse, **most), readable(text)
+        data = download(text, refuse, max_bytes=limits.MAX_BYTES, seconds=limits.URL_SECONDS)
+        return data, readable(text)
     if start.startswith("data:"):
         return _data_uri(text, refuse), f"{name} (data URI)"
     if re.match(r"[a-z][a-z0-9+.-]+://", start):

@@ -50,7 +50,8 @@ def check_pixels(size: tuple[int, int], *kinds: str | None) -> None:
         raise ImageError(f"is {width} x {height}, without a single pixel.", "Check the crop.")
     if Image.MAX_IMAGE_PIXELS is None:
         return
-    allowed = Image.MAX_IMAGE_PIXELS // max((COSTLY.get(kind, 1) for kind in kinds), default=1)
+    costs = (COSTLY.get(kind or "", 1) for kind in kinds)
+    allowed = Image.MAX_IMAGE_PIXELS // max(costs, default=1)
     if width * height > allowed:
         raise ImageError(*too_many_pixels(allowed, f"it is {width:,} x {height:,}"))
 

@@ -208,9 +208,9 @@ def check_numbers(row: Mapping[str, Any], *predicted: np.ndarray) -> None:
 
 def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     """Float64 shares; nan where the whole is 0."""
-    return np.divide(
-        part, whole, out=np.full(np.shape(whole), np.nan), where=np.not_equal(whole, 0)
-    )
+    shares = np.full(np.shape(whole), np.nan)
+    np.divide(part, whole, out=shares, where=np.not_equal(whole, 0))
+    return shares
 
 
 def mean(values: np.ndarray) -> float:

@@ -95,7 +95,8 @@ class LabelMatch:
 
     def translate(self, labels: np.ndarray) -> np.ndarray:
         """Class ids of the model, of any shape, as class ids of the data; -1 for those it lacks."""
-        return np.array([*self.to_data, -1], dtype=np.int64)[labels]
+        translated: np.ndarray = np.array([*self.to_data, -1], dtype=np.int64)[labels]
+        return translated
 
     def __str__(self) -> str:
         """What matches nowhere, in a sentence for each side; empty when all classes match."""

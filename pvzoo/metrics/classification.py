@@ -84,7 +84,7 @@ class SingleLabelMetric(Metric):
         answer = len(scores) - 1 - int(scores[::-1].argmax())
         better = np.count_nonzero(scores > scores[right])
         better += np.count_nonzero(scores[right + 1 :] == scores[right])
-        self._answers.extend((label, self.match.to_data[answer], better))
+        self._answers.extend((label, self.match.to_data[answer], int(better)))
 
     def state(self) -> tuple[bytes, int]:
         """Three numbers for each image, and how many were left out."""

@@ -137,7 +137,8 @@ class DetectionMetric(Metric):
 
     def _figures(self, images: np.ndarray, found: np.ndarray, objects: np.ndarray) -> Figures:
         def overlaps(some: np.ndarray, others: np.ndarray) -> np.ndarray:
-            return coco.iou(some["box"], others["box"], others["crowd"])
+            found: np.ndarray = coco.iou(some["box"], others["box"], others["crowd"])
+            return found
 
         return self._summary(objects, *curves(found, objects, self._classes, overlaps))
 
@@ -211,7 +212,8 @@ class InstanceMetric(DetectionMetric):
                 [{"size": size, "counts": mask} for mask in side["mask"].tolist()]
                 for side in (some, others)
             )
-            return coco.iou(*codes, others["crowd"])
+            shares: np.ndarray = coco.iou(*codes, others["crowd"])
+            return shares
 
         figures, per_class = self._summary(
             objects, *curves(found, objects, self._classes, overlaps)

@@ -105,7 +105,8 @@ def measure(
     if state.is_main_process:
         taken.merge([part for _, _, part in parts])
         outcome = [taken.compute()]
-    return broadcast_object_list(outcome)[0]
+    evaluation: Evaluation = broadcast_object_list(outcome)[0]
+    return evaluation
 
 
 def has_figures(task: Task) -> bool:

@@ -23,14 +23,14 @@ def counted_over_processes() -> Iterator[None]:
         yield
         return
     users = [
-        module
+        vars(module)
         for name, module in list(sys.modules.items())
         if name.startswith("transformers.") and vars(module).get("reduce") is reduce
     ]
-    for module in users:
-        module.reduce = partial(reduce, reduction="sum")
+    for names in users:
+        names["reduce"] = partial(reduce, reduction="sum")
     try:
         yield
     finally:
-        for module in users:
-            module.reduce = reduce
+        for names in users:
+            names["reduce"] = reduce

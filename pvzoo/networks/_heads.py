@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import torch
 
 from pvzoo.errors import UnsupportedModelError
 from pvzoo.networks.randomness import seeded
 
-Make = Callable[[int], torch.nn.Module]
+Module = TypeVar("Module", bound=torch.nn.Module)
+Make = Callable[[int], Module]
 """A new network for a number of classes, with the initialisation of its authors."""
 
 
 def with_classes(
-    make: Make,
+    make: Make[Module],
     module: torch.nn.Module,
     old_count: int,
     kept: Sequence[int | None],
     seed: int,
     new_bias: float | None = None,
-) -> torch.nn.Module:
+) -> Module:
     """A new network: its class ``j`` is the old class ``kept[j]``, or a new one where that is None.
 
     What the axis of the classes has beyond them (as "no object", which all families of transformers
@@ -67,7 +69,7 @@ def with_classes(
     return fresh.to(dtype).eval()
 
 
-def class_axes(make: Make, count: int) -> dict[str, int]:
+def class_axes(make: Make[torch.nn.Module], count: int) -> dict[str, int]:
     """The tensors of a network that have an entry for each class -> the axis of the classes.
 
     Which they are is not written down anywhere; it is seen by building the network, without
@@ -76,7 +78,7 @@ def class_axes(make: Make, count: int) -> dict[str, int]:
     return _differing(*(_shapes(make, count + more) for more in (0, 1)))
 
 
-def _shapes(make: Make, count: int) -> dict[str, torch.Size]:
+def _shapes(make: Make[torch.nn.Module], count: int) -> dict[str, torch.Size]:
     with torch.device("meta"):
         return {name: value.shape for name, value in make(count).state_dict().items()}
 

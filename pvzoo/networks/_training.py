@@ -16,6 +16,7 @@ from PIL import Image
 from torchvision.ops import box_convert
 from torchvision.transforms.v2 import functional
 from torchvision.transforms.v2.functional import InterpolationMode
+from transformers import PreTrainedModel
 
 from pvzoo.errors import UnsupportedModelError
 from pvzoo.families import Family, family_of
@@ -90,19 +91,20 @@ class TrainableNetwork(TransformersNetwork):
         return snippet(self.auto_class, name)
 
 
-def maker(module: torch.nn.Module, names: Sequence[str]) -> Make:
+def maker(module: PreTrainedModel, names: Sequence[str]) -> Make[PreTrainedModel]:
     """Makes networks like one, whose first classes have these names; see `with_classes`."""
 
-    def make(count: int) -> torch.nn.Module:
+    def make(count: int) -> PreTrainedModel:
         config = deepcopy(module.config)
-        config.id2label = {i: names[i] if i < len(names) else str(i) for i in range(count)}
-        config.label2id = {name: i for i, name in config.id2label.items()}
+        numbered = {i: names[i] if i < len(names) else str(i) for i in range(count)}
+        config.id2label = numbered
+        config.label2id = {name: i for i, name in numbered.items()}
         return type(module)(config)
 
     return make
 
 
-def retargeted(module: torch.nn.Module, classes: TargetClasses, seed: int) -> torch.nn.Module:
+def retargeted(module: PreTrainedModel, classes: TargetClasses, seed: int) -> PreTrainedModel:
     """The network with other classes; see `Network.retarget`.
 
     New classes of detectors whose scores are sigmoids start at a probability of `PRIOR`. What
@@ -112,23 +114,25 @@ def retargeted(module: torch.nn.Module, classes: TargetClasses, seed: int) -> to
     Raises:
         UnsupportedModelError: Its family cannot be trained.
     """
-    family = family_of(module.config.model_type)
+    config: Any = module.config  # what a config has depends on its family
+    family = family_of(config.model_type)
     if family.untrained:
-        raise refuse(module.config.model_type, family.untrained)
+        raise refuse(config.model_type, family.untrained)
     record = family.boxes
     fresh = with_classes(
         maker(module, classes.names),
         module,
-        module.config.num_labels,
+        config.num_labels,
         classes.kept,
         seed,
         math.log(PRIOR / (1 - PRIOR)) if record and not record.softmax else None,
     )
+    networks: tuple[Any, Any] = (module, fresh)  # what they have depends on the family too
     if family.auxiliary_loss:
-        fresh.config.auxiliary_loss = True
-    if family.ranking_class and module.config.two_stage:
+        networks[1].config.auxiliary_loss = True
+    if family.ranking_class and config.two_stage:
         # no loss of transformers would teach it anew
-        old, new = (m.model.decoder.class_embed[-1].state_dict() for m in (module, fresh))
+        old, new = (m.model.decoder.class_embed[-1].state_dict() for m in networks)
         for name, value in new.items():
             value[0] = old[name][0]
     return fresh
@@ -213,7 +217,8 @@ def stack(inputs: Sequence[dict[str, np.ndarray]]) -> dict[str, torch.Tensor]:
 def relative_boxes(boxes: torch.Tensor, frame: tuple[float, float]) -> torch.Tensor:
     """(n, 4) left, top, right, bottom -> centre and size as shares of `frame` (height, width)."""
     height, width = frame
-    return box_convert(boxes, "xyxy", "cxcywh") / torch.tensor([width, height, width, height])
+    centred: torch.Tensor = box_convert(boxes, "xyxy", "cxcywh")
+    return centred / torch.tensor([width, height, width, height])
 
 
 def place_map(
@@ -235,9 +240,9 @@ def refuse(name: str, why: str) -> UnsupportedModelError:
     )
 
 
-def class_axes_of(module: torch.nn.Module) -> dict[str, int]:
+def class_axes_of(module: PreTrainedModel) -> dict[str, int]:
     """The tensors of a network of transformers that have an entry for each class -> that axis."""
-    return class_axes(maker(module, ()), module.config.num_labels)
+    return class_axes(maker(module, ()), len(module.config.id2label or ()))
 
 
 # The innermost first: what joins a backbone to its decoder (as LW-DETR's projector, next to the

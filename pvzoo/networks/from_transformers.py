@@ -8,11 +8,11 @@ from __future__ import annotations
 import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
-import torch
 from PIL import Image
-from transformers import AutoConfig, AutoImageProcessor
+from transformers import AutoConfig, AutoImageProcessor, PreTrainedModel
 from transformers.models.auto.auto_factory import _get_model_class  # it has no public name
 from transformers.utils import (
     SAFE_WEIGHTS_INDEX_NAME,
@@ -46,7 +46,9 @@ class TransformersNetwork(Network):
 
     auto_class: ClassVar[Any]
 
-    def __init__(self, module: torch.nn.Module, processor: Any) -> None:
+    module: PreTrainedModel
+
+    def __init__(self, module: PreTrainedModel, processor: Any) -> None:
         self.module = module
         self._processor = processor
 
@@ -69,7 +71,7 @@ class TransformersNetwork(Network):
 
 def load_model(
     auto_class: Any, checkpoint: Checkpoint, dtype: Any, trust_remote_code: bool
-) -> torch.nn.Module:
+) -> PreTrainedModel:
     """`auto_class.from_pretrained` of a local folder, refusing weights that do not all fit.
 
     transformers fills what is missing with random numbers and warns; a model that predicts with
@@ -92,13 +94,15 @@ def load_model(
     try:
         kwargs = _backbone_config(checkpoint)
         with quiet(), built_within(checkpoint.name, checkpoint.weights):
-            opener, folder = auto_class, checkpoint.folder
+            opener = auto_class
+            folder: Path | None = checkpoint.folder
             if wrapped:  # with its own reader transformers would know none of the names
                 config = kwargs.pop("config", None) or AutoConfig.from_pretrained(
-                    folder, local_files_only=True
+                    checkpoint.folder, local_files_only=True
                 )
                 opener, folder = _get_model_class(config, auto_class._model_mapping), None
                 kwargs |= {"config": config, "state_dict": read_state_dict(checkpoint.weights)}
+            module: PreTrainedModel
             module, report = opener.from_pretrained(
                 folder,
                 dtype=dtype,

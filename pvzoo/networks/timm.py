@@ -46,7 +46,9 @@ class TimmNetwork(Network):
 
     library = "timm"
 
-    def __init__(self, module: torch.nn.Module, labels: tuple[str, ...], multi_label: bool) -> None:
+    module: Any  # the attributes that timm's networks have in common are declared nowhere
+
+    def __init__(self, module: Any, labels: tuple[str, ...], multi_label: bool) -> None:
         self.module = module
         self.spec = Spec("timm", "image-classification", labels, extra={"multi_label": multi_label})
         self._data_config = resolve_data_config(model=module, pretrained_cfg=module.pretrained_cfg)
@@ -147,7 +149,7 @@ class TimmNetwork(Network):
             "problem_type": f"{kind}_classification",
             "pvzoo": {"task": self.spec.task},
         }
-        save_for_hf(self.module, folder, model_config=about, safe_serialization=True)
+        save_for_hf(self.module, str(folder), model_config=about, safe_serialization=True)
         file = folder / "config.json"
         config = json.loads(file.read_text(encoding="utf-8"))
         del config["model_args"]["num_classes"]  # transformers' wrapper would pass it twice
@@ -163,7 +165,7 @@ class TimmNetwork(Network):
         )
 
 
-def _alike(module: torch.nn.Module, count: int) -> torch.nn.Module:
+def _alike(module: Any, count: int) -> torch.nn.Module:
     """A new network like one, but for `count` classes without names."""
     named = ("label_names", "label_descriptions", "label_offset")
     cfg = {k: v for k, v in module.pretrained_cfg.items() if k not in named and k in _STATED}
@@ -174,7 +176,7 @@ def _alike(module: torch.nn.Module, count: int) -> torch.nn.Module:
     )
 
 
-def _at_size(module: torch.nn.Module, image_size: int) -> torch.nn.Module:
+def _at_size(module: Any, image_size: int) -> Any:
     """A copy that takes squares of `image_size`, to which pictures are scaled without cropping.
 
     Raises:
@@ -212,27 +214,27 @@ def _parsed(config: Mapping[str, Any]) -> dict[str, Any]:
     A card may leave out how images are prepared: then its ``pretrained_cfg`` is that of timm's
     table, which describes the architecture's default weights.
     """
-    config = deepcopy(dict(config))
-    if config.get("model_args") is None:  # transformers' wrapper writes null
-        config.pop("model_args", None)
-    if config.get("pretrained_cfg") is None:
-        config.pop("pretrained_cfg", None)
-        if "input_size" not in config:  # else it is timm's first format, which was flat
-            listed = get_pretrained_cfg(config["architecture"])
-            config["pretrained_cfg"] = listed.to_dict() if listed else {}
-    problem_type = config.get("problem_type")
-    cfg, architecture, model_args = _parse_model_cfg(config, {})
+    given = deepcopy(dict(config))
+    if given.get("model_args") is None:  # transformers' wrapper writes null
+        given.pop("model_args", None)
+    if given.get("pretrained_cfg") is None:
+        given.pop("pretrained_cfg", None)
+        if "input_size" not in given:  # else it is timm's first format, which was flat
+            listed = get_pretrained_cfg(given["architecture"])
+            given["pretrained_cfg"] = listed.to_dict() if listed else {}
+    problem_type = given.get("problem_type")
+    cfg, architecture, model_args = _parse_model_cfg(given, {})
     cfg = {k: v for k, v in cfg.items() if k in _STATED} | {"architecture": architecture}
     cfg.setdefault("num_classes", 1000)
     return {"pretrained_cfg": cfg, "model_args": model_args, "problem_type": problem_type}
 
 
-def _create(checkpoint: Checkpoint, state_dict: dict[str, torch.Tensor]) -> torch.nn.Module:
+def _create(checkpoint: Checkpoint, state_dict: dict[str, torch.Tensor]) -> Any:
     """timm's own loading, from tensors in hand: its key filters and label offsets apply."""
     cfg = checkpoint.config["pretrained_cfg"]
     try:
         with built_within(checkpoint.name, checkpoint.weights):
-            module = timm.create_model(
+            module: Any = timm.create_model(
                 cfg["architecture"],
                 pretrained=True,
                 pretrained_cfg={**cfg, "state_dict": state_dict},
@@ -258,9 +260,10 @@ def _classifies(pretrained_cfg: Mapping[str, Any]) -> bool:
     """
     count = pretrained_cfg["num_classes"]
     name = f"{pretrained_cfg['architecture']}.{pretrained_cfg.get('tag')}"
+    listed = get_pretrained_cfg(name) if is_model_pretrained(name) else None
     embedding = (
-        is_model_pretrained(name)
-        and get_pretrained_cfg(name).num_classes == count < 5000
+        listed is not None
+        and listed.num_classes == count < 5000
         and infer_imagenet_subset(pretrained_cfg) is None
         and not pretrained_cfg.get("label_names")
     )

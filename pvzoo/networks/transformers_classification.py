@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from PIL import Image
-from transformers import AutoModelForImageClassification
+from transformers import AutoModelForImageClassification, PreTrainedModel
 
 from pvzoo.adapters.base import Spec
 from pvzoo.networks import _training
@@ -22,7 +22,7 @@ class TransformersClassificationNetwork(_training.TrainableNetwork):
 
     auto_class = AutoModelForImageClassification
 
-    def __init__(self, module: torch.nn.Module, processor: Any) -> None:
+    def __init__(self, module: PreTrainedModel, processor: Any) -> None:
         super().__init__(module, processor)
         labels = class_names(module.config)
         # One output without a stated problem is a yes/no score, as transformers' pipeline has it.
@@ -51,8 +51,9 @@ class TransformersClassificationNetwork(_training.TrainableNetwork):
     ) -> TransformersClassificationNetwork:
         """With the head of `classes`."""
         module = _training.retargeted(self.module, classes, seed)
-        kind = "multi_label" if classes.multi_label else "single_label"
-        module.config.problem_type = f"{kind}_classification"
+        module.config.problem_type = (
+            "multi_label_classification" if classes.multi_label else "single_label_classification"
+        )
         tuned = type(self)(module, _training.resized(self._processor, image_size))
         return _training.at_size(tuned, image_size)
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 import transformers
 from PIL import Image
-from transformers import AutoModelForObjectDetection
+from transformers import AutoModelForObjectDetection, PreTrainedModel
 
 from pvzoo.adapters.base import Arrays, Checkpoint, Meta, Spec
 from pvzoo.errors import PvzooWarning, UnsupportedModelError
@@ -31,7 +31,7 @@ class TransformersDetectionNetwork(_training.TrainableNetwork):
 
     auto_class = AutoModelForObjectDetection
 
-    def __init__(self, module: torch.nn.Module, processor: Any) -> None:
+    def __init__(self, module: PreTrainedModel, processor: Any) -> None:
         super().__init__(module, processor)
         extra = {}
         if self.family.boxes is None:
@@ -52,7 +52,7 @@ class TransformersDetectionNetwork(_training.TrainableNetwork):
         network = super().load(
             checkpoint, task=task, dtype=dtype, trust_remote_code=trust_remote_code
         )
-        family, why = network.spec.family, network.family.float32
+        family, why = network.module.config.model_type, network.family.float32
         if why and network.module.dtype != torch.float32:
             raise UnsupportedModelError(
                 f"{checkpoint.name} ({family}) runs in float32 alone: {why}.", "Leave dtype out."
@@ -97,8 +97,9 @@ class TransformersDetectionNetwork(_training.TrainableNetwork):
         self, classes: TargetClasses, *, image_size: int | None, seed: int
     ) -> TransformersDetectionNetwork:
         """With the head of `classes`."""
-        if self.spec.family not in FAMILIES:
-            raise _training.refuse(self.spec.family, "nothing is known here of how it is trained")
+        family = self.module.config.model_type
+        if family not in FAMILIES:
+            raise _training.refuse(family, "nothing is known here of how it is trained")
         module = _training.retargeted(self.module, classes, seed)
         tuned = type(self)(module, _training.resized(self._processor, image_size))
         return _training.at_size(tuned, image_size)
@@ -127,7 +128,8 @@ class TransformersDetectionNetwork(_training.TrainableNetwork):
     def loss(self, module: Any, batch: dict[str, Any]) -> torch.Tensor:
         """The family's own loss."""
         with counted_over_processes():
-            return module(**batch).loss
+            loss: torch.Tensor = module(**batch).loss
+        return loss
 
 
 def _check_reader(name: str, family: str, settings: Mapping[str, Any]) -> None:

@@ -14,6 +14,7 @@ from transformers import (
     AutoModelForInstanceSegmentation,
     AutoModelForSemanticSegmentation,
     AutoModelForUniversalSegmentation,
+    PreTrainedModel,
 )
 from transformers.image_transforms import get_size_with_aspect_ratio
 
@@ -47,7 +48,7 @@ from pvzoo.preprocess.steps import Constant, Pad, Step
 
 BACKGROUND = "background"
 """What is not the one class of a network with one channel."""
-_AUTO: dict[Kind, Any] = {
+_AUTO: dict[Kind | None, Any] = {  # None is no head for segmentation, which the adapter refused
     UNIVERSAL_HEAD: AutoModelForUniversalSegmentation,
     INSTANCE_HEAD: AutoModelForInstanceSegmentation,
     SEMANTIC_HEAD: AutoModelForSemanticSegmentation,
@@ -58,7 +59,7 @@ class TransformersSegmentationNetwork(_training.TrainableNetwork):
     """Any segmentation network of transformers, for one of the tasks it can serve."""
 
     def __init__(
-        self, module: torch.nn.Module, processor: Any, task: str, own_task: str, config: Any
+        self, module: PreTrainedModel, processor: Any, task: str, own_task: str, config: Any
     ) -> None:
         super().__init__(module, processor)
         labels = named_classes(module.config)
@@ -122,7 +123,7 @@ class TransformersSegmentationNetwork(_training.TrainableNetwork):
             options["task_inputs"] = [self.spec.task.partition("-")[0]]
         found = prepared(self._processor, image, **options)
         pixels = np.asarray(found["pixel_values"])
-        meta = {"size": size, "padded": pixels.shape[-2:], "valid": pixels.shape[-2:]}
+        meta: Meta = {"size": size, "padded": pixels.shape[-2:], "valid": pixels.shape[-2:]}
         inputs = {"pixel_values": pixels}
         if self.family.windows:
             target = self._images.size
@@ -196,7 +197,7 @@ class TransformersSegmentationNetwork(_training.TrainableNetwork):
     ) -> TransformersSegmentationNetwork:
         """With the head of `classes`; what cuts images into windows is refused."""
         if self._windowed:
-            raise _training.refuse(self.spec.family, "it cuts images into windows")
+            raise _training.refuse(self.module.config.model_type, "it cuts images into windows")
         own = classes
         if self._alone:  # its one channel is that of the foreground
             own = replace(classes, kept=tuple(0 if i == 1 else None for i in classes.kept))
@@ -216,8 +217,8 @@ class TransformersSegmentationNetwork(_training.TrainableNetwork):
         """Padded inputs and the family's labels: a map of classes, or a mask for each segment."""
         prepared = [self.prepare(picture) for picture in pictures]
         batch = _training.stack([inputs for inputs, _ in prepared])
-        padded = tuple(batch["pixel_values"].shape[-2:])
-        frames = [(meta["valid"], padded) for _, meta in prepared]
+        height, width = batch["pixel_values"].shape[-2:]
+        frames = [(meta["valid"], (height, width)) for _, meta in prepared]
         if self.family.masks is None:
             maps = [
                 _training.place_map(_void(target["map"]), *frame, _training.VOID)
@@ -238,12 +239,12 @@ class TransformersSegmentationNetwork(_training.TrainableNetwork):
         """The family's own loss; nothing for a batch without a pixel or object to learn from."""
         with counted_over_processes():
             outputs = module(**batch)
-        labels = batch.get("labels")
-        if self.family.masks is None and not (labels != _training.VOID).any():
-            return outputs.logits.sum() * 0  # a mean over no pixel is not a number
-        if outputs.loss.ndim:  # so RF-DETR's if no image of the batch has an object
-            return sum(v for v in outputs.loss_dict.values() if v.ndim == 0)
-        return outputs.loss
+        loss: torch.Tensor = outputs.loss
+        if self.family.masks is None and not (batch["labels"] != _training.VOID).any():
+            loss = outputs.logits.sum() * 0  # a mean over no pixel is not a number
+        elif loss.ndim:  # so RF-DETR's if no image of the batch has an object
+            loss = sum(v for v in outputs.loss_dict.values() if v.ndim == 0)
+        return loss
 
     @property
     def saved(self) -> dict[str, Any]:

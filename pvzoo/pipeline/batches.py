@@ -8,7 +8,7 @@ image does not depend on its companions.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
@@ -46,7 +46,7 @@ def run(
     check: Callable[[], None],
     batch_size: int,
     on_error: str | Callable[[ImageError], None],
-) -> Iterator[Any]:
+) -> Generator[Any, None, None]:
     """The results of `images`, in order; see `Model.stream` for the arguments' meaning.
 
     `check` is called when an image has failed. It raises an error if any image would.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import fields
 from functools import partial
@@ -53,7 +53,7 @@ def stream(
 
 
 def _shown(
-    results: Iterator[Any], total: int | None, progress: bool | Progress | None
+    results: Generator[Any, None, None], total: int | None, progress: bool | Progress | None
 ) -> Iterator[Any]:
     """The results, with a bar that also counts what is skipped between them."""
     done = 0

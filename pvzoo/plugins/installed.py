@@ -96,8 +96,9 @@ def installed() -> Installed:
             )
             continue
         try:
-            found.contracts[name] = _contract(name, declared[name], found.parts)
-            _check_contract(name, found.contracts[name])
+            version = _contract(name, declared[name], found.parts)
+            found.contracts[name] = version
+            _check_contract(name, version)
         except PluginError as error:
             found.contracts.setdefault(name, None)
             found.unusable[name] = error

@@ -155,7 +155,7 @@ def check_in_process(dist: str, timeout: float = CHECK_SECONDS) -> tuple[State, 
             return "failed", [
                 f"Plugin {dist!r} ended the process it was loaded in (exit {done.returncode})."
             ]
-        errors = json.loads(answer.read_text())
+        errors: list[str] = json.loads(answer.read_text())
         return "failed" if errors else "ready", errors
 
 

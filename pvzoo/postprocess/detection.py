@@ -61,7 +61,7 @@ def decode(
         scores = flat[index]
         queries, labels = np.divmod(index, logits.shape[1])
     kept = np.flatnonzero(scores >= threshold if record.inclusive else scores > threshold)
-    if record.reading_order:
+    if record.reading_order and order_logits is not None:
         kept = kept[np.argsort(_reading_ranks(order_logits)[queries[kept]], kind="stable")]
     queries = queries[kept]
     return Boxes(scores[kept], labels[kept], corners(boxes[queries], size), queries)
@@ -176,4 +176,5 @@ def _overlaps(some: np.ndarray, boxes: np.ndarray, iou: float) -> np.ndarray:
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     total = (right - left) * (bottom - top) + areas - common
     with np.errstate(invalid="ignore", divide="ignore"):  # two boxes without area do not overlap
-        return common / total > np.float64(iou)
+        over: np.ndarray = common / total > np.float64(iou)
+    return over

@@ -71,31 +71,37 @@ class Frame:
 
 
 @dataclass(frozen=True, eq=False)
-class Band:
-    """Pixels ``start:end`` of an axis of the image, made of the cells ``low:high``.
-
-    Attributes:
-        weights: (end - start, high - low) float32, each row summing to 1.
-    """
+class Span:
+    """Pixels ``start:end`` of an axis of the image, made of the cells ``low:high``."""
 
     start: int
     end: int
     low: int
     high: int
-    weights: np.ndarray
 
     def __len__(self) -> int:
         return self.end - self.start
 
     @property
     def pixels(self) -> slice:
-        """The band as a slice of the image's axis."""
+        """The span as a slice of the image's axis."""
         return slice(self.start, self.end)
 
     @property
     def cells(self) -> slice:
-        """The band's window as a slice of the network's axis."""
+        """The span's window as a slice of the network's axis."""
         return slice(self.low, self.high)
+
+
+@dataclass(frozen=True, eq=False)
+class Band(Span):
+    """A span with what makes its pixels of its cells.
+
+    Attributes:
+        weights: (end - start, high - low) float32, each row summing to 1.
+    """
+
+    weights: np.ndarray
 
 
 def axis(cells: int, padded: int, valid: int, image: int, align_corners: bool) -> np.ndarray:
@@ -160,7 +166,8 @@ def bounds(window: np.ndarray, columns: Sequence[Band]) -> tuple[np.ndarray, np.
 def values(maps: np.ndarray, some: np.ndarray | slice, row: Band, column: Band) -> np.ndarray:
     """(k, rows, columns) float32: `some` of (n, h, w) maps in a tile of the image."""
     cells = maps[:, row.cells, column.cells][some]  # the other order would copy whole maps
-    return row.weights @ cells @ column.weights.T
+    tile: np.ndarray = row.weights @ cells @ column.weights.T
+    return tile
 
 
 def best_of(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -196,18 +203,23 @@ def _processors() -> int:
 
 
 def two_steps(
-    cells: Size, frame: Frame, rows: Sequence[Band], columns: Sequence[Band]
+    cells: Size, frame: Frame, rows: Sequence[Span], columns: Sequence[Span]
 ) -> list[list[tuple[np.ndarray, np.ndarray]]]:
-    """Of each band: the matrices (input pixels, cells) and (image pixels, input pixels)."""
+    """Of each span: the matrices (input pixels, cells) and (image pixels, input pixels)."""
     result = []
     for side, count, padded, valid, image in zip(
         (rows, columns), cells, frame.padded, frame.valid, frame.image, strict=True
     ):
         to_input, to_image = scaling(count, padded)[:valid], scaling(valid, image)
         steps = []
-        for band in side:
-            used = np.flatnonzero(to_image[band.pixels].any(axis=0))
+        for span in side:
+            used = np.flatnonzero(to_image[span.pixels].any(axis=0))
             inputs = slice(used[0], used[-1] + 1)
-            steps.append((to_input[inputs, band.cells], to_image[band.pixels, inputs]))
-        result.append([tuple(map(np.ascontiguousarray, step)) for step in steps])
+            steps.append(
+                (
+                    np.ascontiguousarray(to_input[inputs, span.cells]),
+                    np.ascontiguousarray(to_image[span.pixels, inputs]),
+                )
+            )
+        result.append(steps)
     return result

@@ -72,7 +72,7 @@ def instances(
         kept &= np.isin(labels, list(classes))
     scores, labels, queries = scores[kept], labels[kept], queries[kept]
     sides = None
-    if record.predicted_boxes:
+    if record.predicted_boxes and boxes is not None:
         sides = corners(boxes[queries], frame.image)
         if record.inside:
             height, width = frame.image
@@ -100,8 +100,8 @@ def instances(
         scores, labels = scores[chosen], labels[chosen]
         sides, position = sides[chosen], position[chosen]
     return [
-        Instance(label, score, tuple(box), found[index].mask)
-        for label, score, box, index in zip(
+        Instance(label, score, (left, top, right, bottom), found[index].mask)
+        for label, score, (left, top, right, bottom), index in zip(
             labels.tolist(), scores.tolist(), sides.tolist(), position.tolist(), strict=True
         )
     ]
@@ -154,7 +154,7 @@ def cut_out(
         wanted: Says by a mask's place and quality whether it is packed; None for all, and then
             no quality is computed.
     """
-    positive = _positive
+    positive: Callable[..., tuple[np.ndarray, np.ndarray]] = _positive
     if not isinstance(mask_logits, np.ndarray):
         from pvzoo.postprocess import tensors
 
@@ -216,7 +216,9 @@ def _positive(
     parts = in_threads(of_rows, rows)
     if not quality:
         return masks, np.ones(count)
-    return masks, sum(sums for sums, _ in parts) / (sum(areas for _, areas in parts) + 1e-6)
+    sums = sum((sums for sums, _ in parts), start=np.zeros(count))
+    areas = sum((areas for _, areas in parts), start=np.zeros(count, dtype=np.int64))
+    return masks, sums / (areas + 1e-6)
 
 
 def _trimmed(mask: np.ndarray) -> tuple[int, int, np.ndarray]:

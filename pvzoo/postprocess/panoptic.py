@@ -108,7 +108,9 @@ def contest(masks: np.ndarray, scores: np.ndarray, frame: Frame) -> Contest:
         return counts, own
 
     parts = in_threads(of_rows, rows)
-    return Contest(codes, sum(counts for counts, _ in parts), sum(own for _, own in parts))
+    counts = sum((counts for counts, _ in parts), start=np.zeros((count, 2), dtype=np.int64))
+    own = sum((own for _, own in parts), start=np.zeros(count, dtype=np.int64))
+    return Contest(codes, counts, own)
 
 
 def _race(chances: np.ndarray, inside: np.ndarray, racing: np.ndarray, tile: np.ndarray) -> None:
@@ -205,4 +207,5 @@ def _contest_of_queries(
 def _nearest_by_pil(cells: int, pixels: int) -> np.ndarray:
     """Which cell PIL's nearest-neighbour scaling, which DETR's authors use, shows in each pixel."""
     ramp = Image.fromarray(np.arange(cells, dtype=np.int32)[None])
-    return np.asarray(ramp.resize((pixels, 1), Image.Resampling.NEAREST))[0]
+    shown: np.ndarray = np.asarray(ramp.resize((pixels, 1), Image.Resampling.NEAREST))[0]
+    return shown

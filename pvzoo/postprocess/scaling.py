@@ -24,7 +24,7 @@ def scaled(
 ) -> np.ndarray:
     """(cells, n) float32 -> (pixels, n), scaled along the first axis."""
     places, weights = _taps(len(rows), pixels, mode, align_corners)
-    result = weights[0][:, None] * rows[places[0]]
+    result: np.ndarray = weights[0][:, None] * rows[places[0]]
     for place, weight in zip(places[1:], weights[1:], strict=True):
         result += weight[:, None] * rows[place]
     return result
@@ -34,7 +34,8 @@ def nearest(cells: int, pixels: int) -> np.ndarray:
     """(pixels,) int64: the cell that torch's nearest-neighbour scaling shows in each pixel."""
     step = np.float32(cells) / np.float32(pixels)
     places = np.floor(np.arange(pixels, dtype=np.float32) * step).astype(np.int64)
-    return np.minimum(places, cells - 1)
+    cell: np.ndarray = np.minimum(places, cells - 1)
+    return cell
 
 
 def _taps(
@@ -68,10 +69,12 @@ _SHARPNESS = np.float32(-0.75)
 def _near(distance: np.ndarray) -> np.ndarray:
     """The cubic kernel up to a distance of 1."""
     a = _SHARPNESS
-    return ((a + 2) * distance - (a + 3)) * distance * distance + 1
+    share: np.ndarray = ((a + 2) * distance - (a + 3)) * distance * distance + 1
+    return share
 
 
 def _far(distance: np.ndarray) -> np.ndarray:
     """The cubic kernel from a distance of 1 to 2."""
     a = _SHARPNESS
-    return ((a * distance - 5 * a) * distance + 8 * a) * distance - 4 * a
+    share: np.ndarray = ((a * distance - 5 * a) * distance + 8 * a) * distance - 4 * a
+    return share

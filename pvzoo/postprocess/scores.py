@@ -16,13 +16,14 @@ def sigmoid_(logits: np.ndarray) -> np.ndarray:
     with np.errstate(over="ignore"):  # an infinite sum has the right reciprocal
         np.exp(logits, out=logits)
     logits += 1
-    return np.reciprocal(logits, out=logits)
+    np.reciprocal(logits, out=logits)
+    return logits
 
 
 def softmax(logits: np.ndarray, axis: int = -1) -> np.ndarray:
     """Along an axis, in a new float32 array of the same shape."""
     logits = np.asarray(logits, dtype=np.float32)
-    powers = np.exp(logits - logits.max(axis=axis, keepdims=True))
+    powers: np.ndarray = np.exp(logits - logits.max(axis=axis, keepdims=True))
     powers /= powers.sum(axis=axis, keepdims=True)
     return powers
 

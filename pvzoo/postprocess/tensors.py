@@ -9,6 +9,7 @@ imports torch.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -23,7 +24,8 @@ TILE = 1024
 """The side of a tile."""
 
 
-class TensorBand(arrays.Band):
+@dataclass(frozen=True, eq=False)
+class TensorBand(arrays.Span):
     """As that of arrays, with its weights on a device."""
 
     weights: Tensor
@@ -37,8 +39,12 @@ def _on(device: torch.device, band: arrays.Band) -> TensorBand:
 def _grid(
     maps: Tensor, frame: Frame, *, align_corners: bool = False
 ) -> tuple[list[TensorBand], list[TensorBand]]:
-    rows, columns = arrays.grid(tuple(maps.shape[-2:]), frame, TILE, align_corners)
+    rows, columns = arrays.grid(_cells(maps), frame, TILE, align_corners)
     return [_on(maps.device, b) for b in rows], [_on(maps.device, b) for b in columns]
+
+
+def _cells(maps: Tensor) -> Size:
+    return maps.shape[-2], maps.shape[-1]
 
 
 def _bounds(window: Tensor, columns: list[TensorBand]) -> tuple[Tensor, Tensor]:
@@ -122,7 +128,7 @@ def from_queries(
     if not masks_first:
         steps = [
             [tuple(torch.from_numpy(matrix).to(device) for matrix in step) for step in side]
-            for side in two_steps(tuple(mask_logits.shape[-2:]), frame, rows, columns)
+            for side in two_steps(_cells(mask_logits), frame, rows, columns)
         ]
     for r, row in enumerate(rows):
         low, high = (b.sigmoid() for b in _bounds(mask_logits[:, row.cells], columns))
@@ -177,7 +183,7 @@ class _Canvas:
 
 def from_pixels(logits: Tensor, frame: Frame, steps: PixelSteps, *, with_scores: bool) -> Map:
     """As that of arrays."""
-    device, cells = logits.device, tuple(logits.shape[-2:])
+    device, cells = logits.device, _cells(logits)
     canvas = _Canvas(frame.image, device, with_scores)
     alone = len(logits) == 1
     if alone:
@@ -240,8 +246,8 @@ def from_windows(
     classes = torch.arange(shares.shape[-1], device=device)
     (whole,) = arrays.bands(scaling(scaled[1], image[1]), image[1])
     columns = _on(device, whole)
-    for row in arrays.bands(scaling(scaled[0], image[0]), 32):
-        row = _on(device, row)
+    for band in arrays.bands(scaling(scaled[0], image[0]), 32):
+        row = _on(device, band)
         scores = row.weights @ scores_of(row.low, row.high) @ columns.weights.T
         canvas.paint(row, columns, classes, scores)
     return canvas.finished()

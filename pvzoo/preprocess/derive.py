@@ -239,8 +239,10 @@ def _detr(s: _Settings) -> list[Step]:
 
 
 def _yolos(s: _Settings) -> list[Step]:
-    own = {"rule": "bounded-yolos", "multiple": 16, "rounding": "down"}
-    resized = _resize(s, **(own if "shortest_edge" in s.lengths else {}))
+    if "shortest_edge" in s.lengths:
+        resized = _resize(s, multiple=16, rounding="down", rule="bounded-yolos")
+    else:
+        resized = _resize(s)
     return [*resized, *_scale(s), *(_pad(s, mask="pixel_mask") if s.do_pad else [])]
 
 
@@ -338,15 +340,15 @@ def timm_steps(config: Mapping[str, Any]) -> tuple[Step, ...]:
     height, width = config["input_size"][1:]
     crop = config.get("crop_pct") or 0.875
     mode = config.get("crop_mode") or "center"
-    filter = config.get("interpolation") or "bilinear"
-    if filter not in _FILTERS.values():
-        raise undescribed(name, f"it scales with the filter {filter!r}")
+    called = config.get("interpolation") or "bilinear"
+    filter = next((known for known in _FILTERS.values() if known == called), None)
+    if filter is None:
+        raise undescribed(name, f"it scales with the filter {called!r}")
     scaled = (math.floor(height / crop), math.floor(width / crop))
-    pillow = {"filter": filter, "arithmetic": "pillow"}
     if mode == "squash":
-        resize = Resize("exact", scaled, **pillow)
+        resize = Resize("exact", scaled, filter, arithmetic="pillow")
     elif mode == "center" and scaled[0] == scaled[1]:
-        resize = Resize("shorter", scaled[:1], **pillow)
+        resize = Resize("shorter", scaled[:1], filter, arithmetic="pillow")
     else:
         raise undescribed(name, f"its crop_mode is {mode!r} at {height} x {width} pixels")
     cut = CenterCrop((height, width), rounding="even")

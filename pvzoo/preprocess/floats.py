@@ -16,7 +16,8 @@ def resize_float(planes: np.ndarray, height: int, width: int) -> np.ndarray:
         part[..., left] * columns[0] + part[..., right] * columns[1]
         for part in (planes[..., top, :], planes[..., bottom, :])
     )
-    return upper * rows[0][:, None] + lower * rows[1][:, None]
+    resized: np.ndarray = upper * rows[0][:, None] + lower * rows[1][:, None]
+    return resized
 
 
 def _neighbours(

@@ -221,7 +221,8 @@ def plain_weights(old: int, new: int, filter: Filter) -> tuple[np.ndarray, np.nd
 
 
 def _bilinear(x: np.ndarray) -> np.ndarray:
-    return np.maximum(0.0, 1 - np.abs(x))
+    weights: np.ndarray = np.maximum(0.0, 1 - np.abs(x))
+    return weights
 
 
 def _bicubic(x: np.ndarray, a: float = -0.5) -> np.ndarray:

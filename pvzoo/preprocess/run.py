@@ -19,6 +19,7 @@ from pvzoo.preprocess.steps import (
     CenterCrop,
     Channels,
     Constant,
+    Filter,
     Normalize,
     Pad,
     Rescale,
@@ -27,13 +28,11 @@ from pvzoo.preprocess.steps import (
     Windows,
 )
 
-_PILLOW = {
+_PILLOW: dict[Filter, Image.Resampling] = {
     "nearest": Image.Resampling.NEAREST,
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
-    "box": Image.Resampling.BOX,
-    "hamming": Image.Resampling.HAMMING,
 }
 
 
@@ -141,21 +140,21 @@ def _centre_crop(state: _State, step: CenterCrop) -> _State:
     if any(missing):
         margins = tuple((m // 2, m - m // 2) for m in missing)
         state = replace(state, pixels=_padded(state.pixels, margins))
-    half = (lambda n: n // 2) if step.rounding == "down" else (lambda n: round(n / 2))
-    starts = [half(has - wanted) for wanted, has in zip(step.size, state.size, strict=True)]
+    spare = [has - wanted for wanted, has in zip(step.size, state.size, strict=True)]
+    starts = [n // 2 if step.rounding == "down" else round(n / 2) for n in spare]
     pixels = _cut(state.pixels, *(slice(s, s + n) for s, n in zip(starts, step.size, strict=True)))
     return replace(state, pixels=pixels, valid=step.size)
 
 
 def _pad(state: _State, step: Pad) -> _State:
-    wanted = step.size or tuple(math.ceil(s / step.multiple) * step.multiple for s in state.size)
+    height, width = state.size
+    wanted = step.size or (_multiple(height, step.multiple), _multiple(width, step.multiple))
     missing = [max(w - has, 0) for w, has in zip(wanted, state.size, strict=True)]
     before = [m // 2 if step.place == "middle" else 0 for m in missing]
     margins = tuple((b, m - b) for b, m in zip(before, missing, strict=True))
     pixels = _padded(state.pixels, margins) if any(missing) else state.pixels
     more = state.more
     if step.mask:
-        height, width = state.size
         mask = np.zeros(
             (len(pixels), *(has + m for has, m in zip(state.size, missing, strict=True))), np.int64
         )
@@ -164,6 +163,10 @@ def _pad(state: _State, step: Pad) -> _State:
     # margins on all sides are part of what the network answers for
     valid = state.valid if step.place == "corner" else (state.valid if not any(missing) else wanted)
     return replace(state, pixels=pixels, valid=valid, more=more)
+
+
+def _multiple(side: int, of: int) -> int:
+    return math.ceil(side / of) * of
 
 
 def _channels(state: _State, step: Channels) -> _State:

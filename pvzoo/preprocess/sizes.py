@@ -20,7 +20,14 @@ def scaled(image: Size, rule: Rule, size: tuple[int, ...], multiple: int, way: R
 
 
 def _to_multiple(side: int, multiple: int, way: Rounding) -> int:
-    return {"up": math.ceil, "down": math.floor, "nearest": round}[way](side / multiple) * multiple
+    return _ROUND[way](side / multiple) * multiple
+
+
+_ROUND: dict[Rounding, Callable[[float], int]] = {
+    "up": math.ceil,
+    "down": math.floor,
+    "nearest": round,
+}
 
 
 def _exact(image: Size, height: int, width: int) -> Size:

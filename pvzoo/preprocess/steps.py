@@ -17,9 +17,10 @@ _MOST_SIDE = 16_384
 """Of pictures that steps make, in pixels."""
 _MOST_NUMBERS = 1_000_000
 
-Filter = Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"]
+Filter = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 
 
+@dataclass(frozen=True)
 class Step:
     """Something that is done to a picture."""
 

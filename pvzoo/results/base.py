@@ -47,7 +47,8 @@ class Result(ABC):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        cls.__repr__ = cls.__repr__  # its own, else a dataclass writes one with all arrays
+        # its own, else a dataclass writes one with all arrays
+        cls.__repr__ = cls.__repr__  # type: ignore[method-assign]
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():

@@ -55,7 +55,9 @@ class Classification(ResultWithRows):
         A picture smaller than the panel is enlarged, in whole steps, so that it can be seen.
         """
         zoom = max(1, _PANEL // max(picture.size))
-        picture = picture.resize((picture.width * zoom, picture.height * zoom), Image.NEAREST)
+        picture = picture.resize(
+            (picture.width * zoom, picture.height * zoom), Image.Resampling.NEAREST
+        )
         width = max(picture.width, _PANEL)
         lines = self._lines()
         size = text_size(width, picture.height)
@@ -67,7 +69,7 @@ class Classification(ResultWithRows):
         for place, (name, score) in enumerate(lines):
             top = picture.height + margin // 2 + place * line
             middle = top + line / 2
-            room = width - 4 * margin
+            room: float = width - 4 * margin
             if score is not None:
                 bar = (width - 2 * margin) * score
                 pen.rectangle((margin, top + 2, margin + bar, top + line - 2), fill=(173, 205, 255))

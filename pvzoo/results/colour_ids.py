@@ -10,7 +10,8 @@ import numpy as np
 def ids_of(colours: np.ndarray | Sequence[int]) -> np.ndarray:
     """(..., 3 or more) channels from 0 to 255 as (...) int32; those after blue do not count."""
     red, green, blue = np.moveaxis(np.asarray(colours, np.int32), -1, 0)[:3]
-    return red + 256 * green + 65536 * blue
+    ids: np.ndarray = red + 256 * green + 65536 * blue
+    return ids
 
 
 def colours_of(ids: np.ndarray) -> np.ndarray:

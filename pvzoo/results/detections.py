@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -79,7 +78,7 @@ class Detections(ResultWithRows):
 
     def to_supervision(self) -> sv.Detections:
         """As `supervision.Detections`, class names in ``data["class_name"]``."""
-        return supervision().Detections(
+        return sv_detections()(
             xyxy=self.boxes.copy(),  # may be changed in place; a result may not
             confidence=self.scores.copy(),
             class_id=self.labels.copy(),
@@ -92,10 +91,10 @@ class Detections(ResultWithRows):
 
 
 @cache
-def supervision() -> ModuleType:
-    """The supervision package, without its remark that OpenCV would be faster."""
+def sv_detections() -> type[sv.Detections]:
+    """`supervision.Detections`, without the package's remark that OpenCV would be faster."""
     needs("Converting to supervision", "supervision")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="OpenCV")
         import supervision
-    return supervision
+    return supervision.Detections

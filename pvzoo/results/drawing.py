@@ -52,7 +52,9 @@ def _ink(background: Colour) -> str:
 def enlarge(picture: Image.Image) -> tuple[Image.Image, int]:
     """A small picture enlarged in whole steps, so that names fit in it; and how many times."""
     zoom = max(1, _LEAST // max(picture.size))
-    return picture.resize((picture.width * zoom, picture.height * zoom), Image.NEAREST), zoom
+    return picture.resize(
+        (picture.width * zoom, picture.height * zoom), Image.Resampling.NEAREST
+    ), zoom
 
 
 def text_size(width: int, height: int) -> int:
@@ -74,7 +76,7 @@ def _font_path(text: str) -> str | None:
     if not text.isascii():
         for name in ("DejaVuSans.ttf", "Arial Unicode.ttf", "arial.ttf"):
             try:
-                return ImageFont.truetype(name, 12).path
+                return str(ImageFont.truetype(name, 12).path)
             except OSError:
                 continue
     return None

@@ -68,7 +68,8 @@ class Masks(Sequence[np.ndarray]):
         """
         chosen = places(index, len(self))
         if isinstance(index, int | np.integer):
-            return coco.decode(self._code(self.counts[chosen[0]])).view(bool)
+            mask: np.ndarray = coco.decode(self._code(self.counts[chosen[0]])).view(bool)
+            return mask
         return Masks(self.size, tuple(self.counts[i] for i in chosen))
 
     def __len__(self) -> int:
@@ -154,7 +155,8 @@ def _pack(starts: np.ndarray, ends: np.ndarray, size: tuple[int, int]) -> bytes:
     counts = np.diff(np.concatenate([[0], bounds, [height * width]])).tolist()
     if counts[-1] == 0 and len(counts) > 1:
         counts.pop()
-    return coco.frPyObjects({"size": [height, width], "counts": counts}, height, width)["counts"]
+    code = coco.frPyObjects({"size": [height, width], "counts": counts}, height, width)
+    return bytes(code["counts"])
 
 
 def _outlines(mask: np.ndarray) -> list[np.ndarray]:

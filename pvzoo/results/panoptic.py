@@ -14,7 +14,7 @@ from PIL import Image
 from pvzoo.errors import UsageError
 from pvzoo.results.base import ResultWithRows, read_only
 from pvzoo.results.colour_ids import colours_of
-from pvzoo.results.detections import supervision
+from pvzoo.results.detections import sv_detections
 from pvzoo.results.drawing import draw_segments
 from pvzoo.results.masks import Masks
 
@@ -88,7 +88,8 @@ class Panoptic(ResultWithRows):
 
     def mask(self, id: int) -> np.ndarray:
         """(height, width) bool: where a segment is."""
-        return self.map == id
+        mask: np.ndarray = self.map == id
+        return mask
 
     def masks(self) -> Masks:
         """The segments as masks, in their order."""
@@ -164,7 +165,7 @@ class Panoptic(ResultWithRows):
     def to_supervision(self) -> sv.Detections:
         """As `supervision.Detections`, one per segment, all masks decoded: (n, height, width)."""
         masks = self.masks()
-        return supervision().Detections(
+        return sv_detections()(
             xyxy=masks.boxes.copy(),
             mask=masks.to_array(),
             confidence=self.scores.copy(),

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from pvzoo.results.base import ResultWithRows
-from pvzoo.results.detections import supervision
+from pvzoo.results.detections import sv_detections
 from pvzoo.results.drawing import add_legend, class_colour, enlarge, tint
 from pvzoo.results.masks import Masks
 
@@ -67,7 +67,8 @@ class SemanticMap(ResultWithRows):
 
     def mask(self, label: int) -> np.ndarray:
         """(height, width) bool: where a class is."""
-        return self.map == label
+        mask: np.ndarray = self.map == label
+        return mask
 
     def masks(self) -> Masks:
         """The classes that occur as masks, in the order of ``labels``."""
@@ -98,7 +99,7 @@ class SemanticMap(ResultWithRows):
     def to_supervision(self) -> sv.Detections:
         """As `supervision.Detections`, one per class, all masks decoded: (k, height, width)."""
         masks = self.masks()
-        return supervision().Detections(
+        return sv_detections()(
             xyxy=masks.boxes.copy(),
             mask=masks.to_array(),
             class_id=self.labels.copy(),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pvzoo.display import ShownList, grid, lines
 
 if TYPE_CHECKING:
-    pass
+    from pvzoo.results.base import Result  # noqa: F401 (it is named in a string)
 
 
 class Results(ShownList["Result"]):

@@ -119,8 +119,10 @@ def _line(error: Exception) -> str:
 
 
 def _device(device: Any) -> torch.device:
+    found: torch.device
     if device is None:
-        return joined().device
+        found = joined().device
+        return found
     kind: type[DeviceError] = _NoDevice
     try:
         found = torch.device(device)
@@ -149,12 +151,13 @@ def _spread(module: torch.nn.Module, device: Any, device_map: Any) -> torch.nn.M
     for place in set(device_map.values()) - {"disk"}:
         _device(place)
     try:
-        return dispatch_model(module, device_map)
+        spread: torch.nn.Module = dispatch_model(module, device_map)
     except (ValueError, RuntimeError) as error:
         raise DeviceError(
             f"The network cannot be spread over the devices here ({error}).",
             "Use device_map='auto', dtype='float16' or a smaller model.",
         ) from error
+    return spread
 
 
 def _blocks(module: torch.nn.Module) -> set[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pvzoo.errors import UsageError
+from pvzoo.results.base import Result
 from pvzoo.results.detections import Detections
 from pvzoo.tasks.base import Task, check_count, check_flag, check_fraction
 
@@ -54,7 +55,7 @@ class ObjectDetection(Task):
     """Object detection with boxes."""
 
     id = "object-detection"
-    result = Detections
+    result: ClassVar[type[Result]] = Detections
     controls = DetectionControls
     evaluation: ClassVar[Mapping[str, Any]] = {"threshold": 0.0}
     main_metric = "map"

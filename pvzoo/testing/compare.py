@@ -58,7 +58,8 @@ def _differ(one: Any, other: Any, tolerance: float) -> str:
     if is_dataclass(one) and type(one) is type(other):
         names = [f.name for f in fields(one)]
         return _first({f".{n}": (getattr(one, n), getattr(other, n)) for n in names}, tolerance)
-    if type(one).__eq__ is object.__eq__:  # to_dict says what it is
+    kind: Any = type(one)
+    if kind.__eq__ is object.__eq__:  # to_dict says what it is
         return ""
     return "" if one == other else f" is {_short(one)} and {_short(other)}"
 

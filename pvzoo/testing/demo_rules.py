@@ -30,7 +30,7 @@ def opens_in_demo(s: Subject) -> None:
     from pvzoo.demo import build
 
     app = build([s.model], examples=[])
-    (ask,) = [fn.fn for fn in app.fns.values() if fn.api_name == "predict"]
+    (ask,) = [fn.fn for fn in app.fns.values() if fn.fn and fn.api_name == "predict"]
     taken = dict(list(inspect.signature(ask).parameters.items())[1:])  # the picture is the first
     given = s.options()
     if hidden := given.keys() - taken.keys():

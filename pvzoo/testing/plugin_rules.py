@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +78,8 @@ def cards(plugin: InstalledPlugin) -> None:
     if (fault := registry.failures("catalogs").get(plugin.dist)) is not None:
         raise Broken(str(fault))
     for card in plugin.cards:
-        for group, name in (("tasks", card.task), ("adapters", card.adapter)):
+        named: list[tuple[Group, str]] = [("tasks", card.task), ("adapters", card.adapter)]
+        for group, name in named:
             dist, bare = registry.split_name(name)
             known = [p.name for p in registry.parts(group) if dist in (None, p.dist)]
             must(bare in known, f"Model {card.name!r}: none of the {group} is called {name!r}.")
@@ -175,7 +176,7 @@ def task_classes(plugin: InstalledPlugin) -> None:
     for part in plugin.parts("tasks"):
         task = registry.load_part(part)
         must(getattr(task, "id", None) == part.name, f"{task.__name__}.id is not {part.name!r}.")
-        result = getattr(task, "result", None)
+        result: Any = getattr(task, "result", None)
         must(_frozen(result), f"{task.__name__}.result is {result!r}, no frozen dataclass.")
         must(hasattr(result, "columns"), f"{result.__name__} has no columns.")
         missing = sorted(getattr(result, "__abstractmethods__", ()))
@@ -211,7 +212,8 @@ def format_classes(plugin: InstalledPlugin) -> None:
 
 
 def _frozen(value: Any) -> bool:
-    return isinstance(value, type) and is_dataclass(value) and value.__dataclass_params__.frozen
+    parameters = getattr(value, "__dataclass_params__", None)  # dataclasses tell it nowhere else
+    return isinstance(value, type) and parameters is not None and bool(parameters.frozen)
 
 
 PLUGIN_RULES = (

@@ -63,7 +63,8 @@ class Subject:
     @cached_property
     def task(self) -> Task:
         """The model's task."""
-        return registry.get("tasks", self.adapter.task)()
+        task: Task = registry.get("tasks", self.adapter.task)()
+        return task
 
     @property
     def uses_torch(self) -> bool:

@@ -39,7 +39,6 @@ def conformance(
         for rule, subject in _cases(plugin, models, options)
     ]
 
-    @pytest.mark.parametrize(("rule", "subject"), cases)
     def test(rule: ConformanceRule, subject: Any) -> None:
         finding = judge(rule, subject)
         if finding.state == "skipped":
@@ -47,7 +46,8 @@ def conformance(
         if finding.state == "broken":
             pytest.fail(str(finding), pytrace=False)
 
-    return test
+    parametrized: Callable[..., None] = pytest.mark.parametrize(("rule", "subject"), cases)(test)
+    return parametrized
 
 
 def verify(

@@ -129,9 +129,10 @@ def _classes(s: Subject) -> TargetClasses:
 
 def _retargeted(s: Subject) -> Network:
     try:
-        return s.network.retarget(_classes(s), image_size=None, seed=0)
+        network: Network = s.network.retarget(_classes(s), image_size=None, seed=0)
     except UnsupportedModelError as error:
         raise NotApplicable(str(error)) from error
+    return network
 
 
 def _targets(s: Subject) -> list[tuple[Image.Image, Any]]:

@@ -7,18 +7,20 @@ from typing import Any
 from PIL import Image
 from torchvision.transforms import v2
 
+from pvzoo.training.targets.base import Transform, composed
 
-def crop_and_scale() -> v2.Transform:
+
+def crop_and_scale() -> Transform:
     """For maps and masks: colours, in half of the cases a crop scaled back, a flip.
 
     The crop is of at least 30 % of the picture and gets the picture's size: the scale jitter of
     Mask2Former's authors, by means that need no padding.
     """
     crop = v2.RandomApply([CropAndScale(0.3)], p=0.5)
-    return v2.Compose([v2.RandomPhotometricDistort(p=0.5), crop, v2.RandomHorizontalFlip()])
+    return composed(v2.RandomPhotometricDistort(p=0.5), crop, v2.RandomHorizontalFlip())
 
 
-class CropAndScale(v2.Transform):
+class CropAndScale(v2.Transform):  # type: ignore[misc]  # torchvision has no types
     """torchvision's `RandomResizedCrop` whose output has the size of its input.
 
     Args:

@@ -48,7 +48,7 @@ def decides(network: Network, head: nn.Module, samples: Samples) -> bool:
     return len(seen[0]) == 2 and said.shape == logits.shape and bool((said == logits).all())
 
 
-class Features(Dataset):
+class Features(Dataset[tuple[torch.Tensor, Any, tuple[int, int]]]):
     """What the head of a network is given for each picture, in the place of the pictures.
 
     It is held in memory: a few kilobytes a picture.

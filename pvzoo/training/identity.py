@@ -75,7 +75,8 @@ def settings_of(
     }
     if eval_set is not None:
         settings["eval"] = {"images": len(eval_set), "sha256": of_data(eval_set)}
-    return json.loads(json.dumps(settings, default=_plain))
+    plain: dict[str, Any] = json.loads(json.dumps(settings, default=_plain))
+    return plain
 
 
 def claim(home: Path, settings: dict[str, Any], resume: bool) -> None:

@@ -120,7 +120,7 @@ def _without_word_embeddings(module: nn.Module) -> Iterator[None]:
     Detectors tie the heads of their layers to each other; PEFT 0.21 then asks for embeddings of
     words, and transformers raises that there are none.
     """
-    config = getattr(module, "config", None)
+    config: Any = getattr(module, "config", None)
     if not getattr(config, "tie_word_embeddings", False):
         yield
         return

@@ -137,11 +137,11 @@ def _train(
     tuned.module.to(args.device, torch.float32)  # AdamW needs it; autocast is bf16=True
     training = training_of(task)
     transform = training.augmentation() if options.augment is True else options.augment
-    samples: Samples | Features = Samples(train_set, transform or None, options.seed)
+    pictures = Samples(train_set, transform or None, options.seed)
     batch_size = args.per_device_train_batch_size
     checkpoint = checkpoints.latest(home, state.num_processes)
     if checkpoint is None and state.is_main_process:
-        first = [samples[0, i] for i in range(min(batch_size, len(samples)))]
+        first = [pictures[0, i] for i in range(min(batch_size, len(pictures)))]
         draw_batch(first, training, train_set.features, home / FIRST_BATCH)
     callbacks: list[Any] = [Progress(main)] if state.is_main_process else []
     if options.early_stopping is not None:
@@ -160,10 +160,11 @@ def _train(
     average = None
     if plan.average is not None:
         average = Average(tuned.module, decay=plan.average, warm_up=2000)
-    figures = None
+    measured = None
     if eval_set is not None:
-        figures = _figures(tuned, adapter, task, eval_set, args.device, str(home))
-    step: Any = tuned
+        measured = _figures(tuned, adapter, task, eval_set, args.device, str(home))
+    samples: Samples | Features = pictures
+    step: Network | HeadTraining = tuned
     trained = [n for n, p in tuned.module.named_parameters() if p.requires_grad]
     head = head_of(tuned.module, trained) if frozen and low_rank is None else None
     if (
@@ -171,9 +172,9 @@ def _train(
         and transform is False
         and training.head is not None
         and state.num_processes == 1  # only the whole network is Accelerate's to synchronise
-        and decides(tuned, head, samples)
+        and decides(tuned, head, pictures)
     ):
-        samples = Features(tuned, head, samples, batch_size)
+        samples = Features(tuned, head, pictures, batch_size)
         step = HeadTraining(head, training.head)
     trainer = FineTuner(
         network=tuned,
@@ -182,8 +183,7 @@ def _train(
         frozen=_modules_of(tuned.module, frozen),
         low_rank=low_rank,
         samples=samples,
-        # with batches of the size that was found to fit, where Accelerate looks for it
-        measure=figures and (lambda: figures(trainer.state.train_batch_size)),
+        measure=measured,
         average=average,
         args=args,
         callbacks=callbacks,

@@ -15,7 +15,7 @@ from pvzoo.networks.randomness import seeded
 from pvzoo.training.targets.base import Target, Transform, training_of
 
 
-class Samples(TorchDataset):
+class Samples(TorchDataset[tuple[Image.Image, Target, tuple[int, int]]]):
     """Pictures and targets of a canonical dataset, by (epoch, place).
 
     A target is what the `Training` of the task makes of a row, such as boxes with their classes.
@@ -44,7 +44,7 @@ class Samples(TorchDataset):
 
     def name_of(self, index: int) -> str:
         """What messages call an image."""
-        return self._dataset[index]["file_name"]
+        return str(self._dataset[index]["file_name"])
 
     def __getitem__(self, place: tuple[int, int]) -> tuple[Image.Image, Target, tuple[int, int]]:
         """(picture, target, place) of image ``place[1]`` in epoch ``place[0]``; upright and RGB."""

@@ -35,7 +35,7 @@ PLACES = "places"
 """Key of a batch: which images it is of, for messages."""
 
 
-class EpochSampler(Sampler):
+class EpochSampler(Sampler[tuple[int, int]]):
     """(epoch, place) of every image, in an order that follows from (seed, epoch) alone.
 
     The epoch goes along with the place because nothing else reaches a dataset reliably: Accelerate
@@ -66,7 +66,7 @@ class FineTuner(Trainer):
             statistics.
         samples: What it is trained on.
         measure: Called at the end of every epoch with the averaged weights in place (if there are
-            any); gives the figures. None for no evaluation.
+            any), and told the size of batches that fits; gives the figures. None for no evaluation.
         average: The moving average of the weights, or None.
         low_rank: What is trained in the place of the network's linear layers, or None.
         args: Of the run.
@@ -81,7 +81,7 @@ class FineTuner(Trainer):
         groups: list[dict[str, Any]],
         frozen: list[torch.nn.Module],
         samples: Samples | Features,
-        measure: Callable[[], dict[str, float]] | None,
+        measure: Callable[[int], dict[str, float]] | None,
         average: Average | None,
         low_rank: LowRank | None,
         args: TrainingArguments,
@@ -91,6 +91,7 @@ class FineTuner(Trainer):
         self._step = step
         self._groups = groups
         self._frozen = frozen
+        self._samples = samples
         self._measure = measure
         self._average = average
         self._low_rank = low_rank
@@ -116,10 +117,10 @@ class FineTuner(Trainer):
         try:
             return {**self._step.batch(pictures, targets), PLACES: places}
         except ImageError as error:
-            names = ", ".join(self.train_dataset.name_of(i) for _, i in places)
+            names = ", ".join(self._samples.name_of(i) for _, i in places)
             raise ImageError(f"{error.what} It is one of {names}.", error.hint) from error
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler:
+    def _get_train_sampler(self, train_dataset: Any = None) -> EpochSampler:
         return self._sampler
 
     def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
@@ -157,7 +158,8 @@ class FineTuner(Trainer):
 
     def _get_grad_norm(self, model: torch.nn.Module, grad_norm: Any = None) -> Any:
         """Trainer's; called before the weights change, and equal in all processes."""
-        norm = super()._get_grad_norm(model, grad_norm=grad_norm)
+        # transformers gives the method no types
+        norm = super()._get_grad_norm(model, grad_norm=grad_norm)  # type: ignore[no-untyped-call]
         if self.accelerator.scaler is not None:
             return norm  # in float16 gradients overflow now and then; such a step is left out
         if norm is not None and not np.isfinite(float(norm)):
@@ -166,8 +168,9 @@ class FineTuner(Trainer):
 
     def _not_finite(self, what: str) -> TrainingError:
         step = self.state.global_step + 1
-        names = ", ".join(self.train_dataset.name_of(i) for _, i in self._places[:8])
-        rates = sorted({g["lr"] for g in self.optimizer.param_groups}, reverse=True)
+        names = ", ".join(self._samples.name_of(i) for _, i in self._places[:8])
+        groups = self._groups if self.optimizer is None else self.optimizer.param_groups
+        rates = sorted({group["lr"] for group in groups}, reverse=True)
         return TrainingError(
             f"Step {step}: a {what} is not a number, on the images {names} (learning rates "
             f"{', '.join(f'{r:g}' for r in rates)}).",
@@ -179,12 +182,16 @@ class FineTuner(Trainer):
 
     def evaluate(self, *_: Any, metric_key_prefix: str = "eval", **__: Any) -> dict[str, float]:
         """The figures of pvzoo's own evaluation, under Trainer's names."""
-        was_training = self.model.training
+        assert self._measure is not None  # else Trainer has no data to evaluate on
+        module = self._network.module
+        was_training = module.training
+        # as large batches as fit: Accelerate looks for it, and leaves it there
+        batch_size = self.state.train_batch_size or self.args.train_batch_size
         # else a run resumed from a checkpoint written before an evaluation would differ
         with put_back(), self._averaged():
-            self.model.eval()
-            figures = self._measure()
-        self.model.train(was_training)
+            module.eval()
+            figures = self._measure(batch_size)
+        module.train(was_training)
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in figures.items()}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(
@@ -197,6 +204,10 @@ class FineTuner(Trainer):
 
     # --- checkpoints ------------------------------------------------------------------------------
 
+    @property
+    def _home(self) -> Path:
+        return Path(str(self.args.output_dir))
+
     def _init_training_state(
         self, max_steps: int, per_epoch: int, epochs: int, resume_from_checkpoint: Any, trial: Any
     ) -> tuple[int, int]:
@@ -206,7 +217,7 @@ class FineTuner(Trainer):
         )
         step = self.state.best_global_step
         if resume_from_checkpoint is not None and step:
-            best = checkpoints.place(Path(self.args.output_dir), step)
+            best = checkpoints.place(self._home, step)
             self.state.best_model_checkpoint = str(best)
             if not best.is_dir():
                 warnings.warn(
@@ -221,7 +232,8 @@ class FineTuner(Trainer):
         return done
 
     def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
-        home, step = Path(self.args.output_dir), self.state.global_step
+        home, step = self._home, self.state.global_step
+        states: Any = self.state.stateful_callbacks  # a dict by now, whatever its type says
         part = checkpoints.part(home, step)
         if self.state.best_global_step == step:  # in every process: each loads it in the end
             self.state.best_model_checkpoint = str(checkpoints.place(home, step))
@@ -240,7 +252,7 @@ class FineTuner(Trainer):
                     save_file(self._average.state(), part / EMA_FILE)
                 for callback in (*self.callback_handler.callbacks, self.control):
                     if isinstance(callback, ExportableState):
-                        self.state.stateful_callbacks[type(callback).__name__] = callback.state()
+                        states[type(callback).__name__] = callback.state()
                 self.state.save_to_json(str(part / "trainer_state.json"))
             self.accelerator.wait_for_everyone()  # the RNG states of all are there
             if self.args.should_save:
@@ -266,7 +278,7 @@ class FineTuner(Trainer):
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         if self.args.should_save:
-            (self._low_rank or self._network).save(Path(output_dir or self.args.output_dir))
+            (self._low_rank or self._network).save(Path(output_dir or self._home))
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         """The weights, strictly and by the way any folder is loaded; tensors stay where they are.

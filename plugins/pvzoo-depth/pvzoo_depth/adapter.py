@@ -21,7 +21,7 @@ def is_metric(config: Mapping[str, Any]) -> bool:
     DPT is MiDaS, which does not; but those on DINOv2 are its authors' for NYU and KITTI, which do.
     """
     if config["model_type"] == "depth_anything":
-        return config.get("depth_estimation_type", "relative") == "metric"
+        return bool(config.get("depth_estimation_type", "relative") == "metric")
     if config["model_type"] == "dpt":
         return (config.get("backbone_config") or {}).get("model_type") == "dinov2"
     return True
@@ -62,4 +62,5 @@ class DepthAdapter(Adapter):
 def scaled(depth: np.ndarray, size: tuple[int, int], mode: Mode) -> np.ndarray:
     """A (h, w) map at another (height, width), as torch scales it."""
     rows, columns = (scaling(*sides, mode) for sides in zip(depth.shape, size, strict=True))
-    return rows @ depth.astype(np.float32) @ columns.T
+    resized: np.ndarray = rows @ depth.astype(np.float32) @ columns.T
+    return resized

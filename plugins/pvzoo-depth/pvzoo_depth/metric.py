@@ -92,4 +92,5 @@ def aligned(p: np.ndarray, z: np.ndarray) -> np.ndarray:
     """(n,) relative inverse depth as depth in metres; see `DepthMetric`."""
     terms = np.stack([p, np.ones_like(p)], axis=1)
     inverse = terms @ np.linalg.lstsq(terms, 1 / z)[0]
-    return 1 / np.maximum(inverse, 1 / z.max())
+    depth: np.ndarray = 1 / np.maximum(inverse, 1 / z.max())
+    return depth

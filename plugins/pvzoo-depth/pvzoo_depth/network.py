@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
-from transformers import AutoModelForDepthEstimation
+from transformers import AutoModelForDepthEstimation, PreTrainedModel
 
 from pvzoo.adapters.base import Spec
 from pvzoo.errors import UnsupportedModelError
@@ -25,7 +25,7 @@ class DepthNetwork(TransformersNetwork):
 
     auto_class = AutoModelForDepthEstimation
 
-    def __init__(self, module: torch.nn.Module, processor: Any) -> None:
+    def __init__(self, module: PreTrainedModel, processor: Any) -> None:
         super().__init__(module, processor)
         config = module.config
         padded = config.model_type == "zoedepth" and processor.do_pad

@@ -133,4 +133,5 @@ def _overlap(boxes: np.ndarray) -> np.ndarray:
     high = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
     common = np.clip(high - low, 0, None).prod(axis=-1)
     area = (boxes[:, 2:] - boxes[:, :2]).prod(axis=-1)
-    return common / (area[:, None] + area[None] - common)
+    shares: np.ndarray = common / (area[:, None] + area[None] - common)
+    return shares

@@ -7,7 +7,8 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from pvzoo.errors import UsageError
-from pvzoo.model import Model, OnError
+from pvzoo.model import Model
+from pvzoo.pipeline.predict import OnError
 from pvzoo.plugins import registry
 from pvzoo.progress import Progress, showing
 from pvzoo.results.detections import Detections
@@ -84,6 +85,7 @@ class MasksFrom:
     def _with_masks(self, found: Detections) -> Instances:
         masks = Masks(found.size)
         if len(found):
+            assert found.image is not None  # what `Model.stream` gives has its image
             picture = found.image.open()
             masks = self.segmenter.predict(picture, boxes=found.boxes).masks
         kept = {f.name: getattr(found, f.name) for f in fields(Detections)}

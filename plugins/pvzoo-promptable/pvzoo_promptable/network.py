@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from transformers import AutoModelForMaskGeneration
+from transformers import AutoModelForMaskGeneration, PreTrainedModel
 
 from pvzoo.adapters.base import Arrays, Meta, Spec
 from pvzoo.networks.from_transformers import TransformersNetwork
@@ -18,7 +18,7 @@ class SamNetwork(TransformersNetwork):
 
     auto_class = AutoModelForMaskGeneration
 
-    def __init__(self, module: torch.nn.Module, processor: Any) -> None:
+    def __init__(self, module: PreTrainedModel, processor: Any) -> None:
         super().__init__(module, processor)
         self.spec = Spec(
             "pvzoo-promptable:sam",

@@ -71,7 +71,8 @@ def _backdrop(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndar
 def _sky(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     picture = _blend(y / y.max(), any_colour(rng, _SKY), any_colour(rng, _SKY))
     clouds = np.clip(1.6 * _noise(rng, x, 2.5) - 0.7, 0, 1) * rng.uniform(0, 0.6)
-    return picture + clouds * (1 - picture)
+    whitened: np.ndarray = picture + clouds * (1 - picture)
+    return whitened
 
 
 def _water(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -93,7 +94,9 @@ _REGIONS = {"backdrop": _backdrop, "sky": _sky, "water": _water, "ground": _grou
 def _edge(rng: np.random.Generator, x: np.ndarray) -> np.ndarray:
     """How far the upper edge of a region lies below its mean height at each of the (w,) x."""
     tilt = rng.uniform(-0.06, 0.06) * (x - x.mean())
-    return tilt + rng.uniform(0, 0.025) * np.sin(rng.uniform(3, 12) * x + rng.uniform(0, 6.3))
+    height = rng.uniform(0, 0.025)
+    edge: np.ndarray = tilt + height * np.sin(rng.uniform(3, 12) * x + rng.uniform(0, 6.3))
+    return edge
 
 
 # --- patterns: (h, w) values in 0..1 --------------------------------------------------------------
@@ -101,7 +104,8 @@ def _edge(rng: np.random.Generator, x: np.ndarray) -> np.ndarray:
 
 def _gradient(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     along = _along(rng, x, y)
-    return (along - along.min()) / np.ptp(along)
+    share: np.ndarray = (along - along.min()) / np.ptp(along)
+    return share
 
 
 def _clouds(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -117,7 +121,8 @@ def _checks(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarra
     angle, fields = rng.uniform(0, np.pi / 2), rng.uniform(4, 12)
     u = np.cos(angle) * x + np.sin(angle) * y
     v = np.cos(angle) * y - np.sin(angle) * x
-    return (np.floor(u * fields) + np.floor(v * fields)) % 2
+    share: np.ndarray = (np.floor(u * fields) + np.floor(v * fields)) % 2
+    return share
 
 
 def _blobs(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -129,7 +134,8 @@ _PATTERNS = (_gradient, _clouds, _stripes, _checks, _blobs)
 
 def _along(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     angle = rng.uniform(0, 2 * np.pi)
-    return np.cos(angle) * x + np.sin(angle) * y
+    along: np.ndarray = np.cos(angle) * x + np.sin(angle) * y
+    return along
 
 
 def _noise(rng: np.random.Generator, x: np.ndarray, cells: float) -> np.ndarray:
@@ -152,4 +158,5 @@ def _direction(rng: np.random.Generator) -> np.ndarray:
 
 def _blend(share: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
     first, second = first[:, None, None], second[:, None, None]
-    return first + share.astype(np.float32, copy=False) * (second - first)
+    mixed: np.ndarray = first + share.astype(np.float32, copy=False) * (second - first)
+    return mixed

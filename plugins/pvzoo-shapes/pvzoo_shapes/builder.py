@@ -27,7 +27,7 @@ SPLITS = {"train": (0, 2000), "validation": (1, 500)}
 
 
 @dataclass(eq=False)
-class ShapesConfig(datasets.BuilderConfig):
+class ShapesConfig(datasets.BuilderConfig):  # type: ignore[misc]  # datasets has no types
     """What is drawn.
 
     Attributes:
@@ -62,7 +62,7 @@ class ShapesConfig(datasets.BuilderConfig):
         return f"{self.task}-{hashlib.sha256(repr(about).encode()).hexdigest()[:16]}"
 
 
-class Shapes(datasets.GeneratorBasedBuilder):
+class Shapes(datasets.GeneratorBasedBuilder):  # type: ignore[misc]  # datasets has no types
     """Drawn scenes: `Shapes(task=..., count=...)` takes what `ShapesConfig` has.
 
     Its one split is called train. What is in the cache is drawn anew when the code that draws

@@ -95,7 +95,7 @@ def draw(
         canvas, stuff = background(rng, size)
         visible = np.zeros(size, dtype=np.uint8)
         for _ in range(rng.integers(1, most + 1)):
-            shape = shapes[rng.integers(len(shapes))]
+            shape = shapes[int(rng.integers(len(shapes)))]
             thing = _place(rng, shape, colours, canvas, visible, things)
             if thing:
                 things.append(thing)
@@ -162,7 +162,7 @@ def _fits(mask: np.ndarray, size: tuple[int, int]) -> bool:
     if not len(rows):
         return False
     extent = max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1
-    return EXTENT[0] <= extent / min(size) <= EXTENT[1]
+    return bool(EXTENT[0] <= extent / min(size) <= EXTENT[1])
 
 
 def _all_seen(
@@ -196,4 +196,5 @@ def _shaded(rng: np.random.Generator, colour: np.ndarray, size: tuple[int, int])
     y, x = np.linspace(-1, 1, size[0])[:, None], np.linspace(-1, 1, size[1])
     angle, strength = rng.uniform(0, 2 * np.pi), rng.uniform(0, 0.12)
     light = 1 + strength * (np.cos(angle) * x + np.sin(angle) * y)
-    return colour[:, None, None] * light
+    lit: np.ndarray = colour[:, None, None] * light
+    return lit

@@ -59,7 +59,8 @@ def _polygon(vertices: np.ndarray) -> Distance:
         # even-odd rule: how many edges cross the way from the point to the right?
         crossed = ((ay <= level) != (by <= level)) & (px < py * slope)
         inside = np.logical_xor.reduce(crossed)
-        return np.where(inside, -nearest, nearest).reshape(x.shape)
+        distances: np.ndarray = np.where(inside, -nearest, nearest).reshape(x.shape)
+        return distances
 
     return distance
 

@@ -27,7 +27,7 @@ from pvzoo.data.columns.segments import panoptic, semantic
 from pvzoo.data.columns.source import TaskColumns
 from pvzoo.data.columns.values import CLASS_TO_ID
 from pvzoo.data.files import listing
-from pvzoo.data.schema import CLASSIFICATION, PANOPTIC, SEMANTIC, class_names, labelled, task_of
+from pvzoo.data.schema import PANOPTIC, SEMANTIC, class_names, labelled, task_of
 from pvzoo.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -140,12 +140,11 @@ def _build(
         raise UsageError("reduce_labels is for maps of classes.", "Leave it out.")
     others = [part for name, part in everything.items() if name not in parts]
     naming = Naming(parts.values(), others, [*source.naming, CLASS_TO_ID])
-    if source.task == CLASSIFICATION:
-        return source.task, classification(parts, naming, source, names)
-    if source.task == SEMANTIC:
-        return source.task, semantic(parts, naming, source, names, reduce_labels)
-    if source.task == PANOPTIC:
-        return source.task, panoptic(parts, naming, source, names)
-    if source.map:
-        return source.task, instances(parts, naming, source, names, reduce_labels)
-    return source.task, objects(parts, naming, source, names)
+    if source.label is not None:
+        return source.task, classification(parts, naming, source, source.label, names)
+    if source.records is not None:
+        of_records = objects if source.map is None else panoptic
+        return source.task, of_records(parts, naming, source, source.records, names)
+    assert source.map is not None  # one of the three is there
+    of_map = semantic if source.task == SEMANTIC else instances
+    return source.task, of_map(parts, naming, source, source.map, names, reduce_labels)

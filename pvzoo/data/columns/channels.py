@@ -34,14 +34,14 @@ def instances(
     parts: Mapping[str, Dataset],
     naming: Naming,
     source: TaskColumns,
+    column: str,
     names: Sequence[str] | None,
     reduce_labels: bool,
 ) -> dict[str, Dataset]:
-    """The splits with canonical `objects`, one for each instance in the map."""
+    """The splits with canonical `objects`, one for each instance in the map, which is `column`."""
     known = said_names(naming, names, reduce_labels)
     if known is None:
-        found = seen_values(naming, source.map, _kinds)
-        known = {value: str(value) for value in found}
+        known = {value: str(value) for value in seen_values(naming, column, _kinds)}
         warn_of_numbers(known)
     if reduce_labels or known.get(0, "").lower() in _BACKGROUND:
         known.pop(0, None)
@@ -49,8 +49,8 @@ def instances(
 
     def labels(rows: Rows) -> Iterator[dict[str, Any]]:
         numbers = itertools.count(1)
-        for i, (row, head, _) in enumerate(rows.read([source.map])):
-            pixels = _pixels(row[source.map], f"Row {i}: the {source.map}")
+        for i, (row, head, _) in enumerate(rows.read([column])):
+            pixels = _pixels(row[column], f"Row {i}: the {column}")
             found = []
             values = _instances(pixels)
             for value, code in zip(values, Masks.from_map(pixels, values).to_coco(), strict=True):
@@ -64,7 +64,7 @@ def instances(
             yield head | {"objects": objects_of(found, masks=True)}
 
     columns = features(INSTANCE, [known[value] for value in places])
-    return build(parts, source, columns, labels, places, files=[source.map])
+    return build(parts, source, columns, labels, places, files=[column])
 
 
 def _pixels(cell: Any, name: str) -> np.ndarray:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pvzoo.data import derive
-from pvzoo.data.columns.source import is_class, is_number, is_text
+from pvzoo.data.columns.source import Way, is_class, is_number, is_text
 from pvzoo.data.files import listing
 from pvzoo.data.schema import VOID
 from pvzoo.errors import DataError, UsageError
@@ -66,7 +66,7 @@ class ColumnClasses:
     def of(
         cls,
         parts: Iterable[Dataset],
-        path: Sequence[str | None],
+        path: Way,
         kind: Any,
         names: Sequence[str] | None,
     ) -> ColumnClasses:
@@ -74,7 +74,7 @@ class ColumnClasses:
 
         Args:
             parts: The splits.
-            path: The way to the values; see `leaves`.
+            path: The way to the values.
             kind: What they are.
             names: What the caller calls them, if they are numbers.
 
@@ -120,13 +120,8 @@ class ColumnClasses:
         return int(value) if self.places is None else self.places[value]
 
 
-def leaves(dataset: Dataset, path: Sequence[str | None]) -> Iterator[pa.ChunkedArray]:
-    """The values of a column or of a field within it, some rows at once.
-
-    Args:
-        dataset: Where to look.
-        path: The column; then None to go into a list, a name to go into a struct.
-    """
+def leaves(dataset: Dataset, path: Way) -> Iterator[pa.ChunkedArray]:
+    """The values of a column or of a field within it, some rows at once."""
     import pyarrow.compute as pc
 
     column, *steps = path
@@ -137,11 +132,11 @@ def leaves(dataset: Dataset, path: Sequence[str | None]) -> Iterator[pa.ChunkedA
         yield leaf
 
 
-def are_unique(dataset: Dataset, path: Sequence[str | None]) -> bool:
+def are_unique(dataset: Dataset, path: Way) -> bool:
     """Whether no value occurs twice or is missing."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     chunks = [chunk for leaf in leaves(dataset, path) for chunk in leaf.chunks]
     values = pa.chunked_array(chunks, chunks[0].type if chunks else pa.int64())
-    return values.null_count == 0 and pc.count_distinct(values).as_py() == len(values)
+    return bool(values.null_count == 0 and pc.count_distinct(values).as_py() == len(values))

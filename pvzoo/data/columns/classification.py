@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pvzoo.data.columns.classes import ColumnClasses, Naming
 from pvzoo.data.columns.rows import Rows, build
-from pvzoo.data.columns.source import TaskColumns, item
+from pvzoo.data.columns.source import TaskColumns, Way, item
 from pvzoo.data.schema import CLASSIFICATION, features
 
 if TYPE_CHECKING:
@@ -15,13 +15,16 @@ if TYPE_CHECKING:
 
 
 def classification(
-    parts: Mapping[str, Dataset], naming: Naming, source: TaskColumns, names: Sequence[str] | None
+    parts: Mapping[str, Dataset],
+    naming: Naming,
+    source: TaskColumns,
+    column: str,
+    names: Sequence[str] | None,
 ) -> dict[str, Dataset]:
     """The splits with `label`, or `labels` where the column is of lists."""
-    column = source.label
     kind = next(iter(parts.values())).features[column]
     each = item(kind)
-    path = (column,) if each is None else (column, None)
+    path: Way = (column,) if each is None else (column, None)
     classes = ColumnClasses.of(naming, path, each or kind, names)
 
     def labels(rows: Rows) -> Iterator[dict[str, Any]]:

@@ -11,7 +11,7 @@ from pycocotools import mask as coco
 
 from pvzoo.data.columns.classes import ColumnClasses, Naming, are_unique
 from pvzoo.data.columns.rows import Rows, StoredImage, build
-from pvzoo.data.columns.source import BOX, CROWD, IGNORE, MASK, TaskColumns, is_number
+from pvzoo.data.columns.source import BOX, CROWD, IGNORE, MASK, Records, TaskColumns, is_number
 from pvzoo.data.files import number, objects_of, quoted, side, truth, upright_size
 from pvzoo.data.rle import compressed, empty_code
 from pvzoo.data.schema import INSTANCE, features
@@ -22,14 +22,18 @@ if TYPE_CHECKING:
 
 
 def objects(
-    parts: Mapping[str, Dataset], naming: Naming, source: TaskColumns, names: Sequence[str] | None
+    parts: Mapping[str, Dataset],
+    naming: Naming,
+    source: TaskColumns,
+    records: Records,
+    names: Sequence[str] | None,
 ) -> dict[str, Dataset]:
     """The splits with canonical `objects`, and the width and height that the dataset says.
 
     Raises:
         DataError: The objects have no category, or an object is not what it should be.
     """
-    records, masks = source.records, source.task == INSTANCE
+    masks = source.task == INSTANCE
     category = records.category()
     if category is None:
         raise DataError(
@@ -72,8 +76,8 @@ def objects(
 
 def _size(row: Mapping[str, Any], picture: StoredImage) -> tuple[int, int]:
     """(width, height) as the row says, else as the header of the picture does."""
-    said = side(row.get("width")), side(row.get("height"))
-    return said if all(said) else upright_size(picture.open())
+    width, height = side(row.get("width")), side(row.get("height"))
+    return (width, height) if width and height else upright_size(picture.open())
 
 
 def _each(lists: Mapping[str, list[Any]], where: str) -> Iterator[dict[str, Any]]:
@@ -92,16 +96,17 @@ def _object(
     code = _code(given["segmentation"], size, where) if masks else None
     box = given["bbox"] if "bbox" in given else coco.toBbox(code).tolist()
     numbers = [number(v) for v in box] if isinstance(box, list) else []
-    if len(numbers) != 4 or None in numbers:
+    sides = [n for n in numbers if n is not None]
+    if len(numbers) != 4 or len(sides) != 4:
         raise DataError(
             f"{where} has the box {quoted(box)}.", "A box is left, top, width, height in pixels."
         )
-    box, area = numbers, number(given.get("area"))
+    area = number(given.get("area"))
     if area is None:
-        area = coco.area(code) if code else box[2] * box[3]
+        area = float(coco.area(code)) if code else sides[2] * sides[3]
     thing = {
         "id": given["id"],
-        "bbox": box,
+        "bbox": sides,
         "category": classes.place(given["category"]),
         "area": float(area),
         "iscrowd": truth(given.get("iscrowd"), where, "iscrowd"),

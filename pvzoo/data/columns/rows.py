@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,7 +104,7 @@ def build(
     labels: Callable[[Rows], Iterator[dict[str, Any]]],
     *about: Any,
     files: Sequence[str] = (),
-    map_as_it_is: bool = False,
+    annotation: str | None = None,
 ) -> dict[str, Dataset]:
     """The canonical dataset of each split.
 
@@ -114,9 +115,9 @@ def build(
         labels: Gives the canonical columns but for the image.
         about: What the labels depend on beside the dataset.
         files: The image columns whose files the labels depend on.
-        map_as_it_is: Whether the map is the canonical ``annotation``.
+        annotation: The column of maps that is the canonical ``annotation`` as it is.
     """
-    images = {"image": source.image} | ({"annotation": source.map} if map_as_it_is else {})
+    images = {"image": source.image} | ({"annotation": annotation} if annotation else {})
     built = {}
     for name, part in parts.items():
         rows = Rows.of(part, source.image)
@@ -124,7 +125,7 @@ def build(
             rows.dataset,
             images,
             columns,
-            lambda rows=rows: labels(rows),
+            partial(labels, rows),
             source,
             *about,
             files=derive.image_files(rows.dataset, files),
@@ -140,6 +141,10 @@ def take(parts: Mapping[str, Dataset], names: Mapping[str, str], task: str) -> d
         names: What each canonical column is called there; see `Task.find_columns`.
         task: What they are of.
     """
+
+    def heads(rows: Rows) -> Iterator[dict[str, Any]]:
+        return (head for _, head, _ in rows.read([]))
+
     taken = {}
     for name, part in parts.items():
         rows = Rows.of(part, names["image"])
@@ -147,7 +152,7 @@ def take(parts: Mapping[str, Dataset], names: Mapping[str, str], task: str) -> d
             rows.dataset,
             names,
             features(task, class_names(part.features)),
-            lambda rows=rows: (head for _, head, _ in rows.read([])),
+            partial(heads, rows),
             dict(names),
         )
     return taken

@@ -11,7 +11,7 @@ import numpy as np
 from pvzoo.data import derive
 from pvzoo.data.columns.classes import MOST_CLASSES, ColumnClasses, Naming
 from pvzoo.data.columns.rows import Rows, build
-from pvzoo.data.columns.source import CROWD, THING, TaskColumns, is_grey
+from pvzoo.data.columns.source import CROWD, THING, Records, TaskColumns, is_grey
 from pvzoo.data.columns.values import CLASS_TO_ID, said_names, seen_values, warn_of_numbers
 from pvzoo.data.files import truth
 from pvzoo.data.map_classes import is_grey_scale, named_by_value, seen_in, with_white
@@ -28,11 +28,13 @@ def semantic(
     parts: Mapping[str, Dataset],
     naming: Naming,
     source: TaskColumns,
+    column: str,
     names: Sequence[str] | None,
     reduce_labels: bool,
 ) -> dict[str, Dataset]:
     """The splits with a canonical `annotation`, and the same `segments` in every row.
 
+    The maps are those in `column`.
     Grey and palette maps are used as they are. Those saved in colours are written anew if they
     are grey in truth, or have classes as red and instances as green. Classes with one of
     `schema.VOID_NAMES` are void. Where nothing names the classes they are the values that occur.
@@ -45,7 +47,7 @@ def semantic(
     source_of_names = "names" if names is not None else f"the column {CLASS_TO_ID}"
     first = next((part for part in parts.values() if len(part)), None)
     declared = first is not None and CLASS_TO_ID in first.features
-    coloured = first is not None and _is_coloured(first, source.map)
+    coloured = first is not None and _is_coloured(first, column)
 
     def values(picture: Image.Image, name: str) -> np.ndarray:
         if not coloured:
@@ -63,17 +65,17 @@ def semantic(
         return seen_in(picture, values(picture, name))
 
     if known is None:
-        known = named_by_value(seen_values(naming, source.map, seen))
+        known = named_by_value(seen_values(naming, column, seen))
         if len(known) > MOST_CLASSES:
             raise DataError(
-                f"The {source.map} has {len(known)} values, too many for classes.",
+                f"The {column} has {len(known)} values, too many for classes.",
                 "Save maps as grey or palette PNG of class ids.",
             )
         known = {value: name for value, name in known.items() if value > 0 or not reduce_labels}
         warn_of_numbers(known)
     elif SEMANTIC_VOID not in known:
         void_names = {0: "void"} if reduce_labels else {}
-        found = seen_values(naming, source.map, seen, enough=is_grey_scale)
+        found = seen_values(naming, column, seen, enough=is_grey_scale)
         known = with_white(void_names | known, found, source_of_names)
     void = {value for value, name in known.items() if name.lower() in VOID_NAMES}
     void |= {0} if reduce_labels else set()
@@ -82,18 +84,19 @@ def semantic(
     ids = sorted(known.keys() | void)
     category = [VOID if value in void else places[known[value]] for value in ids]
     meaning = {"id": ids, "category": category}
+    rewritten = [column] if coloured else []
 
     def labels(rows: Rows) -> Iterator[dict[str, Any]]:
-        for i, (row, head, _) in enumerate(rows.read([source.map] if coloured else [])):
+        for i, (row, head, _) in enumerate(rows.read(rewritten)):
             if coloured:
-                name = f"Row {i}: the {source.map}"
-                pixels = values(open_map(row[source.map], name), name)
+                name = f"Row {i}: the {column}"
+                pixels = values(open_map(row[column], name), name)
                 head["annotation"] = {"path": None, "bytes": encode_grey(pixels)}
             yield head | {"segments": meaning}
 
     columns = features(SEMANTIC, [*classes])
-    files = [source.map] if coloured else []
-    return build(parts, source, columns, labels, meaning, files=files, map_as_it_is=not coloured)
+    as_it_is = None if coloured else column
+    return build(parts, source, columns, labels, meaning, files=rewritten, annotation=as_it_is)
 
 
 def _is_coloured(dataset: Dataset, column: str) -> bool:
@@ -102,14 +105,17 @@ def _is_coloured(dataset: Dataset, column: str) -> bool:
 
 
 def panoptic(
-    parts: Mapping[str, Dataset], naming: Naming, source: TaskColumns, names: Sequence[str] | None
+    parts: Mapping[str, Dataset],
+    naming: Naming,
+    source: TaskColumns,
+    records: Records,
+    names: Sequence[str] | None,
 ) -> dict[str, Dataset]:
-    """The splits with the map as `annotation` and canonical `segments`.
+    """The splits with the map as `annotation` and canonical `segments`, made of `records`.
 
     Raises:
         DataError: The segments have no id or category.
     """
-    records = source.records
     number, category = records.number(), records.category()
     if number is None or category is None:
         raise DataError(
@@ -130,7 +136,7 @@ def panoptic(
 
     def labels(rows: Rows) -> Iterator[dict[str, Any]]:
         fields = [name for name in (number, category, thing, crowd) if name]
-        for i, (row, head, _) in enumerate(rows.read([records.column])):
+        for i, (row, head, _) in enumerate(rows.read(records.columns)):
             lists = records.lists(row, fields, f"Row {i}")
             count = len(lists[number])
             if None in lists[number] or {len(v) for v in lists.values()} != {count}:
@@ -146,4 +152,4 @@ def panoptic(
             yield head | {"segments": segments}
 
     columns = features(PANOPTIC, classes.names)
-    return build(parts, source, columns, labels, map_as_it_is=True)
+    return build(parts, source, columns, labels, annotation=source.map)

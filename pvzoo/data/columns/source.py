@@ -19,16 +19,20 @@ if TYPE_CHECKING:
     from datasets import Dataset, Features
 
 BOX = ("bbox", "bboxes", "boxes", "box")
-CLASS = ("category", "categories", "category_id", "category_ids", "label", "labels", "class")
-CLASS += ("classes", "class_id", "class_ids", "class_label", "label_id", "category_name", "name")
+CLASS = (
+    *("category", "categories", "category_id", "category_ids", "label", "labels", "class"),
+    *("classes", "class_id", "class_ids", "class_label", "label_id", "category_name", "name"),
+)
 MASK = ("segmentation", "segmentations", "polygon", "polygons", "rle", "mask", "masks")
 ID = ("id", "ids", "bbox_id", "object_id", "annotation_id")
 CROWD = ("iscrowd", "is_crowd", "crowd")
 IGNORE = ("ignore", "difficult", "is_difficult")
 THING = ("isthing", "is_thing")
 
-_IMAGE = ("image", "img", "picture", "photo", "pixel_values", "image_path", "img_path", "path")
-_IMAGE += ("file_path", "filepath", "image_file", "file_name", "filename", "file")
+_IMAGE = (
+    *("image", "img", "picture", "photo", "pixel_values", "image_path", "img_path", "path"),
+    *("file_path", "filepath", "image_file", "file_name", "filename", "file"),
+)
 _MAP = re.compile(r"mask|seg|label|annot|ground.?truth|^gt$", re.IGNORECASE)
 _OBJECTS = ("objects", "annotations", "annotation", "boxes", "bboxes", "faces", "instances")
 _LABEL = re.compile(r"(^|_)(labels?|class|classes|category|target)$", re.IGNORECASE)
@@ -39,6 +43,10 @@ _NEEDED = (
     "`annotation`, panoptic-segmentation that and `segments_info`. Rename columns with "
     "dataset.rename_column(old, new)."
 )
+
+
+Way = tuple[str, *tuple[str | None, ...]]
+"""To values in Arrow: a column, then None to go into a list, a name to go into a struct."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +87,7 @@ class Records:
         Raises:
             DataError: One of the things is null.
         """
-        value = row if self.column is None else row[self.column]
+        value: Any = row if self.column is None else row[self.column]
         if self.listed:
             if None in (value or ()):
                 raise DataError(
@@ -88,8 +96,13 @@ class Records:
             return {name: [thing[name] for thing in value or ()] for name in fields}
         return {name: (value or {}).get(name) or [] for name in fields}
 
-    def path(self, field: str) -> tuple[str | None, ...]:
-        """The way to the values of a field in Arrow; see `classes.leaves`."""
+    @property
+    def columns(self) -> list[str]:
+        """The columns that it is in."""
+        return list(self.fields) if self.column is None else [self.column]
+
+    def path(self, field: str) -> Way:
+        """The way to the values of a field."""
         if self.column is None:
             return (field, None)
         return (self.column, None, field) if self.listed else (self.column, field, None)
@@ -153,7 +166,7 @@ class TaskColumns:
         """The columns that matter."""
         named = [self.image, self.label, self.map]
         if self.records is not None:
-            named += [self.records.column] if self.records.column else list(self.records.fields)
+            named += self.records.columns
         return tuple(dict.fromkeys(name for name in named if name))
 
     @property
@@ -204,7 +217,7 @@ def _is_stored(kind: Any) -> bool:
 
 
 def _kind_name(kind: Any) -> str:
-    return "struct" if isinstance(kind, dict) else getattr(kind, "dtype", type(kind).__name__)
+    return "struct" if isinstance(kind, dict) else str(getattr(kind, "dtype", type(kind).__name__))
 
 
 def paths_apart(dataset: Dataset) -> Iterator[tuple[str, str]]:
@@ -229,7 +242,7 @@ def paths_apart(dataset: Dataset) -> Iterator[tuple[str, str]]:
 def _image_column(columns: Features) -> str:
     from datasets import Image
 
-    pictures = [name for name, kind in columns.items() if isinstance(kind, Image)]
+    pictures: list[str] = [name for name, kind in columns.items() if isinstance(kind, Image)]
     if "image" in pictures:
         return "image"
     likely = [name for name in pictures if not _MAP.search(name)] or pictures

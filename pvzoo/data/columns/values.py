@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pvzoo.data import derive
@@ -64,7 +65,7 @@ def seen_values(
         about = (column, values.__module__, enough and enough.__name__)
         kept = derive.write(
             part,
-            lambda part=part: found(part),
+            partial(found, part),
             Features({"value": Value("int64")}),
             *about,
             files=derive.image_files(part, [column]),

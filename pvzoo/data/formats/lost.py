@@ -28,7 +28,7 @@ class Lost:
             self.count("crowds")
         elif objects["ignore"][i]:
             self.count("objects to ignore")
-        return objects["iscrowd"][i] or objects["ignore"][i]
+        return bool(objects["iscrowd"][i] or objects["ignore"][i])
 
     def has_no_class(self, label: int, names: Sequence[str]) -> bool:
         """Whether a label is no place in `names`; then it is counted."""

@@ -48,8 +48,8 @@ def splits(source: DataSource, task: str | None) -> list[Split]:
         )
     if found:
         return next(iter(found.values()))
-    if inner := wrapped(source.path):
-        return splits(DataSource(inner, source.area, source.reduce_labels), task)
+    if within := wrapped(source.path):
+        return splits(DataSource(within, source.area, source.reduce_labels), task)
     for form in known:
         if form.guessed and (parts := form.splits(source)):
             return parts

@@ -53,7 +53,8 @@ def clip(boxes: np.ndarray, frame: tuple[int, int]) -> np.ndarray:
 
 def finite(boxes: np.ndarray) -> np.ndarray:
     """(n,) bool: whether all four are numbers."""
-    return np.isfinite(boxes).all(axis=1)
+    good: np.ndarray = np.isfinite(boxes).all(axis=1)
+    return good
 
 
 def faults(boxes: np.ndarray, frame: tuple[int, int]) -> dict[Rule, np.ndarray]:
@@ -80,11 +81,13 @@ def faults(boxes: np.ndarray, frame: tuple[int, int]) -> dict[Rule, np.ndarray]:
 
 
 def _is_inverted(boxes: np.ndarray) -> np.ndarray:
-    return (boxes[:, 2:] < 0).any(axis=1)
+    negative: np.ndarray = np.any(boxes[:, 2:] < 0, axis=1)
+    return negative
 
 
 def _is_empty(boxes: np.ndarray) -> np.ndarray:
-    return (np.abs(boxes[:, 2:]) < LEAST_SIDE).any(axis=1)
+    small: np.ndarray = np.any(np.abs(boxes[:, 2:]) < LEAST_SIDE, axis=1)
+    return small
 
 
 def _are_shares(boxes: np.ndarray) -> np.ndarray:
@@ -96,13 +99,15 @@ def _are_shares(boxes: np.ndarray) -> np.ndarray:
     plain = ((boxes >= 0) & (boxes <= 1)).all(axis=1)
     counted = boxes + _FROM_ONE
     counted = ((counted >= 0) & (counted < 1)).all(axis=1)
-    return (plain | counted) & (boxes % 1 != 0).any(axis=1)
+    shares: np.ndarray = (plain | counted) & (boxes % 1 != 0).any(axis=1)
+    return shares
 
 
 def overhang(boxes: np.ndarray, frame: tuple[int, int] | np.ndarray) -> np.ndarray:
     """(n,) pixels by which each box, of positive size, reaches out of its frame at most."""
     beyond = boxes[:, :2] + boxes[:, 2:] - frame
-    return np.maximum(-boxes[:, :2], beyond).max(axis=1, initial=0)
+    most: np.ndarray = np.maximum(-boxes[:, :2], beyond).max(axis=1, initial=0)
+    return most
 
 
 def leave(boxes: np.ndarray, frame: tuple[int, int]) -> bool:

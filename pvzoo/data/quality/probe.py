@@ -7,7 +7,7 @@ import os
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -55,10 +55,10 @@ def _look(image: Any, cell: Any, check: LabelCheck) -> Look:
         handle = ImageHandle.of(image)
         picture = handle.open()
         raw, orientation = header(handle.data, picture.size)
-        seen = {"raw": raw, "upright": picture.size, "orientation": orientation}
         digest = digest_of(picture.mode, picture.size, np.asarray(picture))
+        look = Look(raw=raw, upright=picture.size, orientation=orientation, digest=digest)
         if check.map is None:
-            return Look(digest=digest, **seen)
+            return look
         if cell is None:
             return Look("has no map of its labels")
         values = check.read_map(cell)
@@ -66,12 +66,11 @@ def _look(image: Any, cell: Any, check: LabelCheck) -> Look:
         return Look(error.what.removeprefix(error.source).strip())
     except (DataError, OSError) as error:  # an OSError: the file went away meanwhile
         return Look(str(getattr(error, "what", error)))
-    return Look(
-        digest=digest,
+    return replace(
+        look,
         map_size=(values.shape[1], values.shape[0]),
         seen=check.seen_in(values),
         map_digest=digest_of(values.shape, values),
-        **seen,
     )
 
 
@@ -79,8 +78,10 @@ def digest_of(*parts: Any) -> bytes:
     """16 bytes that tell arrays, and anything with a `repr`, apart."""
     digest = hashlib.blake2b(digest_size=16)
     for part in parts:
-        is_array = isinstance(part, np.ndarray)
-        digest.update(np.ascontiguousarray(part) if is_array else repr(part).encode())
+        if isinstance(part, np.ndarray):
+            digest.update(np.ascontiguousarray(part).data)
+        else:
+            digest.update(repr(part).encode())
     return digest.digest()
 
 
@@ -93,8 +94,8 @@ def looks(dataset: Dataset, check: LabelCheck) -> Iterator[tuple[int, dict[str, 
     waiting: deque[tuple[int, dict[str, Any], Future[Look]]] = deque()
     with ThreadPoolExecutor(workers, "pvzoo-check") as pool:
         for number, row in enumerate(rows(dataset, columns)):
-            cells = (row.pop("image"), row.pop(check.map, None))
-            waiting.append((number, row, pool.submit(_look, *cells, check)))
+            image, cell = row.pop("image"), row.pop(check.map or "", None)
+            waiting.append((number, row, pool.submit(_look, image, cell, check)))
             if len(waiting) > 4 * workers:
                 number, row, look = waiting.popleft()
                 yield number, row, look.result()

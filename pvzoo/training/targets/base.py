@@ -23,6 +23,12 @@ Transform = Callable[[Image.Image, Target], tuple[Image.Image, Target]]
 """Changes picture and target together."""
 
 
+def composed(*transforms: Any) -> Transform:
+    """Several of torchvision, one after the other."""
+    transform: Transform = v2.Compose(list(transforms))
+    return transform
+
+
 @dataclass(frozen=True)
 class HeadLoss:
     """How the head of a network is trained alone, where the loss follows from its logits.
@@ -84,7 +90,7 @@ class Training(ABC):
 
     def augmentation(self) -> Transform:
         """How pictures are varied unless the caller says otherwise: colours and a flip."""
-        return v2.Compose([v2.RandomPhotometricDistort(p=0.5), v2.RandomHorizontalFlip()])
+        return composed(v2.RandomPhotometricDistort(p=0.5), v2.RandomHorizontalFlip())
 
     def tidy(self, picture: Image.Image, target: Target) -> Target:
         """A target without what a transform moved out of the picture."""

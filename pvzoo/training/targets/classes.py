@@ -13,7 +13,7 @@ from pvzoo.errors import DataError
 from pvzoo.families.recipes import CLASSIFIER
 from pvzoo.networks.classification import class_loss, class_targets
 from pvzoo.training.augment import CropAndScale
-from pvzoo.training.targets.base import HeadLoss, Target, Training, Transform
+from pvzoo.training.targets.base import HeadLoss, Target, Training, Transform, composed
 
 
 class ClassificationTraining(Training):
@@ -47,7 +47,7 @@ class ClassificationTraining(Training):
 
     def augmentation(self) -> Transform:
         """A crop of at least 35 % of the picture, a flip."""
-        return v2.Compose([CropAndScale(0.35), v2.RandomHorizontalFlip()])
+        return composed(CropAndScale(0.35), v2.RandomHorizontalFlip())
 
     def example(self, picture: Image.Image, things: Sequence[Any]) -> Target:
         """Any class, of three that differ from picture to picture."""

@@ -15,7 +15,7 @@ from torchvision.tv_tensors import BoundingBoxes, Mask
 
 from pvzoo.results.masks import Masks
 from pvzoo.training.augment import crop_and_scale
-from pvzoo.training.targets.base import Target, Training, Transform
+from pvzoo.training.targets.base import Target, Training, Transform, composed
 
 LEAST_SIDE = 1.0
 """Pixels: an object of which less is left by a crop is dropped."""
@@ -58,7 +58,7 @@ class DetectionTraining(Training):
         The crop is SSD's, as RT-DETR's authors use it.
         """
         crop = v2.RandomApply([v2.RandomIoUCrop()], p=0.5)
-        return v2.Compose([v2.RandomPhotometricDistort(p=0.5), crop, v2.RandomHorizontalFlip()])
+        return composed(v2.RandomPhotometricDistort(p=0.5), crop, v2.RandomHorizontalFlip())
 
     def tidy(self, picture: Image.Image, target: Target) -> Target:
         """Without objects out of the picture; boxes cut to it. Plain tensors."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from transformers import AutoModelForZeroShotObjectDetection
+from transformers import AutoModelForZeroShotObjectDetection, PreTrainedModel
 
 from pvzoo.adapters.base import Arrays, Meta, Spec
 from pvzoo.errors import UsageError
@@ -20,18 +20,19 @@ class GroundingDinoNetwork(TextNetwork):
 
     auto_class = AutoModelForZeroShotObjectDetection
 
-    def __init__(self, module: torch.nn.Module, processor: Any, tokenizer: Any) -> None:
+    def __init__(self, module: PreTrainedModel, processor: Any, tokenizer: Any) -> None:
         self.module = module
+        config: Any = module.config  # what a config has depends on its family
         self.spec = Spec(
             "pvzoo-open-vocabulary:grounding-dino",
             "zero-shot-object-detection",
             (),
-            family=module.config.model_type,
+            family=config.model_type,
         )
         self._processor = processor
         self._encode = TextEncoder(
             tokenizer,
-            module.config.max_text_len,
+            config.max_text_len,
             return_token_type_ids=True,
             return_offsets_mapping=True,
         )

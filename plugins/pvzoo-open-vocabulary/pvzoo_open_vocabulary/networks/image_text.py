@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from PIL import Image
-from transformers import AutoModelForZeroShotImageClassification
+from transformers import AutoModelForZeroShotImageClassification, PreTrainedModel
 
 from pvzoo.adapters.base import Arrays, Meta, Spec
 from pvzoo.networks.from_transformers import prepared
@@ -20,18 +20,19 @@ class ImageTextNetwork(TextNetwork):
 
     auto_class = AutoModelForZeroShotImageClassification
 
-    def __init__(self, module: torch.nn.Module, processor: Any, tokenizer: Any) -> None:
+    def __init__(self, module: PreTrainedModel, processor: Any, tokenizer: Any) -> None:
         self.module = module
-        siglip = module.config.model_type.startswith("siglip")
+        config: Any = module.config  # what a config has depends on its family
+        siglip = config.model_type.startswith("siglip")
         self.spec = Spec(
             "pvzoo-open-vocabulary:image-text",
             "zero-shot-image-classification",
             (),
-            family=module.config.model_type,
+            family=config.model_type,
             extra={"multi_label": siglip},
         )
         self._processor = processor
-        longest = module.config.text_config.max_position_embeddings
+        longest = config.text_config.max_position_embeddings
         # SigLIP was trained on texts filled up to the full length, and looks at its last token
         fill = {"padding": "max_length", "max_length": longest} if siglip else {"padding": True}
         self._encode = TextEncoder(tokenizer, longest, **fill)

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from PIL import Image
-from transformers import AutoModelForZeroShotObjectDetection
+from transformers import AutoModelForZeroShotObjectDetection, PreTrainedModel
 
 from pvzoo.adapters.base import Arrays, Meta, Spec
 from pvzoo.networks.from_transformers import prepared
@@ -18,16 +18,17 @@ class OwlNetwork(TextNetwork):
 
     auto_class = AutoModelForZeroShotObjectDetection
 
-    def __init__(self, module: torch.nn.Module, processor: Any, tokenizer: Any) -> None:
+    def __init__(self, module: PreTrainedModel, processor: Any, tokenizer: Any) -> None:
         self.module = module
+        config: Any = module.config  # what a config has depends on its family
         self.spec = Spec(
             "pvzoo-open-vocabulary:owl",
             "zero-shot-object-detection",
             (),
-            family=module.config.model_type,
+            family=config.model_type,
         )
         self._processor = processor
-        longest = module.config.text_config.max_position_embeddings
+        longest = config.text_config.max_position_embeddings
         self._encode = TextEncoder(tokenizer, longest, padding="max_length", max_length=longest)
 
     def prepare(self, image: Image.Image, **prompts: Any) -> tuple[Arrays, Meta]:

@@ -7,8 +7,7 @@ from threading import Lock
 from typing import Any, ClassVar, Self
 
 import numpy as np
-import torch
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, PreTrainedModel
 
 from pvzoo.adapters.base import Checkpoint
 from pvzoo.errors import UsageError, WeightsError
@@ -27,8 +26,10 @@ class TextNetwork(Network):
 
     auto_class: ClassVar[Any]
 
+    module: PreTrainedModel
+
     @abstractmethod
-    def __init__(self, module: torch.nn.Module, processor: Any, tokenizer: Any) -> None:
+    def __init__(self, module: PreTrainedModel, processor: Any, tokenizer: Any) -> None:
         """Of what `load` reads."""
 
     @classmethod

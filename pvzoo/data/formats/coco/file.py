@@ -91,7 +91,8 @@ class Labels:
             "coco summary",
             str(self.file),  # which a message may name
         )
-        return json.loads(kept[0]["summary"])
+        summary: dict[str, Any] = json.loads(kept[0]["summary"])
+        return summary
 
     def _summarise(self) -> dict[str, Any]:
         annotations = self.content["annotations"]
@@ -129,7 +130,7 @@ class Labels:
         return Pictures(*(kept.data[name].to_pylist() for name in ("name", "sized", "map")))
 
     def _name_pictures(self) -> Iterator[dict[str, Any]]:
-        maps = {}
+        maps: dict[Any, Any] = {}
         for annotation in self.content["annotations"]:
             if isinstance(image := annotation.get("image_id"), (int, float, str)):
                 maps.setdefault(image, annotation.get("file_name"))
@@ -166,9 +167,10 @@ class Labels:
                     "Give each image an id of its own.",
                 )
             seen.add(image["id"])
-        kept = [whole(image["id"]) for image in self.content["images"]]
-        ids = list(range(len(kept))) if None in kept else kept
-        return list(zip(ids, self.content["images"], strict=True))
+        images = self.content["images"]
+        kept = [n for image in images if (n := whole(image["id"])) is not None]
+        ids = kept if len(kept) == len(images) else range(len(images))
+        return list(zip(ids, images, strict=True))
 
     def by_image(self) -> dict[Any, list[dict[str, Any]]]:
         """The annotations by the ids of their images.

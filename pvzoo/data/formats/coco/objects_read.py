@@ -119,8 +119,9 @@ def _rows(
 
 def _annotation_ids(labels: Labels) -> list[int]:
     """The ids of the annotations; counted from 1 if they have none, or some have the same."""
-    ids = [whole(a.get("id")) for a in labels.content["annotations"]]
-    twice = [i for i, count in Counter(ids).items() if count > 1 and i is not None]
+    annotations = labels.content["annotations"]
+    ids = [i for a in annotations if (i := whole(a.get("id"))) is not None]
+    twice = [i for i, count in Counter(ids).items() if count > 1]
     if twice:
         warn(
             f"{labels.file}: annotations have the same id ({listing(twice)}); they are numbered "
@@ -128,8 +129,8 @@ def _annotation_ids(labels: Labels) -> list[int]:
             PvzooWarning,
             stacklevel=2,
         )
-    if twice or None in ids:
-        return list(range(1, len(ids) + 1))  # pycocotools takes a match with 0 for none
+    if twice or len(ids) < len(annotations):
+        return list(range(1, len(annotations) + 1))  # pycocotools takes a match with 0 for none
     return ids
 
 
@@ -173,8 +174,9 @@ class _Annotation:
         if given is None or given == []:
             return None
         numbers = [number(v) for v in given] if isinstance(given, list) else []
-        if len(numbers) != 4 or None in numbers:
+        sides = [n for n in numbers if n is not None]
+        if len(numbers) != 4 or len(sides) != 4:
             raise DataError(
                 f"{self.where} has the bbox {quoted(given)}.", "A box is left, top, width, height."
             )
-        return numbers
+        return sides

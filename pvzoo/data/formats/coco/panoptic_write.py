@@ -75,7 +75,8 @@ def _segments(row: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _stuff(parts: Parts) -> set[int]:
     """The classes that have segments, none of which is a thing."""
-    stuff, things = set(), set()
+    stuff: set[int] = set()
+    things: set[int] = set()
     for part in parts.splits.values():
         for row in sound_rows(part, ["segments"]):
             for segment in _segments(row):

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import XMLGenerator
+from xml.sax.xmlreader import AttributesImpl
 
 import numpy as np
 
@@ -46,7 +47,7 @@ def write(parts: Parts, folder: Path) -> None:
     with (folder / "annotations.xml").open("w", encoding="utf-8") as file:
         xml = XMLGenerator(file, "utf-8", short_empty_elements=True)
         xml.startDocument()
-        xml.startElement("annotations", {})
+        _start(xml, "annotations")
         _text(xml, "version", "1.1")
         _meta(xml, labels)
         number = 0
@@ -57,9 +58,9 @@ def write(parts: Parts, folder: Path) -> None:
                 name = copy_image(row, pictures, names)
                 check_text(name, "The image")
                 head = {"id": str(number), "name": name} | ({"subset": split} if split else {})
-                xml.startElement("image", head | _size(row, pictures / name))
+                _start(xml, "image", head | _size(row, pictures / name))
                 for score, (tag, given) in _elements(row, parts, lost):
-                    xml.startElement(tag, given)
+                    _start(xml, tag, given)
                     if score is not None:
                         _text(xml, "attribute", f"{score:.4f}", {"name": "score"})
                     xml.endElement(tag)
@@ -82,14 +83,14 @@ _SCORE = {
 
 def _meta(xml: XMLGenerator, labels: list[dict[str, Any]]) -> None:
     for tag in ("meta", "task", "labels"):
-        xml.startElement(tag, {})
+        _start(xml, tag)
     for label in labels:
-        xml.startElement("label", {})
+        _start(xml, "label")
         for key in ("name", "color", "type"):
             _text(xml, key, label[key])
-        xml.startElement("attributes", {})
+        _start(xml, "attributes")
         for attribute in label["attributes"]:
-            xml.startElement("attribute", {})
+            _start(xml, "attribute")
             for key in ("name", "mutable", "input_type", "default_value", "values"):
                 _text(xml, key, str(attribute[key] or ""))
             xml.endElement("attribute")
@@ -100,8 +101,12 @@ def _meta(xml: XMLGenerator, labels: list[dict[str, Any]]) -> None:
     xml.characters("\n")
 
 
+def _start(xml: XMLGenerator, tag: str, given: Mapping[str, str] | None = None) -> None:
+    xml.startElement(tag, AttributesImpl(given or {}))
+
+
 def _text(xml: XMLGenerator, tag: str, text: str, given: Mapping[str, str] | None = None) -> None:
-    xml.startElement(tag, given or {})
+    _start(xml, tag, given)
     xml.characters(text)
     xml.endElement(tag)
 

@@ -224,7 +224,7 @@ def _shape(value: Mapping[str, Any], label: str, size: tuple[int, int], where: s
     if "rle" in value:
         return Shape(label, where, code=_code(value["rle"], size, where))
     if "points" in value:
-        pairs = value["points"] if isinstance(value["points"], list) else [None]
+        pairs: list[Any] = value["points"] if isinstance(value["points"], list) else [None]
         if not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
             raise DataError(f"{where} has points that are no pairs.", _AGAIN)
         outline = [

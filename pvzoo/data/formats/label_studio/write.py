@@ -89,10 +89,10 @@ def _results(
         given = row["labels"] if "labels" in row else [row["label"]]
         kept = [i for i in given if not lost.has_no_class(i, parts.names)]
         if kept:
-            value = {"choices": [parts.names[i] for i in kept]}
+            chosen = {"choices": [parts.names[i] for i in kept]}
             yield (
                 (max(scores) if scores else None),
-                {"from_name": "label", "type": "choices", "value": value},
+                {"from_name": "label", "type": "choices", "value": chosen},
             )
         return
     objects, size = row["objects"], (row["width"], row["height"])

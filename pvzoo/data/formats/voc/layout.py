@@ -56,8 +56,8 @@ def parts_of(path: Path) -> dict[str | None, VocSplit]:
             pictures = deeper[0] if pictures == xmls else pictures
             xmls = deeper[0]
     if _has_xml(xmls) or (map_folder(path, "Class") and pictures != xmls):
-        names = {**_lists(path, "Main"), **_lists(path, "Segmentation")} or {None: path}
-        return {name: VocSplit(path, name, xmls, pictures) for name in names}
+        names = {**_lists(path, "Main"), **_lists(path, "Segmentation")}
+        return {name: VocSplit(path, name, xmls, pictures) for name in names or (None,)}
     pairs = {name: _pair_in(f) for f in folders(path) if (name := split_name(f.name))}
     return {name: VocSplit(path, None, *pair) for name, pair in pairs.items() if _has_xml(pair[0])}
 

@@ -34,7 +34,7 @@ def drawn_objects(
         raise DataError(
             f"{file} and {kinds_file} are of different sizes.", "Export them from the same image."
         )
-    found = []
+    found: list[dict[str, Any]] = []
     wanted = [v for v in areas_of(told) if v != 0]
     masks = Masks.from_map(told, wanted)
     for value, code, area in zip(wanted, masks.to_coco(), masks.areas, strict=True):

@@ -76,13 +76,15 @@ def _read_object(item: Element, where: str) -> Object:
     box = item.find("bndbox")
     edges = None
     if box is not None:
-        numbers = [_number(box.find(edge)) for edge in ("xmin", "ymin", "xmax", "ymax")]
-        if None in numbers:
+        left, top, right, bottom = (
+            _number(box.find(edge)) for edge in ("xmin", "ymin", "xmax", "ymax")
+        )
+        if left is None or top is None or right is None or bottom is None:
             raise DataError(
                 f"{where} has a bndbox that is not four numbers.",
                 "It has xmin, ymin, xmax and ymax.",
             )
-        edges = tuple(numbers)
+        edges = (left, top, right, bottom)
     polygons = [_vertices(polygon, where) for polygon in item.findall("polygon")]
     if edges is None and not polygons:
         raise DataError(f"{where} has no bndbox.", "It has xmin, ymin, xmax and ymax.")

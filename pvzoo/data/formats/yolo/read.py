@@ -168,7 +168,7 @@ class _Source:
         parts: dict[str | None, list[Located]] = {}
         missing = {}
         for key, texts in entries.items():
-            here = [places[text] for text in texts if places[text] is not None]
+            here = [place for text in texts if (place := places[text]) is not None]
             if len(here) < len(texts):
                 missing[key] = next(text for text in texts if places[text] is None)
             found = [i for p in here for i in (self._in(p) if p.is_dir() else self._listed(p))]
@@ -306,11 +306,12 @@ class _Source:
                 values = [float(word) for word in words[1:]]
             except ValueError:
                 values = []
-            if category is None or not all(map(math.isfinite, values)):
+            if not all(map(math.isfinite, values)):
                 values = []
             if "kpt_shape" in self.content:  # only the box before the keypoints
                 values = values[:4]
-            if len(values) != 4 and (len(values) < 6 or len(values) % 2):
+            is_shape = len(values) == 4 or (len(values) >= 6 and len(values) % 2 == 0)
+            if category is None or not is_shape:
                 # what a path beside the data led to may be anything: only what is in it is quoted
                 said = f": {quoted(line.strip(), 80)}" if self.area.holds(file) else ""
                 raise DataError(

@@ -38,7 +38,7 @@ def write(parts: Parts, folder: Path) -> None:
             lines = list(_lines(row, lost, masks=parts.task == INSTANCE))
             file = labels / Path(name).with_suffix(".txt")
             file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    content = {_KEYS.get(split, split): place for split, place in places.items()}
+    content: dict[str, Any] = {_KEYS.get(s) or str(s): place for s, place in places.items()}
     content["names"] = dict(enumerate(parts.names))
     text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
     (folder / "data.yaml").write_text(text, encoding="utf-8")

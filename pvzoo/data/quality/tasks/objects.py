@@ -104,7 +104,7 @@ class ObjectsCheck(ClassedCheck):
         if known:
             for rule, broken in box.faults(boxes, frame).items():
                 sound &= ~broken
-                for i in np.flatnonzero(broken):
+                for i in np.flatnonzero(broken).tolist():
                     sample.note(rule, f"{about[i]}: {_numbers(given[i])}, {size_in_words(frame)}")
             for i in repeated(objects, boxes):
                 sample.note(rules.REPEATED, f"{about[i]}: {_numbers(given[i])}")
@@ -181,7 +181,7 @@ def _fits(bbox: np.ndarray, of_mask: np.ndarray) -> bool:
         return True  # what is no box at all is reported as such
     sides = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
     common = sides.clip(0).prod()
-    return common >= 0.5 * (bbox[2:].prod() + of_mask[2:].prod() - common)
+    return bool(common >= 0.5 * (bbox[2:].prod() + of_mask[2:].prod() - common))
 
 
 def size_of(row: Mapping[str, Any]) -> Size:

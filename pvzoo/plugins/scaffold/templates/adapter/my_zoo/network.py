@@ -38,7 +38,8 @@ class ColourModule(nn.Module):
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """See the class."""
-        return self.head(self.stem(pixels).mean((2, 3)))
+        logits: torch.Tensor = self.head(self.stem(pixels).mean((2, 3)))
+        return logits
 
 
 class ColourNetwork(Network):
@@ -46,7 +47,9 @@ class ColourNetwork(Network):
 
     library = "my-zoo"
 
-    def __init__(self, module: nn.Module, labels: tuple[str, ...]) -> None:
+    module: ColourModule
+
+    def __init__(self, module: ColourModule, labels: tuple[str, ...]) -> None:
         self.module = module
         self.spec = Spec("my-zoo:my-zoo", "image-classification", labels)
 
