@@ -20,16 +20,17 @@ SOME_FAILED = 3
 
 _ORDER = (
     *("list", "info", "sample", "predict", "demo", "check", "convert", "evaluate", "fine-tune"),
-    *("space", "plugins", "new-plugin", "verify-plugin"),
+    *("export", "verify", "space", "plugins", "new-plugin", "verify-plugin"),
 )
-"""The commands in the order of use."""
+"""The commands in the order of use; others come last."""
 
 
 class _InOrder(typer.core.TyperGroup):
     """Lists its commands in the order of use, not in that in which their modules are imported."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        return sorted(super().list_commands(ctx), key=_ORDER.index)
+        order = {name: place for place, name in enumerate(_ORDER)}
+        return sorted(super().list_commands(ctx), key=lambda name: order.get(name, len(order)))
 
 
 app = typer.Typer(
