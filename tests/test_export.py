@@ -482,3 +482,19 @@ def test_labelled_data_is_measured_with_both(made, tmp_path):
     assert found.pictures == len(reference.pictures()) + 4
     assert found.metric
     assert all(mine == pytest.approx(theirs) for mine, theirs in found.metric.values())
+
+
+def test_a_runtime_of_a_plugin_that_answers_wrongly_breaks_its_rule(monkeypatch):
+    from pvzoo.runtimes.onnxruntime import OnnxRuntime
+    from pvzoo.testing import InstalledPlugin, judge
+    from pvzoo.testing.plugin_rules import runtimes_answer_as_pytorch
+
+    right = OnnxRuntime.__call__
+
+    def a_little_too_large(self, name, inputs):
+        return {key: value * 1.01 for key, value in right(self, name, inputs).items()}
+
+    monkeypatch.setattr(OnnxRuntime, "__call__", a_little_too_large)
+    verdict = judge(runtimes_answer_as_pytorch, InstalledPlugin("pvzoo"))
+    assert verdict.state == "broken"
+    assert "onnxruntime, graph" in verdict.detail

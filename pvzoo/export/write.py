@@ -7,7 +7,7 @@ import platform
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -102,6 +102,13 @@ def export(
             f"{runtime} runs no exported files.",
             f"Runtimes that do: {', '.join(_of_files())}.",
         )
+    if fields(task.prompts):
+        raise UnsupportedModelError(
+            f"{name} is told by prompts what to look for, and such models are not exported yet.",
+            "It goes on working with PyTorch.",
+        )
+    if why := network.unexported:
+        raise UnsupportedModelError(f"{name} cannot be exported: {why}.")
     if next(network.module.parameters()).dtype != torch.float32:
         raise UsageError(f"{name} is not in float32.", "Load it without dtype, then export it.")
     say = progress or (lambda what, done, total: None)

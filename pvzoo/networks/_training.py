@@ -51,6 +51,11 @@ class TrainableNetwork(TransformersNetwork):
         return self.family.patches
 
     @property
+    def unexported(self) -> str:
+        """What its family's record says."""
+        return self.family.unexported
+
+    @property
     def backbone(self) -> tuple[str, ...]:
         """The prefixes of its parameters, found by the places a backbone may be at.
 

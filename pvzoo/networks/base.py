@@ -132,6 +132,11 @@ class Network(ABC):
         """Names in `pvzoo.export.patches` of what is changed in libraries for an export."""
         return ()
 
+    @property
+    def unexported(self) -> str:
+        """Why it cannot be exported; "" if it can."""
+        return ""
+
     # --- fine-tuning, which is optional -----------------------------------------------------------
 
     def retarget(self, classes: TargetClasses, *, image_size: int | None, seed: int) -> Self:

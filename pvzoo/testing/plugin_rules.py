@@ -14,7 +14,7 @@ from pvzoo.catalog.cards import Card
 from pvzoo.catalog.catalogue import catalogue
 from pvzoo.data.formats.base import DataSource
 from pvzoo.data.paths import Area
-from pvzoo.errors import PvzooError, UsageError, nearest
+from pvzoo.errors import ExportError, PvzooError, UsageError, nearest
 from pvzoo.plugins import registry
 from pvzoo.plugins.installed import OWN, Group, Part, normalise_dist
 from pvzoo.plugins.states import check_in_process, code_not_loaded, list_plugins
@@ -216,6 +216,45 @@ def _frozen(value: Any) -> bool:
     return isinstance(value, type) and parameters is not None and bool(parameters.frozen)
 
 
+@rule("`ExportError.stage` says where it differs; docs/export.md has what is compared.")
+def runtimes_answer_as_pytorch(plugin: InstalledPlugin) -> None:
+    """A network exported for each of its runtimes earns the certificate of pvzoo's own."""
+    found = [
+        part.name
+        for part in plugin.parts("runtimes")
+        if registry.get("runtimes", f"{part.dist}:{part.name}").suffixes
+    ]
+    if not found:
+        raise NotApplicable("Its runtimes run no exported files.")
+    try:
+        import timm
+
+        from pvzoo.export.write import export
+        from pvzoo.networks.timm import TimmNetwork
+    except ImportError as error:
+        raise NotApplicable(f"An export needs what is not installed ({error}).") from error
+    import torch
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        module = timm.create_model("test_resnet", num_classes=30).eval()
+    network = TimmNetwork(module, tuple(f"class {n}" for n in range(30)), False)
+    task = registry.get("tasks", network.spec.task)()
+    for name in found:
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                export(
+                    network,
+                    task,
+                    Path(folder) / "export",
+                    name="a network of timm",
+                    license="",
+                    runtime=f"{plugin.dist}:{name}",
+                )
+            except ExportError as error:
+                raise Broken(f"{name}, {error.stage or 'export'}: {error}") from error
+
+
 PLUGIN_RULES = (
     contract,
     cards,
@@ -226,4 +265,5 @@ PLUGIN_RULES = (
     adapter_classes,
     task_classes,
     format_classes,
+    runtimes_answer_as_pytorch,
 )
