@@ -72,7 +72,8 @@ def fixed(coco, tmp_path_factory) -> tuple[subprocess.CompletedProcess[str], Pat
 
 
 def run_on_terminal(*args: object) -> tuple[subprocess.CompletedProcess[str], str]:
-    """A run with standard error on a terminal, and all that was shown there."""
+    """A run with standard error on a terminal, and all that was shown there, bars at once."""
+    at_once = "import pvzoo.progress, pvzoo.cli; pvzoo.progress.SOON = 0; pvzoo.cli.main()"
     ours, theirs = pty.openpty()
     shown = bytearray()
 
@@ -89,7 +90,7 @@ def run_on_terminal(*args: object) -> tuple[subprocess.CompletedProcess[str], st
     reader = threading.Thread(target=read)
     reader.start()
     done = subprocess.run(
-        [sys.executable, "-m", "pvzoo", *map(str, args)],
+        [sys.executable, "-c", at_once, *map(str, args)],
         stdout=subprocess.PIPE,
         stderr=theirs,
         text=True,
