@@ -6,7 +6,7 @@ import base64
 import io
 from collections.abc import Callable, Iterable, Sequence
 from html import escape
-from typing import TYPE_CHECKING, Any, SupportsIndex, TypeVar
+from typing import TYPE_CHECKING, Any, Self, SupportsIndex, TypeVar, overload
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -24,6 +24,10 @@ MOST_ROWS = 200
 class ShownList(list[T]):
     """A list whose slices are of its kind, so that a notebook shows them alike."""
 
+    @overload
+    def __getitem__(self, place: SupportsIndex) -> T: ...
+    @overload
+    def __getitem__(self, place: slice) -> Self: ...
     def __getitem__(self, place: SupportsIndex | slice) -> Any:
         found: Any = super().__getitem__(place)
         return type(self)(found) if isinstance(place, slice) else found

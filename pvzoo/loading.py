@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
 
 from pvzoo.catalog.catalogue import catalogue
 from pvzoo.catalog.resolve import adapter_class_of, resolve, with_card
@@ -20,11 +20,67 @@ if TYPE_CHECKING:
     from pvzoo.adapters.base import Adapter
     from pvzoo.model import Model
     from pvzoo.networks.base import Network
+    from pvzoo.results.classification import Classification
+    from pvzoo.results.detections import Detections
+    from pvzoo.results.instances import Instances
+    from pvzoo.results.panoptic import Panoptic
+    from pvzoo.results.semantic import SemanticMap
 
 # transformers changes how modules are made while it builds one, for all threads
 _BUILDING = threading.RLock()
 
 
+class _How(TypedDict, total=False):
+    """The arguments of `load` that say nothing of the task, for type checkers."""
+
+    device: Any
+    device_map: Any
+    dtype: Any
+    revision: str | None
+    trust_remote_code: bool
+    runtime: str | None
+    threads: int | None
+
+
+@overload
+def load(
+    name: str | Path | None = None,
+    *,
+    task: Literal["image-classification", "classification"],
+    **how: Unpack[_How],
+) -> Model[Classification]: ...
+@overload
+def load(
+    name: str | Path | None = None,
+    *,
+    task: Literal["object-detection", "detection"],
+    **how: Unpack[_How],
+) -> Model[Detections]: ...
+@overload
+def load(
+    name: str | Path | None = None,
+    *,
+    task: Literal["instance-segmentation", "instance"],
+    **how: Unpack[_How],
+) -> Model[Instances]: ...
+@overload
+def load(
+    name: str | Path | None = None,
+    *,
+    task: Literal["semantic-segmentation", "semantic"],
+    **how: Unpack[_How],
+) -> Model[SemanticMap]: ...
+@overload
+def load(
+    name: str | Path | None = None,
+    *,
+    task: Literal["panoptic-segmentation", "panoptic"],
+    **how: Unpack[_How],
+) -> Model[Panoptic]: ...
+@overload
+def load(
+    name: str | Path | None = None, *, task: str | None = None, **how: Unpack[_How]
+) -> Model[Any]: ...
 def load(
     name: str | Path | None = None,
     *,
@@ -36,7 +92,7 @@ def load(
     trust_remote_code: bool = False,
     runtime: str | None = None,
     threads: int | None = None,
-) -> Model:
+) -> Model[Any]:
     """Load a pretrained model.
 
     Args:
@@ -46,7 +102,8 @@ def load(
             folder). A name without ``/`` is looked up in the catalogue first. Without a name it
             is the default model of `task`: the one that your own catalogue names, or a plugin.
         task: Which task to serve, for checkpoints that can serve several, such as
-            "panoptic-segmentation" or just "panoptic".
+            "panoptic-segmentation" or just "panoptic". Written out, it also tells type checkers
+            and editors which results and options the model has.
         device: Such as "cuda:0" or "cpu"; by default Accelerate's choice, one device.
         device_map: "auto" to spread a network that does not fit one device over all of them, or
             a dict as Accelerate's `dispatch_model` takes.

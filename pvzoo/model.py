@@ -1,8 +1,8 @@
-"""`Model`: an adapter with weights on a device, and the verbs a user calls."""
+"""`Model`: a network with its weights, and the verbs a user calls beside those of `Predictor`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,27 +10,22 @@ from pvzoo import about
 from pvzoo.adapters.base import Adapter
 from pvzoo.catalog.cards import Card
 from pvzoo.display import table
-from pvzoo.errors import UnsupportedModelError, UsageError
+from pvzoo.errors import UnsupportedModelError
 from pvzoo.extras import needs
-from pvzoo.pipeline import predict as prediction
-from pvzoo.pipeline.batches import Outputs
-from pvzoo.pipeline.predict import OnError
 from pvzoo.plugins import registry
-from pvzoo.progress import Progress, showing
-from pvzoo.results.several import Results
+from pvzoo.predictor import Predictor
+from pvzoo.results.several import R
 from pvzoo.runtimes.base import Runtime
-from pvzoo.tasks.base import Task
 
 if TYPE_CHECKING:
     import gradio
 
     from pvzoo.export.certificate import Certificate
-    from pvzoo.metrics.base import Evaluation
     from pvzoo.networks.base import Network
     from pvzoo.training.report import TrainingReport
 
 
-class Model:
+class Model(Predictor[R]):
     """A loaded model; `pvzoo.load` makes one.
 
     Attributes:
@@ -61,18 +56,13 @@ class Model:
             DeviceError: The device is not here or too small.
             UsageError: The runtime cannot run it.
         """
-        self.name = name
-        self.adapter = adapter
-        self.network = network
-        self.runtime: Runtime
-        if isinstance(runtime, Runtime):
-            self.runtime = runtime
-        else:
+        if not isinstance(runtime, Runtime):
             runtime_class = registry.get("runtimes", runtime or ("torch" if network else "numpy"))
-            self.runtime = runtime_class(adapter, network, device=device, device_map=device_map)
+            runtime = runtime_class(adapter, network, device=device, device_map=device_map)
+        super().__init__(name, adapter, runtime)
+        self.network = network
         self.card = card
         self.report = report
-        self._task: Task = registry.get("tasks", adapter.task)()
 
     @property
     def task(self) -> str:
@@ -102,153 +92,6 @@ class Model:
     def _repr_html_(self) -> str:
         return table((), about.lines(self))
 
-    def predict(
-        self,
-        images: Any,
-        *,
-        batch_size: int = 8,
-        progress: bool | Progress | None = None,
-        **options: Any,
-    ) -> Any:
-        """One image in, one result out; a list in, a list out, in the same order.
-
-        What is predicted for an image does not depend on the others.
-
-        Args:
-            images: An image (see `pvzoo.inputs.images`), or a list or other sequence of images.
-            batch_size: Most network inputs in one forward pass.
-            progress: As for `stream`.
-            **options: The task's own, such as ``top_k`` or ``threshold``.
-
-        Raises:
-            ImageError: An input is no image; nothing is predicted then.
-            UsageError: An option the task does not have.
-        """
-        if isinstance(images, Iterator) and not hasattr(images, "read"):
-            raise UsageError(
-                "predict does not take an iterator, whose length is unknown.",
-                "Use model.stream(iterator), or predict(list(iterator)).",
-            )
-        many = isinstance(images, Sequence) and not isinstance(
-            images, str | bytes | bytearray | memoryview
-        )
-        source = images if many else [images]
-        results = Results(self.stream(source, batch_size=batch_size, progress=progress, **options))
-        return results if many else results[0]
-
-    def stream(
-        self,
-        source: Any,
-        *,
-        batch_size: int = 8,
-        on_error: OnError = "raise",
-        progress: bool | Progress | None = None,
-        **options: Any,
-    ) -> Iterator[Any]:
-        """Results one by one, in order, in memory that does not grow with their number.
-
-        Reading and preprocessing of what comes next overlap with the forward pass.
-
-        Args:
-            source: A folder (its image files by name, those of subfolders included, hidden ones
-                not), a glob pattern, any iterable of images, a `datasets.Dataset` or
-                `IterableDataset` with one image column, or one of its columns.
-            batch_size: Most network inputs in one forward pass.
-            on_error: What happens to an input that is no image, or on which the network fails:
-                "raise"; "skip" it with a `PvzooWarning`; or a function that is called with the
-                `ImageError`, after which the image is skipped.
-            progress: Whether there is a bar on standard error or in the notebook; a count where
-                nobody knows how many images there are. None for one on a terminal or in a notebook
-                once it has taken three seconds. Or a function that is called with the number of
-                images done and of all, or None.
-            **options: The task's own, such as ``top_k`` or ``threshold``.
-
-        Raises:
-            ImageError: With ``on_error="raise"``, in the place of the bad image.
-            DeviceError: There is too little memory.
-            UnsupportedModelError: The model fails on every picture.
-            UsageError: An option the task does not have, or a source that is none.
-        """
-        return prediction.stream(
-            self.adapter,
-            self.runtime,
-            self._task,
-            source,
-            options,
-            name=self.name,
-            batch_size=batch_size,
-            on_error=on_error,
-            progress=progress,
-        )
-
-    def outputs(self, image: Any, **prompts: Any) -> Outputs:
-        """What the network says of one image, before it becomes a result.
-
-            seen = model.outputs("street.jpg")
-            for threshold in (0.3, 0.5, 0.7):
-                print(len(seen.result(threshold=threshold)))
-
-        The network runs once, however many results are made.
-
-        Args:
-            image: An image (see `pvzoo.inputs.images`).
-            **prompts: Those options of the task that the network sees.
-
-        Raises:
-            ImageError: The input is no image.
-            UsageError: A prompt the task does not have.
-        """
-        return prediction.outputs(
-            self.adapter, self.runtime, self._task, image, prompts, name=self.name
-        )
-
-    def evaluate(
-        self,
-        data: Any,
-        *,
-        split: str | None = None,
-        batch_size: int = 8,
-        progress: bool | Progress | None = None,
-        **options: Any,
-    ) -> Evaluation:
-        """How good the predictions are on labelled data: the task's figures.
-
-        A model that is told by a prompt what to look for is told the classes of the data. Else
-        classes of the model and of the data are matched by name; a `PvzooWarning` names classes of
-        the data that the model does not have, and which are left out. Under ``accelerate launch``
-        or ``torchrun`` each process takes its part of the images, and all return the same figures.
-
-        Args:
-            data: Whatever `pvzoo.data.load` takes: a dataset, a Hub dataset id, a folder or file.
-            split: Which split, for data that has several.
-            batch_size: Most network inputs in one forward pass.
-            progress: As for `stream`.
-            **options: The task's own, in the place of those that its figures are defined with (a
-                detector, for example, is asked for every object, however low its score).
-
-        Raises:
-            DataError: The data cannot be read, or no class of it is known to the model.
-            ImageError: An image of it cannot be read.
-        """
-        from pvzoo.metrics.evaluate import evaluate, has_figures
-
-        if not has_figures(self._task):
-            raise UsageError(
-                f"{self.name} cannot be evaluated: {self.task} has no figures.",
-                "It can predict: use model.predict, or pvzoo predict.",
-            )
-        with showing(progress) as show:
-            return evaluate(
-                self.stream,
-                self._task,
-                self.labels,
-                data,
-                options,
-                split=split,
-                batch_size=batch_size,
-                progress=show,
-            )
-
     def fine_tune(
         self,
         train: Any,
@@ -268,7 +111,7 @@ class Model:
         report_to: str | list[str] | None = None,
         push_to_hub: str | None = None,
         trainer_args: Mapping[str, Any] | None = None,
-    ) -> Model:
+    ) -> Model[R]:
         """A new model, trained further on labelled data; this one stays as it is.
 
         The classes become those of the data; what the network knows of classes with the same name
@@ -323,7 +166,7 @@ class Model:
             self.network, self._task, train, eval, options, name=self.name, device=self.device
         )
         home = str(options.output_dir)
-        tuned = Model(home, adapter, network, device=self.device, report=report)
+        tuned: Model[R] = Model(home, adapter, network, device=self.device, report=report)
         if push_to_hub is not None and processes().is_main_process:
             tuned.push_to_hub(push_to_hub)
         return tuned

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import re
 import types
@@ -15,6 +14,7 @@ import gradio as gr
 
 from pvzoo.errors import UsageError, short
 from pvzoo.tasks.base import Task
+from pvzoo.tasks.options import about
 
 
 class Control:
@@ -148,9 +148,4 @@ def _kinds(hint: Any) -> set[Any]:
 
 def _about(options: type, name: str) -> str:
     """The first sentence on a field in the docstring of its class or of one it derives from."""
-    for kind in options.__mro__:
-        text = inspect.cleandoc(kind.__dict__.get("__doc__") or "")
-        found = re.search(rf"^    {name}: (.+?)(?=^    \w+: |\Z)", text, re.MULTILINE | re.DOTALL)
-        if found:
-            return re.split(r"(?<=\.)\s", " ".join(found[1].split()))[0].replace("``", "")
-    return ""
+    return re.split(r"(?<=\.)\s", about(options, name))[0].replace("``", "")

@@ -30,11 +30,12 @@ not segmented, and results are not drawn on it.
 from __future__ import annotations
 
 import errno
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Protocol
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -154,7 +155,30 @@ class ImageHandle:
         return ImageError(f"{name} {what}", hint, source=name, index=self.index)
 
 
-def open_image(source: Any) -> Image.Image:
+class Array(Protocol):
+    """A numpy array or a torch tensor, for type checkers."""
+
+    @property
+    def __array__(self) -> Callable[..., Any]:
+        """Both have it, as a method."""
+
+
+OneImage = (
+    str
+    | os.PathLike[str]
+    | bytes
+    | bytearray
+    | memoryview
+    | IO[bytes]
+    | Image.Image
+    | Array
+    | dict[str, Any]
+    | ImageHandle
+)
+"""What `ImageHandle.of` accepts, for type checkers."""
+
+
+def open_image(source: OneImage) -> Image.Image:
     """Any accepted input as an upright RGB picture; see the module's text for the rules.
 
     Args:

@@ -1,8 +1,8 @@
-"""What `Model.stream` and `Model.outputs` do: an adapter and its runtime, driven image by image."""
+"""What `predict`, `stream` and `outputs` of a model do: drive an adapter image by image."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import fields
 from functools import partial
@@ -14,10 +14,34 @@ from pvzoo.inputs.sources import count_of, images_of
 from pvzoo.pipeline import trial
 from pvzoo.pipeline.batches import Outputs, run, run_one
 from pvzoo.progress import Progress, showing
+from pvzoo.results.several import Results
 from pvzoo.runtimes.base import Runtime
 from pvzoo.tasks.base import Task
 
 OnError = Literal["raise", "skip"] | Callable[[ImageError], None]
+
+
+def predict(
+    stream: Callable[..., Iterator[Any]], images: Any, on_error: OnError, **options: Any
+) -> Any:
+    """See `Model.predict`; `stream` gives the results of a list, such as `Model.stream`."""
+    if isinstance(images, Iterator) and not hasattr(images, "read"):
+        raise UsageError(
+            "predict does not take an iterator, whose length is unknown.",
+            "Use model.stream(iterator), or predict(list(iterator)).",
+        )
+    many = isinstance(images, Sequence) and not isinstance(
+        images, str | bytes | bytearray | memoryview
+    )
+    if many:
+        return Results(stream(images, on_error=on_error, **options))
+    if on_error != "raise":
+        raise UsageError(
+            "on_error is for a list of images: one image cannot be skipped.",
+            "Leave on_error out and catch ImageError, or pass a list.",
+        )
+    (result,) = stream([images], **options)
+    return result
 
 
 def stream(

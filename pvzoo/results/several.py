@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pvzoo.display import ShownList, grid, lines
 
 if TYPE_CHECKING:
-    from pvzoo.results.base import Result  # noqa: F401 (it is named in a string)
+    from typing_extensions import TypeVar  # Python's own has no default before 3.13
+
+    from pvzoo.results.base import Result
+
+    R = TypeVar("R", bound=Result, default=Any)
+else:
+    from typing import TypeVar
+
+    R = TypeVar("R")
 
 
-class Results(ShownList["Result"]):
+class Results(ShownList[R]):
     """What `predict` returns for a list of images: a list of their results, in their order.
 
     In a notebook it is a grid of the annotated pictures, the first twelve of them, which are drawn

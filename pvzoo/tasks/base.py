@@ -3,8 +3,8 @@
 A task knows no network. Its result is a frozen dataclass of numpy arrays, derived from
 `pvzoo.results.base.Result`; its ``controls`` is a frozen dataclass of the keyword arguments that
 change how outputs are turned into a result; its ``prompts`` is one of those that change the
-network's *input*. Tables, JSON, drawing to files and the options of the command line follow from
-these.
+network's *input*. Tables, JSON, drawing to files, the options of the command line and the signature
+of a model's `predict` follow from these.
 
 `docs/plugins.md` has the whole contract, its version and how it may change; `pvzoo.testing` checks
 it.
@@ -17,9 +17,10 @@ from abc import ABC
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
 
 from pvzoo.errors import PvzooError, UsageError, nearest
+from pvzoo.progress import Progress
 from pvzoo.results.base import Result
 
 if TYPE_CHECKING:
@@ -38,6 +39,17 @@ class NoOptions:
     """For tasks without any."""
 
 
+class CommonOptions(TypedDict, total=False):
+    """The options of `predict` that all tasks have, for type checkers.
+
+    A task of pvzoo adds the fields of its ``controls`` in a class of its own, which the overloads
+    of `pvzoo.predictor.Predictor` name. A plugin's task needs none.
+    """
+
+    batch_size: int
+    progress: bool | Progress | None
+
+
 class Task(ABC):
     """One task. Subclasses set the class attributes.
 
@@ -45,7 +57,9 @@ class Task(ABC):
         id: The Hub's own word for the task, such as "object-detection".
         result: The dataclass of its results.
         controls: A frozen dataclass; its fields are keyword arguments of `predict` that the
-            adapter's `postprocess` gets. Its ``__post_init__`` checks values with `UsageError`.
+            adapter's `postprocess` gets. Its ``__post_init__`` checks values with `UsageError`. The
+            section "Attributes:" of its docstring is what users read of them in
+            ``help(model.predict)`` and in a demo.
         prompts: Likewise for keyword arguments that the adapter's `preprocess` gets.
         class_prompt: The prompt that says which classes there are, if the networks have none of
             their own. `Model.evaluate` fills it with the classes of the data.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pvzoo.results.classification import Classification
-from pvzoo.tasks.base import Task, check_count, check_flag, check_fraction
+from pvzoo.tasks.base import CommonOptions, Task, check_count, check_flag, check_fraction
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -38,6 +38,14 @@ class ClassificationControls:
             check_count("top_k", self.top_k)
         check_fraction("threshold", self.threshold)
         check_flag("probabilities", self.probabilities)
+
+
+class ClassificationOptions(CommonOptions, total=False):
+    """Those of image classification: `ClassificationControls`, for type checkers."""
+
+    top_k: int | None
+    threshold: float
+    probabilities: bool
 
 
 class ImageClassification(Task):

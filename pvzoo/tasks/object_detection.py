@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pvzoo.errors import UsageError
 from pvzoo.results.base import Result
 from pvzoo.results.detections import Detections
-from pvzoo.tasks.base import Task, check_count, check_flag, check_fraction
+from pvzoo.tasks.base import CommonOptions, Task, check_count, check_flag, check_fraction
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -49,6 +49,16 @@ class DetectionControls:
         if isinstance(self.classes, str | int):
             raise UsageError(f"classes is {self.classes!r}.", f"Pass a list: [{self.classes!r}].")
         check_flag("class_agnostic", self.class_agnostic)
+
+
+class DetectionOptions(CommonOptions, total=False):
+    """Those of boxes, with masks or without: `DetectionControls`, for type checkers."""
+
+    threshold: float
+    max_detections: int | None
+    classes: Sequence[str | int] | None
+    nms: float | None
+    class_agnostic: bool
 
 
 class ObjectDetection(Task):

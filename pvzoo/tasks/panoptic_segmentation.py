@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pvzoo.results.panoptic import Panoptic
-from pvzoo.tasks.base import Task, check_fraction
+from pvzoo.tasks.base import CommonOptions, Task, check_fraction
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -35,6 +35,13 @@ class PanopticControls:
         for name in ("threshold", "overlap"):
             if getattr(self, name) is not None:
                 check_fraction(name, getattr(self, name))
+
+
+class PanopticOptions(CommonOptions, total=False):
+    """Those of panoptic segmentation: `PanopticControls`, for type checkers."""
+
+    threshold: float | None
+    overlap: float | None
 
 
 class PanopticSegmentation(Task):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pvzoo.results.semantic import SemanticMap
-from pvzoo.tasks.base import Task, check_flag
+from pvzoo.tasks.base import CommonOptions, Task, check_flag
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -31,6 +31,12 @@ class SemanticControls:
 
     def __post_init__(self) -> None:
         check_flag("scores", self.scores)
+
+
+class SemanticOptions(CommonOptions, total=False):
+    """Those of semantic segmentation: `SemanticControls`, for type checkers."""
+
+    scores: bool
 
 
 class SemanticSegmentation(Task):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pvzoo.errors import UsageError
 from pvzoo.model import Model
+from pvzoo.pipeline import predict as prediction
 from pvzoo.pipeline.predict import OnError
 from pvzoo.plugins import registry
 from pvzoo.progress import Progress, showing
@@ -65,7 +66,9 @@ class MasksFrom:
     def __repr__(self) -> str:
         return f"<boxes of {self.detector!r}, masks of {self.segmenter!r}>"
 
-    predict = Model.predict  # it asks for no more than `stream`
+    def predict(self, images: Any, *, on_error: OnError = "raise", **options: Any) -> Any:
+        """As `pvzoo.Model.predict`; the options are the detector's."""
+        return prediction.predict(self.stream, images, on_error, **options)
 
     def stream(
         self,
