@@ -71,7 +71,7 @@ def measure(
     match = LabelMatch.of(labels, names)
     state = processes()
     if match.only_in_data and state.is_main_process:
-        warnings.warn(str(match), PvzooWarning, stacklevel=3)
+        warnings.warn(str(match), PvzooWarning, stacklevel=4)  # the caller of Model.evaluate
     taken = task.metric(match)
     # Each process has a run of images of its own, none twice; lengths may differ by one.
     count, rest = divmod(len(dataset), state.num_processes)
