@@ -2,10 +2,10 @@
 
     python benchmarks/exported.py               # about five minutes on two cores
 
-Models are EfficientNet-Lite0 and the small networks of pvzoo-shapes. Each is exported for ONNX Runtime
-and OpenVINO, then all predict the same files, one picture at a time, in turns; a figure is the median
-of the ratios of turns. "bare" is ONNX Runtime and Pillow alone, written for this one network. A cold
-start is a whole process, from its beginning to its end.
+Models are EfficientNet-Lite0 and the small networks of pvzoo-shapes. Each is exported for ONNX
+Runtime and OpenVINO, then all predict the same files, one picture at a time, in turns; a figure is
+the median of the ratios of turns. "bare" is ONNX Runtime and Pillow alone, written for this one
+network. A cold start is a whole process, from its beginning to its end.
 """
 
 from __future__ import annotations
