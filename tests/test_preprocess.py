@@ -138,6 +138,11 @@ def test_steps_give_what_processors_with_other_settings_give() -> None:
         ("MobileViTImageProcessor", {"do_flip_channel_order": False}),
         ("DPTImageProcessor", {"do_pad": True, "size_divisor": 32, "size": tall}),
         ("DPTImageProcessor", {"ensure_multiple_of": 14, "size": tall}),
+        (
+            "DPTImageProcessor",
+            {"ensure_multiple_of": 14, "keep_aspect_ratio": True, "size": tall, "resample": 3},
+        ),
+        ("DPTImageProcessor", {"keep_aspect_ratio": True, "size": tall}),
         ("PoolFormerImageProcessor", {"crop_pct": None}),
         ("DetrImageProcessor", {"size": bounded, "do_pad": False}),
         ("DetrImageProcessor", {"size": tall, "pad_size": {"height": 100, "width": 200}}),
@@ -197,7 +202,6 @@ def test_steps_give_what_timms_evaluation_transform_gives() -> None:
         (lambda: transformers.ImageGPTImageProcessor(clusters=[[0, 0, 0]]), "ImageGPT"),
         (lambda: transformers.Siglip2ImageProcessor(), "Siglip2"),
         (lambda: transformers.ViTImageProcessor(resample=4), "ViTImageProcessor"),
-        (lambda: transformers.DPTImageProcessor(keep_aspect_ratio=True), "DPTImageProcessor"),
         (lambda: transformers.ViTImageProcessor(size={"longest_edge": 9}), "ViTImageProcessor"),
     ],
 )

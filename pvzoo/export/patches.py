@@ -39,6 +39,19 @@ def _length(module: nn.Module) -> AbstractContextManager[Any]:
     return patch.object(sys.modules[type(module).__module__], "len", length, create=True)
 
 
+def _integers(module: nn.Module) -> AbstractContextManager[Any]:
+    """``int(height)`` gives a plain number, which the graph keeps: the size would be fixed.
+
+    It can go when torch.export traces ``int`` of a free size, or transformers leaves it out (5.24
+    does not in Depth Anything).
+    """
+
+    def whole(value: Any) -> Any:
+        return value if isinstance(value, torch.SymInt) else builtins.int(value)
+
+    return patch.object(sys.modules[type(module).__module__], "int", whole, create=True)
+
+
 def _sizes(module: nn.Module) -> AbstractContextManager[Any]:
     """``linspace(0.5, h - 0.5, h)`` and ``as_tensor([(h, w)])`` put numbers for one size in.
 
@@ -89,6 +102,7 @@ def _unoptimised(module: nn.Module) -> AbstractContextManager[Any]:
 
 PATCHES: dict[str, Callable[[nn.Module], AbstractContextManager[Any]]] = {
     "length": _length,
+    "integers": _integers,
     "sizes": _sizes,
     "unoptimised": _unoptimised,
 }

@@ -212,9 +212,8 @@ def _mobilevit(s: _Settings) -> list[Step]:
 
 
 def _dpt(s: _Settings) -> list[Step]:
-    if s.keep_aspect_ratio:
-        raise s.refuse("it keeps proportions by whichever side changes less")
-    resized = _resize(s, multiple=s.ensure_multiple_of or 1, rounding="nearest")
+    kept: dict[str, Any] = {"rule": "closest"} if s.keep_aspect_ratio else {}
+    resized = _resize(s, multiple=s.ensure_multiple_of or 1, rounding="nearest", **kept)
     pad = [Pad(multiple=s.size_divisor, place="middle")] if s.do_pad else []
     return [*resized, *_crop(s), *_scale(s), *pad]
 

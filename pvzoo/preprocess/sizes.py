@@ -9,7 +9,9 @@ from typing import Literal
 Size = tuple[int, int]
 """(height, width) in pixels."""
 
-Rule = Literal["exact", "shorter", "bounded", "bounded-yolos", "within", "shorter-rounded"]
+Rule = Literal[
+    "exact", "shorter", "bounded", "bounded-yolos", "within", "shorter-rounded", "closest"
+]
 Rounding = Literal["up", "down", "nearest"]
 
 
@@ -19,7 +21,7 @@ def scaled(image: Size, rule: Rule, size: tuple[int, ...], multiple: int, way: R
     return _to_multiple(height, multiple, way), _to_multiple(width, multiple, way)
 
 
-def _to_multiple(side: int, multiple: int, way: Rounding) -> int:
+def _to_multiple(side: float, multiple: int, way: Rounding) -> int:
     return _ROUND[way](side / multiple) * multiple
 
 
@@ -83,11 +85,19 @@ def _within(image: Size, tallest: int, widest: int) -> Size:
     return int(height * scale), int(width * scale)
 
 
-_RULES: dict[Rule, Callable[..., Size]] = {
+def _closest(image: Size, height: int, width: int) -> tuple[float, float]:
+    """In proportion, one side becomes as stated: the one that changes less (DPT's processor)."""
+    scales = height / image[0], width / image[1]
+    scale = scales[1] if abs(1 - scales[1]) < abs(1 - scales[0]) else scales[0]
+    return scale * image[0], scale * image[1]
+
+
+_RULES: dict[Rule, Callable[..., tuple[float, float]]] = {
     "exact": _exact,
     "shorter": _shorter,
     "shorter-rounded": _shorter_rounded,
     "bounded": _bounded,
     "bounded-yolos": _bounded_yolos,
     "within": _within,
+    "closest": _closest,
 }

@@ -31,7 +31,8 @@ class Resize(Step):
 
     Attributes:
         rule: How the new size follows from the picture's; see `pvzoo.preprocess.sizes`.
-        size: What the rule needs, in pixels: (height, width) for "exact" and "within", (side,) for
+        size: What the rule needs, in pixels: (height, width) for "exact", "within" and
+            "closest", (side,) for
             "shorter" and "shorter-rounded", (side, longest) for "bounded".
         filter: As Pillow names it.
         multiple: What both sides are brought to a multiple of, by `rounding`.

@@ -43,6 +43,11 @@ class DepthNetwork(TransformersNetwork):
         found = {n: getattr(outputs, n, None) for n in ("predicted_depth", "field_of_view")}
         return {name: value.float() for name, value in found.items() if value is not None}
 
+    @property
+    def patches(self) -> tuple[str, ...]:
+        """Depth Anything's code makes plain numbers of the sides of its input."""
+        return ("integers",) if self.spec.family == "depth_anything" else ()
+
     # --- fine-tuning ------------------------------------------------------------------------------
 
     def retarget(
