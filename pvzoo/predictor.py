@@ -42,11 +42,16 @@ if TYPE_CHECKING:
 
 
 F = TypeVar("F", bound=Callable[..., Any])
+S = TypeVar("S", bound="Result")
 
 
 def _shows(listed: Callable[[type[Task]], list[Option]]) -> Callable[[F], F]:
     """Make a method show the options of its model's task in the place of its ``**options``."""
-    return lambda function: cast(F, _Shown(cast(types.FunctionType, function), listed))
+
+    def shown(function: F) -> F:
+        return cast(F, _Shown(cast(types.FunctionType, function), listed))
+
+    return shown
 
 
 class _Shown:
@@ -78,6 +83,16 @@ class Predictor(Generic[R]):
         self.adapter = adapter
         self.runtime = runtime
         self._task: Task = registry.get("tasks", adapter.task)()
+
+    @property
+    def task(self) -> str:
+        """The task it serves, such as "object-detection"."""
+        return self._task.id
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class names in the order of the network's outputs."""
+        return self.adapter.labels
 
     @overload
     def predict(self: Predictor[_Unknown], images: Any, **options: Any) -> Any: ...
@@ -129,14 +144,14 @@ class Predictor(Generic[R]):
     ) -> Results[Panoptic]: ...
     @_shows(of_predict)
     def predict(
-        self,
+        self: Predictor[S],
         images: Any,
         *,
         batch_size: int = 8,
         on_error: OnError = "raise",
         progress: bool | Progress | None = None,
         **options: Any,
-    ) -> R | Results[R]:
+    ) -> S | Results[S]:
         """One image in, one result out; a list in, a list out, in the same order.
 
         What is predicted for an image does not depend on the others.
@@ -153,9 +168,10 @@ class Predictor(Generic[R]):
             ImageError: With ``on_error="raise"``: an input is no image.
             UsageError: An option the task does not have.
         """
-        return prediction.predict(
+        answer: S | Results[S] = prediction.predict(
             self.stream, images, on_error, batch_size=batch_size, progress=progress, **options
         )
+        return answer
 
     @overload
     def stream(self: Predictor[_Unknown], source: Any, **options: Any) -> Iterator[Any]: ...
@@ -193,14 +209,14 @@ class Predictor(Generic[R]):
     ) -> Iterator[Panoptic]: ...
     @_shows(of_predict)
     def stream(
-        self,
+        self: Predictor[S],
         source: Any,
         *,
         batch_size: int = 8,
         on_error: OnError = "raise",
         progress: bool | Progress | None = None,
         **options: Any,
-    ) -> Iterator[R]:
+    ) -> Iterator[S]:
         """Results one by one, in order, in memory that does not grow with their number.
 
         Reading and preprocessing of what comes next overlap with the forward pass.

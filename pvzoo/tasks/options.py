@@ -1,7 +1,7 @@
 """The options of a task, in the signature and the docstring of a model's methods.
 
-`predict` takes ``**options``. What ``help(model.predict)`` shows, and what a notebook completes, are
-the options of this model's task, a plugin's included.
+`predict` takes ``**options``. What ``help(model.predict)`` shows, and what a notebook completes,
+are the options of this model's task, a plugin's included.
 """
 
 from __future__ import annotations
