@@ -28,14 +28,13 @@ if TYPE_CHECKING:
     from pvzoo.results.base import Result
     from pvzoo.results.classification import Classification
     from pvzoo.results.detections import Detections
+    from pvzoo.results.instances import Instances
     from pvzoo.results.panoptic import Panoptic
     from pvzoo.results.semantic import SemanticMap
     from pvzoo.tasks.image_classification import ClassificationOptions
     from pvzoo.tasks.object_detection import DetectionOptions
     from pvzoo.tasks.panoptic_segmentation import PanopticOptions
     from pvzoo.tasks.semantic_segmentation import SemanticOptions
-
-    D = TypeVar("D", bound=Detections)  # with masks or without, the options are the same
 
     class _Unknown(Result):
         """Of no model, so that only a ``Predictor[Any]`` is taken for a ``Predictor[_Unknown]``."""
@@ -109,15 +108,29 @@ class Predictor(Generic[R]):
         **options: Unpack[ClassificationOptions],
     ) -> Results[Classification]: ...
     @overload
-    def predict(self: Predictor[D], images: OneImage, **options: Unpack[DetectionOptions]) -> D: ...
+    def predict(
+        self: Predictor[Detections], images: OneImage, **options: Unpack[DetectionOptions]
+    ) -> Detections: ...
     @overload
     def predict(
-        self: Predictor[D],
+        self: Predictor[Instances], images: OneImage, **options: Unpack[DetectionOptions]
+    ) -> Instances: ...
+    @overload
+    def predict(
+        self: Predictor[Detections],
         images: Sequence[Any],
         *,
         on_error: OnError = "raise",
         **options: Unpack[DetectionOptions],
-    ) -> Results[D]: ...
+    ) -> Results[Detections]: ...
+    @overload
+    def predict(
+        self: Predictor[Instances],
+        images: Sequence[Any],
+        *,
+        on_error: OnError = "raise",
+        **options: Unpack[DetectionOptions],
+    ) -> Results[Instances]: ...
     @overload
     def predict(
         self: Predictor[SemanticMap], images: OneImage, **options: Unpack[SemanticOptions]
@@ -168,8 +181,14 @@ class Predictor(Generic[R]):
             ImageError: With ``on_error="raise"``: an input is no image.
             UsageError: An option the task does not have.
         """
+        of_any_task = cast(Predictor[Any], self)  # it takes what options there are
         answer: S | Results[S] = prediction.predict(
-            self.stream, images, on_error, batch_size=batch_size, progress=progress, **options
+            of_any_task.stream,
+            images,
+            on_error,
+            batch_size=batch_size,
+            progress=progress,
+            **options,
         )
         return answer
 
@@ -185,12 +204,20 @@ class Predictor(Generic[R]):
     ) -> Iterator[Classification]: ...
     @overload
     def stream(
-        self: Predictor[D],
+        self: Predictor[Detections],
         source: Any,
         *,
         on_error: OnError = "raise",
         **options: Unpack[DetectionOptions],
-    ) -> Iterator[D]: ...
+    ) -> Iterator[Detections]: ...
+    @overload
+    def stream(
+        self: Predictor[Instances],
+        source: Any,
+        *,
+        on_error: OnError = "raise",
+        **options: Unpack[DetectionOptions],
+    ) -> Iterator[Instances]: ...
     @overload
     def stream(
         self: Predictor[SemanticMap],
@@ -289,7 +316,15 @@ class Predictor(Generic[R]):
     ) -> Evaluation: ...
     @overload
     def evaluate(
-        self: Predictor[D],
+        self: Predictor[Detections],
+        data: Any,
+        *,
+        split: str | None = None,
+        **options: Unpack[DetectionOptions],
+    ) -> Evaluation: ...
+    @overload
+    def evaluate(
+        self: Predictor[Instances],
         data: Any,
         *,
         split: str | None = None,
@@ -313,7 +348,7 @@ class Predictor(Generic[R]):
     ) -> Evaluation: ...
     @_shows(of_evaluate)
     def evaluate(
-        self,
+        self: Predictor[Any],
         data: Any,
         *,
         split: str | None = None,

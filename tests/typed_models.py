@@ -34,8 +34,8 @@ assert_type(classifier.stream("photos/", top_k=None), Iterator[Classification])
 assert_type(classifier.evaluate("pets/", split="test", top_k=5), Evaluation)
 classifier.predict(photo, topk=3)  # type: ignore[call-overload]
 classifier.predict(photo, top_k="3")  # type: ignore[call-overload]
-classifier.stream([photo], nms=0.5)  # type: ignore[call-overload]
-classifier.evaluate("pets/", overlap=0.5)  # type: ignore[call-overload]
+classifier.stream([photo], nms=0.5)  # type: ignore[call-arg]
+classifier.evaluate("pets/", overlap=0.5)  # type: ignore[call-arg]
 
 detector = pvzoo.load("detr-resnet50", task="detection")
 assert_type(detector, pvzoo.Model[Detections])
@@ -46,8 +46,8 @@ assert_type(detector.stream("photos/", max_detections=9, on_error="skip"), Itera
 assert_type(detector.evaluate("coco/", class_agnostic=True, progress=False), Evaluation)
 detector.predict(photo, treshold=0.5)  # type: ignore[call-overload]
 detector.predict([photo], top_k=3)  # type: ignore[call-overload]
-detector.stream([photo], scores=True)  # type: ignore[call-overload]
-detector.evaluate("coco/", treshold=0.5)  # type: ignore[call-overload]
+detector.stream([photo], scores=True)  # type: ignore[call-arg]
+detector.evaluate("coco/", treshold=0.5)  # type: ignore[call-arg]
 
 segmenter = pvzoo.load("mask-rcnn", task="instance-segmentation")
 assert_type(segmenter, pvzoo.Model[Instances])
@@ -57,8 +57,8 @@ assert_type(segmenter.predict([photo], nms=None), Results[Instances])
 assert_type(segmenter.stream([photo], classes=None), Iterator[Instances])
 assert_type(segmenter.evaluate("coco/", threshold=0.1), Evaluation)
 segmenter.predict(photo, overlap=0.5)  # type: ignore[call-overload]
-segmenter.stream([photo], overlap=0.5)  # type: ignore[call-overload]
-segmenter.evaluate("coco/", overlap=0.5)  # type: ignore[call-overload]
+segmenter.stream([photo], overlap=0.5)  # type: ignore[call-arg]
+segmenter.evaluate("coco/", overlap=0.5)  # type: ignore[call-arg]
 
 semantic = pvzoo.load("segformer-b0", task="semantic-segmentation")
 assert_type(semantic, pvzoo.Model[SemanticMap])
@@ -68,8 +68,8 @@ assert_type(semantic.predict([photo], scores=True), Results[SemanticMap])
 assert_type(semantic.stream([photo], scores=True), Iterator[SemanticMap])
 assert_type(semantic.evaluate("ade20k/", scores=False), Evaluation)
 semantic.predict(photo, threshold=0.5)  # type: ignore[call-overload]
-semantic.stream([photo], threshold=0.5)  # type: ignore[call-overload]
-semantic.evaluate("ade20k/", threshold=0.5)  # type: ignore[call-overload]
+semantic.stream([photo], threshold=0.5)  # type: ignore[call-arg]
+semantic.evaluate("ade20k/", threshold=0.5)  # type: ignore[call-arg]
 
 panoptic = pvzoo.load("mask2former", task="panoptic-segmentation")
 assert_type(panoptic, pvzoo.Model[Panoptic])
@@ -79,8 +79,8 @@ assert_type(panoptic.predict([photo], overlap=None), Results[Panoptic])
 assert_type(panoptic.stream([photo], overlap=0.8), Iterator[Panoptic])
 assert_type(panoptic.evaluate("coco/", overlap=0.8), Evaluation)
 panoptic.predict(photo, nms=0.5)  # type: ignore[call-overload]
-panoptic.stream([photo], nms=0.5)  # type: ignore[call-overload]
-panoptic.evaluate("coco/", nms=0.5)  # type: ignore[call-overload]
+panoptic.stream([photo], nms=0.5)  # type: ignore[call-arg]
+panoptic.evaluate("coco/", nms=0.5)  # type: ignore[call-arg]
 
 # Without a task, and with a plugin's, anything goes.
 some = pvzoo.load("detr-resnet50")
@@ -107,7 +107,8 @@ def named(task: str, model: pvzoo.Model[Detections]) -> None:
 # Every kind of image is one image; of a list of results one is a result.
 for image in (b"\xff\xd8", io.BytesIO(), Image.new("RGB", (4, 4)), memoryview(b"")):
     assert_type(detector.predict(image), Detections)
-assert_type(detector.predict(open("photo.jpg", "rb")), Detections)
+with photo.open("rb") as file:
+    assert_type(detector.predict(file), Detections)
 assert_type(detector.predict(np.zeros((4, 4, 3), np.uint8)), Detections)
 assert_type(detector.predict(torch.zeros(3, 4, 4)), Detections)
 assert_type(detector.predict({"bytes": b"", "path": None}), Detections)
@@ -119,7 +120,7 @@ detector.predict(iter([photo]))  # type: ignore[call-overload]
 # on_error is where it works: for several images, and not for labelled data.
 detector.predict([photo], on_error=lambda error: print(error.source))
 detector.predict(photo, on_error="skip")  # type: ignore[call-overload]
-detector.evaluate("coco/", on_error="skip")  # type: ignore[call-overload]
+detector.evaluate("coco/", on_error="skip")  # type: ignore[call-arg]
 
 # What is tuned and what is seen keep their types.
 assert_type(
