@@ -56,23 +56,15 @@ class Model(Predictor[R]):
             DeviceError: The device is not here or too small.
             UsageError: The runtime cannot run it.
         """
-        if not isinstance(runtime, Runtime):
+        if isinstance(runtime, Runtime):
+            running = runtime
+        else:
             runtime_class = registry.get("runtimes", runtime or ("torch" if network else "numpy"))
-            runtime = runtime_class(adapter, network, device=device, device_map=device_map)
-        super().__init__(name, adapter, runtime)
+            running = runtime_class(adapter, network, device=device, device_map=device_map)
+        super().__init__(name, adapter, running)
         self.network = network
         self.card = card
         self.report = report
-
-    @property
-    def task(self) -> str:
-        """The task it serves, such as "object-detection"."""
-        return self._task.id
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Class names in the order of the network's outputs."""
-        return self.adapter.labels
 
     @property
     def device(self) -> Any:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pvzoo.results.base import Result
     from pvzoo.results.classification import Classification
     from pvzoo.results.detections import Detections
+    from pvzoo.results.instances import Instances
     from pvzoo.results.panoptic import Panoptic
     from pvzoo.results.semantic import SemanticMap
     from pvzoo.tasks.image_classification import ClassificationOptions
@@ -35,18 +36,21 @@ if TYPE_CHECKING:
     from pvzoo.tasks.panoptic_segmentation import PanopticOptions
     from pvzoo.tasks.semantic_segmentation import SemanticOptions
 
-    D = TypeVar("D", bound=Detections)  # with masks or without, the options are the same
-
     class _Unknown(Result):
         """Of no model, so that only a ``Predictor[Any]`` is taken for a ``Predictor[_Unknown]``."""
 
 
 F = TypeVar("F", bound=Callable[..., Any])
+S = TypeVar("S", bound="Result")
 
 
 def _shows(listed: Callable[[type[Task]], list[Option]]) -> Callable[[F], F]:
     """Make a method show the options of its model's task in the place of its ``**options``."""
-    return lambda function: cast(F, _Shown(cast(types.FunctionType, function), listed))
+
+    def shown(function: F) -> F:
+        return cast(F, _Shown(cast(types.FunctionType, function), listed))
+
+    return shown
 
 
 class _Shown:
@@ -79,6 +83,16 @@ class Predictor(Generic[R]):
         self.runtime = runtime
         self._task: Task = registry.get("tasks", adapter.task)()
 
+    @property
+    def task(self) -> str:
+        """The task it serves, such as "object-detection"."""
+        return self._task.id
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class names in the order of the network's outputs."""
+        return self.adapter.labels
+
     @overload
     def predict(self: Predictor[_Unknown], images: Any, **options: Any) -> Any: ...
     @overload
@@ -94,15 +108,29 @@ class Predictor(Generic[R]):
         **options: Unpack[ClassificationOptions],
     ) -> Results[Classification]: ...
     @overload
-    def predict(self: Predictor[D], images: OneImage, **options: Unpack[DetectionOptions]) -> D: ...
+    def predict(
+        self: Predictor[Detections], images: OneImage, **options: Unpack[DetectionOptions]
+    ) -> Detections: ...
     @overload
     def predict(
-        self: Predictor[D],
+        self: Predictor[Instances], images: OneImage, **options: Unpack[DetectionOptions]
+    ) -> Instances: ...
+    @overload
+    def predict(
+        self: Predictor[Detections],
         images: Sequence[Any],
         *,
         on_error: OnError = "raise",
         **options: Unpack[DetectionOptions],
-    ) -> Results[D]: ...
+    ) -> Results[Detections]: ...
+    @overload
+    def predict(
+        self: Predictor[Instances],
+        images: Sequence[Any],
+        *,
+        on_error: OnError = "raise",
+        **options: Unpack[DetectionOptions],
+    ) -> Results[Instances]: ...
     @overload
     def predict(
         self: Predictor[SemanticMap], images: OneImage, **options: Unpack[SemanticOptions]
@@ -129,14 +157,14 @@ class Predictor(Generic[R]):
     ) -> Results[Panoptic]: ...
     @_shows(of_predict)
     def predict(
-        self,
+        self: Predictor[S],
         images: Any,
         *,
         batch_size: int = 8,
         on_error: OnError = "raise",
         progress: bool | Progress | None = None,
         **options: Any,
-    ) -> R | Results[R]:
+    ) -> S | Results[S]:
         """One image in, one result out; a list in, a list out, in the same order.
 
         What is predicted for an image does not depend on the others.
@@ -153,9 +181,16 @@ class Predictor(Generic[R]):
             ImageError: With ``on_error="raise"``: an input is no image.
             UsageError: An option the task does not have.
         """
-        return prediction.predict(
-            self.stream, images, on_error, batch_size=batch_size, progress=progress, **options
+        of_any_task = cast(Predictor[Any], self)  # it takes what options there are
+        answer: S | Results[S] = prediction.predict(
+            of_any_task.stream,
+            images,
+            on_error,
+            batch_size=batch_size,
+            progress=progress,
+            **options,
         )
+        return answer
 
     @overload
     def stream(self: Predictor[_Unknown], source: Any, **options: Any) -> Iterator[Any]: ...
@@ -169,12 +204,20 @@ class Predictor(Generic[R]):
     ) -> Iterator[Classification]: ...
     @overload
     def stream(
-        self: Predictor[D],
+        self: Predictor[Detections],
         source: Any,
         *,
         on_error: OnError = "raise",
         **options: Unpack[DetectionOptions],
-    ) -> Iterator[D]: ...
+    ) -> Iterator[Detections]: ...
+    @overload
+    def stream(
+        self: Predictor[Instances],
+        source: Any,
+        *,
+        on_error: OnError = "raise",
+        **options: Unpack[DetectionOptions],
+    ) -> Iterator[Instances]: ...
     @overload
     def stream(
         self: Predictor[SemanticMap],
@@ -193,14 +236,14 @@ class Predictor(Generic[R]):
     ) -> Iterator[Panoptic]: ...
     @_shows(of_predict)
     def stream(
-        self,
+        self: Predictor[S],
         source: Any,
         *,
         batch_size: int = 8,
         on_error: OnError = "raise",
         progress: bool | Progress | None = None,
         **options: Any,
-    ) -> Iterator[R]:
+    ) -> Iterator[S]:
         """Results one by one, in order, in memory that does not grow with their number.
 
         Reading and preprocessing of what comes next overlap with the forward pass.
@@ -273,7 +316,15 @@ class Predictor(Generic[R]):
     ) -> Evaluation: ...
     @overload
     def evaluate(
-        self: Predictor[D],
+        self: Predictor[Detections],
+        data: Any,
+        *,
+        split: str | None = None,
+        **options: Unpack[DetectionOptions],
+    ) -> Evaluation: ...
+    @overload
+    def evaluate(
+        self: Predictor[Instances],
         data: Any,
         *,
         split: str | None = None,
@@ -297,7 +348,7 @@ class Predictor(Generic[R]):
     ) -> Evaluation: ...
     @_shows(of_evaluate)
     def evaluate(
-        self,
+        self: Predictor[Any],
         data: Any,
         *,
         split: str | None = None,
