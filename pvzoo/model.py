@@ -23,6 +23,7 @@ from pvzoo.tasks.base import Task
 
 if TYPE_CHECKING:
     import gradio
+    from transformers import TrainerCallback
 
     from pvzoo.export.certificate import Certificate
     from pvzoo.metrics.base import Evaluation
@@ -268,6 +269,7 @@ class Model:
         report_to: str | list[str] | None = None,
         push_to_hub: str | None = None,
         trainer_args: Mapping[str, Any] | None = None,
+        callbacks: Sequence[TrainerCallback] = (),
     ) -> Model:
         """A new model, trained further on labelled data; this one stays as it is.
 
@@ -282,7 +284,7 @@ class Model:
             train: Whatever `pvzoo.data.load` takes. Of data with splits, "train" is trained on
                 and "validation", if there is one, evaluated.
             eval: What to evaluate on at the end of every epoch; the weights of the best epoch are
-                kept. Without it those of the last are.
+                kept. Without either those of the last are, which is said.
             epochs: How often every image is seen.
             output_dir: A new folder, which gets the tuned model, its report and checkpoints; or
                 that of the same call, to go on with it.
@@ -303,6 +305,8 @@ class Model:
             report_to: Where Trainer reports to, such as "tensorboard".
             push_to_hub: A Hub repo that the tuned model is uploaded to in the end.
             trainer_args: Further arguments of `transformers.TrainingArguments`.
+            callbacks: Objects that Trainer calls too, in every process. They are no part of the
+                run's settings: a call that goes on with it may have others.
 
         Raises:
             DataError: The data cannot be read, or the check found errors in it.
@@ -320,7 +324,14 @@ class Model:
 
         options = Options.of(given)
         adapter, network, report = fine_tune(
-            self.network, self._task, train, eval, options, name=self.name, device=self.device
+            self.network,
+            self._task,
+            train,
+            eval,
+            options,
+            name=self.name,
+            device=self.device,
+            callbacks=callbacks,
         )
         home = str(options.output_dir)
         tuned = Model(home, adapter, network, device=self.device, report=report)
