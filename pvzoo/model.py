@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,6 +19,7 @@ from pvzoo.runtimes.base import Runtime
 
 if TYPE_CHECKING:
     import gradio
+    from transformers import TrainerCallback
 
     from pvzoo.export.certificate import Certificate
     from pvzoo.networks.base import Network
@@ -103,6 +104,7 @@ class Model(Predictor[R]):
         report_to: str | list[str] | None = None,
         push_to_hub: str | None = None,
         trainer_args: Mapping[str, Any] | None = None,
+        callbacks: Sequence[TrainerCallback] = (),
     ) -> Model[R]:
         """A new model, trained further on labelled data; this one stays as it is.
 
@@ -117,7 +119,7 @@ class Model(Predictor[R]):
             train: Whatever `pvzoo.data.load` takes. Of data with splits, "train" is trained on
                 and "validation", if there is one, evaluated.
             eval: What to evaluate on at the end of every epoch; the weights of the best epoch are
-                kept. Without it those of the last are.
+                kept. Without either those of the last are, which is said.
             epochs: How often every image is seen.
             output_dir: A new folder, which gets the tuned model, its report and checkpoints; or
                 that of the same call, to go on with it.
@@ -138,6 +140,8 @@ class Model(Predictor[R]):
             report_to: Where Trainer reports to, such as "tensorboard".
             push_to_hub: A Hub repo that the tuned model is uploaded to in the end.
             trainer_args: Further arguments of `transformers.TrainingArguments`.
+            callbacks: Objects that Trainer calls too, in every process. They are no part of the
+                run's settings: a call that goes on with it may have others.
 
         Raises:
             DataError: The data cannot be read, or the check found errors in it.
@@ -155,7 +159,14 @@ class Model(Predictor[R]):
 
         options = Options.of(given)
         adapter, network, report = fine_tune(
-            self.network, self._task, train, eval, options, name=self.name, device=self.device
+            self.network,
+            self._task,
+            train,
+            eval,
+            options,
+            name=self.name,
+            device=self.device,
+            callbacks=callbacks,
         )
         home = str(options.output_dir)
         tuned: Model[R] = Model(home, adapter, network, device=self.device, report=report)

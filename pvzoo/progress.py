@@ -177,11 +177,12 @@ def _line(what: str, done: int, total: int | None, seconds: float) -> str:
     of = "" if total is None else f" of {total:,}"
     left = ""
     if total is not None and 0 < done < total:
-        left = f", {_time(seconds / done * (total - done))} left"
-    return f"{what}: {done:,}{of}, {_time(seconds)}{left}"
+        left = f", {duration(seconds / done * (total - done))} left"
+    return f"{what}: {done:,}{of}, {duration(seconds)}{left}"
 
 
-def _time(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Such as "3 min 20 s"."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:

@@ -20,7 +20,6 @@ from transformers import TrainerCallback
 import pvzoo
 from pvzoo.data import schema
 from pvzoo.processes import processes
-from pvzoo.training import run
 from pvzoo.training.identity import of_weights
 
 KINDS = {
@@ -57,9 +56,7 @@ def tune(kind: str, folder: Path, **options) -> pvzoo.Model:
     return model.fine_tune(train, held_out, **{**settings, **options})
 
 
-def stopped(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, step: int, kind: str = "classifier", **options
-) -> None:
+def stopped(folder: Path, step: int, kind: str = "classifier", **options) -> None:
     """A run that ends by an exception after a step, with its checkpoints there."""
 
     class Stop(TrainerCallback):
@@ -67,14 +64,8 @@ def stopped(
             if state.global_step == step:
                 raise KeyboardInterrupt
 
-    class Stopping(run.FineTuner):
-        def __init__(self, **kwargs):
-            super().__init__(**{**kwargs, "callbacks": [*kwargs["callbacks"], Stop()]})
-
-    with monkeypatch.context() as patch:
-        patch.setattr(run, "FineTuner", Stopping)
-        with pytest.raises(KeyboardInterrupt):
-            tune(kind, folder, **options)
+    with pytest.raises(KeyboardInterrupt):
+        tune(kind, folder, callbacks=[Stop()], **options)
 
 
 def main(folder: str, *kinds: str) -> None:

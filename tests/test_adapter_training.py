@@ -29,7 +29,11 @@ from torchvision.tv_tensors import BoundingBoxes, Mask
 import pvzoo
 from pvzoo.errors import UnsupportedModelError
 from pvzoo.networks.base import Network, TargetClasses
+from pvzoo.networks.steps import adapter_of
+from pvzoo.plugins import registry
+from pvzoo.preprocess.undo import picture_of
 from pvzoo.training.samples import Samples
+from pvzoo.training.targets.base import training_of
 
 # the small checkpoints say nothing of stuff
 pytestmark = pytest.mark.filterwarnings(
@@ -530,6 +534,46 @@ def test_boxes_of_instances_are_those_of_their_masks(adapters, samples, name):
             dim=-1,
         )
         torch.testing.assert_close(label["boxes"], expected, rtol=0, atol=0.03)
+
+
+@every_family
+def test_the_targets_of_a_batch_lie_on_the_pixels_of_its_pictures(adapters, case):
+    """Pictures of two sizes, black but for a white rectangle that is an object of class 1."""
+    network = retargeted(adapters(case))
+    training = training_of(registry.get("tasks", network.spec.task)())
+    adapter = adapter_of(network)
+    boxes = {(128, 96): (20, 30, 70, 60), (80, 120): (10, 64, 50, 104)}
+    pictures, given = [], []
+    for size, box in boxes.items():
+        picture = Image.new("RGB", size)
+        picture.paste("white", box)
+        pictures.append(picture)
+        given.append(training.example(picture, [(1, box)]))
+    batch = network.batch(pictures, given)
+    targets = network.targets_of(batch)
+    for planes, target, told in zip(batch[adapter.pixels], targets, given, strict=True):
+        shown = picture_of(planes.numpy(), adapter.spec.steps)
+        assert shown.size == planes.shape[:0:-1]
+        assert shown.getextrema() == ((0, 255),) * 3
+        if "label" in told:
+            assert target == told
+            continue
+        if "boxes" in told:
+            (found,), label = target["boxes"].tolist(), int(target["categories"][0])
+        if "masks" in told:
+            assert found == pytest.approx(extent(target["masks"][0].numpy()), abs=1e-3)
+        if "map" in told:
+            place = 1 if "categories" not in told else target["categories"].tolist().index(1)
+            found, label = extent(target["map"].numpy() == place), 1
+        assert label == 1
+        white = np.asarray(shown).min(axis=2) > 127
+        assert found == pytest.approx(extent(white), abs=1.5)
+
+
+def extent(marked: np.ndarray) -> list[int]:
+    """Left, top, right and bottom of what is true."""
+    ys, xs = np.nonzero(marked)
+    return [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]
 
 
 def test_targets_of_classes_are_ids_or_flags(adapters, samples):

@@ -174,8 +174,8 @@ def test_runs_killed_twenty_times_end_with_the_same_weights(kind, tmp_path):
     assert found["broken"] == found["whole"]
 
 
-def test_a_broken_checkpoint_is_said_and_the_one_before_is_used(tmp_path, monkeypatch):
-    fine_tune_run.stopped(tmp_path, monkeypatch, step=10)
+def test_a_broken_checkpoint_is_said_and_the_one_before_is_used(tmp_path):
+    fine_tune_run.stopped(tmp_path, step=10)
     home = tmp_path / "classifier"
     assert kept.steps(home) == [4, 8]
     file = home / "checkpoint-8" / "optimizer.pt"
@@ -257,9 +257,9 @@ def test_a_disk_that_is_full_in_the_end_is_said_and_nothing_is_trained_again(tmp
     assert found.report.history == whole.report.history
 
 
-def test_a_folder_that_was_moved_keeps_its_best_weights(tmp_path, monkeypatch):
+def test_a_folder_that_was_moved_keeps_its_best_weights(tmp_path):
     """At this rate no epoch is better than the first, whose weights are kept."""
-    fine_tune_run.stopped(tmp_path, monkeypatch, step=10, learning_rate=1e-9)
+    fine_tune_run.stopped(tmp_path, step=10, learning_rate=1e-9)
     (tmp_path / "classifier").rename(tmp_path / "moved")
     moved = {"learning_rate": 1e-9, "output_dir": tmp_path / "moved"}
     found = fine_tune_run.tune("classifier", tmp_path, **moved)
@@ -268,8 +268,8 @@ def test_a_folder_that_was_moved_keeps_its_best_weights(tmp_path, monkeypatch):
     assert of_weights(found.network.module) == of_weights(whole.network.module)
 
 
-def test_a_best_checkpoint_that_is_gone_is_said(tmp_path, monkeypatch):
-    fine_tune_run.stopped(tmp_path, monkeypatch, step=10, learning_rate=1e-9)
+def test_a_best_checkpoint_that_is_gone_is_said(tmp_path):
+    fine_tune_run.stopped(tmp_path, step=10, learning_rate=1e-9)
     shutil.rmtree(tmp_path / "classifier" / "checkpoint-4")
     with pytest.warns(PvzooWarning, match="checkpoint-4, the best so far, is gone"):
         found = fine_tune_run.tune("classifier", tmp_path, learning_rate=1e-9)
@@ -539,7 +539,7 @@ def test_an_option_that_takes_json_says_so(option, tmp_path):
 def test_the_command_has_the_names_of_the_call_and_its_defaults():
     call = dict(inspect.signature(pvzoo.Model.fine_tune).parameters)
     command = inspect.signature(fine_tune_command).parameters
-    del call["self"]
+    del call["self"], call["callbacks"]  # these are objects
     assert call.keys() <= command.keys()
     assert {name: said.default for name, said in call.items()} == {
         name: command[name].default for name in call
@@ -554,7 +554,7 @@ def test_an_option_of_a_run_is_an_argument_of_the_call_with_the_same_type_and_de
         assert argument.default == (argument.empty if required else option.default), option.name
         if option.name != "output_dir":  # a text becomes a Path
             assert argument.annotation == option.type, option.name
-    beside = {"self", "train", "eval", "push_to_hub"}
+    beside = {"self", "train", "eval", "push_to_hub", "callbacks"}
     assert call.keys() - beside == {option.name for option in dataclasses.fields(Options)}
 
 

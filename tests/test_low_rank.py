@@ -54,8 +54,8 @@ def test_linear_layers_change_at_low_rank_and_the_rest_but_the_head_not_at_all(k
 
 
 @pytest.mark.parametrize("kind", ["classifier", pytest.param("detector", marks=pytest.mark.slow)])
-def test_a_run_that_was_stopped_ends_with_the_same_weights(kind, tmp_path, monkeypatch):
-    fine_tune_run.stopped(tmp_path, monkeypatch, 6, kind, lora=RANK)
+def test_a_run_that_was_stopped_ends_with_the_same_weights(kind, tmp_path):
+    fine_tune_run.stopped(tmp_path, 6, kind, lora=RANK)
     with safe_open(tmp_path / kind / "checkpoint-4" / "model.safetensors", "pt") as file:
         assert any(".lora_A." in name for name in file.keys())  # noqa: SIM118 (no mapping)
     found = fine_tune_run.tune(kind, tmp_path, lora=RANK)

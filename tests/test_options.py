@@ -72,7 +72,7 @@ def model_of(task: str) -> pvzoo.Model:
 
 def added(method, common) -> dict[str, inspect.Parameter]:
     """The parameters of a bound method, without the first and those of every task."""
-    first, *others = inspect.signature(method).parameters.values()
+    _, *others = inspect.signature(method).parameters.values()
     assert [p.name for p in others[: len(common)]] == common
     return {p.name: p for p in others[len(common) :]}
 

@@ -226,6 +226,18 @@ def relative_boxes(boxes: torch.Tensor, frame: tuple[float, float]) -> torch.Ten
     return centred / torch.tensor([width, height, width, height])
 
 
+def absolute_boxes(boxes: torch.Tensor, frame: tuple[int, int]) -> torch.Tensor:
+    """The way back from `relative_boxes`."""
+    height, width = frame
+    corners: torch.Tensor = box_convert(boxes, "cxcywh", "xyxy")
+    return corners * torch.tensor([width, height, width, height])
+
+
+def extent(mask: torch.Tensor) -> tuple[int, int]:
+    """Height and width of what a mask (height, width) marks, from the upper left corner."""
+    return int(mask.any(dim=1).sum()), int(mask.any(dim=0).sum())
+
+
 def place_map(
     values: torch.Tensor, valid: tuple[int, int], padded: tuple[int, int], fill: int
 ) -> torch.Tensor:

@@ -157,6 +157,16 @@ class Network(ABC):
         """Upright RGB pictures and targets (`pvzoo.training.samples`) -> what `loss` takes."""
         raise self._lacks("fine-tune")
 
+    def targets_of(self, batch: dict[str, Any]) -> list[dict[str, Any]] | None:
+        """The way back from `batch`: the targets in it, for a picture of what is learnt.
+
+        Returns:
+            For each picture its target, as `pvzoo.training.samples` has it, in pixels of the
+            network's input. None where there is no way back: then the picture and the target that
+            `batch` was given are drawn.
+        """
+        return None
+
     def loss(self, module: Any, batch: dict[str, Any]) -> Tensor:
         """The loss of a batch, a scalar; `module` is the network, perhaps wrapped by Accelerate."""
         raise self._lacks("fine-tune")

@@ -18,6 +18,12 @@ def class_targets(targets: Sequence[Any]) -> torch.Tensor:
     return torch.tensor([target["label"] for target in targets])
 
 
+def targets_of_classes(labels: torch.Tensor) -> list[dict[str, Any]]:
+    """The way back from `class_targets`."""
+    key = "labels" if labels.is_floating_point() else "label"
+    return [{key: own if key == "labels" else int(own)} for own in labels]
+
+
 def class_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """Cross-entropy of (n, classes) logits with `class_targets`; binary if they are float."""
     logits = logits.float()

@@ -30,7 +30,7 @@ from pvzoo.networks._bounds import built_within
 from pvzoo.networks._heads import class_axes, with_classes
 from pvzoo.networks._weights import check_channels, read_state_dict, renamed
 from pvzoo.networks.base import Network, TargetClasses
-from pvzoo.networks.classification import class_loss, class_targets
+from pvzoo.networks.classification import class_loss, class_targets, targets_of_classes
 from pvzoo.preprocess.derive import timm_steps
 from pvzoo.preprocess.long import middle
 from pvzoo.preprocess.steps import Step
@@ -126,6 +126,10 @@ class TimmNetwork(Network):
         """``x`` and ``labels``."""
         inputs = [self.prepare(picture)[0]["x"] for picture in pictures]
         return {"x": torch.from_numpy(np.concatenate(inputs)), "labels": class_targets(targets)}
+
+    def targets_of(self, batch: dict[str, Any]) -> list[dict[str, Any]]:
+        """``label`` or ``labels``."""
+        return targets_of_classes(batch["labels"])
 
     def loss(self, module: Any, batch: dict[str, Any]) -> torch.Tensor:
         """Cross-entropy, binary for several labels."""

@@ -13,7 +13,7 @@ from pvzoo.adapters.base import Spec
 from pvzoo.networks import _training
 from pvzoo.networks._weights import check_channels
 from pvzoo.networks.base import TargetClasses
-from pvzoo.networks.classification import class_loss, class_targets
+from pvzoo.networks.classification import class_loss, class_targets, targets_of_classes
 from pvzoo.networks.from_transformers import class_names
 
 
@@ -61,6 +61,10 @@ class TransformersClassificationNetwork(_training.TrainableNetwork):
         """Inputs and ``labels``."""
         inputs = [self.prepare(picture)[0] for picture in pictures]
         return {**_training.stack(inputs), "labels": class_targets(targets)}
+
+    def targets_of(self, batch: dict[str, Any]) -> list[dict[str, Any]]:
+        """``label`` or ``labels``."""
+        return targets_of_classes(batch["labels"])
 
     def loss(self, module: Any, batch: dict[str, Any]) -> torch.Tensor:
         """Cross-entropy, binary for several labels."""

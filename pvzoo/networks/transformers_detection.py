@@ -125,6 +125,19 @@ class TransformersDetectionNetwork(_training.TrainableNetwork):
             labels.append({"class_labels": target["categories"], "boxes": boxes})
         return {**batch, "labels": labels}
 
+    def targets_of(self, batch: dict[str, Any]) -> list[dict[str, Any]]:
+        """``boxes`` and ``categories``."""
+        frames = [batch["pixel_values"].shape[-2:]] * len(batch["labels"])
+        if "pixel_mask" in batch:
+            frames = [_training.extent(mask) for mask in batch["pixel_mask"]]
+        return [
+            {
+                "boxes": _training.absolute_boxes(own["boxes"], frame),
+                "categories": own["class_labels"],
+            }
+            for own, frame in zip(batch["labels"], frames, strict=True)
+        ]
+
     def loss(self, module: Any, batch: dict[str, Any]) -> torch.Tensor:
         """The family's own loss."""
         with counted_over_processes():

@@ -20,6 +20,7 @@ from transformers.image_transforms import get_size_with_aspect_ratio
 
 from pvzoo.adapters.base import Arrays, Checkpoint, Meta, Spec
 from pvzoo.adapters.transformers_segmentation import (
+    INSTANCE,
     PANOPTIC,
     SEMANTIC,
     choose_task,
@@ -235,6 +236,17 @@ class TransformersSegmentationNetwork(_training.TrainableNetwork):
         ]
         return {**batch, "labels": labels}
 
+    def targets_of(self, batch: dict[str, Any]) -> list[dict[str, Any]]:
+        """``map``, or the segments as the task has them."""
+        if self.family.masks is None:
+            maps = batch["labels"].int()
+            return [{"map": torch.where(own == _training.VOID, -1, own)} for own in maps]
+        if "labels" in batch:
+            found = [(own["class_labels"], own["masks"]) for own in batch["labels"]]
+        else:
+            found = list(zip(batch["class_labels"], batch["mask_labels"], strict=True))
+        return [_target_of(self.spec.task, classes, masks.bool()) for classes, masks in found]
+
     def loss(self, module: Any, batch: dict[str, Any]) -> torch.Tensor:
         """The family's own loss; nothing for a batch without a pixel or object to learn from."""
         with counted_over_processes():
@@ -283,13 +295,29 @@ def _segments(target: Any, valid: Size, padded: Size) -> tuple[torch.Tensor, tor
     return categories[kept], masks[kept]
 
 
-def _boxes_of(masks: torch.Tensor, valid: Size) -> torch.Tensor:
-    """(n, 4) float32: centre and size of the boxes round masks, as shares of the picture."""
+def _target_of(task: str, categories: torch.Tensor, masks: torch.Tensor) -> dict[str, Any]:
+    """The way back from `_segments`: (n,) classes and (n, height, width) masks as a target."""
+    if task == INSTANCE:
+        return {"boxes": _corners(masks), "masks": masks, "categories": categories}
+    values = categories if task == SEMANTIC else torch.arange(len(masks))
+    places = torch.full(masks.shape[1:], -1, dtype=torch.int32)
+    for value, mask in zip(values, masks, strict=True):
+        places[mask] = int(value)
+    return {"map": places, "categories": categories}
+
+
+def _corners(masks: torch.Tensor) -> torch.Tensor:
+    """(n, 4) float32: left, top, right, bottom of the boxes round masks."""
     from torchvision.ops import masks_to_boxes  # slow to import, and for training alone
 
-    boxes = masks_to_boxes(masks) if len(masks) else torch.zeros(0, 4)
+    boxes: torch.Tensor = masks_to_boxes(masks) if len(masks) else torch.zeros(0, 4)
     boxes[:, 2:] += 1  # torchvision gives the last pixel, not its edge
-    return _training.relative_boxes(boxes, valid)
+    return boxes
+
+
+def _boxes_of(masks: torch.Tensor, valid: Size) -> torch.Tensor:
+    """(n, 4) float32: centre and size of the boxes round masks, as shares of the picture."""
+    return _training.relative_boxes(_corners(masks), valid)
 
 
 def _with_words(checkpoint: Checkpoint, images: Any) -> Any:

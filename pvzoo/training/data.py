@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from pvzoo.data.columns import canonical
 from pvzoo.data.load import load
 from pvzoo.data.quality.check import check_loaded
+from pvzoo.data.quality.report import Finding
+from pvzoo.data.quality.rules import LEAK
 from pvzoo.data.schema import class_names
 from pvzoo.errors import DataError, PvzooWarning
 from pvzoo.metrics.class_match import LabelMatch
@@ -31,7 +33,7 @@ def datasets_of(train: Any, evaluation: Any, task: str) -> tuple[Dataset, Datase
             )
         chosen = data["train"] if "train" in data else next(iter(data.values()))
         if evaluation is None:
-            return chosen, data.get("validation")
+            return chosen, data.get("validation") if "train" in data else None
         data = chosen
     if evaluation is not None:
         evaluation = load(evaluation, task)
@@ -41,8 +43,17 @@ def datasets_of(train: Any, evaluation: Any, task: str) -> tuple[Dataset, Datase
     return data, evaluation
 
 
-def check_data(train_set: Dataset, eval_set: Dataset | None) -> None:
-    """Stop on errors in the data, and say what else is odd about it; in one process only."""
+def check_data(train_set: Dataset, eval_set: Dataset | None, *, one_source: bool) -> None:
+    """Stop on errors in the data, and say what else is odd about it; in one process only.
+
+    Args:
+        train_set: What is trained on.
+        eval_set: What is evaluated, if anything is.
+        one_source: Whether both are splits of the same data, for the message.
+
+    Raises:
+        DataError: There are errors; images that are in both sets are named.
+    """
     if not joined().is_main_process:
         return
     from datasets import DatasetDict
@@ -50,10 +61,27 @@ def check_data(train_set: Dataset, eval_set: Dataset | None) -> None:
     splits = {"train": train_set} | ({"validation": eval_set} if eval_set is not None else {})
     # `canonical` refuses splits with different classes
     report = check_loaded(canonical(DatasetDict(splits)))
+    for finding in report.errors:
+        if finding.rule == LEAK.name:
+            raise _leak(finding, one_source)
     report.raise_for_errors()
     for finding in report.warnings:
         where = "; ".join(finding.where)
         warnings.warn(f"{finding.what} ({where}) {finding.fix}", PvzooWarning, stacklevel=4)
+
+
+def _leak(finding: Finding, one_source: bool) -> DataError:
+    more = finding.count - len(finding.where)
+    named = "; ".join([*finding.where, *([f"and {more:,} more"] if more else [])])
+    count = f"{finding.count:,} image{'s are' if finding.count > 1 else ' is'}"
+    both = "data" if one_source else "datasets.DatasetDict(train=train, validation=eval)"
+    return DataError(
+        f"{count} in the training data and in the validation data: {named}. The figures would be "
+        "too good.",
+        f"Leave these images out of the training data, as pvzoo.data.fix({both}) does"
+        + (" (pvzoo check DATA --fix FOLDER)" if one_source else "")
+        + ", or pass other data as eval.",
+    )
 
 
 def classes_of(train_set: Dataset, network: Network, training: Training) -> TargetClasses:

@@ -8,15 +8,22 @@ from typing import Any
 from rich.console import Console
 from transformers import TrainerCallback
 
+from pvzoo.progress import duration
+
+_NOT_EVALUATED = (
+    "nothing is evaluated, so the weights of the last epoch are kept. To evaluate every epoch and "
+    "keep the best: fine_tune(train, eval), --eval, or data with a split called validation."
+)
+
 
 class Progress(TrainerCallback):
     """A line on standard error at the end of every epoch; between them, on a screen, a running one.
 
     Args:
-        main: The figure that is shown.
+        main: The figure that is shown; None where nothing is evaluated, which is said once.
     """
 
-    def __init__(self, main: str) -> None:
+    def __init__(self, main: str | None) -> None:
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
         self._main = main
         self._loss: float | None = None
@@ -26,6 +33,8 @@ class Progress(TrainerCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Start the clock; a resumed run's earlier steps do not count for the time left."""
         self._start, self._first = time.monotonic(), state.global_step
+        if self._main is None:
+            self._console.print(_NOT_EVALUATED)
         if self._console.is_terminal:
             self._status = self._console.status("training")
             self._status.start()
@@ -50,9 +59,14 @@ class Progress(TrainerCallback):
         self._console.print(self._line(state))
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Leave the screen."""
+        """Leave the screen, with a line that says which weights are kept."""
         if self._status:
             self._status.stop()
+        took, kept = duration(time.monotonic() - self._start), "the last epoch"
+        if state.best_global_step:
+            epoch = state.best_global_step / state.max_steps * state.num_train_epochs
+            kept = f"epoch {epoch:.1f} ({self._main} {state.best_metric:.4f})"
+        self._console.print(f"trained in {took}; the weights of {kept} are kept")
 
     def _line(self, state: Any) -> str:
         done = state.global_step - self._first

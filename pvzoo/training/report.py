@@ -9,6 +9,7 @@ from math import isfinite, nan
 from pathlib import Path
 from typing import Any
 
+from pvzoo.display import figure, heading, table
 from pvzoo.errors import TrainingError, said
 from pvzoo.training.files import read_object
 from pvzoo.training.options import DECIDING
@@ -39,6 +40,21 @@ class TrainingReport:
         """The arguments of `fine_tune` that the weights depend on, without those left out."""
         said = {name: self.settings.get(name) for name in DECIDING}
         return {name: value for name, value in said.items() if value not in (None, {})}
+
+    def __repr__(self) -> str:
+        rows = [f"{name:<12}  {value}" for name, value in self._rows()]
+        return "\n    ".join([f"TrainingReport: {self._title()}", *rows])
+
+    def _repr_html_(self) -> str:
+        return heading(self._title()) + table((), self._rows(), right=True)
+
+    def _title(self) -> str:
+        last = self.history[-1] if self.history else {}
+        length = f"{last.get('epoch', 0):g} epochs, {last.get('step', 0):,} steps"
+        return f"{self.folder}, {length}{'' if self.metrics else ', not evaluated'}"
+
+    def _rows(self) -> list[tuple[str, str]]:
+        return [(name, figure(value)) for name, value in self.metrics.items()]
 
     def write(self) -> None:
         """Write `curves.csv`, `curves.png` and, last and at once, `report.json` to the folder.

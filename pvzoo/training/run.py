@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 from accelerate.state import AcceleratorState
 from safetensors import SafetensorError
-from transformers import EarlyStoppingCallback, TrainingArguments
+from transformers import EarlyStoppingCallback, TrainerCallback, TrainingArguments
 
 from pvzoo.adapters.base import Adapter
-from pvzoo.errors import TrainingError, UnsupportedModelError, UsageError
+from pvzoo.errors import TrainingError, UnsupportedModelError, UsageError, short
 from pvzoo.families.recipes import Recipe
 from pvzoo.hub.publish import open_to_others
 from pvzoo.metrics.evaluate import has_figures, measure
@@ -34,7 +34,7 @@ from pvzoo.training.low_rank import RATE, LowRank
 from pvzoo.training.options import Options
 from pvzoo.training.progress import Progress
 from pvzoo.training.report import TrainingReport, read
-from pvzoo.training.sample_grid import draw_batch
+from pvzoo.training.sample_grid import draw_first_batch
 from pvzoo.training.samples import Samples
 from pvzoo.training.targets.base import training_of
 from pvzoo.training.trainer import FineTuner, restore
@@ -54,6 +54,7 @@ def fine_tune(
     *,
     name: str,
     device: torch.device,
+    callbacks: Sequence[TrainerCallback] = (),
 ) -> tuple[Adapter, Network, TrainingReport]:
     """The network tuned, with its adapter and report; see `Model.fine_tune`.
 
@@ -65,16 +66,18 @@ def fine_tune(
         options: Its other arguments.
         name: What the model is called, in messages and in the report.
         device: Where `network` is, and is trained.
+        callbacks: As for `Model.fine_tune`.
 
     Raises:
         PvzooError: As `Model.fine_tune`.
     """
     network = _trainable(network, task, name)
     options.check()
+    _check_callbacks(callbacks)
     train_set, eval_set = datasets_of(train, evaluation, task.id)
     if options.early_stopping is not None and eval_set is None:
         raise UsageError("early_stopping needs figures to go by.", "Pass eval data.")
-    check_data(train_set, eval_set)
+    check_data(train_set, eval_set, one_source=evaluation is None)
     classes = classes_of(train_set, network, training_of(task))
     with put_back():  # the caller draws on as if nothing had been
         tuned = network.retarget(classes, image_size=options.image_size, seed=options.seed)
@@ -97,7 +100,17 @@ def fine_tune(
             return adapter, tuned, read(home)
         try:
             report = _train(
-                tuned, adapter, task, plan, options, args, main, train_set, eval_set, settings
+                tuned,
+                adapter,
+                task,
+                plan,
+                options,
+                args,
+                main,
+                train_set,
+                eval_set,
+                settings,
+                callbacks,
             )
         finally:
             if args.use_cpu and torch.accelerator.is_available() and state.num_processes == 1:
@@ -121,6 +134,15 @@ def _trainable(network: Network | None, task: Task, name: str) -> Network:
     )
 
 
+def _check_callbacks(callbacks: Any) -> None:
+    many = isinstance(callbacks, Sequence)
+    if not many or not all(isinstance(callback, TrainerCallback) for callback in callbacks):
+        raise UsageError(
+            f"callbacks is {short(callbacks)}.",
+            "It is a list of objects of subclasses of transformers.TrainerCallback.",
+        )
+
+
 def _train(
     tuned: Network,
     adapter: Adapter,
@@ -132,6 +154,7 @@ def _train(
     train_set: Dataset,
     eval_set: Dataset | None,
     settings: dict[str, Any],
+    callbacks: Sequence[TrainerCallback],
 ) -> TrainingReport:
     state, home = joined(), options.output_dir
     tuned.module.to(args.device, torch.float32)  # AdamW needs it; autocast is bf16=True
@@ -141,9 +164,18 @@ def _train(
     batch_size = args.per_device_train_batch_size
     checkpoint = checkpoints.latest(home, state.num_processes)
     if checkpoint is None and state.is_main_process:
-        first = [pictures[0, i] for i in range(min(batch_size, len(pictures)))]
-        draw_batch(first, training, train_set.features, home / FIRST_BATCH)
-    callbacks: list[Any] = [Progress(main)] if state.is_main_process else []
+        draw_first_batch(
+            tuned,
+            adapter,
+            pictures,
+            train_set.features,
+            batch_size=batch_size,
+            seed=options.seed,
+            path=home / FIRST_BATCH,
+        )
+    callbacks = list(callbacks)
+    if state.is_main_process:
+        callbacks.insert(0, Progress(main if eval_set is not None else None))
     if options.early_stopping is not None:
         callbacks.append(EarlyStoppingCallback(options.early_stopping))
     rates = options.rates(plan)

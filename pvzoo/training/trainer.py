@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,22 @@ class EpochSampler(Sampler[tuple[int, int]]):
     def __iter__(self) -> Iterator[tuple[int, int]]:
         order = np.random.default_rng((self._seed, self.epoch)).permutation(self._count)
         return iter([(self.epoch, int(i)) for i in order])
+
+
+def collated(
+    step: Network | HeadTraining, source: Samples | Features, samples: Sequence[Any]
+) -> dict[str, Any]:
+    """A batch of (picture, target, place) samples of a source, as `step` has it, with `PLACES`.
+
+    Raises:
+        ImageError: A picture cannot be prepared; the names of all are in the message.
+    """
+    pictures, targets, places = zip(*samples, strict=True)
+    try:
+        return {**step.batch(pictures, targets), PLACES: places}
+    except ImageError as error:
+        names = ", ".join(source.name_of(i) for _, i in places)
+        raise ImageError(f"{error.what} It is one of {names}.", error.hint) from error
 
 
 class FineTuner(Trainer):
@@ -113,12 +129,7 @@ class FineTuner(Trainer):
     # --- what is trained on -----------------------------------------------------------------------
 
     def _collate(self, samples: list[Any]) -> dict[str, Any]:
-        pictures, targets, places = zip(*samples, strict=True)
-        try:
-            return {**self._step.batch(pictures, targets), PLACES: places}
-        except ImageError as error:
-            names = ", ".join(self._samples.name_of(i) for _, i in places)
-            raise ImageError(f"{error.what} It is one of {names}.", error.hint) from error
+        return collated(self._step, self._samples, samples)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> EpochSampler:
         return self._sampler
