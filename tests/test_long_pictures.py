@@ -24,7 +24,7 @@ from pvzoo.errors import ImageError
 from pvzoo.inputs.limits import MAX_SIDE
 from pvzoo.networks.from_transformers import prepared
 from pvzoo.networks.timm import TimmNetwork
-from pvzoo.preprocess.long import RATIO, middle
+from pvzoo.preprocess.long_images import RATIO, middle
 
 TESTS = Path(__file__).parent
 

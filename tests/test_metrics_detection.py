@@ -13,7 +13,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from pvzoo.errors import DataError, PvzooError
-from pvzoo.metrics import coco
+from pvzoo.metrics import average_precision as coco
 from pvzoo.metrics.class_match import LabelMatch
 from pvzoo.metrics.detection import DetectionMetric, InstanceMetric
 from pvzoo.results.detections import Detections

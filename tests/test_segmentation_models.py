@@ -30,7 +30,7 @@ from torch.nn import functional as nnf
 import pvzoo
 from pvzoo.catalog import catalogue
 from pvzoo.errors import PvzooError, PvzooWarning, UnsupportedModelError, UsageError
-from pvzoo.families.stuff import stuff_of
+from pvzoo.families.stuff_classes import stuff_of
 from pvzoo.results.instances import Instances
 from pvzoo.results.panoptic import Panoptic
 from pvzoo.results.semantic import SemanticMap

@@ -20,7 +20,7 @@ from pvzoo.postprocess import semantic
 from pvzoo.postprocess.frame import Frame
 from pvzoo.postprocess.instances import instances
 from pvzoo.postprocess.panoptic import panoptic
-from pvzoo.preprocess.long import check_side
+from pvzoo.preprocess.long_images import check_side
 from pvzoo.results.base import Result
 from pvzoo.results.instances import Instances
 from pvzoo.results.masks import Masks, encode

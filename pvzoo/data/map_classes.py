@@ -44,7 +44,7 @@ from pvzoo.data.schema import SEMANTIC_VOID, VOID, VOID_NAMES
 from pvzoo.data.store import write
 from pvzoo.errors import DataError, PvzooWarning
 from pvzoo.inputs.encoded import opened
-from pvzoo.results.colour_ids import ids_of
+from pvzoo.results.ids_as_colours import ids_of
 
 _NAMES_FILES = (
     "classes.txt",

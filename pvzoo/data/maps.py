@@ -13,7 +13,7 @@ from pvzoo.errors import DataError, ImageError, let_go
 from pvzoo.inputs.encoded import opened
 from pvzoo.inputs.images import ImageHandle
 from pvzoo.inputs.pixels import STRIP, strips
-from pvzoo.results.colour_ids import colours_of, ids_of
+from pvzoo.results.ids_as_colours import colours_of, ids_of
 
 
 def read_map(cell: Any, name: str) -> np.ndarray:

@@ -77,7 +77,7 @@ class MaskRecord:
             classes, too, as all others do.
         top_k: Most instances; None for as many as there are queries.
         score: Least class score of a query in a panoptic map.
-        scores: Likewise, for published label sets (`pvzoo.families.stuff`) that differ.
+        scores: Likewise, for published label sets (`pvzoo.families.stuff_classes`) that differ.
         overlap: Least share of its own mask that a query must win.
         stuff: By the number of classes, ids of those that are stuff, for labels that are none of
             the published sets.

@@ -23,9 +23,9 @@ from pycocotools import mask as coco
 
 from pvzoo.data.rle import is_whole
 from pvzoo.errors import DataError
+from pvzoo.metrics.average_precision import curves
 from pvzoo.metrics.base import Evaluation, Metric, check_numbers, class_ids, column
 from pvzoo.metrics.class_match import LabelMatch
-from pvzoo.metrics.coco import curves
 
 if TYPE_CHECKING:
     from pvzoo.results.detections import Detections

@@ -28,7 +28,7 @@ from pvzoo.networks._bounds import built_within
 from pvzoo.networks._weights import is_wrapped, read_state_dict
 from pvzoo.networks.base import Network
 from pvzoo.preprocess.derive import steps_of
-from pvzoo.preprocess.long import fitting
+from pvzoo.preprocess.long_images import fitting
 from pvzoo.preprocess.steps import Step
 
 # The weights files that transformers reads, in the order it looks for them.

@@ -32,7 +32,7 @@ from pvzoo.networks._weights import check_channels, read_state_dict, renamed
 from pvzoo.networks.base import Network, TargetClasses
 from pvzoo.networks.classification import class_loss, class_targets, targets_of_classes
 from pvzoo.preprocess.derive import timm_steps
-from pvzoo.preprocess.long import middle
+from pvzoo.preprocess.long_images import middle
 from pvzoo.preprocess.steps import Step
 
 # What a pretrained_cfg may say here: all but where timm itself would fetch weights.

@@ -33,7 +33,7 @@ from pvzoo.families.base import INSTANCE as INSTANCE_HEAD
 from pvzoo.families.base import SEMANTIC as SEMANTIC_HEAD
 from pvzoo.families.base import UNIVERSAL as UNIVERSAL_HEAD
 from pvzoo.families.base import Kind
-from pvzoo.families.stuff import stuff_of
+from pvzoo.families.stuff_classes import stuff_of
 from pvzoo.networks import _training
 from pvzoo.networks._counts import counted_over_processes
 from pvzoo.networks.base import TargetClasses

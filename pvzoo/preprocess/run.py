@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from pvzoo.preprocess.floats import resize_float
-from pvzoo.preprocess.long import check_input, middle
+from pvzoo.preprocess.long_images import check_input, middle
 from pvzoo.preprocess.resize import resize_uint8
 from pvzoo.preprocess.sizes import Size, scaled
 from pvzoo.preprocess.steps import (
@@ -76,7 +76,8 @@ def run(
         ``windows`` if it was cut into some.
 
     Raises:
-        ImageError: The picture would become larger than `pvzoo.preprocess.long.MAX_INPUT_PIXELS`.
+        ImageError: The picture would become larger than
+            `pvzoo.preprocess.long_images.MAX_INPUT_PIXELS`.
     """
     picture = middle(image) if _cuts_the_middle(steps) else image
     state = _State(np.asarray(picture)[None], (picture.height, picture.width))

@@ -13,9 +13,9 @@ from PIL import Image
 
 from pvzoo.errors import UsageError
 from pvzoo.results.base import ResultWithRows, read_only
-from pvzoo.results.colour_ids import colours_of
 from pvzoo.results.detections import sv_detections
 from pvzoo.results.drawing import draw_segments
+from pvzoo.results.ids_as_colours import colours_of
 from pvzoo.results.masks import Masks
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from xml.sax.xmlreader import AttributesImpl
 import numpy as np
 
 from pvzoo.data.copies import Names, Parts, copy_image
-from pvzoo.data.formats.lost import Lost
+from pvzoo.data.formats.left_out import Lost
 from pvzoo.data.schema import CLASSIFICATION, INSTANCE
 from pvzoo.data.xml_file import check_text
 from pvzoo.inputs.images import ImageHandle

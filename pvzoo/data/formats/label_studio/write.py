@@ -17,7 +17,7 @@ from xml.sax.saxutils import quoteattr
 from pvzoo.data.copies import Names, Parts, check_size, copy_image
 from pvzoo.data.files import upright_size
 from pvzoo.data.formats.label_studio import brush
-from pvzoo.data.formats.lost import Lost
+from pvzoo.data.formats.left_out import Lost
 from pvzoo.data.schema import CLASSIFICATION, INSTANCE
 from pvzoo.results.drawing import class_colour
 from pvzoo.results.masks import Masks

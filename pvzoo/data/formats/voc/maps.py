@@ -15,7 +15,7 @@ from pvzoo.data.maps import areas_of, read_map
 from pvzoo.data.rle import masked_object
 from pvzoo.data.schema import DETECTION
 from pvzoo.errors import DataError
-from pvzoo.results.colour_ids import ids_of
+from pvzoo.results.ids_as_colours import ids_of
 from pvzoo.results.masks import Masks
 
 _BORDER = (255, int(ids_of((224, 224, 192))))  # as an index, and as a colour of VOC's palette

@@ -14,7 +14,7 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from pvzoo.data.copies import Names, Parts, copy_image
-from pvzoo.data.formats.lost import Lost
+from pvzoo.data.formats.left_out import Lost
 from pvzoo.data.polygons import outline
 from pvzoo.data.schema import INSTANCE
 from pvzoo.data.xml_file import check_text

@@ -14,7 +14,7 @@ import yaml
 
 from pvzoo.data.copies import Names, Parts, check_size, copy_image
 from pvzoo.data.files import upright_size
-from pvzoo.data.formats.lost import Lost
+from pvzoo.data.formats.left_out import Lost
 from pvzoo.data.polygons import outline
 from pvzoo.data.schema import INSTANCE
 
