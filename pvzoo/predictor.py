@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack, cast, overload
 
 from pvzoo.adapters.base import Adapter
@@ -22,7 +23,7 @@ from pvzoo.progress import Progress, showing
 from pvzoo.results.several import R, Results
 from pvzoo.runtimes.base import Runtime
 from pvzoo.tasks.base import Task
-from pvzoo.tasks.options import Option, for_task, of_evaluate, of_network, of_predict
+from pvzoo.tasks.options import Listed, for_task, of_evaluate, of_network, of_predict
 
 if TYPE_CHECKING:
     from pvzoo.results.base import Result
@@ -44,7 +45,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 S = TypeVar("S", bound="Result")
 
 
-def _shows(listed: Callable[[type[Task]], list[Option]]) -> Callable[[F], F]:
+def _shows(listed: Listed) -> Callable[[F], F]:
     """Make a method show the options of its model's task in the place of its ``**options``."""
 
     def shown(function: F) -> F:
@@ -56,9 +57,7 @@ def _shows(listed: Callable[[type[Task]], list[Option]]) -> Callable[[F], F]:
 class _Shown:
     """The function itself where its class is asked for it; a model's own method is bound."""
 
-    def __init__(
-        self, function: types.FunctionType, listed: Callable[[type[Task]], list[Option]]
-    ) -> None:
+    def __init__(self, function: types.FunctionType, listed: Listed) -> None:
         self.function = function
         self.listed = listed
 
@@ -181,15 +180,9 @@ class Predictor(Generic[R]):
             ImageError: With ``on_error="raise"``: an input is no image.
             UsageError: An option the task does not have.
         """
-        of_any_task = cast(Predictor[Any], self)  # it takes what options there are
-        answer: S | Results[S] = prediction.predict(
-            of_any_task.stream,
-            images,
-            on_error,
-            batch_size=batch_size,
-            progress=progress,
-            **options,
-        )
+        stream = cast(Predictor[Any], self).stream  # which may have any options
+        several = partial(stream, batch_size=batch_size, progress=progress, **options)
+        answer: S | Results[S] = prediction.predict(several, images, on_error)
         return answer
 
     @overload

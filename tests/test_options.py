@@ -16,6 +16,8 @@ from pathlib import Path
 import colour_model
 import numpy as np
 import pytest
+from IPython.core.completer import provisionalcompleter
+from IPython.core.interactiveshell import InteractiveShell
 
 import pvzoo
 from pvzoo import loading
@@ -152,20 +154,23 @@ def test_every_option_that_is_shown_is_explained():
     assert silent == set()
 
 
-def test_a_notebook_completes_the_options():
-    from IPython.core.interactiveshell import InteractiveShell
-
+@pytest.mark.parametrize("jedi", [True, False])
+def test_a_notebook_completes_the_options(jedi):
     shell = InteractiveShell()
+    shell.Completer.use_jedi = jedi
     shell.user_ns["model"] = model_of("panoptic-segmentation")
     shell.user_ns["depth"] = model_of("depth-estimation")
+
+    def completed(line):
+        with provisionalcompleter():
+            return {found.text for found in shell.Completer.completions(line, len(line))}
+
     for line in ("model.predict('a.jpg', ", "model.stream('a/', ", "model.evaluate('coco/', "):
-        _, found = shell.complete("", line)
-        assert {"overlap=", "threshold=", "batch_size="} <= {*found}, line
-        assert "nms=" not in found
-    assert shell.complete("ov", "model.predict('a.jpg', ov")[1] == ["overlap="]
-    _, found = shell.complete("", "depth.predict('a.jpg', ")
-    assert "on_error=" in found
-    assert "threshold=" not in found
+        assert {"overlap=", "threshold=", "batch_size="} <= completed(line), line
+        assert "nms=" not in completed(line)
+    assert completed("model.predict('a.jpg', ov") == {"overlap="}
+    assert "on_error=" in completed("depth.predict('a.jpg', ")
+    assert "threshold=" not in completed("depth.predict('a.jpg', ")
 
 
 def test_two_models_show_their_own_options_and_the_class_all():
@@ -174,7 +179,7 @@ def test_two_models_show_their_own_options_and_the_class_all():
     assert "top_k" not in inspect.signature(detector.predict).parameters
     assert [*inspect.signature(pvzoo.Model.predict).parameters][-1] == "options"
     assert pvzoo.Model.predict(detector, PICTURE).to_dict() == detector.predict(PICTURE).to_dict()
-    assert "| predict(" in " ".join(pydoc.render_doc(pvzoo.Model).split())
+    assert "| predict(" in " ".join(pydoc.plaintext.document(pvzoo.Model).split())
 
 
 def test_a_copy_of_a_model_and_of_its_method_predict_alike():

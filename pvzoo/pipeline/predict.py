@@ -21,10 +21,8 @@ from pvzoo.tasks.base import Task
 OnError = Literal["raise", "skip"] | Callable[[ImageError], None]
 
 
-def predict(
-    stream: Callable[..., Iterator[Any]], images: Any, on_error: OnError, **options: Any
-) -> Any:
-    """See `Model.predict`; `stream` gives the results of a list, such as `Model.stream`."""
+def predict(stream: Callable[..., Iterator[Any]], images: Any, on_error: OnError) -> Any:
+    """See `Model.predict`; ``stream(images, on_error=...)`` gives the results of a list."""
     if isinstance(images, Iterator) and not hasattr(images, "read"):
         raise UsageError(
             "predict does not take an iterator, whose length is unknown.",
@@ -34,13 +32,13 @@ def predict(
         images, str | bytes | bytearray | memoryview
     )
     if many:
-        return Results(stream(images, on_error=on_error, **options))
+        return Results(stream(images, on_error=on_error))
     if on_error != "raise":
         raise UsageError(
             "on_error is for a list of images: one image cannot be skipped.",
             "Leave on_error out and catch ImageError, or pass a list.",
         )
-    (result,) = stream([images], **options)
+    (result,) = stream([images], on_error=on_error)
     return result
 
 

@@ -36,6 +36,10 @@ class Option:
     about: str
 
 
+Listed = Callable[[type[Task]], list[Option]]
+"""Which options of a task a method has, such as `of_predict`."""
+
+
 def of_predict(task: type[Task]) -> list[Option]:
     """All: prompts, then controls."""
     return [*of_network(task), *_of(task.controls)]
@@ -82,15 +86,13 @@ def _of(options: type) -> list[Option]:
 
 
 @lru_cache
-def for_task(
-    function: types.FunctionType, listed: Callable[[type[Task]], list[Option]], task: type[Task]
-) -> types.FunctionType:
+def for_task(function: types.FunctionType, listed: Listed, task: type[Task]) -> types.FunctionType:
     """A function that does the same, and shows the options of a task in the place of ``**options``.
 
     Args:
         function: With annotations that can be evaluated, and an entry for its ``**options`` in the
             section "Args:" of its docstring.
-        listed: Says which options of the task these are, such as `of_predict`.
+        listed: Which options of the task these are.
         task: The task.
     """
     shown = types.FunctionType(

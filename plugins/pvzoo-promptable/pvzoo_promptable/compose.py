@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import fields
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pvzoo.errors import UsageError
@@ -68,7 +69,7 @@ class MasksFrom:
 
     def predict(self, images: Any, *, on_error: OnError = "raise", **options: Any) -> Any:
         """As `pvzoo.Model.predict`; the options are the detector's."""
-        return prediction.predict(self.stream, images, on_error, **options)
+        return prediction.predict(partial(self.stream, **options), images, on_error)
 
     def stream(
         self,
