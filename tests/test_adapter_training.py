@@ -29,9 +29,9 @@ from torchvision.tv_tensors import BoundingBoxes, Mask
 import pvzoo
 from pvzoo.errors import UnsupportedModelError
 from pvzoo.networks.base import Network, TargetClasses
-from pvzoo.networks.steps import adapter_of
 from pvzoo.plugins import registry
 from pvzoo.preprocess.undo import picture_of
+from pvzoo.training.sample_grid import steps_of
 from pvzoo.training.samples import Samples
 from pvzoo.training.targets.base import training_of
 
@@ -541,7 +541,7 @@ def test_the_targets_of_a_batch_lie_on_the_pixels_of_its_pictures(adapters, case
     """Pictures of two sizes, black but for a white rectangle that is an object of class 1."""
     network = retargeted(adapters(case))
     training = training_of(registry.get("tasks", network.spec.task)())
-    adapter = adapter_of(network)
+    pixels = registry.get("adapters", network.spec.adapter).pixels
     boxes = {(128, 96): (20, 30, 70, 60), (80, 120): (10, 64, 50, 104)}
     pictures, given = [], []
     for size, box in boxes.items():
@@ -551,8 +551,8 @@ def test_the_targets_of_a_batch_lie_on_the_pixels_of_its_pictures(adapters, case
         given.append(training.example(picture, [(1, box)]))
     batch = network.batch(pictures, given)
     targets = network.targets_of(batch)
-    for planes, target, told in zip(batch[adapter.pixels], targets, given, strict=True):
-        shown = picture_of(planes.numpy(), adapter.spec.steps)
+    for planes, target, told in zip(batch[pixels], targets, given, strict=True):
+        shown = picture_of(planes.numpy(), steps_of(network))
         assert shown.size == planes.shape[:0:-1]
         assert shown.getextrema() == ((0, 255),) * 3
         if "label" in told:

@@ -5,7 +5,8 @@ What a family's inputs and outputs mean is the other half, `pvzoo.adapters.base.
 
 That is what a network must say for prediction and evaluation: `load`, `prepare`, `forward`. `steps`
 frees it from the checkpoint's processor. One that can be fine-tuned also says: `retarget`, `batch`,
-`loss`, `backbone`, `head` (for training at low rank), `save`.
+`loss`, `backbone`, `head` (for training at low rank), `save`; and perhaps `targets_of`, for the picture
+of the first batch.
 """
 
 from __future__ import annotations
@@ -162,8 +163,8 @@ class Network(ABC):
 
         Returns:
             For each picture its target, as `pvzoo.training.samples` has it, in pixels of the
-            network's input. None where there is no way back: then the picture and the target that
-            `batch` was given are drawn.
+            network's input, which `batch` has under the name `Adapter.pixels`. None where there is
+            no way back: then the picture and the target that `batch` was given are drawn.
         """
         return None
 

@@ -10,10 +10,20 @@ from datasets import Features as Columns
 
 from pvzoo.adapters.base import Adapter
 from pvzoo.data.contact_sheet import sheet_of
+from pvzoo.errors import PvzooError
 from pvzoo.networks.base import Network
+from pvzoo.preprocess.steps import Step
 from pvzoo.preprocess.undo import picture_of
 from pvzoo.training.samples import Samples
 from pvzoo.training.trainer import EpochSampler, collated
+
+
+def steps_of(network: Network) -> tuple[Step, ...] | None:
+    """How it prepares pictures: for their colours, steps that differ in rounding do as well."""
+    try:
+        return network.steps()
+    except PvzooError:
+        return None
 
 
 def draw_first_batch(
@@ -44,7 +54,7 @@ def draw_first_batch(
         shown = [(picture, target) for picture, target, _ in chosen]
     else:
         inputs = batch[adapter.pixels].numpy()
-        pictures = [picture_of(planes, adapter.spec.steps) for planes in inputs]
+        pictures = [picture_of(planes, steps_of(network)) for planes in inputs]
         shown = list(zip(pictures, targets, strict=True))
     rows = [
         {
