@@ -239,7 +239,7 @@ def test_a_misspelt_model_gets_the_nearest_names():
 
 ORDER = (
     *("list", "info", "sample", "predict", "demo", "check", "convert", "evaluate", "fine-tune"),
-    *("space", "plugins", "new-plugin", "verify-plugin"),
+    *("export", "verify", "space", "plugins", "new-plugin", "verify-plugin"),
 )
 
 

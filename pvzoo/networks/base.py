@@ -3,10 +3,10 @@
 What a family's inputs and outputs mean is the other half, `pvzoo.adapters.base.Adapter`, whose
 `Adapter.network` names a subclass of `Network`.
 
-That is what a network must say for prediction and evaluation: `load`, `prepare`, `forward`. `steps`
-frees it from the checkpoint's processor. One that can be fine-tuned also says: `retarget`, `batch`,
-`loss`, `backbone`, `head` (for training at low rank), `save`; and perhaps `targets_of`, for the picture
-of the first batch.
+That is what a network must say for prediction and evaluation: `load`, `prepare`, `forward`.
+`steps` frees it from the checkpoint's processor. One that can be fine-tuned also says: `retarget`,
+`batch`, `loss`, `backbone`, `head` (for training at low rank), `save`; and perhaps `targets_of`,
+for the picture of the first batch.
 """
 
 from __future__ import annotations
