@@ -13,6 +13,7 @@ import fine_tune_run
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from transformers import TrainerCallback
 
 import pvzoo
@@ -106,12 +107,11 @@ def test_images_in_both_splits_of_one_source_are_named_with_the_way_out(classifi
 
 def test_images_in_two_sources_are_named_by_the_names_they_have_in_each(classifier, tmp_path):
     train = colour_model.dataset(schema.CLASSIFICATION, tmp_path / "pictures", 6)
-    for i, name in enumerate(("background", "red", "background")):
-        folder = tmp_path / "other" / name
-        folder.mkdir(parents=True, exist_ok=True)
-        shutil.copy(tmp_path / "pictures" / "3.png", folder / f"copy-{i}.png") if i == 1 else (
-            colour_model.Image.new("RGB", (48, 64), (i, 90, 0)).save(folder / f"own-{i}.png")
-        )
+    for name in ("background", "red"):
+        (tmp_path / "other" / name).mkdir(parents=True)
+        own = Image.new("RGB", (48, 64), colour_model.COLOURS[name])
+        own.save(tmp_path / "other" / name / "own.png")
+    shutil.copy(tmp_path / "pictures" / "3.png", tmp_path / "other" / "red" / "copy.png")
     names = colour_model.NAMES
     other = labelled.load(tmp_path / "other")
     place = {old: names.index(name) for old, name in enumerate(schema.class_names(other.features))}
@@ -120,7 +120,7 @@ def test_images_in_two_sources_are_named_by_the_names_they_have_in_each(classifi
         classifier.fine_tune(train, held_out, epochs=1, output_dir=tmp_path / "run")
     said = str(error.value)
     assert said.startswith("1 image is in the training data and in the validation data: ")
-    assert re.search(r"train: 3\.png is validation: \S*copy-1\.png", said)
+    assert re.search(r"train: 3\.png is validation: \S*copy\.png", said)
     assert "pvzoo.data.fix(datasets.DatasetDict(train=train, validation=eval))" in said
     fixed = labelled.fix(datasets.DatasetDict(train=train, validation=held_out))
     found = classifier.fine_tune(
