@@ -14,28 +14,25 @@ import torch
 from safetensors.torch import load_file
 
 import pvzoo.plugins.scaffold
+from pvzoo.preprocess.run import run
 from pvzoo.preprocess.steps import Rescale
 from pvzoo.results.classification import Classification
 
 sys.path.append(str(Path(pvzoo.plugins.scaffold.__file__).parent / "templates" / "adapter"))
 
-from my_zoo.adapter import ColourAdapter
-from my_zoo.network import ColourModule, ColourNetwork
+from my_zoo.adapter import ExampleAdapter
+from my_zoo.network import ExampleModule, ExampleNetwork
 
-WEIGHTS = Path(sys.modules[ColourAdapter.__module__].__file__).parent / "weights"
+WEIGHTS = Path(sys.modules[ExampleAdapter.__module__].__file__).parent / "weights"
 
 
-class GoodNetwork(ColourNetwork):
+class GoodNetwork(ExampleNetwork):
     """The template's own, of the adapter that is called so."""
 
-    adapter = "Good"
-
-    def __init__(self, module: Any, labels: Any) -> None:
-        super().__init__(module, labels)
-        self.spec = replace(self.spec, adapter=f"broken-zoo:{self.adapter}")
+    adapter = "broken-zoo:Good"
 
 
-class Good(ColourAdapter):
+class Good(ExampleAdapter):
     """The template's own; each subclass gets a network of its own, made of `made_of`."""
 
     network = "broken_adapters:GoodNetwork"
@@ -43,21 +40,24 @@ class Good(ColourAdapter):
 
     def __init_subclass__(cls) -> None:
         name = f"{cls.__name__}Network"
-        globals()[name] = type(name, (cls.made_of,), {"adapter": cls.__name__})
+        globals()[name] = type(name, (cls.made_of,), {"adapter": f"broken-zoo:{cls.__name__}"})
         cls.network = f"{__name__}:{name}"
 
 
 def save_good(folder: Path) -> None:
     """The checkpoint that all of them load."""
-    module = ColourModule(3)
+    module = ExampleModule(3)
     module.load_state_dict(load_file(WEIGHTS / "colours.safetensors"))
-    GoodNetwork(module, ("red", "green", "blue")).save(folder)
+    labels = ["red", "green", "blue"]
+    config = {"model_type": "my-zoo", "labels": labels, "multi_label": False}
+    GoodNetwork(module, config).save(folder)
 
 
 class NamesInAList(Good):
     class made_of(GoodNetwork):
-        def __init__(self, module: Any, labels: Any) -> None:
-            super().__init__(module, list(labels))
+        def __init__(self, module: Any, config: Any) -> None:
+            super().__init__(module, config)
+            self.spec = replace(self.spec, labels=list(config["labels"]))
 
 
 class OutputWithoutBatch(Good):
@@ -166,6 +166,9 @@ class OtherSteps(Good):
         def steps(self):
             return (*super().steps(), Rescale(2.0))
 
+        def prepare(self, image, **prompts):
+            return run(super().steps(), image)
+
 
 class UsesUpItsOutputs(Good):
     def postprocess(self, outputs, meta, **controls):
@@ -203,15 +206,15 @@ class _Whole:
     """A checkpoint whose weights are those of the template, whatever arrived."""
 
     def __init__(self, checkpoint: Any) -> None:
-        self.config, self.name = checkpoint.config, checkpoint.name
+        self.config, self.name, self.rename = checkpoint.config, checkpoint.name, ()
         self.weights = WEIGHTS / "colours.safetensors"
 
 
 class Float32Only(Good):
     class made_of(GoodNetwork):
         def forward(self, inputs):
-            pixels = inputs["pixels"]
-            return super().forward({"pixels": pixels @ torch.eye(32).to(pixels.device)})
+            pixels = inputs["pixel_values"]
+            return super().forward({"pixel_values": pixels @ torch.eye(32).to(pixels.device)})
 
 
 class LeftBehind(Good):

@@ -402,6 +402,22 @@ def test_width_and_height_are_those_said_or_those_of_the_upright_picture() -> No
     assert canonical(from_rows(sized, **columns))["width"][:] == [30, 30]
 
 
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP", "GIF", "BMP"])
+@pytest.mark.parametrize("first", [True, False])
+def test_pictures_of_any_kind_are_measured_in_whichever_order_pil_tries_its_readers(
+    monkeypatch, kind, first
+):
+    Image.init()
+    order = sorted(Image.ID, key=lambda name: (name == kind) != first)
+    monkeypatch.setattr(Image, "ID", order)
+    image = {"bytes": encoded(Image.new("RGB", (20, 10), "red"), kind), "path": None}
+    rows = [{"image": image, "objects": [{"bbox": [1, 2, 3, 4], "category": 0}]}]
+    found = canonical(from_rows(rows, objects=List(BOXES)))
+    assert (found["width"][:], found["height"][:]) == ([20], [10])
+    suffix = {"JPEG": "jpg", "TIFF": "tif"}.get(kind, kind.lower())
+    assert found["file_name"][:] == [f"000000.{suffix}"]
+
+
 def test_ids_and_names_of_images_are_the_datasets_own_where_they_can_be() -> None:
     rng = np.random.default_rng(0)
     images = [cell(picture(rng), f"some/{i}.png") for i in range(3)]

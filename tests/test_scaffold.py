@@ -8,13 +8,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from plugin_venv import PluginVenv
+from safetensors.numpy import load_file
 
+import pvzoo.plugins.scaffold
+from pvzoo import data
 from pvzoo.errors import UsageError
 from pvzoo.plugins.scaffold import KINDS, write_plugin
+from pvzoo.testing import scenes
 
-ANSWERS = {"adapter": "green", "task": "green", "catalogue": None}
+ANSWERS = {"adapter": "green", "detector": "green", "task": "green", "catalogue": None}
+TEMPLATES = Path(pvzoo.plugins.scaffold.__file__).parent / "templates"
 
 OPEN = """
 from pvzoo.demo import build
@@ -30,26 +36,15 @@ answer, _ = ask.fn({{"url": "data:image/png;base64," + data}}, *values)
 
 @pytest.mark.parametrize(
     "kind",
-    ["adapter", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("task", "catalogue"))],
+    [
+        "detector",
+        *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("adapter", "task", "catalogue")),
+    ],
 )
 def test_a_written_plugin_passes_its_own_tests_and_its_model_predicts(
     tmp_path_factory, green, kind
 ):
-    made = PluginVenv(tmp_path_factory.mktemp(kind))
-    name = f"My_{kind}.zoo"
-    done = made.pvzoo("new-plugin", name, "--kind", kind)
-    assert done.returncode == 0, done.stderr
-    dist = f"my-{kind}-zoo"
-    folder = made.folder / dist
-    assert f"pvzoo verify-plugin {dist}" in done.stdout
-    assert (folder / ".github" / "workflows" / "test.yml").is_file()
-    written = [f.read_text() for f in folder.rglob("*") if f.suffix in (".py", ".toml", ".md")]
-    assert not any("my_zoo" in text or "my-zoo" in text for text in written)
-
-    made.install("-e", folder)
-    tests = made.call("-m", "pytest", "-q", "-p", "no:cacheprovider", str(folder))
-    assert tests.returncode == 0, tests.stdout
-    assert "passed" in tests.stdout
+    made, dist = written(tmp_path_factory, kind)
     done = made.pvzoo("predict", str(green), "-m", f"{dist}-example", "--json")
     assert done.returncode == 0, done.stderr
     (answer,) = map(json.loads, done.stdout.splitlines())
@@ -62,6 +57,65 @@ def test_a_written_plugin_passes_its_own_tests_and_its_model_predicts(
         for key, value in row.items():  # another process rounds anew
             rounded = pytest.approx(value, rel=1e-4) if isinstance(value, float) else value
             assert again[key] == rounded
+
+
+def test_a_written_format_passes_its_own_tests_and_converts_data(tmp_path_factory):
+    made, dist = written(tmp_path_factory, "format")
+    data.write(scenes(6), made.folder / "coco", "coco")
+    for source, target, form in (("coco", "lines", dist), ("lines", "yolo", "yolo")):
+        done = made.pvzoo("convert", source, target, "--to", form)
+        assert done.returncode == 0, done.stderr
+    assert (made.folder / "lines" / f"{dist}.jsonl").is_file()
+    done = made.pvzoo("check", "lines")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "6 images" in done.stdout
+    before, (after,) = data.load(made.folder / "coco"), data.load(made.folder / "yolo").values()
+    for row, again in zip(before, after, strict=True):
+        assert row["objects"]["category"] == again["objects"]["category"]
+        np.testing.assert_allclose(row["objects"]["bbox"], again["objects"]["bbox"], atol=1e-3)
+
+
+def written(tmp_path_factory, kind: str) -> tuple[PluginVenv, str]:
+    """A new plugin, installed, whose own tests pass; and its name."""
+    made = PluginVenv(tmp_path_factory.mktemp(kind))
+    name = f"My_{kind}.zoo"
+    done = made.pvzoo("new-plugin", name, "--kind", kind)
+    assert done.returncode == 0, done.stderr
+    dist = f"my-{kind}-zoo"
+    folder = made.folder / dist
+    assert f"pvzoo verify-plugin {dist}" in done.stdout
+    assert (folder / ".github" / "workflows" / "test.yml").is_file()
+    texts = [f.read_text() for f in folder.rglob("*") if f.suffix in (".py", ".toml", ".md")]
+    assert not any("my_zoo" in text or "my-zoo" in text for text in texts)
+
+    made.install("-e", folder)
+    tests = made.call("-m", "pytest", "-q", "-p", "no:cacheprovider", str(folder))
+    assert tests.returncode == 0, tests.stdout
+    assert "passed" in tests.stdout
+    return made, dist
+
+
+def test_the_weights_of_the_detector_say_how_much_a_channel_exceeds_the_others():
+    found = load_file(TEMPLATES / "detector" / "my_zoo" / "weights" / "colours.safetensors")
+    pixels = np.random.default_rng(0).random((1000, 3), np.float32)
+    hidden = np.maximum(pixels @ found["stem.weight"][..., 0, 0].T, 0)
+    logits = hidden @ found["head.weight"][..., 0, 0].T + found["head.bias"]
+    greatest = np.sort(pixels, axis=1)
+    own, others = pixels.argmax(axis=1), greatest[:, -1] - greatest[:, -2]
+    expected = 80 * others - 20
+    np.testing.assert_allclose(logits[np.arange(1000), own], expected, atol=1e-3)
+    logits[np.arange(1000), own] = -20
+    assert (logits < -19.99).all()
+
+
+def test_the_weights_of_the_task_say_which_named_colour_is_nearest():
+    found = load_file(TEMPLATES / "task" / "my_zoo" / "weights" / "colours.safetensors")
+    colours = found["head.weight"][..., 0, 0] / 200
+    pixels = np.random.default_rng(0).random((1000, 3), np.float32)
+    logits = pixels @ found["head.weight"][..., 0, 0].T + found["head.bias"]
+    distances = ((pixels[:, None] - colours) ** 2).sum(axis=2)
+    np.testing.assert_array_equal(logits.argmax(axis=1), distances.argmin(axis=1))
+    np.testing.assert_array_equal(found["stem.weight"][..., 0, 0], np.eye(3))
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from pvzoo.adapters.base import Adapter, Meta
+from pvzoo.adapters.detection import detections
 from pvzoo.errors import UnsupportedModelError
 from pvzoo.families import FAMILIES, family_of
 from pvzoo.families.base import DETECTION
 from pvzoo.families.heads import has_head
-from pvzoo.postprocess.detection import Boxes, decode, select
+from pvzoo.postprocess.detection import Boxes, decode
 from pvzoo.results.detections import Detections
 
 
@@ -60,16 +61,8 @@ class TransformersDetectionAdapter(Adapter):
                 threshold,
                 None if order is None else order[0],
             )
-        if controls["classes"] is None:
-            controls["classes"] = [i for i, name in enumerate(self.labels) if name]
-        kept = select(found.boxes, found.scores, found.labels, **controls)
-        labels = found.labels[kept]
-        return Detections(
-            size=size,
-            boxes=found.boxes[kept],
-            scores=found.scores[kept],
-            labels=labels,
-            names=tuple(self.labels[i] for i in labels),
+        return detections(
+            found.boxes, found.scores, found.labels, self.labels, size, threshold=None, **controls
         )
 
 

@@ -18,7 +18,9 @@ class Kind(StrEnum):
 
     catalogue = "catalogue"
     adapter = "adapter"
+    detector = "detector"
     task = "task"
+    format = "format"
 
 
 @app.command("new-plugin")

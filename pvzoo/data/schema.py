@@ -40,6 +40,9 @@ In a semantic dataset `segments` lists the values of every class, in each row th
 255 is void unless it is listed. In a panoptic one it lists the segments of the image, and 0 is
 void. A value of the map that is neither listed nor void is a mistake, which the check reports.
 
+The classes of a plugin's task are likewise those of a ``label``, of ``labels``, or of the ``category``
+of a column that is a struct.
+
 The ids of a ClassLabel column are the place of the class in its ``names``. Labels with mistakes are
 kept as they are, so that the check can name them: a class id out of range is an integer that is no
 place in ``names``, and a box may lie anywhere.
@@ -173,14 +176,10 @@ def class_names(columns: Any) -> tuple[str, ...]:
 
 
 def _label(columns: Any) -> ClassLabel | None:
-    """The ClassLabel of a dataset, wherever its task has it."""
+    """The ClassLabel of a dataset: of ``label``, ``labels``, or the ``category`` of a struct."""
     from datasets import ClassLabel, List
 
     spots = [columns.get("label"), columns.get("labels")]
-    spots += [
-        columns[k].get("category")
-        for k in ("objects", "segments")
-        if isinstance(columns.get(k), dict)
-    ]
+    spots += [kind.get("category") for kind in columns.values() if isinstance(kind, dict)]
     spots = [s.feature if isinstance(s, List) else s for s in spots]
     return next((s for s in spots if isinstance(s, ClassLabel)), None)

@@ -14,6 +14,9 @@ Module = TypeVar("Module", bound=torch.nn.Module)
 Make = Callable[[int], Module]
 """A new network for a number of classes, with the initialisation of its authors."""
 
+Keep = Callable[[str, torch.Tensor, torch.Tensor], None]
+"""``keep(name, old, new)`` copies what stays of a tensor, both with the axis of classes first."""
+
 
 def with_classes(
     make: Make[Module],
@@ -22,6 +25,7 @@ def with_classes(
     kept: Sequence[int | None],
     seed: int,
     new_bias: float | None = None,
+    keep: Keep | None = None,
 ) -> Module:
     """A new network: its class ``j`` is the old class ``kept[j]``, or a new one where that is None.
 
@@ -35,6 +39,7 @@ def with_classes(
         kept: For each class of the new network the old class it is.
         seed: For what is initialised anew.
         new_bias: Bias of the new classes; None for that of `make`.
+        keep: What copies the entries of classes; None if entry ``i`` is the class ``i``.
 
     Returns:
         It, in evaluation mode.
@@ -61,6 +66,9 @@ def with_classes(
             value.copy_(old[name])
             continue
         source, target = old[name].movedim(axes[name], 0), value.movedim(axes[name], 0)
+        if keep is not None:
+            keep(name, source.to(target), target)
+            continue
         if new_bias is not None and name.endswith("bias"):
             target[new_places] = new_bias
         target[kept_places] = source[old_places].to(target)

@@ -4,6 +4,7 @@ They take numpy arrays in float32. Only masks and maps may also be tensors on an
 `pvzoo.postprocess.tensors` then scales there; nothing else here imports torch.
 """
 
-from pvzoo.postprocess.detection import select
+from pvzoo.postprocess.detection import corners, select
+from pvzoo.postprocess.scores import largest, sigmoid, softmax
 
-__all__ = ["select"]
+__all__ = ["corners", "largest", "select", "sigmoid", "softmax"]

@@ -11,12 +11,14 @@ plugin's own models need. A rule on an optional part (training, saving, torch) i
 reason, where an adapter does not have the part.
 
 For an adapter without cards, ``conformance(models=[folder])`` takes checkpoints; with fixtures of
-your own, parametrize over `MODEL_RULES` and call `judge`.
+your own, parametrize over `MODEL_RULES` and call `judge`. `scenes` draws labelled data to try a
+plugin on.
 """
 
 from pvzoo.testing.model_rules import MODEL_RULES
 from pvzoo.testing.plugin_rules import PLUGIN_RULES, InstalledPlugin
 from pvzoo.testing.rules import Broken, ConformanceRule, NotApplicable, Verdict, judge
+from pvzoo.testing.scenes import scenes
 from pvzoo.testing.subject import Subject
 from pvzoo.testing.suite import conformance, verify
 
@@ -24,6 +26,7 @@ __all__ = [
     "conformance",
     "verify",
     "judge",
+    "scenes",
     "MODEL_RULES",
     "PLUGIN_RULES",
     "Subject",

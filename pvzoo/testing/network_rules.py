@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pvzoo.adapters.base import Checkpoint
-from pvzoo.errors import PvzooError
+from pvzoo.errors import PvzooError, UnsupportedModelError
 from pvzoo.testing.compare import difference
 from pvzoo.testing.rules import Broken, NotApplicable, must, rule, said
 from pvzoo.testing.subject import Subject
@@ -77,11 +77,14 @@ def _must_refuse(s: Subject, checkpoint: Checkpoint, what: str) -> None:
 
 @rule("Make constants in the dtype of the inputs, and `.float()` what becomes a numpy array.")
 def dtype(s: Subject) -> None:
-    """The network computes in bfloat16 when that is asked for."""
+    """The network computes in bfloat16 when that is asked for, or says that it cannot."""
     s.needs_torch()
     import torch
 
-    model = s.load(dtype="bfloat16")
+    try:
+        model = s.load(dtype="bfloat16")
+    except UnsupportedModelError as error:
+        raise NotApplicable(str(error)) from error
     must(model.dtype == torch.bfloat16, f"Asked for bfloat16, it computes in {model.dtype}.")
     found = model.predict(s.picture, **s.options())
     must(isinstance(found, s.task.result), f"It gave a {type(found).__name__}.")

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from pvzoo.networks.base import Network, TargetClasses
 
 STEPS = 20
+RATES = (1e-3, 1e-4)
+"""Learning rates that are tried: large networks with random weights take no high one."""
 
 
 @rule("Let `save` write config.json and all weights, and `load` read all that `save` writes.")
@@ -83,6 +85,15 @@ def learns(s: Subject) -> None:
     """Twenty steps on one batch lower the loss."""
     _network(s)
     targets = _targets(s)
+    for rate in RATES:
+        first, *_, last = _losses(s, targets, rate)
+        if last < first:
+            return
+    raise Broken(f"It went from {first:.4g} to {last:.4g}, with a learning rate of {rate:g}.")
+
+
+def _losses(s: Subject, targets: list[tuple[Image.Image, Any]], rate: float) -> list[float]:
+    """The loss before each step."""
     import torch
 
     from pvzoo.networks.randomness import put_back
@@ -91,7 +102,7 @@ def learns(s: Subject) -> None:
     batch = new.batch([picture for picture, _ in targets], [target for _, target in targets])
     module = new.module.train()
     # weights that merely decay may lower a loss too
-    optimizer = torch.optim.AdamW(module.parameters(), lr=1e-3, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(module.parameters(), lr=rate, weight_decay=0.0)
     losses = []
     with put_back():
         torch.manual_seed(0)
@@ -103,7 +114,7 @@ def learns(s: Subject) -> None:
             loss.backward()
             optimizer.step()
             losses.append(loss.item())
-    must(losses[-1] < losses[0], f"It went from {losses[0]:.4g} to {losses[-1]:.4g}.")
+    return losses
 
 
 def _network(s: Subject) -> Any:

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torchvision.tv_tensors import Mask
 
-from pvzoo.families.recipes import Recipe
+from pvzoo.families import Recipe
 from pvzoo.training.targets.base import Target, Training
 from pvzoo_depth.data import depth_cell, read_depth
 

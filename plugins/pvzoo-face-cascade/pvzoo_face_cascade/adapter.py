@@ -14,8 +14,8 @@ import numpy as np
 from PIL import Image
 
 from pvzoo.adapters.base import Adapter, Arrays, Checkpoint, Meta, Spec
+from pvzoo.adapters.detection import detections
 from pvzoo.errors import WeightsError
-from pvzoo.postprocess import select
 from pvzoo.results.detections import Detections
 
 if TYPE_CHECKING:
@@ -99,14 +99,8 @@ class CascadeAdapter(Adapter):
         best = np.argsort(-counts, kind="stable")
         boxes = (boxes[best] * np.tile(meta["scale"], 2)).astype(np.float32)
         scores = (counts[best] / (counts[best] + _HALF)).astype(np.float32)
-        kept = select(boxes, scores, np.zeros(len(scores), dtype=np.int64), **controls)
-        return Detections(
-            size=meta["size"],
-            boxes=boxes[kept],
-            scores=scores[kept],
-            labels=np.zeros(len(kept), dtype=np.int64),
-            names=self.labels[:1] * len(kept),
-        )
+        labels = np.zeros(len(scores), dtype=np.int64)
+        return detections(boxes, scores, labels, self.labels, meta["size"], **controls)
 
 
 def _groups(windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

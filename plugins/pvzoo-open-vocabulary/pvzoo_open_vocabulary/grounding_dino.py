@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from pvzoo.adapters.base import Adapter, Meta
-from pvzoo.postprocess.scores import sigmoid
+from pvzoo.adapters.detection import detections
+from pvzoo.postprocess import corners, sigmoid
 from pvzoo.results.detections import Detections
-from pvzoo_open_vocabulary.objects import detections
 
 THRESHOLD = 0.25
 """Least score if nobody says, as in transformers."""
@@ -41,11 +41,10 @@ class GroundingDinoAdapter(Adapter):
             controls["threshold"] = THRESHOLD
         of_prompts = np.stack([fits[:, tokens].max(axis=1) for tokens in meta["own"]], axis=1)
         return detections(
+            corners(outputs["pred_boxes"][0], meta["size"]),
             fits.max(axis=1),
             of_prompts.argmax(axis=1),
-            outputs["pred_boxes"][0],
-            frame=meta["size"],
-            size=meta["size"],
-            prompts=meta["prompts"],
+            meta["prompts"],
+            meta["size"],
             **controls,
         )

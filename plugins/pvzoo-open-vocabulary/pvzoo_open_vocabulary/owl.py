@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from pvzoo.adapters.base import Adapter, Meta
-from pvzoo.postprocess.scores import sigmoid
+from pvzoo.adapters.detection import detections
+from pvzoo.postprocess import corners, sigmoid
 from pvzoo.results.detections import Detections
-from pvzoo_open_vocabulary.objects import detections
 
 THRESHOLD = 0.1
 """Least score if nobody says, as in transformers."""
@@ -36,12 +36,12 @@ class OwlAdapter(Adapter):
             controls["threshold"] = THRESHOLD
         height, width = meta["size"]
         square = self.spec.family == "owlv2"  # which fills the image up to one
+        frame = (max(height, width),) * 2 if square else (height, width)
         return detections(
+            corners(outputs["pred_boxes"][0], frame),
             sigmoid(logits.max(axis=1)),
             logits.argmax(axis=1),
-            outputs["pred_boxes"][0],
-            frame=(max(height, width),) * 2 if square else (height, width),
-            size=meta["size"],
-            prompts=meta["prompts"],
+            meta["prompts"],
+            meta["size"],
             **controls,
         )

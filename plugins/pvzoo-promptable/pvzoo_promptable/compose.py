@@ -7,8 +7,8 @@ from dataclasses import fields
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from pvzoo import Model
 from pvzoo.errors import UsageError
-from pvzoo.model import Model
 from pvzoo.pipeline import predict as prediction
 from pvzoo.pipeline.predict import OnError
 from pvzoo.plugins import registry

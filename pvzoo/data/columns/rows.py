@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,9 +32,37 @@ class StoredImage:
 
     def open(self) -> Any:
         """What PIL can open; only what is looked at is read."""
-        import pyarrow as pa
+        if self.stored is None:
+            return Path(self.path or "")
+        return io.BufferedReader(_Stored(memoryview(self.stored).cast("B")))
 
-        return Path(self.path or "") if self.stored is None else pa.BufferReader(self.stored)
+
+class _Stored(io.RawIOBase):
+    """Bytes as a file, which are not copied.
+
+    Not `pyarrow.BufferReader`: some of PIL's readers read lines or go beyond the end before they
+    see that a file is none of theirs, and it raises what PIL does not expect.
+    """
+
+    def __init__(self, data: memoryview) -> None:
+        self._data, self._place = data, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: len(self._data)}[whence]
+        self._place = start + offset
+        return self._place
+
+    def readinto(self, target: Any) -> int:
+        found = self._data[self._place : self._place + len(target)]
+        target[: len(found)] = found
+        self._place += len(found)
+        return len(found)
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,17 @@ from pathlib import Path
 from pvzoo.errors import UsageError
 from pvzoo.plugins.installed import normalise_dist
 
-KINDS = ("catalogue", "adapter", "task")
+KINDS = {
+    "catalogue": ("catalogue",),
+    "adapter": ("network", "adapter"),
+    "detector": ("network", "detector"),
+    "task": ("task",),
+    "format": ("format",),
+}
+"""What a plugin can bring -> the folders of templates that make one, beside `common`."""
+
 _TEMPLATES = Path(__file__).parent / "templates"
-_DATA = {".safetensors", ".json"}  # copied as it is: its SHA-256 is on a card
+_DATA = {".safetensors"}  # copied as it is: its SHA-256 is on a card
 
 
 def write_plugin(name: str, kind: str, parent: Path) -> Path:
@@ -51,8 +59,8 @@ def write_plugin(name: str, kind: str, parent: Path) -> Path:
     try:
         with tempfile.TemporaryDirectory(dir=parent) as temporary:
             part = Path(temporary) / dist
-            for template in (_TEMPLATES / "common", _TEMPLATES / kind):
-                _copy(template, part, names)
+            for template in ("common", *KINDS[kind]):
+                _copy(_TEMPLATES / template, part, names)
             part.rename(folder)
     except OSError as error:
         raise UsageError(f"{folder} cannot be written ({error}).", "Go elsewhere.") from error

@@ -1,61 +1,70 @@
-"""The task: what a prediction means, how it is drawn, and what one can choose."""
+"""The task: what a prediction means, what one can choose, and where all else of the task is."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from PIL import Image
 
 from pvzoo.results.base import ResultWithRows
+from pvzoo.results.drawing import add_legend, class_colour
 from pvzoo.tasks.base import Task, check_fraction
+
+if TYPE_CHECKING:
+    from pvzoo.data.files import Split
+    from pvzoo.data.quality.report import Notes, Size
+    from pvzoo.data.quality.splits import CheckedSplit
+    from pvzoo.data.quality.tasks.base import LabelCheck
+    from pvzoo.metrics.base import Metric
+    from pvzoo.metrics.class_match import LabelMatch
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Palette(ResultWithRows):
-    """The colours of one image, those of the largest share first.
+class Cover(ResultWithRows):
+    """Which share of one image each class covers, the largest first.
 
     Attributes:
-        colours: (n, 3) uint8, red, green and blue.
-        shares: (n,) float64 in 0..1, of the pixels.
-        names: n names.
+        labels: (n,) int64 class ids.
+        shares: (n,) float32 in 0..1, of the pixels.
+        names: n class names.
     """
 
-    task: ClassVar[str] = "my-zoo-palette"
-    columns: ClassVar[Mapping[str, str]] = {"name": "str", "share": "float64", "colour": "str"}
-    per_row: ClassVar[tuple[str, ...]] = ("colours", "shares", "names")
+    task: ClassVar[str] = "my-zoo-cover"
+    columns: ClassVar[Mapping[str, str]] = {"label": "int64", "name": "str", "share": "float64"}
+    per_row: ClassVar[tuple[str, ...]] = ("labels", "shares", "names")
 
-    colours: np.ndarray
+    labels: np.ndarray
     shares: np.ndarray
     names: tuple[str, ...]
 
     def rows(self) -> list[dict[str, Any]]:
-        """One dict a colour: ``name``, ``share`` and ``colour``, such as "#ff0000"."""
+        """One dict a class: ``label``, ``name`` and ``share``."""
         return [
-            {"name": name, "share": float(share), "colour": "#" + bytes(colour).hex()}
-            for name, share, colour in zip(self.names, self.shares, self.colours, strict=True)
+            {"label": int(label), "name": name, "share": float(share)}
+            for label, name, share in zip(self.labels, self.names, self.shares, strict=True)
         ]
 
     def draw(self, picture: Image.Image) -> Image.Image:
-        """The picture with a strip of its colours below, each as wide as its share."""
-        height = max(8, picture.height // 8)
-        canvas = Image.new("RGB", (picture.width, picture.height + height), "white")
-        canvas.paste(picture)
-        edges = np.cumsum([0, *self.shares]) * picture.width
-        for row, left, right in zip(self.rows(), edges, edges[1:], strict=False):
-            box = (round(left), picture.height, round(right), canvas.height)
-            canvas.paste(row["colour"], box)
-        return canvas
+        """The picture with its classes in a legend below."""
+        return draw_cover(picture, zip(self.labels, self.names, self.shares, strict=True))
+
+
+def draw_cover(picture: Image.Image, cover: Iterable[tuple[int, str, float]]) -> Image.Image:
+    """A picture with a legend below, of class ids, names and shares."""
+    lines = [(f"{name} {share:.0%}", class_colour(label)) for label, name, share in cover]
+    return add_legend(picture, lines)
 
 
 @dataclass(frozen=True)
-class PaletteControls:
+class CoverControls:
     """What `predict` lets one choose.
 
     Attributes:
-        least: Least share of a colour that is returned.
+        least: Least share of a class that is returned.
     """
 
     least: float = 0.05
@@ -64,9 +73,48 @@ class PaletteControls:
         check_fraction("least", self.least)
 
 
-class PaletteTask(Task):
-    """Which colours a picture has."""
+class CoverTask(Task):
+    """Which share of a picture each class covers."""
 
-    id = "my-zoo-palette"
-    result = Palette
-    controls = PaletteControls
+    id = "my-zoo-cover"
+    result = Cover
+    controls = CoverControls
+
+    # --- labelled data, figures and training, which may be left out -------------------------------
+
+    evaluation: ClassVar[Mapping[str, Any]] = {"least": 0.0}
+    main_metric = "overlap"
+    training = "my_zoo.training:CoverTraining"
+
+    def columns(self, names: Sequence[str]) -> dict[str, Any]:
+        """``cover``: the classes of an image and the share of each."""
+        from datasets import ClassLabel, List, Value
+
+        category = List(ClassLabel(names=list(names)))
+        return {"cover": {"category": category, "share": List(Value("float64"))}}
+
+    def find_files(self, folder: Path) -> list[Split]:
+        """`my_zoo.data.splits`."""
+        from my_zoo.data import splits
+
+        return splits(folder)
+
+    def check(self, parts: Sequence[CheckedSplit], notes: Notes) -> LabelCheck:
+        """`my_zoo.data.CoverCheck`."""
+        from my_zoo.data import CoverCheck
+
+        return CoverCheck(parts, notes)
+
+    def draw_labels(
+        self, picture: Image.Image, row: Mapping[str, Any], names: Sequence[str], size: Size
+    ) -> Image.Image:
+        """As `Cover.draw`; class ids that stand for no class are left out."""
+        pairs = zip(row["cover"]["category"], row["cover"]["share"], strict=False)
+        known = range(len(names))
+        return draw_cover(picture, ((i, names[i], share) for i, share in pairs if i in known))
+
+    def metric(self, match: LabelMatch) -> Metric:
+        """`my_zoo.metric.CoverMetric`."""
+        from my_zoo.metric import CoverMetric
+
+        return CoverMetric(match)

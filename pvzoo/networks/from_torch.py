@@ -1,0 +1,159 @@
+"""What networks of plain PyTorch share: a module that is built from a config, and its weights.
+
+It is part of the contract with plugins (`docs/plugins.md`).
+"""
+
+from __future__ import annotations
+
+import json
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from PIL import Image
+from safetensors.torch import save_file
+from torch import Tensor, nn, random
+
+from pvzoo.adapters.base import Arrays, Checkpoint, Meta, Spec
+from pvzoo.errors import PvzooError, UnsupportedModelError, WeightsError, said
+from pvzoo.networks._bounds import built_within
+from pvzoo.networks._heads import class_axes, with_classes
+from pvzoo.networks._weights import read_state_dict, renamed
+from pvzoo.networks.base import Network, TargetClasses
+from pvzoo.preprocess.run import run
+
+
+class TorchNetwork(Network):
+    """A network whose module a plugin builds itself, from the checkpoint's ``config.json``.
+
+    A subclass sets the class attributes and says `build`, `steps` and `forward`. To be fine-tuned
+    it also says `backbone`, `batch` and `loss`. Loading, saving and new classes are written here.
+
+    The config has ``labels``, the names of the classes in the order of the outputs; ``model_type``,
+    the key of the family's record; and what else `build` and postprocessing need, which is the
+    spec's ``extra``. Where it has ``image_size`` or ``multi_label``, fine-tuning sets them.
+
+    Class attributes:
+        adapter: The entry point of its adapter, such as "my-zoo:my-zoo".
+        task: The id of the task it serves.
+
+    Instance attributes:
+        config: What its config.json says, and `save` writes.
+    """
+
+    library = "pvzoo"
+    adapter: ClassVar[str]
+    task: ClassVar[str]
+
+    def __init__(self, module: nn.Module, config: Mapping[str, Any]) -> None:
+        self.module = module
+        self.config = dict(config)
+        more = {k: v for k, v in config.items() if k not in ("labels", "model_type")}
+        self.spec = Spec(
+            self.adapter,
+            self.task,
+            tuple(config.get("labels", ())),
+            family=config.get("model_type"),
+            extra=more,
+        )
+
+    @classmethod
+    @abstractmethod
+    def build(cls, config: Mapping[str, Any]) -> nn.Module:
+        """The module of a config, with random weights; its classes are ``config["labels"]``."""
+
+    @classmethod
+    def load(
+        cls, checkpoint: Checkpoint, *, task: str | None, dtype: Any, trust_remote_code: bool
+    ) -> Self:
+        """Build the module and fill it: every weight must be in the file, in its shape.
+
+        The file is safetensors, or a pickle of tensors and nothing else, as ``torch.save`` writes a
+        state dict.
+        """
+        config, name = checkpoint.config, checkpoint.name
+        tensors = read_state_dict(checkpoint.weights)
+        if checkpoint.rename:
+            tensors = renamed(tensors, checkpoint)
+        labels = config.get("labels", ())
+        if not isinstance(labels, list | tuple) or not all(isinstance(n, str) for n in labels):
+            raise WeightsError(f"{name} has labels that are no list of names.", "Fix its config.")
+        try:
+            with random.fork_rng(devices=[]), built_within(name, checkpoint.weights):
+                module = cls.build(config).eval()
+        except PvzooError:
+            raise
+        except Exception as error:  # modules raise many things for values they cannot have
+            raise WeightsError(
+                f"{name} cannot be built from its config ({said(error)}).", "Fix its config."
+            ) from error
+        try:
+            module.load_state_dict(tensors)
+        except RuntimeError as error:
+            raise WeightsError(
+                f"{checkpoint.weights} does not fit {name} ({said(error)}).", "Fetch it again."
+            ) from error
+        if dtype == "auto":
+            dtype = next(t.dtype for t in tensors.values() if t.is_floating_point())
+        return cls(module.to(dtype), config)
+
+    def prepare(self, image: Image.Image, **prompts: Any) -> tuple[Arrays, Meta]:
+        """``pixel_values`` (1, 3, height, width): there is no processor but the steps."""
+        return run(self.steps(), image)
+
+    def save(self, folder: Path) -> None:
+        """config.json and model.safetensors, which `load` reads."""
+        (folder / "config.json").write_text(json.dumps(self.config, indent=2), encoding="utf-8")
+        tensors = {name: tensor.contiguous() for name, tensor in self.module.state_dict().items()}
+        save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+
+    # --- fine-tuning ------------------------------------------------------------------------------
+
+    def retarget(self, classes: TargetClasses, *, image_size: int | None, seed: int) -> Self:
+        """A module with new entries for new classes; see `keep_classes`. All else is copied."""
+        config = self.config | {"labels": list(classes.names)}
+        if image_size is not None:
+            if "image_size" not in config:
+                raise UnsupportedModelError(
+                    f"A {type(self).__name__} is trained at its own size.", "Omit image_size."
+                )
+            config["image_size"] = image_size
+        if classes.multi_label or "multi_label" in config:
+            config["multi_label"] = classes.multi_label
+        keep = partial(self.keep_classes, kept=classes.kept)
+        count = len(self.spec.labels)
+        make = partial(self._make, config)
+        module = with_classes(make, self.module, count, classes.kept, seed, keep=keep)
+        return type(self)(module, config)
+
+    def keep_classes(self, name: str, old: Tensor, new: Tensor, kept: Sequence[int | None]) -> None:
+        """Copy what stays of a tensor that has entries for classes.
+
+        By default entry ``i`` is the class ``i``, and what follows the classes, such as "no
+        object", stays. Tensors with several entries for each class stay new. Override it for a
+        network that counts otherwise: torchvision's Faster R-CNN has the background as entry 0.
+
+        Args:
+            name: Of the tensor, in the module's state dict.
+            old: This network's, the axis of the classes first.
+            new: That of the new network, likewise, with random numbers; is written to.
+            kept: For each class of the new network the class of this one that it is, or None.
+        """
+        count = len(self.spec.labels)
+        if len(old) - count != len(new) - len(kept):
+            return
+        new[len(kept) :] = old[count:]
+        for place, label in enumerate(kept):
+            if label is not None:
+                new[place] = old[label]
+
+    @cached_property
+    def head(self) -> tuple[str, ...]:
+        """The tensors that have entries for classes, found by building for one class more."""
+        return tuple(class_axes(partial(self._make, self.config), len(self.spec.labels)))
+
+    def _make(self, config: Mapping[str, Any], count: int) -> nn.Module:
+        """The module of a config, for so many classes."""
+        return self.build({**config, "labels": [str(i) for i in range(count)]})

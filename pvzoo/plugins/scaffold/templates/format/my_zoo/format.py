@@ -1,0 +1,111 @@
+"""The format: a file ``my-zoo.jsonl`` beside the images.
+
+Its first line has the names of the classes, each other line an image with its boxes::
+
+    {"classes": ["cat", "dog"]}
+    {"image": "train/1.jpg", "split": "train", "boxes": [["cat", 10, 20, 64.5, 32]]}
+
+A box is a class, then left, top, width and height in pixels. Without splits, "split" is null.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pvzoo.data.copies import Names, Parts, copy_image
+from pvzoo.data.files import Split, is_file, number, quoted, read_text
+from pvzoo.data.formats.annotated import Annotated, Annotations, Shape
+from pvzoo.data.formats.base import DataSource, Format
+from pvzoo.data.formats.left_out import Lost
+from pvzoo.errors import DataError
+
+FILE = "my-zoo.jsonl"
+
+
+class ExampleFormat(Format):
+    """Boxes of object detection."""
+
+    name = "my-zoo"
+    title = "my-zoo's lines"
+    layout = f"a {FILE}"
+    reads = ("object-detection",)
+    writes = ("object-detection",)
+
+    @staticmethod
+    def splits(source: DataSource) -> list[Split]:
+        """The splits of a folder with the file, or of the file itself."""
+        file = source.path / FILE if source.path.is_dir() else source.path
+        if file.name != FILE or not is_file(file):
+            return []
+        first, *others = [
+            _parsed(text, f"{file}, line {place}")
+            for place, text in enumerate(read_text(file).rstrip("\n").split("\n"), 1)
+        ]
+        classes = first.get("classes")
+        if not _is_list(classes, str):
+            raise DataError(f"{file}, line 1 has no list of classes.", "Write it again.")
+        pictures = [
+            _picture(found, classes, f"{file}, line {place}")
+            for place, found in enumerate(others, 2)
+        ]
+        if not pictures:
+            raise DataError(f"{file} has no images.", "Write it again.")
+        root = file.parent
+        read = Annotations(ExampleFormat.title, file, [file], root, pictures, classes, source.area)
+        return read.splits({picture.split: [root] for picture in pictures})
+
+    @staticmethod
+    def write(parts: Parts, folder: Path) -> None:
+        """The file, and the images in a folder of each split."""
+        lost, lines = Lost(ExampleFormat.title), [{"classes": list(parts.names)}]
+        for split in parts.splits:
+            place = split or "images"
+            names = Names(parts.file_names(split))
+            for row in parts.rows(split):
+                objects = row["objects"]
+                boxes = [
+                    [parts.names[label], *objects["bbox"][i]]
+                    for i, label in enumerate(objects["category"])
+                    if not lost.is_flagged(objects, i) and not lost.has_no_class(label, parts.names)
+                ]
+                image = f"{place}/{copy_image(row, folder / place, names)}"
+                lines.append({"image": image, "split": split, "boxes": boxes})
+        text = "".join(f"{json.dumps(line)}\n" for line in lines)
+        (folder / FILE).write_text(text, encoding="utf-8")
+        lost.warn()
+
+
+def _parsed(text: str, where: str) -> dict[str, Any]:
+    """A line as the object that it is."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{where} is not JSON ({error}).", "Write it again.") from error
+    if not isinstance(found, dict):
+        raise DataError(f"{where} is no JSON object.", "Write it again.")
+    return found
+
+
+def _picture(found: dict[str, Any], classes: list[str], where: str) -> Annotated:
+    """The image of a line, with its boxes."""
+    name, split, boxes = (found.get(key) for key in ("image", "split", "boxes"))
+    if not isinstance(name, str) or not name or not _is_list(boxes, list):
+        raise DataError(f"{where} has no image, or no list of boxes.", "Write it again.")
+    if not isinstance(split, str | None):
+        raise DataError(f"{where} has the split {quoted(split)}.", "A split is a text, or null.")
+    shapes = []
+    for box in boxes:
+        label, sides = box[:1], tuple(map(number, box[1:]))
+        if label not in [[known] for known in classes] or len(sides) != 4 or None in sides:
+            raise DataError(
+                f"{where} has the box {quoted(box)}.",
+                "A box is a class of line 1, left, top, width and height.",
+            )
+        shapes.append(Shape(label[0], where, box=sides))
+    return Annotated(name, (0, 0), tuple(shapes), split=split)
+
+
+def _is_list(value: Any, kind: type) -> bool:
+    return isinstance(value, list) and all(isinstance(one, kind) for one in value)

@@ -1,1 +1,0 @@
-"""A plugin of pvzoo: see README.md."""
