@@ -16,11 +16,11 @@ from pvzoo.cli.predict import option_of
 class Kind(StrEnum):
     """What a new plugin brings."""
 
-    catalogue = "catalogue"
-    adapter = "adapter"
-    detector = "detector"
-    task = "task"
-    format = "format"
+    CATALOGUE = "catalogue"
+    ADAPTER = "adapter"
+    DETECTOR = "detector"
+    TASK = "task"
+    FORMAT = "format"
 
 
 @app.command("new-plugin")
@@ -28,7 +28,7 @@ def new_plugin(
     name: Annotated[
         str, typer.Argument(help="Name of the plugin, such as my-zoo.", metavar="NAME")
     ],
-    kind: Annotated[Kind, typer.Option(help="What it brings.")] = Kind.catalogue,
+    kind: Annotated[Kind, typer.Option(help="What it brings.")] = Kind.CATALOGUE,
     debug: Debug = False,
 ) -> None:
     """Write a plugin to start from, in a folder of its name."""
