@@ -127,7 +127,7 @@ def short(value: Any, most: int = 80) -> str:
     return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
-def said(error: BaseException, most: int = 500) -> str:
+def error_message(error: BaseException, most: int = 500) -> str:
     """What an error of another library says, in one line, for a message; cut if it is long."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= most else f"{text[: most - 3]}..."
@@ -161,7 +161,7 @@ def reading(name: str) -> Iterator[None]:
         if isinstance(error, PvzooError | ImportError):
             raise
         raise WeightsError(
-            f"{name} cannot be loaded ({type(error).__name__}: {said(error)}).",
+            f"{name} cannot be loaded ({type(error).__name__}: {error_message(error)}).",
             "Its config or its weights are damaged, or do not belong together; fetch both again.",
         ) from error
 

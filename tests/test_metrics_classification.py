@@ -205,7 +205,7 @@ def test_images_without_a_label_are_left_out_and_counted(
     together.merge([metric.state() for metric in metrics])
     found = together.compute()
     assert (found.images, found.left_out) == (len(some), len(nothing))
-    assert found.figures == alone.figures
+    assert found.metrics == alone.metrics
     assert found.per_class == alone.per_class
 
 

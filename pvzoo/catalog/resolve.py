@@ -16,7 +16,7 @@ from pvzoo.errors import (
     PvzooWarning,
     UnsupportedModelError,
     UsageError,
-    said,
+    error_message,
     short,
 )
 from pvzoo.extras import needs
@@ -181,7 +181,7 @@ def _matches(part: Part, adapter: type[Adapter], config: Mapping[str, Any]) -> b
     try:
         return adapter.matches(config)
     except Exception as error:  # whatever it raises must not keep others from being asked
-        why = f"{type(error).__name__}: {said(error)}"
+        why = f"{type(error).__name__}: {error_message(error)}"
         raise PluginError(
             f"The adapter {part.name!r} of plugin {part.dist!r} cannot say whether a config is of "
             f"its family ({why}).",

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pvzoo.errors import ExportError, said
+from pvzoo.errors import ExportError, error_message
 from pvzoo.export.compare import Reading, Tally, compare
 from pvzoo.export.reference import Answer, Progress, Sample, Side, digests, places, plain
 from pvzoo.preprocess.compare import ROUNDING
@@ -199,7 +199,8 @@ def _inputs(
         inputs, meta = export.inputs(picture, prompts)
     except Exception as error:  # steps that were tampered with fail in many ways
         raise ExportError(
-            f"The export cannot prepare {answer.picture} ({said(error)}).", stage="preprocessing"
+            f"The export cannot prepare {answer.picture} ({error_message(error)}).",
+            stage="preprocessing",
         ) from error
     differs = ""
     # torch's own scaling of floats is not the same to the bit with one thread and with several
@@ -236,7 +237,7 @@ def _run(export: Side, inputs: dict[str, np.ndarray], batch: int, name: str) -> 
         )
     except Exception as error:
         raise ExportError(
-            f"The exported network fails on {name} in a batch of {batch} ({said(error)}).",
+            f"The exported network fails on {name} in a batch of {batch} ({error_message(error)}).",
             "Export the model again, with this pvzoo.",
             stage="graph",
         ) from error
@@ -299,7 +300,7 @@ def _check_postprocessing(
         result = export.adapter.postprocess(dict(answer.whole or {}), meta, **controls)
         compare(answer.reading, Reading.of(result), tally, name, MOST_ROWS)
     except Exception as error:
-        tally.faults.append(f"{name}: {said(error)}")
+        tally.faults.append(f"{name}: {error_message(error)}")
     if tally.faults:
         raise ExportError(
             f"The export reads the same outputs otherwise than the original: {tally.faults[0]}.",

@@ -21,7 +21,7 @@ import torch
 from PIL import Image
 
 from pvzoo.adapters.base import Adapter, Arrays
-from pvzoo.errors import ExportError, said
+from pvzoo.errors import ExportError, error_message
 from pvzoo.export import manifest, patches
 from pvzoo.extras import needs
 from pvzoo.networks.base import Network
@@ -126,7 +126,7 @@ def _exported(module: torch.nn.Module, example: Example) -> Any:
         return exporter.export(module, tensors, OnnxConfig(dynamic_shapes=axes)).program
     except Exception as error:  # exporters raise whatever goes wrong in them
         raise ExportError(
-            f"The network cannot be exported ({said(error, 300)}).",
+            f"The network cannot be exported ({error_message(error, 300)}).",
             "It goes on working with PyTorch. A newer torch or transformers may export it.",
             stage="graph",
         ) from error

@@ -10,7 +10,7 @@ import mmap
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from pvzoo.errors import WeightsError, said, short
+from pvzoo.errors import WeightsError, error_message, short
 
 _DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "com.microsoft"}
 """Of operators that ONNX Runtime brings itself; others would need a library from elsewhere."""
@@ -73,7 +73,8 @@ def check_graph(file: Path, listed: Collection[str]) -> None:
             locations, domains = references(file)
         except (OSError, ValueError) as error:
             raise WeightsError(
-                f"{file} cannot be read ({said(error)}).", "Fetch it again, or export it again."
+                f"{file} cannot be read ({error_message(error)}).",
+                "Fetch it again, or export it again.",
             ) from error
     for place in sorted(locations - set(listed)):
         raise WeightsError(

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from pvzoo.adapters.base import Adapter, Arrays, Graphs, Meta, Prepare
-from pvzoo.errors import WeightsError, said
+from pvzoo.errors import WeightsError, error_message
 from pvzoo.export.compare import Reading, Row
 
 NAME = "pvzoo-reference.npz"
@@ -203,7 +203,7 @@ def read(folder: Path) -> list[Answer]:
             return [_answer(place, one, found) for place, one in enumerate(told)]
     except Exception as error:  # zip files and arrays fail in many ways
         raise WeightsError(
-            f"{folder / NAME} cannot be read ({said(error)}).",
+            f"{folder / NAME} cannot be read ({error_message(error)}).",
             "It holds what the original said of pvzoo's pictures: name the original instead.",
         ) from error
 

@@ -26,8 +26,8 @@ from pvzoo.errors import (
     PvzooError,
     UnsupportedModelError,
     WeightsError,
+    error_message,
     nearest_beside,
-    said,
     short,
 )
 from pvzoo.export import manifest
@@ -171,7 +171,7 @@ def shards(weights: Path) -> list[Path]:
         outside = [name for name in names if not re.fullmatch(r"[^/\\:\0]*[^/\\:\0.]", name)]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise WeightsError(
-            f"{weights} cannot be read ({said(error)}).", "Fetch it again."
+            f"{weights} cannot be read ({error_message(error)}).", "Fetch it again."
         ) from error
     if outside or not names:
         wrong = f"names {short(outside[0])} as one" if outside else "names none"
@@ -192,7 +192,9 @@ def _read_config(file: Path, name: str) -> dict[str, Any]:
             "Point to a folder with config.json and weights.",
         ) from error
     except (OSError, ValueError, RecursionError) as error:
-        raise WeightsError(f"{file} cannot be read ({said(error)}).", "Fetch it again.") from error
+        raise WeightsError(
+            f"{file} cannot be read ({error_message(error)}).", "Fetch it again."
+        ) from error
     if not isinstance(config, dict):
         raise WeightsError(f"{file} is not a JSON object.", "Fetch it again.")
     return config

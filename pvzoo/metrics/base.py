@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation(Mapping[str, float]):
-    """The figures of a model on a dataset; reads like a dict: ``evaluation["map_50"]``.
+    """The metrics of a model on a dataset; reads like a dict: ``evaluation["map_50"]``.
 
     Attributes:
-        figures: Name and value of each; nan where the data cannot say (no object of that size).
-        per_class: The figures of each class, by its name in the data.
+        metrics: Name and value of each; nan where the data cannot say (no object of that size).
+        per_class: The metrics of each class, by its name in the data.
         confusion: (rows, columns) int64 counts where the task has them, else None; a row is a
             class of the data, a column a class of `confusion_names`.
         confusion_names: What the columns of `confusion` stand for; its rows are the first ones.
@@ -37,7 +37,7 @@ class Evaluation(Mapping[str, float]):
         note: What the figures are of, where that is not the same for all models of the task.
     """
 
-    figures: dict[str, float]
+    metrics: dict[str, float]
     per_class: dict[str, dict[str, float]]
     images: int
     labels: LabelMatch
@@ -47,13 +47,13 @@ class Evaluation(Mapping[str, float]):
     note: str = ""
 
     def __getitem__(self, name: str) -> float:
-        return self.figures[name]
+        return self.metrics[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.figures)
+        return iter(self.metrics)
 
     def __len__(self) -> int:
-        return len(self.figures)
+        return len(self.metrics)
 
     def __repr__(self) -> str:
         figures = ", ".join(f"{name} {figure(value)}" for name, value in self.items())
@@ -78,7 +78,7 @@ class Evaluation(Mapping[str, float]):
             "images": self.images,
             "left_out": self.left_out,
             "note": self.note,
-            "metrics": _plain(self.figures),
+            "metrics": _plain(self.metrics),
             "per_class": {name: _plain(row) for name, row in self.per_class.items()},
             "confusion": None if self.confusion is None else self.confusion.tolist(),
             "confusion_names": list(self.confusion_names),

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
 from pvzoo.adapters.base import Checkpoint
-from pvzoo.errors import UnsupportedModelError, WeightsError, said
+from pvzoo.errors import UnsupportedModelError, WeightsError, error_message
 from pvzoo.hub.download import shards
 
 # What training scripts keep the weights under. The moving average comes first, as in timm's own
@@ -72,7 +72,9 @@ def _names(file: Path) -> list[str]:
         with safe_open(file, framework="pt") as opened:
             return list(opened.keys())
     except (OSError, SafetensorError) as error:
-        raise WeightsError(f"{file} cannot be read ({said(error)}).", "Fetch it again.") from error
+        raise WeightsError(
+            f"{file} cannot be read ({error_message(error)}).", "Fetch it again."
+        ) from error
 
 
 def _inner(tensors: dict[str, Any]) -> dict[str, Any]:
@@ -107,7 +109,9 @@ def _opened(file: Path, device: str) -> dict[str, Any]:
     except MemoryError:
         raise
     except Exception as error:  # damaged files make torch.load raise many things
-        raise WeightsError(f"{file} cannot be read ({said(error)}).", "Fetch it again.") from error
+        raise WeightsError(
+            f"{file} cannot be read ({error_message(error)}).", "Fetch it again."
+        ) from error
     if not isinstance(content, dict):
         raise WeightsError(
             f"{file} holds something else than named tensors.", "It must be a state dict."

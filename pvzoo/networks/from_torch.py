@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn, random
 
 from pvzoo.adapters.base import Arrays, Checkpoint, Meta, Spec
-from pvzoo.errors import PvzooError, UnsupportedModelError, WeightsError, said
+from pvzoo.errors import PvzooError, UnsupportedModelError, WeightsError, error_message
 from pvzoo.networks._bounds import built_within
 from pvzoo.networks._heads import class_axes, with_classes
 from pvzoo.networks._weights import read_state_dict, renamed
@@ -87,13 +87,15 @@ class TorchNetwork(Network):
             raise
         except Exception as error:  # modules raise many things for values they cannot have
             raise WeightsError(
-                f"{name} cannot be built from its config ({said(error)}).", "Fix its config."
+                f"{name} cannot be built from its config ({error_message(error)}).",
+                "Fix its config.",
             ) from error
         try:
             module.load_state_dict(tensors)
         except RuntimeError as error:
             raise WeightsError(
-                f"{checkpoint.weights} does not fit {name} ({said(error)}).", "Fetch it again."
+                f"{checkpoint.weights} does not fit {name} ({error_message(error)}).",
+                "Fetch it again.",
             ) from error
         if dtype == "auto":
             dtype = next(t.dtype for t in tensors.values() if t.is_floating_point())

@@ -23,7 +23,7 @@ from transformers.utils import (
 )
 
 from pvzoo.adapters.base import Arrays, Checkpoint, Meta
-from pvzoo.errors import PvzooError, UnsupportedModelError, WeightsError, said, short
+from pvzoo.errors import PvzooError, UnsupportedModelError, WeightsError, error_message, short
 from pvzoo.networks._bounds import built_within
 from pvzoo.networks._weights import is_wrapped, read_state_dict
 from pvzoo.networks.base import Network
@@ -114,7 +114,7 @@ def load_model(
             )
     except ImportError as error:
         raise UnsupportedModelError(
-            f"{checkpoint.name} needs a package that is not installed.", said(error)
+            f"{checkpoint.name} needs a package that is not installed.", error_message(error)
         ) from error
     except pickle.UnpicklingError as error:
         raise WeightsError(
@@ -126,7 +126,7 @@ def load_model(
         raise
     except Exception as error:  # transformers, and code that comes with a model, raise many things
         raise WeightsError(
-            f"{checkpoint.name} cannot be loaded by transformers ({said(error)}).",
+            f"{checkpoint.name} cannot be loaded by transformers ({error_message(error)}).",
             "Its files may be damaged or incomplete, or made for another version of transformers.",
         ) from error
     missing = sorted(report["missing_keys"]) + [str(k[0]) for k in report["mismatched_keys"]]
@@ -174,7 +174,8 @@ def load_processor(checkpoint: Checkpoint, trust_remote_code: bool, **kwargs: An
         raise
     except Exception as error:  # as above
         raise WeightsError(
-            f"{checkpoint.name} has no image processor that transformers can read ({said(error)}).",
+            f"{checkpoint.name} has no image processor that transformers can read "
+            f"({error_message(error)}).",
             "It needs a preprocessor_config.json, which says how its images are prepared.",
         ) from error
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from pvzoo.adapters.base import Adapter
-from pvzoo.errors import ExportError, PvzooError, said
+from pvzoo.errors import ExportError, PvzooError, error_message
 from pvzoo.networks.base import Network
 from pvzoo.plugins import registry
 from pvzoo.preprocess.compare import QUICK, ROUNDING, THOROUGH, probes, unlike
@@ -81,7 +81,7 @@ def thorough_steps(
             own, told = run(steps, picture, pixels)
         except Exception as error:
             raise ExportError(
-                f"The steps cannot prepare a picture of {size} ({said(error)}).",
+                f"The steps cannot prepare a picture of {size} ({error_message(error)}).",
                 stage="preprocessing",
             ) from error
         differs = unlike(own, inputs, ROUNDING if scaled else 0.0)

@@ -25,7 +25,7 @@ from timm.models import (
 from timm.models._hub import _parse_model_cfg  # timm has no public name for it
 
 from pvzoo.adapters.base import Arrays, Checkpoint, Meta, Spec
-from pvzoo.errors import PvzooError, UnsupportedModelError, WeightsError, said, short
+from pvzoo.errors import PvzooError, UnsupportedModelError, WeightsError, error_message, short
 from pvzoo.networks._bounds import built_within
 from pvzoo.networks._heads import class_axes, with_classes
 from pvzoo.networks._weights import check_channels, read_state_dict, renamed
@@ -249,7 +249,7 @@ def _create(checkpoint: Checkpoint, state_dict: dict[str, torch.Tensor]) -> Any:
     except Exception as error:  # networks raise many things for arguments and tensors they reject
         raise WeightsError(
             f"{checkpoint.weights} does not fit {cfg['architecture']!r} as its config has it: "
-            f"{said(error)}",
+            f"{error_message(error)}",
             "The file and its config do not belong together; fetch both again.",
         ) from error
     module.pretrained_cfg.pop("state_dict", None)  # else timm keeps a second copy in memory

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from pvzoo.adapters.base import Adapter, Arrays
-from pvzoo.errors import DeviceError, PvzooError, WeightsError, said
+from pvzoo.errors import DeviceError, PvzooError, WeightsError, error_message
 from pvzoo.extras import needs
 from pvzoo.runtimes.base import Runtime
 from pvzoo.runtimes.files import fitting, handed_out, refuse
@@ -77,7 +77,7 @@ class OnnxRuntime(Runtime):
                 session = onnxruntime.InferenceSession(file, options, providers=[provider])
             except Exception as error:  # it has a class for each reason, none of them documented
                 raise WeightsError(
-                    f"ONNX Runtime cannot open {file} ({said(error)}).",
+                    f"ONNX Runtime cannot open {file} ({error_message(error)}).",
                     "Fetch it again, export the model again, or update onnxruntime.",
                 ) from error
             made._sessions[name] = session
@@ -104,7 +104,9 @@ class OnnxRuntime(Runtime):
                     "Use a smaller batch_size.",
                 ) from error
             shapes = ", ".join(f"{key} {array.shape}" for key, array in feed.items())
-            raise PvzooError(f"ONNX Runtime failed on {shapes} ({said(error)}).") from error
+            raise PvzooError(
+                f"ONNX Runtime failed on {shapes} ({error_message(error)})."
+            ) from error
         return handed_out(graph.outputs, outputs)
 
 

@@ -10,7 +10,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Self
 
 from pvzoo.adapters.base import Adapter, Arrays
-from pvzoo.errors import DeviceError, PvzooError, WeightsError, said
+from pvzoo.errors import DeviceError, PvzooError, WeightsError, error_message
 from pvzoo.extras import needs
 from pvzoo.runtimes.base import Runtime
 from pvzoo.runtimes.files import fitting, handed_out, refuse
@@ -54,7 +54,9 @@ class OpenVinoRuntime(Runtime):
         try:
             openvino.save_model(openvino.convert_model(onnx), file, compress_to_fp16=False)
         except Exception as error:  # it has one class for all, and others of its parsers
-            raise PvzooError(f"OpenVINO cannot convert {onnx.name} ({said(error)}).") from error
+            raise PvzooError(
+                f"OpenVINO cannot convert {onnx.name} ({error_message(error)})."
+            ) from error
         onnx.unlink()
         return file
 
@@ -111,7 +113,7 @@ class OpenVinoRuntime(Runtime):
             outputs = graph.run(feed)
         except Exception as error:
             shapes = ", ".join(f"{key} {array.shape}" for key, array in feed.items())
-            raise PvzooError(f"OpenVINO failed on {shapes} ({said(error)}).") from error
+            raise PvzooError(f"OpenVINO failed on {shapes} ({error_message(error)}).") from error
         return handed_out(graph.graph.outputs, outputs)
 
 
@@ -131,7 +133,7 @@ class _Compiled:
             self._any = _Requests(core.compile_model(self._model, device, settings))
         except Exception as error:  # likewise
             raise WeightsError(
-                f"OpenVINO cannot open {file} ({said(error)}).",
+                f"OpenVINO cannot open {file} ({error_message(error)}).",
                 "Fetch it again, export the model again, or update openvino.",
             ) from error
 

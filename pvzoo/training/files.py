@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pvzoo.errors import TrainingError, said
+from pvzoo.errors import TrainingError, error_message
 
 
 def read_object(file: Path) -> dict[str, Any]:
@@ -21,7 +21,7 @@ def read_object(file: Path) -> dict[str, Any]:
             return found
         why = "it holds no object"
     except (OSError, ValueError, RecursionError) as error:
-        why = said(error)
+        why = error_message(error)
     raise TrainingError(
         f"{file} is damaged ({why}), so the run in its folder cannot go on.",
         "Choose a new output_dir, or remove the folder.",

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pvzoo.display import figure, heading, table
-from pvzoo.errors import TrainingError, said
+from pvzoo.errors import TrainingError, error_message
 from pvzoo.training.files import read_object
 from pvzoo.training.options import DECIDING
 
@@ -108,5 +108,6 @@ def read(folder: Path) -> TrainingReport:
         return TrainingReport(**{**plain, "history": history, "folder": folder})
     except (KeyError, TypeError, ValueError) as error:
         raise TrainingError(
-            f"{file} is damaged ({said(error)}).", "Choose a new output_dir, or remove the folder."
+            f"{file} is damaged ({error_message(error)}).",
+            "Choose a new output_dir, or remove the folder.",
         ) from error
