@@ -132,7 +132,7 @@ class Model(Predictor[R]):
                 (picture, target) -> (picture, target); see `pvzoo.training.samples`.
             image_size: Side of the square that pictures are scaled to, in pixels.
             early_stopping: Stop after this many epochs without a better figure.
-            seed: Decides everything that is drawn by lot.
+            seed: Of all random choices.
             resume: Whether to go on with a run that `output_dir` holds; False refuses it.
             lora: Rank of the matrices that are trained in the place of the linear layers (LoRA, by
                 PEFT), such as 16; they are merged into the layers in the end. Or a dict, arguments

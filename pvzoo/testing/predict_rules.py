@@ -194,7 +194,7 @@ def _batch_difference(s: Subject, model: Model) -> str:
     return ""
 
 
-@rule("Load in evaluation mode (`module.eval()`), and draw nothing by lot.")
+@rule("Load in evaluation mode (`module.eval()`), and choose nothing at random.")
 def repeatable(s: Subject) -> None:
     """The same picture gives the same result again, and is left as it is."""
     before = s.picture.tobytes()
