@@ -12,6 +12,7 @@ import datasets
 import fine_tune_run
 import numpy as np
 import pytest
+import segmentation_families
 import torch
 from PIL import Image
 from transformers import TrainerCallback
@@ -191,3 +192,11 @@ def test_callbacks_are_called_and_a_run_goes_on_with_others(tmp_path):
 def test_what_is_no_list_of_callbacks_is_refused(wrong, tmp_path):
     with pytest.raises(UsageError, match=r"callbacks is .*transformers\.TrainerCallback"):
         fine_tune_run.tune("classifier", tmp_path, callbacks=wrong)
+
+
+def test_a_run_of_one_step_ends_whose_rate_falls_as_a_polynomial(tmp_path):
+    segmentation_families.build("segformer", tmp_path / "segformer")
+    data = colour_model.dataset(schema.SEMANTIC, tmp_path / "pictures", 2)
+    model = pvzoo.load(tmp_path / "segformer", device="cpu")
+    tuned = model.fine_tune(data, epochs=1, batch_size=2, output_dir=tmp_path / "run")
+    assert tuned.report.history[-1]["step"] == 1

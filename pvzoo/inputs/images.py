@@ -117,7 +117,9 @@ class ImageHandle:
                 self.data.load()
                 turn = encoded.orientation(self.data)
             picture = encoded.upright(convert(self.data), turn)
-            return picture.copy() if picture is self.data else picture  # the caller keeps an object of their own
+            return (
+                picture.copy() if picture is self.data else picture
+            )  # the caller keeps an object of their own
         if isinstance(self.data, Path):
             _check_path(self.data)
         else:

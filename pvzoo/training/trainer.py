@@ -134,6 +134,11 @@ class FineTuner(Trainer):
     def _get_train_sampler(self, train_dataset: Any = None) -> EpochSampler:
         return self._sampler
 
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        """As Trainer's, for more steps than the rate rises for: a polynomial would divide by 0."""
+        least = self.args.get_warmup_steps(num_training_steps) + 1
+        return super().create_scheduler(max(num_training_steps, least), optimizer)
+
     def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
         """AdamW over the groups."""
         if self.optimizer is None:
