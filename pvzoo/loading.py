@@ -146,6 +146,11 @@ def load(
             what, hint = hub.no_folder(Path(name))  # which it may have been meant to be
             raise type(error)(f"{what} {error.what}", f"{hint} {error.hint}".strip()) from error
         if found.export is not None:
+            given = {"dtype": dtype, "device_map": device_map}
+            if unfit := [key for key, value in given.items() if value is not None]:
+                raise UsageError(
+                    f"{name} was exported, so {unfit[0]} has no meaning.", f"Leave {unfit[0]} out."
+                )
             return _exported(found.export(), str(name), wanted_task, runtime, device, threads)
         if threads is not None:
             raise UsageError(f"{name} is no exported model, which alone takes threads.")
