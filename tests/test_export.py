@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -502,3 +504,30 @@ def test_a_runtime_of_a_plugin_that_answers_wrongly_breaks_its_rule(monkeypatch)
     verdict = judge(runtimes_answer_as_pytorch, InstalledPlugin("pvzoo"))
     assert verdict.state == "broken"
     assert "onnxruntime, graph" in verdict.detail
+
+
+def test_the_default_model_is_answered_by_its_export_once_there_is_one(photographs, tmp_path):
+    from test_cli import run
+
+    home = {"XDG_DATA_HOME": str(tmp_path)}
+    before = run("predict", photographs[0], "--json", **home)
+    done = run("export", "efficientnet-lite0-pip", **home)
+    assert done.returncode == 0, done.stderr
+    code = (
+        "import sys; from pvzoo.cli import app; "
+        f"sys.argv = ['pvzoo', 'predict', {str(photographs[0])!r}, '--json']\n"
+        "try: app()\nexcept SystemExit: pass\n"
+        "sys.stderr.write(repr('torch' in sys.modules))"
+    )
+    after = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, **home}
+    )
+    assert "the export of efficientnet-lite0-pip" in after.stderr
+    assert after.stderr.endswith("False")
+    mine, theirs = (json.loads(d.stdout)["predictions"] for d in (after, before))
+    assert [row["name"] for row in mine] == [row["name"] for row in theirs]
+    again = run("export", "efficientnet-lite0-pip", **home)
+    assert again.returncode == 2
+    assert "already" in again.stderr
+    named = run("predict", photographs[0], "--model", "efficientnet-lite0-pip", **home)
+    assert "export" not in named.stderr

@@ -26,7 +26,12 @@ Data = Annotated[
 @app.command()
 def export(
     model: Annotated[str, typer.Argument(help="A model: its name, Hub repo or folder.")],
-    folder: Annotated[Path, typer.Argument(help="A new folder, which gets the files.")],
+    folder: Annotated[
+        Path | None,
+        typer.Argument(
+            help="A new folder for the files. Without one, pvzoo predict uses them as the default."
+        ),
+    ] = None,
     runtime: Runtime = None,
     image_size: Annotated[
         int | None, typer.Option(help="Side of the square that pictures are scaled to, in pixels.")
@@ -49,6 +54,7 @@ def export(
     import pvzoo
 
     loaded = pvzoo.load(model, task=task)
+    folder = folder or _place_of_twin(loaded)
     with progress_bar() as show:
 
         def said(what: str, done: int, total: int) -> None:
@@ -125,6 +131,26 @@ def verify(
         else:
             certificate = verifying.verify_foreign(export, original, more=more, progress=show)
     _say(certificate, json)
+
+
+def _place_of_twin(model: Any) -> Path:
+    """Where the export of a default model is looked for.
+
+    Raises:
+        UsageError: It is not one of the catalogue, or was exported already.
+    """
+    from pvzoo.errors import UsageError
+    from pvzoo.export.manifest import is_in
+    from pvzoo.export.twins import twin_folder
+
+    if model.card is None:
+        raise UsageError(f"{model.name} is not in the catalogue.", "Name a folder for the export.")
+    folder = twin_folder(model.card)
+    if is_in(folder):
+        raise UsageError(
+            f"{model.name} was exported already.", f"To do it again, remove {folder} first."
+        )
+    return folder
 
 
 def _say(certificate: Certificate, json: bool) -> None:

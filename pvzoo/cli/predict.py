@@ -87,9 +87,11 @@ def predict(
     options = {k: v for k, v in options.items() if v is not None}
     options |= dict(map(option_of, option or ()))
     images = _expand(inputs)
+    if model is None:
+        model = _default(task or "image-classification", plain=not (device or dtype or revision))
     loaded = pvzoo.load(
         model,
-        task=task or (None if model else "image-classification"),
+        task=task,
         device=device,
         dtype=dtype,
         revision=revision,
@@ -133,6 +135,19 @@ def predict(
         err.print(f"wrote {escape(str(review))}")
     if failed:
         raise typer.Exit(SOME_FAILED if answered else 1)
+
+
+def _default(task: str, *, plain: bool) -> str:
+    """The default model of a task: its export if one was made and nothing asks for PyTorch."""
+    from pvzoo.catalog.catalogue import catalogue
+    from pvzoo.export.twins import twin_of
+
+    card = catalogue().default(registry.task_id(task))
+    twin = twin_of(card) if plain else None
+    if twin is None:
+        return card.qualified_name
+    err.print(f"predicted by the export of {card.name}; --model {card.name} is the original")
+    return str(twin)
 
 
 def option_of(text: str) -> tuple[str, Any]:
