@@ -396,6 +396,19 @@ HOSTILE = {
         folder, {**_told(folder), "spec": {**_told(folder)["spec"], "adapter": "nobody"}}
     ),
     "a runtime that nobody brings": _edit(runtime="nobody"),
+    "a family that only code of others can read": lambda folder: _tell(
+        folder,
+        {
+            **_told(folder),
+            "spec": {
+                **_told(folder)["spec"],
+                "adapter": "transformers-detection",
+                "task": "object-detection",
+                "family": "unheard-of",
+                "extra": {"processor": {"image_processor_type": "AutoTokenizer"}},
+            },
+        },
+    ),
     "no JSON": _text("{"),
     "nested JSON": _text("[" * 100_000),
     "a list": _text("[]"),

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from pvzoo.adapters.base import Adapter, Meta
+from pvzoo.adapters.base import Adapter, Meta, Prepare, Spec
 from pvzoo.adapters.detection import detections
-from pvzoo.errors import UnsupportedModelError
+from pvzoo.errors import UnsupportedModelError, short
 from pvzoo.families import FAMILIES, family_of
 from pvzoo.families.base import DETECTION
 from pvzoo.families.heads import has_head
@@ -29,6 +29,14 @@ class TransformersDetectionAdapter(Adapter):
     tasks = ("object-detection",)
     network = "pvzoo.networks.transformers_detection:TransformersDetectionNetwork"
     families = FAMILIES
+
+    def __init__(self, spec: Spec, prepare: Prepare | None = None) -> None:
+        super().__init__(spec, prepare)
+        if prepare is None and self.family.boxes is None:  # what is exported is read without it
+            raise UnsupportedModelError(
+                f"pvzoo does not know how boxes of the family {short(spec.family)} are read.",
+                "Load the original, which brings its own code for it.",
+            )
 
     @classmethod
     def matches(cls, config: Mapping[str, Any]) -> bool:

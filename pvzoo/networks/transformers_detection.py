@@ -91,6 +91,13 @@ class TransformersDetectionNetwork(_training.TrainableNetwork):
             }
         return {n: outputs[n].float() for n in _OUTPUTS if outputs.get(n) is not None}
 
+    @property
+    def unexported(self) -> str:
+        """Boxes of an unknown family are read by PyTorch's side alone."""
+        if self.family.boxes is None:
+            return "its boxes are read by its processor, which needs PyTorch"
+        return super().unexported
+
     # --- fine-tuning ------------------------------------------------------------------------------
 
     def retarget(
