@@ -121,14 +121,14 @@ Debug = Annotated[
     bool, typer.Option("--debug", callback=_set_debug, help="Show tracebacks and all warnings.")
 ]
 Task = Annotated[
-    str | None, typer.Option(help="Which task, such as object-detection, or just detection.")
+    str | None, typer.Option(help="Task, such as object-detection, or just detection.")
 ]
 ModelName = Annotated[
     str | None,
-    typer.Option("--model", "-m", help="Which model: a catalogue name, Hub repo id or folder."),
+    typer.Option("--model", "-m", help="Model: a catalogue name, Hub repo id or folder."),
 ]
-BatchSize = Annotated[int, typer.Option(min=1, help="Most images that the network gets at once.")]
-Device = Annotated[str | None, typer.Option(help="Where to compute, such as cpu or cuda:0.")]
+BatchSize = Annotated[int, typer.Option(min=1, help="Largest number of images per batch.")]
+Device = Annotated[str | None, typer.Option(help="Device to compute on, such as cpu or cuda:0.")]
 DType = Annotated[str | None, typer.Option("--dtype", help="Type of the weights, such as float16.")]
 Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of the Hub repo.")]
 TrustRemoteCode = Annotated[

@@ -31,13 +31,11 @@ def _size(params: str | None) -> float | None:
 
 @app.command("list")
 def list_(
-    text: Annotated[str | None, typer.Argument(help="Words that the models must have.")] = None,
+    text: Annotated[str | None, typer.Argument(help="Words that must be on the card.")] = None,
     task: Task = None,
-    family: Annotated[
-        str | None, typer.Option(help="Which family of networks, such as rt_detr.")
-    ] = None,
+    family: Annotated[str | None, typer.Option(help="Family of networks, such as rt_detr.")] = None,
     license: Annotated[
-        str | None, typer.Option(help="Which licence: such as apache-2.0, permissive or unknown.")
+        str | None, typer.Option(help="Licence, such as apache-2.0, permissive or unknown.")
     ] = None,
     max_params: Annotated[str | None, typer.Option(help="Most parameters, such as 50M.")] = None,
     metric: Annotated[
@@ -117,7 +115,7 @@ def plugins(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """List the installed plugins and what each brings."""
+    """List the installed plugins and what each one adds."""
     import dataclasses
     import json as json_module
 

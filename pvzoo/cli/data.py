@@ -45,7 +45,7 @@ Data = Annotated[
     ),
 ]
 _FORMATS = "coco, yolo, voc, folder, cvat, label-studio or a plugin's format"
-Split = Annotated[str | None, typer.Option(help="Which split, such as validation.")]
+Split = Annotated[str | None, typer.Option(help="Split to use, such as validation.")]
 ReduceLabels = Annotated[
     bool,
     typer.Option("--reduce-labels", help="In semantic masks, 0 is void and 1 the first class."),
@@ -84,7 +84,7 @@ def check(
     allow_outside: AllowOutside = False,
     sheet: Annotated[
         Path | None,
-        typer.Option(help="Write a picture of samples, with their labels, to this file."),
+        typer.Option(help="Write an image of samples with their labels to this file."),
     ] = None,
     fix: Annotated[
         Path | None,
@@ -92,12 +92,12 @@ def check(
     ] = None,
     to: Annotated[
         str | None,
-        typer.Option(help=f"Format of the copy: {_FORMATS}; by default coco, or folder."),
+        typer.Option(help=f"Format of the copy: {_FORMATS}; by default coco or folder."),
     ] = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Find what is wrong with labelled data, before you train on it."""
+    """Find mistakes in labelled data before you train on it."""
     from pvzoo import data as data_module
     from pvzoo.data.schema import CLASSIFICATION, SEMANTIC
 

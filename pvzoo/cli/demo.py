@@ -29,18 +29,18 @@ def demo(
     models: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Catalogue names, Hub repo ids or folders; several are compared. Without any, the "
-            "default model of --task, or a page where any model of the catalogue can be picked.",
+            help="Catalogue names, Hub repo ids or folders; several are compared. By default the "
+            "default model of --task, or a page where you can pick any model of the catalogue.",
             metavar="NAME",
         ),
     ] = None,
     task: Task = None,
     example: Annotated[
         list[Path] | None,
-        typer.Option(help="A picture to begin with, instead of pvzoo's own; can be repeated."),
+        typer.Option(help="An example image, instead of pvzoo's own; can be repeated."),
     ] = None,
     host: Annotated[
-        str, typer.Option(help="Where the page is served; 0.0.0.0 is for other machines too.")
+        str, typer.Option(help="Address of the page; 0.0.0.0 lets other machines open it.")
     ] = ("127.0.0.1"),
     port: Annotated[
         int | None,
@@ -62,7 +62,7 @@ def demo(
     trust_remote_code: TrustRemoteCode = False,
     debug: Debug = False,
 ) -> None:
-    """Open a page on which models can be tried on pictures."""
+    """Open a page where you can try models on images."""
     from pvzoo.demo import serve
 
     # What ends a service ends it as Ctrl-C does: the folder of its files is removed.
@@ -104,14 +104,14 @@ def space(
         typer.Option(
             "--model",
             "-m",
-            help="What it shows: a catalogue name, a Hub repo id or the folder of a fine-tuned "
+            help="Model to show: a catalogue name, a Hub repo id or the folder of a fine-tuned "
             "model, which is copied; can be repeated. By default any model of the catalogue.",
         ),
     ] = None,
     title: Annotated[str | None, typer.Option(help="Title of the Space.")] = None,
     example: Annotated[
         list[Path] | None,
-        typer.Option(help="A picture to begin with, which is copied; can be repeated."),
+        typer.Option(help="An example image, which is copied; can be repeated."),
     ] = None,
     push: Annotated[
         str | None, typer.Option(metavar="OWNER/NAME", help="Create this Space, or update it.")
@@ -119,7 +119,7 @@ def space(
     private: Annotated[bool, typer.Option("--private", help="Make a new Space private.")] = False,
     debug: Debug = False,
 ) -> None:
-    """Write a demo that Hugging Face hosts as a Space, and push it if asked to."""
+    """Write a demo that Hugging Face can host as a Space; --push also uploads it."""
     from pvzoo import demo
 
     demo.write_space(folder, model or [], title=title, examples=example or [])

@@ -28,10 +28,10 @@ def new_plugin(
     name: Annotated[
         str, typer.Argument(help="Name of the plugin, such as my-zoo.", metavar="NAME")
     ],
-    kind: Annotated[Kind, typer.Option(help="What it brings.")] = Kind.CATALOGUE,
+    kind: Annotated[Kind, typer.Option(help="What the plugin adds.")] = Kind.CATALOGUE,
     debug: Debug = False,
 ) -> None:
-    """Write a plugin to start from, in a folder of its name."""
+    """Write a plugin to start from, in a folder with its name."""
     from pvzoo.plugins.scaffold import write_plugin
 
     folder = write_plugin(name, kind.value, Path.cwd())
@@ -47,17 +47,17 @@ def verify_plugin(
         typer.Option(
             "--model",
             "-m",
-            help="Check this model instead of the smallest of each adapter and task; can be "
+            help="Check this model, not the smallest one of each adapter and task; can be "
             "repeated.",
         ),
     ] = None,
     option: Annotated[
         list[str] | None,
-        typer.Option("--option", "-o", metavar="NAME=VALUE", help="An option of every predict."),
+        typer.Option("--option", "-o", metavar="NAME=VALUE", help="An option for each predict."),
     ] = None,
     debug: Debug = False,
 ) -> None:
-    """Check an installed plugin by the rules of the conformance suite."""
+    """Check an installed plugin with the rules of the conformance suite."""
     from pvzoo.testing import verify
 
     colours = {"kept": "green", "skipped": "cyan", "broken": "red"}

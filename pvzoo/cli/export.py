@@ -16,10 +16,10 @@ from pvzoo.cli.predict import option_of
 if TYPE_CHECKING:
     from pvzoo.export.certificate import Certificate
 
-Runtime = Annotated[str | None, typer.Option(help="onnxruntime or openvino, or that of a plugin.")]
+Runtime = Annotated[str | None, typer.Option(help="onnxruntime, openvino or a plugin's runtime.")]
 Data = Annotated[
     str | None,
-    typer.Option(help="Pictures of your own to compare with: a folder, or labelled data."),
+    typer.Option(help="Your own images for the comparison: a folder or labelled data."),
 ]
 
 
@@ -34,23 +34,21 @@ def export(
     ] = None,
     runtime: Runtime = None,
     image_size: Annotated[
-        int | None, typer.Option(help="Side of the square that pictures are scaled to, in pixels.")
+        int | None, typer.Option(help="Scale images to a square of this side, in pixels.")
     ] = None,
     data: Data = None,
     task: Annotated[str | None, typer.Option(help="For models that can do several.")] = None,
     option: Annotated[
         list[str] | None,
-        typer.Option(
-            "--option", "-o", metavar="NAME=VALUE", help="A prompt that the export has fixed."
-        ),
+        typer.Option("--option", "-o", metavar="NAME=VALUE", help="A prompt to fix in the export."),
     ] = None,
     keep_failed: Annotated[
-        Path | None, typer.Option(help="A new folder for the files if they are not proven.")
+        Path | None, typer.Option(help="A new folder for the files if the comparison fails.")
     ] = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Write a model as files that run without PyTorch, once their answers are proven."""
+    """Write a model as files that run without PyTorch, and check that results are the same."""
     import pvzoo
 
     loaded = pvzoo.load(model, task=task)
@@ -79,23 +77,21 @@ def export(
 @app.command()
 def verify(
     export: Annotated[
-        Path, typer.Argument(help="A folder that was exported, or an ONNX file from elsewhere.")
+        Path, typer.Argument(help="An exported folder, or an ONNX file from elsewhere.")
     ],
     model: Annotated[
         str | None,
-        typer.Option("--model", "-m", help="The model it came from; an ONNX file needs it."),
+        typer.Option("--model", "-m", help="The original model; required for an ONNX file."),
     ] = None,
     task: Annotated[str | None, typer.Option(help="For models that can do several.")] = None,
-    data: Annotated[
-        str | None, typer.Option(help="Pictures of your own; they need --model.")
-    ] = None,
+    data: Annotated[str | None, typer.Option(help="Your own images; only with --model.")] = None,
     runtime: Runtime = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, gpu or npu.")] = None,
-    threads: Annotated[int | None, typer.Option(help="Most threads for one batch.")] = None,
+    threads: Annotated[int | None, typer.Option(help="Most threads per batch.")] = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Try an export again on this machine, and measure how long a picture takes."""
+    """Check an export again on this machine, and measure the time per image."""
     from pvzoo.errors import UsageError
     from pvzoo.export import verify as verifying
 

@@ -46,7 +46,7 @@ def predict(
     ],
     model: ModelName = None,
     task: Task = None,
-    top_k: Annotated[int | None, typer.Option(min=1, help="Most classes for each image.")] = None,
+    top_k: Annotated[int | None, typer.Option(min=1, help="Most classes per image.")] = None,
     threshold: Annotated[
         float | None, typer.Option(min=0, max=1, help="Lowest score, from 0 to 1.")
     ] = None,
@@ -62,7 +62,7 @@ def predict(
     json: Json = False,
     save: Annotated[
         Path | None,
-        typer.Option(help="Write the pictures, with the answers drawn, to this folder."),
+        typer.Option(help="Write the images, with the results drawn, to this folder."),
     ] = None,
     save_maps: Annotated[
         Path | None,
@@ -70,7 +70,7 @@ def predict(
     ] = None,
     review: Annotated[
         Path | None,
-        typer.Option(help="Write the answers to this new folder, as labels to correct."),
+        typer.Option(help="Write the results to this new folder, as labels to correct."),
     ] = None,
     to: Annotated[
         str, typer.Option(help="Format of --review: cvat, label-studio or coco.")
@@ -82,7 +82,7 @@ def predict(
     trust_remote_code: TrustRemoteCode = False,
     debug: Debug = False,
 ) -> None:
-    """Predict what is in pictures."""
+    """Predict what is in images."""
     options = {"top_k": top_k, "threshold": threshold}
     options = {k: v for k, v in options.items() if v is not None}
     options |= dict(map(option_of, option or ()))

@@ -28,14 +28,14 @@ def sample(
     path: Annotated[
         Path | None,
         typer.Argument(
-            help="A file named after its picture, such as scene.png, or a folder for all of them. "
-            "Without it the pictures are listed.",
+            help="A file with the name of a sample, such as scene.png, or a folder for all. "
+            "Without a path, the samples are listed.",
             metavar="PATH",
         ),
     ] = None,
     debug: Debug = False,
 ) -> None:
-    """Write pictures to try the other commands on."""
+    """Write sample images, to try the other commands with."""
     if path is None:
         rows = [(name, *about) for name, about in _ABOUT.items()]
         print_columns(("name", "shows", "try"), rows)

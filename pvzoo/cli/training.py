@@ -65,12 +65,12 @@ def _parameter(option: Field[Any], kind: Any) -> inspect.Parameter:
 @_with_options
 def fine_tune(
     train: Annotated[
-        str, typer.Argument(help="Labelled data, as pvzoo check takes it.", metavar="DATA")
+        str, typer.Argument(help="Labelled data, as for pvzoo check.", metavar="DATA")
     ],
     *,
     model: ModelName = None,
     eval: Annotated[
-        str | None, typer.Option(help="Data to measure on; by default the split 'validation'.")
+        str | None, typer.Option(help="Data to evaluate on; by default the split 'validation'.")
     ] = None,
     task: Task = None,
     allow_outside: AllowOutside = False,
@@ -83,7 +83,7 @@ def fine_tune(
     debug: Debug = False,
     **options: Any,
 ) -> None:
-    """Train a model further on labelled data."""
+    """Fine-tune a model on labelled data."""
     from pvzoo import data as data_module
     from pvzoo.data.schema import task_for
     from pvzoo.processes import processes
