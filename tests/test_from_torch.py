@@ -140,12 +140,15 @@ def test_a_network_says_itself_where_its_classes_are(network):
 
 def test_the_size_of_pictures_is_set_where_the_config_has_one(network):
     classes = TargetClasses(("a",), (0,), multi_label=True)
-    with pytest.raises(UnsupportedModelError, match="Omit image_size"):
+    with pytest.raises(UnsupportedModelError, match="Leave image_size out"):
         network.retarget(classes, image_size=32, seed=0)
     sized = Little(network.module, CONFIG | {"image_size": 64})
     tuned = sized.retarget(classes, image_size=32, seed=0)
     assert (tuned.config["image_size"], tuned.spec.extra["multi_label"]) == (32, True)
     assert tuned.module.side == 32
+    other = sized.at_size(16)
+    assert (other.module.side, sized.module.side, other.config["image_size"]) == (16, None, 16)
+    assert same(sized, other)
 
 
 def test_pictures_are_prepared_by_the_steps(network):

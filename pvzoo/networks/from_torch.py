@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Self
 
 from PIL import Image
 from safetensors.torch import save_file
-from torch import Tensor, nn, random
+from torch import Tensor, nn
 
 from pvzoo.adapters.base import Arrays, Checkpoint, Meta, Spec
 from pvzoo.errors import PvzooError, UnsupportedModelError, WeightsError, error_message
@@ -22,6 +22,7 @@ from pvzoo.networks._bounds import built_within
 from pvzoo.networks._heads import class_axes, with_classes
 from pvzoo.networks._weights import read_state_dict, renamed
 from pvzoo.networks.base import Network, TargetClasses
+from pvzoo.networks.randomness import seeded
 from pvzoo.preprocess.run import run
 
 
@@ -81,7 +82,7 @@ class TorchNetwork(Network):
         if not isinstance(labels, list | tuple) or not all(isinstance(n, str) for n in labels):
             raise WeightsError(f"{name} has labels that are no list of names.", "Fix its config.")
         try:
-            with random.fork_rng(devices=[]), built_within(name, checkpoint.weights):
+            with seeded(0), built_within(name, checkpoint.weights):
                 module = cls.build(config).eval()
         except PvzooError:
             raise
@@ -111,17 +112,28 @@ class TorchNetwork(Network):
         tensors = {name: tensor.contiguous() for name, tensor in self.module.state_dict().items()}
         save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
 
+    def at_size(self, image_size: int) -> Self:
+        """With another ``image_size`` of its config, if that has one."""
+        config = self._sized(image_size)
+        with seeded(0):
+            module = self.build(config).to(next(self.module.parameters()))
+        module.load_state_dict(self.module.state_dict())
+        return type(self)(module.eval(), config)
+
+    def _sized(self, image_size: int) -> dict[str, Any]:
+        """The config for pictures of a size."""
+        if "image_size" not in self.config:
+            raise UnsupportedModelError(
+                f"A {type(self).__name__} takes pictures of its own size.", "Leave image_size out."
+            )
+        return self.config | {"image_size": image_size}
+
     # --- fine-tuning ------------------------------------------------------------------------------
 
     def retarget(self, classes: TargetClasses, *, image_size: int | None, seed: int) -> Self:
         """A module with new entries for new classes; see `keep_classes`. All else is copied."""
-        config = self.config | {"labels": list(classes.names)}
-        if image_size is not None:
-            if "image_size" not in config:
-                raise UnsupportedModelError(
-                    f"A {type(self).__name__} is trained at its own size.", "Omit image_size."
-                )
-            config["image_size"] = image_size
+        sized = self.config if image_size is None else self._sized(image_size)
+        config = sized | {"labels": list(classes.names)}
         if classes.multi_label or "multi_label" in config:
             config["multi_label"] = classes.multi_label
         keep = partial(self.keep_classes, kept=classes.kept)

@@ -25,7 +25,8 @@ class ExampleModule(nn.Module):
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """See the class."""
-        return self.head(self.stem(pixels).relu())
+        logits: torch.Tensor = self.head(self.stem(pixels).relu())
+        return logits
 
 
 class ExampleNetwork(TorchNetwork):

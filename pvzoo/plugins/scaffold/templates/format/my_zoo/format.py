@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pvzoo.data.copies import Names, Parts, copy_image
 from pvzoo.data.files import Split, is_file, number, quoted, read_text
@@ -22,6 +22,8 @@ from pvzoo.data.formats.left_out import Lost
 from pvzoo.errors import DataError
 
 FILE = "my-zoo.jsonl"
+
+T = TypeVar("T")
 
 
 class ExampleFormat(Format):
@@ -43,8 +45,8 @@ class ExampleFormat(Format):
             _parsed(text, f"{file}, line {place}")
             for place, text in enumerate(read_text(file).rstrip("\n").split("\n"), 1)
         ]
-        classes = first.get("classes")
-        if not _is_list(classes, str):
+        classes = _list(first.get("classes"), str)
+        if classes is None:
             raise DataError(f"{file}, line 1 has no list of classes.", "Write it again.")
         pictures = [
             _picture(found, classes, f"{file}, line {place}")
@@ -59,7 +61,8 @@ class ExampleFormat(Format):
     @staticmethod
     def write(parts: Parts, folder: Path) -> None:
         """The file, and the images in a folder of each split."""
-        lost, lines = Lost(ExampleFormat.title), [{"classes": list(parts.names)}]
+        lost = Lost(ExampleFormat.title)
+        lines: list[dict[str, Any]] = [{"classes": list(parts.names)}]
         for split in parts.splits:
             place = split or "images"
             names = Names(parts.file_names(split))
@@ -90,22 +93,28 @@ def _parsed(text: str, where: str) -> dict[str, Any]:
 
 def _picture(found: dict[str, Any], classes: list[str], where: str) -> Annotated:
     """The image of a line, with its boxes."""
-    name, split, boxes = (found.get(key) for key in ("image", "split", "boxes"))
-    if not isinstance(name, str) or not name or not _is_list(boxes, list):
+    name, split, boxes = found.get("image"), found.get("split"), _list(found.get("boxes"), list)
+    if not isinstance(name, str) or not name or boxes is None:
         raise DataError(f"{where} has no image, or no list of boxes.", "Write it again.")
     if not isinstance(split, str | None):
         raise DataError(f"{where} has the split {quoted(split)}.", "A split is a text, or null.")
-    shapes = []
-    for box in boxes:
-        label, sides = box[:1], tuple(map(number, box[1:]))
-        if label not in [[known] for known in classes] or len(sides) != 4 or None in sides:
-            raise DataError(
-                f"{where} has the box {quoted(box)}.",
-                "A box is a class of line 1, left, top, width and height.",
-            )
-        shapes.append(Shape(label[0], where, box=sides))
-    return Annotated(name, (0, 0), tuple(shapes), split=split)
+    shapes = tuple(_shape(box, classes, where) for box in boxes)
+    return Annotated(name, (0, 0), shapes, split=split)
 
 
-def _is_list(value: Any, kind: type) -> bool:
-    return isinstance(value, list) and all(isinstance(one, kind) for one in value)
+def _shape(box: list[Any], classes: list[str], where: str) -> Shape:
+    """A box of a line."""
+    sides = [side for side in map(number, box[1:]) if side is not None]
+    if len(box) != 5 or len(sides) != 4 or box[0] not in classes:
+        raise DataError(
+            f"{where} has the box {quoted(box)}.",
+            "A box is a class of line 1, left, top, width and height.",
+        )
+    left, top, width, height = sides
+    return Shape(box[0], where, box=(left, top, width, height))
+
+
+def _list(value: Any, kind: type[T]) -> list[T] | None:
+    """A list if all of it is of a kind, else None."""
+    fits = isinstance(value, list) and all(isinstance(one, kind) for one in value)
+    return value if fits else None

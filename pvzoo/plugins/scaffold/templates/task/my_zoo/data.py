@@ -48,7 +48,7 @@ def _has(place: Path) -> bool:
 
 def _read(file: Path) -> dict[str, dict[str, float]]:
     """File name -> class -> share."""
-    found = read_json(file)
+    found: dict[str, dict[str, float]] = read_json(file)
     for name, shares in found.items() if isinstance(found, dict) else [("it", None)]:
         if not isinstance(shares, dict) or not all(
             isinstance(share, int | float) for share in shares.values()

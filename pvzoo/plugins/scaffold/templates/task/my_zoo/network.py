@@ -24,7 +24,8 @@ class CoverModule(nn.Module):
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """See the class."""
-        return self.head(self.stem(pixels)).softmax(1).mean((2, 3))
+        chances: torch.Tensor = self.head(self.stem(pixels)).softmax(1)
+        return chances.mean((2, 3))
 
 
 class CoverNetwork(TorchNetwork):
@@ -58,5 +59,6 @@ class CoverNetwork(TorchNetwork):
 
     def loss(self, module: Any, batch: dict[str, Any]) -> torch.Tensor:
         """Cross-entropy of the shares."""
-        found = module(batch["pixels"]).clamp(min=1e-6).log()
-        return -(batch["shares"] * found).sum(1).mean()
+        found: torch.Tensor = module(batch["pixels"]).clamp(min=1e-6).log()
+        loss: torch.Tensor = -(batch["shares"] * found).sum(1).mean()
+        return loss
