@@ -150,7 +150,7 @@ def test_the_example_of_an_adapter_predicts_and_learns(tmp_path):
 
 
 def test_the_example_of_a_head_with_a_background_keeps_the_right_entries():
-    text = DOCS.partition("such as after a background:")[2]
+    text = DOCS.partition("for example after a background:")[2]
     block = re.search(r"```python\n(.*?)```", text, re.DOTALL)[1]
     found: dict[str, Any] = {}
     exec(f"class It:\n{block}", found)
