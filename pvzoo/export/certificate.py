@@ -88,8 +88,8 @@ class Certificate:
     def __str__(self) -> str:
         batches = ", ".join(map(str, sorted(self.batches)))
         lines = [
-            f"{self.verdict}: {self.pictures} pictures, {len(self.sizes)} sizes, batches of "
-            f"{batches}; {self.tally.rows} objects, classes or segments compared",
+            f"{self.verdict}: {self.pictures} pictures of {_counted(len(self.sizes), 'input size')} "
+            f"in batches of {batches}; {self.tally.rows} objects, classes or segments compared",
             f"inputs: {self.inputs}",
             *(f"{k}: within {v:.2g} of its range" for k, v in self.outputs.items()),
             *(f"{k}: {v:.4g} at worst" for k, v in self.tally.worst.items()),
@@ -100,6 +100,10 @@ class Certificate:
         if not self.is_decided:
             lines.append(f"Under {FEWEST} were compared: name pictures of your own with data=.")
         return "\n".join(lines)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def controls_of(task: Task, labels: Sequence[str], most: int = MOST_ROWS) -> dict[str, Any]:
