@@ -88,8 +88,8 @@ class Certificate:
     def __str__(self) -> str:
         batches = ", ".join(map(str, sorted(self.batches)))
         lines = [
-            f"{self.verdict}: {self.pictures} pictures of {_counted(len(self.sizes), 'input size')} "
-            f"in batches of {batches}; {self.tally.rows} objects, classes or segments compared",
+            f"{self.verdict}: {self.pictures} pictures of {_counted(len(self.sizes), 'input size')}"
+            f" in batches of {batches}; {self.tally.rows} objects, classes or segments compared",
             f"inputs: {self.inputs}",
             *(f"{k}: within {v:.2g} of its range" for k, v in self.outputs.items()),
             *(f"{k}: {v:.4g} at worst" for k, v in self.tally.worst.items()),
