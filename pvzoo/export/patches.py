@@ -90,6 +90,24 @@ def _has_free(data: Any) -> bool:
     return isinstance(data, torch.SymInt)
 
 
+@contextmanager
+def _plain_probabilities(module: nn.Module) -> Iterator[None]:
+    """EoMT asks whether numbers of a buffer are above 0, and a graph cannot depend on that.
+
+    They are plain numbers here for as long. It can go when the code of EoMT in transformers asks
+    its config instead (5.24 does not).
+    """
+    whole: Any = module
+    kept = whole.attn_mask_probs
+    del whole.attn_mask_probs
+    whole.attn_mask_probs = [float(value) for value in kept]
+    try:
+        yield
+    finally:
+        del whole.attn_mask_probs
+        whole.register_buffer("attn_mask_probs", kept)
+
+
 def _unoptimised(module: nn.Module) -> AbstractContextManager[Any]:
     """The optimizer of onnxscript takes out a node that others need, of Deformable DETR's boxes.
 
@@ -103,6 +121,7 @@ def _unoptimised(module: nn.Module) -> AbstractContextManager[Any]:
 PATCHES: dict[str, Callable[[nn.Module], AbstractContextManager[Any]]] = {
     "length": _length,
     "integers": _integers,
+    "plain probabilities": _plain_probabilities,
     "sizes": _sizes,
     "unoptimised": _unoptimised,
 }

@@ -163,6 +163,7 @@ _EOMT = Family(
     zeroed=("attn_mask_probs",),
     recipe=recipes.EOMT,
     backbone=("embeddings.", "layers.", "layernorm."),  # a ViT, with its heads beside the layers
+    patches=("plain probabilities",),
 )
 
 _MASKS = {
