@@ -35,12 +35,13 @@ _SCALING = {
 
 def page() -> str:
     """The page, as Markdown."""
+    families = sorted(FAMILIES.items())
     parts = [_HEAD]
     for title, text, columns, belongs in _SECTIONS:
-        names = [n for n, family in FAMILIES.items() if belongs(family) and not family.refused]
+        names = [n for n, family in families if belongs(family) and not family.refused]
         rows = [[f"`{n}`", *(cell(FAMILIES[n]) for cell in columns.values())] for n in names]
         parts += [f"## {title}", text, _table(("model type", *columns), rows)]
-    classifiers = sorted(n for n, family in FAMILIES.items() if CLASSIFICATION in family.heads)
+    classifiers = [n for n, family in families if CLASSIFICATION in family.heads]
     own = ", ".join(f"`{n}`" for n in classifiers if FAMILIES[n].recipe)
     recipe = CLASSIFIER.source
     parts += [
@@ -50,7 +51,7 @@ def page() -> str:
         "## Refused",
         _table(
             ("model type", "why"),
-            [[f"`{n}`", family.refused] for n, family in FAMILIES.items() if family.refused],
+            [[f"`{n}`", family.refused] for n, family in families if family.refused],
         ),
     ]
     return "\n\n".join(parts) + "\n"
