@@ -3,7 +3,7 @@
     python benchmarks/exported.py               # about five minutes on two cores
 
 Models are EfficientNet-Lite0 and the small networks of pvzoo-shapes. Each is exported for ONNX
-Runtime and OpenVINO, then all predict the same files, one picture at a time, in turns; a figure is
+Runtime and OpenVINO, then all predict the same files, one image at a time, in turns; a figure is
 the median of the ratios of turns. "bare" is ONNX Runtime and Pillow alone, written for this one
 network. A cold start is a whole process, from its beginning to its end.
 """
@@ -23,11 +23,11 @@ import onnxruntime
 from PIL import Image
 
 import pvzoo
-from pvzoo.export.reference import PICTURES
+from pvzoo.export.reference import IMAGES
 
 TURNS = 7
 ROUNDS = 4
-"""How often a turn goes through all pictures."""
+"""How often a turn goes through all images."""
 
 
 def bare(folder: Path) -> Callable[[list[Path]], None]:
@@ -37,12 +37,12 @@ def bare(folder: Path) -> Callable[[list[Path]], None]:
 
     def predict(files: list[Path]) -> None:
         for file in files:
-            picture = Image.open(file).convert("RGB")
-            scale = 256 / min(picture.size)
-            size = tuple(int(side * scale) for side in picture.size)
-            picture = picture.resize(size, Image.Resampling.BICUBIC)
-            left, top = (picture.width - 224) // 2, (picture.height - 224) // 2
-            crop = picture.crop((left, top, left + 224, top + 224))
+            image = Image.open(file).convert("RGB")
+            scale = 256 / min(image.size)
+            size = tuple(int(side * scale) for side in image.size)
+            image = image.resize(size, Image.Resampling.BICUBIC)
+            left, top = (image.width - 224) // 2, (image.height - 224) // 2
+            crop = image.crop((left, top, left + 224, top + 224))
             planes = (np.asarray(crop, np.float32) / 255 - 0.5) / 0.5
             (logits,) = session.run(None, {"x": planes.transpose(2, 0, 1)[None]})
             np.argsort(-logits[0])[:5]
@@ -61,7 +61,7 @@ def one_by_one(model: pvzoo.Model) -> Callable[[list[Path]], None]:
 
 
 def compare(name: str, ways: dict[str, Callable[[list[Path]], None]], files: list[Path]) -> None:
-    """Let ways take turns; print pictures a second, and each one's ratio to the first."""
+    """Let ways take turns; print images a second, and each one's ratio to the first."""
     for way in ways.values():
         way(files)
     seconds: dict[str, list[float]] = {key: [] for key in ways}
@@ -90,9 +90,9 @@ def cold(command: list[str]) -> float:
 
 def main() -> None:
     """Print a table of throughput, and one of cold starts."""
-    files = sorted(PICTURES.glob("*.jpg"))
+    files = sorted(IMAGES.glob("*.jpg"))
     with tempfile.TemporaryDirectory() as home:
-        print("| model | run by | pictures/s | ratio to PyTorch |\n| --- | --- | --- | --- |")
+        print("| model | run by | images/s | ratio to PyTorch |\n| --- | --- | --- | --- |")
         for name in ("efficientnet-lite0-pip", "shapes-detector", "shapes-mask2former-panoptic"):
             original = pvzoo.load(name, device="cpu")
             ways = {"PyTorch": one_by_one(original)}

@@ -33,9 +33,9 @@ def splits(seed: int) -> tuple[datasets.Dataset, datasets.Dataset]:
     features = datasets.Features(
         image=datasets.Image(), label=datasets.ClassLabel(names=[str(i) for i in range(10)])
     )
-    pictures = [Image.fromarray((p * 255 / 16).astype(np.uint8)) for p in digits.images]
+    images = [Image.fromarray((p * 255 / 16).astype(np.uint8)) for p in digits.images]
     data = datasets.Dataset.from_dict(
-        {"image": pictures, "label": digits.target.tolist()}, features=features
+        {"image": images, "label": digits.target.tolist()}, features=features
     )
     order = np.random.default_rng(seed).permutation(len(data))
     cut = len(data) * 4 // 5
@@ -56,9 +56,9 @@ def tune(train: datasets.Dataset, epochs: int, **options: Any) -> pvzoo.Model:
         )
 
 
-def unchanged(picture: Any, target: Any) -> tuple[Any, Any]:
+def unchanged(image: Any, target: Any) -> tuple[Any, Any]:
     """A transform that does nothing, for which features cannot be cached all the same."""
-    return picture, target
+    return image, target
 
 
 def main() -> None:

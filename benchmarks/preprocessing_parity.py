@@ -1,9 +1,9 @@
-"""Which families' pictures numpy and Pillow prepare as the checkpoints' own processors do.
+"""Which families' images numpy and Pillow prepare as the checkpoints' own processors do.
 
     python benchmarks/preprocessing_parity.py > docs/preprocessing.md
 
 For each model type that pvzoo has a head for, the image processor that transformers has for it is
-made with its default settings and compared with its steps, to the bit, on the pictures of
+made with its default settings and compared with its steps, to the bit, on the images of
 `pvzoo.preprocess.compare`: odd and even sides, tall, wide, tiny, large and grey.
 """
 
@@ -35,13 +35,13 @@ _BORROWED = {
 }
 _HEAD = """# Preprocessing without PyTorch
 
-How a picture becomes the input of a network is data: a list of steps (`pvzoo.preprocess.steps`)
+How an image becomes the input of a network is data: a list of steps (`pvzoo.preprocess.steps`)
 that numpy and Pillow run. The steps are read off a checkpoint's own image processor, or timm's
-evaluation transform, and used in its place only where they give the same numbers: two pictures are
+evaluation transform, and used in its place only where they give the same numbers: two images are
 compared whenever a model is loaded. What no step describes is refused by name and keeps its
 processor, which needs PyTorch.
 
-"Equal" below means to the bit, on {count} pictures with odd and even sides, tall, wide, tiny, large
+"Equal" below means to the bit, on {count} images with odd and even sides, tall, wide, tiny, large
 and grey, with the default settings of each processor of transformers {version}, on a machine with
 AVX2 or newer, where torchvision scales bytes as such. Where floats are scaled (RF-DETR) the last
 bit depends on how many threads PyTorch has; there "equal" is within {rounding:g}, and the processor

@@ -1,4 +1,4 @@
-"""How fast pictures are scaled without torch: pvzoo's numpy against torchvision, to the same bits.
+"""How fast images are scaled without torch: pvzoo's numpy against torchvision, to the same bits.
 
     python benchmarks/resize.py
 
@@ -36,7 +36,7 @@ SIZES = [
 def main() -> None:
     torch.set_num_threads(1)
     random = np.random.default_rng(0)
-    print("picture     | to          | filter   | torchvision | pvzoo    | ratio")
+    print("image     | to          | filter   | torchvision | pvzoo    | ratio")
     for old, new in SIZES:
         pixels = random.integers(0, 256, (*old, 3), dtype=np.uint8)
         for filter in ("bilinear", "bicubic"):
@@ -60,7 +60,7 @@ def _ways(
         return resize_uint8(pixels, *size, filter)
 
     if not np.array_equal(theirs(), ours()):
-        raise SystemExit("They differ: torch scales uint8 pictures in another way here.")
+        raise SystemExit("They differ: torch scales uint8 images in another way here.")
     return theirs, ours
 
 

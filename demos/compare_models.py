@@ -1,4 +1,4 @@
-"""Two models on the same pictures: a picture with both side by side, and a table with their times.
+"""Two models on the same images: an image with both side by side, and a table with their times.
 
     python demos/compare_models.py
     python demos/compare_models.py street.jpg --model detr-resnet50 --model rtdetr-r18
@@ -22,7 +22,7 @@ TILE = (400, 300)
 
 
 def main() -> None:
-    """Print the table while it goes, then write the picture."""
+    """Print the table while it goes, then write the image."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("images", nargs="*", metavar="IMAGE", help="files or URLs")
     parser.add_argument("--model", action="append", help="name, repo or folder; twice")
@@ -33,7 +33,7 @@ def main() -> None:
     models = [pvzoo.load(name) for name in names]
     sheet = Image.new("RGB", (TILE[0] * len(names), TILE[1] * len(images)), "white")
     width = max(map(len, names))
-    print(f"{'picture':20} {'model':{width}} {'ms':>5}  finds")
+    print(f"{'image':20} {'model':{width}} {'ms':>5}  finds")
     for model in models:
         model.predict(images[0])  # the first call takes longer
     for row, image in enumerate(images):

@@ -1,6 +1,6 @@
 """Fine-tune a classifier: EfficientNet-Lite0 learns scikit-learn's handwritten digits.
 
-The backbone stays as it is and the pictures are not varied, so its features are computed once: a
+The backbone stays as it is and the images are not varied, so its features are computed once: a
 minute or two on a CPU.
 """
 
@@ -17,13 +17,13 @@ import pvzoo
 
 
 def digits() -> datasets.DatasetDict:
-    """1,797 pictures of 8 x 8 pixels, a fifth of them for validation."""
+    """1,797 images of 8 x 8 pixels, a fifth of them for validation."""
     found = load_digits()
     columns = datasets.Features(
         image=datasets.Image(), label=datasets.ClassLabel(names=[str(i) for i in range(10)])
     )
-    pictures = [Image.fromarray((p * 255 / 16).astype(np.uint8)) for p in found.images]
-    data = datasets.Dataset.from_dict({"image": pictures, "label": found.target}, features=columns)
+    images = [Image.fromarray((p * 255 / 16).astype(np.uint8)) for p in found.images]
+    data = datasets.Dataset.from_dict({"image": images, "label": found.target}, features=columns)
     parts = data.train_test_split(test_size=0.2, seed=0)
     return datasets.DatasetDict(train=parts["train"], validation=parts["test"])
 

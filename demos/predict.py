@@ -1,4 +1,4 @@
-"""Predict one picture: print what is found, and save it drawn.
+"""Predict one image: print what is found, and save it drawn.
 
     python demos/predict.py
     python demos/predict.py street.jpg --model detr-resnet50 --output annotated.png

@@ -1,6 +1,6 @@
 """Label photographs that come with scikit-image, scikit-learn and Gradio; find shapes in a scene.
 
-Prints what is found and writes annotated pictures to quickstart-output/. All weights are installed
+Prints what is found and writes annotated images to quickstart-output/. All weights are installed
 with pvzoo's plugins; nothing is downloaded.
 """
 
@@ -58,10 +58,10 @@ def find_shapes() -> None:
 
 
 def main() -> None:
-    """Both, and where the pictures are."""
+    """Both, and where the images are."""
     label_photographs()
     find_shapes()
-    print(f"Annotated pictures are in {OUTPUT.resolve()}")
+    print(f"Annotated images are in {OUTPUT.resolve()}")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Predict a folder of any size: a line of JSON for each picture, in memory that does not grow.
+"""Predict a folder of any size: a line of JSON for each image, in memory that does not grow.
 
     python demos/stream_folder.py
     python demos/stream_folder.py photos/ --model detr-resnet50 --output found.jsonl
 
 Files that cannot be read are reported and left out. Without arguments EfficientNet-Lite0 labels
-the pictures that come with scikit-image.
+the images that come with scikit-image.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def main() -> None:
         for result in results:
             lines.write(result.to_json() + "\n")
             good += 1
-    print(f"{good} pictures in {told.output}, {len(bad)} left out")
+    print(f"{good} images in {told.output}, {len(bad)} left out")
 
 
 if __name__ == "__main__":

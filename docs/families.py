@@ -18,7 +18,7 @@ records are in [`pvzoo/families/records.py`](../pvzoo/families/records.py), what
 [`pvzoo/families/base.py`](../pvzoo/families/base.py), the numbers of each recipe in
 [`pvzoo/families/recipes.py`](../pvzoo/families/recipes.py).
 [differences.md](differences.md) says where this differs from transformers,
-[preprocessing.md](preprocessing.md) whose pictures are prepared without PyTorch. A plugin brings
+[preprocessing.md](preprocessing.md) whose images are prepared without PyTorch. A plugin brings
 records of its own ([plugins.md](plugins.md)).
 
 A detector that no record names is read by the `post_process_object_detection` of its own processor,

@@ -1,4 +1,4 @@
-"""What notebooks show: pictures of a bounded size, and HTML in which every text is escaped."""
+"""What notebooks show: images of a bounded size, and HTML in which every text is escaped."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 LONGEST = 1024
-"""Pixels: the longest side of a picture in a notebook."""
+"""Pixels: the longest side of an image in a notebook."""
 MOST_BYTES = 1_000_000
-"""How much the pictures of an output may take together."""
+"""How much the images of an output may take together."""
 MOST_ROWS = 200
 """How many rows a table shows."""
 
@@ -33,9 +33,9 @@ class ShownList(list[T]):
         return type(self)(found) if isinstance(place, slice) else found
 
 
-def jpeg(picture: Image.Image, longest: int = LONGEST, most: int = MOST_BYTES) -> bytes:
-    """The RGB picture as JPEG, its sides at most `longest` pixels; it takes about `most` bytes."""
-    small = picture.copy()
+def jpeg(image: Image.Image, longest: int = LONGEST, most: int = MOST_BYTES) -> bytes:
+    """The RGB image as JPEG, its sides at most `longest` pixels; it takes about `most` bytes."""
+    small = image.copy()
     small.thumbnail((longest, longest))
     for quality in (90, 75, 50, 25):
         buffer = io.BytesIO()
@@ -92,13 +92,13 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, right: bool
 
 
 def grid(
-    things: Sequence[T], picture: Callable[[T], Image.Image | None], text: Callable[[T], str]
+    things: Sequence[T], draw: Callable[[T], Image.Image | None], text: Callable[[T], str]
 ) -> str:
-    """HTML with a picture of each of the first twelve, its text below; or its text alone."""
+    """HTML with an image of each of the first twelve, its text below; or its text alone."""
     shown = things[:_MOST_TILES]
     tiles = []
     for thing in shown:
-        drawn, image, said = picture(thing), "", escape(text(thing))
+        drawn, image, said = draw(thing), "", escape(text(thing))
         if drawn is not None:
             most = MOST_BYTES * 3 // 4 // len(shown)  # base64 takes a third more
             code = base64.b64encode(jpeg(drawn, _TILE, most)).decode()

@@ -117,7 +117,7 @@ def load(
 
     Raises:
         PvzooError: One of its subclasses, with what was wrong and what to do next; also for a model
-            that could not answer any picture, such as one whose pictures are prepared in another
+            that could not answer any image, such as one whose images are prepared in another
             size than its network takes.
     """
     from pvzoo.hub import download as hub

@@ -129,8 +129,8 @@ class Model(Predictor[R]):
                 its family's recipe (docs/families.md); or a dict, "backbone" and "rest".
             freeze: "backbone" to train the rest only.
             augment: True for the task's own augmentation, False for none, or a function
-                (picture, target) -> (picture, target); see `pvzoo.training.samples`.
-            image_size: Side of the square that pictures are scaled to, in pixels.
+                (image, target) -> (image, target); see `pvzoo.training.samples`.
+            image_size: Side of the square that images are scaled to, in pixels.
             early_stopping: Stop after this many epochs without a better figure.
             seed: Of all random choices.
             resume: Whether to go on with a run that `output_dir` holds; False refuses it.
@@ -175,7 +175,7 @@ class Model(Predictor[R]):
         return tuned
 
     def demo(self, **options: Any) -> gradio.Blocks:
-        """Open a page in a browser on which pictures can be tried; needs ``pvzoo[demo]``.
+        """Open a page in a browser on which images can be tried; needs ``pvzoo[demo]``.
 
         Args:
             **options: Of `gradio.Blocks.launch`, such as ``share=True`` or ``server_port=7861``.
@@ -223,14 +223,14 @@ class Model(Predictor[R]):
 
         `pvzoo.load` opens the folder, with the same `predict`, `stream`, `evaluate` and `demo`. It
         holds an ordinary ONNX or OpenVINO file. Before it is handed over, its answers to real
-        pictures are compared with this model's, in the runtime it is for (docs/export.md).
+        images are compared with this model's, in the runtime it is for (docs/export.md).
 
         Args:
             folder: A new one.
             runtime: "onnxruntime" or "openvino", or that of a plugin.
-            image_size: Side of the square that pictures are scaled to, in pixels; None for what the
+            image_size: Side of the square that images are scaled to, in pixels; None for what the
                 network was trained with.
-            data: Further pictures to compare with: whatever `stream` takes, or labelled data, by
+            data: Further images to compare with: whatever `stream` takes, or labelled data, by
                 which both are then evaluated too.
             progress: Called with what is done, how much of it and how much there is.
             keep_failed: A new folder for the files if they are not proven.

@@ -1,4 +1,4 @@
-"""`Predictor`: what a model does with pictures, typed by the task it serves.
+"""`Predictor`: what a model does with images, typed by the task it serves.
 
 For type checkers each method has an overload for each of pvzoo's tasks, with the options of that
 task. For `help` and notebooks `_shows` does the same at run time, for plugins' tasks too.
@@ -68,7 +68,7 @@ class _Shown:
 
 
 class Predictor(Generic[R]):
-    """An adapter and its runtime, asked about pictures; the part of `pvzoo.Model` that predicts.
+    """An adapter and its runtime, asked about images; the part of `pvzoo.Model` that predicts.
 
     Attributes:
         name: What messages call it.
@@ -258,7 +258,7 @@ class Predictor(Generic[R]):
         Raises:
             ImageError: With ``on_error="raise"``, in the place of the bad image.
             DeviceError: There is too little memory.
-            UnsupportedModelError: The model fails on every picture.
+            UnsupportedModelError: The model fails on every image.
             UsageError: An option the task does not have, or a source that is none.
         """
         return prediction.stream(

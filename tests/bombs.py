@@ -1,4 +1,4 @@
-"""Small files that say they are large pictures."""
+"""Small files that say they are large images."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def bmp() -> bytes:
 
 
 def of_pil(mode: str, format: str, side: int = SIDE, **options: object) -> bytes:
-    """A picture of one colour."""
+    """An image of one colour."""
     file = io.BytesIO()
     Image.new(mode, (side, side)).save(file, format, **options)
     return file.getvalue()
@@ -93,7 +93,7 @@ def png_with_exif() -> bytes:
 
 
 def pages(count: int) -> bytes:
-    """A TIFF of many pages of which only the first has a picture."""
+    """A TIFF of many pages of which only the first has an image."""
     file = io.BytesIO()
     Image.new("L", (32, 24)).save(file, "TIFF")
     data = bytearray(file.getvalue())

@@ -78,9 +78,9 @@ class NumpyRows(Classification):
 
 
 class PaintedOver(Classification):
-    def draw(self, picture):
-        picture.paste("red", (0, 0, 9, 9))
-        return picture
+    def draw(self, image):
+        image.paste("red", (0, 0, 9, 9))
+        return image
 
 
 class ForgetsNames(Classification):
@@ -259,7 +259,7 @@ BROKEN = {
     "result": (WidthFirst, "(height, width)"),
     "json": (NotForJson, "float32 is not JSON serializable"),
     "chosen-rows": (RowsThatDiffer, "has not the rows in reverse"),
-    "drawable": (DrawsOnTheInput, "changed the picture"),
+    "drawable": (DrawsOnTheInput, "changed the image"),
     "one-and-list": (Remembers, "another in a list"),
     "stream": (Remembers, "of a stream"),
     "batch-invariance": (MeanOverTheBatch, "of a batch of 5"),

@@ -171,8 +171,8 @@ def the_same_bytes_and_labels_twice(made):
 
 @broken(CLASSIFICATION, {"duplicate-image": 1}, fixable=True, severity="warning")
 def the_same_pixels_in_another_format(made):
-    picture = np.asarray(Image.open(io.BytesIO(made[0]["image"]["bytes"])))
-    other = {"image": encoded(picture, suffix="BMP"), "image_id": 99, "file_name": "again.bmp"}
+    image = np.asarray(Image.open(io.BytesIO(made[0]["image"]["bytes"])))
+    other = {"image": encoded(image, suffix="BMP"), "image_id": 99, "file_name": "again.bmp"}
     made.append({**made[0], **other})
 
 
@@ -238,7 +238,7 @@ def a_map_drawn_on_stored_pixels(made):
 
 
 @broken(SEMANTIC, {"exif-rotated": 1}, fixable=False, severity="warning")
-def a_picture_upside_down_and_nothing_that_says_how_it_was_labelled(made):
+def an_image_upside_down_and_nothing_that_says_how_it_was_labelled(made):
     made[0]["image"] = encoded(noise(np.random.default_rng(1)), 3)
 
 
@@ -320,7 +320,7 @@ def boxes_that_nothing_explains(made):
 
 
 @broken(DETECTION, {"unclear-boxes": 12}, fixable=False)
-def boxes_of_pictures_scaled_down_since(made):
+def boxes_of_images_scaled_down_since(made):
     made[:] = made[:12]
     for number, row in enumerate(made):  # divided by the frame they would be 2 to 3 pixels
         row["objects"] = objects([[300 + 10 * number, 260, 300, 250]], [number % 3], number)

@@ -30,12 +30,12 @@ _numbers = iter(range(10**9))
 
 
 def encoded(pixels: np.ndarray, orientation: int = 1, suffix: str = "PNG") -> dict[str, Any]:
-    """A picture as a row of a dataset holds it, with an EXIF orientation."""
-    file, picture = io.BytesIO(), Image.fromarray(pixels)
+    """An image as a row of a dataset holds it, with an EXIF orientation."""
+    file, image = io.BytesIO(), Image.fromarray(pixels)
     exif = Image.Exif()
     exif[0x0112] = orientation
     options = {"exif": exif} if orientation != 1 else {}
-    picture.save(file, suffix, compress_level=1, **options)
+    image.save(file, suffix, compress_level=1, **options)
     return {"bytes": file.getvalue(), "path": None}
 
 

@@ -1,7 +1,7 @@
 """A model without weights: it finds rectangles of known colours, and is wrong in a fixed way.
 
 Its scenes and labels are drawn here too, so that evaluation can be tested on figures that are
-neither 0 nor 1, as fast as pictures are read.
+neither 0 nor 1, as fast as images are read.
 """
 
 from __future__ import annotations
@@ -44,16 +44,16 @@ def scene(rng: np.random.Generator, size: tuple[int, int]) -> tuple[np.ndarray, 
 
 
 def dataset(
-    task: str, folder: Path, count: int, *, size: tuple[int, int] = (48, 64), pictures: int = 0
+    task: str, folder: Path, count: int, *, size: tuple[int, int] = (48, 64), images: int = 0
 ) -> datasets.Dataset:
-    """`count` rows of a task in pvzoo's columns; beyond `pictures` (if given) they repeat."""
+    """`count` rows of a task in pvzoo's columns; beyond `images` (if given) they repeat."""
     folder.mkdir(parents=True, exist_ok=True)
-    pictures = pictures or count
+    images = images or count
     rows = []
     for i in range(count):
-        ids, objects = scene(np.random.default_rng(i % pictures), size)
-        file = folder / f"{i % pictures}.png"
-        if i < pictures:
+        ids, objects = scene(np.random.default_rng(i % images), size)
+        file = folder / f"{i % images}.png"
+        if i < images:
             Image.fromarray(np.array(list(COLOURS.values()), np.uint8)[ids]).save(file)
         row: dict[str, Any] = {"image": str(file), "image_id": i, "file_name": file.name}
         height, width = size
@@ -63,7 +63,7 @@ def dataset(
         elif task in (schema.DETECTION, schema.INSTANCE):
             row |= {"height": height, "width": width, "objects": _objects(objects, ids, i, task)}
         else:
-            annotation = folder / f"{task}-{i % pictures}.png"
+            annotation = folder / f"{task}-{i % images}.png"
             if task == schema.SEMANTIC:
                 Image.fromarray(ids).save(annotation)
                 row["segments"] = {"id": [0, 1, 2, 3], "category": [0, 1, 2, 3]}

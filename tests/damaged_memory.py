@@ -1,4 +1,4 @@
-"""Prints by how much memory grows (in MB) when damaged pictures are read.
+"""Prints by how much memory grows (in MB) when damaged images are read.
 
 The collector of reference circles is off: memory is free at once, not some time.
 """

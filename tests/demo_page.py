@@ -92,9 +92,9 @@ class Page:
         return asyncio.run(talk())
 
 
-def encoded(picture, kind="PNG"):
+def encoded(image, kind="PNG"):
     buffer = io.BytesIO()
-    picture.save(buffer, kind)
+    image.save(buffer, kind)
     return buffer.getvalue()
 
 

@@ -19,10 +19,10 @@ def main(folder: str, cases: str) -> None:
     rank = os.environ["RANK"]
     answers = {}
     for name, task, count, broken in json.loads(cases):
-        pictures = Path(folder) / rank / name
-        data = colour_model.dataset(task, pictures, count)
+        images = Path(folder) / rank / name
+        data = colour_model.dataset(task, images, count)
         if broken >= 0:
-            (pictures / f"{broken}.png").write_bytes(b"no picture")
+            (images / f"{broken}.png").write_bytes(b"no image")
         try:
             answers[name] = colour_model.model(task).evaluate(data, batch_size=3).to_dict()
         except PvzooError as error:

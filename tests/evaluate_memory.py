@@ -14,7 +14,7 @@ def peak() -> float:
 def main(folder: str, task: str, count: str) -> None:
     size = (240, 320)
     few = colour_model.dataset(task, Path(folder), 50, size=size)
-    many = colour_model.dataset(task, Path(folder), int(count), size=size, pictures=50)
+    many = colour_model.dataset(task, Path(folder), int(count), size=size, images=50)
     model = colour_model.model(task)
     model.evaluate(few)  # what is loaded once
     before = peak()

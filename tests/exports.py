@@ -30,7 +30,7 @@ def write_classifier(folder: Path) -> None:
 
 
 def write_detector(folder: Path) -> None:
-    """A tiny DETR, which takes pictures of any size."""
+    """A tiny DETR, which takes images of any size."""
     detection_families.build("detr_resnet", folder)
 
 

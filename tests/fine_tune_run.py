@@ -46,8 +46,8 @@ def untrained(kind: str, folder: Path) -> Path:
 def tune(kind: str, folder: Path, **options) -> pvzoo.Model:
     """Three epochs of four steps."""
     number = processes().process_index  # each has files of its own: they are written here
-    pictures = folder / (f"pictures-{number}" if number else "pictures")
-    data = colour_model.dataset(KINDS[kind], pictures, 12, size=(64, 64))
+    images = folder / (f"images-{number}" if number else "images")
+    data = colour_model.dataset(KINDS[kind], images, 12, size=(64, 64))
     train, held_out = data.select(range(8)), data.select(range(8, 12))
     task = KINDS[kind] if kind == "mask2former" else None
     model = pvzoo.load(untrained(kind, folder / f"untrained-{kind}"), task=task, device="cpu")

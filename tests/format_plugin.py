@@ -25,12 +25,12 @@ class Lines(Format):
         file = source.path / "boxes.lines"
         if not is_file(file):
             return []
-        pictures = []
+        images = []
         for line in read_text(file).splitlines():
             image, label, *numbers = line.split("\t")
             shape = Shape(label, f"{file}: {image}", box=tuple(map(float, numbers)))
-            pictures.append(Annotated(image, (0, 0), (shape,)))
-        found = Annotations("Lines", file, [file], source.path, pictures, (), source.area)
+            images.append(Annotated(image, (0, 0), (shape,)))
+        found = Annotations("Lines", file, [file], source.path, images, (), source.area)
         return found.splits({None: [source.path]})
 
     @staticmethod

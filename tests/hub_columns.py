@@ -12,7 +12,7 @@ from datasets import Image as ImageColumn
 from PIL import Image
 
 
-def picture(rng: np.random.Generator, width: int = 9, height: int = 7) -> Image.Image:
+def random_image(rng: np.random.Generator, width: int = 9, height: int = 7) -> Image.Image:
     return Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8))
 
 
@@ -39,7 +39,7 @@ def struct(kinds: dict[str, Any]) -> dict[str, Any]:
 
 def mapped(maps: list[Image.Image], column: str = "annotation", **more: Any) -> Dataset:
     rng = np.random.default_rng(0)
-    rows = [{"image": cell(picture(rng, *m.size)), column: cell(m)} for m in maps]
+    rows = [{"image": cell(random_image(rng, *m.size)), column: cell(m)} for m in maps]
     kinds = {column: ImageColumn()}
     for name, (kind, values) in more.items():
         kinds[name] = kind

@@ -1,4 +1,4 @@
-"""A picture, its files, and what is said of an input that is none."""
+"""An image, its files, and what is said of an input that is none."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def encoded(image: Image.Image | np.ndarray, format: str, **options) -> bytes:
 
 
 def pixels(source) -> np.ndarray:
-    picture = open_image(source)
-    assert picture.mode == "RGB"
-    return np.asarray(picture)
+    image = open_image(source)
+    assert image.mode == "RGB"
+    return np.asarray(image)
 
 
 def refused(source, *words: str, name: str | None = None) -> ImageError:

@@ -1,4 +1,4 @@
-"""The same box on one picture in each layout whose label files name the picture."""
+"""The same box on one image in each layout whose label files name the image."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from labelled_files import picture
+from labelled_files import image_file
 
 BOX = [2, 1, 8, 4]
-"""Left, top, width, height of the one object, of the class "cat", in a picture of 20 x 10."""
+"""Left, top, width, height of the one object, of the class "cat", in an image of 20 x 10."""
 
 
 def coco(root: Path, name: str, **image: Any) -> Path:
-    """``annotations/instances_train.json``; the picture belongs in ``train/``."""
+    """``annotations/instances_train.json``; the image belongs in ``train/``."""
     (root / "annotations").mkdir(parents=True)
     (root / "train").mkdir()
     content = {
@@ -26,7 +26,7 @@ def coco(root: Path, name: str, **image: Any) -> Path:
 
 
 def panoptic(root: Path, name: str, map_name: str = "1.png") -> Path:
-    """``annotations/panoptic_train.json`` with a map of one segment; the picture in ``train/``."""
+    """``annotations/panoptic_train.json`` with a map of one segment; the image in ``train/``."""
     (root / "annotations/panoptic_train").mkdir(parents=True)
     (root / "train").mkdir()
     colour = 90 + 256 * 40 + 65536 * 10  # of every pixel
@@ -36,13 +36,13 @@ def panoptic(root: Path, name: str, map_name: str = "1.png") -> Path:
         "annotations": [{"image_id": 1, "file_name": map_name, "segments_info": [segment]}],
         "categories": [{"id": 1, "name": "cat", "isthing": 1}],
     }
-    picture(root / "annotations/panoptic_train/1.png", 20, 10)
+    image_file(root / "annotations/panoptic_train/1.png", 20, 10)
     (root / "annotations/panoptic_train.json").write_text(json.dumps(content))
     return root
 
 
 def yolo_list(root: Path, *lines: str, labels: bool = True) -> Path:
-    """A data.yaml with the list ``train.txt``; the picture belongs in ``images/train/``."""
+    """A data.yaml with the list ``train.txt``; the image belongs in ``images/train/``."""
     (root / "images/train").mkdir(parents=True)
     (root / "labels/train").mkdir(parents=True)
     if labels:
@@ -53,7 +53,7 @@ def yolo_list(root: Path, *lines: str, labels: bool = True) -> Path:
 
 
 def voc(root: Path, name: str, size: str = "") -> Path:
-    """``Annotations/a.xml``, which says `name`; the picture belongs in ``JPEGImages/``."""
+    """``Annotations/a.xml``, which says `name`; the image belongs in ``JPEGImages/``."""
     (root / "Annotations").mkdir(parents=True)
     (root / "JPEGImages").mkdir()
     edges = "<xmin>3</xmin><ymin>2</ymin><xmax>10</xmax><ymax>5</ymax>"

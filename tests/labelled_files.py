@@ -1,4 +1,4 @@
-"""Small labelled datasets for the tests of readers: pictures, and what supervision holds."""
+"""Small labelled datasets for the tests of readers: images, and what supervision holds."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from scipy.ndimage import binary_dilation, binary_erosion
 NAMES = ["zebra", "apple", "traffic light"]
 
 
-def picture(path: Path, width: int = 8, height: int = 6, value: int = 90) -> Path:
-    """A plain picture."""
+def image_file(path: Path, width: int = 8, height: int = 6, value: int = 90) -> Path:
+    """A plain image."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (width, height), (value, 40, 10)).save(path)
     return path
 
 
-def rotated_picture(path: Path, width: int, height: int) -> Path:
+def rotated_image(path: Path, width: int, height: int) -> Path:
     """A JPEG whose pixels lie on their side: upright it has this size."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture = Image.new("RGB", (height, width))
-    exif = picture.getexif()
+    image = Image.new("RGB", (height, width))
+    exif = image.getexif()
     exif[274] = 6
-    picture.save(path, exif=exif)
+    image.save(path, exif=exif)
     return path
 
 
 def some_detections(
     folder: Path, seed: int, *, masks: bool = False, count: int = 12
 ) -> sv.DetectionDataset:
-    """Pictures in a folder with random objects: whole-pixel boxes, or one rectangle or L a mask.
+    """Images in a folder with random objects: whole-pixel boxes, or one rectangle or L a mask.
 
     Some of them have no object.
     """
@@ -41,7 +41,7 @@ def some_detections(
     images, annotations = [], {}
     for place in range(count):
         width, height = (int(n) for n in rng.integers(30, 90, 2))
-        path = str(picture(folder / f"picture-{place:02}.png", width, height, place))
+        path = str(image_file(folder / f"image-{place:02}.png", width, height, place))
         images.append(path)
         total = int(rng.integers(0, 5)) if place else 0
         left, top = rng.integers(0, width - 12, total), rng.integers(0, height - 12, total)

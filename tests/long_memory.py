@@ -1,4 +1,4 @@
-"""Prints what long and thin pictures cost: a line "way seconds megabytes" for each way to meet one.
+"""Prints what long and thin images cost: a line "way seconds megabytes" for each way to meet one.
 
 Seconds are of the processor, megabytes beyond what the process had before.
 """
@@ -38,18 +38,18 @@ def main(*sizes: str) -> None:
     ways: dict[str, Callable[[Image.Image], Any]] = {
         "predict": lite0.predict,
         "transformers": other.predict,
-        "stream": lambda picture: list(lite0.stream([picture, picture])),
-        "outputs": lambda picture: lite0.outputs(picture).result(),
-        "training": lambda picture: timm.batch([picture, picture], [{"label": 0}] * 2),
+        "stream": lambda image: list(lite0.stream([image, image])),
+        "outputs": lambda image: lite0.outputs(image).result(),
+        "training": lambda image: timm.batch([image, image], [{"label": 0}] * 2),
     }
     for way, meet in ways.items():
         meet(Image.new("RGB", (300, 200)))  # what is loaded once
         for size in sizes:
             width, height = map(int, size.split("x"))
-            picture = Image.new("RGB", (width, height))
+            image = Image.new("RGB", (width, height))
             Path("/proc/self/clear_refs").write_text("5")  # forget how much memory there has been
             before, start = megabytes("VmRSS"), time.process_time()
-            meet(picture)
+            meet(image)
             print(way, time.process_time() - start, megabytes("VmHWM") - before)
 
 

@@ -24,16 +24,16 @@ def main(folder: str, answer: str) -> None:
     state = processes()
     losses = {}
     for name, task in NETWORKS.items():
-        pictures = Path(answer) / os.environ.get("RANK", "alone") / name
-        samples = Samples(colour_model.dataset(task, pictures, 4, size=(64, 64)), None, 0)
+        images = Path(answer) / os.environ.get("RANK", "alone") / name
+        samples = Samples(colour_model.dataset(task, images, 4, size=(64, 64)), None, 0)
         classes = TargetClasses(samples.names, (None,) * 4, stuff=("background",))
         start = pvzoo.load(Path(folder) / name, task=task, device="cpu").network
         adapter = start.retarget(classes, image_size=None, seed=0)
         adapter.module.eval()
         own = range(state.process_index, 4, state.num_processes)
-        pictures, targets, _ = zip(*(samples[0, i] for i in own), strict=True)
+        images, targets, _ = zip(*(samples[0, i] for i in own), strict=True)
         with torch.no_grad():
-            losses[name] = float(adapter.loss(adapter.module, adapter.batch(pictures, targets)))
+            losses[name] = float(adapter.loss(adapter.module, adapter.batch(images, targets)))
     losses["processes"] = state.num_processes
     Path(answer, f"{state.process_index}.json").write_text(json.dumps(losses))
 

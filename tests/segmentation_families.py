@@ -72,7 +72,7 @@ class Family:
 
 
 def example_image(width: int = 96, height: int = 80, seed: int = 0) -> Image.Image:
-    """Make a picture with soft blobs and some hard edges."""
+    """Make an image with soft blobs and some hard edges."""
     generator = torch.Generator().manual_seed(seed)
     coarse = torch.rand((1, 3, 6, 6), generator=generator)
     smooth = nn.functional.interpolate(coarse, (height, width), mode="bicubic").clamp(0, 1)[0]
@@ -154,7 +154,7 @@ def _assign_classes(
     """Teach the class layer one class for each query, with a margin of its own.
 
     Every fifth query learns "no object".  Ridge regression on the queries' vectors; where these
-    change much from picture to picture it remains unsure, hence the logits are stretched then.
+    change much from image to image it remains unsure, hence the logits are stretched then.
     """
     seen: list[Tensor] = []
     handle = layer.register_forward_pre_hook(lambda _module, args: seen.append(args[0]))
@@ -200,7 +200,7 @@ def _fit_queries(
 
     The pixel vectors get mean 0 and deviation 1 in each channel and so do the query vectors;
     one channel is constant and lowers all the logits, which leaves each query a small part of
-    the picture.
+    the image.
     """
 
     def fit(model: nn.Module, inputs: dict[str, Any]) -> None:
@@ -242,7 +242,7 @@ def _fit_maskformer(model: nn.Module, inputs: dict[str, Any]) -> None:
 
 
 def _fit_detr(model: nn.Module, inputs: dict[str, Any]) -> None:
-    """Fit DETR, whose masks differ between queries only by their attention to the picture."""
+    """Fit DETR, whose masks differ between queries only by their attention to the image."""
     _standardise(model, model.detr.model.input_projection, inputs, channel=1, std=1.0)
     _spread_queries(model.detr.model.decoder)
     heads = model.config.encoder_attention_heads

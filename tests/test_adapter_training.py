@@ -30,7 +30,7 @@ import pvzoo
 from pvzoo.errors import UnsupportedModelError
 from pvzoo.networks.base import Network, TargetClasses
 from pvzoo.plugins import registry
-from pvzoo.preprocess.undo import picture_of
+from pvzoo.preprocess.undo import image_of
 from pvzoo.training.sample_grid import steps_of
 from pvzoo.training.samples import Samples
 from pvzoo.training.targets.base import training_of
@@ -40,7 +40,7 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:Nothing says which classes:pvzoo.errors.PvzooWarning"
 )
 
-SIZE = (96, 128)  # height and width of the pictures
+SIZE = (96, 128)  # height and width of the images
 NEVER = (  # kind, family, why it is not trained
     ("detection", "pp_doclayout_v2", "no loss"),
     ("detection", "pp_doclayout_v3", "no loss"),
@@ -115,15 +115,15 @@ def _write(kind: str, name: str, folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def samples(tmp_path_factory) -> Any:
-    """A function: four pictures and their targets for a task, drawn once."""
+    """A function: four images and their targets for a task, drawn once."""
     drawn: dict[str, Any] = {}
-    home = tmp_path_factory.mktemp("pictures")
+    home = tmp_path_factory.mktemp("images")
 
     def samples_of(task: str) -> tuple[tuple[Image.Image, ...], tuple[Any, ...]]:
         if task not in drawn:
             rows = Samples(colour_model.dataset(task, home / task, 4, size=SIZE), None, 0)
-            pictures, targets, _ = zip(*(rows[0, i] for i in range(4)), strict=True)
-            drawn[task] = pictures, targets
+            images, targets, _ = zip(*(rows[0, i] for i in range(4)), strict=True)
+            drawn[task] = images, targets
         return drawn[task]
 
     return samples_of
@@ -157,8 +157,8 @@ def steps(adapter: Network, batch: dict[str, Any], count: int) -> list[float]:
     return losses
 
 
-def outputs(adapter: Network, picture: Image.Image) -> dict[str, torch.Tensor]:
-    inputs, _ = adapter.prepare(picture)
+def outputs(adapter: Network, image: Image.Image) -> dict[str, torch.Tensor]:
+    inputs, _ = adapter.prepare(image)
     with torch.inference_mode():
         return adapter.forward({name: torch.from_numpy(a) for name, a in inputs.items()})
 
@@ -219,10 +219,10 @@ def test_a_network_with_the_same_classes_gives_the_same(adapters, samples, case)
     old = adapters(case)
     count = len(old.spec.labels)
     same = TargetClasses(old.spec.labels, tuple(range(count)))
-    picture = samples(old.spec.task)[0][0]
+    image = samples(old.spec.task)[0][0]
     torch.testing.assert_close(
-        outputs(old.retarget(same, image_size=None, seed=0), picture),
-        outputs(old, picture),
+        outputs(old.retarget(same, image_size=None, seed=0), image),
+        outputs(old, image),
         rtol=1e-4,
         atol=1e-4,
     )
@@ -256,7 +256,7 @@ def test_the_backbone_sees_the_pixels_and_knows_no_classes(adapters, case):
     assert heads
     assert backbone.isdisjoint(heads)
     pixels = [name for name, p in named.items() if p.ndim == 4 and p.shape[1] == 3]
-    # DEIMv2's adapter of details looks at the picture too, beside DINOv3
+    # DEIMv2's adapter of details looks at the image too, beside DINOv3
     pixels = [name for name in pixels if "spatial_tuning_adapter" not in name]
     if case[1] != "eomt_dinov3_panoptic":
         assert pixels
@@ -328,21 +328,21 @@ def test_a_saved_network_is_loaded_to_the_bit(trained, samples, tmp_path, case):
     ours, theirs = adapter.module.state_dict(), loaded.network.module.state_dict()
     assert set(ours) == set(theirs)
     assert [k for k in ours if not torch.equal(ours[k], theirs[k])] == []
-    picture = samples(adapter.spec.task)[0][0]
-    inputs, again = adapter.prepare(picture)[0], loaded.network.prepare(picture)[0]
+    image = samples(adapter.spec.task)[0][0]
+    inputs, again = adapter.prepare(image)[0], loaded.network.prepare(image)[0]
     for name, value in inputs.items():
         np.testing.assert_array_equal(again[name], value)
     torch.testing.assert_close(
-        outputs(loaded.network, picture), outputs(adapter, picture), rtol=1e-4, atol=1e-5
+        outputs(loaded.network, image), outputs(adapter, image), rtol=1e-4, atol=1e-5
     )
-    assert len(loaded.predict([picture])) == 1
+    assert len(loaded.predict([image])) == 1
 
 
 # -- losses of batches without objects -------------------------------------------------------------
 
 
 def empty(target: Any) -> Any:
-    """The target of a picture without objects, or of void alone."""
+    """The target of an image without objects, or of void alone."""
     nothing = dict(target)
     for name in ("boxes", "categories", "masks"):
         if name in nothing:
@@ -356,12 +356,12 @@ def empty(target: Any) -> Any:
 @pytest.mark.parametrize(
     "case", params([c for c in TRAINABLE if c[0] in ("detection", "segmentation")])
 )
-def test_pictures_without_objects_give_a_finite_loss(adapters, samples, case, every):
+def test_images_without_objects_give_a_finite_loss(adapters, samples, case, every):
     adapter = retargeted(adapters(case))
-    pictures, targets = samples(adapter.spec.task)
+    images, targets = samples(adapter.spec.task)
     targets = [empty(t) if every or i == 1 else t for i, t in enumerate(targets)]
     module = adapter.module.train()
-    loss = adapter.loss(module, adapter.batch(pictures, targets))
+    loss = adapter.loss(module, adapter.batch(images, targets))
     assert loss.shape == ()
     assert loss.isfinite()
     loss.backward()
@@ -372,11 +372,11 @@ def test_pictures_without_objects_give_a_finite_loss(adapters, samples, case, ev
 
 def test_void_pixels_of_a_semantic_map_do_not_matter_to_the_loss(adapters, samples):
     adapter = retargeted(adapters(("segmentation", "segformer")))
-    pictures, targets = samples(adapter.spec.task)
+    images, targets = samples(adapter.spec.task)
     half = [{"map": t["map"].clone()} for t in targets]
     for target in half:
         target["map"][:48] = -1
-    batch = adapter.batch(pictures, half)
+    batch = adapter.batch(images, half)
     with torch.inference_mode():
         loss = adapter.loss(adapter.module, batch)
         logits = adapter.module(pixel_values=batch["pixel_values"]).logits
@@ -392,7 +392,7 @@ def test_void_pixels_of_a_semantic_map_do_not_matter_to_the_loss(adapters, sampl
 
 
 def random_boxes(rng: np.random.Generator, size: tuple[int, int], count: int) -> dict[str, Any]:
-    """A target of boxes within a picture of (height, width) `size`."""
+    """A target of boxes within an image of (height, width) `size`."""
     corners = np.sort(rng.uniform(0, 1, (count, 2, 2)), axis=1) * size[::-1]
     boxes = BoundingBoxes(
         torch.tensor(corners.reshape(count, 4), dtype=torch.float32),
@@ -403,13 +403,13 @@ def random_boxes(rng: np.random.Generator, size: tuple[int, int], count: int) ->
 
 
 @detectors("detr_resnet", "conditional_detr", "deformable_detr_box_refine", "yolos", "rt_detr_v2")
-def test_boxes_of_one_picture_are_encoded_as_by_its_processor(adapters, case):
+def test_boxes_of_one_image_are_encoded_as_by_its_processor(adapters, case):
     adapter = retargeted(adapters(case))
     rng = np.random.default_rng(0)
     for height, width in ((90, 120), (150, 100), (96, 96)):
-        picture = Image.fromarray(rng.integers(0, 255, (height, width, 3), dtype=np.uint8))
+        image = Image.fromarray(rng.integers(0, 255, (height, width, 3), dtype=np.uint8))
         target = random_boxes(rng, (height, width), 5)
-        batch = adapter.batch([picture], [target])
+        batch = adapter.batch([image], [target])
         left, top, right, bottom = target["boxes"].as_subclass(torch.Tensor).T.double().tolist()
         annotations = [
             {
@@ -421,7 +421,7 @@ def test_boxes_of_one_picture_are_encoded_as_by_its_processor(adapters, case):
             for x, y, x2, y2, c in zip(left, top, right, bottom, target["categories"], strict=True)
         ]
         theirs = adapter._processor(
-            images=picture,
+            images=image,
             annotations={"image_id": 0, "annotations": annotations},
             return_tensors="pt",
         )
@@ -435,15 +435,15 @@ def test_boxes_of_one_picture_are_encoded_as_by_its_processor(adapters, case):
 def test_boxes_are_where_the_objects_are_in_a_padded_batch(adapters, case):
     """Objects are white; their boxes are found again in the pixels the network is given."""
     adapter = retargeted(adapters(case))
-    pictures, targets = [], []
+    images, targets = [], []
     for height, width in ((96, 96), (96, 150), (150, 90)):
         pixels = np.zeros((height, width, 3), np.uint8)
         pixels[24:72, 12:60] = 255
-        pictures.append(Image.fromarray(pixels))
+        images.append(Image.fromarray(pixels))
         boxes = torch.tensor([[12.0, 24.0, 60.0, 72.0]])
         boxes = BoundingBoxes(boxes, format="XYXY", canvas_size=(height, width))
         targets.append({"boxes": boxes, "categories": torch.tensor([1])})
-    batch = adapter.batch(pictures, targets)
+    batch = adapter.batch(images, targets)
     height, width = batch["pixel_values"].shape[-2:]
     looks = "pixel_mask" in inspect.signature(adapter.module.forward).parameters
     for i in range(3):
@@ -451,13 +451,13 @@ def test_boxes_are_where_the_objects_are_in_a_padded_batch(adapters, case):
         rows, columns = np.nonzero(batch["pixel_values"][i, 0].numpy() > 1)
         found = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
         frame = (width, height)
-        if looks:  # then boxes are relative to what the mask says is picture
+        if looks:  # then boxes are relative to what the mask says is image
             mask = batch["pixel_mask"][i]
             frame = (int(mask.any(0).sum()), int(mask.any(1).sum()))
         x, y, w, h = batch["labels"][i]["boxes"][0].tolist()
         box = [x - w / 2, y - h / 2, x + w / 2, y + h / 2]
         np.testing.assert_allclose(np.multiply(box, [*frame, *frame]), found, atol=1.5)
-        alone = adapter.batch([pictures[i]], [targets[i]])
+        alone = adapter.batch([images[i]], [targets[i]])
         if looks:  # and padding changes nothing
             torch.testing.assert_close(alone["labels"][0], batch["labels"][i])
 
@@ -473,14 +473,14 @@ def nearest(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     "case",
     params([("segmentation", n) for n in ("segformer", "beit", "dpt", "mobilenet_v2", "sapiens2")]),
 )
-def test_semantic_maps_are_scaled_with_the_picture(adapters, case):
+def test_semantic_maps_are_scaled_with_the_image(adapters, case):
     adapter = retargeted(adapters(case))
     rng = np.random.default_rng(0)
-    pictures, maps = [], []
+    images, maps = [], []
     for height, width in ((51, 71), (64, 64), (131, 97)):  # where no centre is on an edge
         maps.append(rng.integers(-1, 4, (height, width)).astype(np.int32))
-        pictures.append(Image.fromarray(np.zeros((height, width, 3), np.uint8)))
-    batch = adapter.batch(pictures, [{"map": Mask(torch.from_numpy(m))} for m in maps])
+        images.append(Image.fromarray(np.zeros((height, width, 3), np.uint8)))
+    batch = adapter.batch(images, [{"map": Mask(torch.from_numpy(m))} for m in maps])
     size = tuple(batch["pixel_values"].shape[-2:])
     for own, given in zip(batch["labels"], maps, strict=True):
         expected = nearest(given, size)
@@ -488,16 +488,16 @@ def test_semantic_maps_are_scaled_with_the_picture(adapters, case):
 
 
 @pytest.mark.parametrize("task", ["semantic", "instance", "panoptic"])
-def test_segments_are_scaled_and_padded_with_the_picture(adapters, samples, task):
+def test_segments_are_scaled_and_padded_with_the_image(adapters, samples, task):
     adapter = retargeted(adapters(("segmentation", "mask2former_swin"), task))
-    pictures, targets = samples(adapter.spec.task)
-    wide = pictures[0].resize((200, 60))  # so that the others are padded
+    images, targets = samples(adapter.spec.task)
+    wide = images[0].resize((200, 60))  # so that the others are padded
     first = {k: v if k == "categories" else resized(v, (60, 200)) for k, v in targets[0].items()}
     first.pop("boxes", None)
-    pictures, targets = (wide, *pictures[1:]), (first, *targets[1:])
-    batch = adapter.batch(pictures, targets)
+    images, targets = (wide, *images[1:]), (first, *targets[1:])
+    batch = adapter.batch(images, targets)
     padded = batch["pixel_values"].shape[-2:]
-    frames = [adapter.prepare(picture)[1]["valid"] for picture in pictures]
+    frames = [adapter.prepare(image)[1]["valid"] for image in images]
     assert any(valid != tuple(padded) for valid in frames)
     for i, (valid, target) in enumerate(zip(frames, targets, strict=True)):
         if "masks" in target:
@@ -524,8 +524,8 @@ def resized(values: Any, size: tuple[int, int]) -> Any:
 @pytest.mark.parametrize("name", ["detr", "rf_detr"])
 def test_boxes_of_instances_are_those_of_their_masks(adapters, samples, name):
     adapter = retargeted(adapters(("segmentation", name), "instance"))
-    pictures, targets = samples(adapter.spec.task)
-    batch = adapter.batch(pictures, targets)
+    images, targets = samples(adapter.spec.task)
+    batch = adapter.batch(images, targets)
     for label, target in zip(batch["labels"], targets, strict=True):
         assert label["class_labels"].tolist() == target["categories"].tolist()
         left, top, right, bottom = target["boxes"].as_subclass(torch.Tensor).unbind(-1)
@@ -537,22 +537,22 @@ def test_boxes_of_instances_are_those_of_their_masks(adapters, samples, name):
 
 
 @every_family
-def test_the_targets_of_a_batch_lie_on_the_pixels_of_its_pictures(adapters, case):
-    """Pictures of two sizes, black but for a white rectangle that is an object of class 1."""
+def test_the_targets_of_a_batch_lie_on_the_pixels_of_its_images(adapters, case):
+    """Images of two sizes, black but for a white rectangle that is an object of class 1."""
     network = retargeted(adapters(case))
     training = training_of(registry.get("tasks", network.spec.task)())
     pixels = registry.get("adapters", network.spec.adapter).pixels
     boxes = {(128, 96): (20, 30, 70, 60), (80, 120): (10, 64, 50, 104)}
-    pictures, given = [], []
+    images, given = [], []
     for size, box in boxes.items():
-        picture = Image.new("RGB", size)
-        picture.paste("white", box)
-        pictures.append(picture)
-        given.append(training.example(picture, [(1, box)]))
-    batch = network.batch(pictures, given)
+        image = Image.new("RGB", size)
+        image.paste("white", box)
+        images.append(image)
+        given.append(training.example(image, [(1, box)]))
+    batch = network.batch(images, given)
     targets = network.targets_of(batch)
     for planes, target, told in zip(batch[pixels], targets, given, strict=True):
-        shown = picture_of(planes.numpy(), steps_of(network))
+        shown = image_of(planes.numpy(), steps_of(network))
         assert shown.size == planes.shape[:0:-1]
         assert shown.getextrema() == ((0, 255),) * 3
         if "label" in told:
@@ -578,8 +578,8 @@ def extent(marked: np.ndarray) -> list[int]:
 
 def test_targets_of_classes_are_ids_or_flags(adapters, samples):
     adapter = retargeted(adapters(("timm", "test_resnet")))
-    pictures, targets = samples(adapter.spec.task)
-    batch = adapter.batch(pictures, targets)
+    images, targets = samples(adapter.spec.task)
+    batch = adapter.batch(images, targets)
     assert batch["labels"].tolist() == [t["label"] for t in targets]
     with torch.inference_mode():
         scores = adapter.module(batch["x"]).log_softmax(-1)
@@ -591,20 +591,20 @@ def test_targets_of_classes_are_ids_or_flags(adapters, samples):
 @pytest.mark.parametrize(
     "case", [("timm", "test_resnet"), ("classification", "vit")], ids=["timm", "transformers"]
 )
-def test_several_classes_of_a_picture_are_learned_apart(adapters, samples, tmp_path, case):
+def test_several_classes_of_an_image_are_learned_apart(adapters, samples, tmp_path, case):
     old = adapters(case)
     adapter = old.retarget(replace(four_classes(old), multi_label=True), image_size=None, seed=0)
-    pictures = samples(adapter.spec.task)[0]
+    images = samples(adapter.spec.task)[0]
     flags = torch.tensor([[1, 0, 1, 0], [0, 0, 0, 0], [1, 1, 1, 1], [0, 1, 0, 0]]).float()
-    batch = adapter.batch(pictures, [{"labels": row} for row in flags])
-    logits = torch.cat([outputs(adapter, picture)["logits"] for picture in pictures]).double()
+    batch = adapter.batch(images, [{"labels": row} for row in flags])
+    logits = torch.cat([outputs(adapter, image)["logits"] for image in images]).double()
     chances = logits.sigmoid()
     expected = -(flags * chances.log() + (1 - flags) * (1 - chances).log()).mean()
     with torch.inference_mode():
         loss = adapter.loss(adapter.module, batch)
     assert loss.item() == pytest.approx(expected.item(), rel=1e-4)
     adapter.save(tmp_path)
-    result = pvzoo.load(tmp_path, device="cpu").predict(pictures[0], probabilities=True)
+    result = pvzoo.load(tmp_path, device="cpu").predict(images[0], probabilities=True)
     assert result.multi_label
     np.testing.assert_allclose(result.probabilities, chances[0], atol=1e-5)
 
@@ -622,24 +622,24 @@ OWN_SIZE_ONLY = {
 
 
 @every_family
-def test_pictures_are_scaled_to_the_size_asked_for(adapters, samples, tmp_path, case):
+def test_images_are_scaled_to_the_size_asked_for(adapters, samples, tmp_path, case):
     old = adapters(case)
     if case in OWN_SIZE_ONLY:
         with pytest.raises(UnsupportedModelError, match="96 x 96"):
             retargeted(old, image_size=96)
         return
     adapter = retargeted(old, image_size=96)
-    pictures, targets = samples(adapter.spec.task)
-    inputs = adapter.prepare(pictures[0])[0]
+    images, targets = samples(adapter.spec.task)
+    inputs = adapter.prepare(images[0])[0]
     pixels = inputs["x" if case[0] == "timm" else "pixel_values"]
     assert pixels.shape == (1, 3, 96, 96)
-    batch = adapter.batch(pictures, targets)
+    batch = adapter.batch(images, targets)
     assert adapter.loss(adapter.module, batch).isfinite()
     adapter.save(tmp_path)
     model = pvzoo.load(tmp_path, device="cpu")
-    for name, value in model.network.prepare(pictures[0])[0].items():
+    for name, value in model.network.prepare(images[0])[0].items():
         np.testing.assert_array_equal(value, inputs[name])
-    assert len(model.predict(list(pictures))) == 4
+    assert len(model.predict(list(images))) == 4
 
 
 # -- timm ------------------------------------------------------------------------------------------
@@ -662,9 +662,9 @@ def test_timm_and_transformers_read_what_is_saved(request, tmp_path, photographs
     )
     folder = tmp_path / "new"
     adapter.save(folder)
-    picture = Image.open(photographs["cat"]).convert("RGB")
-    pixels = torch.from_numpy(adapter.prepare(picture)[0]["x"])
-    expected = outputs(adapter, picture)["logits"]
+    image = Image.open(photographs["cat"]).convert("RGB")
+    pixels = torch.from_numpy(adapter.prepare(image)[0]["x"])
+    expected = outputs(adapter, image)["logits"]
     size = image_size or (224 if name == "lite0" else 160)
     assert pixels.shape == (1, 3, size, size)
 
@@ -673,14 +673,14 @@ def test_timm_and_transformers_read_what_is_saved(request, tmp_path, photographs
         **timm.data.resolve_model_data_config(theirs), is_training=False
     )
     assert theirs.pretrained_cfg["label_names"] == list(adapter.spec.labels)
-    torch.testing.assert_close(transform(picture)[None], pixels, rtol=0, atol=0)
+    torch.testing.assert_close(transform(image)[None], pixels, rtol=0, atol=0)
     wrapped, found = transformers.AutoModelForImageClassification.from_pretrained(
         folder, output_loading_info=True
     )
     processor = transformers.AutoImageProcessor.from_pretrained(folder)
     assert not any(found.values())
     assert wrapped.config.id2label == dict(enumerate(adapter.spec.labels))
-    torch.testing.assert_close(processor(picture)["pixel_values"], pixels, rtol=0, atol=0)
+    torch.testing.assert_close(processor(image)["pixel_values"], pixels, rtol=0, atol=0)
     loaded = pvzoo.load(folder, device="cpu")
     assert loaded.labels == adapter.spec.labels
     state = adapter.module.state_dict()
@@ -692,5 +692,5 @@ def test_timm_and_transformers_read_what_is_saved(request, tmp_path, photographs
     # what was tuned can be tuned again
     again = loaded.network.retarget(TargetClasses(("own",), (2,)), image_size=None, seed=0)
     torch.testing.assert_close(
-        outputs(again, picture)["logits"], expected[:, 2:], rtol=1e-5, atol=1e-5
+        outputs(again, image)["logits"], expected[:, 2:], rtol=1e-5, atol=1e-5
     )

@@ -29,9 +29,9 @@ NAMES = ("background", "lesion")
 
 
 def _palette(foreground: np.ndarray) -> Image.Image:
-    picture = Image.fromarray(foreground.astype(np.uint8) * 255, "P")
-    picture.putpalette([7] * 768)
-    return picture
+    image = Image.fromarray(foreground.astype(np.uint8) * 255, "P")
+    image.putpalette([7] * 768)
+    return image
 
 
 FORMS: dict[str, Callable[[np.ndarray], Image.Image]] = {
@@ -81,8 +81,8 @@ def trained_on(dataset: Dataset, row: int) -> np.ndarray:
 def evaluated_on(dataset: Dataset, row: int) -> np.ndarray:
     match = LabelMatch.of(class_names(dataset.features), class_names(dataset.features))
     cells = dataset.with_format("arrow")[row : row + 1].to_pylist()[0]
-    picture = dataset[row]["image"]
-    places, classes = read_truth(cells, picture.size[::-1], match, SEMANTIC_VOID)
+    image = dataset[row]["image"]
+    places, classes = read_truth(cells, image.size[::-1], match, SEMANTIC_VOID)
     return classes[places]
 
 
@@ -258,9 +258,9 @@ def test_columns_of_more_classes_do_not_tell_what_255_is():
 
 
 def voc(root: Path, kinds: Image.Image, objects: Image.Image, *names: str) -> Path:
-    for name, picture in (("SegmentationClass", kinds), ("SegmentationObject", objects)):
+    for name, image in (("SegmentationClass", kinds), ("SegmentationObject", objects)):
         (root / name).mkdir(parents=True)
-        picture.save(root / name / "1.png")
+        image.save(root / name / "1.png")
     (root / "JPEGImages").mkdir()
     Image.new("RGB", kinds.size).save(root / "JPEGImages/1.jpg")
     (root / "classes.txt").write_text("\n".join(names))

@@ -1,4 +1,4 @@
-"""What one gets from an image classification: values, tables, files and pictures."""
+"""What one gets from an image classification: values, tables, files and images."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SCORES = np.array([0.61, 0.25, 0.1, 0.03, 0.001], np.float32)
 RNG = np.random.default_rng(0)
 
 
-def picture(width: int, height: int) -> Image.Image:
+def noise(width: int, height: int) -> Image.Image:
     return Image.fromarray(RNG.integers(0, 256, (height, width, 3), dtype=np.uint8))
 
 
@@ -41,7 +41,7 @@ def result_of(source: Image.Image | Path, count: int = 5, **changes) -> Classifi
 
 
 def test_the_result_is_frozen() -> None:
-    result = result_of(picture(8, 6))
+    result = result_of(noise(8, 6))
     with pytest.raises(dataclasses.FrozenInstanceError):
         result.labels = np.zeros(1)
     with pytest.raises(dataclasses.FrozenInstanceError):
@@ -49,17 +49,17 @@ def test_the_result_is_frozen() -> None:
 
 
 def test_the_length_is_the_number_of_classes() -> None:
-    assert [len(result_of(picture(8, 6), count)) for count in (0, 1, 5)] == [0, 1, 5]
+    assert [len(result_of(noise(8, 6), count)) for count in (0, 1, 5)] == [0, 1, 5]
 
 
 def test_the_repr_is_short_and_has_no_pixels() -> None:
-    said = repr(result_of(picture(800, 600)))
+    said = repr(result_of(noise(800, 600)))
     assert "tabby cat" in said
     assert len(said) < 600
 
 
 def test_to_dict_is_plain_python() -> None:
-    plain = result_of(picture(8, 6), 2).to_dict()
+    plain = result_of(noise(8, 6), 2).to_dict()
     assert plain["task"] == "image-classification"
     assert (plain["width"], plain["height"]) == (8, 6)
     assert plain["source"] == "image 0 (PIL image, 8x6)"
@@ -72,13 +72,13 @@ def test_to_dict_is_plain_python() -> None:
 
 
 def test_probabilities_are_there_if_they_were_asked_for() -> None:
-    result = result_of(picture(8, 6), probabilities=SCORES)
+    result = result_of(noise(8, 6), probabilities=SCORES)
     assert result.to_dict()["probabilities"] == [float(s) for s in SCORES]
     assert json.loads(result.to_json())["probabilities"] == [float(s) for s in SCORES]
 
 
 def test_to_json_is_one_line_that_says_the_same_as_to_dict() -> None:
-    result = result_of(picture(8, 6))
+    result = result_of(noise(8, 6))
     text = result.to_json()
     assert "\n" not in text
     assert json.loads(text) == result.to_dict()
@@ -87,23 +87,23 @@ def test_to_json_is_one_line_that_says_the_same_as_to_dict() -> None:
 
 def test_the_source_is_the_path_as_it_was_given(tmp_path: Path) -> None:
     path = tmp_path / "Größe 图.png"
-    picture(8, 6).save(path)
+    noise(8, 6).save(path)
     result = result_of(path)
     assert result.source == str(path)
     assert json.loads(result.to_json())["source"] == str(path)
 
 
 def test_a_result_without_its_image_has_no_source() -> None:
-    result = result_of(picture(8, 6), image=None)
+    result = result_of(noise(8, 6), image=None)
     assert result.source is None
     assert result.to_dict()["source"] is None
     with pytest.raises(UsageError, match="draw"):
         result.plot()
-    assert result.draw(picture(8, 6)).mode == "RGB"
+    assert result.draw(noise(8, 6)).mode == "RGB"
 
 
 def test_to_pandas_has_a_row_per_class() -> None:
-    table = result_of(picture(8, 6)).to_pandas()
+    table = result_of(noise(8, 6)).to_pandas()
     assert list(table.columns) == ["label", "name", "score"]
     assert list(table["name"]) == list(NAMES)
     assert list(table["label"]) == [281, 282, 285, 287, 7]
@@ -111,7 +111,7 @@ def test_to_pandas_has_a_row_per_class() -> None:
 
 
 def test_an_empty_result_has_the_same_shape() -> None:
-    result = result_of(picture(8, 6), 0)
+    result = result_of(noise(8, 6), 0)
     assert result.to_dict()["predictions"] == []
     assert json.loads(result.to_json())["predictions"] == []
     table = result.to_pandas()
@@ -119,7 +119,7 @@ def test_an_empty_result_has_the_same_shape() -> None:
     assert len(table) == 0
 
 
-# --- pictures -------------------------------------------------------------------------------------
+# --- images -------------------------------------------------------------------------------------
 
 
 def is_panel(drawn: Image.Image, top: int) -> bool:
@@ -133,7 +133,7 @@ SIZES = [(640, 480), (3840, 2160), (4000, 300), (300, 4000), (500, 500)]
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]}x{s[1]}")
-def test_the_picture_stays_as_it_is_and_the_panel_is_below_it(size: tuple[int, int]) -> None:
+def test_the_image_stays_as_it_is_and_the_panel_is_below_it(size: tuple[int, int]) -> None:
     image = Image.effect_noise(size, 60).convert("RGB")
     before = image.copy()
     drawn = result_of(image).draw(image)
@@ -145,8 +145,8 @@ def test_the_picture_stays_as_it_is_and_the_panel_is_below_it(size: tuple[int, i
 
 
 @pytest.mark.parametrize(("size", "zoom"), [((8, 8), 30), ((1, 1), 240), ((32, 20), 7)])
-def test_a_tiny_picture_is_enlarged_in_whole_steps(size: tuple[int, int], zoom: int) -> None:
-    image = picture(*size)
+def test_a_tiny_image_is_enlarged_in_whole_steps(size: tuple[int, int], zoom: int) -> None:
+    image = noise(*size)
     drawn = result_of(image).plot()
     assert drawn.width == 240
     left = (240 - zoom * size[0]) // 2
@@ -157,7 +157,7 @@ def test_a_tiny_picture_is_enlarged_in_whole_steps(size: tuple[int, int], zoom: 
 
 
 @pytest.mark.parametrize("size", [(8, 8), (640, 480), (3840, 2160)], ids=str)
-def test_the_writing_grows_with_the_picture(size: tuple[int, int]) -> None:
+def test_the_writing_grows_with_the_image(size: tuple[int, int]) -> None:
     image = Image.new("RGB", size)
     drawn = result_of(image).draw(image)
     share = (drawn.height - image.height * max(1, 240 // max(size))) / drawn.width
@@ -185,14 +185,14 @@ def test_a_long_name_is_cut_and_leaves_the_score_readable() -> None:
 
 def test_odd_names_are_drawn() -> None:
     names = ("two\nlines", "", "tab\there", "图 猫", "é")
-    drawn = result_of(picture(300, 200), names=names).plot()
+    drawn = result_of(noise(300, 200), names=names).plot()
     assert is_panel(drawn, 200)
 
 
 def test_of_very_many_classes_the_best_ten_are_drawn() -> None:
     count = 1000
     many = result_of(
-        picture(300, 200),
+        noise(300, 200),
         labels=np.arange(count),
         scores=np.full(count, 1e-3, np.float32),
         names=tuple(f"class {i}" for i in range(count)),
@@ -202,7 +202,7 @@ def test_of_very_many_classes_the_best_ten_are_drawn() -> None:
 
 
 def test_an_empty_result_is_drawn_as_such() -> None:
-    image = picture(640, 480)
+    image = noise(640, 480)
     drawn = result_of(image, 0).plot()
     assert is_panel(drawn, 480)
     assert not (np.asarray(drawn)[480:] == (173, 205, 255)).all(-1).any()  # no bar
@@ -215,8 +215,8 @@ def test_a_score_of_one_fits() -> None:
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".JPG", ".webp"])
-def test_save_writes_the_annotated_picture_and_makes_its_folder(suffix: str, tmp_path) -> None:
-    result = result_of(picture(64, 48))
+def test_save_writes_the_annotated_image_and_makes_its_folder(suffix: str, tmp_path) -> None:
+    result = result_of(noise(64, 48))
     path = result.save(tmp_path / "new" / f"x{suffix}")
     with Image.open(path) as written:
         assert written.size == result.plot().size
@@ -226,13 +226,13 @@ def test_save_writes_the_annotated_picture_and_makes_its_folder(suffix: str, tmp
 def test_save_needs_the_name_of_an_image_format(tmp_path: Path) -> None:
     for name in ("x", "x.txt", "x.json"):
         with pytest.raises(UsageError, match=r"\.png or \.jpg"):
-            result_of(picture(8, 6)).save(tmp_path / name)
+            result_of(noise(8, 6)).save(tmp_path / name)
     assert not list(tmp_path.iterdir())
 
 
 def test_plotting_a_file_that_is_gone_says_so(tmp_path: Path) -> None:
     path = tmp_path / "x.png"
-    picture(8, 6).save(path)
+    noise(8, 6).save(path)
     result = result_of(path)
     path.unlink()
     with pytest.raises(ImageError, match=r"x\.png does not exist"):

@@ -85,7 +85,7 @@ def test_folders_and_patterns_are_opened(photographs, tmp_path):
     assert len(done.stdout.splitlines()) == 2
 
 
-def test_pictures_of_the_same_name_do_not_overwrite_each_other(photographs, tmp_path):
+def test_images_of_the_same_name_do_not_overwrite_each_other(photographs, tmp_path):
     for folder, name in (("x", "same"), ("y", "Same")):  # one name to Windows and macOS
         (tmp_path / folder).mkdir()
         Image.open(photographs["coffee"]).save(tmp_path / folder / f"{name}.png")
@@ -172,9 +172,9 @@ def test_debugging_changes_no_exit_code():
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory):
+def samples(tmp_path_factory):
     """A folder of classes, of which the check has much to say."""
-    folder = tmp_path_factory.mktemp("pictures")
+    folder = tmp_path_factory.mktemp("images")
     for name in ("cup", "pet"):
         (folder / name).mkdir()
         for i in range(2):
@@ -195,16 +195,16 @@ def pictures(tmp_path_factory):
         ("--help",),
         ("predict", "--help"),
         ("--version",),
-        ("check", "PICTURES"),
-        ("check", "PICTURES", "--json"),
-        pytest.param(("predict", "PICTURES"), marks=pytest.mark.slow),
-        ("predict", "PICTURES", "--json"),
+        ("check", "IMAGES"),
+        ("check", "IMAGES", "--json"),
+        pytest.param(("predict", "IMAGES"), marks=pytest.mark.slow),
+        ("predict", "IMAGES", "--json"),
     ],
     ids=" ".join,
 )
-def test_a_reader_that_has_seen_enough_is_no_error(args, lines, pictures, tmp_path):
+def test_a_reader_that_has_seen_enough_is_no_error(args, lines, samples, tmp_path):
     """``pvzoo ... | head -1``: what is read comes from a pipe that is closed then."""
-    words = [str(pictures) if word == "PICTURES" else word for word in args]
+    words = [str(samples) if word == "IMAGES" else word for word in args]
     with subprocess.Popen(
         [sys.executable, "-m", "pvzoo", *words],
         stdout=subprocess.PIPE,
@@ -262,18 +262,18 @@ def test_help_offers_each_switch_in_one_direction_and_explains_every_option(comm
         assert re.search(r"(>|[A-Z/]+|\])  +[A-Za-z(].{7,}$", row), row  # has a text
 
 
-def test_sample_writes_the_pictures_that_it_lists(tmp_path, monkeypatch):
+def test_sample_writes_the_images_that_it_lists(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     listed = [line.split()[0] for line in run("sample").stdout.splitlines()[1:]]
     shipped = {file.stem: file for file in EXAMPLES.glob("*.jpg")}
     assert listed == sorted(shipped)
-    for words in (["sample", "scene.png"], ["sample", "coffee"], ["sample", "new/pictures"]):
+    for words in (["sample", "scene.png"], ["sample", "coffee"], ["sample", "new/images"]):
         assert run(*words).returncode == 0
-    with Image.open("scene.png") as picture:
-        assert picture.format == "PNG"
-        assert picture.tobytes() == Image.open(shipped["scene"]).tobytes()
+    with Image.open("scene.png") as image:
+        assert image.format == "PNG"
+        assert image.tobytes() == Image.open(shipped["scene"]).tobytes()
     assert Path("coffee.jpg").read_bytes() == shipped["coffee"].read_bytes()
-    written = {file.stem: file.read_bytes() for file in Path("new/pictures").iterdir()}
+    written = {file.stem: file.read_bytes() for file in Path("new/images").iterdir()}
     assert written == {name: file.read_bytes() for name, file in shipped.items()}
     assert run("predict", "scene.png", "--task", "detection").returncode == 0
 
@@ -401,7 +401,7 @@ def test_the_users_own_catalogue_and_default_are_used(photographs, tmp_path):
     assert score == pytest.approx(0.54, abs=0.01)  # what lite1 says of it; lite0 says 0.95
 
 
-def test_the_quickstart_labels_photographs_finds_shapes_and_writes_pictures(tmp_path):
+def test_the_quickstart_labels_photographs_finds_shapes_and_writes_images(tmp_path):
     script = Path(__file__).parents[1] / "demos" / "quickstart.py"
     done = subprocess.run(
         [sys.executable, script], capture_output=True, text=True, cwd=tmp_path, check=True

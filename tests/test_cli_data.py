@@ -51,7 +51,7 @@ def coco(tmp_path_factory) -> Path:
                     }
                 )
         if split == "train":
-            (root / split / "007.jpg").write_text("no picture")
+            (root / split / "007.jpg").write_text("no image")
             annotations[0]["bbox"] = [50, 10, 30, 20]
             annotations[3]["bbox"] = [30, 30, -10, 10]
             annotations[6]["bbox"] = [100, 100, 10, 10]
@@ -104,7 +104,7 @@ def run_on_terminal(*args: object) -> tuple[subprocess.CompletedProcess[str], st
 
 
 def test_check_says_what_is_wrong_where_and_how_often_and_shows_how_far_it_is(coco, tmp_path):
-    sheet = tmp_path / "pictures" / "sheet.png"
+    sheet = tmp_path / "images" / "sheet.png"
     done, shown = run_on_terminal("check", coco, "--sheet", sheet)
     assert done.returncode == 1
     assert done.stdout.startswith("50 images with 150 objects: errors: 3, warnings: 1.\n")
@@ -116,9 +116,9 @@ def test_check_says_what_is_wrong_where_and_how_often_and_shows_how_far_it_is(co
     counts = [int(n) for n in re.findall(rf"images.*?(\d+)/{total}", shown)]
     assert counts == sorted(counts)
     assert counts[-1] == total
-    with Image.open(sheet) as picture:
-        assert picture.format == "PNG"
-        assert min(picture.size) > 480
+    with Image.open(sheet) as image:
+        assert image.format == "PNG"
+        assert min(image.size) > 480
     assert f"wrote {sheet}" in shown
 
 
@@ -176,7 +176,7 @@ def test_mending_of_what_needs_none_says_so(coco, tmp_path):
 def test_mending_that_leaves_no_image_says_so(tmp_path):
     for name in ("cat", "dog"):
         (tmp_path / "data" / name).mkdir(parents=True)
-        (tmp_path / "data" / name / "1.jpg").write_text("no picture")
+        (tmp_path / "data" / name / "1.jpg").write_text("no image")
     done = run("check", tmp_path / "data", "--fix", tmp_path / "new")
     assert done.returncode == 1
     assert "Fixed: unreadable-image (2)." in done.stdout

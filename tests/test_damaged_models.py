@@ -20,7 +20,7 @@ from pvzoo.catalog import catalogue
 from pvzoo.errors import DeviceError, PvzooError, UnsupportedModelError, WeightsError, reading
 from pvzoo.hub.config_schema import check_config
 
-PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8))
+IMAGE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8))
 WRITE = {"timm": timm_folder, "vit": transformers_folder}
 
 
@@ -260,7 +260,7 @@ def test_a_card_whose_adapter_is_not_its_folders_is_told_with_the_right_one(
     with pytest.raises(UnsupportedModelError, match=f"names the adapter '{adapter}', .*'{right}'"):
         pvzoo.load("mine")
     card(right)
-    assert pvzoo.load("mine").predict(PICTURE).names
+    assert pvzoo.load("mine").predict(IMAGE).names
 
 
 def test_a_config_in_a_card_is_looked_at_too(tmp_path, card):

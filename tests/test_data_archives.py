@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from datasets import Dataset, DatasetDict, Features, Value
 from datasets import Image as ImageColumn
-from test_data_tools import META, cvat, cvat_yolo, picture, put, region, task
+from test_data_tools import META, cvat, cvat_yolo, image_file, put, region, task
 
 from pvzoo import data
 from pvzoo.data import archives
@@ -154,8 +154,8 @@ def test_parquet_files_without_splits_and_of_several_configurations(tmp_path, ow
 
 
 def test_images_with_a_metadata_parquet(tmp_path, own_cache):
-    picture(tmp_path / "a.png")
-    picture(tmp_path / "b.png")
+    image_file(tmp_path / "a.png")
+    image_file(tmp_path / "b.png")
     table = {"file_name": ["a.png", "b.png"], "label": ["x", "y"]}
     Dataset.from_dict(table).to_parquet(tmp_path / "metadata.parquet")
     found = data.load(tmp_path)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from label_layouts import coco, panoptic, voc, yolo_list
-from labelled_files import picture
+from labelled_files import image_file
 from PIL import Image
 
 from pvzoo import data
@@ -84,7 +84,7 @@ STRANGE = {
 def test_a_few_lines_of_yaml_cost_neither_time_nor_memory(tmp_path, own_cache, name):
     text, match = HANGING[name]
     root = yolo_list(tmp_path / "set", "images/train/1.jpg")
-    picture(root / "images/train/1.jpg")
+    image_file(root / "images/train/1.jpg")
     (root / "data.yaml").write_text(f"{text}train: train.txt\n")
     said, seconds, memory = bounded(root, own_cache)
     assert match in said
@@ -114,14 +114,14 @@ def test_plain_yaml_means_what_it_means_elsewhere(tmp_path):
 
 def test_classes_without_names_are_counted_up_to_a_bound(tmp_path):
     root = yolo_list(tmp_path / "set", "images/train/1.jpg")
-    picture(root / "images/train/1.jpg")
+    image_file(root / "images/train/1.jpg")
     (root / "data.yaml").write_text("nc: 80\ntrain: train.txt\n")
     assert len(load(root, split="train").features["objects"]["category"].feature.names) == 80
 
 
 def test_a_class_of_a_huge_number_is_a_mistake_for_the_check(tmp_path):
     root = yolo_list(tmp_path / "set", "images/train/1.jpg")
-    picture(root / "images/train/1.jpg", 20, 10)
+    image_file(root / "images/train/1.jpg", 20, 10)
     (root / "labels/train/1.txt").write_text("100000000 .5 .5 .5 .5\n")
     start = time.monotonic()
     (found,) = (f for f in data.check(load(root)).errors)
@@ -160,8 +160,8 @@ def test_xml_reads_no_other_file(tmp_path):
 
 def test_links_that_lead_back_are_followed_once(tmp_path):
     root = tmp_path / "photos"
-    kept = [picture(root / "cat/1.jpg"), picture(root / "cat/deep/2.jpg")]
-    picture(root / "dog/3.jpg")
+    kept = [image_file(root / "cat/1.jpg"), image_file(root / "cat/deep/2.jpg")]
+    image_file(root / "dog/3.jpg")
     for name in ("x", "y"):
         (root / f"cat/{name}").symlink_to(root)
         (root / f"cat/deep/{name}").symlink_to(root / "cat")
@@ -182,8 +182,8 @@ def test_patterns_find_what_glob_finds_where_no_link_leads_back(tmp_path, monkey
     import glob
 
     for name in ("1.jpg", "a/1.jpg", "a/b/2.jpg", ".c/3.jpg", "a/.d.jpg", "e[1]/f/1.jpg"):
-        picture(tmp_path / "in" / name)
-    picture(tmp_path / "other/4.jpg")
+        image_file(tmp_path / "in" / name)
+    image_file(tmp_path / "other/4.jpg")
     (tmp_path / "in/link").symlink_to(tmp_path / "other")
     monkeypatch.chdir(tmp_path / "in")
     for pattern in ("**/*.jpg", "a/**/*.jpg", "*/**/1.jpg", "**/f/**/*.jpg", "**", "**/b/*"):
@@ -194,23 +194,23 @@ def test_patterns_find_what_glob_finds_where_no_link_leads_back(tmp_path, monkey
 
 
 def test_a_linked_folder_is_read(tmp_path):
-    picture(tmp_path / "disk/1.jpg")
+    image_file(tmp_path / "disk/1.jpg")
     (tmp_path / "data/cat").mkdir(parents=True)
     (tmp_path / "data/cat/more").symlink_to(tmp_path / "disk")
-    picture(tmp_path / "data/dog/2.jpg")
+    image_file(tmp_path / "data/dog/2.jpg")
     assert load(tmp_path / "data")["file_name"] == ["cat/more/1.jpg", "dog/2.jpg"]
 
 
 def test_xml_is_found_behind_links_once(tmp_path):
     root = voc(tmp_path / "set", "1.jpg")
-    picture(root / "JPEGImages/a.jpg", 20, 10)
+    image_file(root / "JPEGImages/a.jpg", 20, 10)
     (root / "Annotations/x").symlink_to(root)
     (root / "Annotations/y").symlink_to(root / "Annotations")
     assert len(load(root)) == 1
 
 
-def test_a_pipe_called_like_a_picture_does_not_stop_the_reader(tmp_path):
-    picture(tmp_path / "cat/1.jpg")
+def test_a_pipe_called_like_an_image_does_not_stop_the_reader(tmp_path):
+    image_file(tmp_path / "cat/1.jpg")
     os.mkfifo(tmp_path / "cat/2.jpg")
     assert images(tmp_path) == [tmp_path / "cat/1.jpg"]
     (tmp_path / "dog").mkdir()
@@ -270,7 +270,7 @@ PLACES = ["images.id", "annotations.id", "image_id", "category_id", "categories.
 @pytest.mark.filterwarnings("ignore::pvzoo.errors.PvzooWarning")
 def test_numbers_of_any_size_give_rows_or_an_error(tmp_path, place, value):
     root = coco(tmp_path / "set", "1.jpg")
-    picture(root / "train/1.jpg", 20, 10)
+    image_file(root / "train/1.jpg", 20, 10)
     file = root / "annotations/instances_train.json"
     content = json.loads(file.read_text())
     image, thing = content["images"][0], content["annotations"][0]
@@ -295,7 +295,7 @@ def test_numbers_of_any_size_give_rows_or_an_error(tmp_path, place, value):
 @pytest.mark.parametrize("value", [2**63, -(2**63), 2**31, 10**300, -(2**31) - 1])
 @pytest.mark.parametrize("order", ["values", "names"])
 def test_values_that_no_pixel_has_name_nothing(tmp_path, value, order):
-    picture(tmp_path / "images/1.png")
+    image_file(tmp_path / "images/1.png")
     (tmp_path / "masks").mkdir()
     Image.new("L", (8, 6)).save(tmp_path / "masks/1.png")
     names = {"0": "road", str(value): "sky"} if order == "values" else {"road": 0, "sky": value}
@@ -325,14 +325,14 @@ def test_a_folder_that_may_not_be_read_is_named(tmp_path):
 
 def test_an_alias_is_refused_with_the_file_and_the_line(tmp_path):
     (tmp_path / "data.yaml").write_text("names: [cat]\ntrain: &t images\nval: *t\n")
-    picture(tmp_path / "images/1.jpg")
+    image_file(tmp_path / "images/1.jpg")
     with pytest.raises(DataError, match=r"data\.yaml: line 3 has an alias, which is not read"):
         load(tmp_path)
 
 
 def test_warnings_stay_short(tmp_path):
     root = yolo_list(tmp_path / "set", "/x/" + LONG, "/y/" + LONG, "/x/1.jpg", "/y/1.jpg")
-    picture(root / "1.jpg")
+    image_file(root / "1.jpg")
     with pytest.warns(PvzooWarning) as caught:
         load(root)
     assert all(len(str(w.message)) < 1000 for w in caught)

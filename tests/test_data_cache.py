@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from label_layouts import coco, panoptic, voc, yolo_list
-from labelled_files import picture
+from labelled_files import image_file
 from PIL import Image
 
 from pvzoo import data
@@ -20,14 +20,14 @@ pytestmark = pytest.mark.usefixtures("own_cache")
 
 def classes(root: Path) -> Path:
     """Folders of classes."""
-    picture(root / "cat/1.jpg", 20, 10)
-    picture(root / "dog/2.jpg", 20, 10, 30)
+    image_file(root / "cat/1.jpg", 20, 10)
+    image_file(root / "dog/2.jpg", 20, 10, 30)
     return root
 
 
 def masks(root: Path) -> Path:
     """An image with its mask and a list of names."""
-    picture(root / "images/1.png", 20, 10)
+    image_file(root / "images/1.png", 20, 10)
     (root / "masks").mkdir()
     Image.new("L", (20, 10)).save(root / "masks/1.png")
     (root / "classes.txt").write_text("road\nsky\n")
@@ -51,16 +51,16 @@ LAYOUTS: dict[str, tuple[Callable[[Path], Path], str]] = {
 
 @pytest.mark.filterwarnings("ignore:1 images are left out")  # of VOC, those without XML
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_pictures_put_in_place_later_and_replaced_are_seen(tmp_path, layout):
+def test_images_put_in_place_later_and_replaced_are_seen(tmp_path, layout):
     make, place = LAYOUTS[layout]
     root = make(tmp_path / "set")
     (root / place).parent.mkdir(parents=True, exist_ok=True)  # only what is deep in it changes
-    picture(root / Path(place).parts[0] / "other/9.jpg")
+    image_file(root / Path(place).parts[0] / "other/9.jpg")
     assert "unreadable-image" in {f.rule for f in data.check(load(root)).errors}
-    picture(root / place, 20, 10)
+    image_file(root / place, 20, 10)
     assert not data.check(load(root)).errors
     assert not data.check(load(root)).errors  # and what was kept says the same
-    picture(root / place, 40, 30)
+    image_file(root / place, 40, 30)
     rules = {f.rule for f in data.check(load(root)).errors}
     stated = "sizes" in layout
     assert rules == ({"size-mismatch"} if stated else {"mask-size"} if "pan" in layout else set())
@@ -70,7 +70,7 @@ def test_pictures_put_in_place_later_and_replaced_are_seen(tmp_path, layout):
 
 def test_the_other_missing_images_of_a_list_are_seen(tmp_path):
     root = yolo_list(tmp_path / "set", "images/train/1.jpg", "images/train/2.jpg")
-    picture(root / "images/train/1.jpg")
+    image_file(root / "images/train/1.jpg")
     assert load(root, split="train")["file_name"][1] == "images/train/2.jpg"
     (root / "train.txt").write_text("images/train/1.jpg\nimages/train/3.jpg\n")
     assert load(root, split="train")["file_name"][1] == "images/train/3.jpg"
@@ -78,7 +78,7 @@ def test_the_other_missing_images_of_a_list_are_seen(tmp_path):
 
 def test_labels_put_in_place_later_are_seen(tmp_path):
     root = yolo_list(tmp_path / "set", "images/train/1.jpg", labels=False)
-    picture(root / "images/train/1.jpg")
+    image_file(root / "images/train/1.jpg")
     assert load(root, split="train")["objects"][0]["id"] == []
     (root / "labels/train/1.txt").write_text("0 .5 .5 .5 .5\n")
     assert load(root, split="train")["objects"][0]["id"] == [1]
@@ -86,11 +86,11 @@ def test_labels_put_in_place_later_are_seen(tmp_path):
     assert load(root, split="train")["objects"][0]["id"] == []
 
 
-def test_a_nearer_picture_takes_the_place_of_a_farther_one(tmp_path):
+def test_a_nearer_image_takes_the_place_of_a_farther_one(tmp_path):
     root = coco(tmp_path / "set", "1.jpg")
-    picture(root / "1.jpg", 40, 30)
+    image_file(root / "1.jpg", 40, 30)
     assert load(root, split="train")[0]["width"] == 40
-    picture(root / "train/1.jpg", 20, 10)
+    image_file(root / "train/1.jpg", 20, 10)
     assert load(root, split="train")[0]["width"] == 20
 
 
@@ -106,7 +106,7 @@ def test_names_and_masks_of_maps_that_change_are_seen(tmp_path):
 
 def test_a_panoptic_map_that_changes_is_seen_in_what_is_made_of_it(tmp_path):
     root = panoptic(tmp_path / "set", "1.jpg")
-    picture(root / "train/1.jpg", 20, 10)
+    image_file(root / "train/1.jpg", 20, 10)
     task = "instance-segmentation"
     assert load(root, task, split="train")[0]["objects"]["area"] == [200]
     map_ = root / "annotations/panoptic_train/1.png"
@@ -124,7 +124,7 @@ def test_a_class_that_moves_is_seen(tmp_path):
 
 
 def test_metadata_that_changes_is_seen(tmp_path):
-    picture(tmp_path / "1.jpg", 20, 10)
+    image_file(tmp_path / "1.jpg", 20, 10)
     for label in ("cat", "dog"):
         (tmp_path / "metadata.jsonl").write_text(json.dumps({"file_name": "1.jpg", "label": label}))
         assert load(tmp_path, split="train").features["label"].names == [label]
@@ -134,7 +134,7 @@ def test_metadata_that_changes_is_seen(tmp_path):
 def test_what_has_not_changed_is_not_written_again(tmp_path, own_cache, layout):
     make, place = LAYOUTS[layout]
     root = make(tmp_path / "set")
-    picture(root / place, 20, 10)
+    image_file(root / place, 20, 10)
     load(root)
     kept = {file: file.stat().st_mtime_ns for file in own_cache.rglob("*.arrow")}
     load(root)
@@ -146,7 +146,7 @@ def test_many_images_are_looked_at_quickly(tmp_path, sizes):
     root = coco(tmp_path / "set", "0.jpg")
     file = root / "annotations/instances_train.json"
     content = json.loads(file.read_text())
-    encoded = picture(tmp_path / "one.jpg").read_bytes()
+    encoded = image_file(tmp_path / "one.jpg").read_bytes()
     content["images"] = [{"id": i, "file_name": f"{i}.jpg", **sizes} for i in range(5000)]
     for image in content["images"]:
         (root / "train" / image["file_name"]).write_bytes(encoded)

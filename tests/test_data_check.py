@@ -122,7 +122,7 @@ def test_a_null_in_the_place_of_several_labels_is_a_missing_label_and_an_empty_l
 
 @pytest.mark.parametrize("orientation", range(2, 9))
 @pytest.mark.parametrize("task", [DETECTION, INSTANCE, SEMANTIC, PANOPTIC])
-def test_labels_on_the_upright_picture_of_an_exif_rotated_image_are_clean(task, orientation):
+def test_labels_on_the_upright_image_of_an_exif_rotated_image_are_clean(task, orientation):
     made = rows(task, 12)
     for number, turned in ((0, 6), (1, orientation)):  # the first says how the data was labelled
         size = (HEIGHT, WIDTH) if turned >= 5 else (WIDTH, HEIGHT)
@@ -318,7 +318,7 @@ def test_a_folder_is_checked_as_it_is_read(tmp_path):
     rng = np.random.default_rng(0)
     for name in "abc":
         Image.fromarray(noise(rng)).save(tmp_path / "images" / f"{name}.png")
-    (tmp_path / "images" / "c.png").write_bytes(b"not a picture")
+    (tmp_path / "images" / "c.png").write_bytes(b"not an image")
     content = {
         "images": [
             {"id": i, "file_name": f"{name}.png", "width": WIDTH, "height": HEIGHT}
@@ -417,7 +417,7 @@ def test_wide_central_objects_given_by_their_centres_are_not_taken_for_scaled_tw
     assert box.convention(box.votes(boxes, frames)) == "cxcywh"
 
 
-def test_boxes_turn_with_their_pictures():
+def test_boxes_turn_with_their_images():
     rng = np.random.default_rng(0)
     for orientation, method in {1: None, **UPRIGHT}.items():
         width, height = (int(n) for n in rng.integers(8, 30, 2))
@@ -425,9 +425,9 @@ def test_boxes_turn_with_their_pictures():
         w, h = int(rng.integers(1, width - x0 + 1)), int(rng.integers(1, height - y0 + 1))
         pixels = np.zeros((height, width), np.uint8)
         pixels[y0 : y0 + h, x0 : x0 + w] = 255
-        picture = Image.fromarray(pixels)
-        picture = picture.transpose(method) if method is not None else picture
-        left, top, right, bottom = picture.getbbox()
+        image = Image.fromarray(pixels)
+        image = image.transpose(method) if method is not None else image
+        left, top, right, bottom = image.getbbox()
         turned = box.turn(np.array([[x0, y0, w, h]], float), orientation, (width, height))
         assert turned.tolist() == [[left, top, right - left, bottom - top]]
 

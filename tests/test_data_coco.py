@@ -11,7 +11,7 @@ from labelled_files import (
     assert_same_but_for_the_border,
     corners,
     decoded,
-    picture,
+    image_file,
     some_detections,
 )
 from PIL import Image
@@ -92,7 +92,7 @@ def random_coco(rng: np.random.Generator) -> dict:
 def test_instances_equal_what_pycocotools_reads_from_the_same_file(tmp_path, seed, capsys):
     file = save(tmp_path / "instances.json", random_coco(np.random.default_rng(seed)))
     for name in json.loads(file.read_text())["images"]:
-        picture(tmp_path / "images" / name["file_name"], name["width"], name["height"])
+        image_file(tmp_path / "images" / name["file_name"], name["width"], name["height"])
     reference = COCO(str(file))
     dataset = load(file)
     assert task_of(dataset.features) == "instance-segmentation"
@@ -153,7 +153,7 @@ def test_the_folders_of_coco_itself_are_splits(tmp_path):
         people = {**content, "categories": [{"id": 1, "name": "x", "keypoints": ["nose"]}]}
         save(tmp_path / f"annotations/person_keypoints_{split}.json", people)
         for name in names:
-            picture(tmp_path / split / f"{name}.png")
+            image_file(tmp_path / split / f"{name}.png")
     loaded = load(tmp_path)
     assert {k: v["file_name"] for k, v in loaded.items()} == {
         "train": ["train2017/a.png", "train2017/b.png", "train2017/c.png"],
@@ -176,7 +176,7 @@ def test_roboflows_folders_are_splits_and_its_first_class_is_left_out(tmp_path):
             {"id": 2, "name": "ray"},
         ]
         save(tmp_path / split / "_annotations.coco.json", content)
-        picture(tmp_path / split / "a.png", value=len(split))
+        image_file(tmp_path / split / "a.png", value=len(split))
     loaded = load(tmp_path)
     assert list(loaded) == ["train", "validation", "test"]
     assert all(class_names(part.features) == ("fish", "ray") for part in loaded.values())
@@ -229,8 +229,8 @@ def test_the_images_of_lvis_are_found_by_the_end_of_their_address(tmp_path):
     del content["images"][0]["file_name"]
     content["images"][0]["coco_url"] = "http://images.cocodataset.org/train2017/000000000139.jpg"
     save(tmp_path / "lvis_v1_val.json", content)  # its val has images of COCO's train
-    picture(tmp_path / "train2017/000000000139.jpg", 10, 8)
-    picture(tmp_path / "val2017/000000000139.jpg", 3, 3)
+    image_file(tmp_path / "train2017/000000000139.jpg", 10, 8)
+    image_file(tmp_path / "val2017/000000000139.jpg", 3, 3)
     (row,) = load(tmp_path)["validation"]
     assert row["file_name"] == "train2017/000000000139.jpg"
     assert row["image"].size == (10, 8)
@@ -245,7 +245,7 @@ def test_an_image_that_is_not_there_does_not_stop_the_reader(tmp_path):
 def test_the_size_is_that_of_the_image_where_the_file_does_not_say_it(tmp_path):
     content = one_image(segmentation=[[1, 1, 7, 1, 7, 5, 1, 5]])
     del content["images"][0]["width"]
-    picture(tmp_path / "a.png", 9, 7)
+    image_file(tmp_path / "a.png", 9, 7)
     row = load(save(tmp_path / "x.json", content))[0]
     assert (row["width"], row["height"]) == (9, 7)
     assert decoded(row["objects"]["segmentation"][0]).sum() == 24
@@ -438,7 +438,7 @@ def random_panoptic(folder: Path, rng: np.random.Generator) -> dict:
         (folder / "annotations/panoptic_val2017").mkdir(parents=True, exist_ok=True)
         name = f"{place:03}.png"
         Image.fromarray(rgb.astype(np.uint8)).save(folder / "annotations/panoptic_val2017" / name)
-        picture(folder / "val2017" / name, width, height)
+        image_file(folder / "val2017" / name, width, height)
         images.append({"id": place + 5, "file_name": name, "width": width, "height": height})
         infos = [
             {"id": int(i), "category_id": c["id"], "iscrowd": int(rng.integers(2)), "area": 1}
@@ -471,7 +471,7 @@ def test_panoptic_segments_and_maps_are_those_of_the_file(tmp_path):
         values = rgb[..., 0] + 256 * rgb[..., 1] + 65536 * rgb[..., 2]
         assert set(np.unique(values)) <= {0, *segments["id"]}
         assert row["image"].size == row["annotation"].size
-        assert np.asarray(row["image"]).std() < 40  # the picture, and not the map of its name
+        assert np.asarray(row["image"]).std() < 40  # the image, and not the map of its name
         assert row["file_name"] == f"val2017/{row['image_id'] - 5:03}.png"
     assert load(tmp_path / "annotations/panoptic_val2017.json")["image_id"] == dataset["image_id"]
 

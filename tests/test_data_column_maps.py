@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from datasets import DatasetDict, List, Value
 from datasets import Image as ImageColumn
-from hub_columns import cell, encoded, from_rows, mapped, picture, random_map, struct
+from hub_columns import cell, encoded, from_rows, mapped, random_image, random_map, struct
 from PIL import Image
 from pycocotools import mask as coco
 
@@ -83,10 +83,10 @@ def test_grey_maps_saved_in_colours_are_maps_of_classes() -> None:
 def test_maps_in_colours_are_refused_with_their_row() -> None:
     rng = np.random.default_rng(7)
     with pytest.raises(DataError, match=r"Row 0: the annotation.*colours"):
-        canonical(mapped([picture(rng)]))
+        canonical(mapped([random_image(rng)]))
     grey = random_map(rng, [0, 1]).convert("RGB")
     with pytest.raises(DataError, match=r"Row 1: the annotation.*colours"):
-        canonical(mapped([grey, picture(rng)]), "semantic-segmentation", names=["a", "b"])
+        canonical(mapped([grey, random_image(rng)]), "semantic-segmentation", names=["a", "b"])
 
 
 def channel_maps(rng: np.random.Generator, count: int) -> list[np.ndarray]:
@@ -153,7 +153,7 @@ def test_a_grey_map_has_no_instances() -> None:
 @pytest.mark.parametrize("listed", [True, False])
 def test_segments_of_panoptic_maps_are_kept(listed: bool) -> None:
     rng = np.random.default_rng(10)
-    maps = [picture(rng) for _ in range(3)]
+    maps = [random_image(rng) for _ in range(3)]
     infos = [
         [
             {"id": 256 * i + n, "category_id": n, "isthing": n % 2 == 0, "iscrowd": int(n == 3)}
@@ -181,7 +181,7 @@ def test_segments_of_panoptic_maps_are_kept(listed: bool) -> None:
 def test_segments_that_do_not_say_isthing_are_things_with_a_warning() -> None:
     kinds = {"id": Value("int64"), "category_id": Value("int64")}
     column = (List(kinds), [[{"id": 5, "category_id": 2}]])
-    data = mapped([picture(np.random.default_rng(0))], "label", segments_info=column)
+    data = mapped([random_image(np.random.default_rng(0))], "label", segments_info=column)
     with pytest.warns(PvzooWarning, match="isthing"):
         found = canonical(data)
     assert class_names(found.features) == ("0", "1", "2")

@@ -24,7 +24,7 @@ from datasets import (
     Value,
 )
 from datasets import Image as ImageColumn
-from hub_columns import cell, encoded, from_rows, mapped, picture, random_map, struct
+from hub_columns import cell, encoded, from_rows, mapped, random_image, random_map, struct
 from PIL import Image
 from pycocotools import mask as coco
 
@@ -37,7 +37,7 @@ pytestmark = pytest.mark.usefixtures("own_cache")
 
 def labelled(count: int, column: str, values: list[Any], kind: Any) -> Dataset:
     rng = np.random.default_rng(count)
-    rows = [{"image": cell(picture(rng)), column: v} for v in values]
+    rows = [{"image": cell(random_image(rng)), column: v} for v in values]
     return from_rows(rows, **{column: kind})
 
 
@@ -55,7 +55,7 @@ def scenes(count: int = 20, seed: int = 0) -> list[dict[str, Any]]:
             {"bbox": rng.uniform(-3, 40, 4).astype(np.float32).tolist(), "category": int(c)}
             for c in rng.integers(-1, 5, number)
         ]
-        rows.append({"image": cell(picture(rng, width, height)), "objects": objects})
+        rows.append({"image": cell(random_image(rng, width, height)), "objects": objects})
     return rows
 
 
@@ -153,7 +153,7 @@ def test_of_one_split_only_the_labels_of_the_others_are_read_if_anything(
         for value in given[name]:
             seen.append(name)
             nowhere = {"bytes": None, "path": "http://127.0.0.1:9/a.png"}  # not to be fetched
-            yield {"image": nowhere if name == "train" else cell(picture(rng)), "label": value}
+            yield {"image": nowhere if name == "train" else cell(random_image(rng)), "label": value}
 
     columns = Features({"image": ImageColumn(), "label": kind})
     streams = IterableDatasetDict(
@@ -231,7 +231,7 @@ def test_ids_areas_crowds_and_ignored_objects_are_kept() -> None:
     thing = {"bbox": [1, 2, 3, 4], "category": 1}
     more = {"bbox_id": 70, "area": 5.5, "iscrowd": 1, "difficult": True}
     other = {"bbox_id": 8, "area": None, "iscrowd": 0, "difficult": False}
-    rows = [{"image": cell(picture(np.random.default_rng(0))), "objects": [thing | more]}]
+    rows = [{"image": cell(random_image(np.random.default_rng(0))), "objects": [thing | more]}]
     rows.append(rows[0] | {"objects": [thing | other]})
     found = canonical(from_rows(rows, objects=List(kinds)))
     assert found["objects"][:] == [
@@ -259,7 +259,7 @@ def test_names_of_objects_are_preferred_to_their_numbers() -> None:
         "category_name": Value("string"),
     }
     thing = {"bbox": [0, 0, 1, 1], "category_id": 7, "category_name": "owl"}
-    rows = [{"image": cell(picture(np.random.default_rng(0))), "objects": [thing]}]
+    rows = [{"image": cell(random_image(np.random.default_rng(0))), "objects": [thing]}]
     found = canonical(from_rows(rows, objects=List(kinds)))
     assert class_names(found.features) == ("owl",)
 
@@ -283,7 +283,7 @@ def test_masks_are_those_that_pycocotools_makes(form: str) -> None:
             said = {"polygons": parts, "run lengths": plain, "compressed": text}
             given = json.dumps(parts) if form == "JSON" else said[form]
             objects.append({"segmentation": given, "label": 0})
-        rows.append({"image": cell(picture(rng, width, height)), "objects": objects})
+        rows.append({"image": cell(random_image(rng, width, height)), "objects": objects})
     kinds = {
         "polygons": List(List(Value("float64"))),
         "run lengths": {"size": List(Value("int64")), "counts": List(Value("int64"))},
@@ -307,7 +307,7 @@ def test_masks_are_those_that_pycocotools_makes(form: str) -> None:
 def test_instances_with_polygons_can_be_read_as_boxes() -> None:
     kinds = {**BOXES, "segmentation": List(List(Value("float64")))}
     thing = {"bbox": [1, 2, 3, 4], "category": 0, "segmentation": [[1, 1, 4, 1, 4, 4]]}
-    rows = [{"image": cell(picture(np.random.default_rng(0))), "objects": [thing]}]
+    rows = [{"image": cell(random_image(np.random.default_rng(0))), "objects": [thing]}]
     data = from_rows(rows, objects=List(kinds))
     assert task_of(canonical(data).features) == "instance-segmentation"
     boxes = canonical(data, "object-detection")
@@ -327,7 +327,7 @@ def test_objects_that_are_not_whole_are_refused_with_their_row(
     objects: dict[str, Any], said: str
 ) -> None:
     fine = {"bbox": [], "category": []}
-    image = cell(picture(np.random.default_rng(0)))
+    image = cell(random_image(np.random.default_rng(0)))
     rows = [{"image": image, "objects": fine}, {"image": image, "objects": objects}]
     kinds = struct({**BOXES, "bbox": List(Value("float32"))})
     with pytest.raises(DataError, match=f"Row 1.*{said}"):
@@ -340,7 +340,7 @@ def test_crowds_and_ignored_objects_may_be_said_in_numbers_words_or_text(kind: s
     no, yes = {"string": ("0", "True"), "bool": (False, True)}.get(kind, (0, 1))
     thing = {"bbox": [1, 2, 3, 4], "category": 0}
     things = [thing | {"iscrowd": a, "ignore": b} for a, b in ((no, yes), (yes, no), (None, None))]
-    rows = [{"image": cell(picture(np.random.default_rng(0))), "objects": things}]
+    rows = [{"image": cell(random_image(np.random.default_rng(0))), "objects": things}]
     objects = canonical(from_rows(rows, objects=List(kinds)))[0]["objects"]
     assert objects["iscrowd"] == [False, True, False]
     assert objects["ignore"] == [True, False, False]
@@ -349,36 +349,36 @@ def test_crowds_and_ignored_objects_may_be_said_in_numbers_words_or_text(kind: s
 def test_what_is_neither_yes_nor_no_is_refused_with_its_row() -> None:
     kinds = {**BOXES, "iscrowd": Value("string")}
     thing = {"bbox": [1, 2, 3, 4], "category": 0, "iscrowd": "some"}
-    rows = [{"image": cell(picture(np.random.default_rng(0))), "objects": [thing]}]
+    rows = [{"image": cell(random_image(np.random.default_rng(0))), "objects": [thing]}]
     with pytest.raises(DataError, match="Row 0, object 0 has iscrowd: 'some'"):
         canonical(from_rows(rows, objects=List(kinds)))
     segment = {"id": 5, "category_id": 2, "isthing": "most", "iscrowd": "0"}
     kinds = {"id": Value("int64"), "category_id": Value("int64")}
     kinds |= {"isthing": Value("string"), "iscrowd": Value("string")}
     good = segment | {"isthing": "0"}
-    pictures = [picture(np.random.default_rng(0))] * 2
-    data = mapped(pictures, "label", segments_info=(List(kinds), [[good], [good, segment]]))
+    images = [random_image(np.random.default_rng(0))] * 2
+    data = mapped(images, "label", segments_info=(List(kinds), [[good], [good, segment]]))
     with pytest.raises(DataError, match="Row 1, segment 1 has isthing: 'most'"):
         canonical(data)
-    data = mapped(pictures, "label", segments_info=(List(kinds), [[good], [good]]))
+    data = mapped(images, "label", segments_info=(List(kinds), [[good], [good]]))
     assert canonical(data)[0]["segments"]["isthing"] == [False]
 
 
 def test_an_object_or_segment_that_is_null_is_refused_with_its_row() -> None:
     thing = {"bbox": [1, 2, 3, 4], "category": 0}
-    image = cell(picture(np.random.default_rng(0)))
+    image = cell(random_image(np.random.default_rng(0)))
     rows = [{"image": image, "objects": [thing]}, {"image": image, "objects": [thing, None]}]
     with pytest.raises(DataError, match=r"^Row 1: objects\[1\] is null"):
         canonical(from_rows(rows, objects=List(BOXES)))
     kinds = {name: Value("int64") for name in ("id", "category_id", "isthing")}
     column = (List(kinds), [[{"id": 5, "category_id": 2, "isthing": 1}, None]])
-    data = mapped([picture(np.random.default_rng(0))], "label", segments_info=column)
+    data = mapped([random_image(np.random.default_rng(0))], "label", segments_info=column)
     with pytest.raises(DataError, match=r"^Row 0: segments_info\[1\] is null"):
         canonical(data)
 
 
 def test_objects_without_a_category_are_refused() -> None:
-    rows = [{"image": cell(picture(np.random.default_rng(0))), "objects": [{"bbox": [1] * 4}]}]
+    rows = [{"image": cell(random_image(np.random.default_rng(0))), "objects": [{"bbox": [1] * 4}]}]
     with pytest.raises(DataError, match="no category, only bbox"):
         canonical(from_rows(rows, objects=List({"bbox": List(Value("int64"))})))
 
@@ -386,7 +386,7 @@ def test_objects_without_a_category_are_refused() -> None:
 # --- images ---------------------------------------------------------------------------------------
 
 
-def test_width_and_height_are_those_said_or_those_of_the_upright_picture() -> None:
+def test_width_and_height_are_those_said_or_those_of_the_upright_image() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     turned = {"bytes": encoded(Image.new("RGB", (20, 10)), "JPEG", exif=exif), "path": None}
@@ -404,7 +404,7 @@ def test_width_and_height_are_those_said_or_those_of_the_upright_picture() -> No
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP", "GIF", "BMP"])
 @pytest.mark.parametrize("first", [True, False])
-def test_pictures_of_any_kind_are_measured_in_whichever_order_pil_tries_its_readers(
+def test_images_of_any_kind_are_measured_in_whichever_order_pil_tries_its_readers(
     monkeypatch, kind, first
 ):
     Image.init()
@@ -420,7 +420,7 @@ def test_pictures_of_any_kind_are_measured_in_whichever_order_pil_tries_its_read
 
 def test_ids_and_names_of_images_are_the_datasets_own_where_they_can_be() -> None:
     rng = np.random.default_rng(0)
-    images = [cell(picture(rng), f"some/{i}.png") for i in range(3)]
+    images = [cell(random_image(rng), f"some/{i}.png") for i in range(3)]
     rows = [{"image": image, "label": 0, "image_id": 9 - i} for i, image in enumerate(images)]
     columns = {"label": ClassLabel(names=["a"]), "image_id": Value("int32")}
     found = canonical(from_rows(rows, **columns))
@@ -436,7 +436,7 @@ def test_files_are_named_from_the_folder_that_all_are_in(tmp_path: Path) -> None
     paths = [tmp_path / "x" / "a.png", tmp_path / "x" / "deep" / "a.png", tmp_path / "y" / "b.png"]
     for path in paths:
         path.parent.mkdir(parents=True, exist_ok=True)
-        picture(np.random.default_rng(0)).save(path)
+        random_image(np.random.default_rng(0)).save(path)
     data = Dataset.from_dict({"image_path": list(map(str, paths)), "label": [0, 1, 0]})
     found = canonical(data)
     assert found["file_name"][:] == ["x/a.png", "x/deep/a.png", "y/b.png"]
@@ -445,11 +445,11 @@ def test_files_are_named_from_the_folder_that_all_are_in(tmp_path: Path) -> None
     assert kept == {"path": str(paths[0]), "bytes": None}
 
 
-def test_bytes_and_picture_columns_of_other_names_are_images() -> None:
-    pictures = [encoded(picture(np.random.default_rng(i))) for i in range(3)]
-    data = Dataset.from_dict({"img": pictures, "label": [0, 1, 0]})
+def test_bytes_and_image_columns_of_other_names_are_images() -> None:
+    images = [encoded(random_image(np.random.default_rng(i))) for i in range(3)]
+    data = Dataset.from_dict({"img": images, "label": [0, 1, 0]})
     assert [row["image"].size for row in canonical(data)] == [(9, 7)] * 3
-    columns = {"label": [0, 1, 0], "pixel_values": [{"bytes": p, "path": None} for p in pictures]}
+    columns = {"label": [0, 1, 0], "pixel_values": [{"bytes": p, "path": None} for p in images]}
     data = Dataset.from_dict(columns).cast_column("pixel_values", ImageColumn())
     assert [row["image"].size for row in canonical(data)] == [(9, 7)] * 3
 
@@ -463,7 +463,7 @@ def test_images_are_neither_decoded_nor_encoded_anew() -> None:
 
 
 def test_several_image_columns_are_refused_by_name() -> None:
-    image = cell(picture(np.random.default_rng(0)))
+    image = cell(random_image(np.random.default_rng(0)))
     data = from_rows([{"image": image, "left": image, "right": image, "label": 0}],
                      left=ImageColumn(), right=ImageColumn(), label=Value("int64"))  # fmt: skip
     assert canonical(data)["label"][:] == [0]
@@ -475,7 +475,7 @@ def test_several_image_columns_are_refused_by_name() -> None:
 
 
 def test_columns_of_no_known_form_are_listed_with_what_is_needed() -> None:
-    image = cell(picture(np.random.default_rng(0)))
+    image = cell(random_image(np.random.default_rng(0)))
     data = from_rows([{"image": image, "caption": "a cat"}], caption=Value("string"))
     with pytest.raises(DataError) as caught:
         canonical(data)
@@ -534,7 +534,7 @@ def test_a_class_beside_a_map_needs_the_task() -> None:
     rng = np.random.default_rng(0)
     grey = [Image.fromarray(rng.integers(0, 2, (7, 9), dtype=np.uint8)) for _ in range(4)]
     rows = [
-        {"image": cell(picture(rng)), "mask": cell(g), "label": i % 2, "scene": i}
+        {"image": cell(random_image(rng)), "mask": cell(g), "label": i % 2, "scene": i}
         for i, g in enumerate(grey)
     ]
     kinds = {"mask": ImageColumn(), "label": Value("int64"), "scene": ClassLabel(num_classes=4)}
@@ -622,7 +622,7 @@ def test_a_stream_is_read_once_row_by_row(typed: bool) -> None:
 
     kinds = Features({"image": ImageColumn(), "objects": List(BOXES)})
     stream = IterableDataset.from_generator(generate, features=kinds if typed else None)
-    if not typed:  # pictures in memory, and no word on the columns
+    if not typed:  # images in memory, and no word on the columns
         stream = stream.map(
             lambda row: {**row, "image": Image.open(io.BytesIO(row["image"]["bytes"]))}
         )
@@ -638,7 +638,7 @@ def test_a_stream_is_read_once_row_by_row(typed: bool) -> None:
 
 
 def test_remote_images_of_a_stream_are_fetched() -> None:
-    image = encoded(picture(np.random.default_rng(0)))
+    image = encoded(random_image(np.random.default_rng(0)))
     fsspec.filesystem("memory").pipe("/shelf/a.png", image)
     data = Dataset.from_dict({"image": ["memory://shelf/a.png"], "label": [0]})
     stream = data.cast_column("image", ImageColumn()).to_iterable_dataset()
@@ -660,7 +660,7 @@ def test_image_columns_of_every_setting_become_plain_ones(kind: ImageColumn) -> 
 
 def test_a_stream_that_breaks_its_columns_is_refused() -> None:
     def generate():
-        image = cell(picture(np.random.default_rng(0)))
+        image = cell(random_image(np.random.default_rng(0)))
         yield {"image": image, "label": 0}
         yield {"image": image, "label": 5}
 
@@ -705,9 +705,9 @@ assert found["label"][:] == [0, 1, 0]
     ],
 )
 def test_numbers_that_are_none_are_refused_with_their_row(objects, said, match) -> None:
-    pictures = [Image.new("RGB", (10, 8))]
+    images = [Image.new("RGB", (10, 8))]
     dataset = Dataset.from_dict(
-        {"image": pictures, "objects": [{**objects, "category": [0]}], **said}
+        {"image": images, "objects": [{**objects, "category": [0]}], **said}
     )
     with pytest.raises(DataError, match=match):
         canonical(dataset)
@@ -716,7 +716,7 @@ def test_numbers_that_are_none_are_refused_with_their_row(objects, said, match) 
 def test_a_mask_may_be_a_list_of_points_and_a_size_below_zero_is_none() -> None:
     points = [[[[1, 1], [5, 1], [5, 5]]]]
     objects = {"bbox": [[1, 1, 4, 4]], "segmentation": points, "category": [0]}
-    pictures = {"image": [Image.new("RGB", (10, 8))], "width": [-5], "height": [8]}
-    (row,) = canonical(Dataset.from_dict({**pictures, "objects": [objects]}))
+    images = {"image": [Image.new("RGB", (10, 8))], "width": [-5], "height": [8]}
+    (row,) = canonical(Dataset.from_dict({**images, "objects": [objects]}))
     assert row["objects"]["segmentation"][0]["size"] == [8, 10]
     assert row["objects"]["area"][0] > 0

@@ -1,4 +1,4 @@
-"""Pictures of labelled data: on real photographs, with and without mistakes."""
+"""Images of labelled data: on real photographs, with and without mistakes."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ def one(task: str, row: dict, **options) -> tuple[dict, object]:
     return plain(data)[0], data.features
 
 
-def shows(picture: Image.Image, colour: tuple[int, int, int]) -> bool:
-    return bool((np.asarray(picture) == colour).all(axis=2).any())
+def shows(image: Image.Image, colour: tuple[int, int, int]) -> bool:
+    return bool((np.asarray(image) == colour).all(axis=2).any())
 
 
 def test_boxes_are_drawn_as_predictions_are_but_without_scores(scene):
     bboxes = [[120, 20, 200, 200], [20, 30, 60, 70]]
     row, columns = one(DETECTION, {**scene, "objects": objects(bboxes, [0, 2])})
-    picture = Image.open(scene["image"]["path"]).convert("RGB")
+    image = Image.open(scene["image"]["path"]).convert("RGB")
     corners = np.array([[120, 20, 320, 220], [20, 30, 80, 100]], np.float32)
     scored = Detections(
         size=(300, 451),
@@ -66,7 +66,7 @@ def test_boxes_are_drawn_as_predictions_are_but_without_scores(scene):
         labels=np.array([0, 2]),
         names=("circle", "star"),
     )
-    ours, theirs = (np.asarray(p).astype(int) for p in (draw(row, columns), scored.draw(picture)))
+    ours, theirs = (np.asarray(p).astype(int) for p in (draw(row, columns), scored.draw(image)))
     differs = np.abs(ours - theirs).sum(axis=2) > 0
     down, across = differs.nonzero()
     assert 0 < differs.mean() < 0.01  # the scores behind the names
@@ -94,9 +94,9 @@ def test_masks_are_drawn_where_they_are(scene):
     assert not (with_mask != without)[210:, :].any()
 
 
-def test_small_pictures_are_scaled_down_with_their_labels():
+def test_small_images_are_scaled_down_with_their_labels():
     made = rows(DETECTION, 1)
-    made[0]["image"]["bytes"] = large_dark_picture()
+    made[0]["image"]["bytes"] = large_dark_image()
     made[0] |= {"width": 1920, "height": 960, "objects": objects([[960, 480, 400, 200]], [1])}
     sheet = np.asarray(contact_sheet(dataset(DETECTION, made)))
     colour = np.array(class_colour(1))
@@ -105,7 +105,7 @@ def test_small_pictures_are_scaled_down_with_their_labels():
     assert abs(across.max() - 12 - TILE * 1360 / 1920) <= 2
 
 
-def large_dark_picture() -> bytes:
+def large_dark_image() -> bytes:
     file = io.BytesIO()
     Image.new("RGB", (1920, 960)).save(file, "PNG")
     return file.getvalue()
@@ -118,8 +118,8 @@ def test_semantic_maps_get_a_legend_with_void_and_unknown_values(scene, monkeypa
     values[:50] = 255
     values[250:] = 77
     row, columns = one(SEMANTIC, with_map(scene, values, {"id": [0, 1], "category": [1, 2]}))
-    picture = draw(row, columns)
-    assert picture.height > 300
+    image = draw(row, columns)
+    assert image.height > 300
     assert {name.split(" ", 1)[1] for name in written} == {"square", "star", "void", "value 77?"}
 
 
@@ -127,10 +127,10 @@ def test_panoptic_maps_name_crowds_and_segments_that_are_not_listed(scene, monke
     captions: list[str] = []
     write = drawing._write
 
-    def watched(picture, listed, size):
+    def watched(image, listed, size):
         listed = list(listed)
         captions.extend(name for name, *_ in listed)
-        write(picture, listed, size)
+        write(image, listed, size)
 
     monkeypatch.setattr(drawing, "_write", watched)
     values = np.zeros((300, 451, 3), np.uint8)
@@ -148,7 +148,7 @@ def test_panoptic_maps_name_crowds_and_segments_that_are_not_listed(scene, monke
     assert sorted(captions) == ["circle", "segment 6?", "square (crowd)"]
 
 
-def test_classes_are_written_below_the_picture(scene, monkeypatch):
+def test_classes_are_written_below_the_image(scene, monkeypatch):
     written = legends(monkeypatch)
     for label in (2, None, -1, 9):
         draw(*one(CLASSIFICATION, {**scene, "label": label}))
@@ -162,9 +162,9 @@ def legends(monkeypatch) -> list[str]:
     written: list[str] = []
     add = drawn.add_legend
 
-    def watched(picture, entries):
+    def watched(image, entries):
         written.extend(name for name, _ in entries)
-        return add(picture, entries)
+        return add(image, entries)
 
     monkeypatch.setattr(drawn, "add_legend", watched)
     monkeypatch.setattr(semantic, "add_legend", watched)
@@ -197,10 +197,10 @@ def test_every_broken_dataset_has_a_contact_sheet(name):
 def test_what_cannot_be_drawn_says_why():
     row, columns = one(DETECTION, rows(DETECTION, 1)[0])
     with pytest.raises(ImageError):
-        draw({**row, "image": {"path": None, "bytes": b"no picture"}}, columns)
+        draw({**row, "image": {"path": None, "bytes": b"no image"}}, columns)
     row, columns = one(SEMANTIC, rows(SEMANTIC, 1)[0])
     with pytest.raises(DataError, match=r"0\.png"):
-        draw({**row, "annotation": {"path": None, "bytes": b"no picture"}}, columns)
+        draw({**row, "annotation": {"path": None, "bytes": b"no image"}}, columns)
     with pytest.raises(DataError, match=r"0\.png"):
         draw({**row, "annotation": None}, columns)
 
@@ -209,7 +209,7 @@ def test_what_cannot_be_drawn_says_why():
 
 
 def coloured(count: int) -> list[dict]:
-    """Rows each of which is a picture of a grey of its own."""
+    """Rows each of which is an image of a grey of its own."""
     made = rows(CLASSIFICATION, count)
     for number, row in enumerate(made):
         row["image"] = encoded(np.full((HEIGHT, WIDTH, 3), 100 + number, np.uint8))

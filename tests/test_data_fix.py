@@ -151,15 +151,15 @@ def test_what_is_left_out_takes_all_of_its_object_along():
 
 
 def painted(orientation: int, x: int, y: int, w: int, h: int) -> dict:
-    """A dark picture, stored as it is, with a light rectangle at a place of the stored pixels."""
+    """A dark image, stored as it is, with a light rectangle at a place of the stored pixels."""
     pixels = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     pixels[y : y + h, x : x + w] = 255
     return encoded(pixels, orientation)
 
 
 def upright(row: dict) -> np.ndarray:
-    picture = Image.open(io.BytesIO(row["image"]["bytes"]))
-    return np.asarray(ImageOps.exif_transpose(picture))[..., 0] > 0
+    image = Image.open(io.BytesIO(row["image"]["bytes"]))
+    return np.asarray(ImageOps.exif_transpose(image))[..., 0] > 0
 
 
 @pytest.mark.parametrize("orientation", range(2, 9))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import supervision as sv
-from labelled_files import picture
+from labelled_files import image_file
 from PIL import Image
 
 from pvzoo.data.load import load
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("own_cache")
 
 def test_what_supervision_writes_is_read(tmp_path):
     rng = np.random.default_rng(0)
-    paths = [str(picture(tmp_path / "all" / f"{i:02}.png", value=i)) for i in range(20)]
+    paths = [str(image_file(tmp_path / "all" / f"{i:02}.png", value=i)) for i in range(20)]
     labels = rng.integers(0, 3, 20)
     source = sv.ClassificationDataset(
         classes=["dog", "ant", "cow", "unseen"],
@@ -45,7 +45,7 @@ def test_what_supervision_writes_is_read(tmp_path):
 
 def test_splits_have_the_classes_of_all_of_them(tmp_path):
     for name in ("train/b/1.png", "train/a/2.png", "train/a/deeper/3.jpg", "val/c/4.png"):
-        picture(tmp_path / name)
+        image_file(tmp_path / name)
     for name in ("train/.hidden/5.png", "train/a/.6.png", "train/a/notes.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")
@@ -62,7 +62,7 @@ def test_splits_have_the_classes_of_all_of_them(tmp_path):
 
 def test_a_class_may_be_called_like_a_split(tmp_path):
     for name in ("test/1.png", "train/2.png", "tram/3.png"):
-        picture(tmp_path / name)
+        image_file(tmp_path / name)
     assert class_names(load(tmp_path).features) == ("test", "train", "tram")
 
 
@@ -77,7 +77,7 @@ def test_a_class_may_be_called_like_a_split(tmp_path):
 )
 def test_folders_that_are_no_classes_are_not_taken_for_them(tmp_path, names):
     for name in names:
-        picture(tmp_path / name)
+        image_file(tmp_path / name)
         label = tmp_path / name.replace("images", "labels").replace(".png", ".txt")
         label.parent.mkdir(parents=True, exist_ok=True)
         label.write_text("0 0.5 0.5 0.1 0.1")
@@ -87,12 +87,12 @@ def test_folders_that_are_no_classes_are_not_taken_for_them(tmp_path, names):
 
 def test_a_folder_around_the_classes_is_no_class(tmp_path):
     for name in ("101_Obj/cat/1.png", "101_Obj/dog/2.png", "101_Obj/dog/deeper/3.png"):
-        picture(tmp_path / name)
+        image_file(tmp_path / name)
     dataset = load(tmp_path)
     assert class_names(dataset.features) == ("cat", "dog")
     assert dataset["file_name"] == ["cat/1.png", "dog/2.png", "dog/deeper/3.png"]
     for name in ("a/b/train/cat/1.png", "a/b/test/dog/2.png"):
-        picture(tmp_path / "twice" / name)
+        image_file(tmp_path / "twice" / name)
     loaded = load(tmp_path / "twice")
     assert list(loaded) == ["train", "test"]
     assert class_names(loaded["test"].features) == ("cat", "dog")
@@ -106,14 +106,14 @@ def test_a_folder_around_masks_is_no_class(tmp_path):
 
 def test_several_folders_of_folders_are_not_taken_for_classes(tmp_path):
     for name in ("seg_a/cat/1.png", "seg_a/dog/1.png", "seg_b/cat/1.png"):
-        picture(tmp_path / name)
+        image_file(tmp_path / name)
     with pytest.raises(DataError, match=r"folders of folders: seg_a, seg_b\..*such as .*seg_a\."):
         load(tmp_path)
     assert class_names(load(tmp_path / "seg_a").features) == ("cat", "dog")
 
 
 def test_a_folder_of_other_files_is_no_class(tmp_path):
-    picture(tmp_path / "a/1.png")
+    image_file(tmp_path / "a/1.png")
     (tmp_path / "empty").mkdir()
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs/readme.md").write_text("about")
@@ -122,7 +122,7 @@ def test_a_folder_of_other_files_is_no_class(tmp_path):
 
 def test_folders_beside_the_splits_are_left_out_and_said(tmp_path):
     for name in ("train/a/1.png", "val/a/1.png", "samples/1.png", "test/1.png"):
-        picture(tmp_path / name)
+        image_file(tmp_path / name)
     with pytest.warns(PvzooWarning, match="samples, test"):
         assert set(load(tmp_path)) == {"train", "validation"}
 
@@ -149,7 +149,7 @@ def random_values(seed: int, *values: int, kind: type = np.uint8) -> np.ndarray:
 
 
 def pair(root: Path, image: str, label: str, *values: int, kind: type = np.uint8) -> np.ndarray:
-    picture(root / image)
+    image_file(root / image)
     return mask(root / label, random_values(len(label), *values, kind=kind))
 
 
@@ -227,7 +227,7 @@ def test_black_and_white_masks_have_two_classes(tmp_path):
 
 
 def test_a_palette_mask_counts_by_its_indices(tmp_path):
-    picture(named(tmp_path, "a", "b", "c") / "images/1.png")
+    image_file(named(tmp_path, "a", "b", "c") / "images/1.png")
     values = random_values(0, 0, 1, 2)
     image = Image.fromarray(values, "P")
     image.putpalette(bytes(range(255, 255 - 9, -1)))
@@ -257,7 +257,7 @@ def test_json_names_values_in_either_direction(tmp_path, name):
 def test_colour_masks_need_colours(tmp_path):
     colours = np.array([[10, 20, 30], [255, 0, 0], [0, 0, 0]], np.uint8)
     values = random_values(0, 0, 1, 2)
-    picture(tmp_path / "images/1.png")
+    image_file(tmp_path / "images/1.png")
     mask(tmp_path / "masks/1.png", colours[values])
     with pytest.raises(DataError, match=r"1\.png is in RGB.*classes\.csv"):
         load(tmp_path)
@@ -281,14 +281,14 @@ def test_reduced_labels_make_zero_void_and_move_the_rest(tmp_path):
     assert reduced.features == plain.features  # the same classes
     assert reduced["segments"] == [{"id": [0, 1, 2], "category": [-1, 0, 1]}] * 2
     assert np.array_equal(np.asarray(reduced[0]["annotation"]), values)
-    picture(tmp_path / "classes/cat/1.png")
+    image_file(tmp_path / "classes/cat/1.png")
     with pytest.raises(DataError, match="reduce_labels is for semantic masks"):
         load(tmp_path / "classes", reduce_labels=True)
 
 
 def test_images_and_masks_without_each_other_are_left_out_and_said(tmp_path):
     pair(named(tmp_path, "x", "y"), "images/1.png", "masks/1.png", 0, 1)
-    picture(tmp_path / "images/2.png")
+    image_file(tmp_path / "images/2.png")
     with pytest.warns(PvzooWarning, match=r"1 images .* have no mask .* \(2\)"):
         assert len(load(tmp_path)) == 1
     (tmp_path / "images/2.png").unlink()
@@ -305,15 +305,15 @@ def test_images_and_masks_of_which_none_pair_are_an_error_that_shows_their_names
 
 def test_a_name_in_two_subfolders_does_not_pair_across_folders(tmp_path):
     pair(named(tmp_path, "x", "y"), "images/a/1.png", "masks/a/1.png", 0, 1)
-    picture(tmp_path / "images/b/1.png")
+    image_file(tmp_path / "images/b/1.png")
     with pytest.warns(PvzooWarning, match=r"1 images .* \(b/1\)"):
         assert load(tmp_path)["file_name"] == ["images/a/1.png"]
 
 
 def test_masks_that_cannot_serve_are_named(tmp_path):
     root = named(tmp_path, "x")
-    picture(root / "images/1.jpg")
-    picture(root / "masks/1.jpg")
+    image_file(root / "images/1.jpg")
+    image_file(root / "masks/1.jpg")
     with pytest.raises(DataError, match="are JPEG files"):
         load(root)
     (root / "masks/1.jpg").unlink()

@@ -28,18 +28,18 @@ print(json.dumps({"peak": peak, "report": report.to_dict(), "told": told}))
 
 
 def coco_folder(root: Path, count: int) -> Path:
-    """Pictures that differ by a bar code of their number, with an object each."""
+    """Images that differ by a bar code of their number, with an object each."""
     rng = np.random.default_rng(0)
     coarse = rng.integers(0, 256, (HEIGHT // 16, WIDTH // 16, 3), dtype=np.uint8)
     base = Image.fromarray(coarse).resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC)
     (root / "images").mkdir(parents=True)
     for number in range(count):
-        picture = base.copy()
-        pen = ImageDraw.Draw(picture)
+        image = base.copy()
+        pen = ImageDraw.Draw(image)
         for bit in range(BITS):
             colour = "white" if number >> bit & 1 else "black"
             pen.rectangle((16 * bit, 0, 16 * bit + 15, 15), fill=colour)
-        picture.save(root / "images" / f"{number:05d}.jpg", quality=60)
+        image.save(root / "images" / f"{number:05d}.jpg", quality=60)
     content = {
         "images": [
             {"id": i, "file_name": f"{i:05d}.jpg", "width": WIDTH, "height": HEIGHT}

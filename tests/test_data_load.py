@@ -10,7 +10,7 @@ import sys
 import datasets
 import numpy as np
 import pytest
-from labelled_files import picture
+from labelled_files import image_file
 from PIL import Image
 
 from pvzoo.data import load
@@ -22,9 +22,11 @@ pytestmark = pytest.mark.usefixtures("own_cache")
 
 @pytest.fixture
 def labelled(tmp_path) -> datasets.Dataset:
-    """Six pictures with labels in the Hub's usual columns; red is 10 times the label."""
+    """Six images with labels in the Hub's usual columns; red is 10 times the label."""
     labels = [0, 1, 2, 2, 1, 0]
-    paths = [str(picture(tmp_path / f"flat/{i}.png", value=10 * c)) for i, c in enumerate(labels)]
+    paths = [
+        str(image_file(tmp_path / f"flat/{i}.png", value=10 * c)) for i, c in enumerate(labels)
+    ]
     return datasets.Dataset.from_dict(
         {"image": paths, "label": labels},
         features=datasets.Features(
@@ -87,7 +89,7 @@ def test_a_folder_with_metadata_is_read_by_datasets_own_rules(tmp_path, kind):
     rows = [{"file_name": f"{i}.png", "label": "ab"[i % 2]} for i in range(4)]
     for split in ("train", "validation"):
         for i in range(4):
-            picture(tmp_path / split / f"{i}.png", value=10 * (i % 2))
+            image_file(tmp_path / split / f"{i}.png", value=10 * (i % 2))
         lines = [json.dumps(row) for row in rows]
         if kind == "csv":
             lines = ["file_name,label", *(",".join(row.values()) for row in rows)]
@@ -100,7 +102,7 @@ def test_a_folder_with_metadata_is_read_by_datasets_own_rules(tmp_path, kind):
 
 
 def test_damaged_metadata_is_an_error(tmp_path):
-    picture(tmp_path / "1.png")
+    image_file(tmp_path / "1.png")
     (tmp_path / "metadata.jsonl").write_text('{"file_name": "1.png"}\n{"file_name": \n')
     with pytest.raises(DataError, match="metadata of images that datasets cannot read"):
         load(tmp_path)
@@ -125,7 +127,7 @@ def test_a_name_that_is_neither_a_path_nor_an_id_is_an_error_that_says_both():
 
 
 def test_a_folder_in_no_format_says_what_is_in_it_and_what_was_looked_for(tmp_path):
-    picture(tmp_path / "a.png")
+    image_file(tmp_path / "a.png")
     (tmp_path / "notes").mkdir()
     with pytest.raises(DataError, match=r"no format that pvzoo reads; it holds a\.png, notes/\."):
         load(tmp_path)
@@ -136,7 +138,7 @@ def test_a_folder_in_no_format_says_what_is_in_it_and_what_was_looked_for(tmp_pa
 
 
 def test_labels_in_two_formats_are_an_error_until_one_is_pointed_at(tmp_path):
-    picture(tmp_path / "images/a.png")
+    image_file(tmp_path / "images/a.png")
     (tmp_path / "data.yaml").write_text("names: [x]\ntrain: images\n")
     (tmp_path / "Annotations").mkdir()
     (tmp_path / "Annotations/a.xml").write_text("<annotation></annotation>")
@@ -155,7 +157,7 @@ def test_an_unknown_task_or_split_is_an_error_that_lists_those_there_are(tmp_pat
     with pytest.raises(UsageError, match=r"The dataset has no split 'train'\. It is not split"):
         load(labelled, split="train")
     for name in ("train/a/1.png", "test/a/1.png"):
-        picture(tmp_path / "folders" / name)
+        image_file(tmp_path / "folders" / name)
     with pytest.raises(UsageError, match=r"folders has no split 'mini'\. It has train, test\."):
         load(tmp_path / "folders", split="mini")
     with pytest.raises(DataError, match="image-classification cannot be made into"):
@@ -174,7 +176,7 @@ def test_masks_are_read_as_boxes_of_all_splits_alike(tmp_path):
         folder = tmp_path / f"annotations/panoptic_{split}"
         folder.mkdir(parents=True)
         Image.fromarray(np.stack([values, 0 * values, 0 * values], 2)).save(folder / "1.png")
-        picture(tmp_path / split / "1.jpg")
+        image_file(tmp_path / split / "1.jpg")
         infos = [{"id": 7, "category_id": 1}] if split == "train2017" else []
         categories = [{"id": i, "name": n, "isthing": 1} for i, n in enumerate("abc")]
         content = {
@@ -289,7 +291,7 @@ def test_a_hub_out_of_reach_is_an_error_that_says_so(hub, monkeypatch):
 
 def test_a_folder_here_comes_before_a_dataset_of_that_name(hub, tmp_path, monkeypatch):
     for name in ("a", "b", "c"):
-        picture(tmp_path / f"me/letters/{name}/1.png", value=10 * "abc".index(name))
+        image_file(tmp_path / f"me/letters/{name}/1.png", value=10 * "abc".index(name))
     monkeypatch.chdir(tmp_path)
     assert_same_as_labelled(load("me/letters"), 3)
     assert hub.requests == []

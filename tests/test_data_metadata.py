@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from labelled_files import picture
+from labelled_files import image_file
 
 from pvzoo.data import check
 from pvzoo.data.load import load
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("own_cache")
 def folder(root: Path, *labels: str, split: str = "train", head: str = "file_name,label") -> Path:
     lines = [head]
     for i, label in enumerate(labels):
-        picture(root / split / f"{i}.png", value=10 * i)
+        image_file(root / split / f"{i}.png", value=10 * i)
         lines.append(f"{i}.png,{label}")
     (root / split / "metadata.csv").write_text("\n".join(lines) + "\n")
     return root
@@ -95,11 +95,11 @@ def test_measures_are_no_classes(tmp_path):
 @pytest.mark.parametrize("place", ["", "train", "train/more"])
 def test_lists_in_lists_without_end_are_an_error_and_do_not_end_the_process(tmp_path, place):
     """In a process of its own: Arrow would fill the stack of a thread, which ends the process."""
-    picture(tmp_path / "train/1.png")
+    image_file(tmp_path / "train/1.png")
     if place:
         (tmp_path / "metadata.jsonl").write_text('{"file_name": "train/1.png", "label": 1}\n')
     file = tmp_path / place / "metadata.jsonl"
-    picture(file.parent / "2.png")
+    image_file(file.parent / "2.png")
     deep = "[" * 30_000 + "]" * 30_000
     file.write_text(f'{{"file_name": "2.png"}}\n{{"file_name": "2.png", "label": {deep}}}\n')
     code = "import sys; from pvzoo.data import load; load(sys.argv[1])"
@@ -110,7 +110,7 @@ def test_lists_in_lists_without_end_are_an_error_and_do_not_end_the_process(tmp_
 
 
 def test_brackets_in_texts_and_beside_each_other_are_not_nested(tmp_path):
-    picture(tmp_path / "1.png")
+    image_file(tmp_path / "1.png")
     row = {"file_name": "1.png", "label": "[" * 1000 + '"' + "{" * 1000, "many": [[[1]]] * 1000}
     (tmp_path / "metadata.jsonl").write_text(json.dumps(row) + "\n")
     assert load(tmp_path, split="train").features["label"].names == [row["label"]]

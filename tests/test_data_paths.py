@@ -11,7 +11,7 @@ import datasets
 import pytest
 import yaml
 from label_layouts import coco, panoptic, voc, yolo_list
-from labelled_files import picture
+from labelled_files import image_file
 
 from pvzoo import data
 from pvzoo.data.load import load
@@ -46,7 +46,7 @@ def test_paths_of_another_machine_are_found_here(tmp_path, layout, prefix):
     write, place = LAYOUTS[layout]
     text = prefix + (place.replace("/", "\\") if "\\" in prefix else place)
     root = write(tmp_path / "set", text)
-    file = picture(root / place, 20, 10)
+    file = image_file(root / place, 20, 10)
     loaded = load(root)
     assert paths_in(loaded) == [str(file)]
     report = data.check(loaded)
@@ -60,7 +60,7 @@ def test_the_longest_end_of_a_path_that_is_there_is_meant(tmp_path, seed):
     parts = [rng.choice("abc") for _ in range(5)] + ["1.jpg"]
     there = rng.sample(range(1, 6), 2)
     for start in there:
-        picture(tmp_path.joinpath("set", *parts[start:]))
+        image_file(tmp_path.joinpath("set", *parts[start:]))
     text = "/" + "/".join(parts)
     (found,) = Area(tmp_path / "set").locate([text], [tmp_path / "set"], "x")
     assert found.found
@@ -70,7 +70,7 @@ def test_the_longest_end_of_a_path_that_is_there_is_meant(tmp_path, seed):
 def test_an_end_that_two_paths_share_is_neither_of_them(tmp_path):
     root = yolo_list(tmp_path / "set", "/x/a/1.jpg", "/x/b/1.jpg", "/x/b/2.jpg", labels=False)
     for name in ("1", "2"):
-        picture(root / f"{name}.jpg")
+        image_file(root / f"{name}.jpg")
     with pytest.warns(PvzooWarning, match=r"2 paths are not there.*'/x/a/1\.jpg', '/x/b/1\.jpg'"):
         dataset = load(root, split="train")
     assert dataset["file_name"] == ["/x/a/1.jpg", "/x/b/1.jpg", "2.jpg"]
@@ -81,7 +81,7 @@ def test_an_end_that_two_paths_share_is_neither_of_them(tmp_path):
 @pytest.mark.parametrize("other", ["/x/b/1.jpg", "/x/b/c/1.jpg", "1.jpg", "./b/../1.jpg"])
 def test_a_file_is_the_one_whose_path_the_others_continue(tmp_path, other):
     root = tmp_path / "set"
-    picture(root / "1.jpg")
+    image_file(root / "1.jpg")
     area = Area(root)
     texts = ["/x/1.jpg", other]
     first = 0 if other.startswith("/") else 1
@@ -95,8 +95,8 @@ def test_a_file_is_the_one_whose_path_the_others_continue(tmp_path, other):
 
 def test_a_part_of_the_images_does_not_stand_for_the_others(tmp_path):
     root = yolo_list(tmp_path / "set", "a/1.jpg", "b/1.jpg", labels=False)
-    picture(root / "a/1.jpg")
-    picture(root / "1.jpg")
+    image_file(root / "a/1.jpg")
+    image_file(root / "1.jpg")
     dataset = load(root, split="train")
     assert dataset["file_name"] == ["a/1.jpg", "1.jpg"]
     (root / "1.jpg").unlink()
@@ -105,7 +105,7 @@ def test_a_part_of_the_images_does_not_stand_for_the_others(tmp_path):
 
 def test_a_folder_of_data_yaml_is_not_taken_for_another_splits(tmp_path):
     root = yolo_list(tmp_path / "set", "images/train/1.jpg")
-    picture(root / "images/train/1.jpg")
+    image_file(root / "images/train/1.jpg")
     text = "names: [cat]\ntrain: /content/set/images/train\nval: /content/set/val/images/train\n"
     (root / "data.yaml").write_text(text)
     with pytest.warns(PvzooWarning) as caught:
@@ -120,7 +120,7 @@ def test_a_folder_of_data_yaml_is_not_taken_for_another_splits(tmp_path):
 @pytest.mark.parametrize("name", ["1.jpg", "deep/1.jpg", "/content/ds/1.jpg", "C:\\ds\\1.jpg"])
 def test_a_missing_image_is_called_what_the_labels_call_it(tmp_path, name):
     root = coco(tmp_path / "set", name, width=20, height=10)
-    picture(root / "train/2.jpg")
+    image_file(root / "train/2.jpg")
     dataset = load(root)
     text = str(data.check(dataset))
     assert f"train: {name.replace(chr(92), '/')}: does not exist" in text
@@ -135,8 +135,8 @@ def test_a_missing_image_is_called_what_the_labels_call_it(tmp_path, name):
 
 @pytest.fixture
 def secret(tmp_path) -> Path:
-    """A picture that is none of the data's."""
-    return picture(tmp_path / "elsewhere/deep/secret.jpg", 20, 10)
+    """An image that is none of the data's."""
+    return image_file(tmp_path / "elsewhere/deep/secret.jpg", 20, 10)
 
 
 @pytest.fixture
@@ -168,7 +168,7 @@ def test_an_image_elsewhere_is_read_only_when_that_is_allowed(home, secret, layo
 
 def test_a_panoptic_map_elsewhere_is_refused(home, secret):
     root = panoptic(home / "set", "1.jpg", map_name=str(secret))
-    picture(root / "train/1.jpg", 20, 10)
+    image_file(root / "train/1.jpg", 20, 10)
     with pytest.raises(DataError, match=r"panoptic_train\.json names .*secret\.jpg"):
         load(root)
 
@@ -178,10 +178,10 @@ def test_images_beside_the_folder_are_the_datas(home, layout):
     write, _ = LAYOUTS[layout]
     up = "../" if layout == "YOLO" else "../../"
     root = write(home / "set", f"{up}images/1.jpg")
-    file = picture(home / "images/1.jpg", 20, 10)
+    file = image_file(home / "images/1.jpg", 20, 10)
     assert paths_in(load(root)) == [str(file)]
     hidden = write(home / "other", f"{up}.ssh/1.jpg")
-    picture(home / ".ssh/1.jpg")
+    image_file(home / ".ssh/1.jpg")
     with pytest.raises(DataError, match="leads out"):
         load(hidden)
 
@@ -190,7 +190,7 @@ def test_images_beside_the_folder_are_the_datas(home, layout):
 def test_absolute_paths_into_the_folder_are_the_datas(home, layout):
     write, place = LAYOUTS[layout]
     root = write(home / "set", str(home / "set" / place))
-    file = picture(root / place, 20, 10)
+    file = image_file(root / place, 20, 10)
     assert paths_in(load(root)) == [str(file)]
 
 
@@ -203,7 +203,7 @@ def test_links_on_the_disk_are_the_users_own(home, secret):
     (home / "link").symlink_to(root)
     assert not data.check(load(home / "link")).errors
     lines = yolo_list(home / "lists", str(home.resolve() / "lists/images/train/1.jpg"))
-    picture(lines / "images/train/1.jpg")
+    image_file(lines / "images/train/1.jpg")
     (home / "lists-link").symlink_to(lines)
     assert len(load(home / "lists-link", split="train")) == 1
 
@@ -253,15 +253,15 @@ def test_what_save_to_disk_wrote_names_no_file_elsewhere(home, secret):
     with pytest.raises(DataError, match=r"'image_path'.*leads out"):
         load(home / "text")
     assert len(load(home / "text", allow_outside=True)) == 1
-    picture = table.rename_column("image_path", "image").cast_column("image", datasets.Image())
-    picture.save_to_disk(str(home / "bytes"))  # which puts the picture into the file
+    image = table.rename_column("image_path", "image").cast_column("image", datasets.Image())
+    image.save_to_disk(str(home / "bytes"))  # which puts the image into the file
     secret.unlink()
     assert load(home / "bytes")[0]["image"].size == (20, 10)
 
 
 @pytest.mark.parametrize("name", ["{secret}", "../../../elsewhere/deep/secret.jpg"])
 def test_metadata_names_no_file_elsewhere(home, secret, name):
-    picture(home / "set/1.jpg")
+    image_file(home / "set/1.jpg")
     row = {"file_name": name.format(secret=secret), "label": "cat"}
     (home / "set/metadata.jsonl").write_text(json.dumps(row) + "\n")
     with pytest.raises(DataError, match=r"secret\.jpg"):

@@ -23,7 +23,7 @@ from pvzoo.errors import DataError, PvzooWarning
 pytestmark = pytest.mark.usefixtures("own_cache")
 
 
-def picture(file: Path, width: int = 20, height: int = 10) -> None:
+def image_file(file: Path, width: int = 20, height: int = 10) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     # each of another colour: the check compares pixels
     Image.new("RGB", (width, height), (sum(map(ord, file.stem)) % 256, 0, 0)).save(file)
@@ -50,7 +50,7 @@ def cvat_yolo(root: Path, prefix: str = "") -> None:
     )
     for split, name in (("train", "a"), ("valid", "b")):
         put(root / f"{split}.txt", f"{prefix}obj_{split}_data/{name}.jpg\n")
-        picture(root / f"obj_{split}_data/{name}.jpg")
+        image_file(root / f"obj_{split}_data/{name}.jpg")
         put(root / f"obj_{split}_data/{name}.txt", "1 0.5 0.5 0.2 0.4\n")
 
 
@@ -83,7 +83,7 @@ def test_without_its_obj_data_the_folders_of_a_yolo_export_say_the_splits(tmp_pa
 def test_a_yolo_export_of_label_studio_needs_no_yaml(tmp_path):
     put(tmp_path / "classes.txt", "cat\ndog\n")
     put(tmp_path / "notes.json", '{"categories": [], "info": {"contributor": "Label Studio"}}')
-    picture(tmp_path / "images/a.jpg")
+    image_file(tmp_path / "images/a.jpg")
     put(tmp_path / "labels/a.txt", "0 0.5 0.5 0.2 0.4\n")
     (row,) = (found := data.load(tmp_path))
     assert class_names(found.features) == ("cat", "dog")
@@ -110,8 +110,8 @@ def cvat(root: Path, *more: str, kind: str = "task", subset: str = "", other: st
     images = IMAGES.format(more="".join(more), subset=subset, other=other)
     put(root / "annotations.xml", META.format(kind=kind, images=images))
     if not subset:
-        picture(root / "images/a.jpg")
-        picture(root / "images/b.jpg")
+        image_file(root / "images/a.jpg")
+        image_file(root / "images/b.jpg")
 
 
 @pytest.mark.parametrize("kind", ["task", "job", "project"])
@@ -146,8 +146,8 @@ def test_polygons_and_masks_of_cvat_are_masks(tmp_path):
 
 def test_subsets_of_cvat_are_splits_in_folders_of_their_own(tmp_path):
     cvat(tmp_path, kind="project", subset='subset="Train"', other='subset="Validation"')
-    picture(tmp_path / "images/Train/a.jpg")
-    picture(tmp_path / "images/Validation/b.jpg")
+    image_file(tmp_path / "images/Train/a.jpg")
+    image_file(tmp_path / "images/Validation/b.jpg")
     found = data.load(tmp_path)
     assert list(found) == ["train", "validation"]
     assert found["train"][0]["file_name"] == "images/Train/a.jpg"
@@ -165,7 +165,7 @@ def test_tags_of_cvat_are_classes_of_images(tmp_path):
         images = "".join(tagged.format(i, "ab"[i], tag) for i, tag in enumerate(tags))
         put(root / "annotations.xml", META.format(kind="task", images=images))
         for stem in "ab":
-            picture(root / f"images/{stem}.jpg")
+            image_file(root / f"images/{stem}.jpg")
         found = data.load(root)
         assert found["labels" if name == "many" else "label"] == wanted
 
@@ -240,8 +240,8 @@ def label_studio(root: Path, *tasks: dict, name: str = "project-1.json") -> None
 
 def test_boxes_of_label_studio_are_per_cents_and_uploads_lose_their_prefix(tmp_path):
     label_studio(tmp_path, task([region("rectanglelabels", BOX)]), task([], "s3://b/x/b%20c.jpg"))
-    picture(tmp_path / "images/a.jpg")
-    picture(tmp_path / "images/b c.jpg", 30, 40)
+    image_file(tmp_path / "images/a.jpg")
+    image_file(tmp_path / "images/b c.jpg", 30, 40)
     first, second = (found := data.load(tmp_path))
     assert task_of(found.features) == "object-detection"
     assert first["objects"]["bbox"] == [[2, 2, 10, 3]]
@@ -259,7 +259,7 @@ def test_polygons_and_brushes_of_label_studio_are_masks(tmp_path):
         tmp_path,
         task([region("polygonlabels", POINTS), brushed], "/data/local-files/?d=images/a.jpg"),
     )
-    picture(tmp_path / "images/a.jpg")
+    image_file(tmp_path / "images/a.jpg")
     (row,) = (found := data.load(tmp_path))
     assert task_of(found.features) == "instance-segmentation"
     assert class_names(found.features) == ("cat", "dog")
@@ -306,7 +306,7 @@ def test_of_several_annotations_one_counts_and_tasks_without_one_are_left_out(tm
 )
 def test_what_label_studio_draws_beside_boxes_and_masks_is_refused_by_name(tmp_path, result, said):
     label_studio(tmp_path, task([result, region("rectanglelabels", BOX)], "a.jpg"))
-    picture(tmp_path / "a.jpg")
+    image_file(tmp_path / "a.jpg")
     with pytest.raises(DataError, match=f"Label Studio.* has {said}"):
         data.load(tmp_path)
     assert len(data.load(tmp_path, "object-detection")[0]["objects"]["id"]) == 1
@@ -356,10 +356,10 @@ def reference_brush(rle: bytes) -> np.ndarray:
 def test_the_exports_of_roboflow_are_read(tmp_path):
     for split in ("train", "valid"):
         for name in ("coco", "voc"):
-            picture(tmp_path / f"{name}/{split}/{split}_jpg.rf.0a1b.jpg")
-        picture(tmp_path / f"yolo/{split}/images/{split}.jpg")
+            image_file(tmp_path / f"{name}/{split}/{split}_jpg.rf.0a1b.jpg")
+        image_file(tmp_path / f"yolo/{split}/images/{split}.jpg")
         put(tmp_path / f"yolo/{split}/labels/{split}.txt", "0 0.5 0.5 0.2 0.4\n")
-        picture(tmp_path / f"classes/{split}/cat/{split}.jpg")
+        image_file(tmp_path / f"classes/{split}/cat/{split}.jpg")
         image = {"id": 0, "file_name": f"{split}_jpg.rf.0a1b.jpg", "width": 20, "height": 10}
         box = {"id": 0, "image_id": 0, "category_id": 1, "bbox": [8, 3, 4, 4], "area": 16}
         names = [{"id": 0, "name": "cats"}, {"id": 1, "name": "cat", "supercategory": "cats"}]
@@ -389,8 +389,8 @@ def test_the_exports_of_roboflow_are_read(tmp_path):
 
 def test_several_classes_an_image_of_roboflow(tmp_path):
     for split in ("train", "valid"):
-        picture(tmp_path / f"{split}/{split}1.jpg")
-        picture(tmp_path / f"{split}/{split}2.jpg")
+        image_file(tmp_path / f"{split}/{split}1.jpg")
+        image_file(tmp_path / f"{split}/{split}2.jpg")
         lines = [f"{split}1.jpg, 1, 0, 1", f"{split}2.jpg, 0, 0, 0"]
         put(tmp_path / f"{split}/_classes.csv", "\n".join(["filename, cat, dog, hen", *lines]))
     found = data.load(tmp_path)
@@ -404,7 +404,7 @@ def test_several_classes_an_image_of_roboflow(tmp_path):
 
 
 def test_the_masks_of_roboflow_lie_beside_their_images(tmp_path):
-    picture(tmp_path / "train/a_jpg.rf.0a.jpg")
+    image_file(tmp_path / "train/a_jpg.rf.0a.jpg")
     mask = np.zeros((10, 20), np.uint8)
     mask[2:5] = 1
     Image.fromarray(mask).save(tmp_path / "train/a_jpg.rf.0a_mask.png")

@@ -11,8 +11,8 @@ from labelled_files import (
     assert_same_but_for_the_border,
     corners,
     decoded,
-    picture,
-    rotated_picture,
+    image_file,
+    rotated_image,
     some_detections,
 )
 from PIL import Image
@@ -42,7 +42,7 @@ def devkit(root: Path, **texts: str) -> Path:
     """Annotations and JPEGImages of these names."""
     for name, text in texts.items():
         put(root / f"Annotations/{name}.xml", text)
-        picture(root / f"JPEGImages/{name}.jpg", 20, 10)
+        image_file(root / f"JPEGImages/{name}.jpg", 20, 10)
     return root
 
 
@@ -139,7 +139,7 @@ def test_the_lists_of_imagesets_are_the_splits(tmp_path):
 def test_roboflows_folders_with_xml_beside_the_images_are_splits(tmp_path):
     for split in ("train", "valid"):
         put(tmp_path / split / "a.xml", xml(f"<name>cat</name>{BOX}"))
-        picture(tmp_path / split / "a.jpg")
+        image_file(tmp_path / split / "a.jpg")
     loaded = load(tmp_path)
     assert {k: v["file_name"] for k, v in loaded.items()} == {
         "train": ["train/a.jpg"],
@@ -152,9 +152,9 @@ def test_roboflows_folders_with_xml_beside_the_images_are_splits(tmp_path):
 )
 def test_folders_called_after_splits_may_be_in_the_devkits_or_around_them(tmp_path, layout):
     for split, name in (("train", "cat"), ("val", "dog")):
-        labels, pictures = layout.format(split).split()
+        labels, images = layout.format(split).split()
         put(tmp_path / labels / "a.xml", xml(f"<name>{name}</name>{BOX}"))
-        picture(tmp_path / pictures / "a.jpg", 20, 10)
+        image_file(tmp_path / images / "a.jpg", 20, 10)
     loaded = load(tmp_path)
     assert list(loaded) == ["train", "validation"]
     for part, split, name in zip(loaded.values(), ("train", "val"), ("cat", "dog"), strict=True):
@@ -168,11 +168,11 @@ def test_images_are_found_by_the_name_in_the_file_or_of_the_file(tmp_path):
     put(tmp_path / "Annotations/1.xml", xml(f"<name>x</name>{BOX}", name="C:\\shots\\one.png"))
     put(tmp_path / "Annotations/2.xml", xml(f"<name>x</name>{BOX}", name="renamed.jpg"))
     put(tmp_path / "Annotations/3.xml", xml(f"<name>x</name>{BOX}", name="gone.jpg"))
-    picture(tmp_path / "images/one.png")
-    picture(tmp_path / "images/2.JPG")
+    image_file(tmp_path / "images/one.png")
+    image_file(tmp_path / "images/2.JPG")
     put(tmp_path / "Annotations/4.xml", xml(f"<name>x</name>{BOX}", name="4.png"))
-    picture(tmp_path / "images/4.png")
-    picture(tmp_path / "images/4.jpg", value=10)
+    image_file(tmp_path / "images/4.png")
+    image_file(tmp_path / "images/4.jpg", value=10)
     with pytest.warns(PvzooWarning, match=r"1 images are left out.*images/4\.jpg"):
         dataset = load(tmp_path)
     names = ("one.png", "2.JPG", "gone.jpg", "4.png")
@@ -196,7 +196,7 @@ def test_the_name_of_the_xml_goes_before_a_stale_filename_which_is_said(tmp_path
 
 def test_the_size_is_that_of_the_upright_image_where_the_file_does_not_say_it(tmp_path):
     root = devkit(tmp_path, a=xml(f"<name>x</name>{BOX}", size=""))
-    rotated_picture(root / "JPEGImages/a.jpg", 40, 30)
+    rotated_image(root / "JPEGImages/a.jpg", 40, 30)
     assert [(r["width"], r["height"]) for r in rows(load(root))] == [(40, 30)]
 
 
@@ -208,7 +208,7 @@ def test_values_that_mean_nothing_are_kept(tmp_path):
 
 def test_images_without_xml_are_left_out_and_said(tmp_path):
     root = devkit(tmp_path, a=xml(f"<name>x</name>{BOX}"))
-    picture(root / "JPEGImages/b.jpg")
+    image_file(root / "JPEGImages/b.jpg")
     with pytest.warns(PvzooWarning, match=r"1 images are left out.*JPEGImages/b\.jpg"):
         assert len(load(root)) == 1
 
@@ -261,7 +261,7 @@ def maps(root: Path, rng: np.random.Generator, count: int = 5) -> dict[str, tupl
             image = Image.fromarray(values, "P")
             image.putpalette(rng.integers(0, 256, 768, dtype=np.uint8).tobytes())
             image.save(root / f"Segmentation{kind}/{place:03}.png")
-        picture(root / f"JPEGImages/{place:03}.jpg", width, height)
+        image_file(root / f"JPEGImages/{place:03}.jpg", width, height)
     return drawn
 
 
@@ -320,7 +320,7 @@ def test_a_mask_is_as_difficult_as_the_object_of_its_class_whose_box_fits_it_bes
     for kind, values in (("Class", kinds), ("Object", told)):
         (tmp_path / f"Segmentation{kind}").mkdir()
         Image.fromarray(values).save(tmp_path / f"Segmentation{kind}/a.png")
-    picture(tmp_path / "JPEGImages/a.jpg", 40, 30)
+    image_file(tmp_path / "JPEGImages/a.jpg", 40, 30)
 
     def thing(name: str, left: int, difficult: int) -> str:
         edges = {"xmin": left + 1, "ymin": 6, "xmax": left + 10, "ymax": 15}
@@ -363,7 +363,7 @@ def test_colour_maps_are_read_by_cvats_labelmap(tmp_path):
     pixels = np.array(list(colours.values()), np.uint8)[values]
     (tmp_path / "SegmentationClass").mkdir()
     Image.fromarray(pixels).save(tmp_path / "SegmentationClass/a.png")
-    picture(tmp_path / "JPEGImages/a.jpg", 12, 10)
+    image_file(tmp_path / "JPEGImages/a.jpg", 12, 10)
     (row,) = load(tmp_path)
     rgb = np.asarray(row["annotation"]).astype(int)
     found = rgb[..., 0] + 256 * rgb[..., 1] + 65536 * rgb[..., 2]
@@ -388,7 +388,7 @@ def test_an_object_without_class_is_named(tmp_path):
 
 def test_xml_and_maps_in_folders_of_the_annotations_are_told_apart_by_the_task(tmp_path):
     put(tmp_path / "annotations/xmls/cat_1.xml", xml(f"<name>cat</name>{BOX}", name="cat_1.jpg"))
-    picture(tmp_path / "images/cat_1.jpg", 20, 10)
+    image_file(tmp_path / "images/cat_1.jpg", 20, 10)
     (tmp_path / "annotations/trimaps").mkdir()
     trimap = np.arange(200, dtype=np.uint8).reshape(10, 20) % 3 + 1
     Image.fromarray(trimap).save(tmp_path / "annotations/trimaps/cat_1.png")

@@ -144,12 +144,12 @@ def classes(seed: int, count: int = 12) -> Dataset:
 
 def raw(dataset: Dataset) -> list[dict[str, Any]]:
     """The rows, with encoded images as their bytes, in the order of their files."""
-    pictures = sorted({"image", "annotation"} & set(dataset.column_names))
-    for name in pictures:
+    images = sorted({"image", "annotation"} & set(dataset.column_names))
+    for name in images:
         dataset = dataset.cast_column(name, ImageColumn(decode=False))
     rows = dataset.to_list()
     for row in rows:
-        for name in pictures:
+        for name in images:
             cell = row[name]
             row[name] = cell["bytes"] or Path(cell["path"]).read_bytes()
         row["file_name"] = Path(row["file_name"]).name
@@ -158,8 +158,8 @@ def raw(dataset: Dataset) -> list[dict[str, Any]]:
 
 def as_stored(row: dict[str, Any]) -> dict[str, Any]:
     """A row of `raw` as it goes into a dataset."""
-    pictures = {"image", "annotation"} & row.keys()
-    return row | {name: {"bytes": row[name], "path": None} for name in pictures}
+    images = {"image", "annotation"} & row.keys()
+    return row | {name: {"bytes": row[name], "path": None} for name in images}
 
 
 def files_in(folder: Path) -> set[str]:

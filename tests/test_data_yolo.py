@@ -12,8 +12,8 @@ from labelled_files import (
     assert_same_but_for_the_border,
     corners,
     decoded,
-    picture,
-    rotated_picture,
+    image_file,
+    rotated_image,
     some_detections,
 )
 
@@ -33,7 +33,7 @@ def write(root: Path, content: dict, files: dict[str, str] | None = None) -> Pat
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).write_text(text)
         else:
-            picture(root / name, 20, 10)
+            image_file(root / name, 20, 10)
     return root
 
 
@@ -98,7 +98,7 @@ def test_boxes_and_polygons_in_one_file_are_both_masks(tmp_path):
 
 def test_fractions_are_of_the_upright_image(tmp_path):
     root = write(tmp_path, {"names": ["x"], "train": "images"}, {"labels/a.txt": "0 .5 .5 1 1"})
-    rotated_picture(root / "images/a.jpg", 40, 30)
+    rotated_image(root / "images/a.jpg", 40, 30)
     row = load(root, split="train")[0]
     assert row["image"].size == (row["width"], row["height"]) == (40, 30)
     assert row["objects"]["bbox"] == [[0, 0, 40, 30]]
@@ -118,7 +118,7 @@ def test_images_without_labels_have_no_objects(tmp_path):
 
 def test_an_image_that_cannot_be_read_does_not_stop_the_reader(tmp_path):
     root = labels(tmp_path, "0 0.5 0.5 0.2 0.4\n0 .1 .1 .5 .1 .5 .5")
-    (root / "images/a.png").write_bytes(b"no picture")
+    (root / "images/a.png").write_bytes(b"no image")
     row = load(root, split="train").remove_columns("image")[0]
     assert (row["width"], row["height"]) == (0, 0)
     assert row["objects"]["bbox"] == [[0, 0, 0, 0]] * 2
@@ -179,7 +179,7 @@ def test_the_layouts_in_use_are_found(tmp_path, name):
         {f"{train}/a.png": "", f"{train_labels}/a.txt": "2 .5 .5 .5 .5", f"{val}/b.png": ""},
     )
     if "one" in str(content):
-        picture(root / "images/one/c.png")
+        image_file(root / "images/one/c.png")
     loaded = load(root)
     assert class_names(loaded["train"].features) == ("x", "1", "z")
     assert loaded["train"]["file_name"][-1] == f"{train}/a.png"
@@ -217,7 +217,7 @@ def test_changed_labels_and_new_images_are_seen(tmp_path):
     assert len(objects_of(root)["id"]) == 1
     (root / "labels/a.txt").write_text("0 .5 .5 .5 .5\n1 .5 .5 .5 .5")
     assert objects_of(root)["category"] == [0, 1]
-    picture(root / "images/b.png")
+    image_file(root / "images/b.png")
     assert len(load(root, split="train")) == 2
 
 

@@ -65,7 +65,7 @@ def endpoint(model):
 
 
 def given(path):
-    """The picture, as a client that uploaded it gives it to the demo."""
+    """The image, as a client that uploaded it gives it to the demo."""
     return read({"path": keep(Path(path).read_bytes(), Path(path).name)}, Limits())
 
 
@@ -86,11 +86,11 @@ def refused(client, model, source, **options):
 @pytest.mark.parametrize("task", MODELS)
 def test_an_endpoint_answers_what_predict_returns(client, models, scene, task):
     model = models[task]
-    answer, picture = client.predict(handle_file(scene), api_name=endpoint(model))
+    answer, image = client.predict(handle_file(scene), api_name=endpoint(model))
     expected = model.predict(scene)
     assert answer["predictions"] == json.loads(expected.to_json())["predictions"]
     assert (answer["task"], answer["width"], answer["source"]) == (task, 160, "scene.png")
-    drawn = np.asarray(Image.open(picture).convert("RGB"))
+    drawn = np.asarray(Image.open(image).convert("RGB"))
     assert (drawn == np.asarray(expected.plot())).all()
 
 
@@ -170,10 +170,10 @@ def test_waiting_for_others_is_no_part_of_the_seconds_of_a_run(
     answers, task = Answers(Limits()), registry.get("tasks", model.task)
     turned = tmp_path / "turned.png"
     Image.open(scene).rotate(90).save(turned)
-    pictures = [given(scene), given(turned)]
+    images = [given(scene), given(turned)]
     with ThreadPoolExecutor(2) as pool:
         start = time.perf_counter()
-        pairs = list(pool.map(lambda p: answers.result(model, task, p, {}), pictures))
+        pairs = list(pool.map(lambda p: answers.result(model, task, p, {}), images))
         both = time.perf_counter() - start
     assert sum(seconds for _, seconds in pairs) <= both
 
@@ -199,7 +199,7 @@ def test_rows_can_be_shown_without_the_others(models, scene):
         assert result[1].rows() == [rows[1]]
         assert result[[]].rows() == []
         if task == "image-classification":
-            continue  # its picture stays as it is
+            continue  # its image stays as it is
         whole, part, none = (np.asarray(r.plot()) for r in (result, result[0], result[[]]))
         height, width = np.asarray(none).shape[0] * 3 // 4, none.shape[1]  # above a legend
         assert (whole[:height, :width] != none[:height, :width]).any()
@@ -210,7 +210,7 @@ def test_rows_can_be_shown_without_the_others(models, scene):
 
 
 def opens_answered(app):
-    """Whether the page gives itself a picture when it is opened."""
+    """Whether the page gives itself an image when it is opened."""
     return "first_example" in {fn.api_name for fn in app.fns.values()}
 
 
@@ -223,7 +223,7 @@ def test_a_page_opens_with_an_example_if_that_is_answered_without_a_prompt(model
         assert not answers_at_once([task, "object-detection"])
 
 
-def test_a_page_does_not_open_with_a_picture_beyond_its_limits(models, tmp_path):
+def test_a_page_does_not_open_with_an_image_beyond_its_limits(models, tmp_path):
     mine = tmp_path / "mine.png"
     Image.new("RGB", (200, 100)).save(mine)
     model = models["object-detection"]
@@ -359,7 +359,7 @@ def test_models_are_tools_for_agents(models, scene):
 
     model = models["object-detection"]
     app = model.demo(prevent_thread_lock=True, quiet=True, mcp_server=True)
-    picture = f"data:image/png;base64,{base64.b64encode(scene.read_bytes()).decode()}"
+    image = f"data:image/png;base64,{base64.b64encode(scene.read_bytes()).decode()}"
 
     async def talk():
         async with (
@@ -368,7 +368,7 @@ def test_models_are_tools_for_agents(models, scene):
         ):
             await session.initialize()
             (tool,) = (await session.list_tools()).tools
-            answer = await session.call_tool(tool.name, {"image": picture, "threshold": 0.4})
+            answer = await session.call_tool(tool.name, {"image": image, "threshold": 0.4})
             return tool, answer
 
     try:
@@ -389,7 +389,7 @@ def test_models_are_tools_for_agents(models, scene):
 # --- what strangers send --------------------------------------------------------------------------
 
 
-def test_a_picture_with_too_many_pixels_is_refused(client, models, tmp_path):
+def test_an_image_with_too_many_pixels_is_refused(client, models, tmp_path):
     bomb = tmp_path / "bomb.png"
     Image.new("1", (30_000, 30_000)).save(bomb)
     assert bomb.stat().st_size < 500_000
@@ -397,14 +397,14 @@ def test_a_picture_with_too_many_pixels_is_refused(client, models, tmp_path):
     assert "bomb.png has 900,000,000 pixels, more than the 500,000 allowed" in said
 
 
-def test_a_page_named_like_a_picture_is_refused(client, models, tmp_path):
+def test_a_page_named_like_an_image_is_refused(client, models, tmp_path):
     page = tmp_path / "page.png"
     page.write_text("<html><script>alert(1)</script></html>")
     said = refused(client, models["object-detection"], handle_file(page))
     assert "page.png" in said
 
 
-def test_a_damaged_picture_is_refused(client, models, scene, tmp_path):
+def test_a_damaged_image_is_refused(client, models, scene, tmp_path):
     half = tmp_path / "half.png"
     half.write_bytes(scene.read_bytes()[:3000])
     assert "damaged" in refused(client, models["object-detection"], handle_file(half))
@@ -415,8 +415,8 @@ def test_an_option_out_of_range_is_refused_with_its_name(client, models, scene):
     assert "nms is 7" in said
 
 
-def test_no_picture_is_refused(client, models):
-    assert "No picture" in refused(client, models["object-detection"], None)
+def test_no_image_is_refused(client, models):
+    assert "No image" in refused(client, models["object-detection"], None)
 
 
 @pytest.mark.parametrize(
@@ -467,11 +467,11 @@ def test_a_name_and_a_redirect_to_a_private_address_are_refused(private_server, 
     assert private_server.visits == 1, "the redirect itself was followed from the public host only"
 
 
-def test_a_picture_at_a_public_address_is_taken(private_server, monkeypatch):
+def test_an_image_at_a_public_address_is_taken(private_server, monkeypatch):
     monkeypatch.setattr(downloads, "is_public", lambda host: True)
-    picture = fetch(f"http://127.0.0.1:{private_server.port}/a.png?size=1", Limits())
-    assert picture.handle.name == "a.png"
-    assert picture.handle.open().size == (9, 7)
+    image = fetch(f"http://127.0.0.1:{private_server.port}/a.png?size=1", Limits())
+    assert image.handle.name == "a.png"
+    assert image.handle.open().size == (9, 7)
     for address, reason in {
         f"http://127.0.0.1:{private_server.port}/drip": "did not arrive within 1 seconds",
         f"http://127.0.0.1:{private_server.port}/large": "more than the 3,000 allowed",

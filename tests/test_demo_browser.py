@@ -56,10 +56,10 @@ def page(browser, address):
 
 
 def upload(page, file):
-    """In the place of the picture that is there."""
+    """In the place of the image that is there."""
     page.get_by_label("Remove Image").locator("visible=true").first.click()
-    wait_for_status(page, r"^Choose a picture")
-    page.locator("#picture input[type=file]").set_input_files(file)
+    wait_for_status(page, r"^Choose an image")
+    page.locator("#image input[type=file]").set_input_files(file)
 
 
 def shown(page, label):
@@ -75,7 +75,7 @@ def wait_for_status(page, pattern):
 
 def test_the_page_opens_with_an_example_and_its_answer(page):
     assert page.get_by_text("espresso", exact=True).locator("visible=true").count() > 0
-    assert page.locator("#picture img").count() == 1
+    assert page.locator("#image img").count() == 1
     seconds = wait_for_status(page, "^5 found, ")
     page.reload()
     assert wait_for_status(page, "^5 found, ") == seconds  # of the one run, which is remembered
@@ -96,7 +96,7 @@ def test_the_page_of_one_model_opens_with_an_example_of_what_it_knows(browser):
         app.close()
 
 
-def test_a_late_answer_does_not_take_the_place_of_that_to_a_later_picture(
+def test_a_late_answer_does_not_take_the_place_of_that_to_a_later_image(
     browser, scene, monkeypatch
 ):
     plot = Detections.plot
@@ -117,7 +117,7 @@ def test_a_late_answer_does_not_take_the_place_of_that_to_a_later_picture(
         page.set_default_timeout(60_000)
         page.goto(app.local_url)
         page.get_by_label("Remove Image").first.click()
-        page.locator("#picture input[type=file]").set_input_files(scene)
+        page.locator("#image input[type=file]").set_input_files(scene)
         wait_for_status(page, rf"^{count} found, ")
         page.wait_for_timeout(4000)
         assert page.get_by_text(re.compile(rf"^{count} found, ")).count() == 1
@@ -157,7 +157,7 @@ def test_a_person_uploads_moves_the_threshold_switches_the_model_and_downloads(p
     wait_for_status(page, rf"^{other} found, ")
 
 
-def test_ticking_an_object_off_takes_it_out_of_picture_and_downloads(page, scene):
+def test_ticking_an_object_off_takes_it_out_of_image_and_downloads(page, scene):
     page.get_by_role("radio", name="panoptic segmentation", exact=True).check()
     upload(page, scene)
     rows = pvzoo.load("shapes-mask2former-panoptic").predict(scene).rows()
@@ -171,7 +171,7 @@ def test_ticking_an_object_off_takes_it_out_of_picture_and_downloads(page, scene
     assert [row["id"] for row in answer["predictions"]] == [row["id"] for row in rows[1:]]
 
 
-def test_an_example_is_answered_and_another_picture_after_it(page, scene):
+def test_an_example_is_answered_and_another_image_after_it(page, scene):
     page.get_by_role("radio", name="object detection", exact=True).check()
     page.locator(".gallery-item").last.click()
     shown = len(pvzoo.load("shapes-detector").predict(EXAMPLES / "scene.jpg"))
@@ -182,11 +182,11 @@ def test_an_example_is_answered_and_another_picture_after_it(page, scene):
 
 def test_what_is_wrong_is_said_on_the_page(page, tmp_path):
     web = tmp_path / "web.png"
-    web.write_text("<html><body>not a picture</body></html>")
+    web.write_text("<html><body>not an image</body></html>")
     upload(page, web)
     said = wait_for_status(page, "web.png")
     assert "Traceback" not in said
-    address = page.get_by_label("or the address of a picture")
+    address = page.get_by_label("or the address of an image")
     address.fill("http://127.0.0.1:1/a.png")
     address.press("Enter")
     wait_for_status(page, "is not on the public internet")

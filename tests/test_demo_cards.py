@@ -16,9 +16,9 @@ from pvzoo.demo.markdown import harmless, plain
 
 FOREIGN = "http://elsewhere.example/a.png"
 LOADING = [
-    f"![a picture]({FOREIGN})",
-    f'![a picture]({FOREIGN} "with a title")',
-    f"![a picture](<{FOREIGN}>)",
+    f"![an image]({FOREIGN})",
+    f'![an image]({FOREIGN} "with a title")',
+    f"![an image](<{FOREIGN}>)",
     f"[![a badge]({FOREIGN})](https://example.com)",
     f"![by reference][one]\n\n[one]: {FOREIGN}",
     f"![one][]\n\n[one]: <{FOREIGN}> 'title'",
@@ -140,7 +140,7 @@ def test_nor_because_of_texts_put_together(seed):
         check_loads_nothing(harmless("".join(p + draw.choice(glue) for p in cut)))
 
 
-def test_pictures_become_links_and_the_rest_of_a_model_card_stays():
+def test_images_become_links_and_the_rest_of_a_model_card_stays():
     shown = harmless(
         f"# Cells\n\n![curve]({FOREIGN}) [![badge]({FOREIGN})](https://example.com) "
         "![local](a.png)\n\n"

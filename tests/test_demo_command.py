@@ -64,15 +64,15 @@ def demo(folder, port):
     ids=lambda n: n.name,
 )
 def test_it_answers_until_it_is_told_to_end_and_leaves_no_files(tmp_path, number):
-    picture = tmp_path / "scene.png"
-    pvzoo_shapes.scenes(count=1, size=96, seed=31)[0]["image"].save(picture)
+    image = tmp_path / "scene.png"
+    pvzoo_shapes.scenes(count=1, size=96, seed=31)[0]["image"].save(image)
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     port = free_port()
     with demo(temporary, port) as process:
         client = Client(f"http://127.0.0.1:{port}", verbose=False, download_files=tmp_path)
-        answer, _ = client.predict(handle_file(picture), api_name="/predict")
-        assert answer["predictions"] == pvzoo.load("shapes-detector").predict(picture).rows()
+        answer, _ = client.predict(handle_file(image), api_name="/predict")
+        assert answer["predictions"] == pvzoo.load("shapes-detector").predict(image).rows()
         assert list(temporary.glob("pvzoo-demo-*"))
         process.send_signal(number)
         _, said = process.communicate(timeout=60)
@@ -88,7 +88,7 @@ NO_REQUEST = {
     "a number for a list": ("run/predict", {"classes": 3}),
     "a text for a switch": ("run/predict", {"class_agnostic": "yes"}),
     "no values": ("run/predict", []),
-    "no picture": ("run/predict", {"image": {"path": "/etc/passwd"}}),
+    "no image": ("run/predict", {"image": {"path": "/etc/passwd"}}),
     "a bad file": ("run/predict", {"image": "PAGE"}),
     "no such function": ("run/nothing", []),
     "no such number of a function": ("queue/join", {"fn_index": 999, "session_hash": "mine"}),
@@ -104,10 +104,10 @@ def test_what_a_client_makes_up_leaves_no_more_than_a_line_in_the_log(tmp_path):
         api = f"http://127.0.0.1:{port}/gradio_api"
         scene = io.BytesIO()
         pvzoo_shapes.scenes(count=1, size=96, seed=31)[0]["image"].save(scene, "PNG")
-        pictures = {"SCENE": scene.getvalue(), "PAGE": b"<html></html>"}
-        for name, content in pictures.items():
+        images = {"SCENE": scene.getvalue(), "PAGE": b"<html></html>"}
+        for name, content in images.items():
             sent = httpx.post(f"{api}/upload", files={"files": (f"{name}.png", content)})
-            pictures[name] = {"path": sent.json()[0], "meta": {"_type": "gradio.FileData"}}
+            images[name] = {"path": sent.json()[0], "meta": {"_type": "gradio.FileData"}}
         info = httpx.get(f"{api}/info").json()["named_endpoints"]["/predict"]
         defaults = {p["parameter_name"]: p["parameter_default"] for p in info["parameters"][1:]}
         defaults = {"image": "SCENE", **defaults}
@@ -117,7 +117,7 @@ def test_what_a_client_makes_up_leaves_no_more_than_a_line_in_the_log(tmp_path):
                 return httpx.get(f"{api}/{path}", timeout=30)
             if path == "run/predict" and isinstance(said, dict):
                 said = list({**defaults, **said}.values())
-                said[0] = pictures.get(said[0], said[0]) if isinstance(said[0], str) else said[0]
+                said[0] = images.get(said[0], said[0]) if isinstance(said[0], str) else said[0]
             body = {"data": said} if isinstance(said, list) else {"data": [], **said}
             return httpx.post(f"{api}/{path}", json=body, timeout=30)
 

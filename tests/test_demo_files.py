@@ -29,7 +29,7 @@ from pvzoo.demo.output_cache import Answers
 from pvzoo.errors import ImageError
 from pvzoo.plugins import registry
 
-SAID = "This picture is not here, or no longer: uploaded pictures are kept for a while only."
+SAID = "This image is not here, or no longer: uploaded images are kept for a while only."
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no pipes among its files")
 LIMITS = Limits(max_bytes=3 * 2**20, max_pixels=500_000)
 LAUNCH = {"prevent_thread_lock": True, "quiet": True, "mcp_server": True}
@@ -79,13 +79,13 @@ def places(page, scene, tmp_path_factory):
         os.mkfifo(trap / "fifo.png")
     up = "/".join([".."] * 40)
     return {
-        "a picture elsewhere": outside / "secret.png",
+        "an image elsewhere": outside / "secret.png",
         "nothing elsewhere": outside / "none.png",
         "a folder elsewhere": outside,
         "a text of the system": "/etc/passwd",
         "what a process knows": "/proc/self/environ",
         "a device": "/dev/zero",
-        "a picture of another app": other / "theirs.png",
+        "an image of another app": other / "theirs.png",
         "nothing in the folder": trap / "none.png",
         "the folder": folder,
         "a folder in the folder": trap,
@@ -107,7 +107,7 @@ def places(page, scene, tmp_path_factory):
 
 def some(places):
     """One of each kind, for ways that take longer."""
-    return [places[k] for k in ("a picture elsewhere", "nothing elsewhere", "a link", "a pipe")]
+    return [places[k] for k in ("an image elsewhere", "nothing elsewhere", "a link", "a pipe")]
 
 
 def check_refused(came, sentence=SAID):
@@ -166,7 +166,7 @@ def test_the_page_says_it_too(page, places):
             check_silent(data)
 
 
-def test_an_event_that_changes_the_picture_opens_no_way(page, places, scene):
+def test_an_event_that_changes_the_image_opens_no_way(page, places, scene):
     """Gradio makes a component of a session anew when one of its functions says how it changes."""
     session = uuid.uuid4().hex
     event, (example,) = page.join("load_example", [0], session=session)
@@ -194,34 +194,34 @@ def test_a_file_over_the_limit_is_not_read(page):
     (home / "huge.png").unlink()
 
 
-def test_a_picture_whose_tags_claim_more_than_it_has_fills_no_memory():
+def test_an_image_whose_tags_claim_more_than_it_has_fills_no_memory():
     data = overlapping_tags(2_000, 200_000)
     said = {"url": f"data:image/tiff;base64,{base64.b64encode(data).decode()}"}
     tracemalloc.start()
     try:
-        picture = read(said, Limits())
+        image = read(said, Limits())
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
     assert peak < 20e6
     with pytest.raises(ImageError, match="tags that claim more bytes than it has"):
-        picture.handle.open()
+        image.handle.open()
 
 
 def test_other_inputs_are_no_files(page, places, private_server):
     """Gradio would look for files in them, and download what has an address."""
-    picture = {"path": page.upload(b"any", "any.png"), "meta": META}
+    image = {"path": page.upload(b"any", "any.png"), "meta": META}
     address = f"http://127.0.0.1:{private_server.server_port}/a.png"
-    for place in (*some(places), address, picture["path"]):
+    for place in (*some(places), address, image["path"]):
         for file in ({"path": str(place)}, {"path": str(place), "meta": META, "url": str(place)}):
             for came in (
-                page.call(picture, classes=[file]),
-                page.queue(picture, threshold=file),
-                page.run(picture, nms=[[{"deeper": file}]]),
+                page.call(image, classes=[file]),
+                page.queue(image, threshold=file),
+                page.run(image, nms=[[{"deeper": file}]]),
                 page.join("take", [file]),
                 page.join("load_example", [file]),
             ):
-                check_refused(came, "Only the picture may be a file.")
+                check_refused(came, "Only the image may be a file.")
     assert private_server.visits == []
 
 
@@ -240,7 +240,7 @@ def test_what_comes_with_a_click_is_no_file(any_model, places):
     for place in some(places):
         for more in ({"path": str(place)}, {"value": [{"path": str(place), "meta": META}]}):
             came = page.join("_add_point", [""], event_data={**click, **more})
-            check_refused(came, "Only the picture may be a file.")
+            check_refused(came, "Only the image may be a file.")
 
 
 @pytest.fixture
@@ -299,7 +299,7 @@ def test_downloads_are_of_the_demo_only(page, places, scene, private_server, mon
             answer = httpx.get(f"{page.base}{prefix}{urllib.parse.quote(str(place))}")
             assert answer.status_code in (403, 404), (prefix, place)
     texts = set()
-    for what in ("a picture elsewhere", "nothing elsewhere", "nothing in the folder", "a link"):
+    for what in ("an image elsewhere", "nothing elsewhere", "nothing in the folder", "a link"):
         answer = httpx.get(f"{page.api}/file={places[what]}")
         texts.add((answer.status_code, answer.text.replace(str(places[what]), "PLACE")))
     assert len(texts) == 1, texts
@@ -345,7 +345,7 @@ def test_what_was_uploaded_is_answered(page, scene, detector):
             event, (answer, drawn) = way(image)
             assert event == "complete"
             assert answer["predictions"] == expected
-            assert answer["source"] == ("mine.png" if "path" in image else "picture.png")
+            assert answer["source"] == ("mine.png" if "path" in image else "image.png")
             seen = Image.open(io.BytesIO(httpx.get(drawn["url"]).content)).convert("RGB")
             assert (np.asarray(seen) == pixels).all()
     failed, text = page.tool(image=f"data:image/png;base64,{_base64(scene)}")
@@ -353,7 +353,7 @@ def test_what_was_uploaded_is_answered(page, scene, detector):
     assert all(row["name"] in text for row in expected)
 
 
-def test_the_same_picture_under_another_name_is_answered_under_that(page, scene):
+def test_the_same_image_under_another_name_is_answered_under_that(page, scene):
     """The name of a file is that person's alone."""
     for name in ("mine.png", "yours.png"):
         path = page.upload(encoded(scene), name)
@@ -402,14 +402,14 @@ def test_names_of_uploads_stay_in_the_folder(page, scene):
             check_silent(sent.text)
 
 
-def _base64(picture):
-    return base64.b64encode(encoded(picture)).decode()
+def _base64(image):
+    return base64.b64encode(encoded(image)).decode()
 
 
 def test_an_answer_that_does_not_come_names_no_folder(detector, tmp_path, scene, monkeypatch):
     model = pvzoo.load(detector.save(tmp_path / "runs" / "best"), device="cpu")
     run = model.runtime
     monkeypatch.setattr(model, "runtime", lambda *x: time.sleep(1) or run(*x))
-    picture = read({"path": keep(encoded(scene), "a.png")}, Limits())
+    image = read({"path": keep(encoded(scene), "a.png")}, Limits())
     with pytest.raises(pvzoo.PvzooError, match=r"^best did not answer within 0\.1 seconds"):
-        Answers(Limits(seconds=0.1)).result(model, registry.get("tasks", model.task), picture, {})
+        Answers(Limits(seconds=0.1)).result(model, registry.get("tasks", model.task), image, {})

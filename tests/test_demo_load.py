@@ -55,9 +55,9 @@ def resident(process):
     return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) / 1024
 
 
-def encoded(picture, kind="PNG"):
+def encoded(image, kind="PNG"):
     buffer = io.BytesIO()
-    picture.save(buffer, kind)
+    image.save(buffer, kind)
     return buffer.getvalue()
 
 
@@ -69,14 +69,14 @@ def test_forty_clients_get_right_answers_and_the_hostile_ones_a_sentence(server,
     good = {}
     for number in range(12):
         kind = "JPEG" if number % 2 else "PNG"
-        picture = Image.fromarray(photo) if number == 5 else scenes[number]["image"]
-        good[f"{number}.{kind.lower()}"] = encoded(picture.convert("RGB"), kind)
+        image = Image.fromarray(photo) if number == 5 else scenes[number]["image"]
+        good[f"{number}.{kind.lower()}"] = encoded(image.convert("RGB"), kind)
     hostile = {
         "bomb.png": (encoded(Image.new("1", (50_000, 50_000))), "more than the"),
         "large.png": (encoded(Image.new("L", (6000, 6000))), "more than the"),
-        "page.png": (b"<html><script>alert(1)</script></html>", "not a picture"),
+        "page.png": (b"<html><script>alert(1)</script></html>", "not an image"),
         "half.png": (good["0.png"][:2000], "damaged"),
-        "empty.png": (b"", "empty|no picture"),
+        "empty.png": (b"", "empty|no image"),
         "fat.png": (os.urandom(50 * 2**20), "allowed"),
     }
     for name, data in {**good, **{n: d for n, (d, _) in hostile.items()}}.items():
@@ -97,7 +97,7 @@ def test_forty_clients_get_right_answers_and_the_hostile_ones_a_sentence(server,
         return client.predict(handle_file(str(what)), api_name="/predict", **options)
 
     def work(number):
-        """A client that asks ten times: seven good pictures, three that are none."""
+        """A client that asks ten times: seven good images, three that are none."""
         client = Client(address, verbose=False)
         random = np.random.default_rng(number)
         outcomes = []

@@ -31,7 +31,7 @@ def test_the_example_of_predicting_labels_a_photograph_and_saves_it_drawn(tmp_pa
 
 
 @pytest.mark.slow
-def test_the_example_of_predicting_takes_another_picture_and_model(tmp_path):
+def test_the_example_of_predicting_takes_another_image_and_model(tmp_path):
     import pvzoo_shapes
 
     pvzoo_shapes.scenes(count=1, seed=4)[0]["image"].save(tmp_path / "scene.png")
@@ -41,35 +41,35 @@ def test_the_example_of_predicting_takes_another_picture_and_model(tmp_path):
     assert (tmp_path / "boxes.jpg").exists()
 
 
-def test_the_example_of_a_folder_writes_a_line_a_picture_and_names_what_is_broken(
+def test_the_example_of_a_folder_writes_a_line_an_image_and_names_what_is_broken(
     photographs, tmp_path
 ):
     folder = tmp_path / "photos"
     folder.mkdir()
     for name in ("coffee", "cat"):
         Image.open(photographs[name]).save(folder / f"{name}.png")
-    (folder / "broken.jpg").write_bytes(b"no picture")
+    (folder / "broken.jpg").write_bytes(b"no image")
     done = run("stream_folder.py", folder, "--output", "found.jsonl", cwd=tmp_path)
     lines = [json.loads(x) for x in (tmp_path / "found.jsonl").read_text("utf-8").splitlines()]
     firsts = {Path(x["source"]).name: x["predictions"][0]["name"] for x in lines}
     assert firsts == {"cat.png": "tiger cat", "coffee.png": "espresso"}
-    assert done.stdout == "2 pictures in found.jsonl, 1 left out\n"
+    assert done.stdout == "2 images in found.jsonl, 1 left out\n"
     assert "broken.jpg" in done.stderr
 
 
 @pytest.mark.slow
-def test_the_example_of_a_folder_has_pictures_of_its_own(tmp_path):
+def test_the_example_of_a_folder_has_images_of_its_own(tmp_path):
     done = run("stream_folder.py", cwd=tmp_path)
     lines = (tmp_path / "predicted.jsonl").read_text("utf-8").splitlines()
-    assert done.stdout.startswith(f"{len(lines)} pictures in predicted.jsonl, ")
+    assert done.stdout.startswith(f"{len(lines)} images in predicted.jsonl, ")
     assert len(lines) > 10
 
 
 @pytest.mark.slow
-def test_the_example_of_comparing_shows_each_picture_with_both_models(tmp_path):
+def test_the_example_of_comparing_shows_each_image_with_both_models(tmp_path):
     done = run("compare_models.py", cwd=tmp_path)
     heading, *rows, last = done.stdout.splitlines()
-    assert heading.split() == ["picture", "model", "ms", "finds"]
+    assert heading.split() == ["image", "model", "ms", "finds"]
     assert [row.split()[1] for row in rows[:2]] == [
         "efficientnet-lite0-pip",
         "efficientnet-lite2-pip",
@@ -89,7 +89,7 @@ def test_the_list_of_examples_names_every_script():
     "task", ["classification", "detection", "semantic", "instance", "panoptic"]
 )
 def test_the_example_of_fine_tuning_runs(task, tmp_path):
-    """With few pictures, for one epoch: as much as shows that it works."""
+    """With few images, for one epoch: as much as shows that it works."""
     done = run(f"fine_tune_{task}.py", "--images", 32, "--epochs", 1, cwd=tmp_path)
     made = {p.name for p in (tmp_path / "runs" / task).iterdir()}
     assert {"model.safetensors", "report.json", "first-batch.png"} <= made

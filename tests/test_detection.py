@@ -24,7 +24,7 @@ from pvzoo.families import FAMILIES as FAMILY_RECORDS
 from pvzoo.networks.base import TargetClasses
 from pvzoo.results.detections import Detections
 
-PICTURES = ("coffee", "astronaut", "china")
+IMAGES = ("coffee", "astronaut", "china")
 
 # Its sine embeddings are made in float32 whatever the weights are, so transformers cannot run it
 # in another type.
@@ -70,18 +70,18 @@ def opened(folder: Path) -> tuple[Any, Any]:
 
 
 def by_transformers(
-    folder: Path, picture: Image.Image, thresholds: tuple[float, ...]
+    folder: Path, image: Image.Image, thresholds: tuple[float, ...]
 ) -> list[dict[str, np.ndarray]]:
     """Scores, labels and boxes from transformers alone, without rows that name no class."""
     module, processor = opened(folder)
-    inputs = processor(images=picture, return_tensors="pt")
+    inputs = processor(images=image, return_tensors="pt")
     first = min(module.config.id2label)  # one checkpoint counts its names from 1
     named = [i - first for i, name in module.config.id2label.items() if name != "N/A"]
     with torch.inference_mode():
         outputs = module(**inputs)
         found = [
             processor.post_process_object_detection(
-                outputs, threshold=threshold, target_sizes=[picture.size[::-1]]
+                outputs, threshold=threshold, target_sizes=[image.size[::-1]]
             )[0]
             for threshold in thresholds
         ]
@@ -130,14 +130,14 @@ def test_detections_equal_those_of_transformers(checkpoint, detector, photograph
         pytest.importorskip("cv2", reason="transformers' own post-processing draws polygons")
     model = detector(family)
     assert model.task == "object-detection"
-    for name in PICTURES:
+    for name in IMAGES:
         thresholds = (0.0, 0.3, 0.5, 0.9) if name == "coffee" else (0.3, 0.5)
-        picture = Image.open(photographs[name]).convert("RGB")
-        expected = by_transformers(checkpoint(family), picture, thresholds)
+        image = Image.open(photographs[name]).convert("RGB")
+        expected = by_transformers(checkpoint(family), image, thresholds)
         for threshold, theirs in zip(thresholds, expected, strict=True):
-            ours = model.predict(picture, threshold=threshold)
+            ours = model.predict(image, threshold=threshold)
             check_same(ours, **theirs)
-            assert ours.size == picture.size[::-1]
+            assert ours.size == image.size[::-1]
             assert ours.names == tuple(model.labels[i] for i in ours.labels)
             if threshold == 0.3:
                 assert len(ours) >= 20

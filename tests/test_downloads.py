@@ -1,4 +1,4 @@
-"""Pictures at web addresses: what arrives in time and whole, or a clear error."""
+"""Images at web addresses: what arrives in time and whole, or a clear error."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from image_inputs import RGB, encoded, pixels, refused
 from pvzoo.inputs import limits
 from pvzoo.inputs.images import ImageHandle
 
-PICTURE = encoded(RGB, "PNG")
+IMAGE = encoded(RGB, "PNG")
 
 
 class Web(BaseHTTPRequestHandler):
@@ -39,19 +39,19 @@ class Web(BaseHTTPRequestHandler):
             getattr(self, f"get_{page}")()
 
     def get_ok(self) -> None:
-        self.answer(200, PICTURE, Content_Type="image/png")
+        self.answer(200, IMAGE, Content_Type="image/png")
 
     def get_plain(self) -> None:
-        self.answer(200, PICTURE, Content_Type="text/plain")
+        self.answer(200, IMAGE, Content_Type="text/plain")
 
     def get_endless_connection(self) -> None:
-        self.answer(200, PICTURE)
+        self.answer(200, IMAGE)
         time.sleep(2)  # does not close, though all has been said
 
     def get_chunked(self) -> None:
         self.answer(200, b"", Transfer_Encoding="chunked", Content_Length="")
-        for start in range(0, len(PICTURE), 10):
-            piece = PICTURE[start : start + 10]
+        for start in range(0, len(IMAGE), 10):
+            piece = IMAGE[start : start + 10]
             self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
         self.wfile.write(b"0\r\n\r\n")
 
@@ -80,7 +80,7 @@ class Web(BaseHTTPRequestHandler):
         self.answer(200, b"", Content_Type="image/png")
 
     def get_short(self) -> None:
-        self.answer(200, PICTURE[:50], Content_Length=str(len(PICTURE)))
+        self.answer(200, IMAGE[:50], Content_Length=str(len(IMAGE)))
 
     def get_says_much(self) -> None:
         self.answer(200, b"", Content_Length="99999999999")
@@ -148,7 +148,7 @@ def test_a_download_is_done_when_all_has_arrived(web: str) -> None:
         ("nonsense", ["could not be downloaded"]),
     ],
 )
-def test_an_address_without_a_picture_is_refused(web: str, page: str, words) -> None:
+def test_an_address_without_an_image_is_refused(web: str, page: str, words) -> None:
     refused(f"{web}/{page}", *words, name=f"{web}/{page}")
 
 

@@ -30,7 +30,7 @@ def found(
     scores: Any = None,
     masks: Masks | None = None,
 ) -> Detections:
-    """Detections on a picture of (width, height) `size`; all of class 3 if nothing else is said."""
+    """Detections on an image of (width, height) `size`; all of class 3 if nothing else is said."""
     boxes = np.array(boxes, np.float32).reshape(-1, 4)
     count = len(boxes)
     values = {
@@ -43,9 +43,9 @@ def found(
     return Detections(**values) if masks is None else Instances(masks=masks, **values)
 
 
-def is_colour(picture: Image.Image, label: int = 3) -> np.ndarray:
+def is_colour(image: Image.Image, label: int = 3) -> np.ndarray:
     """(height, width) bool: pixels in exactly the colour of a class."""
-    return (np.asarray(picture) == class_colour(label)).all(-1)
+    return (np.asarray(image) == class_colour(label)).all(-1)
 
 
 def blocks(flags: np.ndarray, least: int = 8) -> list[tuple[int, int, int, int]]:
@@ -61,8 +61,8 @@ def blocks(flags: np.ndarray, least: int = 8) -> list[tuple[int, int, int, int]]
     ]
 
 
-def label_width(picture_size: tuple[int, int], text: str) -> float:
-    size = text_size(*picture_size)
+def label_width(image_size: tuple[int, int], text: str) -> float:
+    size = text_size(*image_size)
     return text_font(size, text).getlength(text)
 
 
@@ -110,7 +110,7 @@ def test_letters_can_be_read_on_every_colour() -> None:
         assert (light + 0.05) / (dark + 0.05) > 4.4, label  # WCAG asks for 4.5
 
 
-def test_a_class_has_its_colour_whatever_else_is_in_the_picture() -> None:
+def test_a_class_has_its_colour_whatever_else_is_in_the_image() -> None:
     box = [200, 200, 400, 300]
     alone = found((640, 480), [box], [7]).draw(WHITE)
     others = found((640, 480), [[10, 350, 50, 400], box, [500, 20, 600, 90]], [2, 7, 0]).draw(WHITE)
@@ -230,27 +230,27 @@ def test_names_are_cut_to_the_room_there_is() -> None:
             assert cut == " ".join(text.split()) or cut.endswith("…")
 
 
-def test_the_picture_given_is_not_changed() -> None:
-    picture = Image.effect_noise((640, 480), 60).convert("RGB")
+def test_the_image_given_is_not_changed() -> None:
+    image = Image.effect_noise((640, 480), 60).convert("RGB")
     for result in (
-        found(picture.size, [[10, 10, 200, 200]]),
-        found(picture.size, [[0, 0, 9, 9]], masks=Masks.from_array(np.ones((1, 480, 640)))),
-        found(picture.size, []),
+        found(image.size, [[10, 10, 200, 200]]),
+        found(image.size, [[0, 0, 9, 9]], masks=Masks.from_array(np.ones((1, 480, 640)))),
+        found(image.size, []),
         SemanticMap.of(np.zeros((480, 640), int), ("sky",)),
         segments_of(np.ones((480, 640), np.int32), [(1, 2, "sky")]),
     ):
-        before = picture.tobytes()
-        drawn = result.draw(picture)
-        assert picture.tobytes() == before
-        assert drawn is not picture
+        before = image.tobytes()
+        drawn = result.draw(image)
+        assert image.tobytes() == before
+        assert drawn is not image
         drawn.paste("red", (0, 0, 640, 480))
-        assert picture.tobytes() == before
+        assert image.tobytes() == before
 
 
-def test_without_objects_the_picture_stays_as_it_is() -> None:
+def test_without_objects_the_image_stays_as_it_is() -> None:
     for masks in (None, Masks((480, 640))):
-        picture = Image.effect_noise((640, 480), 60).convert("RGB")
-        assert found(picture.size, [], masks=masks).draw(picture) == picture
+        image = Image.effect_noise((640, 480), 60).convert("RGB")
+        assert found(image.size, [], masks=masks).draw(image) == image
 
 
 # --- sizes ----------------------------------------------------------------------------------------
@@ -259,11 +259,11 @@ def test_without_objects_the_picture_stays_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("size", "zoom"), [((16, 16), 30), ((120, 80), 4), ((1, 1), 480), ((80, 300), 1)], ids=str
 )
-def test_a_small_picture_is_enlarged_in_whole_steps_with_its_objects(size: Any, zoom: int) -> None:
-    picture = Image.new("RGB", size, "white")
+def test_a_small_image_is_enlarged_in_whole_steps_with_its_objects(size: Any, zoom: int) -> None:
+    image = Image.new("RGB", size, "white")
     width, height = size
     box = [width // 4, height // 2, width // 2, height]
-    drawn = found(size, [box], names=["x"]).draw(picture)
+    drawn = found(size, [box], names=["x"]).draw(image)
     assert drawn.size == (width * zoom, height * zoom)
     line = is_colour(drawn)
     assert line[box[1] * zoom : box[3] * zoom - 2, box[0] * zoom].all()
@@ -271,7 +271,7 @@ def test_a_small_picture_is_enlarged_in_whole_steps_with_its_objects(size: Any, 
 
 
 @pytest.mark.parametrize("size", [(3840, 2160), (2160, 3840), (4000, 3000)], ids=str)
-def test_letters_and_lines_grow_with_the_picture(size: tuple[int, int]) -> None:
+def test_letters_and_lines_grow_with_the_image(size: tuple[int, int]) -> None:
     width, height = size
     box = [width // 4, height // 4, width // 2, height // 2]
     drawn = found(size, [box]).draw(Image.new("RGB", size, "white"))
@@ -285,15 +285,15 @@ def test_letters_and_lines_grow_with_the_picture(size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("size", [(4000, 30), (30, 4000), (1, 500), (500, 1)], ids=str)
-def test_very_long_pictures_can_be_drawn_on(size: tuple[int, int]) -> None:
-    picture = Image.new("RGB", size, "white")
+def test_very_long_images_can_be_drawn_on(size: tuple[int, int]) -> None:
+    image = Image.new("RGB", size, "white")
     ones = np.ones(size[::-1], np.int32)
     box = [0, 0, *size]
     masks = Masks.from_array(ones[None])
-    assert found(size, [box]).draw(picture).size == size
-    assert found(size, [box], masks=masks).draw(picture).size == size
-    assert segments_of(ones, [(1, 2, "sky")]).draw(picture).size == size
-    legend = SemanticMap.of(ones, ("sky", "grass")).draw(picture)
+    assert found(size, [box]).draw(image).size == size
+    assert found(size, [box], masks=masks).draw(image).size == size
+    assert segments_of(ones, [(1, 2, "sky")]).draw(image).size == size
+    legend = SemanticMap.of(ones, ("sky", "grass")).draw(image)
     assert legend.width == max(240, size[0])
     assert legend.height > size[1]
 
@@ -301,18 +301,18 @@ def test_very_long_pictures_can_be_drawn_on(size: tuple[int, int]) -> None:
 # --- masks ----------------------------------------------------------------------------------------
 
 
-def blend(picture: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
-    return picture / 2 + np.array(colour) / 2
+def blend(image: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
+    return image / 2 + np.array(colour) / 2
 
 
-def test_masks_are_laid_over_the_picture_half_transparent() -> None:
-    picture = Image.effect_noise((640, 480), 60).convert("RGB")
+def test_masks_are_laid_over_the_image_half_transparent() -> None:
+    image = Image.effect_noise((640, 480), 60).convert("RGB")
     rng = np.random.default_rng(2)
     mask = rng.random((480, 640)) < 0.5
     mask[:60] = False
     masks = Masks.from_array(mask[None])
-    drawn = found(picture.size, [[600, 5, 630, 30]], masks=masks).draw(picture)
-    old, new = np.asarray(picture), np.asarray(drawn)
+    drawn = found(image.size, [[600, 5, 630, 30]], masks=masks).draw(image)
+    old, new = np.asarray(image), np.asarray(drawn)
     below = np.s_[100:]
     assert (np.abs(new - blend(old, class_colour(3)))[below][mask[below]] <= 1).all()
     assert (new[below][~mask[below]] == old[below][~mask[below]]).all()
@@ -349,9 +349,9 @@ def test_50_instances_at_12_megapixels_are_drawn_in_good_time() -> None:
     corners = [(int(t), int(k)) for t, k in rng.integers(0, 2400, (50, 2))]
     masks = Masks(size, tuple(encode(blob, t, k, size) for t, k in corners))
     result = found(size[::-1], masks.boxes, rng.integers(0, 80, 50), masks=masks)
-    picture = Image.new("RGB", size[::-1], "white")
+    image = Image.new("RGB", size[::-1], "white")
     start = time.perf_counter()
-    result.draw(picture)
+    result.draw(image)
     assert time.perf_counter() - start < 10  # 1 s on a quiet machine
 
 
@@ -359,11 +359,11 @@ def test_50_instances_at_12_megapixels_are_drawn_in_good_time() -> None:
 
 
 def test_every_pixel_of_a_semantic_map_is_tinted_in_the_colour_of_its_class() -> None:
-    picture = Image.effect_noise((640, 480), 60).convert("RGB")
+    image = Image.effect_noise((640, 480), 60).convert("RGB")
     label_map = np.random.default_rng(4).integers(0, 150, (480, 640))
-    drawn = SemanticMap.of(label_map, tuple(map(str, range(150)))).draw(picture)
+    drawn = SemanticMap.of(label_map, tuple(map(str, range(150)))).draw(image)
     table = np.array([class_colour(i) for i in range(150)])
-    expected = np.asarray(picture) / 2 + table[label_map] / 2
+    expected = np.asarray(image) / 2 + table[label_map] / 2
     assert (np.abs(np.asarray(drawn)[:480] - expected) <= 1).all()
 
 
@@ -418,8 +418,8 @@ def two_things() -> Panoptic:
 
 
 def test_segments_are_tinted_and_void_stays_as_it_is() -> None:
-    picture = Image.effect_noise((640, 480), 60).convert("RGB")
-    old, new = np.asarray(picture), np.asarray(two_things().draw(picture))
+    image = Image.effect_noise((640, 480), 60).convert("RGB")
+    old, new = np.asarray(image), np.asarray(two_things().draw(image))
     assert (new[:98] == old[:98]).all()
     assert (new[:, 545:] == old[:, 545:]).all()
     assert np.abs(new[110:150, 110:310] - blend(old, class_colour(2))[110:150, 110:310]).max() <= 1
@@ -460,9 +460,9 @@ def test_a_label_is_on_the_widest_part_of_its_segment() -> None:
     assert 300 <= left < right <= 600
 
 
-def test_a_map_of_void_alone_leaves_the_picture_as_it_is() -> None:
-    picture = Image.effect_noise((640, 480), 60).convert("RGB")
-    assert segments_of(np.zeros((480, 640), np.int32), []).draw(picture) == picture
+def test_a_map_of_void_alone_leaves_the_image_as_it_is() -> None:
+    image = Image.effect_noise((640, 480), 60).convert("RGB")
+    assert segments_of(np.zeros((480, 640), np.int32), []).draw(image) == image
 
 
 def test_the_labels_of_the_largest_segments_are_kept_where_many_crowd() -> None:
@@ -473,7 +473,7 @@ def test_the_labels_of_the_largest_segments_are_kept_where_many_crowd() -> None:
     assert len(blocks(is_colour(drawn, 1))) >= 1
 
 
-def test_a_small_panoptic_picture_is_enlarged() -> None:
+def test_a_small_panoptic_image_is_enlarged() -> None:
     ids = np.ones((40, 60), np.int32)
     ids[:, 30:] = 2
     drawn = segments_of(ids, [(1, 2, "car"), (2, 5, "bus")]).draw(Image.new("RGB", (60, 40)))

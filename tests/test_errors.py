@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 from datasets import Dataset
-from PIL import Image as Picture
+from PIL import Image as Image
 
 from pvzoo import data
 from pvzoo.errors import DataError, ImageError
 
 
 def test_a_message_is_one_that_can_be_read_however_long_the_names_in_a_file_are():
-    picture = Picture.new("RGB", (4, 4))
-    row = {"image": picture, "objects": {"bbox": [[0, 0, 1, 1]], "9" * 10_000: [1]}}
+    image = Image.new("RGB", (4, 4))
+    row = {"image": image, "objects": {"bbox": [[0, 0, 1, 1]], "9" * 10_000: [1]}}
     with pytest.raises(DataError, match=r"no category, only .*9{250}\.\.\.9{249}") as caught:
         data.load(Dataset.from_list([row]))
     assert len(str(caught.value)) < 1000

@@ -103,7 +103,7 @@ def test_empty_data_is_refused(tmp_path):
 
 def test_an_image_that_cannot_be_read_is_named(tmp_path):
     data = colour_model.dataset(schema.DETECTION, tmp_path, 4)
-    (tmp_path / "2.png").write_bytes(b"no picture")
+    (tmp_path / "2.png").write_bytes(b"no image")
     with pytest.raises(ImageError, match=r"2\.png"):
         colour_model.model(schema.DETECTION).evaluate(data)
 
@@ -208,7 +208,7 @@ def test_memory_does_not_grow_with_the_number_of_images(task, tmp_path):
         )
         peaks[count] = float(done.stdout.split()[1])
     print(f"{task}: peak of 500 images {peaks[500]:.0f} MB, of 5,000 {peaks[5000]:.0f} MB")
-    # 5,000 pictures held as pixels would be 1,150 MB; ten objects an image are a few MB
+    # 5,000 images held as pixels would be 1,150 MB; ten objects an image are a few MB
     assert peaks[5000] < 1.2 * peaks[500]
 
 

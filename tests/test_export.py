@@ -59,7 +59,7 @@ def openvino(made, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def photographs(tmp_path_factory) -> list[Path]:
-    """Drawn pictures of many sizes, which no export was compared on."""
+    """Drawn images of many sizes, which no export was compared on."""
     folder, random = tmp_path_factory.mktemp("photographs"), np.random.default_rng(7)
     for place in range(6):
         size = random.integers(40, 300, 2)
@@ -119,11 +119,11 @@ def test_the_certificate_counts_what_was_compared(made, kind):
     certificate = made[kind].certificate
     told = json.loads((made[kind].folder / manifest.NAME).read_text())["certificate"]
     assert told["verdict"] == certificate.verdict == "certified"
-    assert told["pictures"] == len(reference.pictures()) >= 12
+    assert told["images"] == len(reference.images()) >= 12
     assert told["batches"] == [1, 2, 3, 8]
-    assert told["rows"] >= 20 * len(reference.pictures())
+    assert told["rows"] >= 20 * len(reference.images())
     assert (len(told["sizes"]) > 5) is (kind == "detector")  # DETR's sizes are free
-    assert ("comparing", told["pictures"], told["pictures"]) in made[kind].progress
+    assert ("comparing", told["images"], told["images"]) in made[kind].progress
 
 
 def test_what_is_written_are_ordinary_files(made):
@@ -273,11 +273,11 @@ def test_an_export_on_the_hub_loads_and_needs_no_other_file(made, tmp_path, monk
     contents = {path.name: path.read_bytes() for path in folder.iterdir()}
     hub.add_repo("me/exported", contents | {"big.bin": b"not asked for"})
     model = pvzoo.load("me/exported")
-    picture = np.random.default_rng(0).integers(0, 256, (90, 70, 3), dtype=np.uint8)
-    same(model.predict(picture), pvzoo.load(folder).predict(picture))
+    image = np.random.default_rng(0).integers(0, 256, (90, 70, 3), dtype=np.uint8)
+    same(model.predict(image), pvzoo.load(folder).predict(image))
     assert not [r for r in hub.requests if "big.bin" in r.path and r.method == "GET"]
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    same(pvzoo.load("me/exported").predict(picture), model.predict(picture))
+    same(pvzoo.load("me/exported").predict(image), model.predict(image))
 
 
 # --- folders from strangers -----------------------------------------------------------------------
@@ -498,7 +498,7 @@ def test_labelled_data_is_measured_with_both(made, tmp_path):
         pixels = np.random.default_rng(place).integers(0, 256, (64, 80, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(tmp_path / "data" / name / "a.png")
     found = made["classifier"].model.export(tmp_path / "new", data=tmp_path / "data")
-    assert found.pictures == len(reference.pictures()) + 4
+    assert found.images == len(reference.images()) + 4
     assert found.metric
     assert all(mine == pytest.approx(theirs) for mine, theirs in found.metric.values())
 

@@ -56,12 +56,12 @@ def test_a_network_for_videos_is_refused_by_what_its_record_says(tmp_path):
     heads = ["VideomtForUniversalSegmentation"]
     config = {"model_type": "videomt", "architectures": heads}
     (tmp_path / "config.json").write_text(json.dumps(config))
-    with pytest.raises(UnsupportedModelError, match="takes videos, not pictures"):
+    with pytest.raises(UnsupportedModelError, match="takes videos, not images"):
         pvzoo.load(tmp_path)
 
 
 class Corner(nn.Module):
-    """(n, 3, height, width) -> (n, 4): a box as shares of the picture."""
+    """(n, 3, height, width) -> (n, 4): a box as shares of the image."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -95,8 +95,8 @@ class CornerNetwork(Network):
     def retarget(self, classes, *, image_size, seed):
         return CornerNetwork(classes.names)
 
-    def batch(self, pictures, targets):
-        pixels = np.concatenate([self.prepare(picture)[0]["pixel_values"] for picture in pictures])
+    def batch(self, images, targets):
+        pixels = np.concatenate([self.prepare(image)[0]["pixel_values"] for image in images])
         return {"pixels": torch.from_numpy(pixels)}
 
     def loss(self, module, batch):
@@ -151,7 +151,7 @@ def test_a_plugins_detector_is_trained_by_its_own_recipe_and_never_by_that_of_an
     monkeypatch.setattr(registry, "get", with_the_plugin)
     network = CornerNetwork(("red",))
     model = Model("corner", adapter(network.spec, network.prepare), network, device="cpu")
-    data = colour_model.dataset(schema.DETECTION, tmp_path / "pictures", 4, size=(32, 32))
+    data = colour_model.dataset(schema.DETECTION, tmp_path / "images", 4, size=(32, 32))
     tuned = model.fine_tune(data, epochs=1, batch_size=2, output_dir=tmp_path / "run")
     recipe = tuned.report.settings["recipe"]
     assert recipe["source"].startswith(source)

@@ -87,15 +87,15 @@ def test_the_folder_holds_the_tuned_model_its_curves_and_the_first_batch(tuned):
 def test_the_tuned_model_opens_by_its_folder_and_predicts_the_same(tuned, tmp_path):
     model, folder = tuned
     again = pvzoo.load(folder / "classifier", device="cpu")
-    picture = folder / "pictures" / "0.png"
-    ours, theirs = model.predict(picture), again.predict(picture)
+    image = folder / "images" / "0.png"
+    ours, theirs = model.predict(image), again.predict(image)
     assert ours.names == theirs.names
     assert np.array_equal(ours.scores, theirs.scores)
 
 
 def test_the_model_that_was_tuned_stays_as_it_was(tmp_path):
     model = pvzoo.load(fine_tune_run.untrained("classifier", tmp_path / "start"), device="cpu")
-    data = colour_model.dataset(schema.CLASSIFICATION, tmp_path / "pictures", 6)
+    data = colour_model.dataset(schema.CLASSIFICATION, tmp_path / "images", 6)
     before, labels = of_weights(model.network.module), model.labels
     model.fine_tune(data, epochs=1, output_dir=tmp_path / "run")
     assert of_weights(model.network.module) == before
@@ -103,9 +103,9 @@ def test_the_model_that_was_tuned_stays_as_it_was(tmp_path):
 
 
 def test_it_learns(tmp_path):
-    """Pictures of one colour each, told apart after a few steps by a network that knew nothing."""
+    """Images of one colour each, told apart after a few steps by a network that knew nothing."""
     checkpoints.timm_folder(tmp_path / "start", num_classes=3)
-    folder = tmp_path / "pictures"
+    folder = tmp_path / "images"
     rng = np.random.default_rng(0)
     for i in range(24):
         name, colour = list(colour_model.COLOURS.items())[1 + i % 3]
@@ -423,7 +423,7 @@ def test_impossible_arguments_are_named(wrong, said, tmp_path):
 
 
 def test_early_stopping_needs_something_to_go_by(tmp_path):
-    data = colour_model.dataset(schema.DETECTION, tmp_path / "pictures", 4)
+    data = colour_model.dataset(schema.DETECTION, tmp_path / "images", 4)
     with pytest.raises(UsageError, match="early_stopping needs"):
         _detector(tmp_path).fine_tune(data, epochs=1, early_stopping=2, output_dir=tmp_path / "run")
 
@@ -473,7 +473,7 @@ def test_features_are_cached_where_the_head_alone_decides(architecture, alone, t
     """A linear head, one that is a convolution, and two whose answers are averaged."""
     checkpoints.timm_folder(tmp_path / "start", architecture, num_classes=3)
     model = pvzoo.load(tmp_path / "start", device="cpu")
-    data = colour_model.dataset(schema.CLASSIFICATION, tmp_path / "pictures", 4)
+    data = colour_model.dataset(schema.CLASSIFICATION, tmp_path / "images", 4)
     options = {"epochs": 1, "freeze": "backbone", "augment": False, "batch_size": 2}
     with mock.patch.object(run, "Features", wraps=run.Features) as cached:
         tuned = model.fine_tune(data, output_dir=tmp_path / "run", **options)
@@ -511,10 +511,10 @@ def test_the_moving_average_follows_its_formula():
 def test_the_command_line_tunes_the_offline_default_and_the_result_predicts(tmp_path, photographs):
     for name, photo in (("cup", "coffee"), ("pet", "cat")):
         (tmp_path / "data" / name).mkdir(parents=True)
-        with Image.open(photographs[photo]) as picture:
+        with Image.open(photographs[photo]) as image:
             for i in range(3):
                 side = 150 + 40 * i
-                picture.crop((i, i, side, side)).save(tmp_path / "data" / name / f"{i}.png")
+                image.crop((i, i, side, side)).save(tmp_path / "data" / name / f"{i}.png")
     told = ["--epochs", "20", "--freeze", "backbone", "--no-augment"]
     told += ["--learning-rate", '{"backbone": 0.001, "rest": 0.01}']
     run = tmp_path / "run"

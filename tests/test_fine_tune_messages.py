@@ -40,7 +40,7 @@ def classifier(tmp_path) -> pvzoo.Model:
 
 @pytest.fixture
 def data(tmp_path) -> datasets.Dataset:
-    return colour_model.dataset(schema.CLASSIFICATION, tmp_path / "pictures", 12)
+    return colour_model.dataset(schema.CLASSIFICATION, tmp_path / "images", 12)
 
 
 # --- what is kept ---------------------------------------------------------------------------------
@@ -107,12 +107,12 @@ def test_images_in_both_splits_of_one_source_are_named_with_the_way_out(classifi
 
 
 def test_images_in_two_sources_are_named_by_the_names_they_have_in_each(classifier, tmp_path):
-    train = colour_model.dataset(schema.CLASSIFICATION, tmp_path / "pictures", 6)
+    train = colour_model.dataset(schema.CLASSIFICATION, tmp_path / "images", 6)
     for name in ("background", "red"):
         (tmp_path / "other" / name).mkdir(parents=True)
         own = Image.new("RGB", (48, 64), colour_model.COLOURS[name])
         own.save(tmp_path / "other" / name / "own.png")
-    shutil.copy(tmp_path / "pictures" / "3.png", tmp_path / "other" / "red" / "copy.png")
+    shutil.copy(tmp_path / "images" / "3.png", tmp_path / "other" / "red" / "copy.png")
     names = colour_model.NAMES
     other = labelled.load(tmp_path / "other")
     place = {old: names.index(name) for old, name in enumerate(schema.class_names(other.features))}
@@ -148,7 +148,7 @@ class FirstInput(TrainerCallback):
 
 
 @pytest.mark.parametrize("kind", fine_tune_run.KINDS)
-def test_the_picture_of_the_first_batch_has_the_pixels_that_the_network_is_given(kind, tmp_path):
+def test_the_image_of_the_first_batch_has_the_pixels_that_the_network_is_given(kind, tmp_path):
     first = FirstInput()
     with mock.patch.object(sample_grid, "sheet_of", wraps=sample_grid.sheet_of) as drawn:
         found = fine_tune_run.tune(kind, tmp_path, epochs=1, callbacks=[first])
@@ -196,7 +196,7 @@ def test_what_is_no_list_of_callbacks_is_refused(wrong, tmp_path):
 
 def test_a_run_of_one_step_ends_whose_rate_falls_as_a_polynomial(tmp_path):
     segmentation_families.build("segformer", tmp_path / "segformer")
-    data = colour_model.dataset(schema.SEMANTIC, tmp_path / "pictures", 2)
+    data = colour_model.dataset(schema.SEMANTIC, tmp_path / "images", 2)
     model = pvzoo.load(tmp_path / "segformer", device="cpu")
     tuned = model.fine_tune(data, epochs=1, batch_size=2, output_dir=tmp_path / "run")
     assert tuned.report.history[-1]["step"] == 1

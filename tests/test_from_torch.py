@@ -138,7 +138,7 @@ def test_a_network_says_itself_where_its_classes_are(network):
     assert torch.equal(new, torch.cat([old[8:12], old[0:4]]))
 
 
-def test_the_size_of_pictures_is_set_where_the_config_has_one(network):
+def test_the_size_of_images_is_set_where_the_config_has_one(network):
     classes = TargetClasses(("a",), (0,), multi_label=True)
     with pytest.raises(UnsupportedModelError, match="Leave image_size out"):
         network.retarget(classes, image_size=32, seed=0)
@@ -151,7 +151,7 @@ def test_the_size_of_pictures_is_set_where_the_config_has_one(network):
     assert same(sized, other)
 
 
-def test_pictures_are_prepared_by_the_steps(network):
+def test_images_are_prepared_by_the_steps(network):
     inputs, meta = network.prepare(Image.new("RGB", (20, 10), "red"))
     assert inputs["pixel_values"].shape == (1, 3, 8, 8)
     np.testing.assert_array_equal(inputs["pixel_values"][0, :, 0, 0], [1, 0, 0])

@@ -419,7 +419,7 @@ class ToyModel(PreTrainedModel):
 """
 
 
-@pytest.mark.filterwarnings("ignore:Classes do not occur")  # no picture is of background
+@pytest.mark.filterwarnings("ignore:Classes do not occur")  # no image is of background
 def test_code_that_comes_with_a_repo_runs_only_if_trusted(hub, vit, tmp_path, monkeypatch):
     from safetensors.torch import save
     from transformers import dynamic_module_utils
@@ -452,7 +452,7 @@ def test_code_that_comes_with_a_repo_runs_only_if_trusted(hub, vit, tmp_path, mo
     assert model.labels == ("no", "yes")
     assert model.predict(NOISE).scores.sum() == pytest.approx(1)
     # once trusted it is trained too, and its best weights are loaded in the end
-    data = colour_model.dataset(schema.CLASSIFICATION, tmp_path / "pictures", 30)
+    data = colour_model.dataset(schema.CLASSIFICATION, tmp_path / "images", 30)
     options = {"epochs": 2, "output_dir": tmp_path / "run"}
     tuned = model.fine_tune(data.select(range(20)), data.select(range(20, 30)), **options)
     again = pvzoo.load(tmp_path / "run", trust_remote_code=True)

@@ -1,4 +1,4 @@
-"""Whatever a person calls an image comes out as one upright RGB picture, or as a clear error."""
+"""Whatever a person calls an image comes out as one upright RGB image, or as a clear error."""
 
 from __future__ import annotations
 
@@ -86,9 +86,9 @@ class OwnPath:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_of_input_gives_the_same_picture(kind: str, tmp_path: Path) -> None:
+def test_every_kind_of_input_gives_the_same_image(kind: str, tmp_path: Path) -> None:
     data = encoded(RGB, "PNG")
-    path = tmp_path / "a picture, ünïcode 图.png"
+    path = tmp_path / "an image, ünïcode 图.png"
     path.write_bytes(data)
     sources = {
         "str": str(path),
@@ -167,7 +167,7 @@ def test_a_data_uri_may_be_percent_encoded_or_broken_into_lines() -> None:
     assert (pixels("data:image/png," + "".join(f"%{b:02x}" for b in data)) == RGB).all()
 
 
-def test_the_picture_that_comes_out_is_a_new_one() -> None:
+def test_the_image_that_comes_out_is_a_new_one() -> None:
     for source in (Image.fromarray(RGB), RGB.copy(), Image.fromarray(RGBA)):
         before = np.array(source)
         open_image(source).paste((1, 2, 3), (0, 0, 7, 5))
@@ -189,8 +189,8 @@ def test_one_pil_image_can_be_read_by_several_threads_at_once() -> None:
     for _ in range(5):
         lazy = Image.open(io.BytesIO(data))
         with ThreadPoolExecutor(4) as pool:
-            for picture in pool.map(open_image, [lazy] * 4):
-                assert (np.asarray(picture) == big).all()
+            for image in pool.map(open_image, [lazy] * 4):
+                assert (np.asarray(image) == big).all()
 
 
 # --- orientation ----------------------------------------------------------------------------------
@@ -241,7 +241,7 @@ def test_an_impossible_orientation_is_ignored(orientation: int) -> None:
     assert (pixels(encoded(RGB, "PNG", exif=exif)) == RGB).all()
 
 
-def test_grey_16_bit_and_see_through_pictures_are_turned_too() -> None:
+def test_grey_16_bit_and_see_through_images_are_turned_too() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     assert (pixels(encoded(GREY, "PNG", exif=exif)) == grey(np.rot90(GREY, -1))).all()
@@ -249,7 +249,7 @@ def test_grey_16_bit_and_see_through_pictures_are_turned_too() -> None:
     assert pixels(encoded(RGBA, "PNG", exif=exif)).shape == (7, 5, 3)
 
 
-def test_a_picture_with_broken_exif_is_still_a_picture() -> None:
+def test_an_image_with_broken_exif_is_still_an_image() -> None:
     data = encoded(RGB, "JPEG", exif=b"Exif\0\0 this is no EXIF at all")
     assert (pixels(data) == np.asarray(Image.open(io.BytesIO(data)))).all()
 
@@ -376,7 +376,7 @@ def test_a_cmyk_jpeg_from_adobe_is_not_a_negative() -> None:
 
 
 @pytest.mark.parametrize("mode", ["HSV", "YCbCr", "LAB", "RGBX", "P", "L"])
-def test_other_modes_of_pil_come_close_to_the_picture(mode: str) -> None:
+def test_other_modes_of_pil_come_close_to_the_image(mode: str) -> None:
     ramp = np.linspace(40, 200, 24 * 24 * 3).reshape(24, 24, 3).astype(np.uint8)
     if mode == "LAB":
         from PIL import ImageCms
@@ -587,7 +587,7 @@ def test_a_folder_is_refused_with_the_way_to_read_one(tmp_path: Path) -> None:
     ],
     ids=["empty", "text", "html", "svg", "lfs", "heic", "jpeg", "png", "webp", "tiff", "head"],
 )
-def test_a_file_that_is_no_picture_is_refused(content, words, tmp_path: Path) -> None:
+def test_a_file_that_is_no_image_is_refused(content, words, tmp_path: Path) -> None:
     path = tmp_path / "photo.jpg"
     path.write_bytes(content)
     refused(path, *words, name=str(path))
@@ -597,13 +597,13 @@ def test_a_file_that_is_no_picture_is_refused(content, words, tmp_path: Path) ->
 
 def test_a_damaged_file_is_an_image_error_wherever_it_is_damaged() -> None:
     dice = random.Random(0)
-    picture = Image.fromarray(RNG.integers(0, 256, (30, 40, 3), dtype=np.uint8))
+    image = Image.fromarray(RNG.integers(0, 256, (30, 40, 3), dtype=np.uint8))
     kinds = [("JPEG", {}), ("PNG", {}), ("WEBP", {}), ("GIF", {}), ("BMP", {}), ("TIFF", {})]
     kinds += [("GIF", {"save_all": True, "append_images": [Image.new("RGB", (40, 30))]})]
     kinds += [("PPM", {})]
     survivors, errors = 0, []
     for format, options in kinds:
-        whole = encoded(picture, format, **options)
+        whole = encoded(image, format, **options)
         for _ in range(150):
             broken = bytearray(whole)
             for _ in range(dice.choice([1, 3, 10])):
@@ -621,7 +621,7 @@ def test_a_damaged_file_is_an_image_error_wherever_it_is_damaged() -> None:
 
 
 @pytest.mark.parametrize("side", [10_000, 100_000, 2**31 - 1])
-def test_a_picture_that_claims_to_be_gigantic_is_refused_at_once(side: int, tmp_path) -> None:
+def test_an_image_that_claims_to_be_gigantic_is_refused_at_once(side: int, tmp_path) -> None:
     path = tmp_path / "bomb.png"
     path.write_bytes(png(side, side, 8, 2, bytes(100)))
     start = time.perf_counter()

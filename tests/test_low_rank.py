@@ -93,7 +93,7 @@ def test_arguments_of_peft_choose_the_layers(tmp_path):
 
 def test_a_timm_transformer_is_trained_at_low_rank_with_its_backbone_frozen_or_not(tmp_path):
     checkpoints.timm_folder(tmp_path / "start", architecture="test_vit", num_classes=3)
-    data = colour_model.dataset(schema.CLASSIFICATION, tmp_path / "pictures", 6)
+    data = colour_model.dataset(schema.CLASSIFICATION, tmp_path / "images", 6)
     model = pvzoo.load(tmp_path / "start", device="cpu")
     for freeze, learns in ((None, True), ("backbone", False)):
         folder = tmp_path / f"run-{freeze}"
@@ -109,7 +109,7 @@ def test_a_timm_transformer_is_trained_at_low_rank_with_its_backbone_frozen_or_n
 
 def test_what_cannot_be_is_said(tmp_path, monkeypatch):
     checkpoints.timm_folder(tmp_path / "start", num_classes=3)
-    data = colour_model.dataset(schema.CLASSIFICATION, tmp_path / "pictures", 6)
+    data = colour_model.dataset(schema.CLASSIFICATION, tmp_path / "images", 6)
     model = pvzoo.load(tmp_path / "start", device="cpu")
 
     def tune(lora):

@@ -111,12 +111,12 @@ def reference(case: Case, match: LabelMatch, *, one_crowd: bool = False) -> dict
 def decoded(case: Case) -> Case:
     """With the values of the maps, read by other means, for the reference."""
     for _, row in case:
-        picture = Image.open(io.BytesIO(row["annotation"]["bytes"]))
+        drawn = Image.open(io.BytesIO(row["annotation"]["bytes"]))
         row["decoded"] = {
             (y, x): r + 256 * g + 65536 * b
-            for y in range(picture.height)
-            for x in range(picture.width)
-            for r, g, b in [picture.getpixel((x, y))]
+            for y in range(drawn.height)
+            for x in range(drawn.width)
+            for r, g, b in [drawn.getpixel((x, y))]
         }
     return case
 
@@ -303,7 +303,7 @@ def test_labels_that_mean_nothing_are_refused_with_the_name_of_the_image() -> No
         (changed(id=None), r"has no segments"),
         (row | {"segments": None}, r"has no segments"),
         (row | {"annotation": None}, r"is missing"),
-        (row | {"annotation": {"bytes": b"no picture", "path": None}}, r"cannot be read"),
+        (row | {"annotation": {"bytes": b"no image", "path": None}}, r"cannot be read"),
         (row | {"annotation": {"bytes": None, "path": "no/such.png"}}, r"cannot be read"),
         (
             row | {"annotation": {"bytes": encode_colour(np.zeros((3, 1), int)), "path": None}},

@@ -125,15 +125,15 @@ def test_255_is_void_unless_it_is_listed() -> None:
 
 
 def test_a_map_in_palette_colours_means_its_numbers(tmp_path: Any) -> None:
-    picture = Image.new("P", (2, 1))
-    picture.putpalette([9, 9, 9, 200, 0, 0] + [0] * 762)
-    picture.putdata([0, 1])
-    picture.save(tmp_path / "map.png")
+    drawn = Image.new("P", (2, 1))
+    drawn.putpalette([9, 9, 9, 200, 0, 0] + [0] * 762)
+    drawn.putdata([0, 1])
+    drawn.save(tmp_path / "map.png")
     result, row = image([[0, 1]], [[0, 1]])
     row["annotation"] = {"bytes": None, "path": str(tmp_path / "map.png")}
     assert evaluated(TWO, [(result, row)])["miou"] == 1
     file = io.BytesIO()
-    picture.convert("RGB").save(file, "PNG")
+    drawn.convert("RGB").save(file, "PNG")
     row["annotation"] = {"bytes": file.getvalue(), "path": None}
     with pytest.raises(DataError, match="stand for nothing"):
         evaluated(TWO, [(result, row)])

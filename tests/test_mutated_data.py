@@ -49,7 +49,7 @@ class Format:
     source: str = "."
 
 
-def _picture(file: Path, seed: int = 0) -> None:
+def _image(file: Path, seed: int = 0) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
     Image.fromarray(rng.integers(0, 255, (24, 32, 3), dtype=np.uint8)).save(file)
@@ -91,7 +91,7 @@ def _coco(root: Path) -> None:
     }
     _text(root / "labels.json", json.dumps(content))
     for i in (1, 2):
-        _picture(root / f"images/{i}.png", i)
+        _image(root / f"images/{i}.png", i)
 
 
 def _panoptic(root: Path) -> None:
@@ -117,7 +117,7 @@ def _panoptic(root: Path) -> None:
     values = np.full((24, 32), 300)
     values[:, :16] = 7
     for i in (1, 2):
-        _picture(root / f"val2017/{i}.jpg", i)
+        _image(root / f"val2017/{i}.jpg", i)
         (root / "annotations/panoptic_val2017").mkdir(exist_ok=True)
         (root / f"annotations/panoptic_val2017/{i}.png").write_bytes(encode_colour(values))
 
@@ -128,7 +128,7 @@ def _yolo(root: Path) -> None:
     )
     _text(root / "val.txt", "images/val/3.png\n")
     for name in ("train/1", "train/2", "val/3"):
-        _picture(root / f"images/{name}.png", len(name))
+        _image(root / f"images/{name}.png", len(name))
         _text(
             root / f"labels/{name}.txt", "0 0.5 0.5 0.25 0.25\n1 0.1 0.1 0.5 0.1 0.5 0.5 0.1 0.4\n"
         )
@@ -145,7 +145,7 @@ _XML = """<annotation><folder>x</folder><filename>1.jpg</filename>
 def _voc(root: Path) -> None:
     for i in (1, 2):
         _text(root / f"Annotations/{i}.xml", _XML.replace("1.jpg", f"{i}.jpg"))
-        _picture(root / f"JPEGImages/{i}.jpg", i)
+        _image(root / f"JPEGImages/{i}.jpg", i)
     _text(root / "ImageSets/Main/train.txt", "1\n2\n")
 
 
@@ -153,7 +153,7 @@ def _masks(root: Path) -> None:
     values = np.zeros((24, 32), int)
     values[:, :16] = 1
     for i in (1, 2):
-        _picture(root / f"images/{i}.png", i)
+        _image(root / f"images/{i}.png", i)
         (root / "masks").mkdir(exist_ok=True)
         (root / f"masks/{i}.png").write_bytes(encode_grey(values))
     _text(root / "id2label.json", '{"0": "sky", "1": "road", "255": "void"}')
@@ -170,7 +170,7 @@ def _csv(root: Path) -> None:
         root / "metadata.csv", 'file_name,label,width\n1.png,cat,32\n2.png,"a, b",32\n3.png,007,1\n'
     )
     for i in (1, 2, 3):
-        _picture(root / f"{i}.png", i)
+        _image(root / f"{i}.png", i)
 
 
 def _jsonl(root: Path) -> None:
@@ -182,14 +182,14 @@ def _jsonl(root: Path) -> None:
     ]
     _text(root / "metadata.jsonl", "\n".join(map(json.dumps, lines)))
     for i in (1, 2):
-        _picture(root / f"{i}.png", i)
+        _image(root / f"{i}.png", i)
 
 
 def _darknet(root: Path) -> None:
     _text(root / "obj.data", "classes = 2\nnames = obj.names\ntrain = train.txt\n")
     _text(root / "obj.names", "cat\ndog\n")
     _text(root / "train.txt", "data/obj_train_data/1.png\n")
-    _picture(root / "obj_train_data/1.png")
+    _image(root / "obj_train_data/1.png")
     _text(root / "obj_train_data/1.txt", "0 0.5 0.5 0.25 0.25\n1 0.5 0.5 0.1 0.1\n")
 
 
@@ -204,7 +204,7 @@ _CVAT = """<annotations><version>1.1</version><meta><task><labels><label><name>c
 def _cvat(root: Path) -> None:
     _text(root / "annotations.xml", _CVAT)
     for i in (1, 2):
-        _picture(root / f"images/{i}.png", i)
+        _image(root / f"images/{i}.png", i)
 
 
 def _label_studio(root: Path) -> None:
@@ -231,13 +231,13 @@ def _label_studio(root: Path) -> None:
     _text(root / "export.json", json.dumps(tasks))
     _text(root / "label_config.xml", '<View><Labels><Label value="cat"/></Labels></View>')
     for i in (1, 2):
-        _picture(root / f"images/{i}.png", i)
+        _image(root / f"images/{i}.png", i)
 
 
 def _classes_csv(root: Path) -> None:
     _text(root / "train/_classes.csv", "filename, cat, dog\n1.png, 1, 0\n2.png, 0, 1\n")
     for i in (1, 2):
-        _picture(root / f"train/{i}.png", i)
+        _image(root / f"train/{i}.png", i)
 
 
 def _zip(root: Path) -> None:

@@ -25,7 +25,7 @@ from pvzoo.cli.catalog import _card_json
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of what damaged files make libraries say
 
-PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 24, 3), dtype=np.uint8))
+IMAGE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 24, 3), dtype=np.uint8))
 CARDS = """
 contract = 2
 
@@ -142,7 +142,7 @@ def attempt(tmp_path_factory) -> Callable[..., Callable[[random.Random], None]]:
         if not folder.exists():
             folder.mkdir()
             MODELS[name](folder)
-            pvzoo.load(folder, device="cpu").predict(PICTURE)  # what is imported is no part of it
+            pvzoo.load(folder, device="cpu").predict(IMAGE)  # what is imported is no part of it
         return folder
 
     def read(folder: Path, name: str) -> None:
@@ -150,7 +150,7 @@ def attempt(tmp_path_factory) -> Callable[..., Callable[[random.Random], None]]:
         mutations.obeys_the_rule(lambda: found.append(pvzoo.load(folder, device="cpu")), name)
         if found:  # what a network takes for a larger input is as it is
             seconds = 5 * mutations.SECONDS
-            mutations.obeys_the_rule(lambda: found[0].predict(PICTURE), f"{name}, predict", seconds)
+            mutations.obeys_the_rule(lambda: found[0].predict(IMAGE), f"{name}, predict", seconds)
 
     def of(
         names: tuple[str, ...], file: str, mutate: Callable[[bytes, random.Random], bytes]

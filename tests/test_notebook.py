@@ -77,7 +77,7 @@ def shown(outputs: dict[str, list[Any]], cell: str) -> dict[str, str]:
     return output["data"]
 
 
-def picture(data: dict[str, str]) -> Image.Image:
+def decoded(data: dict[str, str]) -> Image.Image:
     assert set(data) == {"image/jpeg", "text/plain"}
     octets = base64.b64decode(data["image/jpeg"])
     assert len(octets) <= 1_000_000
@@ -112,17 +112,17 @@ class _Cells(HTMLParser):
 
 
 @pytest.mark.parametrize("cell", ["detections", "one row", "panoptic"])
-def test_a_result_is_its_annotated_picture(outputs: Any, cell: str) -> None:
+def test_a_result_is_its_annotated_image(outputs: Any, cell: str) -> None:
     data = shown(outputs, cell)
-    drawn = picture(data)
+    drawn = decoded(data)
     kind = "Panoptic" if cell == "panoptic" else "Detections"
     assert data["text/plain"].startswith(f"<{kind} of scene-2.png, 160 x 160 pixels: ")
-    assert drawn.size == (480, 480), "a small picture is enlarged for its labels"
+    assert drawn.size == (480, 480), "a small image is enlarged for its labels"
     colours = np.asarray(drawn.convert("HSV"))[..., 1]
     assert (colours > 200).mean() > 0.005, "boxes and labels are drawn in full colours"
 
 
-def test_the_picture_is_what_plot_gives(tmp_path: Path, photographs: Any, lite0: Any) -> None:
+def test_the_image_is_what_plot_gives(tmp_path: Path, photographs: Any, lite0: Any) -> None:
     result = lite0.predict(photographs["coffee"])
     before = dict(vars(result))
     data = result._repr_jpeg_()
@@ -133,12 +133,12 @@ def test_the_picture_is_what_plot_gives(tmp_path: Path, photographs: Any, lite0:
         assert np.abs(np.asarray(opened).astype(int) - np.asarray(whole)).mean() < 4
 
 
-def test_a_large_picture_is_scaled_down(outputs: Any) -> None:
-    drawn = picture(shown(outputs, "large"))
+def test_a_large_image_is_scaled_down(outputs: Any) -> None:
+    drawn = decoded(shown(outputs, "large"))
     assert drawn.size == (1024, 683)
 
 
-def test_the_worst_picture_keeps_to_the_limit() -> None:
+def test_the_worst_image_keeps_to_the_limit() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (1100, 1024, 3), np.uint8)
     result = detections(ImageHandle.of(noise), size=(1100, 1024))
     assert len(result._repr_jpeg_()) <= 1_000_000
@@ -152,7 +152,7 @@ def test_where_the_image_is_gone_or_another_the_text_is_left(outputs: Any, cell:
     assert data["text/plain"].startswith("<Detections of ")
 
 
-def test_a_list_is_a_grid_of_the_first_pictures(outputs: Any) -> None:
+def test_a_list_is_a_grid_of_the_first_images(outputs: Any) -> None:
     data = shown(outputs, "list")
     html = _Cells(data["text/html"])
     assert html.tags.count("img") == html.tags.count("figcaption") == 12

@@ -29,11 +29,11 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:TargetClasses (do not|that) occur:pvzoo.errors.PvzooWarning",
 )
 
-PICTURE = segmentation_families.example_image()
+IMAGE = segmentation_families.example_image()
 PIXELS = [
     pytest.param(name, marks=() if name in ("segformer", "dpt") else pytest.mark.slow)
     for name, family in segmentation_families.FAMILIES.items()
-    # the random MobileViTV2 hardly looks at the picture
+    # the random MobileViTV2 hardly looks at the image
     if family.auto == "AutoModelForSemanticSegmentation" and name != "mobilevitv2"
 ]
 
@@ -59,7 +59,7 @@ def sigmoid(tmp_path):
         module = _training.retargeted(adapter.module, TargetClasses(("crack",), (best,)), seed=0)
         sizes = ("out_channels", "out_features")
         last = [m for m in module.modules() if 1 in [getattr(m, size, 0) for size in sizes]][-1]
-        with torch.no_grad():  # about half of the picture is foreground
+        with torch.no_grad():  # about half of the image is foreground
             bias = (0 if last.bias is None else last.bias) - logits[best].median()[None]
             last.bias = torch.nn.Parameter(bias / logits[best].std())
             last.weight /= logits[best].std()
@@ -71,15 +71,15 @@ def sigmoid(tmp_path):
 
 
 def outputs(adapter: Any) -> dict[str, torch.Tensor]:
-    inputs, _ = adapter.prepare(PICTURE)
+    inputs, _ = adapter.prepare(IMAGE)
     with torch.inference_mode():
         return adapter.forward({name: torch.from_numpy(a) for name, a in inputs.items()})
 
 
 def foreground(model: pvzoo.Model, family: str) -> torch.Tensor:
-    """(height, width) logits, or probabilities less one half, of the picture's pixels."""
+    """(height, width) logits, or probabilities less one half, of the image's pixels."""
     adapter = model.network
-    _, meta = adapter.prepare(PICTURE)
+    _, meta = adapter.prepare(IMAGE)
     logits = outputs(adapter)["logits"]
     assert logits.shape[:2] == (1, 1)
     if family == "dpt":
@@ -94,7 +94,7 @@ def foreground(model: pvzoo.Model, family: str) -> torch.Tensor:
 def test_one_channel_is_a_sigmoid_foreground_and_background(sigmoid, family):
     model = pvzoo.load(sigmoid(family), device="cpu")
     assert model.labels == ("background", "crack")
-    result = model.predict(PICTURE, scores=True)
+    result = model.predict(IMAGE, scores=True)
     expected = foreground(model, family)
     sure = expected.abs().numpy() > 1e-4
     assert sure.mean() > 0.99
@@ -112,10 +112,10 @@ def test_transformers_gives_every_pixel_the_class_of_one_channel(sigmoid):
     module = AutoModelForSemanticSegmentation.from_pretrained(folder).eval()
     processor = AutoImageProcessor.from_pretrained(folder)
     with torch.inference_mode():
-        outputs = module(**processor(images=PICTURE, return_tensors="pt"))
-    (theirs,) = processor.post_process_semantic_segmentation(outputs, [PICTURE.size[::-1]])
+        outputs = module(**processor(images=IMAGE, return_tensors="pt"))
+    (theirs,) = processor.post_process_semantic_segmentation(outputs, [IMAGE.size[::-1]])
     assert not theirs.any()
-    assert len(pvzoo.load(folder, device="cpu").predict(PICTURE)) == 2
+    assert len(pvzoo.load(folder, device="cpu").predict(IMAGE)) == 2
 
 
 def test_the_probability_of_the_label_one_is_what_transformers_trains_one_channel_to(sigmoid):
@@ -140,14 +140,14 @@ def test_the_one_name_is_the_foregrounds_unless_it_says_otherwise(sigmoid, name,
 
 
 def maps(folder: Path, names: tuple[str, ...]) -> datasets.Dataset:
-    """Four pictures, half of each foreground; where one class is named the rest is void."""
+    """Four images, half of each foreground; where one class is named the rest is void."""
     rows = []
     for i in range(4):
-        picture = segmentation_families.example_image(seed=i)
-        labels = np.full(picture.size[::-1], 0 if len(names) == 2 else 255, np.uint8)
-        labels[:, : picture.width // 2] = 1
+        image = segmentation_families.example_image(seed=i)
+        labels = np.full(image.size[::-1], 0 if len(names) == 2 else 255, np.uint8)
+        labels[:, : image.width // 2] = 1
         folder.mkdir(parents=True, exist_ok=True)
-        picture.save(folder / f"{i}.png")
+        image.save(folder / f"{i}.png")
         Image.fromarray(labels).save(folder / f"{i}-map.png")
         ids = [0, 1] if len(names) == 2 else [1]
         rows.append(
@@ -192,7 +192,7 @@ def test_one_channel_trains_on_as_two_classes_that_begin_with_the_same_answers(
     )
     again = pvzoo.load(tmp_path / "run", device="cpu")
     assert trained.labels == again.labels == ("background", "crack")
-    np.testing.assert_array_equal(again.predict(PICTURE).map, trained.predict(PICTURE).map)
+    np.testing.assert_array_equal(again.predict(IMAGE).map, trained.predict(IMAGE).map)
 
 
 def test_one_channel_keeps_what_it_knows_of_its_class_among_others(sigmoid):
@@ -263,12 +263,12 @@ def test_objects_of_one_class_are_learned_and_the_network_opens_again(tmp_path, 
     tuned = model.fine_tune(train, held_out, output_dir=tmp_path / "run", **options)
     again = pvzoo.load(tmp_path / "run", device="cpu")
     assert tuned.labels == again.labels == ("thing",)
-    assert again.predict(PICTURE).to_dict() == tuned.predict(PICTURE).to_dict()
+    assert again.predict(IMAGE).to_dict() == tuned.predict(IMAGE).to_dict()
     if kind == "detection":  # new classes begin at one in a hundred
-        assert set(again.predict(PICTURE, threshold=0).names) == {"thing"}
+        assert set(again.predict(IMAGE, threshold=0).names) == {"thing"}
 
 
-def pictures(folder: Path, *names: str) -> Path:
+def images(folder: Path, *names: str) -> Path:
     for split in ("train", "val"):
         for number, name in enumerate(names):
             (folder / split / name).mkdir(parents=True)
@@ -285,15 +285,15 @@ def test_a_classifier_of_one_class_is_refused_before_anything_is_trained(tmp_pat
     model = pvzoo.load(tmp_path / "start", device="cpu")
     with pytest.raises(DataError, match="one class, 'cat'"):
         model.fine_tune(
-            pictures(tmp_path / "data", "cat"), epochs=1, output_dir=tmp_path / "run", **options
+            images(tmp_path / "data", "cat"), epochs=1, output_dir=tmp_path / "run", **options
         )
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("write", [timm_folder, transformers_folder])
-def test_one_label_that_a_picture_has_or_has_not_is_learned(tmp_path, write):
+def test_one_label_that_an_image_has_or_has_not_is_learned(tmp_path, write):
     write(tmp_path / "start")
-    files = sorted(pictures(tmp_path / "data", "yes", "no").rglob("*.png"))
+    files = sorted(images(tmp_path / "data", "yes", "no").rglob("*.png"))
     rows = [
         {
             "image": str(file),
@@ -309,7 +309,7 @@ def test_one_label_that_a_picture_has_or_has_not_is_learned(tmp_path, write):
     train, held_out = data.select(range(6)), data.select(range(6, 12))
     tuned = model.fine_tune(train, held_out, epochs=1, batch_size=4, output_dir=tmp_path / "run")
     again = pvzoo.load(tmp_path / "run", device="cpu")
-    ours, theirs = tuned.predict(PICTURE), again.predict(PICTURE)
+    ours, theirs = tuned.predict(IMAGE), again.predict(IMAGE)
     assert ours.names == theirs.names == ("cat",)
     assert theirs.multi_label
     assert 0 < theirs.scores[0] < 1
@@ -333,10 +333,10 @@ def test_a_classifier_with_one_output_says_how_sure_it_is(tmp_path, write):
     else:
         transformers_folder(tmp_path, labels=("cat",))
     model = pvzoo.load(tmp_path, device="cpu")
-    inputs, _ = model.network.prepare(PICTURE)
+    inputs, _ = model.network.prepare(IMAGE)
     with torch.inference_mode():
         logit = model.network.forward({k: torch.from_numpy(v) for k, v in inputs.items()})
-    result = model.predict(PICTURE)
+    result = model.predict(IMAGE)
     assert result.multi_label
     np.testing.assert_allclose(result.scores, logit["logits"][0].sigmoid(), rtol=1e-6)
 
@@ -353,11 +353,11 @@ def test_classes_counted_from_one_name_the_outputs_in_their_order(tmp_path, writ
     else:
         detection_families.build("rt_detr_v2", tmp_path)
     right = pvzoo.load(tmp_path, device="cpu")
-    expected = right.predict(PICTURE).to_dict()
+    expected = right.predict(IMAGE).to_dict()
     edit(tmp_path, id2label={str(i + 1): name for i, name in enumerate(right.labels)})
     shifted = pvzoo.load(tmp_path, device="cpu")
     assert shifted.labels == right.labels
-    assert shifted.predict(PICTURE).to_dict() == expected
+    assert shifted.predict(IMAGE).to_dict() == expected
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ OPTIONS = {
 }
 """Options of each task with their defaults, as its docstrings and docs have them."""
 COMMON = ["batch_size", "on_error", "progress"]
-PICTURE = np.zeros((24, 32, 3), np.uint8)
+IMAGE = np.zeros((24, 32, 3), np.uint8)
 
 
 def model_of(task: str) -> pvzoo.Model:
@@ -178,17 +178,17 @@ def test_two_models_show_their_own_options_and_the_class_all():
     assert "top_k" in inspect.signature(classifier.predict).parameters
     assert "top_k" not in inspect.signature(detector.predict).parameters
     assert [*inspect.signature(pvzoo.Model.predict).parameters][-1] == "options"
-    assert pvzoo.Model.predict(detector, PICTURE).to_dict() == detector.predict(PICTURE).to_dict()
+    assert pvzoo.Model.predict(detector, IMAGE).to_dict() == detector.predict(IMAGE).to_dict()
     assert "| predict(" in " ".join(pydoc.plaintext.document(pvzoo.Model).split())
 
 
 def test_a_copy_of_a_model_and_of_its_method_predict_alike():
     model = model_of("object-detection")
-    expected = model.predict(PICTURE).to_dict()
+    expected = model.predict(IMAGE).to_dict()
     for other in (copy.copy(model), copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
-        assert other.predict(PICTURE).to_dict() == expected
+        assert other.predict(IMAGE).to_dict() == expected
         assert "nms" in inspect.signature(other.predict).parameters
-    assert pickle.loads(pickle.dumps(model.predict))(PICTURE).to_dict() == expected
+    assert pickle.loads(pickle.dumps(model.predict))(IMAGE).to_dict() == expected
     assert model.predict == model.predict
     assert model.predict.__self__ is model
 
@@ -214,7 +214,7 @@ def test_a_plugin_with_options_out_of_the_ordinary_predicts_and_shows_what_it_ca
     assert found["shape"].annotation == "Nowhere"
     assert found["sizes"].default == [1, 2]
     assert "shape: An option of object-detection." in model.predict.__doc__
-    assert model.predict(PICTURE, sizes=[3]).to_dict()["task"] == "object-detection"
+    assert model.predict(IMAGE, sizes=[3]).to_dict()["task"] == "object-detection"
 
 
 @pytest.mark.parametrize("overload", typing.get_overloads(pvzoo.load)[:-1])
@@ -248,7 +248,7 @@ def test_the_overloads_of_load_have_its_arguments():
 def test_predict_leaves_out_of_a_list_what_is_skipped():
     model = model_of("object-detection")
     with pytest.warns(PvzooWarning, match="nowhere"):
-        found = model.predict([PICTURE, "nowhere.jpg", PICTURE], on_error="skip")
+        found = model.predict([IMAGE, "nowhere.jpg", IMAGE], on_error="skip")
     assert [result.image.index for result in found] == [0, 2]
     with pytest.raises(UsageError, match="one image cannot be skipped"):
         model.predict("nowhere.jpg", on_error="skip")

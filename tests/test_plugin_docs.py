@@ -111,7 +111,7 @@ def examples(section: str, **more: Any) -> dict[str, Any]:
 
 
 class Little(nn.Module):
-    """Finds one object in each picture; its class is that of the greatest logit."""
+    """Finds one object in each image; its class is that of the greatest logit."""
 
     def __init__(self, classes: int) -> None:
         super().__init__()
@@ -177,9 +177,9 @@ def test_the_example_of_a_task_is_read_checked_drawn_measured_and_trained(tmp_pa
         size=(10, 20), labels=np.array([0, 1]), shares=np.array([0.5, 0.5]), names=("grass", "sky")
     )
     assert result.rows()[1] == {"label": 1, "name": "sky", "share": 0.5}
-    picture = Image.new("RGB", (20, 10))
-    assert result.draw(picture).height > 10
-    assert task.draw_labels(picture, row, ["grass", "sky"], (20, 10)).height > 10
+    image = Image.new("RGB", (20, 10))
+    assert result.draw(image).height > 10
+    assert task.draw_labels(image, row, ["grass", "sky"], (20, 10)).height > 10
     noted: list[Any] = []
     sample = type("Sample", (), {"row": row, "note": lambda self, *what: noted.append(what)})()
     found["CoverCheck"]([], None).check(sample)
@@ -193,7 +193,7 @@ def test_the_example_of_a_task_is_read_checked_drawn_measured_and_trained(tmp_pa
     metric.merge([metric.state()])
     assert metric.compute()["overlap"] == 0.75
     training = found["CoverTraining"]()
-    target = training.target(row, picture, 2)
+    target = training.target(row, image, 2)
     assert training.row(target, (20, 10), 2)["cover"] == row["cover"]
 
 

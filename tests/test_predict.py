@@ -119,7 +119,7 @@ def test_an_exception_of_the_images_iterator_is_the_callers_own(lite0, photograp
 # --- the pipeline itself, with a network that is a function ---------------------------------------
 
 
-def _picture(value: int, side: int) -> np.ndarray:
+def _image(value: int, side: int) -> np.ndarray:
     return np.full((side, side, 3), value, np.uint8)
 
 
@@ -134,8 +134,8 @@ def _run(images, *, batch_size=4, forward=None, preprocess=None, seen=None, on_e
         side: int
         image: Any = None
 
-    def pixels(picture: Image.Image):
-        return {"x": np.asarray(picture)[None].astype(np.float32)}, {"side": picture.width}
+    def pixels(opened: Image.Image):
+        return {"x": np.asarray(opened)[None].astype(np.float32)}, {"side": opened.width}
 
     def mean(inputs):
         if seen is not None:
@@ -160,7 +160,7 @@ def test_batches_hold_equal_shapes_only_and_are_never_too_large():
     rng = np.random.default_rng(0)
     sides = rng.choice([8, 16, 24], 101)
     seen: list[tuple[int, ...]] = []
-    images = [_picture(i % 256, s) for i, s in enumerate(sides)]
+    images = [_image(i % 256, s) for i, s in enumerate(sides)]
     results = list(_run(images, batch_size=4, seen=seen))
     assert [(r.value, r.side) for r in results] == [(i % 256, s) for i, s in enumerate(sides)]
     assert max(shape[0] for shape in seen) == 4
@@ -172,10 +172,10 @@ def test_a_rare_shape_does_not_hold_up_the_stream():
 
     def images():
         nonlocal taken
-        yield _picture(1, 64)
+        yield _image(1, 64)
         for _ in range(1000):
             taken += 1
-            yield _picture(2, 8)
+            yield _image(2, 8)
 
     first = next(_run(images(), batch_size=4))
     assert first.side == 64
@@ -189,7 +189,7 @@ def test_a_stream_reads_a_bounded_number_of_images_ahead():
         nonlocal taken
         while True:
             taken += 1
-            yield _picture(taken % 256, 8)
+            yield _image(taken % 256, 8)
 
     stream = _run(images(), batch_size=4)
     for _ in range(50):
@@ -200,7 +200,7 @@ def test_a_stream_reads_a_bounded_number_of_images_ahead():
 
 def test_a_stream_that_is_dropped_leaves_no_threads():
     before = threading.active_count()
-    stream = _run((_picture(i % 256, 8) for i in range(10_000)), batch_size=4)
+    stream = _run((_image(i % 256, 8) for i in range(10_000)), batch_size=4)
     next(stream)
     stream.close()
     assert threading.active_count() == before
@@ -211,9 +211,9 @@ def test_reading_goes_on_while_the_network_runs():
     prepared = threading.Semaphore(0)
     first = iter([True])
 
-    def preprocess(picture: Image.Image):
+    def preprocess(image: Image.Image):
         prepared.release()
-        return {"x": np.asarray(picture)[None].astype(np.float32)}, {"side": picture.width}
+        return {"x": np.asarray(image)[None].astype(np.float32)}, {"side": image.width}
 
     def forward(inputs):
         if next(first, False):
@@ -221,7 +221,7 @@ def test_reading_goes_on_while_the_network_runs():
                 assert prepared.acquire(timeout=10)
         return {"mean": inputs["x"].mean((1, 2, 3))}
 
-    images = [_picture(i, 8) for i in range(8)]
+    images = [_image(i, 8) for i in range(8)]
     assert len(list(_run(images, batch_size=2, forward=forward, preprocess=preprocess))) == 8
 
 
@@ -235,9 +235,9 @@ def test_an_image_may_become_several_inputs():
         values: list[float]
         image: Any = None
 
-    def preprocess(picture: Image.Image):
-        pixels = np.asarray(picture).astype(np.float32)
-        crops = np.stack([pixels[i : i + 8, :8] for i in range(0, picture.height, 8)])
+    def preprocess(opened: Image.Image):
+        pixels = np.asarray(opened).astype(np.float32)
+        crops = np.stack([pixels[i : i + 8, :8] for i in range(0, opened.height, 8)])
         return {"x": crops}, {}
 
     def postprocess(outputs, meta):
@@ -245,7 +245,7 @@ def test_an_image_may_become_several_inputs():
 
     images = []
     for count in (1, 3, 2, 6, 1):
-        stripes = [_picture(10 * k, 8) for k in range(count)]
+        stripes = [_image(10 * k, 8) for k in range(count)]
         images.append(np.concatenate(stripes))
     results = list(
         pipeline.run(
@@ -261,11 +261,11 @@ def test_an_image_may_become_several_inputs():
     assert [r.values for r in results] == [[10.0 * k for k in range(n)] for n in (1, 3, 2, 6, 1)]
 
 
-def test_a_picture_the_network_cannot_take_is_an_image_error():
+def test_an_image_the_network_cannot_take_is_an_image_error():
     def images():
-        yield _picture(1, 8)
+        yield _image(1, 8)
 
-    def preprocess(picture: Image.Image):
+    def preprocess(image: Image.Image):
         raise ValueError("height must be at least 32")
 
     stream = pipeline.run(
@@ -282,7 +282,7 @@ def test_a_picture_the_network_cannot_take_is_an_image_error():
 
 
 def _refusing(inputs):
-    """A network that gives no numbers for the pictures of the values 13 and 17."""
+    """A network that gives no numbers for the images of the values 13 and 17."""
     values = inputs["x"].mean((1, 2, 3))
     if set(values) & {13, 17}:
         raise PvzooError("The network gave numbers that are not finite.", "Use float32.")
@@ -290,16 +290,16 @@ def _refusing(inputs):
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 64])
-def test_a_picture_on_which_the_network_fails_costs_no_other(batch_size):
+def test_an_image_on_which_the_network_fails_costs_no_other(batch_size):
     errors: list[ImageError] = []
-    images = [_picture(k, 8) for k in range(20)]
+    images = [_image(k, 8) for k in range(20)]
     results = _run(images, batch_size=batch_size, forward=_refusing, on_error=errors.append)
     assert [r.value for r in results] == [k for k in range(20) if k not in (13, 17)]
     assert [error.index for error in errors] == [13, 17]
     assert re.match(r"image 13 \(.*\): The network gave numbers that are not", str(errors[0]))
 
 
-def test_a_warning_of_a_skipped_picture_points_at_the_loop():
+def test_a_warning_of_a_skipped_image_points_at_the_loop():
     class Refusing(colour_model.ColourAdapter):
         def compute(self, inputs):
             if 13 in inputs["pixels"]:
@@ -307,7 +307,7 @@ def test_a_warning_of_a_skipped_picture_points_at_the_loop():
             return inputs
 
     model = Model("m", Refusing(Spec("colours", "object-detection", colour_model.NAMES)))
-    images = [_picture(13, 8), b"no picture", _picture(1, 8)]
+    images = [_image(13, 8), b"no image", _image(1, 8)]
     with pytest.warns(PvzooWarning, match="Skipped: image") as seen:
         for _ in model.stream(images, on_error="skip"):
             pass
@@ -316,8 +316,8 @@ def test_a_warning_of_a_skipped_picture_points_at_the_loop():
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 64])
-def test_what_comes_before_a_picture_on_which_the_network_fails_is_handed_out(batch_size):
-    images = [_picture(k, 8) for k in range(20)]
+def test_what_comes_before_an_image_on_which_the_network_fails_is_handed_out(batch_size):
+    images = [_image(k, 8) for k in range(20)]
     results = _run(images, batch_size=batch_size, forward=_refusing)
     assert [next(results).value for _ in range(13)] == list(range(13))
     with pytest.raises(ImageError, match=r"image 13 \(.*\): .* not finite"):
@@ -367,22 +367,22 @@ def test_predicting_warns_of_nothing(lite0, photographs):
 
 def test_a_loop_that_reuses_one_buffer_gets_a_result_for_every_frame(lite0, photographs):
     """As video readers do: the array of a frame is overwritten by the next."""
-    pictures = [Image.open(photographs[n]).convert("RGB").resize((96, 96)) for n in photographs]
-    expected = [lite0.predict(p).names for p in pictures]
+    images = [Image.open(photographs[n]).convert("RGB").resize((96, 96)) for n in photographs]
+    expected = [lite0.predict(p).names for p in images]
 
     def frames():
         buffer = np.zeros((96, 96, 3), np.uint8)
-        for picture in pictures:
-            buffer[:] = np.asarray(picture)
+        for image in images:
+            buffer[:] = np.asarray(image)
             yield buffer
 
     def painted():
         canvas = Image.new("RGB", (96, 96))
-        for picture in pictures:
-            canvas.paste(picture)
+        for image in images:
+            canvas.paste(image)
             yield canvas
 
     assert [r.names for r in lite0.stream(frames(), batch_size=3)] == expected
     results = list(lite0.stream(painted(), batch_size=3))
     assert [r.names for r in results] == expected
-    assert np.array_equal(np.asarray(results[0].image.open()), np.asarray(pictures[0]))
+    assert np.array_equal(np.asarray(results[0].image.open()), np.asarray(images[0]))

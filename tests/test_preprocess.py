@@ -29,11 +29,11 @@ WORDS = {"bilinear": 2, "bicubic": 3, "lanczos": 1}
 
 native = pytest.mark.skipif(
     torch.backends.cpu.get_cpu_capability() not in ("AVX2", "AVX512"),
-    reason="torch scales uint8 pictures in another way on this processor",
+    reason="torch scales uint8 images in another way on this processor",
 )
 
 
-def _picture(height: int, width: int) -> np.ndarray:
+def _image(height: int, width: int) -> np.ndarray:
     pixels = RNG.integers(0, 256, (height, width, 3), dtype=np.uint8)
     return np.where(pixels > 127, 255, 0).astype(np.uint8) if RNG.integers(3) == 0 else pixels
 
@@ -63,7 +63,7 @@ def test_bytes_are_scaled_as_torchvision_scales_them(filter: str, antialias: boo
         size = RNG.integers(1, 300, 2).tolist()
         if place % 5 == 0:
             size[place // 5 % 2] = (height, width)[place // 5 % 2]
-        pixels = _picture(height, width)
+        pixels = _image(height, width)
         found = resize_uint8(pixels, *size, filter, antialias=antialias)
         wanted = _torchvision(pixels, size, filter, antialias)
         assert np.array_equal(found, wanted), (filter, antialias, height, width, size)
@@ -71,7 +71,7 @@ def test_bytes_are_scaled_as_torchvision_scales_them(filter: str, antialias: boo
 
 @native
 @pytest.mark.parametrize("filter", ["bilinear", "bicubic"])
-def test_pictures_that_are_nearly_black_or_white_are_scaled_so_too_when_they_shrink_much(
+def test_images_that_are_nearly_black_or_white_are_scaled_so_too_when_they_shrink_much(
     filter: str,
 ) -> None:
     """Where sums of 16-bit weights and pixels are at the end of what a float can hold."""
@@ -229,27 +229,27 @@ def test_steps_survive_json_and_unknown_ones_are_refused() -> None:
             from_json([bad])
 
 
-def test_meta_says_where_the_picture_lies_in_the_input() -> None:
-    picture = Image.new("RGB", (200, 100))
+def test_meta_says_where_the_image_lies_in_the_input() -> None:
+    image = Image.new("RGB", (200, 100))
     steps = (
         Resize("shorter", (50,)),
         Pad(multiple=32, mask="pixel_mask"),
         Constant("task", [7, 8]),
     )
-    inputs, meta = run(steps, picture)
+    inputs, meta = run(steps, image)
     assert meta == {"size": (100, 200), "valid": (50, 100), "padded": (64, 128)}
     assert inputs["pixel_mask"].sum() == 50 * 100
     assert inputs["task"].tolist() == [[7, 8]]
 
 
-def test_a_picture_that_is_not_changed_stays_untouched() -> None:
-    picture = next(probes([(20, 10)]))
-    before = np.asarray(picture).copy()
-    run((Resize("exact", (10, 20)),), picture)
-    assert np.array_equal(np.asarray(picture), before)
+def test_an_image_that_is_not_changed_stays_untouched() -> None:
+    image = next(probes([(20, 10)]))
+    before = np.asarray(image).copy()
+    run((Resize("exact", (10, 20)),), image)
+    assert np.array_equal(np.asarray(image), before)
 
 
-def test_pictures_are_prepared_without_a_network_library() -> None:
+def test_images_are_prepared_without_a_network_library() -> None:
     code = """
 import sys
 for name in ("torch", "torchvision", "transformers", "timm", "accelerate", "datasets"):

@@ -22,7 +22,7 @@ TESTS = Path(__file__).parent
 MODEL = colour_model.model(schema.DETECTION)
 
 
-def pictures(count: int) -> list[np.ndarray]:
+def arrays(count: int) -> list[np.ndarray]:
     return [np.full((8, 8, 3), i, np.uint8) for i in range(count)]
 
 
@@ -38,15 +38,15 @@ def told_by(source: Any, verb: str = "stream", **options: Any) -> list[tuple[int
 
 def test_a_function_is_told_of_every_image_of_a_list() -> None:
     expected = [(i, 5) for i in range(1, 6)]
-    assert told_by(pictures(5)) == told_by(pictures(5), "predict", batch_size=2) == expected
+    assert told_by(arrays(5)) == told_by(arrays(5), "predict", batch_size=2) == expected
 
 
 def test_a_stream_of_unknown_length_is_counted() -> None:
-    assert told_by(iter(pictures(3))) == [(1, None), (2, None), (3, None)]
+    assert told_by(iter(arrays(3))) == [(1, None), (2, None), (3, None)]
 
 
 def test_what_is_skipped_counts_as_done() -> None:
-    images = [b"no picture", *pictures(2), b"no picture", *pictures(1), b"no picture"]
+    images = [b"no image", *arrays(2), b"no image", *arrays(1), b"no image"]
     told = told_by(images, on_error=lambda error: None)
     assert told == [(2, 6), (3, 6), (5, 6), (6, 6)]
 
@@ -68,7 +68,7 @@ def test_an_evaluation_tells_of_its_own_images_only(tmp_path: Path) -> None:
 @pytest.mark.parametrize("progress", ["yes", 1, 0.5])
 def test_what_is_neither_a_switch_nor_a_function_is_refused(progress: Any) -> None:
     with pytest.raises(UsageError, match="progress is"):
-        MODEL.predict(pictures(1), progress=progress)
+        MODEL.predict(arrays(1), progress=progress)
 
 
 # --- a terminal -----------------------------------------------------------------------------------

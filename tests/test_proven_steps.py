@@ -88,7 +88,7 @@ def test_a_processor_that_fails_is_kept_and_its_steps_are_not_asked_for() -> Non
     assert proven_steps(Broken(), "pixel_values") is None
 
 
-def test_steps_that_refuse_pictures_that_large_are_not_taken() -> None:
+def test_steps_that_refuse_images_that_large_are_not_taken() -> None:
     class Large(Plain):
         def steps(self) -> tuple[Step, ...]:
             return (Resize("exact", (5000, 5000)), *STEPS)

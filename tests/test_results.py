@@ -461,7 +461,7 @@ def test_the_masks_in_json_are_those_of_the_result(kind: str) -> None:
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_save_writes_the_annotated_picture(kind: str, suffix: str, tmp_path: Path) -> None:
+def test_save_writes_the_annotated_image(kind: str, suffix: str, tmp_path: Path) -> None:
     result = result_of(kind)
     path = result.save(tmp_path / "new" / f"x{suffix}")
     with Image.open(path) as written:
@@ -678,7 +678,7 @@ def rgb2id(colour: np.ndarray) -> np.ndarray:
     return colour[:, :, 0] + 256 * colour[:, :, 1] + 256 * 256 * colour[:, :, 2]
 
 
-def test_the_panoptic_picture_and_annotation_are_what_panopticapi_reads(tmp_path: Path) -> None:
+def test_the_panoptic_image_and_annotation_are_what_panopticapi_reads(tmp_path: Path) -> None:
     result = panoptic()
     path = result.save_coco(tmp_path / "new" / "000007.png", image_id=7)
     with Image.open(path) as written:
@@ -698,7 +698,7 @@ def test_the_panoptic_picture_and_annotation_are_what_panopticapi_reads(tmp_path
         assert info["iscrowd"] == 0
 
 
-def test_random_ids_of_three_bytes_come_back_from_the_picture() -> None:
+def test_random_ids_of_three_bytes_come_back_from_the_image() -> None:
     ids = np.random.default_rng(7).integers(0, 256**3, SIZE).astype(np.int32)
     made = Panoptic(size=SIZE, map=ids, segments=()).to_coco_png()
     assert (rgb2id(np.asarray(made)) == ids).all()

@@ -1,4 +1,4 @@
-"""From rows to pictures and targets, and what augmentation does to both."""
+"""From rows to images and targets, and what augmentation does to both."""
 
 from __future__ import annotations
 
@@ -62,15 +62,15 @@ def global_states() -> Any:
 
 
 @pytest.mark.parametrize("task", colour_model.TASKS)
-def test_a_target_says_what_the_picture_shows(rows, task):
+def test_a_target_says_what_the_image_shows(rows, task):
     samples = Samples(rows(task), None, 0)
     assert (len(samples), samples.names) == (6, colour_model.NAMES)
     for i in range(6):
-        picture, target, place = samples[3, i]
+        image, target, place = samples[3, i]
         assert place == (3, i)
-        assert picture.mode == "RGB"
+        assert image.mode == "RGB"
         ids, objects = colour_model.scene(np.random.default_rng(i), SIZE)
-        np.testing.assert_array_equal(np.asarray(picture), COLOURS[ids])
+        np.testing.assert_array_equal(np.asarray(image), COLOURS[ids])
         if task == schema.CLASSIFICATION:
             assert target == {"label": objects[0][0] if objects else 0}
             continue
@@ -94,9 +94,9 @@ def test_a_target_says_what_the_picture_shows(rows, task):
 
 def test_several_labels_become_flags():
     features = schema.features(schema.CLASSIFICATION, ("a", "b", "c"), multi_label=True)
-    picture = Image.new("RGB", (8, 6))
+    image = Image.new("RGB", (8, 6))
     made = [
-        {"image": picture, "image_id": i, "file_name": f"{i}.png", "labels": labels}
+        {"image": image, "image_id": i, "file_name": f"{i}.png", "labels": labels}
         for i, labels in enumerate(([2, 0], []))
     ]
     samples = Samples(Dataset.from_list(made, features=features), None, 0)
@@ -143,7 +143,7 @@ def test_semantic_classes_without_a_segment_are_void(rows):
 
 
 @pytest.mark.parametrize("task", colour_model.TASKS)
-def test_a_picture_becomes_the_same_whatever_was_drawn_before(rows, task):
+def test_an_image_becomes_the_same_whatever_was_drawn_before(rows, task):
     dataset, transform = rows(task), training_of(schema.labelled(task)).augmentation()
     places = [(epoch, i) for epoch in range(3) for i in range(6)]
     first = {place: Samples(dataset, transform, 7)[place] for place in places}
@@ -160,9 +160,9 @@ def test_a_picture_becomes_the_same_whatever_was_drawn_before(rows, task):
 
 
 def test_augmentation_leaves_the_callers_random_generators_alone(rows):
-    def with_all_three(picture: Image.Image, target: Any) -> Any:
+    def with_all_three(image: Image.Image, target: Any) -> Any:
         drawn.append((random.random(), np.random.rand(), torch.rand(()).item()))
-        return picture, target
+        return image, target
 
     drawn: list[Any] = []
     samples = Samples(rows(schema.DETECTION), with_all_three, 0)
@@ -173,7 +173,7 @@ def test_augmentation_leaves_the_callers_random_generators_alone(rows):
     assert drawn[0] == drawn[2]
     assert all(a != b for a, b in zip(drawn[0], drawn[1], strict=True))
 
-    def failing(picture: Image.Image, target: Any) -> Any:
+    def failing(image: Image.Image, target: Any) -> Any:
         random.random()
         raise KeyError
 
@@ -182,30 +182,30 @@ def test_augmentation_leaves_the_callers_random_generators_alone(rows):
     assert global_states() == before
 
 
-def colours_of(picture: Image.Image) -> np.ndarray:
+def colours_of(image: Image.Image) -> np.ndarray:
     """(height, width) class of the colour nearest each pixel, -1 where two are mixed."""
-    far = np.abs(np.asarray(picture).astype(int)[:, :, None] - COLOURS.astype(int)).max(-1)
+    far = np.abs(np.asarray(image).astype(int)[:, :, None] - COLOURS.astype(int)).max(-1)
     return np.where(far.min(-1) < 60, far.argmin(-1), -1)
 
 
 @pytest.mark.parametrize("task", [schema.SEMANTIC, schema.PANOPTIC])
-def test_maps_go_along_with_the_picture(rows, task):
+def test_maps_go_along_with_the_image(rows, task):
     """With the geometry of the default, the map says the colour that is seen."""
     geometry = v2.Compose([augment.CropAndScale(0.3), v2.RandomHorizontalFlip()])
     samples = Samples(rows(task), geometry, 0)
     moved = 0
     for place in ((epoch, i) for epoch in range(8) for i in range(6)):
-        picture, target, _ = samples[place]
+        image, target, _ = samples[place]
         values = target["map"].numpy()
-        assert values.shape == SIZE == picture.size[::-1]
-        seen = colours_of(picture)
+        assert values.shape == SIZE == image.size[::-1]
+        seen = colours_of(image)
         if "categories" in target:
             values = np.where(values < 0, -1, target["categories"].numpy()[values])
         pure = seen >= 0
         assert pure.mean() > 0.85
-        # scaling takes pixels of maps and mixes those of pictures: edges differ by one
+        # scaling takes pixels of maps and mixes those of images: edges differ by one
         assert (values[pure] == seen[pure]).mean() > 0.98
-        moved += not np.array_equal(np.asarray(picture), np.asarray(samples_of(rows(task), place)))
+        moved += not np.array_equal(np.asarray(image), np.asarray(samples_of(rows(task), place)))
     assert moved > 40
 
 
@@ -221,17 +221,17 @@ def samples_of(dataset: Dataset, place: tuple[int, int]) -> Image.Image:
     ],
     ids=["instances", "boxes"],
 )
-def test_boxes_and_masks_go_along_with_the_picture(rows, transform):
+def test_boxes_and_masks_go_along_with_the_image(rows, transform):
     samples = Samples(rows(schema.INSTANCE), transform, 1)
     moved = fewer = 0
     for place in ((epoch, i) for epoch in range(6) for i in range(6)):
-        picture, target, _ = samples[place]
+        image, target, _ = samples[place]
         plain, whole, _ = Samples(rows(schema.INSTANCE), None, 0)[place]
-        width, height = picture.size
+        width, height = image.size
         count = len(target["categories"])
         assert target["masks"].shape == (count, height, width)
         assert target["boxes"].shape == (count, 4)
-        moved += picture.size != plain.size or not np.array_equal(picture, plain)
+        moved += image.size != plain.size or not np.array_equal(image, plain)
         fewer += count < len(whole["categories"])
         assert count <= len(whole["categories"])
         if not count:
@@ -244,7 +244,7 @@ def test_boxes_and_masks_go_along_with_the_picture(rows, transform):
         sides = target["boxes"][:, 2:] - target["boxes"][:, :2]
         assert (sides >= LEAST_SIDE).all()
         # and hold an object's brightest channel, whatever is done to colours
-        pixels = np.asarray(picture).astype(int)
+        pixels = np.asarray(image).astype(int)
         for mask in target["masks"].numpy():
             inside = pixels[mask].max(-1)
             assert np.median(inside) > 40
@@ -253,7 +253,7 @@ def test_boxes_and_masks_go_along_with_the_picture(rows, transform):
 
 
 def test_objects_that_a_crop_cuts_off_are_dropped():
-    picture = Image.new("RGB", (40, 30))
+    image = Image.new("RGB", (40, 30))
     masks = np.zeros((4, 30, 40), bool)
     masks[0, 5:15, 5:15] = True  # within the crop
     masks[1, 5:15, 30:38] = True  # without
@@ -265,7 +265,7 @@ def test_objects_that_a_crop_cuts_off_are_dropped():
         "categories": torch.tensor([3, 1, 2, 0]),
         "masks": Mask(torch.from_numpy(masks)),
     }
-    left = picture.crop((0, 0, 20, 30))
+    left = image.crop((0, 0, 20, 30))
     cut = {
         **target,
         "boxes": v2.functional.crop(target["boxes"], 0, 0, 30, 20),
@@ -278,7 +278,7 @@ def test_objects_that_a_crop_cuts_off_are_dropped():
 
 
 @pytest.mark.parametrize("task", [schema.DETECTION, schema.INSTANCE])
-def test_a_picture_without_objects_goes_through(rows, task):
+def test_an_image_without_objects_goes_through(rows, task):
     dataset = rows(task)
     empty = {name: [] for name in dataset[0]["objects"]}
     row = {**dataset[0], "objects": empty}
@@ -288,11 +288,11 @@ def test_a_picture_without_objects_goes_through(rows, task):
         0,
     )
     for epoch in range(10):
-        picture, target, _ = samples[epoch, 0]
+        image, target, _ = samples[epoch, 0]
         assert target["boxes"].shape == (0, 4)
         assert target["categories"].shape == (0,)
         if task == schema.INSTANCE:
-            assert target["masks"].shape == (0, *picture.size[::-1])
+            assert target["masks"].shape == (0, *image.size[::-1])
 
 
 def test_no_augmentation_changes_nothing(rows):

@@ -28,7 +28,7 @@ app = build([{name!r}], examples=[])
 (ask,) = [fn for fn in app.fns.values() if fn.api_name == "predict"]
 values = [component.value for component in ask.inputs[1:]]
 import base64, pathlib
-data = base64.b64encode(pathlib.Path({picture!r}).read_bytes()).decode()
+data = base64.b64encode(pathlib.Path({image!r}).read_bytes()).decode()
 answer, _ = ask.fn({{"url": "data:image/png;base64," + data}}, *values)
 """
 """What a demo of a model answers, with its controls as they are at first."""
@@ -51,7 +51,7 @@ def test_a_written_plugin_passes_its_own_tests_and_its_model_predicts(
     assert answer["predictions"]
     if ANSWERS[kind]:
         assert answer["predictions"][0]["name"] == ANSWERS[kind]
-    shown = made.evaluate(OPEN.format(name=f"{dist}-example", picture=str(green)))
+    shown = made.evaluate(OPEN.format(name=f"{dist}-example", image=str(green)))
     for row, again in zip(answer["predictions"], shown["predictions"], strict=True):
         assert row.keys() == again.keys()
         for key, value in row.items():  # another process rounds anew
@@ -120,7 +120,7 @@ def test_the_weights_of_the_task_say_which_named_colour_is_nearest():
 
 @pytest.fixture(scope="module")
 def green(tmp_path_factory) -> Path:
-    """A green picture."""
+    """A green image."""
     from PIL import Image
 
     file = tmp_path_factory.mktemp("green") / "green.png"

@@ -76,7 +76,7 @@ def segmenter(checkpoint: Callable[[str], Path]) -> Callable[..., pvzoo.Model]:
 
 
 @pytest.fixture(scope="session")
-def pictures(photographs: dict[str, Path]) -> dict[str, Image.Image]:
+def image_set(photographs: dict[str, Path]) -> dict[str, Image.Image]:
     """Photographs of two aspect ratios and odd sizes."""
     coffee = Image.open(photographs["coffee"]).convert("RGB")
     astronaut = Image.open(photographs["astronaut"]).convert("RGB")
@@ -140,13 +140,13 @@ def opened(folder: Path, family: str) -> tuple[Any, Any]:
     return module, transformers.AutoImageProcessor.from_pretrained(folder, **options)
 
 
-def raw_outputs(folder: Path, family: str, task: str, picture: Image.Image) -> Raw:
+def raw_outputs(folder: Path, family: str, task: str, photograph: Image.Image) -> Raw:
     module, processor = opened(folder, family)
-    image = picture.size[::-1]
+    image = photograph.size[::-1]
     if family == "oneformer":
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
         words = transformers.OneFormerProcessor(processor, tokenizer)
-        found = words(images=picture, task_inputs=[task], return_tensors="pt")
+        found = words(images=photograph, task_inputs=[task], return_tensors="pt")
         height, width = found["pixel_values"].shape[-2:]
         margins = (0, -width % 32, 0, -height % 32)
         inputs = {
@@ -155,15 +155,17 @@ def raw_outputs(folder: Path, family: str, task: str, picture: Image.Image) -> R
         }
     elif family.startswith("mobile"):
         size = {side: processor.crop_size[side] for side in ("height", "width")}
-        found = processor(images=picture, do_center_crop=False, size=size, return_tensors="pt")
+        found = processor(images=photograph, do_center_crop=False, size=size, return_tensors="pt")
         inputs = {"pixel_values": found["pixel_values"]}
     else:
-        found = processor(images=picture, return_tensors="pt")
+        found = processor(images=photograph, return_tensors="pt")
         inputs = {n: v for n, v in found.items() if n in ("pixel_values", "pixel_mask")}
     padded = tuple(inputs["pixel_values"].shape[-2:])
     valid = tuple(found["pixel_values"].shape[-2:])
     if family.startswith("eomt"):
-        plain = processor(images=picture, do_pad=False, do_split_image=False, return_tensors="pt")
+        plain = processor(
+            images=photograph, do_pad=False, do_split_image=False, return_tensors="pt"
+        )
         valid = tuple(plain["pixel_values"].shape[-2:])
     windows = [(int(start), int(end)) for _, start, end in found.get("patch_offsets", [])]
     with torch.inference_mode():
@@ -257,12 +259,12 @@ def check_panoptic(ours: Panoptic, expected: reference.Panoptic) -> None:
 
 @pytest.mark.parametrize("ratio", ["landscape", "portrait"])
 @pytest.mark.parametrize(("family", "task"), PAIRS)
-def test_predictions_are_the_authors(checkpoint, segmenter, pictures, family, task, ratio):
-    model, picture = segmenter(family, task), pictures[ratio]
-    raw = raw_outputs(checkpoint(family), family, task, picture)
-    ours = model.predict(picture)
+def test_predictions_are_the_authors(checkpoint, segmenter, image_set, family, task, ratio):
+    model, image = segmenter(family, task), image_set[ratio]
+    raw = raw_outputs(checkpoint(family), family, task, image)
+    ours = model.predict(image)
     assert model.task == ours.task == f"{task}-segmentation"
-    assert ours.size == picture.size[::-1]
+    assert ours.size == image.size[::-1]
     if task == "semantic":
         same_but_for_rounding(ours.map, reference_semantic(family, raw))
         assert len(ours) >= 3
@@ -274,16 +276,16 @@ def test_predictions_are_the_authors(checkpoint, segmenter, pictures, family, ta
     else:
         things = THINGS if family.startswith(UNIVERSAL) else frozenset(range(LABELS))
         check_instances(ours, reference_instances(family, raw, 0.5, things))
-        lower = model.predict(picture, threshold=0.1)
+        lower = model.predict(image, threshold=0.1)
         check_instances(lower, reference_instances(family, raw, 0.1, things))
         assert len(lower) >= 5
 
 
 @pytest.mark.parametrize("family", ["mask2former_swin", "oneformer", "segformer", "mobilevit"])
-def test_scores_of_pixels_are_those_of_their_class(checkpoint, segmenter, pictures, family):
-    picture = pictures["landscape"]
+def test_scores_of_pixels_are_those_of_their_class(checkpoint, segmenter, image_set, family):
+    image = image_set["landscape"]
     model = segmenter(family, "semantic")
-    raw = raw_outputs(checkpoint(family), family, "semantic", picture)
+    raw = raw_outputs(checkpoint(family), family, "semantic", image)
     if family == "oneformer":
         masks = reference.network_to_image(raw.masks, raw.padded, raw.valid, raw.image)
         scores = reference.class_scores_of_pixels(raw.classes, masks)
@@ -295,23 +297,23 @@ def test_scores_of_pixels_are_those_of_their_class(checkpoint, segmenter, pictur
         aligned = family == "mobilevit"
         scores = reference.bilinear(raw.outputs.logits[0], raw.padded, align_corners=aligned)
         scores = reference.bilinear(scores, raw.image)
-    ours = model.predict(picture, scores=True)
+    ours = model.predict(image, scores=True)
     assert ours.scores.dtype == np.float32
     np.testing.assert_allclose(ours.scores, scores.amax(dim=0).numpy(), rtol=0, atol=2e-5)
-    same_but_for_rounding(ours.map, model.predict(picture).map)
-    assert model.predict(picture).scores is None
+    same_but_for_rounding(ours.map, model.predict(image).map)
+    assert model.predict(image).scores is None
 
 
 @pytest.mark.parametrize("family", ["mask2former_swin", "maskformer"])
 def test_masks_are_scaled_first_unless_the_checkpoint_is_for_semantic_maps_alone(
-    checkpoint, copy, pictures, family
+    checkpoint, copy, image_set, family
 ):
-    picture = pictures["landscape"]
-    raw = raw_outputs(checkpoint(family), family, "semantic", picture)
+    image = image_set["landscape"]
+    raw = raw_outputs(checkpoint(family), family, "semantic", image)
     maps = {}
     for own in ("panoptic", "instance", "semantic"):
         folder = copy(family, task=f"{own}-segmentation", stuff=STUFF_NAMES)
-        maps[own] = pvzoo.load(folder, task="semantic", device="cpu").predict(picture).map
+        maps[own] = pvzoo.load(folder, task="semantic", device="cpu").predict(image).map
     for own, ours in maps.items():
         first = own != "semantic"
         same_but_for_rounding(ours, reference_semantic(family, raw, resize_first=first))
@@ -342,22 +344,22 @@ def check_near(ours: Any, theirs: Any) -> None:
 
 @pytest.mark.parametrize(("family", "task"), PAIRS)
 def test_predictions_do_not_depend_on_companions_or_batch_size(
-    segmenter, pictures, photographs, family, task
+    segmenter, image_set, photographs, family, task
 ):
     # Small random networks magnify the rounding of float32, which a batch of another size changes;
     # in float64 nothing is left of it.
     model = segmenter(family, task, torch.float64)
-    picture = pictures["landscape"]
+    image = image_set["landscape"]
     companions = [
-        picture.transpose(Image.Transpose.ROTATE_180),  # of the same size, so in the same batch
-        pictures["portrait"],
-        picture.transpose(Image.Transpose.FLIP_TOP_BOTTOM),
+        image.transpose(Image.Transpose.ROTATE_180),  # of the same size, so in the same batch
+        image_set["portrait"],
+        image.transpose(Image.Transpose.FLIP_TOP_BOTTOM),
         Image.open(photographs["cat"]).resize((90, 60)),
     ]
-    alone = model.predict(picture)
+    alone = model.predict(image)
     assert len(alone)
     for batch_size, place in ((1, 0), (2, 1), (5, 3)):
-        images = [*companions[:place], picture, *companions[place:]]
+        images = [*companions[:place], image, *companions[place:]]
         check_near(model.predict(images, batch_size=batch_size)[place], alone)
 
 
@@ -365,9 +367,9 @@ def test_predictions_do_not_depend_on_companions_or_batch_size(
 
 
 @pytest.mark.parametrize(("family", "task"), PAIRS)
-def test_masks_that_stay_on_an_accelerator_give_the_same(segmenter, pictures, family, task):
+def test_masks_that_stay_on_an_accelerator_give_the_same(segmenter, image_set, family, task):
     model = segmenter(family, task)
-    seen = model.outputs(pictures["portrait"])
+    seen = model.outputs(image_set["portrait"])
     there = {
         name: torch.from_numpy(value) if name in model.adapter.on_device else value
         for name, value in seen._outputs.items()
@@ -385,44 +387,44 @@ def test_masks_that_stay_on_an_accelerator_give_the_same(segmenter, pictures, fa
 
 
 @pytest.mark.parametrize("family", ["mask2former_swin", "maskformer", "eomt_panoptic", "detr"])
-def test_panoptic_options_reach_the_contest(checkpoint, segmenter, pictures, family):
-    picture = pictures["landscape"]
+def test_panoptic_options_reach_the_contest(checkpoint, segmenter, image_set, family):
+    image = image_set["landscape"]
     model = segmenter(family, "panoptic")
-    raw = raw_outputs(checkpoint(family), family, "panoptic", picture)
+    raw = raw_outputs(checkpoint(family), family, "panoptic", image)
     maps = []
     for threshold, overlap in ((0.0, 0.8), (0.5, 0.0), (0.9, 0.5), (0.99, 0.8)):
         options = {"score_threshold": threshold, "overlap_threshold": overlap}
         if family == "detr":  # it knows no overlap
             del options["overlap_threshold"]
-        ours = model.predict(picture, threshold=threshold, overlap=overlap)
+        ours = model.predict(image, threshold=threshold, overlap=overlap)
         check_panoptic(ours, reference_panoptic(family, raw, stuff=STUFF, **options))
         maps.append(ours.map)
     assert len({found.tobytes() for found in maps}) > 1
 
 
 @pytest.mark.parametrize("family", ["mask2former_swin", "rf_detr", "detr"])
-def test_instances_are_chosen_by_class_and_number(segmenter, pictures, family):
-    model, picture = segmenter(family, "instance"), pictures["landscape"]
-    every = model.predict(picture, threshold=0.05)
+def test_instances_are_chosen_by_class_and_number(segmenter, image_set, family):
+    model, image = segmenter(family, "instance"), image_set["landscape"]
+    every = model.predict(image, threshold=0.05)
     one, other = list(dict.fromkeys(every.labels.tolist()))[:2]
-    ours = model.predict(picture, threshold=0.05, classes=[f"CLASS {one}", other])
+    ours = model.predict(image, threshold=0.05, classes=[f"CLASS {one}", other])
     keep = np.flatnonzero(np.isin(every.labels, [one, other]))
     np.testing.assert_array_equal(ours.scores, every.scores[keep])
     np.testing.assert_array_equal(ours.masks.to_array(), every.masks.to_array()[keep])
-    ours = model.predict(picture, threshold=0.05, max_detections=3)
+    ours = model.predict(image, threshold=0.05, max_detections=3)
     best = np.sort(np.argsort(-every.scores, kind="stable")[:3])
     np.testing.assert_array_equal(ours.scores, every.scores[best])
     np.testing.assert_array_equal(ours.masks.to_array(), every.masks.to_array()[best])
-    fewer = model.predict(picture, threshold=0.05, nms=0.3, class_agnostic=True)
+    fewer = model.predict(image, threshold=0.05, nms=0.3, class_agnostic=True)
     assert 0 < len(fewer) < len(every)
     assert len(fewer.masks) == len(fewer.boxes) == len(fewer.names) == len(fewer)
 
 
-def test_stuff_is_no_instance_even_if_asked_for(segmenter, pictures):
+def test_stuff_is_no_instance_even_if_asked_for(segmenter, image_set):
     model = segmenter("mask2former_swin", "instance")
-    found = model.predict(pictures["landscape"], threshold=0.0)
+    found = model.predict(image_set["landscape"], threshold=0.0)
     assert set(found.labels.tolist()) <= THINGS
-    assert len(model.predict(pictures["landscape"], threshold=0.0, classes=STUFF_NAMES)) == 0
+    assert len(model.predict(image_set["landscape"], threshold=0.0, classes=STUFF_NAMES)) == 0
 
 
 @pytest.mark.parametrize(
@@ -437,14 +439,14 @@ def test_stuff_is_no_instance_even_if_asked_for(segmenter, pictures):
         ("instance", {"max_detections": 0}),
     ],
 )
-def test_impossible_options_are_refused(segmenter, pictures, task, options):
+def test_impossible_options_are_refused(segmenter, image_set, task, options):
     with pytest.raises(UsageError):
-        segmenter("mask2former_swin", task).predict(pictures["landscape"], **options)
+        segmenter("mask2former_swin", task).predict(image_set["landscape"], **options)
 
 
 @pytest.mark.parametrize(("family", "task"), [p for p in PAIRS if p[1] != "semantic"])
-def test_nothing_found_is_an_empty_result(segmenter, pictures, family, task):
-    found = segmenter(family, task).predict(pictures["landscape"], threshold=1.0)
+def test_nothing_found_is_an_empty_result(segmenter, image_set, family, task):
+    found = segmenter(family, task).predict(image_set["landscape"], threshold=1.0)
     assert len(found) == 0
     assert found.rows() == []
     assert found.to_dict()["predictions"] == []
@@ -456,32 +458,32 @@ def test_nothing_found_is_an_empty_result(segmenter, pictures, family, task):
         assert found.boxes.shape == (0, 4)
         assert found.masks.to_array().shape == (0, *found.size)
         assert found.to_coco() == []
-    assert found.plot().size >= pictures["landscape"].size
+    assert found.plot().size >= image_set["landscape"].size
 
 
-def test_a_picture_of_one_class_is_a_semantic_map_of_one(copy, pictures):
+def test_an_image_of_one_class_is_a_semantic_map_of_one(copy, image_set):
     folder = copy("segformer")
     module = transformers.AutoModelForSemanticSegmentation.from_pretrained(folder)
     with torch.no_grad():
         module.decode_head.classifier.bias[3] += 1000
     module.save_pretrained(folder)
-    found = pvzoo.load(folder, device="cpu").predict(pictures["portrait"])
+    found = pvzoo.load(folder, device="cpu").predict(image_set["portrait"])
     assert found.names == ("class 3",)
     assert (found.map == 3).all()
 
 
 @pytest.mark.parametrize(("family", "task"), PAIRS)
-def test_pictures_of_extreme_shape_are_predicted_or_refused_with_a_reason(
-    segmenter, pictures, family, task
+def test_images_of_extreme_shape_are_predicted_or_refused_with_a_reason(
+    segmenter, image_set, family, task
 ):
     model = segmenter(family, task)
     for size in ((600, 40), (40, 600), (33, 35), (7, 5), (1, 1), (300, 1)):
-        picture = pictures["landscape"].resize(size)
-        if min(size) < 20:  # only what is hardly a picture may be refused
+        image = image_set["landscape"].resize(size)
+        if min(size) < 20:  # only what is hardly an image may be refused
             with suppress(PvzooError):
-                model.predict(picture)
+                model.predict(image)
         else:
-            assert model.predict(picture).size == size[::-1]
+            assert model.predict(image).size == size[::-1]
 
 
 # --- which classes are stuff ----------------------------------------------------------------------
@@ -557,21 +559,21 @@ def test_what_the_config_states_goes_before_what_is_recognised():
     assert stuff_of({"pvzoo": {"stuff": ["car"]}}, names, metadata) == stated
 
 
-def test_oneformers_metadata_say_what_is_stuff(copy, pictures):
+def test_oneformers_metadata_say_what_is_stuff(copy, image_set):
     model = pvzoo.load(copy("oneformer"), task="panoptic", device="cpu")
-    segments = model.predict(pictures["landscape"], threshold=0.5).segments
+    segments = model.predict(image_set["landscape"], threshold=0.5).segments
     assert {s.is_thing for s in segments} == {True, False}
     assert all(s.is_thing == (s.label not in STUFF) for s in segments)
 
 
-def test_unknown_stuff_is_warned_of_and_counts_as_things(checkpoint, copy, pictures):
+def test_unknown_stuff_is_warned_of_and_counts_as_things(checkpoint, copy, image_set):
     folder = copy("mask2former_swin")
     with pytest.warns(PvzooWarning, match="stuff"):
         model = pvzoo.load(folder, task="panoptic", device="cpu")
-    picture = pictures["landscape"]
-    found = model.predict(picture)
+    image = image_set["landscape"]
+    found = model.predict(image)
     assert all(s.is_thing for s in found.segments)
-    raw = raw_outputs(folder, "mask2former_swin", "panoptic", picture)
+    raw = raw_outputs(folder, "mask2former_swin", "panoptic", image)
     check_panoptic(
         found, reference.mask2former_panoptic(raw.classes, raw.masks, stuff=(), **raw.sizes)
     )
@@ -613,16 +615,16 @@ def relabel(folder: Path, layer: str, names: list[str]) -> None:
     ],
 )
 def test_the_authors_bound_for_a_label_set_is_the_default(
-    copy, pictures, family, layer, label_set, score
+    copy, image_set, family, layer, label_set, score
 ):
     folder = copy(family)
     relabel(folder, layer, named(label_set))
     state(folder)
     model = pvzoo.load(folder, task="panoptic", device="cpu")
-    picture = pictures["landscape"]
-    ours = model.predict(picture, overlap=0.0)
+    image = image_set["landscape"]
+    ours = model.predict(image, overlap=0.0)
     for other in (0.0, 0.5, 0.8):
-        theirs = model.predict(picture, threshold=other, overlap=0.0)
+        theirs = model.predict(image, threshold=other, overlap=0.0)
         assert np.array_equal(ours.map, theirs.map) == (other == score)
 
 
@@ -686,7 +688,7 @@ def user_catalogue(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Path],
     catalogue.refresh()
 
 
-def test_a_card_says_the_task_and_the_stuff(copy, pictures, user_catalogue, tmp_path):
+def test_a_card_says_the_task_and_the_stuff(copy, image_set, user_catalogue, tmp_path):
     folder = copy("mask2former_swin")
     (tmp_path / "catalog.toml").write_text(
         f"""
@@ -707,13 +709,13 @@ source = {{ path = "{folder}" }}
 """
     )
     user_catalogue(tmp_path / "catalog.toml")
-    picture = pictures["landscape"]
-    raw = raw_outputs(folder, "mask2former_swin", "panoptic", picture)
+    image = image_set["landscape"]
+    raw = raw_outputs(folder, "mask2former_swin", "panoptic", image)
     model = pvzoo.load("mine", device="cpu")
-    check_panoptic(model.predict(picture), reference_panoptic("mask2former", raw, stuff=STUFF))
+    check_panoptic(model.predict(image), reference_panoptic("mask2former", raw, stuff=STUFF))
     # a card of a semantic model makes it one for semantic maps alone
     for name, first in (("mine", True), ("mine-semantic", False)):
-        ours = pvzoo.load(name, task="semantic", device="cpu").predict(picture)
+        ours = pvzoo.load(name, task="semantic", device="cpu").predict(image)
         expected = reference_semantic("mask2former_swin", raw, resize_first=first)
         same_but_for_rounding(ours.map, expected)
 
@@ -722,22 +724,22 @@ source = {{ path = "{folder}" }}
 
 
 @pytest.mark.parametrize("family", ["eomt_panoptic", "eomt_dinov3_panoptic"])
-def test_masked_attention_of_training_is_switched_off(copy, segmenter, pictures, family):
+def test_masked_attention_of_training_is_switched_off(copy, segmenter, image_set, family):
     folder = copy(family, stuff=STUFF_NAMES)
     module = transformers.AutoModelForUniversalSegmentation.from_pretrained(folder)
     module.attn_mask_probs.fill_(0.5)
     module.save_pretrained(folder)
     model = pvzoo.load(folder, task="panoptic", device="cpu")
-    expected = segmenter(family, "panoptic").predict(pictures["landscape"])
+    expected = segmenter(family, "panoptic").predict(image_set["landscape"])
     for _ in range(2):
-        ours = model.predict(pictures["landscape"])
+        ours = model.predict(image_set["landscape"])
         np.testing.assert_array_equal(ours.map, expected.map)
 
 
 @pytest.mark.parametrize("family", ["mask2former_swin", "oneformer", "eomt_semantic", "segformer"])
-def test_half_precision_works(checkpoint, pictures, family):
+def test_half_precision_works(checkpoint, image_set, family):
     model = pvzoo.load(checkpoint(family), task="semantic", dtype="bfloat16", device="cpu")
-    found = model.predict(pictures["landscape"], scores=True)
+    found = model.predict(image_set["landscape"], scores=True)
     assert np.isfinite(found.scores).all()
     assert len(found) >= 3
 

@@ -16,7 +16,7 @@ from pvzoo.inputs.images import ImageHandle, open_image
 from pvzoo.inputs.sources import SUFFIXES, images_of
 
 RNG = np.random.default_rng(0)
-PICTURES = [RNG.integers(0, 256, (5, 7, 3), dtype=np.uint8) for _ in range(3)]
+IMAGES = [RNG.integers(0, 256, (5, 7, 3), dtype=np.uint8) for _ in range(3)]
 
 
 def png(pixels: np.ndarray) -> bytes:
@@ -29,10 +29,10 @@ def opened(source) -> list[np.ndarray]:
     return [np.asarray(open_image(image)) for image in images_of(source)]
 
 
-def same(source, pictures=PICTURES) -> bool:
+def same(source, images=IMAGES) -> bool:
     found = opened(source)
-    return len(found) == len(pictures) and all(
-        (a == b).all() for a, b in zip(found, pictures, strict=True)
+    return len(found) == len(images) and all(
+        (a == b).all() for a, b in zip(found, images, strict=True)
     )
 
 
@@ -49,23 +49,23 @@ def refused(source, *words: str) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Three pictures, in the order of their names, among other things."""
+    """Three images, in the order of their names, among other things."""
     root = tmp_path / "my [photos]"
-    for name, pixels in zip(["a.png", "b/c.PNG", "d.jpeg"], PICTURES, strict=True):
+    for name, pixels in zip(["a.png", "b/c.PNG", "d.jpeg"], IMAGES, strict=True):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(png(pixels))
-    (root / "notes.txt").write_text("not a picture")
+    (root / "notes.txt").write_text("not an image")
     (root / "e.png").mkdir()
     return root
 
 
-def test_a_folder_gives_its_pictures_and_those_of_its_subfolders_by_name(folder: Path) -> None:
+def test_a_folder_gives_its_images_and_those_of_its_subfolders_by_name(folder: Path) -> None:
     assert same(folder)
     assert same(str(folder))
     assert [p.name for p in images_of(folder)] == ["a.png", "c.PNG", "d.jpeg"]
 
 
-def test_pictures_come_as_their_paths_are_sorted(tmp_path: Path) -> None:
+def test_images_come_as_their_paths_are_sorted(tmp_path: Path) -> None:
     for name in ("b", "a/z", "a-b", "a.b", "a/b/c", "a/b-c", "a b", "A", "a/B"):
         file = tmp_path / f"{name}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -74,7 +74,7 @@ def test_pictures_come_as_their_paths_are_sorted(tmp_path: Path) -> None:
     assert list(images_of(tmp_path)) == sorted(p for p in tmp_path.rglob("*.png"))
 
 
-def test_a_large_folder_is_not_read_whole_before_its_first_picture(tmp_path: Path) -> None:
+def test_a_large_folder_is_not_read_whole_before_its_first_image(tmp_path: Path) -> None:
     for part in ("a", "b"):
         (tmp_path / part).mkdir()
         (tmp_path / part / "1.png").touch()
@@ -87,7 +87,7 @@ def test_a_large_folder_is_not_read_whole_before_its_first_picture(tmp_path: Pat
 def test_hidden_files_and_folders_are_left_out(folder: Path) -> None:
     (folder / "._a.png").write_bytes(b"what macOS leaves behind")
     (folder / ".ipynb_checkpoints").mkdir()
-    (folder / ".ipynb_checkpoints/a-checkpoint.png").write_bytes(png(PICTURES[0]))
+    (folder / ".ipynb_checkpoints/a-checkpoint.png").write_bytes(png(IMAGES[0]))
     assert same(folder)
 
 
@@ -99,15 +99,15 @@ def test_a_folder_below_a_hidden_one_can_be_read(folder: Path, tmp_path: Path) -
 
 @pytest.mark.parametrize("suffix", sorted(SUFFIXES))
 def test_every_suffix_of_a_folder_can_be_opened(suffix: str, tmp_path: Path) -> None:
-    Image.fromarray(PICTURES[0]).save(tmp_path / f"x{suffix.upper()}")
+    Image.fromarray(IMAGES[0]).save(tmp_path / f"x{suffix.upper()}")
     assert len(opened(tmp_path)) == 1
 
 
 def test_a_pattern_gives_every_file_it_matches_by_name(folder: Path) -> None:
     plain = folder.rename(folder.with_name("photos"))
-    assert same(f"{plain}/*.*g", [PICTURES[0], PICTURES[2]])
+    assert same(f"{plain}/*.*g", [IMAGES[0], IMAGES[2]])
     assert same(f"{plain}/**/*.[pPj]*")
-    assert same(f"{plain}/?.png", [PICTURES[0]])
+    assert same(f"{plain}/?.png", [IMAGES[0]])
 
 
 def test_a_tilde_is_the_home_folder(folder: Path, monkeypatch) -> None:
@@ -115,7 +115,7 @@ def test_a_tilde_is_the_home_folder(folder: Path, monkeypatch) -> None:
     monkeypatch.setenv("HOME", str(folder))
     assert same("~")
     assert same(Path("~"))
-    assert same("~/?.png", [PICTURES[0]])
+    assert same("~/?.png", [IMAGES[0]])
 
 
 def test_a_folder_whose_name_begins_with_a_tilde_is_read(folder: Path, monkeypatch) -> None:
@@ -144,35 +144,35 @@ def test_what_is_no_folder_or_pattern_is_refused(folder: Path, tmp_path: Path, m
 
 
 def test_any_iterable_of_images_is_taken_as_it_is() -> None:
-    assert same(PICTURES)
-    assert same(tuple(PICTURES))
-    assert same(iter(PICTURES))
-    assert same(p for p in PICTURES)
-    assert same(np.stack(PICTURES))  # a batch
+    assert same(IMAGES)
+    assert same(tuple(IMAGES))
+    assert same(iter(IMAGES))
+    assert same(p for p in IMAGES)
+    assert same(np.stack(IMAGES))  # a batch
 
 
 def test_an_endless_iterator_is_not_read_ahead() -> None:
     def endless() -> Iterator[np.ndarray]:
         while True:
-            yield PICTURES[0]
+            yield IMAGES[0]
 
-    assert next(iter(images_of(endless()))) is PICTURES[0]
+    assert next(iter(images_of(endless()))) is IMAGES[0]
 
 
 def test_a_batch_tensor_gives_its_images() -> None:
     torch = pytest.importorskip("torch")
-    batch = torch.from_numpy(np.stack(PICTURES)).permute(0, 3, 1, 2)
+    batch = torch.from_numpy(np.stack(IMAGES)).permute(0, 3, 1, 2)
     assert same(batch)
     refused(batch[0], "single Tensor", "model.predict")
     refused(batch[0, 0], "single Tensor")
 
 
 def test_one_image_is_not_taken_apart_into_rows_or_lines(tmp_path: Path) -> None:
-    data = png(PICTURES[0])
-    for image in (PICTURES[0], PICTURES[0][..., 0], data, bytearray(data), memoryview(data)):
+    data = png(IMAGES[0])
+    for image in (IMAGES[0], IMAGES[0][..., 0], data, bytearray(data), memoryview(data)):
         refused(image, "single", "model.predict")
     refused(io.BytesIO(data), "single BytesIO", "model.predict")
-    refused(Image.fromarray(PICTURES[0]), "single Image", "model.predict")
+    refused(Image.fromarray(IMAGES[0]), "single Image", "model.predict")
     refused({"bytes": data, "path": None}, "single dict", "model.predict")
     refused(None, "NoneType")
     refused(3, "int")
@@ -187,7 +187,7 @@ datasets = pytest.importorskip("datasets")
 def table():
     columns = {
         "label": [0, 1, 2],
-        "image": [{"bytes": png(p), "path": f"{i}.png"} for i, p in enumerate(PICTURES)],
+        "image": [{"bytes": png(p), "path": f"{i}.png"} for i, p in enumerate(IMAGES)],
     }
     return datasets.Dataset.from_dict(columns).cast_column("image", datasets.Image())
 
@@ -197,7 +197,7 @@ def test_a_dataset_gives_its_image_column(table) -> None:
     assert same(table["image"])
     assert same(table[:]["image"])
     assert same([row["image"] for row in table])
-    assert same(table.select([2, 0]), [PICTURES[2], PICTURES[0]])
+    assert same(table.select([2, 0]), [IMAGES[2], IMAGES[0]])
     assert table.features["image"].decode  # it was not changed
 
 
@@ -233,8 +233,8 @@ def test_a_transform_of_the_user_is_applied(table) -> None:
         return {"image": [np.asarray(image)[::-1] for image in rows["image"]]}
 
     turned = table.with_transform(upside_down)
-    assert same(turned, [p[::-1] for p in PICTURES])
-    assert same(turned["image"], [p[::-1] for p in PICTURES])
+    assert same(turned, [p[::-1] for p in IMAGES])
+    assert same(turned["image"], [p[::-1] for p in IMAGES])
 
 
 def test_a_mapped_stream_is_read_by_its_column(table) -> None:
@@ -244,29 +244,29 @@ def test_a_mapped_stream_is_read_by_its_column(table) -> None:
     mapped = table.to_iterable_dataset().map(upside_down)
     assert mapped.features is None  # so which column is the image is not known
     refused(mapped, "none", "dataset['image']")
-    assert same(mapped["image"], [p[::-1] for p in PICTURES])
-    assert same(table.map(upside_down), [p[::-1] for p in PICTURES])
+    assert same(mapped["image"], [p[::-1] for p in IMAGES])
+    assert same(table.map(upside_down), [p[::-1] for p in IMAGES])
 
 
 def test_a_photo_in_a_dataset_comes_out_upright(table) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     file = io.BytesIO()
-    Image.fromarray(PICTURES[0]).save(file, "PNG", exif=exif)
+    Image.fromarray(IMAGES[0]).save(file, "PNG", exif=exif)
     columns = {"image": [{"bytes": file.getvalue(), "path": None}]}
     turned = datasets.Dataset.from_dict(columns).cast_column("image", datasets.Image())
     for source in (turned, turned["image"], [turned[0]["image"]]):
-        assert same(source, [np.rot90(PICTURES[0], -1)])
+        assert same(source, [np.rot90(IMAGES[0], -1)])
 
 
 @pytest.mark.parametrize("streaming", [False, True])
 def test_a_damaged_image_in_a_dataset_is_an_error_in_its_place(streaming: bool) -> None:
-    rows = [{"bytes": png(PICTURES[0]), "path": None}, {"bytes": b"broken", "path": "bad.jpg"}]
+    rows = [{"bytes": png(IMAGES[0]), "path": None}, {"bytes": b"broken", "path": "bad.jpg"}]
     table = datasets.Dataset.from_dict({"image": rows}).cast_column("image", datasets.Image())
     table = table.to_iterable_dataset() if streaming else table
     for source in (table, table["image"]):
         first, second = images_of(source)
-        assert (np.asarray(open_image(first)) == PICTURES[0]).all()
+        assert (np.asarray(open_image(first)) == IMAGES[0]).all()
         with pytest.raises(ImageError, match=r"^bad\.jpg is not an image"):
             open_image(second)
 
@@ -292,16 +292,16 @@ def test_an_image_folder_is_read_also_as_a_stream(folder: Path, tmp_path: Path) 
             streaming=streaming,
             cache_dir=str(tmp_path / "cache"),
         )
-        assert same(loaded, PICTURES[:2])
+        assert same(loaded, IMAGES[:2])
 
 
 def test_images_inside_a_streamed_archive_are_read(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
-        archive.writestr("a.png", png(PICTURES[0]))
+        archive.writestr("a.png", png(IMAGES[0]))
     path = f"zip://a.png::{tmp_path}/photos.zip"
     column = {"image": [{"bytes": None, "path": path}]}
     table = datasets.Dataset.from_dict(column).cast_column("image", datasets.Image())
-    assert same(table.to_iterable_dataset(), PICTURES[:1])
+    assert same(table.to_iterable_dataset(), IMAGES[:1])
 
 
 def test_a_dataset_without_exactly_one_image_column_is_refused(table) -> None:

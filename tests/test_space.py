@@ -152,7 +152,7 @@ def test_names_with_quotes_are_names_still(saved, tmp_path):
     assert contents(found) == contents(odd)
 
 
-def test_pictures_to_begin_with_are_copied(tmp_path):
+def test_images_to_begin_with_are_copied(tmp_path):
     files = []
     for number, place in enumerate(("a/it's.png", "b/it's.png")):
         files.append(tmp_path / place)

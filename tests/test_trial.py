@@ -1,4 +1,4 @@
-"""A model that can answer no picture is blamed for it once, if possible when it is loaded."""
+"""A model that can answer no image is blamed for it once, if possible when it is loaded."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pvzoo.networks.base import Network
 from pvzoo.results.classification import Classification
 from pvzoo.runtimes.torch import TorchRuntime
 
-PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8))
+IMAGE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8))
 
 
 def prepared_by(folder: Path, **settings: Any) -> None:
@@ -41,23 +41,23 @@ def prepared_by(folder: Path, **settings: Any) -> None:
     ],
     ids=str,
 )
-def test_pictures_of_another_size_than_the_networks_are_found_at_load(family, size, tmp_path):
+def test_images_of_another_size_than_the_networks_are_found_at_load(family, size, tmp_path):
     transformers_folder(tmp_path, family)
     prepared_by(tmp_path, size=size, do_center_crop=False)
     with pytest.raises(UnsupportedModelError) as caught:
         pvzoo.load(tmp_path, device="cpu")
-    assert f"{tmp_path} fails on every picture: " in caught.value.what
+    assert f"{tmp_path} fails on every image: " in caught.value.what
     assert "doesn't match model (32*32)" in caught.value.what
     assert caught.value.hint.startswith("Its preprocessor_config.json")
 
 
-def test_a_timm_model_whose_config_prepares_no_picture_is_found_at_load(tmp_path):
+def test_a_timm_model_whose_config_prepares_no_image_is_found_at_load(tmp_path):
     timm_folder(tmp_path, "test_vit")
     file = tmp_path / "config.json"
     config = json.loads(file.read_text())
     config["pretrained_cfg"]["mean"] = [0.5, 0.5]
     file.write_text(json.dumps(config))
-    with pytest.raises(UnsupportedModelError, match=r"cannot prepare any picture.*pretrained_cfg"):
+    with pytest.raises(UnsupportedModelError, match=r"cannot prepare any image.*pretrained_cfg"):
         pvzoo.load(tmp_path, device="cpu")
 
 
@@ -65,7 +65,7 @@ def test_a_timm_model_whose_config_prepares_no_picture_is_found_at_load(tmp_path
 def test_networks_that_take_many_sizes_may_be_given_another(family, tmp_path):
     transformers_folder(tmp_path, family)
     prepared_by(tmp_path, size={"shortest_edge": 96}, crop_size={"height": 96, "width": 96})
-    assert len(pvzoo.load(tmp_path, device="cpu").predict(PICTURE)) == 3
+    assert len(pvzoo.load(tmp_path, device="cpu").predict(IMAGE)) == 3
 
 
 @pytest.mark.parametrize(
@@ -79,20 +79,20 @@ def test_networks_that_take_many_sizes_may_be_given_another(family, tmp_path):
     ],
     ids=str,
 )
-def test_a_preprocessor_that_prepares_no_picture_is_blamed_once(settings, tmp_path):
+def test_a_preprocessor_that_prepares_no_image_is_blamed_once(settings, tmp_path):
     transformers_folder(tmp_path, "vit")
     prepared_by(tmp_path, **settings)
     with pytest.raises(PvzooError, match=r"preprocessor_config\.json"):
         pvzoo.load(tmp_path, device="cpu")
 
 
-def test_a_size_that_is_not_changed_is_the_pictures_own(tmp_path):
+def test_a_size_that_is_not_changed_is_the_images_own(tmp_path):
     transformers_folder(tmp_path, "vit")
     prepared_by(tmp_path, do_resize=False)
     model = pvzoo.load(tmp_path, device="cpu")
     refused: list[ImageError] = []
-    pictures = [Image.new("RGB", size) for size in ((32, 32), (40, 40), (32, 32), (64, 48))]
-    assert len(list(model.stream(pictures, on_error=refused.append))) == 2
+    images = [Image.new("RGB", size) for size in ((32, 32), (40, 40), (32, 32), (64, 48))]
+    assert len(list(model.stream(images, on_error=refused.append))) == 2
     assert [error.index for error in refused] == [1, 3]
     assert "doesn't match model (32*32)" in str(refused[0])
 
@@ -103,14 +103,14 @@ def test_what_is_asked_with_prompts_is_blamed_once_when_it_is_asked(tmp_path):
     prepared_by(tmp_path, crop_size=size, size={"shortest_edge": 48})
     model = pvzoo.load(tmp_path, device="cpu")
     refused: list[ImageError] = []
-    with pytest.raises(UnsupportedModelError, match="fails on every picture"):
-        list(model.stream([PICTURE] * 3, on_error=refused.append, prompts=["cat", "dog"]))
-    with pytest.raises(UnsupportedModelError, match="fails on every picture"):
-        model.outputs(PICTURE, prompts=["cat", "dog"])
+    with pytest.raises(UnsupportedModelError, match="fails on every image"):
+        list(model.stream([IMAGE] * 3, on_error=refused.append, prompts=["cat", "dog"]))
+    with pytest.raises(UnsupportedModelError, match="fails on every image"):
+        model.outputs(IMAGE, prompts=["cat", "dog"])
     prepared_by(tmp_path, image_mean=[0.5, 0.5])
     model = pvzoo.load(tmp_path, device="cpu")
-    with pytest.raises(UnsupportedModelError, match="cannot prepare any picture"):
-        list(model.stream([PICTURE] * 3, on_error=refused.append, prompts=["cat", "dog"]))
+    with pytest.raises(UnsupportedModelError, match="cannot prepare any image"):
+        list(model.stream([IMAGE] * 3, on_error=refused.append, prompts=["cat", "dog"]))
     assert not refused
 
 
@@ -126,17 +126,17 @@ def test_the_trial_runs_no_network_that_takes_its_inputs(tmp_path, monkeypatch):
     monkeypatch.setattr(TorchRuntime, "__call__", counted)
     model = pvzoo.load(tmp_path, device="cpu")
     assert computed == []
-    model.predict(PICTURE)
+    model.predict(IMAGE)
     assert len(computed) == 1
     for name, tensor in model.network.module.state_dict().items():
         assert torch.equal(tensor, module.state_dict()[name])
 
 
-# --- while pictures are answered ------------------------------------------------------------------
+# --- while images are answered ------------------------------------------------------------------
 
 
 class Choosy(Adapter):
-    """Fails on pictures whose first pixel is brighter than it likes, in a way of its own."""
+    """Fails on images whose first pixel is brighter than it likes, in a way of its own."""
 
     tasks = ("image-classification",)
 
@@ -191,36 +191,36 @@ ERRORS = [ValueError("a"), RuntimeError("b\nc"), KeyError("d"), AssertionError()
 
 @pytest.mark.parametrize("on_torch", [True, False])
 @pytest.mark.parametrize("error", ERRORS, ids=repr)
-def test_a_picture_on_which_the_network_fails_is_named_and_costs_no_other(error, on_torch):
+def test_an_image_on_which_the_network_fails_is_named_and_costs_no_other(error, on_torch):
     model = choosy(100, error, on_torch=on_torch)
-    pictures = [Image.new("RGB", (8, 8), (grey,) * 3) for grey in (50, 200, 60, 70)]
+    images = [Image.new("RGB", (8, 8), (grey,) * 3) for grey in (50, 200, 60, 70)]
     refused: list[ImageError] = []
-    found = list(model.stream(pictures, batch_size=4, on_error=refused.append))
+    found = list(model.stream(images, batch_size=4, on_error=refused.append))
     assert [result.scores[0] for result in found] == [50, 60, 70]
     assert [refusal.index for refusal in refused] == [1]
     with pytest.raises(ImageError, match="image 1"):
-        model.predict(pictures)
+        model.predict(images)
 
 
 @pytest.mark.parametrize("on_torch", [True, False])
 @pytest.mark.parametrize("error", ERRORS, ids=repr)
-def test_a_network_that_fails_on_every_picture_is_blamed_once(error, on_torch):
+def test_a_network_that_fails_on_every_image_is_blamed_once(error, on_torch):
     model = choosy(-1, error, on_torch=on_torch)
     refused: list[ImageError] = []
     for on_error in ("raise", "skip", refused.append):
-        with pytest.raises(UnsupportedModelError, match="choosy fails on every picture"):
-            list(model.stream([PICTURE] * 3, on_error=on_error))
+        with pytest.raises(UnsupportedModelError, match="choosy fails on every image"):
+            list(model.stream([IMAGE] * 3, on_error=on_error))
     assert not refused
 
 
 class Unprepared(Choosy):
-    """Says nothing of how pictures are prepared: no `preprocess`, no steps and no processor."""
+    """Says nothing of how images are prepared: no `preprocess`, no steps and no processor."""
 
     preprocess = Adapter.preprocess
 
 
-def test_an_adapter_that_prepares_no_pictures_is_told_so():
+def test_an_adapter_that_prepares_no_images_is_told_so():
     spec = Spec("unprepared", "image-classification", ("a", "b"))
     model = Model("unprepared", Unprepared(spec, 100, ERRORS[0]), None, device="cpu")
-    with pytest.raises(UnsupportedModelError, match="Unprepared prepares no pictures itself"):
-        model.predict(PICTURE)
+    with pytest.raises(UnsupportedModelError, match="Unprepared prepares no images itself"):
+        model.predict(IMAGE)

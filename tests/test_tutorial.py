@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 TUTORIAL = Path(__file__).parents[1] / "docs" / "tutorial.md"
-PICTURE = TUTORIAL.parent / "images" / "tutorial.jpg"
+IMAGE = TUTORIAL.parent / "images" / "tutorial.jpg"
 NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
 
 
@@ -75,7 +75,7 @@ def test_the_tutorial_runs_as_written_and_prints_what_it_shows(tmp_path, monkeyp
             compared += 1
             assert same(shown, printed), f"{step}\n--- shown\n{shown}\n--- printed\n{printed}"
     assert compared >= 8
-    with Image.open("predicted.jpg") as made, Image.open(PICTURE) as shown:
+    with Image.open("predicted.jpg") as made, Image.open(IMAGE) as shown:
         assert made.size == shown.size
 
 

@@ -164,14 +164,14 @@ def test_the_hosted_space_runs_in_an_environment_of_its_own_requirements(fresh, 
             if "Running on" in log.read_text():
                 break
         client = Client(f"http://127.0.0.1:{port}", verbose=False)
-        picture = fresh.folder / "scene.jpg"
-        shutil.copy(ROOT / "pvzoo" / "demo" / "examples" / "scene.jpg", picture)
+        image = fresh.folder / "scene.jpg"
+        shutil.copy(ROOT / "pvzoo" / "demo" / "examples" / "scene.jpg", image)
         for task, found in {
             "image_classification": None,
             "object_detection": "heart",
             "panoptic_segmentation": "water",
         }.items():
-            answer, _ = client.predict(handle_file(picture), api_name=f"/predict_{task}")
+            answer, _ = client.predict(handle_file(image), api_name=f"/predict_{task}")
             names = [row["name"] for row in answer["predictions"]]
             assert names
             assert found is None or found in names

@@ -466,10 +466,10 @@ def edit(path: Path, **values) -> None:
 
 
 def test_the_pipeline_reads_instance_checkpoints_as_panoptic(mask2former):
-    picture = segmentation_families.example_image(150, 100)
+    image = segmentation_families.example_image(150, 100)
     pipeline = transformers.pipeline("image-segmentation", str(mask2former), device="cpu")
     scores = {
-        subtask: [s["score"] for s in pipeline(picture, threshold=0.5, subtask=subtask)]
+        subtask: [s["score"] for s in pipeline(image, threshold=0.5, subtask=subtask)]
         for subtask in (None, "panoptic", "instance")
     }
     still(scores[None] == scores["panoptic"] != scores["instance"])
@@ -477,9 +477,9 @@ def test_the_pipeline_reads_instance_checkpoints_as_panoptic(mask2former):
     with pytest.raises(UnsupportedModelError, match="several tasks"):
         pvzoo.load(mask2former, device="cpu")
     model = pvzoo.load(mask2former, task="instance", device="cpu")
-    result = model.predict(picture)
+    result = model.predict(image)
     with torch.inference_mode():
-        inputs = pipeline.image_processor(picture, return_tensors="pt")
+        inputs = pipeline.image_processor(image, return_tensors="pt")
         outputs = pipeline.model(**inputs)
     padded = tuple(inputs["pixel_values"].shape[-2:])
     theirs = reference.mask2former_instance(
@@ -492,34 +492,34 @@ def test_the_pipeline_reads_instance_checkpoints_as_panoptic(mask2former):
     ours = zip(result.labels, result.scores, result.masks.to_array(), strict=True)
     assert_same_instances(list(ours), theirs)
     with pytest.raises(UsageError):
-        model.predict(picture, mask_threshold=0.1)
+        model.predict(image, mask_threshold=0.1)
 
 
 def test_the_pipeline_never_fuses_stuff(mask2former, tmp_path):
-    picture = segmentation_families.example_image(150, 100)
+    image = segmentation_families.example_image(150, 100)
     pipeline = transformers.pipeline("image-segmentation", str(mask2former), device="cpu")
     stuff = [f"class {i}" for i in segmentation_families.STUFF]
-    found = [s["label"] for s in pipeline(picture, threshold=0.5) if s["label"] in stuff]
+    found = [s["label"] for s in pipeline(image, threshold=0.5) if s["label"] in stuff]
     still(len(found) > len(set(found)))
     shutil.copytree(mask2former, tmp_path / "model")
     edit(tmp_path / "model" / "config.json", pvzoo={"stuff": stuff})
     model = pvzoo.load(tmp_path / "model", task="panoptic", device="cpu")
-    found = [s.name for s in model.predict(picture, threshold=0.5).segments if not s.is_thing]
+    found = [s.name for s in model.predict(image, threshold=0.5).segments if not s.is_thing]
     assert 0 < len(found) == len(set(found))
 
 
 def test_a_companion_in_the_batch_changes_the_result(mask2former):
-    pictures = [segmentation_families.example_image(*size) for size in ((64, 64), (96, 64))]
+    both = [segmentation_families.example_image(*size) for size in ((64, 64), (96, 64))]
     processor = transformers.AutoImageProcessor.from_pretrained(mask2former)
     module = transformers.AutoModelForUniversalSegmentation.from_pretrained(mask2former)
     with torch.inference_mode():
         alone, batch = (
             module(**processor(images=images, return_tensors="pt")).class_queries_logits[0]
-            for images in (pictures[:1], pictures)
+            for images in (both[:1], both)
         )
     still((alone - batch).abs().max() > 0.1)  # although the batch has a pixel_mask
     model = pvzoo.load(mask2former, task="instance", device="cpu")
-    alone, batch = model.predict(pictures[0]), model.predict(pictures)[0]
+    alone, batch = model.predict(both[0]), model.predict(both)[0]
     np.testing.assert_array_equal(alone.scores, batch.scores)
     np.testing.assert_array_equal(alone.masks.to_array(), batch.masks.to_array())
     assert len(alone) > 1
@@ -533,19 +533,19 @@ def detr(tmp_path_factory) -> Path:
 
 
 def test_the_pipeline_truncates_boxes_and_keeps_classes_without_a_name(detr):
-    picture = segmentation_families.example_image(150, 100)
+    image = segmentation_families.example_image(150, 100)
     pipeline = transformers.pipeline("object-detection", str(detr), device="cpu")
-    found = pipeline(picture, threshold=0.1)
+    found = pipeline(image, threshold=0.1)
     corners = np.array([list(f["box"].values()) for f in found])
     with torch.inference_mode():
-        outputs = pipeline.model(**pipeline.image_processor(picture, return_tensors="pt"))
+        outputs = pipeline.model(**pipeline.image_processor(image, return_tensors="pt"))
     theirs = pipeline.image_processor.post_process_object_detection(
         outputs, threshold=0.1, target_sizes=[(100, 150)]
     )[0]
     boxes = theirs["boxes"].numpy()
     still((corners == np.trunc(boxes)).all() and np.abs(corners - boxes).max() > 0.8)
     still("N/A" in [f["label"] for f in found])
-    ours = pvzoo.load(detr, device="cpu").predict(picture, threshold=0.1)
+    ours = pvzoo.load(detr, device="cpu").predict(image, threshold=0.1)
     named = [f["label"] != "N/A" for f in found]
     np.testing.assert_allclose(ours.boxes, boxes[named], atol=1e-3)
     assert len(ours) > 5
@@ -554,19 +554,19 @@ def test_the_pipeline_truncates_boxes_and_keeps_classes_without_a_name(detr):
 
 def test_mobilevits_centre_crop_is_stretched_over_the_whole_image(tmp_path):
     segmentation_families.build("mobilevit", tmp_path)
-    picture = segmentation_families.example_image(320, 128)
-    other = picture.copy()
+    image = segmentation_families.example_image(320, 128)
+    other = image.copy()
     other.paste((255, 0, 0), (0, 0, 90, 128))  # left of the crop
     pipeline = transformers.pipeline("image-segmentation", str(tmp_path), device="cpu")
     maps = [
         {s["label"]: s["mask"].tobytes() for s in pipeline(p, subtask="semantic")}
-        for p in (picture, other)
+        for p in (image, other)
     ]
     still(maps[0] == maps[1])  # what lies there is never looked at
     model = pvzoo.load(tmp_path, device="cpu")
-    ours = [model.predict(p).map for p in (picture, other)]
+    ours = [model.predict(p).map for p in (image, other)]
     assert (ours[0] != ours[1])[:, :90].mean() > 0.05
-    inputs, meta = model.adapter.preprocess(picture)
+    inputs, meta = model.adapter.preprocess(image)
     with torch.inference_mode():
         logits = model.network.module(torch.from_numpy(inputs["pixel_values"])).logits[0]
     to_input = reference.bilinear(logits, meta["padded"], align_corners=True)
@@ -577,20 +577,20 @@ def test_mobilevits_centre_crop_is_stretched_over_the_whole_image(tmp_path):
 def test_dpt_fails_on_images_that_are_not_square(tmp_path):
     segmentation_families.build("dpt", tmp_path)
     edit(tmp_path / "preprocessor_config.json", keep_aspect_ratio=True)
-    picture = segmentation_families.example_image(96, 64)
+    image = segmentation_families.example_image(96, 64)
     pipeline = transformers.pipeline("image-segmentation", str(tmp_path), device="cpu")
     try:
-        pipeline(picture)
+        pipeline(image)
         failed = False
     except RuntimeError:
         failed = True
     still(failed)
     model = pvzoo.load(tmp_path, device="cpu")
-    inputs, _ = model.adapter.preprocess(picture)
+    inputs, _ = model.adapter.preprocess(image)
     with torch.inference_mode():
         logits = model.network.module(torch.from_numpy(inputs["pixel_values"])).logits[0]
     theirs = reference.dpt_semantic(logits, image_size=(64, 96))
-    assert (model.predict(picture).map != theirs).mean() < 1e-3
+    assert (model.predict(image).map != theirs).mean() < 1e-3
 
 
 def test_eomt_draws_lots_with_unfinished_mask_probabilities(tmp_path):
@@ -616,7 +616,7 @@ def oneformer(tmp_path_factory) -> Path:
 def test_oneformers_input_is_not_padded_to_a_multiple_of_32_nor_its_task_with_zeros(
     oneformer,
 ):
-    picture = segmentation_families.example_image(85, 64)
+    image = segmentation_families.example_image(85, 64)
     pipeline = transformers.pipeline(
         "image-segmentation",
         str(oneformer),
@@ -626,9 +626,9 @@ def test_oneformers_input_is_not_padded_to_a_multiple_of_32_nor_its_task_with_ze
         tokenizer=transformers.AutoTokenizer.from_pretrained(oneformer),
         device="cpu",
     )
-    found = pipeline.preprocess(picture, subtask="panoptic")
+    found = pipeline.preprocess(image, subtask="panoptic")
     still(tuple(found["pixel_values"].shape[-2:]) == (64, 85))
-    ours, meta = pvzoo.load(oneformer, task="panoptic", device="cpu").adapter.preprocess(picture)
+    ours, meta = pvzoo.load(oneformer, task="panoptic", device="cpu").adapter.preprocess(image)
     assert ours["pixel_values"].shape[-2:] == meta["padded"] == (64, 96)
     assert meta["valid"] == (64, 85)
     np.testing.assert_array_equal(ours["pixel_values"][..., :85], found["pixel_values"])
@@ -641,7 +641,7 @@ def test_oneformers_input_is_not_padded_to_a_multiple_of_32_nor_its_task_with_ze
 
 
 def test_transparency_and_sixteen_bits_are_thrown_away():
-    """pvzoo lays the picture over white and scales 16 bits to 8."""
+    """pvzoo lays the image over white and scales 16 bits to 8."""
     glass = Image.new("RGBA", (2, 2), (200, 0, 0, 0))
     still(load_image(glass).getpixel((0, 0)) == (200, 0, 0))
     assert pvzoo.inputs.images.open_image(glass).getpixel((0, 0)) == (255, 255, 255)

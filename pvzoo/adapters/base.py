@@ -4,7 +4,7 @@ A prediction goes ``read -> preprocess -> run -> postprocess -> result``. pvzoo 
 builds batches, overlaps decoding with the network and hands out results; an adapter says:
 
 * `matches`: which checkpoints are of its family;
-* `preprocess`: one upright RGB picture -> the network's input arrays;
+* `preprocess`: one upright RGB image -> the network's input arrays;
 * `run`: a batch of inputs -> outputs, by the graphs that a runtime runs;
 * `postprocess`: one image's outputs -> the task's result.
 
@@ -36,7 +36,7 @@ Arrays = dict[str, np.ndarray]
 """By name, each with a leading axis of network inputs."""
 
 Meta = dict[str, Any]
-"""What `Adapter.postprocess` needs to know of a picture, as JSON can say it."""
+"""What `Adapter.postprocess` needs to know of an image, as JSON can say it."""
 
 Prepare = Callable[..., tuple[Arrays, Meta]]
 """``prepare(image, **prompts)``: as `Adapter.preprocess`."""
@@ -75,7 +75,7 @@ class Spec:
         labels: Class names in the order of the network's outputs; "" names no class.
         family: The key of what is known of its family, in `Adapter.families`: the ``model_type``
             of its checkpoint, or what a plugin calls it.
-        steps: How pictures are prepared; None if only the checkpoint's processor can do it.
+        steps: How images are prepared; None if only the checkpoint's processor can do it.
         prompts: What was said at export in the place of the task's prompts.
         extra: What else the adapter needs to know, as JSON can say it.
     """
@@ -194,7 +194,7 @@ class Adapter(ABC):
         )
 
     def preprocess(self, image: Image.Image, **prompts: Any) -> tuple[Arrays, Meta]:
-        """One upright RGB picture -> (inputs, meta).
+        """One upright RGB image -> (inputs, meta).
 
         Each input array has a leading axis with one entry per network input this image needs
         (usually 1). ``prompts`` are all fields of the task's ``prompts``; what the network needs of
@@ -209,7 +209,7 @@ class Adapter(ABC):
             return run(self.spec.steps, image, self.pixels)
         if self._prepare is None:
             raise UnsupportedModelError(
-                f"{type(self).__name__} prepares no pictures itself.",
+                f"{type(self).__name__} prepares no images itself.",
                 "Its plugin brings no code for it.",
             )
         return self._prepare(image, **prompts)

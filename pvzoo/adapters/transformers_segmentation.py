@@ -84,7 +84,7 @@ class TransformersSegmentationAdapter(Adapter):
         return frozenset(self.spec.extra["stuff"])
 
     def preprocess(self, image: Image.Image, **prompts: Any) -> tuple[Arrays, Meta]:
-        """As by default, for pictures of which a map can be made."""
+        """As by default, for images of which a map can be made."""
         check_side(image)
         return super().preprocess(image, **prompts)
 

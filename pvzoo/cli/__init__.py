@@ -34,7 +34,7 @@ from pvzoo.errors import PvzooError, UsageError
 
 def main() -> None:
     """Entry point: run a command and turn errors into one line and an exit code."""
-    # PIL warns of pictures that pvzoo then refuses with a clear error of its own
+    # PIL warns of images that pvzoo then refuses with a clear error of its own
     warnings.filterwarnings("ignore", module="PIL")
     warnings.showwarning = show_warning
     before = sys.stdout, sys.stderr

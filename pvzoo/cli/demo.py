@@ -77,8 +77,8 @@ def demo(
                 name, task=task, device=device, dtype=dtype, trust_remote_code=trust_remote_code
             )
         )
-    for picture in example or ():
-        pvzoo.open_image(picture)
+    for image in example or ():
+        pvzoo.open_image(image)
     try:
         serve(
             loaded,

@@ -107,7 +107,7 @@ def predict(
 
     kind = registry.get("tasks", loaded.task).result
     predicted = _predicted(kind, loaded.labels, review, to) if review else None
-    pictures, maps = _FileNames(), _FileNames()
+    drawings, maps = _FileNames(), _FileNames()
     answered = 0
     with progress_bar() as show:
         for result in loaded.stream(
@@ -119,8 +119,8 @@ def predict(
             else:
                 _print_result(result)
             if save:
-                picture = save / f"{pictures.of(result)}.png"
-                err.print(f"wrote {escape(str(result.save(picture)))}")
+                drawing = save / f"{drawings.of(result)}.png"
+                err.print(f"wrote {escape(str(result.save(drawing)))}")
             if save_maps:
                 from pvzoo.cli.maps import write_maps  # numpy: listing models needs none
 

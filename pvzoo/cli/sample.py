@@ -1,4 +1,4 @@
-"""``pvzoo sample``: pictures to try the other commands on."""
+"""``pvzoo sample``: images to try the other commands on."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ def sample(
 
 
 def _write(path: Path) -> list[Path]:
-    """Write one picture, or all of them into a folder; where they are now.
+    """Write one image, or all of them into a folder; where they are now.
 
     Raises:
-        UsageError: No picture has that name.
+        UsageError: No image has that name.
         PvzooError: There is such a file already, or it cannot be written.
     """
     if path.name in _ABOUT and not path.is_dir():
@@ -74,10 +74,10 @@ def _write(path: Path) -> list[Path]:
 
 
 def _encoded(path: Path) -> bytes:
-    """The picture that the file is named after, in the format of its suffix."""
+    """The image that the file is named after, in the format of its suffix."""
     if path.stem not in _ABOUT:
-        hint = nearest(path.stem, _ABOUT) or f"The pictures are {', '.join(_ABOUT)}."
-        raise UsageError(f"No picture is called {path.stem!r}.", hint)
+        hint = nearest(path.stem, _ABOUT) or f"The images are {', '.join(_ABOUT)}."
+        raise UsageError(f"No image is called {path.stem!r}.", hint)
     if path.suffix.lower() not in _SUFFIXES:
         raise UsageError(
             f"{path.name} is in none of the formats for samples.",
@@ -89,8 +89,8 @@ def _encoded(path: Path) -> bytes:
     from PIL import Image
 
     buffer = io.BytesIO()
-    with Image.open(shipped) as picture:
-        picture.save(buffer, "PNG")
+    with Image.open(shipped) as image:
+        image.save(buffer, "PNG")
     return buffer.getvalue()
 
 

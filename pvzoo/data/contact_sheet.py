@@ -1,4 +1,4 @@
-"""Pictures of labelled data, drawn as predictions are."""
+"""Images of labelled data, drawn as predictions are."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from datasets import Dataset, Features
 
 TILE = 480
-"""Pixels: the longest side of a picture on a contact sheet, without its legend."""
+"""Pixels: the longest side of an image on a contact sheet, without its legend."""
 
 _ACROSS = 4
 _GAP = 12
 
 
 def draw(row: Mapping[str, Any], columns: Features) -> Image.Image:
-    """The upright picture of a row with its labels; small ones are enlarged.
+    """The upright image of a row with its labels; small ones are enlarged.
 
     Crowds and ignored objects are marked as such in their names, and so is what stands for no
     class. What lies out of the frame is cut off; boxes that are no numbers are left out.
@@ -54,7 +54,7 @@ def contact_sheet(
     seed: int = 0,
     report: Report | None = None,
 ) -> Image.Image:
-    """A picture of samples with their labels drawn and the names of their files.
+    """An image of samples with their labels drawn and the names of their files.
 
     Args:
         data: Anything that `pvzoo.data.load` takes.
@@ -104,25 +104,25 @@ def _tile(dataset: Dataset, split: str, number: int) -> Image.Image:
     part = dataset.with_format("arrow")
     row = part[number : number + 1].to_pylist()[0]
     try:
-        picture = _draw(row, dataset.features, TILE)
+        image = _draw(row, dataset.features, TILE)
     except (ImageError, DataError) as error:
-        picture = Image.new("RGB", (TILE, TILE // 2), "white")
+        image = Image.new("RGB", (TILE, TILE // 2), "white")
         words, lines = error.what.removeprefix(getattr(error, "source", "")).split(), [""]
         font = text_font(14, error.what)
         for word in words:
             if font.getlength(f"{lines[-1]} {word}") > TILE - 2 * _GAP:
                 lines.append("")
             lines[-1] = shorten(f"{lines[-1]} {word}".strip(), TILE - 2 * _GAP, font)
-        ImageDraw.Draw(picture).text((_GAP, _GAP), "\n".join(lines[:10]), (192, 0, 0), font)
+        ImageDraw.Draw(image).text((_GAP, _GAP), "\n".join(lines[:10]), (192, 0, 0), font)
     name = row["file_name"] or f"row {number}"
-    return _captioned(picture, f"{split}: {name}" if split else name)
+    return _captioned(image, f"{split}: {name}" if split else name)
 
 
-def _captioned(picture: Image.Image, text: str) -> Image.Image:
+def _captioned(image: Image.Image, text: str) -> Image.Image:
     font = text_font(16, text)
-    tile = Image.new("RGB", (TILE, picture.height + 26), "white")
+    tile = Image.new("RGB", (TILE, image.height + 26), "white")
     ImageDraw.Draw(tile).text((2, 13), shorten(text, TILE - 4, font), "black", font, "lm")
-    tile.paste(picture, ((TILE - picture.width) // 2, 26))
+    tile.paste(image, ((TILE - image.width) // 2, 26))
     return tile
 
 
@@ -141,8 +141,8 @@ def _grid(tiles: Sequence[Image.Image]) -> Image.Image:
 
 def _draw(row: Mapping[str, Any], columns: Features, longest: int | None) -> Image.Image:
     """See `draw`; scaled down first to what is at most `longest`, so that names can be read."""
-    picture = open_image(row["image"])
-    size = picture.size
+    image = open_image(row["image"])
+    size = image.size
     if longest and max(size) > longest:
-        picture.thumbnail((longest, longest))
-    return task_for(columns).draw_labels(picture, row, class_names(columns), size)
+        image.thumbnail((longest, longest))
+    return task_for(columns).draw_labels(image, row, class_names(columns), size)

@@ -147,9 +147,9 @@ def copy_image(row: Mapping[str, Any], folder: Path, names: Names, name: str | N
 
 
 def check_size(row: Mapping[str, Any], upright: tuple[int, int]) -> None:
-    """Refuse labels whose fractions would be of another frame than the picture's.
+    """Refuse labels whose fractions would be of another frame than the image's.
 
-    `upright` is (0, 0) for a picture that cannot be read.
+    `upright` is (0, 0) for an image that cannot be read.
 
     Raises:
         DataError: Its size is not known, or another.

@@ -1,4 +1,4 @@
-"""Pictures with the labels of pvzoo's tasks, drawn as predictions are."""
+"""Images with the labels of pvzoo's tasks, drawn as predictions are."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from pvzoo.results.panoptic import Panoptic, PanopticSegment
 from pvzoo.results.semantic import SemanticMap
 
 
-def draw_classes(picture: Image.Image, row: Mapping[str, Any], names: Sequence[str]) -> Image.Image:
+def draw_classes(image: Image.Image, row: Mapping[str, Any], names: Sequence[str]) -> Image.Image:
     """With the classes of the image in a legend."""
     labels = row["labels"] or [] if "labels" in row else [row["label"]]
     legend = [(_name(names, label), class_colour(_known(label))) for label in labels]
-    return add_legend(enlarge(picture)[0], legend)
+    return add_legend(enlarge(image)[0], legend)
 
 
 def _known(label: int | None) -> int:
@@ -40,14 +40,14 @@ def _name(names: Sequence[str], label: int | None) -> str:
 
 
 def draw_objects(
-    picture: Image.Image, objects: Mapping[str, Any], names: Sequence[str], size: tuple[int, int]
+    image: Image.Image, objects: Mapping[str, Any], names: Sequence[str], size: tuple[int, int]
 ) -> Image.Image:
     """With boxes, and masks where there are some; crowds and ignored objects are marked."""
     boxes = np.zeros((0, 4)) if is_uneven(objects) else box_array(objects)
     keep = np.flatnonzero(box.finite(boxes))
     boxes = box.positive(boxes[keep])
     boxes[:, 2:] += boxes[:, :2]
-    boxes *= np.tile(np.divide(picture.size, size), 2)
+    boxes *= np.tile(np.divide(image.size, size), 2)
     called = []
     for i in keep:
         marks = ["crowd"] * bool(objects["iscrowd"][i]) + ["ignored"] * bool(objects["ignore"][i])
@@ -56,14 +56,14 @@ def draw_objects(
     masks = None
     if "segmentation" in objects:
         codes = [objects["segmentation"][i] for i in keep]
-        layers = [_fitted(_decoded(code, size), size, picture.size) for code in codes]
-        masks = Masks.from_array(np.reshape(layers, (-1, picture.height, picture.width)))
+        layers = [_fitted(_decoded(code, size), size, image.size) for code in codes]
+        masks = Masks.from_array(np.reshape(layers, (-1, image.height, image.width)))
     labels = np.array([_known(objects["category"][i]) for i in keep], dtype=np.int64)
-    return drawing.draw_objects(picture, boxes, None, labels, called, masks)
+    return drawing.draw_objects(image, boxes, None, labels, called, masks)
 
 
 def _decoded(code: Mapping[str, Any] | None, size: tuple[int, int]) -> np.ndarray:
-    """The mask of an object in a picture of `size`; nothing for one that is far larger."""
+    """The mask of an object in an image of `size`; nothing for one that is far larger."""
     if code and is_whole(code) and np.prod(code["size"], dtype=float) <= 16.0 * np.prod(size):
         mask: np.ndarray = coco.decode(code)
         return mask
@@ -73,7 +73,7 @@ def _decoded(code: Mapping[str, Any] | None, size: tuple[int, int]) -> np.ndarra
 def _fitted(
     pixels: np.ndarray, size: tuple[int, int], shown: tuple[int, int], fill: int = 0
 ) -> np.ndarray:
-    """A (h, w) array of a picture of `size`, cut or filled up if it is of another, scaled."""
+    """A (h, w) array of an image of `size`, cut or filled up if it is of another, scaled."""
     canvas = np.full((size[1], size[0]), fill, pixels.dtype)
     part = pixels[: size[1], : size[0]]
     canvas[: part.shape[0], : part.shape[1]] = part
@@ -93,13 +93,13 @@ def _values(row: Mapping[str, Any]) -> np.ndarray:
 
 
 def draw_semantic(
-    picture: Image.Image, row: Mapping[str, Any], names: Sequence[str], size: tuple[int, int]
+    image: Image.Image, row: Mapping[str, Any], names: Sequence[str], size: tuple[int, int]
 ) -> Image.Image:
     """With a colour for each class, and a legend; values that mean nothing are named."""
     segments = row["segments"] or {}
     listed = dict(zip(segments.get("id") or [], segments.get("category") or [], strict=False))
     listed.setdefault(SEMANTIC_VOID, VOID)
-    values = _fitted(_values(row), size, picture.size, SEMANTIC_VOID)
+    values = _fitted(_values(row), size, image.size, SEMANTIC_VOID)
     called = [*names, "void"]
     labels = np.empty(values.shape, np.int64)
     for value in np.unique(values).tolist():
@@ -110,17 +110,17 @@ def draw_semantic(
             label = len(called)
             called.append(f"value {value}?")
         labels[values == value] = label
-    return SemanticMap.of(labels, tuple(called)).draw(picture)
+    return SemanticMap.of(labels, tuple(called)).draw(image)
 
 
 def draw_panoptic(
-    picture: Image.Image, row: Mapping[str, Any], names: Sequence[str], size: tuple[int, int]
+    image: Image.Image, row: Mapping[str, Any], names: Sequence[str], size: tuple[int, int]
 ) -> Image.Image:
     """With segments in the colours of their classes; what is not listed is named."""
     segments = row["segments"] or {}
     lists = [segments.get(k) or [] for k in ("id", "category", "isthing", "iscrowd")]
     listed = {i: rest for i, *rest in zip(*lists, strict=False)}
-    values = _fitted(_values(row), size, picture.size)
+    values = _fitted(_values(row), size, image.size)
     found, ids = np.unique(values, return_inverse=True)
     ids = ids.reshape(values.shape) + (found[0] != 0)  # from 1, so that 0 stays void
     shown = []
@@ -131,4 +131,4 @@ def draw_panoptic(
         area = int((ids == number).sum())
         shown.append(PanopticSegment(number, _known(label), name, bool(is_thing), 1.0, area))
     drawn = Panoptic(size=values.shape, map=ids.astype(np.int32), segments=tuple(shown))
-    return drawn.draw(picture)
+    return drawn.draw(image)

@@ -22,7 +22,7 @@ unlabeled, unlabelled or ignore is void.
 | only 0 and 255 | not at all | a class of its own |
 | other values too | | void |
 
-What a picture of one bit has for white is the value 1. Without a file the values are the names,
+What an image of one bit has for white is the value 1. Without a file the values are the names,
 which is said in a `PvzooWarning`.
 """  # noqa: E501
 
@@ -66,7 +66,7 @@ _GREY = int(ids_of((1, 1, 1)))
 """The value in RGB of a grey of 1."""
 
 BIT = -1
-"""Among values that were seen: the white of pictures of one bit, which is 255 in others of them."""
+"""Among values that were seen: the white of images of one bit, which is 255 in others of them."""
 
 
 @dataclass(frozen=True)
@@ -96,10 +96,10 @@ def _is_void(name: str) -> bool:
 # --- black and white ------------------------------------------------------------------------------
 
 
-def seen_in(picture: Image.Image, values: np.ndarray) -> set[int]:
-    """The values of a map, with `BIT` for the 1 of a picture of one bit."""
+def seen_in(image: Image.Image, values: np.ndarray) -> set[int]:
+    """The values of a map, with `BIT` for the 1 of an image of one bit."""
     found = set(areas_of(values))
-    return {BIT if v == 1 else v for v in found} if picture.mode == "1" else found
+    return {BIT if v == 1 else v for v in found} if image.mode == "1" else found
 
 
 def is_grey_scale(seen: set[int]) -> bool:
@@ -215,13 +215,13 @@ def _seen(maps: Sequence[Path], *, all_of_them: bool) -> set[int]:
         seen: set[int] = set()
         for file in maps:
             try:
-                picture = open_map(image_cell(file), str(file))
-                values = values_of(picture, str(file))
+                image = open_map(image_cell(file), str(file))
+                values = values_of(image, str(file))
             except DataError:
                 if all_of_them:
                     raise
                 continue
-            seen |= seen_in(picture, values % 256 if picture.mode in ("RGB", "RGBA") else values)
+            seen |= seen_in(image, values % 256 if image.mode in ("RGB", "RGBA") else values)
             if not all_of_them and is_grey_scale(seen):
                 break
         yield from ({"value": value} for value in sorted(seen))
@@ -236,10 +236,10 @@ def _step(maps: Sequence[Path]) -> int:
     0 if it is in colours.
     """
     try:
-        with opened(maps[0]) as picture:
-            if picture.mode not in ("RGB", "RGBA"):
+        with opened(maps[0]) as image:
+            if image.mode not in ("RGB", "RGBA"):
                 return 1
-            pixels = np.asarray(picture)[..., :3]
+            pixels = np.asarray(image)[..., :3]
     except Exception:  # there is none, or it is damaged, which the check names
         return 1
     return _GREY if (pixels == pixels[..., :1]).all() else 0

@@ -1,4 +1,4 @@
-"""Maps: pictures whose pixels are numbers, as semantic and panoptic labels hold them."""
+"""Maps: images whose pixels are numbers, as semantic and panoptic labels hold them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pvzoo.results.ids_as_colours import colours_of, ids_of
 def read_map(cell: Any, name: str) -> np.ndarray:
     """The values of a map: (height, width) int32.
 
-    Grey and palette pictures hold the values themselves; of a coloured one a value is
+    Grey and palette images hold the values themselves; of a coloured one a value is
     R + 256 G + 65536 B, as in COCO's panoptic PNGs.
 
     Args:
@@ -42,8 +42,8 @@ def open_map(cell: Any, name: str) -> Image.Image:
         raise DataError(f"{name} is missing.", "Restore it, or leave the row out.")
     try:
         handle = ImageHandle.of(cell)
-        picture = handle.open_as_is()
-        with opened(handle.data) as head:  # turning a picture takes its format away
+        image = handle.open_as_is()
+        with opened(handle.data) as head:  # turning an image takes its format away
             lossy = head.format in ("JPEG", "MPO") or head.info.get("compression") == "jpeg"
     except ImageError as error:
         said = error.what.removeprefix(error.source).strip().removesuffix(".")
@@ -54,20 +54,20 @@ def open_map(cell: Any, name: str) -> Image.Image:
             f"{name} is compressed as JPEG, in which values are not kept.",
             "Save maps as PNG; one in black and white so that 128 and more becomes 255.",
         )
-    return picture
+    return image
 
 
-def values_of(picture: Image.Image, name: str) -> np.ndarray:
+def values_of(image: Image.Image, name: str) -> np.ndarray:
     """The values of a decoded map; see `read_map`."""
-    if picture.mode in ("RGBA", "LA") and _is_drawn_in_alpha(picture):
+    if image.mode in ("RGBA", "LA") and _is_drawn_in_alpha(image):
         raise DataError(
             f"{name} has one colour throughout and differs in transparency only.",
             "Save it as grey or palette PNG of class ids.",
         )
-    if picture.mode == "F":
+    if image.mode == "F":
         raise DataError(f"{name} holds fractions.", "Save it as PNG of whole numbers.")
-    values = np.empty(picture.size[::-1], np.int32)
-    for strip, (_, top) in strips(picture):
+    values = np.empty(image.size[::-1], np.int32)
+    for strip, (_, top) in strips(image):
         pixels = np.asarray(strip)
         if pixels.ndim == 3:
             pixels = ids_of(pixels) if pixels.shape[2] >= 3 else pixels[..., 0]
@@ -107,8 +107,8 @@ def replaced(values: np.ndarray, table: Mapping[int, int], rest: int) -> np.ndar
     return result
 
 
-def _is_drawn_in_alpha(picture: Image.Image) -> bool:
-    extrema: Any = picture.getextrema()  # of several channels: (least, most) of each
+def _is_drawn_in_alpha(image: Image.Image) -> bool:
+    extrema: Any = image.getextrema()  # of several channels: (least, most) of each
     *colours, (low, high) = extrema
     return bool(low != high and all(least == most for least, most in colours))
 
@@ -129,7 +129,7 @@ def encode_map(values: np.ndarray) -> bytes:
     return (encode_colour if values.max(initial=0) > 65535 else encode_grey)(values)
 
 
-def _png(picture: Image.Image) -> bytes:
+def _png(image: Image.Image) -> bytes:
     file = io.BytesIO()
-    picture.save(file, "PNG")
+    image.save(file, "PNG")
     return file.getvalue()

@@ -5,7 +5,7 @@ its own (`pvzoo.tasks.base.Task.columns`); those of pvzoo's tasks are these.
 
 | column | type | meaning |
 | --- | --- | --- |
-| `image` | Image | the picture, encoded; decoded (and turned upright by its EXIF) on access |
+| `image` | Image | the image, encoded; decoded (and turned upright by its EXIF) on access |
 | `image_id` | int64 | unique in its split |
 | `file_name` | string | the path relative to the source's root, with slashes; a made-up name such as `000012.png` for an image that never was a file |
 

@@ -88,7 +88,7 @@ def _unfit(chunk: list[Any], schema: Any, error: Exception) -> DataError:
 
 
 def _chunks(rows: Iterable[Mapping[str, Any]]) -> Iterator[list[Any]]:
-    """The rows, so many at once that neither their number nor their pictures fill the memory."""
+    """The rows, so many at once that neither their number nor their images fill the memory."""
     chunk: list[Any] = []
     size = 0
     for row in rows:

@@ -43,7 +43,7 @@ def write(
 
     Images are copied byte for byte under their file names, without the folders that all of them are
     in; a name that would leave the folder or is taken, with any suffix, is changed. Boxes and masks
-    are in the upright picture, also where its file says by EXIF that it has to be turned: tools
+    are in the upright image, also where its file says by EXIF that it has to be turned: tools
     that ignore EXIF will not see them in place. Labels with mistakes are written as they are, but
     for objects without a box or class, lists of different lengths and damaged masks: no file has a
     place for those, and they are refused. Labels that are null are none. Predictions, which have

@@ -1,4 +1,4 @@
-"""A Gradio app for any model of any task: upload a picture, look, move the threshold.
+"""A Gradio app for any model of any task: upload an image, look, move the threshold.
 
     >>> import pvzoo
     >>> pvzoo.load("detr-resnet50").demo()
@@ -6,7 +6,7 @@
 `build` makes the app, `launch` serves it within limits that make it safe to expose, `serve` does
 both for a process that does nothing else. What a demo
 asks and shows follows from the task: its options become the controls, its results the table, the
-picture and the downloads. So a task that a plugin brings has a demo as well.
+image and the downloads. So a task that a plugin brings has a demo as well.
 
 It needs the extra ``demo``: ``pip install "pvzoo[demo]"``.
 """
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pvzoo.demo.space import push_space, write_space
 
 EXAMPLES = Path(__file__).with_name("examples")
-"""Pictures to begin with; a README says where they are from."""
+"""Images to begin with; a README says where they are from."""
 
 __all__ = ["EXAMPLES", "Limits", "build", "launch", "push_space", "serve", "write_space"]
 

@@ -1,4 +1,4 @@
-"""The app: one picture, a panel for each model (or one panel for each task), and its server."""
+"""The app: one image, a panel for each model (or one panel for each task), and its server."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ def build(
 
     Args:
         models: Loaded models, or what `pvzoo.load` takes: with several, their answers to one
-            picture are side by side. Without any, the person picks a task and a model of the
+            image are side by side. Without any, the person picks a task and a model of the
             catalogue, which is loaded when it is first asked.
         limits: How much is taken from people, and of the machine.
-        examples: Picture files to begin with; those that come with pvzoo unless given. The page
+        examples: Image files to begin with; those that come with pvzoo unless given. The page
             opens with the first one answered, if that needs neither a prompt nor a download.
 
     Raises:
@@ -74,16 +74,16 @@ def build(
         gr.Markdown("# pvzoo\n" + _headline(loaded))
         with gr.Row():
             with gr.Column(scale=2, min_width=320):
-                picture = _picture(limits, files)
+                image = _image(limits, files)
             with gr.Column(scale=3, min_width=320):
                 if loaded:
-                    _side_by_side(loaded, picture, limits)
+                    _side_by_side(loaded, image, limits)
                     opens = answers_at_once([model.task for model in loaded])
                 else:
-                    task, name = _any_model(picture, limits)
+                    task, name = _any_model(image, limits)
                     opens = answers_at_once([task], info(name))
         if files and opens and within(files[0], limits):
-            app.load(_first_example(files[0]), None, picture, api_visibility="private")
+            app.load(_first_example(files[0]), None, image, api_visibility="private")
     return app
 
 
@@ -156,7 +156,7 @@ def launch(app: Guarded, **options: Any) -> Guarded:
 
 def _headline(models: Sequence[Model]) -> str:
     if not models:
-        return "Pick a task and a model, and try it on a picture."
+        return "Pick a task and a model, and try it on an image."
     called = titles([model.name for model in models])
     return ", ".join(f"{plain(called[m.name])} ({m.task.replace('-', ' ')})" for m in models)
 
@@ -170,14 +170,12 @@ def _first_example(file: Path) -> Callable[[], str]:
     return first_example
 
 
-def _picture(limits: Limits, examples: Sequence[Path]) -> gr.Image:
-    """The shared picture: uploaded, pasted, from the camera, an address or an example."""
-    picture = gr.Image(
-        sources=["upload", "webcam", "clipboard"], label="picture", elem_id="picture"
-    )
+def _image(limits: Limits, examples: Sequence[Path]) -> gr.Image:
+    """The shared image: uploaded, pasted, from the camera, an address or an example."""
+    image = gr.Image(sources=["upload", "webcam", "clipboard"], label="image", elem_id="image")
     with gr.Row():
         url = gr.Textbox(
-            label="or the address of a picture", placeholder="https://", max_lines=1, scale=4
+            label="or the address of an image", placeholder="https://", max_lines=1, scale=4
         )
     note = gr.Markdown()
 
@@ -190,13 +188,13 @@ def _picture(limits: Limits, examples: Sequence[Path]) -> gr.Image:
         except Exception as error:
             return None, plain(said(error))
 
-    url.submit(take, url, [picture, note], api_visibility="private")
+    url.submit(take, url, [image, note], api_visibility="private")
     if examples:
-        gr.Examples([[str(file)] for file in examples], picture, label="examples")
-    return picture
+        gr.Examples([[str(file)] for file in examples], image, label="examples")
+    return image
 
 
-def _side_by_side(models: Sequence[Model], picture: gr.Image, limits: Limits) -> None:
+def _side_by_side(models: Sequence[Model], image: gr.Image, limits: Limits) -> None:
     answers = Answers(limits)
     shelf = Shelf(models, (), budget=limits.models)
     used: set[str] = set()
@@ -213,16 +211,16 @@ def _side_by_side(models: Sequence[Model], picture: gr.Image, limits: Limits) ->
                     [model.name],
                     heading,
                     model.name,
-                    picture,
+                    image,
                     shelf=shelf,
                     answers=answers,
                     limits=limits,
                     api_name=api_name,
-                    starts=[picture.change],
+                    starts=[image.change],
                 )
 
 
-def _any_model(picture: gr.Image, limits: Limits) -> tuple[str, str]:
+def _any_model(image: gr.Image, limits: Limits) -> tuple[str, str]:
     """The panels of all tasks; the task and the model that are chosen at first."""
     cards = list_models()
     ids = dict.fromkeys(part.name for part in registry.parts("tasks"))  # pvzoo's own are first
@@ -243,7 +241,7 @@ def _any_model(picture: gr.Image, limits: Limits) -> tuple[str, str]:
                 names,
                 "",
                 _first(id, names),
-                picture,
+                image,
                 shelf=shelf,
                 answers=answers,
                 limits=limits,
@@ -258,7 +256,7 @@ def _any_model(picture: gr.Image, limits: Limits) -> tuple[str, str]:
         ]
 
     gr.on(
-        [picture.change, task.change],
+        [image.change, task.change],
         choose,
         [task, *turns],
         [*columns, *turns],

@@ -1,4 +1,4 @@
-"""What clients give a demo -> a picture within the limits, or a sentence why not.
+"""What clients give a demo -> an image within the limits, or a sentence why not.
 
 `read` is the only place where something that a client said becomes a file that is opened or an
 address that is fetched; `pvzoo.demo.guard` sees to that.
@@ -31,7 +31,7 @@ from pvzoo.inputs.images import ImageHandle
 
 @dataclass(frozen=True, eq=False)
 class ClientImage:
-    """An encoded picture, small enough, and what it is known by.
+    """An encoded image, small enough, and what it is known by.
 
     Attributes:
         handle: Opens it. Its data is bytes, its name that of a file without folders.
@@ -43,7 +43,7 @@ class ClientImage:
 
 
 def read(said: Any, limits: Limits) -> ClientImage:
-    """The picture that a client means.
+    """The image that a client means.
 
     Args:
         said: What the client sent: a dict whose "path" is that of a file which Gradio keeps for the
@@ -51,7 +51,7 @@ def read(said: Any, limits: Limits) -> ClientImage:
         limits: How large it may be.
 
     Raises:
-        ImageError: It is no picture, too large, or not to be had. A path gets one and the same
+        ImageError: It is no image, too large, or not to be had. A path gets one and the same
             sentence, whatever is there, unless it is a regular file in Gradio's folder.
     """
     places = [said.get(key) for key in ("path", "url")] if isinstance(said, dict) else []
@@ -59,17 +59,17 @@ def read(said: Any, limits: Limits) -> ClientImage:
     if not isinstance(place, str):
         raise _not_here()
     if place[:5].lower() == "data:":
-        return _checked(ImageHandle.of(place).data, "picture.png", limits)
+        return _checked(ImageHandle.of(place).data, "image.png", limits)
     if _is_address(place):
         return fetch(place, limits)
     return _checked(*_kept(place, limits), limits)
 
 
 def fetch(url: str, limits: Limits) -> ClientImage:
-    """The picture at a public web address.
+    """The image at a public web address.
 
     Raises:
-        ImageError: It is no address, not public, too large, too slow, or no picture.
+        ImageError: It is no address, not public, too large, too slow, or no image.
     """
     url = url.strip()
     refuse = partial(_refusal, url[:200])
@@ -78,7 +78,7 @@ def fetch(url: str, limits: Limits) -> ClientImage:
     data = download(
         url, refuse, max_bytes=limits.max_bytes, seconds=limits.url_seconds, public=True
     )
-    name = Path(url.partition("?")[0].rstrip("/")).name[-80:] or "picture"
+    name = Path(url.partition("?")[0].rstrip("/")).name[-80:] or "image"
     return _checked(data, name if Path(name).suffix else f"{name}.png", limits)
 
 
@@ -150,7 +150,7 @@ def _checked(data: bytes, name: str, limits: Limits) -> ClientImage:
 
 
 def _pixels(data: bytes) -> int:
-    """How many pixels a picture says it has, or 0: whoever opens it will say what is wrong."""
+    """How many pixels an image says it has, or 0: whoever opens it will say what is wrong."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # this limit is lower than PIL's
@@ -166,7 +166,7 @@ def _pixels(data: bytes) -> int:
 
 def _not_here() -> ImageError:
     return ImageError(
-        "This picture is not here, or no longer: uploaded pictures are kept for a while only.",
+        "This image is not here, or no longer: uploaded images are kept for a while only.",
         "Upload it again.",
     )
 

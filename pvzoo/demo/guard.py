@@ -3,7 +3,7 @@
 Gradio looks for the paths and addresses of files in whatever it is sent, for any component. Those
 that come with a key "meta" it moves or downloads once their folder is checked; others it leaves to
 the components, which open them. So nothing of that kind is left to Gradio: the one input that may
-be a file, the picture, goes past it as it was sent, to `pvzoo.demo.client_images.read`; elsewhere
+be a file, the image, goes past it as it was sent, to `pvzoo.demo.client_images.read`; elsewhere
 files are refused.
 """
 
@@ -18,7 +18,7 @@ from pvzoo.demo.limits import Limits
 
 
 class Guarded(gr.Blocks):
-    """Blocks whose functions get pictures as clients sent them, and no other files.
+    """Blocks whose functions get images as clients sent them, and no other files.
 
     Endpoints, the queue and the tools of agents, public or private, all come through here. The
     components are Gradio's own: those of a session are made anew when an event changes them, so
@@ -43,16 +43,16 @@ class Guarded(gr.Blocks):
     async def preprocess_data(
         self, block_fn: Any, inputs: list[Any], state: Any, explicit_call: bool = False
     ) -> list[Any]:
-        """As `gradio.Blocks.preprocess_data`, save that pictures stay as they were sent.
+        """As `gradio.Blocks.preprocess_data`, save that images stay as they were sent.
 
         Raises:
             gr.Error: Another input names a file, or has a value that its component cannot have.
         """
-        pictures: dict[int, Any] = {}
+        images: dict[int, Any] = {}
         others: list[Any] = []
         for place, said in enumerate(inputs):
             if place < len(block_fn.inputs) and isinstance(block_fn.inputs[place], gr.Image):
-                pictures[place] = said
+                images[place] = said
                 others.append(None)
             else:
                 _refuse_files(said)
@@ -61,7 +61,7 @@ class Guarded(gr.Blocks):
             values: list[Any] = await super().preprocess_data(
                 block_fn, others, state, explicit_call
             )
-        for place, said in pictures.items():
+        for place, said in images.items():
             values[place] = said
         return values
 
@@ -86,7 +86,7 @@ def _refuse_files(said: Any) -> None:
     """
     if isinstance(said, dict):
         if "path" in said:
-            raise gr.Error("Only the picture may be a file.", print_exception=False)
+            raise gr.Error("Only the image may be a file.", print_exception=False)
         said = list(said.values())
     if isinstance(said, list | tuple):
         for part in said:

@@ -10,9 +10,9 @@ class Limits:
     """The defaults suit a machine of two cores and 16 GB.
 
     Attributes:
-        max_bytes: Most bytes of a picture, uploaded or downloaded.
-        max_pixels: Most pixels of a picture.
-        url_seconds: Most seconds until a picture has come from its address.
+        max_bytes: Most bytes of an image, uploaded or downloaded.
+        max_pixels: Most pixels of an image.
+        url_seconds: Most seconds until an image has come from its address.
         seconds: Most seconds until the network has answered, waiting for others included.
         queue: Most requests that wait; more are told to come back.
         at_once: Requests that are worked on at the same time; the network runs for one.

@@ -1,6 +1,6 @@
 """Text by others -> what a page can show without loading anything from elsewhere.
 
-The browser of whoever opens a page would fetch the pictures of a model card, and so tell the server
+The browser of whoever opens a page would fetch the images of a model card, and so tell the server
 that has them who looks at it.
 """
 
@@ -19,7 +19,7 @@ from markdown_it.token import Token
 def harmless(markdown: str) -> str:
     """Markdown -> HTML that a page shows without loading anything.
 
-    Pictures become links. HTML in the Markdown is dropped, its text stays. The HTML is one line, so
+    Images become links. HTML in the Markdown is dropped, its text stays. The HTML is one line, so
     that Gradio, which takes it for Markdown with HTML in it, finds no Markdown in it.
     """
     return f"<div>{_RENDERER.render(markdown)}</div>".replace("\n", " ")
@@ -32,7 +32,7 @@ def plain(text: str) -> str:
 
 def _image(self: Any, tokens: Sequence[Token], place: int, options: Any, env: Any) -> str:
     token = tokens[place]
-    text = html.escape(self.renderInlineAsText(token.children or [], options, env) or "picture")
+    text = html.escape(self.renderInlineAsText(token.children or [], options, env) or "image")
     address = str(token.attrs["src"])
     in_link = sum(other.nesting for other in tokens[:place] if other.type.startswith("link_"))
     if in_link or not address.startswith(("http://", "https://")):
@@ -41,7 +41,7 @@ def _image(self: Any, tokens: Sequence[Token], place: int, options: Any, env: An
 
 
 def _code(self: Any, tokens: Sequence[Token], place: int, options: Any, env: Any) -> str:
-    """Without its language: a page draws the diagrams of some, which may have pictures."""
+    """Without its language: a page draws the diagrams of some, which may have images."""
     text = html.escape(tokens[place].content).replace("\n", "&#10;")
     return f"<pre><code>{text}</code></pre>"
 

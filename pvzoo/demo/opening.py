@@ -1,4 +1,4 @@
-"""The pictures that a page offers, and whether it opens with the first of them answered."""
+"""The images that a page offers, and whether it opens with the first of them answered."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pvzoo.model import Model
 
 QUICK = 50e6
-"""Most parameters of a model that is loaded for the sake of the first picture."""
+"""Most parameters of a model that is loaded for the sake of the first image."""
 
 _SHOWN = {
     "coffee": {"espresso", "cup"},
@@ -27,11 +27,11 @@ _SHOWN = {
     "astronaut": {"person", "face"},
     "scene": {"cross", "heart"},
 }
-"""pvzoo's own pictures, each with words for what it shows."""
+"""pvzoo's own images, each with words for what it shows."""
 
 
 def own_examples(models: Sequence[Model]) -> list[Path]:
-    """pvzoo's own pictures, first those that show something of the first model's classes."""
+    """pvzoo's own images, first those that show something of the first model's classes."""
     labels = models[0].labels if models else ()
     words = set(re.findall("[a-z]+", " ".join(labels).lower()))
     names = sorted(_SHOWN, key=lambda name: not _SHOWN[name] & words)
@@ -39,7 +39,7 @@ def own_examples(models: Sequence[Model]) -> list[Path]:
 
 
 def answers_at_once(tasks: Sequence[str], card: Card | None = None) -> bool:
-    """Whether a picture is answered without a prompt and without a long wait.
+    """Whether an image is answered without a prompt and without a long wait.
 
     Args:
         tasks: Those of all models that would answer.
@@ -52,10 +52,10 @@ def answers_at_once(tasks: Sequence[str], card: Card | None = None) -> bool:
     return not any(map(_needs_prompt, tasks))
 
 
-def within(picture: Path, limits: Limits) -> bool:
-    """Whether a page may show this picture."""
+def within(image: Path, limits: Limits) -> bool:
+    """Whether a page may show this image."""
     try:
-        read({"path": keep(picture.read_bytes(), picture.name)}, limits)
+        read({"path": keep(image.read_bytes(), image.name)}, limits)
     except (ImageError, OSError):
         return False
     return True

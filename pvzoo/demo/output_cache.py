@@ -1,4 +1,4 @@
-"""Pictures and options -> results, with one run of the network for each picture."""
+"""Images and options -> results, with one run of the network for each image."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ class Answers:
         self._network = ThreadPoolExecutor(1, thread_name_prefix="pvzoo-demo")
 
     def result(
-        self, model: Model, task: type[Task], picture: ClientImage, options: Mapping[str, Any]
+        self, model: Model, task: type[Task], image: ClientImage, options: Mapping[str, Any]
     ) -> tuple[Result, float]:
-        """As ``model.predict(picture, **options)``, and how many seconds the network ran for it.
+        """As ``model.predict(image, **options)``, and how many seconds the network ran for it.
 
         Of what is remembered these are the seconds of the one run that there was.
 
@@ -50,7 +50,7 @@ class Answers:
         prompts = {f.name for f in fields(task.prompts)}
         asked = {name: value for name, value in options.items() if name in prompts}
         rest = {name: value for name, value in options.items() if name not in prompts}
-        outputs, seconds = self._outputs(model, picture, asked)
+        outputs, seconds = self._outputs(model, image, asked)
         result: Result = outputs.result(**rest)
         return result, seconds
 
@@ -61,15 +61,15 @@ class Answers:
                 del self._known[key]
 
     def _outputs(
-        self, model: Model, picture: ClientImage, prompts: dict[str, Any]
+        self, model: Model, image: ClientImage, prompts: dict[str, Any]
     ) -> tuple[Outputs, float]:
         # with the name, which is in what is answered: another's is not everybody's business
-        key = (model.name, picture.digest, picture.handle.name, repr(sorted(prompts.items())))
+        key = (model.name, image.digest, image.handle.name, repr(sorted(prompts.items())))
         with self._lock:
             if key in self._known:
                 self._known.move_to_end(key)
                 return self._known[key]
-        run = self._network.submit(_timed, model.outputs, picture.handle, **prompts)
+        run = self._network.submit(_timed, model.outputs, image.handle, **prompts)
         try:
             answer = run.result(timeout=self._limits.seconds)
         except FutureTimeout:
@@ -77,7 +77,7 @@ class Answers:
             name = titles([model.name])[model.name]  # a folder's would say where it lies
             raise PvzooError(
                 f"{name} did not answer within {self._limits.seconds:g} seconds.",
-                "Try again later, with a smaller picture or a smaller model.",
+                "Try again later, with a smaller image or a smaller model.",
             ) from None
         with self._lock:
             self._known[key] = answer

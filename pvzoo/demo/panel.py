@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 from pvzoo.tasks.base import Task
 
 SIDE = 1600
-"""Most pixels of a side of the picture that is shown; the PNG to download has them all."""
+"""Most pixels of a side of the image that is shown; the PNG to download has them all."""
 
 _NEEDED = inspect.Parameter.empty
 _SIZES = {"any size": None, "up to 10M parameters": 10e6, "up to 50M parameters": 50e6}
@@ -45,7 +45,7 @@ class Panel:
         names: The models; with several, the person chooses.
         heading: What people call the one model, if it is one.
         first: The one that is chosen at first.
-        picture: The component that all panels share.
+        image: The component that all panels share.
         shelf: Has the models.
         answers: Runs them.
         api_name: What clients call.
@@ -58,7 +58,7 @@ class Panel:
         names: Sequence[str],
         heading: str,
         first: str,
-        picture: gr.Image,
+        image: gr.Image,
         *,
         shelf: Shelf,
         answers: Answers,
@@ -70,7 +70,7 @@ class Panel:
         self._shelf = shelf
         self._answers = answers
         self._limits = limits
-        self._picture = picture
+        self._image = image
         self._names = list(names)
         self._heading = heading
         labels = shelf.get(first).labels if shelf.is_loaded(first) else ()
@@ -102,7 +102,7 @@ class Panel:
         others = [c for c in self._controls if not c.is_prompt]
         for control in prompts:
             control.component.render()
-        self._status = gr.Markdown("Choose a picture.")
+        self._status = gr.Markdown("Choose an image.")
         self._drawn = gr.Image(label="answer", interactive=False, buttons=["fullscreen"])
         first_seen = [c for c in others if c is others[0] or c.name == "classes"]
         for control in first_seen:
@@ -138,7 +138,7 @@ class Panel:
 
     def _wire(self, starts: Sequence[Any]) -> None:
         asked = [self._model, *(control.component for control in self._controls)]
-        inputs = [self._picture, *asked]
+        inputs = [self._image, *asked]
         outputs = [
             self._status,
             self._drawn,
@@ -160,14 +160,14 @@ class Panel:
                 narrow.change(
                     self._narrow, [self._size, self._license, self._model], self._model, **private
                 )
-        # One after the other: a late answer must not take the place of the one to a later picture.
+        # One after the other: a late answer must not take the place of the one to a later image.
         events = [*starts, *triggers]
         gr.on(events, self._show, inputs, outputs, trigger_mode="always_last", **private)
         self._objects.input(
-            self._show_some, [self._picture, *asked, self._objects], outputs, **private
+            self._show_some, [self._image, *asked, self._objects], outputs, **private
         )
         if points := [c.component for c in self._controls if c.name == "points"]:
-            self._picture.select(_add_point, points, points, **private).then(
+            self._image.select(_add_point, points, points, **private).then(
                 self._show, inputs, outputs, **private
             )
 
@@ -195,18 +195,18 @@ class Panel:
 
     def _show(self, image: Any, *rest: Any, progress: gr.Progress = gr.Progress()) -> Any:  # noqa: B008 (Gradio's way)
         if image is None:
-            return self._blank("Choose a picture.")
+            return self._blank("Choose an image.")
         name, *values = rest
         try:
-            picture = read(image, self._limits)
+            handle = read(image, self._limits)
             if not self._shelf.is_loaded(name):
                 progress(None, desc=f"Loading {name}")
             self._shelf.get(name)
-            result, seconds = self._result(picture, name, values)
+            result, seconds = self._result(handle, name, values)
             rows = result.rows()
             status = f"{_counted(len(rows))}, {seconds:.2f} s"
             labels = [(_row_name(i, row), i) for i, row in enumerate(rows)]
-            filled = self._filled(picture, result, status, labels, list(range(len(rows))))
+            filled = self._filled(handle, result, status, labels, list(range(len(rows))))
             if self._outputs > len(filled):
                 filled.append(gr.Dropdown(choices=[n for n in self._shelf.get(name).labels if n]))
             return filled
@@ -217,25 +217,23 @@ class Panel:
         """The rows whose boxes are ticked, with the outputs that are remembered."""
         name, *values, chosen = rest
         if image is None:
-            return self._blank("Choose a picture.")
+            return self._blank("Choose an image.")
         try:
-            picture = read(image, self._limits)
-            result, _ = self._result(picture, name, values)
+            handle = read(image, self._limits)
+            result, _ = self._result(handle, name, values)
             assert isinstance(result, ResultWithRows)  # others have no table to choose from
             rows = result.rows()
             kept = sorted(i for i in chosen if i < len(rows))
             status = f"{len(kept)} of {_counted(len(rows))} shown"
-            filled = self._filled(picture, result[kept], status)
+            filled = self._filled(handle, result[kept], status)
             return filled + [gr.skip()] * (self._outputs - len(filled))
         except Exception as error:
             return self._blank(said(error))
 
-    def _result(
-        self, picture: ClientImage, name: str, values: Sequence[Any]
-    ) -> tuple[Result, float]:
+    def _result(self, image: ClientImage, name: str, values: Sequence[Any]) -> tuple[Result, float]:
         """The answer, and the seconds that the network ran for it."""
         options = options_of(self._controls, values)
-        return self._answers.result(self._shelf.get(name), self._task, picture, options)
+        return self._answers.result(self._shelf.get(name), self._task, image, options)
 
     def _blank(self, status: str) -> list[Any]:
         nothing = [gr.DownloadButton(value=None, interactive=False)] * 3
@@ -244,7 +242,7 @@ class Panel:
 
     def _filled(
         self,
-        picture: ClientImage,
+        image: ClientImage,
         result: Result,
         status: str,
         labels: list[tuple[str, int]] | None = None,
@@ -254,32 +252,32 @@ class Panel:
         drawn = result.plot()
         small = drawn.copy()
         small.thumbnail((SIDE, SIDE))
-        shown = self._keep(_encoded(small, "WEBP"), picture, "webp")
+        shown = self._keep(_encoded(small, "WEBP"), image, "webp")
         boxes = gr.skip()
         if labels is not None:
             can = isinstance(result, ResultWithRows) and bool(labels)
             boxes = gr.CheckboxGroup(choices=labels, value=ticked, visible=can)
         table = [list(map(_cell, row.values())) for row in result.rows()]
-        files = self._files(picture, result, drawn)
+        files = self._files(image, result, drawn)
         return [plain(status), shown, boxes, table, *files]
 
-    def _files(self, picture: ClientImage, result: Result, drawn: Image.Image) -> list[Any]:
+    def _files(self, image: ClientImage, result: Result, drawn: Image.Image) -> list[Any]:
         coco = None
         if hasattr(result, "to_coco"):
-            coco = self._keep(json.dumps(result.to_coco()).encode(), picture, "coco.json")
-        plain_json = self._keep(result.to_json().encode(), picture, "json")
-        png = self._keep(_encoded(drawn, "PNG"), picture, "png")
+            coco = self._keep(json.dumps(result.to_coco()).encode(), image, "coco.json")
+        plain_json = self._keep(result.to_json().encode(), image, "json")
+        png = self._keep(_encoded(drawn, "PNG"), image, "png")
         made = (plain_json, coco, png)
         return [gr.DownloadButton(value=file, interactive=file is not None) for file in made]
 
-    def _keep(self, data: bytes, picture: ClientImage, suffix: str) -> str:
-        """A file for the browser, named after the picture and the task."""
-        return keep(data, f"{Path(picture.handle.name).stem[:60]}-{self._task.id}.{suffix}")
+    def _keep(self, data: bytes, image: ClientImage, suffix: str) -> str:
+        """A file for the browser, named after the image and the task."""
+        return keep(data, f"{Path(image.handle.name).stem[:60]}-{self._task.id}.{suffix}")
 
     # --- for programs -----------------------------------------------------------------------------
 
     def _expose(self, api_name: str) -> None:
-        """The endpoint of clients and agents: (picture, options) -> (JSON, annotated picture)."""
+        """The endpoint of clients and agents: (image, options) -> (JSON, annotated image)."""
         choose = len(self._names) > 1
         names = ["image", *(["model"] if choose else []), *(c.name for c in self._controls)]
         first: list[Any] = [self._names[0]] if not choose else []
@@ -288,15 +286,15 @@ class Panel:
             image, *rest = values
             with sentence():
                 if image is None:
-                    raise gr.Error("No picture came.")
+                    raise gr.Error("No image came.")
                 name, *options = [*first, *rest]
-                picture = read(image, self._limits)
-                result, _ = self._result(picture, name, options)
-                drawn = self._keep(_encoded(result.plot(), "PNG"), picture, "png")
+                handle = read(image, self._limits)
+                result, _ = self._result(handle, name, options)
+                drawn = self._keep(_encoded(result.plot(), "PNG"), handle, "png")
                 return json.loads(result.to_json()), drawn
 
         predict.__name__ = api_name
-        about = {"image": "The picture.", "model": "Its catalogue name."}
+        about = {"image": "The image.", "model": "Its catalogue name."}
         about |= {c.name: c.about for c in self._controls}
         what = "one of the models of this demo" if choose else self._heading
         predict.__doc__ = "\n".join(
@@ -306,7 +304,7 @@ class Panel:
                 "Args:",
                 *(f"    {name}: {about[name]}" for name in names),
                 "Returns:",
-                "    The result, with all predictions, and the picture with them drawn on it.",
+                "    The result, with all predictions, and the image with them drawn on it.",
             ]
         )
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
@@ -321,7 +319,7 @@ class Panel:
                 component.render()
         gr.Button(visible=False).click(
             predict,
-            [self._picture, *chosen, *typed],
+            [self._image, *chosen, *typed],
             [
                 gr.JSON(visible=False, label="result"),
                 gr.Image(visible=False, label="annotated"),
@@ -331,7 +329,7 @@ class Panel:
 
 
 def _add_point(text: str, event: gr.SelectData) -> str:
-    """Clicks on the picture become points of the prompt."""
+    """Clicks on the image become points of the prompt."""
     try:
         points = json.loads(text) if text.strip() else []
     except ValueError:
@@ -339,9 +337,9 @@ def _add_point(text: str, event: gr.SelectData) -> str:
     return json.dumps([*points, [int(place) for place in event.index]])
 
 
-def _encoded(picture: Image.Image, kind: str) -> bytes:
+def _encoded(image: Image.Image, kind: str) -> bytes:
     buffer = io.BytesIO()
-    picture.save(buffer, kind, compress_level=1)  # quick; other formats do not look at it
+    image.save(buffer, kind, compress_level=1)  # quick; other formats do not look at it
     return buffer.getvalue()
 
 

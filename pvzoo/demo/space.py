@@ -71,7 +71,7 @@ def write_space(
         models: Catalogue names, Hub repo ids or folders, which are copied. Without any, all of the
             catalogue, with the plugins that are installed here.
         title: Of the Space.
-        examples: Picture files to begin with, which are copied; those of pvzoo unless given.
+        examples: Image files to begin with, which are copied; those of pvzoo unless given.
 
     Raises:
         UsageError: The folder is not empty, or cannot be written; or a card of the user's own
@@ -285,6 +285,6 @@ def _readme(title: str, needs: _Needs) -> str:
     front = SpaceCardData(**{k: v for k, v in settings.items() if v is not None}).to_yaml()
     return (
         f"---\n{front}\n---\n\n# {title}\n\n"
-        "Drop a picture, look, move the threshold. Pictures are deleted after half an hour.\n\n"
+        "Drop an image, look, move the threshold. Images are deleted after half an hour.\n\n"
         "Here too:\n\n    pip install -r requirements.txt\n    python app.py\n"
     )

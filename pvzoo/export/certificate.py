@@ -1,6 +1,6 @@
 """The proof that an exported network gives the results of the original, in the runtime it is for.
 
-Stage by stage, on real pictures, so that a difference is known by where it begins: what pictures
+Stage by stage, on real images, so that a difference is known by where it begins: what images
 become for the network ("preprocessing"), what the network says of them ("graph"), and what is made
 of that ("postprocessing").
 """
@@ -21,10 +21,10 @@ from pvzoo.preprocess.compare import ROUNDING
 from pvzoo.tasks.base import Task
 
 SHARE = 1e-3
-"""By how much a raw output may differ at most, as a share of its range over all pictures."""
+"""By how much a raw output may differ at most, as a share of its range over all images."""
 BATCHES = (1, 2, 3, 8)
 IN_BATCHES = 3
-"""How many pictures are tried in batches of each size, the others alone."""
+"""How many images are tried in batches of each size, the others alone."""
 FEWEST = 20
 """Objects, classes or segments below which nothing is decided."""
 MOST_ROWS = 50
@@ -35,7 +35,7 @@ class Certificate:
     """What was compared, and how far apart it was.
 
     Attributes:
-        pictures: How many.
+        images: How many.
         rounded: By how much inputs differ at most; 0 where they are equal to the bit.
         sizes: (height, width) of the inputs that were tried, each once.
         batches: Sizes of batches that were tried.
@@ -43,10 +43,10 @@ class Certificate:
         tally: What came of the results.
         metric: By the name of each metric its value for the original and for the export; empty
             without labelled data.
-        latency: Milliseconds for one picture, the median; None if it was not measured.
+        latency: Milliseconds for one image, the median; None if it was not measured.
     """
 
-    pictures: int = 0
+    images: int = 0
     rounded: float = 0.0
     sizes: set[tuple[int, ...]] = field(default_factory=set)
     batches: set[int] = field(default_factory=set)
@@ -74,7 +74,7 @@ class Certificate:
         """As plain values, for the manifest."""
         return {
             "verdict": self.verdict,
-            "pictures": self.pictures,
+            "images": self.images,
             "sizes": sorted(map(list, self.sizes)),
             "batches": sorted(self.batches),
             "inputs": self.inputs,
@@ -88,7 +88,7 @@ class Certificate:
     def __str__(self) -> str:
         batches = ", ".join(map(str, sorted(self.batches)))
         lines = [
-            f"{self.verdict}: {self.pictures} pictures of {_counted(len(self.sizes), 'input size')}"
+            f"{self.verdict}: {self.images} images of {_counted(len(self.sizes), 'input size')}"
             f" in batches of {batches}; {self.tally.rows} objects, classes or segments compared",
             f"inputs: {self.inputs}",
             *(f"{k}: within {v:.2g} of its range" for k, v in self.outputs.items()),
@@ -96,9 +96,9 @@ class Certificate:
             *(f"{k}: {a:.4f}, exported {b:.4f}" for k, (a, b) in self.metric.items()),
         ]
         if self.latency is not None:
-            lines.append(f"one picture: {self.latency:.1f} ms")
+            lines.append(f"one image: {self.latency:.1f} ms")
         if not self.is_decided:
-            lines.append(f"Under {FEWEST} were compared: name pictures of your own with data=.")
+            lines.append(f"Under {FEWEST} were compared: name images of your own with data=.")
         return "\n".join(lines)
 
 
@@ -118,32 +118,32 @@ def certify(
     export: Side,
     task: Task,
     labels: Sequence[str],
-    pictures: Sequence[tuple[str, Image.Image]],
+    images: Sequence[tuple[str, Image.Image]],
     *,
     prompts: Mapping[str, Any],
     progress: Progress | None = None,
 ) -> Certificate:
-    """Compare an export with what its original says of pictures.
+    """Compare an export with what its original says of images.
 
     Args:
-        answers: What the original says, picture by picture.
+        answers: What the original says, image by image.
         export: As it was loaded from its files.
         task: Theirs.
         labels: Of the original.
-        pictures: (name, upright RGB picture), in the order of `answers`.
+        images: (name, upright RGB image), in the order of `answers`.
         prompts: The task's, complete.
-        progress: Called with the number of pictures done and of all.
+        progress: Called with the number of images done and of all.
 
     Raises:
         ExportError: They differ by more than they may; ``stage`` says where it begins.
     """
-    certificate = Certificate(pictures=len(pictures))
+    certificate = Certificate(images=len(images))
     _check_labels(labels, export.adapter.labels)
     controls = controls_of(task, labels, MOST_ROWS + 10)  # the last of equals may change places
     raw = _Raw()
     beyond = Tally()  # of results, kept until it is known whether raw outputs differ already
-    for done, (answer, (name, picture)) in enumerate(zip(answers, pictures, strict=True)):
-        inputs, meta = _inputs(certificate, answer, export, picture, prompts)
+    for done, (answer, (name, image)) in enumerate(zip(answers, images, strict=True)):
+        inputs, meta = _inputs(certificate, answer, export, image, prompts)
         certificate.sizes |= {a.shape[-2:] for a in inputs.values() if a.ndim > 3}
         count = len(next(iter(inputs.values())))
         first: dict[str, Any] = {}
@@ -157,7 +157,7 @@ def certify(
         result = export.adapter.postprocess(first, meta, **controls)
         compare(answer.reading, Reading.of(result), beyond, name, MOST_ROWS)
         if progress is not None:
-            progress(done + 1, len(pictures))
+            progress(done + 1, len(images))
     certificate.outputs, certificate.tally = raw.shares(), beyond
     if beyond.faults:
         more = f", and {len(beyond.faults) - 1} more" if len(beyond.faults) > 1 else ""
@@ -195,15 +195,15 @@ def _inputs(
     certificate: Certificate,
     answer: Answer,
     export: Side,
-    picture: Image.Image,
+    image: Image.Image,
     prompts: Mapping[str, Any],
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """What the export makes of a picture, which must be what the original made of it."""
+    """What the export makes of an image, which must be what the original made of it."""
     try:
-        inputs, meta = export.inputs(picture, prompts)
+        inputs, meta = export.inputs(image, prompts)
     except Exception as error:  # steps that were tampered with fail in many ways
         raise ExportError(
-            f"The export cannot prepare {answer.picture} ({error_message(error)}).",
+            f"The export cannot prepare {answer.image} ({error_message(error)}).",
             stage="preprocessing",
         ) from error
     differs = ""
@@ -227,8 +227,8 @@ def _inputs(
             differs = differs or f"{key} is {told.get(key)}, and was {value}"
     if differs:
         raise ExportError(
-            f"The export prepares {answer.picture} otherwise than the original: {differs}.",
-            "Pictures must become the same numbers: export the model again.",
+            f"The export prepares {answer.image} otherwise than the original: {differs}.",
+            "Images must become the same numbers: export the model again.",
             stage="preprocessing",
         )
     return inputs, meta
@@ -257,7 +257,7 @@ class _Raw:
     def add(
         self, wanted: Mapping[str, Sample], found: Mapping[str, Any], batch: int, name: str
     ) -> None:
-        """Compare the outputs of a picture with each of its copies in a batch."""
+        """Compare the outputs of an image with each of its copies in a batch."""
         if missing := sorted(set(wanted) - set(found)):
             raise ExportError(f"The export does not say {missing[0]}.", stage="graph")
         for key, sample in wanted.items():

@@ -1,4 +1,4 @@
-"""How far two results of one picture are apart, whatever task they are of.
+"""How far two results of one image are apart, whatever task they are of.
 
 A result is read as rows (objects, classes, segments) and maps. Rows are paired: equals may change
 places where their scores are the same up to rounding. Maps are compared pixel by pixel.
@@ -100,13 +100,13 @@ class Tally:
 
 
 def compare(one: Reading, other: Reading, tally: Tally, where: str, most: int = 50) -> None:
-    """Compare what the original says of a picture with what its export says.
+    """Compare what the original says of an image with what its export says.
 
     Args:
         one: Of the original; of its rows only the first `most` are looked for.
         other: Of the export.
         tally: Gets what comes of it.
-        where: What the picture is called.
+        where: What the image is called.
         most: Most rows.
     """
     if (one.kind, one.size, set(one.maps)) != (other.kind, other.size, set(other.maps)):

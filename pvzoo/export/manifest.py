@@ -48,7 +48,7 @@ class Manifest:
     """What ``pvzoo-export.json`` says.
 
     Attributes:
-        spec: What the outputs mean and how pictures are prepared.
+        spec: What the outputs mean and how images are prepared.
         runtime: The id of the runtime that the files are for.
         precision: Of the weights, such as "fp32".
         graphs: By the names that `Adapter.run` calls them.

@@ -1,7 +1,7 @@
 """The graphs of a network as ONNX files, by the exporter of transformers.
 
-It exports any module, timm's too. Which axes are free is seen on pictures: the batch always is, and
-the sides of an input if pictures of several shapes become inputs of several shapes.
+It exports any module, timm's too. Which axes are free is seen on images: the batch always is, and
+the sides of an input if images of several shapes become inputs of several shapes.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _BATCH = "batch"
 
 @dataclass(frozen=True)
 class Example:
-    """What a graph was given: a batch of two, and which sides change with the picture."""
+    """What a graph was given: a batch of two, and which sides change with the image."""
 
     inputs: Arrays
     free: Mapping[str, Mapping[int, str]]
@@ -44,26 +44,26 @@ class Example:
 def examples(
     adapter: Adapter,
     runtime: Runtime,
-    pictures: Sequence[Image.Image],
+    images: Sequence[Image.Image],
     prompts: Mapping[str, Any],
 ) -> dict[str, Example]:
-    """What each graph is given when pictures are predicted, by the graph's name.
+    """What each graph is given when images are predicted, by the graph's name.
 
     Args:
         adapter: Drives the graphs.
         runtime: Runs them.
-        pictures: Of at least two shapes, one lying and one standing.
+        images: Of at least two shapes, one lying and one standing.
         prompts: The task's, complete.
     """
     seen: list[dict[str, Arrays]] = []
-    for picture in pictures:
+    for image in images:
         calls: dict[str, Arrays] = {}
 
         def recorded(name: str, inputs: Arrays, calls: dict[str, Arrays] = calls) -> dict[str, Any]:
             calls[name] = inputs
             return runtime(name, inputs)
 
-        inputs, _ = adapter.preprocess(picture, **prompts)
+        inputs, _ = adapter.preprocess(image, **prompts)
         adapter.run(recorded, {n: np.concatenate([a, a]) for n, a in inputs.items()})
         seen.append(calls)
     return {name: _example(name, [calls[name] for calls in seen]) for name in seen[0]}

@@ -1,4 +1,4 @@
-"""What the original says of the pictures an export is tried on; it goes with the export.
+"""What the original says of the images an export is tried on; it goes with the export.
 
 So the comparison can be repeated where the export is to run, without the original and PyTorch. Of
 raw outputs, which may be large, the file keeps values at places drawn with a fixed seed.
@@ -22,8 +22,8 @@ from pvzoo.export.compare import Reading, Row
 
 NAME = "pvzoo-reference.npz"
 VALUES = 2048
-"""Most values of an output that are kept of a picture."""
-PICTURES = Path(__file__).parent / "pictures"
+"""Most values of an output that are kept of an image."""
+IMAGES = Path(__file__).parent / "images"
 
 Progress = Callable[[int, int], None]
 
@@ -43,9 +43,9 @@ class Side:
     runtime: Graphs
     prepare: Prepare | None = None
 
-    def inputs(self, picture: Image.Image, prompts: Mapping[str, Any]) -> tuple[Arrays, Meta]:
-        """What the network is given for a picture."""
-        return (self.prepare or self.adapter.preprocess)(picture, **prompts)
+    def inputs(self, image: Image.Image, prompts: Mapping[str, Any]) -> tuple[Arrays, Meta]:
+        """What the network is given for an image."""
+        return (self.prepare or self.adapter.preprocess)(image, **prompts)
 
 
 @dataclass(frozen=True)
@@ -80,19 +80,19 @@ def places(size: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the original says of one picture.
+    """What the original says of one image.
 
     Attributes:
-        picture: Its name.
+        image: Its name.
         inputs: By name the type, the shape and the SHA-256 of what the network is given.
         drawn: Samples of that, for steps whose arithmetic torch itself does not repeat to the bit.
-        meta: What postprocessing is told of the picture.
+        meta: What postprocessing is told of the image.
         outputs: Samples of what the network says.
         reading: What it comes to.
         whole: The outputs themselves, where the original is there.
     """
 
-    picture: str
+    image: str
     inputs: Mapping[str, tuple[str, tuple[int, ...], str]]
     drawn: Mapping[str, Sample]
     meta: Meta
@@ -103,13 +103,13 @@ class Answer:
 
 def answers(
     original: Side,
-    pictures: Sequence[tuple[str, Image.Image]],
+    images: Sequence[tuple[str, Image.Image]],
     prompts: Mapping[str, Any],
     controls: Mapping[str, Any],
 ) -> Iterator[Answer]:
-    """What the original says of pictures, each alone."""
-    for name, picture in pictures:
-        inputs, meta = original.inputs(picture, prompts)
+    """What the original says of images, each alone."""
+    for name, image in images:
+        inputs, meta = original.inputs(image, prompts)
         outputs = original.adapter.run(original.runtime, inputs)
         result = original.adapter.postprocess(dict(outputs), meta, **controls)
         yield Answer(
@@ -136,7 +136,7 @@ def digests(inputs: Arrays) -> dict[str, tuple[str, tuple[int, ...], str]]:
 
 
 def plain(value: Any) -> Any:
-    """What is said of a picture as plain values, whichever sequences and numbers they came in."""
+    """What is said of an image as plain values, whichever sequences and numbers they came in."""
     if isinstance(value, Mapping):
         return {str(key): plain(inner) for key, inner in value.items()}
     if isinstance(value, tuple | list | np.ndarray):
@@ -146,10 +146,10 @@ def plain(value: Any) -> Any:
     return int(value) if hasattr(value, "__index__") else float(value)
 
 
-def pictures() -> list[tuple[str, Image.Image]]:
-    """The pictures that come with pvzoo, of many shapes: (name, upright RGB picture)."""
+def images() -> list[tuple[str, Image.Image]]:
+    """The images that come with pvzoo, of many shapes: (name, upright RGB image)."""
     found = []
-    for file in sorted(PICTURES.glob("*.jpg")):
+    for file in sorted(IMAGES.glob("*.jpg")):
         with Image.open(file) as opened:
             found.append((file.name, opened.convert("RGB")))
     return found
@@ -159,7 +159,7 @@ def pictures() -> list[tuple[str, Image.Image]]:
 
 
 def write(folder: Path, said_of: Sequence[Answer]) -> None:
-    """Write the answers about pvzoo's own pictures beside an export."""
+    """Write the answers about pvzoo's own images beside an export."""
     arrays: dict[str, np.ndarray] = {}
     told = []
     for place, answer in enumerate(said_of):
@@ -174,7 +174,7 @@ def write(folder: Path, said_of: Sequence[Answer]) -> None:
         ]
         told.append(
             {
-                "picture": answer.picture,
+                "image": answer.image,
                 "inputs": {name: list(found) for name, found in answer.inputs.items()},
                 "meta": answer.meta,
                 "drawn": {n: [list(s.shape), s.span] for n, s in answer.drawn.items()},
@@ -204,7 +204,7 @@ def read(folder: Path) -> list[Answer]:
     except Exception as error:  # zip files and arrays fail in many ways
         raise WeightsError(
             f"{folder / NAME} cannot be read ({error_message(error)}).",
-            "It holds what the original said of pvzoo's pictures: name the original instead.",
+            "It holds what the original said of pvzoo's images: name the original instead.",
         ) from error
 
 
@@ -221,7 +221,7 @@ def _answer(place: int, told: Mapping[str, Any], found: Mapping[str, np.ndarray]
     ]
     maps = {name: found[f"{place}/map/{name}"] for name in told["maps"]}
     return Answer(
-        told["picture"],
+        told["image"],
         {n: (dtype, tuple(shape), sha) for n, (dtype, shape, sha) in told["inputs"].items()},
         _samples(told["drawn"], found, f"{place}/input"),
         told["meta"],

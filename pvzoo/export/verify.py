@@ -31,7 +31,7 @@ def verify(
     threads: int | None = None,
     progress: reference.Progress | None = None,
 ) -> Certificate:
-    """Compare an export with its original once more, here, and measure how long a picture takes.
+    """Compare an export with its original once more, here, and measure how long an image takes.
 
     Without the original it is compared with what that said at export; see
     `pvzoo.export.reference`. PyTorch is not needed then.
@@ -39,11 +39,11 @@ def verify(
     Args:
         folder: The export.
         original: The model it came from.
-        more: (name, upright RGB picture): further pictures, if the original is there.
+        more: (name, upright RGB image): further images, if the original is there.
         runtime: In the place of the one it was made for.
         device: As for `pvzoo.load`.
         threads: Likewise.
-        progress: Called with the number of pictures done and of all.
+        progress: Called with the number of images done and of all.
 
     Raises:
         ExportError: It answers otherwise than the original; ``stage`` says where that begins.
@@ -63,19 +63,19 @@ def _verified(
     task = registry.get("tasks", opened.adapter.task)()
     spec = opened.manifest.spec
     prompts = task.options(spec.prompts, spec.labels)[0]
-    own = reference.pictures()
+    own = reference.images()
     answers: Iterable[reference.Answer]
     if original is None:
         answers = reference.read(folder)
         labels: Sequence[str] = spec.labels
-        if [answer.picture for answer in answers] != [name for name, _ in own]:
+        if [answer.image for answer in answers] != [name for name, _ in own]:
             raise ExportError(
-                f"{folder} was proven on other pictures than this pvzoo has.",
+                f"{folder} was proven on other images than this pvzoo has.",
                 "Name the original with --model, or export it again with this pvzoo.",
             )
         if more:
             raise UsageError(
-                "Pictures of your own need the original to compare with.", "Name it with --model."
+                "Images of your own need the original to compare with.", "Name it with --model."
             )
         tried = own
     else:
@@ -85,18 +85,18 @@ def _verified(
         answers = reference.answers(original, tried, prompts, controls)
     side = reference.Side(opened.adapter, opened.runtime)
     certificate = certify(answers, side, task, labels, tried, prompts=prompts, progress=progress)
-    certificate.latency = _latency(side, prompts, [picture for _, picture in own])
+    certificate.latency = _latency(side, prompts, [image for _, image in own])
     return certificate
 
 
 def _latency(
-    side: reference.Side, prompts: Mapping[str, Any], pictures: Sequence[Image.Image]
+    side: reference.Side, prompts: Mapping[str, Any], images: Sequence[Image.Image]
 ) -> float:
-    """Milliseconds from a decoded picture to the network's outputs, the median of some."""
+    """Milliseconds from a decoded image to the network's outputs, the median of some."""
     taken = []
     for place in range(_RUNS):
         began = time.perf_counter()
-        inputs, _ = side.inputs(pictures[place % len(pictures)], prompts)
+        inputs, _ = side.inputs(images[place % len(images)], prompts)
         side.adapter.run(side.runtime, inputs)
         taken.append(1000 * (time.perf_counter() - began))
     return statistics.median(taken[_RUNS // 4 :])
@@ -112,7 +112,7 @@ def verify_foreign(
     """Find the stage at which an ONNX file that pvzoo did not write differs from a model.
 
     Its inputs and outputs are taken in the order of the model's where they have other names. If it
-    takes more or other inputs than pictures, that is said.
+    takes more or other inputs than images, that is said.
 
     Args:
         file: The ONNX file.
@@ -130,8 +130,8 @@ def verify_foreign(
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     task = registry.get("tasks", original.adapter.task)()
     prompts = task.options({}, original.adapter.labels)[0]
-    picture = reference.pictures()[0][1]
-    inputs, _ = original.inputs(picture, prompts)
+    image = reference.images()[0][1]
+    inputs, _ = original.inputs(image, prompts)
     outputs = original.adapter.run(original.runtime, inputs)
     given = [value.name for value in session.get_inputs()]
     asked = [value.name for value in session.get_outputs()]
@@ -142,8 +142,8 @@ def verify_foreign(
         if types[renamed_in[name]] != array.dtype.name:
             raise ExportError(
                 f"{file.name} takes {renamed_in[name]} as {types[renamed_in[name]]}, and the model "
-                f"{array.dtype.name}: pictures are prepared in another way for it.",
-                "What is done to pictures must be the same: mean, scale and order of channels may "
+                f"{array.dtype.name}: images are prepared in another way for it.",
+                "What is done to images must be the same: mean, scale and order of channels may "
                 "be inside of the file.",
                 stage="preprocessing",
             )
@@ -153,7 +153,7 @@ def verify_foreign(
         by_name = dict(zip(asked, found, strict=True))
         return {key: by_name[renamed_out[key]] for key in outputs}
 
-    tried = [*reference.pictures(), *more]
+    tried = [*reference.images(), *more]
     answers = reference.answers(
         original, tried, prompts, controls_of(task, original.adapter.labels)
     )

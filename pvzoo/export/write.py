@@ -37,8 +37,8 @@ Progress = Callable[[str, int, int], None]
 
 Driven = tuple[Adapter, Runtime]
 
-_PICTURES = 32
-"""How many pictures of somebody's data are compared one by one."""
+_IMAGES = 32
+"""How many images of somebody's data are compared one by one."""
 _METRIC = 1e-3
 _PACKAGES = (
     "pvzoo",
@@ -75,9 +75,9 @@ def export(
         name: What messages and the manifest call the model.
         license: Of the weights.
         runtime: The id of the runtime that the files are for.
-        image_size: Side of the square that pictures are scaled to; None for the network's own.
+        image_size: Side of the square that images are scaled to; None for the network's own.
         prompts: Of the task; they are fixed in the export.
-        data: Pictures to try beside those that come with pvzoo, labelled or not.
+        data: Images to try beside those that come with pvzoo, labelled or not.
         progress: Called as the work goes on.
         keep_failed: A new folder that gets the files if they are not proven.
 
@@ -119,12 +119,12 @@ def export(
     spec = replace(network.spec, steps=thorough_steps(network, adapter_class.pixels, fixed))
     adapter = adapter_class(spec, network.prepare)
     original = TorchRuntime(adapter, network, device="cpu", device_map=None)
-    own = reference.pictures()
+    own = reference.images()
     shown, labelled = examples_of(data, task)
     tried = [*own, *shown]
     with new_folder(folder) as part:
         say("exporting", 0, 1)
-        pair = [picture for _, picture in _lying_and_standing(tried)]
+        pair = [image for _, image in _lying_and_standing(tried)]
         graphs = write_graphs(network, examples(adapter, original, pair, fixed), part)
         for key, graph in graphs.items():
             file = runtime_class.convert(part / graph.file)
@@ -183,14 +183,14 @@ def export(
 
 
 def examples_of(data: Any, task: Task) -> tuple[list[tuple[str, Image.Image]], Any]:
-    """The first pictures of data, and the data itself if it is labelled for the task.
+    """The first images of data, and the data itself if it is labelled for the task.
 
     Args:
         data: Whatever `Model.stream` or `pvzoo.data.load` takes; None for nothing.
         task: The task.
 
     Raises:
-        ImageError: A picture cannot be read.
+        ImageError: An image cannot be read.
         UsageError: It is neither.
     """
     if data is None:
@@ -201,11 +201,11 @@ def examples_of(data: Any, task: Task) -> tuple[list[tuple[str, Image.Image]], A
 
         try:
             labelled = one_split(load(data, task.id))
-        except DataError:  # pictures without labels, or it is said below what is wrong with it
+        except DataError:  # images without labels, or it is said below what is wrong with it
             labelled = None
     source = labelled["image"] if labelled is not None else data
     found = []
-    for place, image in enumerate(islice(images_of(source), _PICTURES)):
+    for place, image in enumerate(islice(images_of(source), _IMAGES)):
         handle = ImageHandle.of(image, place)
         found.append((str(handle.name), handle.open()))
     return found, labelled
@@ -268,7 +268,7 @@ def _of_files() -> list[str]:
 def _lying_and_standing(
     tried: Sequence[tuple[str, Image.Image]],
 ) -> list[tuple[str, Image.Image]]:
-    """Two pictures, one wide and one tall, both of sides that nothing else is likely to have."""
+    """Two images, one wide and one tall, both of sides that nothing else is likely to have."""
     wide = max(tried, key=lambda pair: pair[1].width / pair[1].height)
     tall = min(tried, key=lambda pair: pair[1].width / pair[1].height)
     return [wide, tall]

@@ -115,11 +115,11 @@ class Family:
         boxes: How a detector is read; None if by its processor's own function.
         masks: How masks of queries are read; None for families that score pixels.
         pixels: How scores of pixels are brought to the image.
-        ignores_mask: Whether the network does not look at the mask of what is picture and what is
+        ignores_mask: Whether the network does not look at the mask of what is image and what is
             padding, though its processor makes one.
         options: What the processor is told for a map, in the place of its own attributes.
         whole: Whether, for a map, the processor's centre crop is left out.
-        windows: Whether the processor fits pictures into a square or, for semantic maps alone, cuts
+        windows: Whether the processor fits images into a square or, for semantic maps alone, cuts
             them into windows of one, and does not say where they lie in it.
         multiple: What the sides of the input are padded to a multiple of.
         words: Whether the task is an input of the network, as words.

@@ -195,7 +195,7 @@ _MASKS = {
     "eomt": _EOMT,
     "eomt_dinov3": replace(_EOMT, heads={UNIVERSAL: ("EomtDinov3ForUniversalSegmentation",)}),
     "videomt": Family(
-        {UNIVERSAL: ("VideomtForUniversalSegmentation",)}, refused="takes videos, not pictures"
+        {UNIVERSAL: ("VideomtForUniversalSegmentation",)}, refused="takes videos, not images"
     ),
 }
 

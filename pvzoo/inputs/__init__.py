@@ -1,1 +1,1 @@
-"""Any image, or any number of them -> upright RGB pictures."""
+"""Any image, or any number of them -> upright RGB images."""

@@ -1,4 +1,4 @@
-"""Encoded pictures: opened by PIL within limits, decoded, and turned upright.
+"""Encoded images: opened by PIL within limits, decoded, and turned upright.
 
 Files say what they like. Before any pixel is decoded a file is refused that has too many pixels,
 that is a program (EPS), or whose tags claim more bytes than it has.
@@ -27,9 +27,9 @@ UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""How a picture of each EXIF orientation is turned upright."""
+"""How an image of each EXIF orientation is turned upright."""
 
-ONE_PICTURE_FORMATS = frozenset({"MPO", "JPEG"})
+ONE_IMAGE_FORMATS = frozenset({"MPO", "JPEG"})
 """Formats whose further frames are not pages or animation: MPO is what phones call a JPEG with a
 preview or a depth map behind the photograph."""
 
@@ -45,11 +45,11 @@ _TAG_SIZES = dict(enumerate((1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4), start=1)) |
 
 
 def opened(data: Path | bytes | BinaryIO) -> Image.Image:
-    """A picture that PIL has open, and has decoded nothing of yet.
+    """An image that PIL has open, and has decoded nothing of yet.
 
     Raises:
         ImageError: It is beyond a limit.
-        Exception: PIL raises many things for what is no picture.
+        Exception: PIL raises many things for what is no image.
     """
     if isinstance(data, Path):
         if not data.is_file():  # a pipe would be waited for
@@ -64,7 +64,7 @@ def opened(data: Path | bytes | BinaryIO) -> Image.Image:
     try:
         if image.format == "EPS":
             raise ImageError(
-                "is PostScript, a program that would have to run.", "Save the picture as PNG."
+                "is PostScript, a program that would have to run.", "Save the image as PNG."
             )
         check_pixels(image.size, image.format, image.mode)
     except ImageError:
@@ -76,11 +76,11 @@ def opened(data: Path | bytes | BinaryIO) -> Image.Image:
 def header(
     data: Path | bytes | BinaryIO, upright: tuple[int, int] | None = None
 ) -> tuple[tuple[int, int], int]:
-    """(width, height) of the stored pixels, and EXIF's orientation, without decoding the picture.
+    """(width, height) of the stored pixels, and EXIF's orientation, without decoding the image.
 
     Args:
         data: The file.
-        upright: The size of the picture turned upright, if that is known: a PNG of another size
+        upright: The size of the image turned upright, if that is known: a PNG of another size
             is decoded, for its EXIF may come behind the pixels.
 
     Raises:
@@ -98,26 +98,26 @@ def orientation(image: Image.Image) -> int:
         if not _fits(io.BytesIO(note.removeprefix(_EXIF))):
             return 1
         found = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # a picture is no worse for a broken note beside it
+    except Exception:  # an image is no worse for a broken note beside it
         return 1
     return found if found in UPRIGHT else 1
 
 
 def upright(image: Image.Image, turn: int) -> Image.Image:
-    """A picture turned as its orientation says."""
+    """An image turned as its orientation says."""
     return image.transpose(UPRIGHT[turn]) if turn in UPRIGHT else image
 
 
 def upright_size(size: tuple[int, int], turn: int) -> tuple[int, int]:
-    """What (width, height) of the stored pixels become in the picture turned upright."""
+    """What (width, height) of the stored pixels become in the image turned upright."""
     return size[::-1] if turn >= 5 else size
 
 
 def warn_of_frames(image: Image.Image, name: str) -> None:
-    """Say of a picture with several frames or pages that the first one is used."""
+    """Say of an image with several frames or pages that the first one is used."""
     # how many there are would take minutes to find out for some files
     several = getattr(image, "is_animated", False)
-    if several and image.tell() == 0 and image.format not in ONE_PICTURE_FORMATS:
+    if several and image.tell() == 0 and image.format not in ONE_IMAGE_FORMATS:
         warn_of_image(f"{shown(name)} has several frames or pages; the first one is used.", 6)
 
 
@@ -136,7 +136,7 @@ def check_tags(file: BinaryIO) -> None:
 
 
 def _exif_of_jpeg(file: BinaryIO) -> bytes:
-    """What PIL puts together from the segments before the picture."""
+    """What PIL puts together from the segments before the image."""
     note = b""
     file.seek(2)
     while True:
@@ -179,11 +179,11 @@ def no_image(head: bytes) -> tuple[str, str]:
         return "is a Git LFS pointer, not the image itself.", "Fetch it with: git lfs pull"
     if head[4:12] in (b"ftypheic", b"ftypheix", b"ftyphevc", b"ftypmif1", b"ftypmsf1"):
         return (
-            "is a HEIC picture, which PIL alone cannot read.",
+            "is a HEIC image, which PIL alone cannot read.",
             "Install pillow-heif and call pillow_heif.register_heif_opener(), or save it as JPEG.",
         )
     if head.lstrip()[:1] == b"<":
-        return "is a web page, XML or SVG, not a picture of pixels.", "Save the picture as PNG."
+        return "is a web page, XML or SVG, not an image of pixels.", "Save the image as PNG."
     return (
         "is not an image in a format PIL can read.",
         "Use a JPEG, PNG, WebP, BMP, GIF or TIFF file.",

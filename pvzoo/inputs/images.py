@@ -1,8 +1,8 @@
-"""Any input a person may call an image -> one upright RGB picture.
+"""Any input a person may call an image -> one upright RGB image.
 
 The rules, so that nothing has to be guessed:
 
-* **Orientation**: the EXIF orientation is applied; all boxes and masks are in the upright picture.
+* **Orientation**: the EXIF orientation is applied; all boxes and masks are in the upright image.
 * **Colour**: everything becomes 8-bit RGB. Transparent pixels are laid over white. 16-bit grey is
   scaled to 8 bit (PIL alone would clip it to white).
 * **Several frames or pages**: the first one, said in a `PvzooWarning`. A PIL image that is already
@@ -22,7 +22,7 @@ The rules, so that nothing has to be guessed:
 Limits against hostile input: `PIL.Image.MAX_IMAGE_PIXELS` (PIL's own switch, 89 megapixels unless
 set; half of it for WebP and LAB and a third for JPEG 2000, which take more memory and time), and of
 `pvzoo.inputs.limits` `MAX_BYTES` for a file or download, `URL_SECONDS` for a download as a whole.
-Within them no small file takes 1 GB of memory, or two seconds. A picture is also refused that would
+Within them no small file takes 1 GB of memory, or two seconds. An image is also refused that would
 become one of more than 16 megapixels for a network. One with a side of more than 131,072 pixels is
 not segmented, and results are not drawn on it.
 """
@@ -73,7 +73,7 @@ class ImageHandle:
     def of(cls, source: Any, index: int = 0) -> ImageHandle:
         """Take hold of any accepted input; a file object and a URL are read here, once.
 
-        Arrays and pictures in memory are copied, so that the caller may reuse them.
+        Arrays and images in memory are copied, so that the caller may reuse them.
 
         Raises:
             ImageError: The input is of no accepted kind, or cannot be read.
@@ -84,7 +84,7 @@ class ImageHandle:
         return cls(data, name, index)
 
     def open(self) -> Image.Image:
-        """The upright RGB picture (mode "RGB").
+        """The upright RGB image (mode "RGB").
 
         Raises:
             ImageError: It cannot be decoded, is too large, or its numbers break the rules above. It
@@ -93,7 +93,7 @@ class ImageHandle:
         return self._read(to_rgb)
 
     def open_as_is(self) -> Image.Image:
-        """The upright picture in the mode it is stored in, for maps whose pixels are numbers.
+        """The upright image in the mode it is stored in, for maps whose pixels are numbers.
 
         Raises:
             ImageError: As `open`.
@@ -116,9 +116,9 @@ class ImageHandle:
             with encoded.PIL_LOCK:
                 self.data.load()
                 turn = encoded.orientation(self.data)
-            picture = encoded.upright(convert(self.data), turn)
+            converted = encoded.upright(convert(self.data), turn)
             return (
-                picture.copy() if picture is self.data else picture
+                converted.copy() if converted is self.data else converted
             )  # the caller keeps an object of their own
         if isinstance(self.data, Path):
             _check_path(self.data)
@@ -128,9 +128,9 @@ class ImageHandle:
             encoded.warn_of_frames(image, self.name)
             image.load()  # this turns a TIFF by itself
             turn = encoded.orientation(image)
-            picture = convert(image)
-        del image  # two pictures are enough in memory
-        return encoded.upright(picture, turn)
+            converted = convert(image)
+        del image  # two images are enough in memory
+        return encoded.upright(converted, turn)
 
     def _said_of(self, error: Exception) -> tuple[str, str]:
         """What is wrong, and the way out."""
@@ -181,12 +181,12 @@ OneImage = (
 
 
 def open_image(source: OneImage) -> Image.Image:
-    """Any accepted input as an upright RGB picture; see the module's text for the rules.
+    """Any accepted input as an upright RGB image; see the module's text for the rules.
 
     Args:
         source: A path, ``http(s)://`` or ``data:`` URL, bytes, binary file object, PIL image, numpy
             array, torch tensor, or the dict a `datasets` image column gives when it is not decoded.
-            The picture that comes out is a new one.
+            The image that comes out is a new one.
 
     Raises:
         ImageError: With what is wrong, which input it is, and the way out.

@@ -17,7 +17,7 @@ from pvzoo.errors import ImageError, PvzooWarning
 from pvzoo.inputs import limits
 from pvzoo.inputs.arrays import is_tensor, of_array, of_tensor
 from pvzoo.inputs.downloads import download
-from pvzoo.inputs.encoded import ONE_PICTURE_FORMATS, PIL_LOCK, warn_of_frames
+from pvzoo.inputs.encoded import ONE_IMAGE_FORMATS, PIL_LOCK, warn_of_frames
 from pvzoo.inputs.names import Refuse, expand, no_path, readable, shown
 
 
@@ -42,7 +42,7 @@ def take(source: Any, index: int) -> tuple[Any, str]:
         data = bytes(source)
         return data, f"{name} ({len(data):,} bytes)"
     if isinstance(source, Image.Image):
-        return _take_picture(source, name)
+        return _take_image(source, name)
     if isinstance(source, np.ndarray):
         name = f"{name} (numpy array, shape {source.shape}, {source.dtype})"
         return of_array(source, refuse), name
@@ -79,24 +79,24 @@ def _take_text(text: str, name: str, refuse: Refuse) -> tuple[Path | bytes, str]
     return expand(Path(text)), readable(text)
 
 
-def _take_picture(picture: Image.Image, name: str) -> tuple[Image.Image, str]:
-    file = getattr(picture, "filename", "")
-    name = readable(file) if file else f"{name} (PIL image, {picture.width}x{picture.height})"
-    if picture.format in ONE_PICTURE_FORMATS:
-        return picture, name
+def _take_image(image: Image.Image, name: str) -> tuple[Image.Image, str]:
+    file = getattr(image, "filename", "")
+    name = readable(file) if file else f"{name} (PIL image, {image.width}x{image.height})"
+    if image.format in ONE_IMAGE_FORMATS:
+        return image, name
     with PIL_LOCK:
         try:
-            if getattr(picture, "is_animated", False):
-                warn_of_frames(picture, name)
+            if getattr(image, "is_animated", False):
+                warn_of_frames(image, name)
                 # ImageSequence.Iterator moves this very object on to the next frame
-                return picture.copy(), name
+                return image.copy(), name
         except PvzooWarning:
             raise
         except Exception:
-            return picture, name  # damaged: `open` will say so
-    if type(picture) is Image.Image:  # pixels in memory, which the caller may paint over
-        return picture.copy(), name
-    return picture, name
+            return image, name  # damaged: `open` will say so
+    if type(image) is Image.Image:  # pixels in memory, which the caller may paint over
+        return image.copy(), name
+    return image, name
 
 
 def _take_row(row: dict[Any, Any], index: int, refuse: Refuse) -> tuple[Any, str]:

@@ -13,7 +13,7 @@ URL_SECONDS = 30.0
 """Most seconds a download may take from start to end."""
 
 MAX_SIDE = 2**17
-"""Most pixels of a side of a picture that is segmented or drawn on."""
+"""Most pixels of a side of an image that is segmented or drawn on."""
 
 COSTLY = {"WEBP": 2, "LAB": 2, "JPEG2000": 3}
 """How many times fewer pixels are allowed in formats and modes that take more memory and time."""
@@ -40,7 +40,7 @@ def too_many_bytes(said: str, allowed: int) -> tuple[str, str]:
 
 
 def check_pixels(size: tuple[int, int], *kinds: str | None) -> None:
-    """Refuse a picture without a pixel, or with too many; `kinds` are its format and mode.
+    """Refuse an image without a pixel, or with too many; `kinds` are its format and mode.
 
     Raises:
         ImageError: It is one.
@@ -57,7 +57,7 @@ def check_pixels(size: tuple[int, int], *kinds: str | None) -> None:
 
 
 def too_many_pixels(allowed: int, said: str) -> tuple[str, str]:
-    """What is wrong with a picture that has more pixels than allowed, and the way out."""
+    """What is wrong with an image that has more pixels than allowed, and the way out."""
     return (
         f"is larger than the {allowed:,} pixels allowed ({said}).",
         "If you trust it, raise PIL.Image.MAX_IMAGE_PIXELS.",

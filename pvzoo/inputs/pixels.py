@@ -19,7 +19,7 @@ STRIP = 2**21
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """A decoded picture of any mode as 8-bit RGB; itself if it is that.
+    """A decoded image of any mode as 8-bit RGB; itself if it is that.
 
     Raises:
         ImageError: It has numbers of which it is not known which is white.
@@ -34,7 +34,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def strips(image: Image.Image) -> Iterator[tuple[Image.Image, tuple[int, int]]]:
-    """Parts of a picture that are as wide as it is, and where they lie in it."""
+    """Parts of an image that are as wide as it is, and where they lie in it."""
     rows = max(1, STRIP // image.width)
     for top in range(0, image.height, rows):
         bottom = min(top + rows, image.height)
@@ -42,7 +42,7 @@ def strips(image: Image.Image) -> Iterator[tuple[Image.Image, tuple[int, int]]]:
 
 
 def _conversion(image: Image.Image) -> Callable[[Image.Image], Image.Image]:
-    """What makes RGB of each strip of a picture."""
+    """What makes RGB of each strip of an image."""
     mode = image.mode
     if mode == "I" or mode.startswith("I;16"):
         return _of_numbers(image)

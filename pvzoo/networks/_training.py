@@ -41,7 +41,7 @@ class TrainableNetwork(TransformersNetwork):
         return family_of(self.module.config.model_type)
 
     def at_size(self, image_size: int) -> Self:
-        """With a processor that scales pictures to a square."""
+        """With a processor that scales images to a square."""
         sized = type(self)(self.module, resized(self._processor, image_size))
         return at_size(sized, image_size)
 
@@ -146,7 +146,7 @@ def retargeted(module: PreTrainedModel, classes: TargetClasses, seed: int) -> Pr
 def resized(processor: Any, image_size: int | None) -> Any:
     """A copy of an image processor that scales to a square, if one is asked for.
 
-    Some keep the picture's proportions whatever they are told: those of ConvNeXt cut a square out
+    Some keep the image's proportions whatever they are told: those of ConvNeXt cut a square out
     of it, those of EoMT pad it to one.
 
     Its ``do_reduce_labels`` is off: the new classes are numbered without a void one.
@@ -176,10 +176,10 @@ def resized(processor: Any, image_size: int | None) -> Any:
 
 
 def at_size(network: N, image_size: int | None) -> N:
-    """The network, after a trial with a blank picture if a size of pictures was asked for.
+    """The network, after a trial with a blank image if a size of images was asked for.
 
     Raises:
-        UnsupportedModelError: Its network does not take pictures of that size.
+        UnsupportedModelError: Its network does not take images of that size.
     """
     if image_size is None:
         return network
@@ -192,7 +192,7 @@ def at_size(network: N, image_size: int | None) -> N:
             network.forward(tensors)
     except Exception as error:  # networks raise many things for sizes they are not made for
         raise UnsupportedModelError(
-            f"This {type(network.module).__name__} does not take pictures of {image_size} x "
+            f"This {type(network.module).__name__} does not take images of {image_size} x "
             f"{image_size} pixels ({str(error).strip()}).",
             "Leave image_size out for the size it was trained with, or choose another model.",
         ) from error
@@ -241,7 +241,7 @@ def extent(mask: torch.Tensor) -> tuple[int, int]:
 def place_map(
     values: torch.Tensor, valid: tuple[int, int], padded: tuple[int, int], fill: int
 ) -> torch.Tensor:
-    """A map of the picture, (..., h, w), scaled to `valid` and padded to `padded` with `fill`."""
+    """A map of the image, (..., h, w), scaled to `valid` and padded to `padded` with `fill`."""
     scaled = functional.resize(
         values.as_subclass(torch.Tensor)[None], list(valid), InterpolationMode.NEAREST_EXACT
     )[0]

@@ -6,7 +6,7 @@ What a family's inputs and outputs mean is the other half, `pvzoo.adapters.base.
 That is what a network must say for prediction and evaluation: `load`, `prepare`, `forward`.
 `steps` frees it from the checkpoint's processor. One that can be fine-tuned also says: `retarget`,
 `batch`, `loss`, `backbone`, `head` (for training at low rank), `save`; and perhaps `targets_of`,
-for the picture of the first batch.
+for the image of the first batch.
 """
 
 from __future__ import annotations
@@ -107,10 +107,10 @@ class Network(ABC):
         """
 
     def steps(self) -> tuple[Step, ...]:
-        """What `prepare` does to a picture, as data.
+        """What `prepare` does to an image, as data.
 
         Raises:
-            UnsupportedModelError: No steps describe it; what prepares pictures is named.
+            UnsupportedModelError: No steps describe it; what prepares images is named.
         """
         raise undescribed(type(self).__name__, "it says no steps")
 
@@ -119,10 +119,10 @@ class Network(ABC):
         return (Graph("model", _Whole(self)),)
 
     def at_size(self, image_size: int) -> Self:
-        """The same network, with pictures scaled to squares of `image_size` pixels.
+        """The same network, with images scaled to squares of `image_size` pixels.
 
         Raises:
-            UnsupportedModelError: It does not take pictures of this size.
+            UnsupportedModelError: It does not take images of this size.
         """
         raise UnsupportedModelError(
             f"{type(self).__name__} cannot be told an image size.", "Leave image_size out."
@@ -145,7 +145,7 @@ class Network(ABC):
 
         Args:
             classes: What it should tell apart; weights of kept classes are kept.
-            image_size: Side of the square that pictures are scaled to, in pixels; None for what the
+            image_size: Side of the square that images are scaled to, in pixels; None for what the
                 network was trained with.
             seed: For the weights that are new.
 
@@ -154,17 +154,17 @@ class Network(ABC):
         """
         raise self._lacks("fine-tune")
 
-    def batch(self, pictures: Sequence[Image.Image], targets: Sequence[Any]) -> dict[str, Any]:
-        """Upright RGB pictures and targets (`pvzoo.training.samples`) -> what `loss` takes."""
+    def batch(self, images: Sequence[Image.Image], targets: Sequence[Any]) -> dict[str, Any]:
+        """Upright RGB images and targets (`pvzoo.training.samples`) -> what `loss` takes."""
         raise self._lacks("fine-tune")
 
     def targets_of(self, batch: dict[str, Any]) -> list[dict[str, Any]] | None:
-        """The way back from `batch`: the targets in it, for a picture of what is learnt.
+        """The way back from `batch`: the targets in it, for an image of what is learnt.
 
         Returns:
-            For each picture its target, as `pvzoo.training.samples` has it, in pixels of the
+            For each image its target, as `pvzoo.training.samples` has it, in pixels of the
             network's input, which `batch` has under the name `Adapter.pixels`. None where there is
-            no way back: then the picture and the target that `batch` was given are drawn.
+            no way back: then the image and the target that `batch` was given are drawn.
         """
         return None
 

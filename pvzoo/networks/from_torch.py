@@ -121,10 +121,10 @@ class TorchNetwork(Network):
         return type(self)(module.eval(), config)
 
     def _sized(self, image_size: int) -> dict[str, Any]:
-        """The config for pictures of a size."""
+        """The config for images of a size."""
         if "image_size" not in self.config:
             raise UnsupportedModelError(
-                f"A {type(self).__name__} takes pictures of its own size.", "Leave image_size out."
+                f"A {type(self).__name__} takes images of its own size.", "Leave image_size out."
             )
         return self.config | {"image_size": image_size}
 

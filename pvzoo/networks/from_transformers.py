@@ -36,7 +36,7 @@ _WEIGHTS = (SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME, WEIGHTS_NAME, WEIGHTS_IN
 
 
 class TransformersNetwork(Network):
-    """A network of transformers whose pictures an image processor prepares.
+    """A network of transformers whose images an image processor prepares.
 
     A subclass sets `spec` when it is made, and says `forward`.
 
@@ -180,23 +180,23 @@ def load_processor(checkpoint: Checkpoint, trust_remote_code: bool, **kwargs: An
         ) from error
 
 
-def prepared(processor: Any, picture: Image.Image, **options: Any) -> Any:
-    """What a checkpoint's own processor makes of a picture, in bounded memory.
+def prepared(processor: Any, image: Image.Image, **options: Any) -> Any:
+    """What a checkpoint's own processor makes of an image, in bounded memory.
 
     Args:
         processor: From `load_processor`, or one of transformers around it.
-        picture: Upright, RGB. Of a very long one, the middle alone is scaled if that is cut out.
+        image: Upright, RGB. Of a very long one, the middle alone is scaled if that is cut out.
         options: What else the processor is called with.
 
     Returns:
         The processor's dict of numpy arrays.
 
     Raises:
-        ImageError: The picture would become one of more than 16 megapixels (4096 x 4096).
+        ImageError: The image would become one of more than 16 megapixels (4096 x 4096).
     """
     images = getattr(processor, "image_processor", processor)
-    picture = fitting(images, picture, options)
-    return processor(images=picture, return_tensors="np", **options)
+    image = fitting(images, image, options)
+    return processor(images=image, return_tensors="np", **options)
 
 
 def class_names(config: Any) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
-"""The adapter of a network, which prepares pictures by steps if that was proven.
+"""The adapter of a network, which prepares images by steps if that was proven.
 
-The steps are tried on a few pictures and compared with the network's own processor to the bit.
+The steps are tried on a few images and compared with the network's own processor to the bit.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ def proven_steps(network: Network, pixels: str) -> tuple[Step, ...] | None:
         network: Whose `Network.prepare` the steps are to equal, in inputs and meta.
         pixels: The name of the input that takes the pixels.
     """
-    pictures = list(probes(QUICK))
+    images = list(probes(QUICK))
     try:
         # before the steps are asked for: settings that stop the processor may stop them too
-        wanted = [network.prepare(picture) for picture in pictures]
+        wanted = [network.prepare(image) for image in images]
     except Exception:  # processors raise many things; `pvzoo.pipeline.trial` says that it fails
         return None
     try:
         steps = network.steps()
-        own = [run(steps, picture, pixels) for picture in pictures]
-    except PvzooError:  # no steps describe it, or they refuse pictures that large
+        own = [run(steps, image, pixels) for image in images]
+    except PvzooError:  # no steps describe it, or they refuse images that large
         return None
     for (inputs, meta), (own_inputs, own_meta) in zip(wanted, own, strict=True):
         if unlike(own_inputs, inputs) or not _says(own_meta, meta):
@@ -52,7 +52,7 @@ def proven_steps(network: Network, pixels: str) -> tuple[Step, ...] | None:
 def thorough_steps(
     network: Network, pixels: str, prompts: Mapping[str, Any]
 ) -> tuple[Step, ...] | None:
-    """The network's steps, tried on many pictures: an export has nothing else.
+    """The network's steps, tried on many images: an export has nothing else.
 
     Args:
         network: As for `proven_steps`.
@@ -66,28 +66,28 @@ def thorough_steps(
         steps = network.steps()
     except PvzooError as error:
         raise ExportError(
-            f"Pictures are prepared by code that only PyTorch's side has: {error.what}",
+            f"Images are prepared by code that only PyTorch's side has: {error.what}",
             "An export needs steps; see docs/preprocessing.md.",
             stage="preprocessing",
         ) from error
     scaled = any(getattr(step, "arithmetic", "") == "float" for step in steps)
-    for picture in probes(THOROUGH):
+    for image in probes(THOROUGH):
         try:
-            inputs, meta = network.prepare(picture, **prompts)
-        except Exception:  # the processor takes no such picture, so there is nothing to equal
+            inputs, meta = network.prepare(image, **prompts)
+        except Exception:  # the processor takes no such image, so there is nothing to equal
             continue
-        size = f"{picture.width} x {picture.height} pixels"
+        size = f"{image.width} x {image.height} pixels"
         try:
-            own, told = run(steps, picture, pixels)
+            own, told = run(steps, image, pixels)
         except Exception as error:
             raise ExportError(
-                f"The steps cannot prepare a picture of {size} ({error_message(error)}).",
+                f"The steps cannot prepare an image of {size} ({error_message(error)}).",
                 stage="preprocessing",
             ) from error
         differs = unlike(own, inputs, ROUNDING if scaled else 0.0)
         if differs or not _says(told, meta):
             raise ExportError(
-                f"The steps prepare a picture of {size} otherwise than the processor: "
+                f"The steps prepare an image of {size} otherwise than the processor: "
                 f"{differs or 'they say something else of it'}.",
                 stage="preprocessing",
             )

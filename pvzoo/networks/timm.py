@@ -122,9 +122,9 @@ class TimmNetwork(Network):
         )
         return type(self)(module, classes.names, classes.multi_label)
 
-    def batch(self, pictures: Sequence[Image.Image], targets: Sequence[Any]) -> dict[str, Any]:
+    def batch(self, images: Sequence[Image.Image], targets: Sequence[Any]) -> dict[str, Any]:
         """``x`` and ``labels``."""
-        inputs = [self.prepare(picture)[0]["x"] for picture in pictures]
+        inputs = [self.prepare(image)[0]["x"] for image in images]
         return {"x": torch.from_numpy(np.concatenate(inputs)), "labels": class_targets(targets)}
 
     def targets_of(self, batch: dict[str, Any]) -> list[dict[str, Any]]:
@@ -181,7 +181,7 @@ def _alike(module: Any, count: int) -> torch.nn.Module:
 
 
 def _at_size(module: Any, image_size: int) -> Any:
-    """A copy that takes squares of `image_size`, to which pictures are scaled without cropping.
+    """A copy that takes squares of `image_size`, to which images are scaled without cropping.
 
     Raises:
         UnsupportedModelError: It cannot.
@@ -196,7 +196,7 @@ def _at_size(module: Any, image_size: int) -> Any:
     except Exception as error:  # networks raise many things for sizes they are not made for
         architecture = module.pretrained_cfg["architecture"]
         raise UnsupportedModelError(
-            f"{architecture} does not take pictures of {image_size} x {image_size} pixels "
+            f"{architecture} does not take images of {image_size} x {image_size} pixels "
             f"({str(error).strip()}).",
             "Leave image_size out for the size it was trained with, or choose another model.",
         ) from error

@@ -57,9 +57,9 @@ class TransformersClassificationNetwork(_training.TrainableNetwork):
         tuned = type(self)(module, _training.resized(self._processor, image_size))
         return _training.at_size(tuned, image_size)
 
-    def batch(self, pictures: Sequence[Image.Image], targets: Sequence[Any]) -> dict[str, Any]:
+    def batch(self, images: Sequence[Image.Image], targets: Sequence[Any]) -> dict[str, Any]:
         """Inputs and ``labels``."""
-        inputs = [self.prepare(picture)[0] for picture in pictures]
+        inputs = [self.prepare(image)[0] for image in images]
         return {**_training.stack(inputs), "labels": class_targets(targets)}
 
     def targets_of(self, batch: dict[str, Any]) -> list[dict[str, Any]]:

@@ -111,19 +111,19 @@ class TransformersDetectionNetwork(_training.TrainableNetwork):
         tuned = type(self)(module, _training.resized(self._processor, image_size))
         return _training.at_size(tuned, image_size)
 
-    def batch(self, pictures: Sequence[Image.Image], targets: Sequence[Any]) -> dict[str, Any]:
+    def batch(self, images: Sequence[Image.Image], targets: Sequence[Any]) -> dict[str, Any]:
         """Padded inputs, and ``labels``: classes and relative boxes.
 
-        Boxes are relative to the picture where the network is told by a mask what is padding, as
+        Boxes are relative to the image where the network is told by a mask what is padding, as
         DETR's authors have it; their port rescales them to the padded frame, so that what is
         learned depends on the rest of the batch. Other networks see the frame.
         """
-        inputs = [self.prepare(picture)[0] for picture in pictures]
+        inputs = [self.prepare(image)[0] for image in images]
         batch = _training.stack(inputs)
         frame = batch["pixel_values"].shape[-2:]
         labels = []
-        for picture, target, own in zip(pictures, targets, inputs, strict=True):
-            size = picture.size[::-1]
+        for image, target, own in zip(images, targets, inputs, strict=True):
+            size = image.size[::-1]
             if "pixel_mask" not in batch:
                 shape = own["pixel_values"].shape[-2:]
                 size = tuple(s * f / v for s, f, v in zip(size, frame, shape, strict=True))

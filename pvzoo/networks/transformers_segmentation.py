@@ -148,14 +148,14 @@ class TransformersSegmentationNetwork(_training.TrainableNetwork):
 
     @property
     def _masked(self) -> bool:
-        """Whether the network is given the mask of what is picture and what is padding."""
+        """Whether the network is given the mask of what is image and what is padding."""
         return self.family.masks is not None and not self.family.ignores_mask
 
     def _options(self) -> dict[str, Any]:
         """What the processor is told, in the place of its own attributes."""
         options = dict(self.family.options)
         if self.family.whole and getattr(self._images, "do_center_crop", False):
-            # A centre crop would leave the rest of the picture without an answer.
+            # A centre crop would leave the rest of the image without an answer.
             crop = self._images.crop_size
             size = {"height": crop["height"], "width": crop["width"]}
             options |= {"do_center_crop": False, "size": size}
@@ -214,9 +214,9 @@ class TransformersSegmentationNetwork(_training.TrainableNetwork):
         tuned = type(self)(module, processor, self.spec.task, self.spec.task, {"pvzoo": about})
         return _training.at_size(tuned, image_size)
 
-    def batch(self, pictures: Sequence[Image.Image], targets: Sequence[Any]) -> dict[str, Any]:
+    def batch(self, images: Sequence[Image.Image], targets: Sequence[Any]) -> dict[str, Any]:
         """Padded inputs and the family's labels: a map of classes, or a mask for each segment."""
-        prepared = [self.prepare(picture) for picture in pictures]
+        prepared = [self.prepare(image) for image in images]
         batch = _training.stack([inputs for inputs, _ in prepared])
         height, width = batch["pixel_values"].shape[-2:]
         frames = [(meta["valid"], (height, width)) for _, meta in prepared]
@@ -316,7 +316,7 @@ def _corners(masks: torch.Tensor) -> torch.Tensor:
 
 
 def _boxes_of(masks: torch.Tensor, valid: Size) -> torch.Tensor:
-    """(n, 4) float32: centre and size of the boxes round masks, as shares of the picture."""
+    """(n, 4) float32: centre and size of the boxes round masks, as shares of the image."""
     return _training.relative_boxes(_corners(masks), valid)
 
 

@@ -182,18 +182,18 @@ def _prepared(
             return image
         try:
             handle = ImageHandle.of(image, index) if isinstance(image, str) else image
-            picture = handle.open()
+            opened = handle.open()
         except ImageError as error:
             return error
         try:
-            return _Item(handle, *preprocess(picture))
+            return _Item(handle, *preprocess(opened))
         except ImageError as error:
             return _named(handle, error)
         except PvzooError:  # such as a prompt that is too long
             raise
         except Exception as error:  # processors fail in many ways, such as on a single pixel
             check()
-            size = f"{picture.width} x {picture.height} pixels"
+            size = f"{opened.width} x {opened.height} pixels"
             return ImageError(
                 f"{handle.name} ({size}) cannot be prepared for this network ({error}).",
                 "Crop or scale it to a more usual size.",

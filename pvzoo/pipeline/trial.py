@@ -1,8 +1,8 @@
-"""Whether a model can answer any picture at all, tried with blank ones.
+"""Whether a model can answer any image at all, tried with blank ones.
 
-A checkpoint may come with a preprocessor that cannot prepare a picture, or that prepares it in a
+A checkpoint may come with a preprocessor that cannot prepare an image, or that prepares it in a
 size which the network does not take, as is common after fine-tuning at another size. That is the
-model's fault, to be said once and with the way out, not of each picture.
+model's fault, to be said once and with the way out, not of each image.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ _SIZES = ((640, 480), (320, 240))  # of one shape, so that what is scaled become
 _STEPS = 200
 _WAY_OUT = (
     "Its preprocessor_config.json, or for a timm model pretrained_cfg in its config.json, says how "
-    "pictures are prepared, and in which size: correct that."
+    "images are prepared, and in which size: correct that."
 )
 
 
 def at_load(name: str, adapter: Adapter, runtime: Runtime, network: Network | None) -> None:
-    """Refuse a model that can answer no picture; it takes less than a tenth of a second.
+    """Refuse a model that can answer no image; it takes less than a tenth of a second.
 
     The network is run only where its first steps show that it may fail. Nothing is tried of a task
-    that needs prompts: they come with the pictures.
+    that needs prompts: they come with the images.
 
     Raises:
         UnsupportedModelError: It cannot.
@@ -45,7 +45,7 @@ def at_load(name: str, adapter: Adapter, runtime: Runtime, network: Network | No
         prompts, _ = registry.get("tasks", adapter.task)().options({}, adapter.labels)
         check(
             name,
-            lambda picture: adapter.preprocess(picture, **prompts),
+            lambda image: adapter.preprocess(image, **prompts),
             lambda inputs: adapter.run(runtime, inputs),
             lambda inputs: network is None or starts(network, inputs),
         )
@@ -59,11 +59,11 @@ def check(
     forward: Callable[[Inputs], Any],
     takes: Callable[[Inputs], bool] = lambda inputs: False,
 ) -> None:
-    """Refuse a model that fails on pictures that nothing is wrong with.
+    """Refuse a model that fails on images that nothing is wrong with.
 
     Args:
         name: What messages call the model.
-        preprocess: Makes inputs of a picture.
+        preprocess: Makes inputs of an image.
         forward: Runs the network on inputs.
         takes: Whether the network is known to take inputs, so that it need not be run.
 
@@ -82,9 +82,9 @@ def check(
     except PvzooError as error:
         again = _prepared(name, preprocess, _SIZES[1])
         if _shapes(inputs) != _shapes(again):
-            return  # inputs are as large as pictures are: others may fit
+            return  # inputs are as large as images are: others may fit
         raise UnsupportedModelError(
-            f"{name} fails on every picture: {error.what}", f"{_WAY_OUT} {error.hint}".strip()
+            f"{name} fails on every image: {error.what}", f"{_WAY_OUT} {error.hint}".strip()
         ) from error
 
 
@@ -98,7 +98,7 @@ def _prepared(
     except Exception as error:  # processors raise many things for settings that they lack
         said = error.what if isinstance(error, PvzooError) else f"{type(error).__name__}: {error}"
         raise UnsupportedModelError(
-            f"{name} cannot prepare any picture ({said}).", _WAY_OUT
+            f"{name} cannot prepare any image ({said}).", _WAY_OUT
         ) from error
 
 

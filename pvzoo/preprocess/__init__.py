@@ -1,1 +1,1 @@
-"""Pictures -> the inputs of a network: steps that are data, run by numpy and Pillow."""
+"""Images -> the inputs of a network: steps that are data, run by numpy and Pillow."""

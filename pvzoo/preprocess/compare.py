@@ -1,4 +1,4 @@
-"""Whether steps give what a processor gives: tried on drawn pictures, compared to the bit."""
+"""Whether steps give what a processor gives: tried on drawn images, compared to the bit."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from PIL import Image
 Arrays = Mapping[str, np.ndarray]
 
 QUICK = ((47, 65), (331, 250))
-"""(width, height) of the pictures that are tried whenever a model is loaded."""
+"""(width, height) of the images that are tried whenever a model is loaded."""
 
 THOROUGH = (
     *QUICK,
@@ -36,7 +36,7 @@ between one thread and several."""
 
 
 def probes(sizes: Sequence[tuple[int, int]], seed: int = 0) -> Iterator[Image.Image]:
-    """RGB pictures with noise, flat parts, edges and soft colours; one of four is grey."""
+    """RGB images with noise, flat parts, edges and soft colours; one of four is grey."""
     random = np.random.default_rng(seed)
     for place, (width, height) in enumerate(sizes):
         coarse = random.integers(0, 256, (4, 4, 3), dtype=np.uint8)
@@ -48,8 +48,8 @@ def probes(sizes: Sequence[tuple[int, int]], seed: int = 0) -> Iterator[Image.Im
         pixels[height // 2 :, : width // 3] = np.where(
             soft[height // 2 :, : width // 3] > 127, 255, 0
         )
-        picture = Image.fromarray(pixels)
-        yield picture.convert("L").convert("RGB") if place % 4 == 3 else picture
+        image = Image.fromarray(pixels)
+        yield image.convert("L").convert("RGB") if place % 4 == 3 else image
 
 
 def difference(
@@ -58,19 +58,19 @@ def difference(
     sizes: Sequence[tuple[int, int]] = QUICK,
     tolerance: float = 0.0,
 ) -> str | None:
-    """Where two ways to prepare pictures differ by more than `tolerance`, in words, or None.
+    """Where two ways to prepare images differ by more than `tolerance`, in words, or None.
 
     With a tolerance of 0 they are equal to the bit.
     """
-    for picture in probes(sizes):
-        told = unlike(one(picture), other(picture), tolerance)
+    for image in probes(sizes):
+        told = unlike(one(image), other(image), tolerance)
         if told:
-            return f"{told}, of a picture of {picture.width} x {picture.height} pixels"
+            return f"{told}, of an image of {image.width} x {image.height} pixels"
     return None
 
 
 def unlike(found: Arrays, wanted: Arrays, tolerance: float = 0.0) -> str | None:
-    """Where the inputs made of one picture differ by more than `tolerance`, in words, or None."""
+    """Where the inputs made of one image differ by more than `tolerance`, in words, or None."""
     if set(found) != set(wanted):
         return f"there are {', '.join(found)} and {', '.join(wanted)}"
     for name in found:

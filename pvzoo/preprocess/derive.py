@@ -54,7 +54,7 @@ def steps_of(processor: Any, **options: Any) -> tuple[Step, ...]:
 def undescribed(name: str, why: str) -> UnsupportedModelError:
     """The error for a processor that no steps describe."""
     return UnsupportedModelError(
-        f"What {name} does to pictures cannot be said in steps: {why}.",
+        f"What {name} does to images cannot be said in steps: {why}.",
         "It runs where PyTorch and transformers are installed, and cannot be exported.",
     )
 
@@ -146,7 +146,7 @@ def _triple(values: Any) -> tuple[float, ...]:
 
 
 def _pad(s: _Settings, mask: str | None = None) -> list[Step]:
-    """`pad` to ``pad_size``; without one, a single picture stays as it is."""
+    """`pad` to ``pad_size``; without one, a single image stays as it is."""
     lengths = _lengths(s.pad_size)
     size = (lengths["height"], lengths["width"]) if lengths else None
     return [Pad(size, mask=mask)] if size or mask else []
@@ -262,7 +262,7 @@ def _layout(s: _Settings) -> list[Step]:
 
 def _sapiens(s: _Settings) -> list[Step]:
     if s.do_pad:
-        raise s.refuse("it scales pictures into a frame and pads them on all sides")
+        raise s.refuse("it scales images into a frame and pads them on all sides")
     return [*_resize(s), *_crop(s), *_scale(s)]
 
 
@@ -313,13 +313,13 @@ _PROCESSORS: dict[str, Callable[[_Settings], list[Step]]] = {
 }
 
 _REFUSED = {
-    "DonutImageProcessor": "it shrinks and pads pictures in steps of its own",
-    "Gemma3ImageProcessor": "it cuts pictures into parts for a language model",
+    "DonutImageProcessor": "it shrinks and pads images in steps of its own",
+    "Gemma3ImageProcessor": "it cuts images into parts for a language model",
     "ImageGPTImageProcessor": "it gives each pixel the number of a colour",
-    "PerceiverImageProcessor": "it cuts out a share of the picture before it scales it",
+    "PerceiverImageProcessor": "it cuts out a share of the image before it scales it",
     "PPDocLayoutV4ImageProcessor": "it scales floats by bicubic interpolation",
     "PPOCRV5ServerDetImageProcessor": "its networks find lines of text, for which there is no task",
-    "Siglip2ImageProcessor": "it cuts pictures into patches, of another number for each",
+    "Siglip2ImageProcessor": "it cuts images into patches, of another number for each",
 }
 """Why, of those that are known to do what no step describes."""
 

@@ -1,4 +1,4 @@
-"""torch's resize of float pictures without antialiasing, equal but for the last bit.
+"""torch's resize of float images without antialiasing, equal but for the last bit.
 
 (torch's own last bit depends on how many threads it has.)
 """

@@ -1,6 +1,6 @@
-"""torchvision's resize of 8-bit pictures in numpy, equal to the bit.
+"""torchvision's resize of 8-bit images in numpy, equal to the bit.
 
-torch scales uint8 pictures along one axis after the other, columns first, with weights of 16 bits,
+torch scales uint8 images along one axis after the other, columns first, with weights of 16 bits,
 and rounds to 8 bits after each (``aten/src/ATen/native/cpu/UpSampleKernel.cpp``). Each pass is a
 product with a matrix that is zero but for a band. It is cut into dense blocks, which BLAS
 multiplies in floating point: all numbers are integers small enough to be exact there.
@@ -19,14 +19,14 @@ Filter = Literal["bilinear", "bicubic", "lanczos"]
 
 BLOCKS = ((1.5, 16), (4.0, 8), (math.inf, 4))
 """(scale, pixels of the result in a block of weights up to it): larger blocks are multiplied
-faster, but more of their weights are zero, the more the picture shrinks."""
+faster, but more of their weights are zero, the more the image shrinks."""
 
 ROWS = 64
-"""Most rows of a picture that are held as floats at a time, for the processor's cache."""
+"""Most rows of an image that are held as floats at a time, for the processor's cache."""
 
 PRODUCT = 1 << 18
 """Most multiplications in one call of BLAS: OpenBLAS spreads larger ones over threads, which costs
-more than it gives where pictures are prepared in several threads already."""
+more than it gives where images are prepared in several threads already."""
 
 
 def resize_uint8(
@@ -35,7 +35,7 @@ def resize_uint8(
     """(h, w, channels) uint8 -> (height, width, channels) uint8.
 
     It equals ``torchvision.transforms.v2.functional.resize`` on a processor on which torch scales
-    uint8 pictures as such (AVX2 or newer, or ARM).
+    uint8 images as such (AVX2 or newer, or ARM).
     """
     old_height, old_width, channels = pixels.shape
     rows = pixels.reshape(old_height, -1)
@@ -85,8 +85,8 @@ class _Bands(NamedTuple):
     """A scaling along one axis.
 
     Attributes:
-        blocks: For each block (its pixels of the result, the pixels of the picture it sees, weights
-            of the shape (pixels of the result, pixels of the picture)).
+        blocks: For each block (its pixels of the result, the pixels of the image it sees, weights
+            of the shape (pixels of the result, pixels of the image)).
         largest: Most weights in a block.
         offsets: (pixels of the result,) what is added to the sums before they are rounded down.
         centred: Whether 128 is taken from every pixel, which keeps large sums exact.
@@ -125,7 +125,7 @@ def _round(sums: np.ndarray, bands: _Bands, offsets: np.ndarray, result: np.ndar
     result[...] = sums  # cut off, and so rounded down
 
 
-@lru_cache(maxsize=16)  # pictures of a stream are often of one size
+@lru_cache(maxsize=16)  # images of a stream are often of one size
 def _bands(old: int, new: int, filter: Filter, antialias: bool, channels: int) -> _Bands:
     first, weights = (
         smooth_weights(old, new, filter) if antialias else plain_weights(old, new, filter)

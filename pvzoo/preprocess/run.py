@@ -1,4 +1,4 @@
-"""Runs steps: one upright RGB picture -> the arrays a network takes."""
+"""Runs steps: one upright RGB image -> the arrays a network takes."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ _PILLOW: dict[Filter, Image.Resampling] = {
 
 @dataclass(frozen=True)
 class _State:
-    """A picture between two steps.
+    """An image between two steps.
 
     Attributes:
         pixels: (n, height, width, channels) uint8, or (n, channels, height, width) float32; n is 1
             but for windows.
-        valid: The size of the picture in it, without padding.
+        valid: The size of the image in it, without padding.
         windows: (start, end) of each window along the longer side.
         more: Further inputs.
     """
@@ -62,7 +62,7 @@ class _State:
 def run(
     steps: Sequence[Step], image: Image.Image, name: str = "pixel_values"
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Prepare one picture.
+    """Prepare one image.
 
     Args:
         steps: What to do, in order.
@@ -72,15 +72,15 @@ def run(
     Returns:
         The inputs, each with a leading axis (1, or the number of windows), pixels as (n, channels,
         height, width); and what postprocessing needs to know: ``size`` (height, width) of the
-        picture, ``valid`` that of the picture in the input, ``padded`` that of the input, and
+        image, ``valid`` that of the image in the input, ``padded`` that of the input, and
         ``windows`` if it was cut into some.
 
     Raises:
-        ImageError: The picture would become larger than
+        ImageError: The image would become larger than
             `pvzoo.preprocess.long_images.MAX_INPUT_PIXELS`.
     """
-    picture = middle(image) if _cuts_the_middle(steps) else image
-    state = _State(np.asarray(picture)[None], (picture.height, picture.width))
+    used = middle(image) if _cuts_the_middle(steps) else image
+    state = _State(np.asarray(used)[None], (used.height, used.width))
     for step in steps:
         state = _DO[type(step)](state, step)
     pixels = state.pixels
@@ -112,8 +112,8 @@ def _resize(state: _State, step: Resize) -> _State:
     elif step.arithmetic == "float":
         pixels = resize_float(_planes(state.pixels), *size)
     elif step.arithmetic == "pillow":
-        picture = Image.fromarray(state.pixels[0])
-        pixels = np.asarray(picture.resize(size[::-1], _PILLOW[step.filter]))[None]
+        image = Image.fromarray(state.pixels[0])
+        pixels = np.asarray(image.resize(size[::-1], _PILLOW[step.filter]))[None]
     elif step.filter == "nearest":
         pixels = _nearest(state.pixels, *size)
     else:

@@ -1,4 +1,4 @@
-"""The size that a picture is scaled to: rules as libraries of networks have them."""
+"""The size that an image is scaled to: rules as libraries of networks have them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Rounding = Literal["up", "down", "nearest"]
 
 
 def scaled(image: Size, rule: Rule, size: tuple[int, ...], multiple: int, way: Rounding) -> Size:
-    """The size that a rule gives for a picture, both sides brought to a multiple."""
+    """The size that a rule gives for an image, both sides brought to a multiple."""
     height, width = _RULES[rule](image, *size)
     return _to_multiple(height, multiple, way), _to_multiple(width, multiple, way)
 
@@ -59,12 +59,12 @@ def _bounded(image: Size, side: int, longest: int) -> Size:
 
 
 def _bounded_yolos(image: Size, side: int, longest: int) -> Size:
-    """As YOLOS' processor has it, which keeps the size of upright pictures less often."""
+    """As YOLOS' processor has it, which keeps the size of upright images less often."""
     return _limited(image, side, longest, kept=image[0] if image[0] <= image[1] else -1)
 
 
 def _limited(image: Size, side: int, longest: int, kept: int) -> Size:
-    """`kept` is the shorter side with which a picture keeps its size if it is the wanted one."""
+    """`kept` is the shorter side with which an image keeps its size if it is the wanted one."""
     height, width = image
     least, largest = float(min(image)), float(max(image))
     exact: float = side

@@ -1,6 +1,6 @@
 """Preprocessing as data: a list of steps, a closed set, to JSON and back.
 
-A step says what is done, `pvzoo.preprocess.run` does it. Pictures begin as bytes, (height, width,
+A step says what is done, `pvzoo.preprocess.run` does it. Images begin as bytes, (height, width,
 channels) uint8, and become float32 planes with the first `Rescale` or `Normalize`.
 """
 
@@ -14,7 +14,7 @@ from pvzoo.errors import UsageError, short
 from pvzoo.preprocess.sizes import Rounding, Rule
 
 _MOST_SIDE = 16_384
-"""Of pictures that steps make, in pixels."""
+"""Of images that steps make, in pixels."""
 _MOST_NUMBERS = 1_000_000
 
 Filter = Literal["nearest", "bilinear", "bicubic", "lanczos"]
@@ -22,15 +22,15 @@ Filter = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 
 @dataclass(frozen=True)
 class Step:
-    """Something that is done to a picture."""
+    """Something that is done to an image."""
 
 
 @dataclass(frozen=True)
 class Resize(Step):
-    """Scale the picture.
+    """Scale the image.
 
     Attributes:
-        rule: How the new size follows from the picture's; see `pvzoo.preprocess.sizes`.
+        rule: How the new size follows from the image's; see `pvzoo.preprocess.sizes`.
         size: What the rule needs, in pixels: (height, width) for "exact", "within" and
             "closest", (side,) for
             "shorter" and "shorter-rounded", (side, longest) for "bounded".
@@ -38,7 +38,7 @@ class Resize(Step):
         multiple: What both sides are brought to a multiple of, by `rounding`.
         arithmetic: Whose results are to be had: Pillow's, torchvision's of uint8, or torch's of
             float32.
-        antialias: Whether the filter grows where the picture shrinks; Pillow's always does.
+        antialias: Whether the filter grows where the image shrinks; Pillow's always does.
     """
 
     rule: Rule
@@ -67,8 +67,8 @@ class Pad(Step):
     """Add zeros, to (height, width) or up to a multiple of a number of pixels.
 
     Attributes:
-        place: Whether the picture stays in the upper left corner or comes to the middle.
-        mask: The name of an input that is 1 where the picture is and 0 elsewhere, or None.
+        place: Whether the image stays in the upper left corner or comes to the middle.
+        mask: The name of an input that is 1 where the image is and 0 elsewhere, or None.
     """
 
     size: tuple[int, int] | None = None
@@ -103,18 +103,18 @@ class Normalize(Step):
 
 @dataclass(frozen=True)
 class Windows(Step):
-    """Cut the picture into squares along its longer side, which overlap evenly (EoMT)."""
+    """Cut the image into squares along its longer side, which overlap evenly (EoMT)."""
 
     size: int
 
 
 @dataclass(frozen=True)
 class Constant(Step):
-    """Another input of the network, the same for every picture.
+    """Another input of the network, the same for every image.
 
     Attributes:
         name: Of the input.
-        value: Its numbers, as nested lists without the axis of pictures.
+        value: Its numbers, as nested lists without the axis of images.
         dtype: Of numpy.
     """
 

@@ -1,4 +1,4 @@
-"""The way back from a network's input to a picture that people can look at."""
+"""The way back from a network's input to an image that people can look at."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from PIL import Image
 from pvzoo.preprocess.steps import Channels, Normalize, Rescale, Step
 
 
-def picture_of(planes: np.ndarray, steps: Sequence[Step] | None) -> Image.Image:
-    """The RGB picture that an input of a network shows, in the size and with the padding it has.
+def image_of(planes: np.ndarray, steps: Sequence[Step] | None) -> Image.Image:
+    """The RGB image that an input of a network shows, in the size and with the padding it has.
 
     Args:
         planes: (3, height, width) float32.

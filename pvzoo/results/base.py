@@ -64,8 +64,8 @@ class Result(ABC):
         return f"<{self.title()}>"
 
     def _repr_jpeg_(self) -> bytes | None:
-        picture = self.shown()
-        return None if picture is None else jpeg(picture)
+        image = self.shown()
+        return None if image is None else jpeg(image)
 
     def shown(self) -> Image.Image | None:
         """As `plot`, or None where the image cannot be drawn on, such as a file that is gone."""
@@ -85,8 +85,8 @@ class Result(ABC):
         return self.image.name if self.image else None
 
     @abstractmethod
-    def draw(self, picture: Image.Image) -> Image.Image:
-        """A new picture: `picture` (upright RGB, of this result's size) with the result on it."""
+    def draw(self, image: Image.Image) -> Image.Image:
+        """A new image: `image` (upright RGB, of this result's size) with the result on it."""
 
     @abstractmethod
     def rows(self) -> list[dict[str, Any]]:
@@ -100,26 +100,26 @@ class Result(ABC):
                 side of it is longer than 131,072 pixels.
         """
         if self.image is None:
-            raise UsageError("This result does not know its image.", "Use result.draw(picture).")
-        picture = self.image.open()
-        if max(picture.size) > MAX_SIDE:
+            raise UsageError("This result does not know its image.", "Use result.draw(image).")
+        image = self.image.open()
+        if max(image.size) > MAX_SIDE:
             raise ImageError(
-                f"{self.source} is {picture.width:,} x {picture.height:,} pixels, too long to be "
+                f"{self.source} is {image.width:,} x {image.height:,} pixels, too long to be "
                 f"drawn on: {MAX_SIDE:,} are allowed.",
                 "Cut it into pieces.",
                 source=self.source or "",
             )
-        if picture.size != self.size[::-1]:
+        if image.size != self.size[::-1]:
             raise ImageError(
-                f"{self.source} has {picture.width:,} x {picture.height:,} pixels, and had "
+                f"{self.source} has {image.width:,} x {image.height:,} pixels, and had "
                 f"{self.size[1]:,} x {self.size[0]:,} when this was predicted.",
                 "Predict again.",
                 source=self.source or "",
             )
-        return self.draw(picture)
+        return self.draw(image)
 
     def save(self, path: str | Path) -> Path:
-        """Write the annotated picture; the suffix of `path` says in which format.
+        """Write the annotated image; the suffix of `path` says in which format.
 
         Raises:
             UsageError: The suffix is no format that PIL writes, or the file cannot be written.
@@ -129,10 +129,10 @@ class Result(ABC):
             raise UsageError(
                 f"{path} does not end in the name of an image format.", "Use .png or .jpg."
             )
-        picture = self.plot()
+        image = self.plot()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            picture.save(path)
+            image.save(path)
         except OSError as error:
             raise UsageError(f"{path} cannot be written ({error}).", "Choose another.") from error
         return path

@@ -49,25 +49,23 @@ class Classification(ResultWithRows):
             plain["probabilities"] = self.probabilities.tolist()
         return plain
 
-    def draw(self, picture: Image.Image) -> Image.Image:
-        """The picture with a panel below it: a line and a bar per class, of the best ten.
+    def draw(self, image: Image.Image) -> Image.Image:
+        """The image with a panel below it: a line and a bar per class, of the best ten.
 
-        A picture smaller than the panel is enlarged, in whole steps, so that it can be seen.
+        An image smaller than the panel is enlarged, in whole steps, so that it can be seen.
         """
-        zoom = max(1, _PANEL // max(picture.size))
-        picture = picture.resize(
-            (picture.width * zoom, picture.height * zoom), Image.Resampling.NEAREST
-        )
-        width = max(picture.width, _PANEL)
+        zoom = max(1, _PANEL // max(image.size))
+        image = image.resize((image.width * zoom, image.height * zoom), Image.Resampling.NEAREST)
+        width = max(image.width, _PANEL)
         lines = self._lines()
-        size = text_size(width, picture.height)
+        size = text_size(width, image.height)
         font = text_font(size, "".join(name for name, _ in lines))
         line, margin = round(size * 1.9), size // 2
-        canvas = Image.new("RGB", (width, picture.height + line * len(lines) + margin), "white")
-        canvas.paste(picture, ((width - picture.width) // 2, 0))
+        canvas = Image.new("RGB", (width, image.height + line * len(lines) + margin), "white")
+        canvas.paste(image, ((width - image.width) // 2, 0))
         pen = ImageDraw.Draw(canvas)
         for place, (name, score) in enumerate(lines):
-            top = picture.height + margin // 2 + place * line
+            top = image.height + margin // 2 + place * line
             middle = top + line / 2
             room: float = width - 4 * margin
             if score is not None:

@@ -85,9 +85,9 @@ class Detections(ResultWithRows):
             data={"class_name": np.array(self.names, dtype=str)},
         )
 
-    def draw(self, picture: Image.Image) -> Image.Image:
-        """The picture with boxes, class names and scores; a small one is enlarged."""
-        return draw_objects(picture, self.boxes, self.scores, self.labels, self.names)
+    def draw(self, image: Image.Image) -> Image.Image:
+        """The image with boxes, class names and scores; a small one is enlarged."""
+        return draw_objects(image, self.boxes, self.scores, self.labels, self.names)
 
 
 @cache

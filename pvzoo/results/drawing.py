@@ -1,4 +1,4 @@
-"""Drawing results on pictures, with PIL."""
+"""Drawing results on images, with PIL."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ _COLOURS = bytes.fromhex(
     78840c 00b478 d8cc60 b478cc 544890 c00084 905490 e49c30 fc6078 18c09c d8543c d85478 d88448
     """
 )
-_LEAST = 480  # pixels: the side a picture needs for names to fit in it
+_LEAST = 480  # pixels: the side an image needs for names to fit in it
 
 
 def class_colour(label: int) -> Colour:
-    """The RGB colour of a class id, whatever else is in the picture; 156 are distinct."""
+    """The RGB colour of a class id, whatever else is in the image; 156 are distinct."""
     red, green, blue = _COLOURS[int(label) * 3 % len(_COLOURS) :][:3]
     return red, green, blue
 
@@ -49,19 +49,17 @@ def _ink(background: Colour) -> str:
     return "black" if luminance > 0.18 else "white"  # where both contrasts of WCAG are equal
 
 
-def enlarge(picture: Image.Image) -> tuple[Image.Image, int]:
-    """A small picture enlarged in whole steps, so that names fit in it; and how many times."""
-    zoom = max(1, _LEAST // max(picture.size))
-    return picture.resize(
-        (picture.width * zoom, picture.height * zoom), Image.Resampling.NEAREST
-    ), zoom
+def enlarge(image: Image.Image) -> tuple[Image.Image, int]:
+    """A small image enlarged in whole steps, so that names fit in it; and how many times."""
+    zoom = max(1, _LEAST // max(image.size))
+    return image.resize((image.width * zoom, image.height * zoom), Image.Resampling.NEAREST), zoom
 
 
 def text_size(width: int, height: int) -> int:
-    """A size of letters that can be read on small, large and very long pictures, in pixels.
+    """A size of letters that can be read on small, large and very long images, in pixels.
 
     On those that are much wider than high it is a tenth of the height, so that lines of text are
-    not many times the picture.
+    not many times the image.
     """
     return max(12, min(width // 36, (width + height) // 60, height // 10))
 
@@ -93,7 +91,7 @@ def shorten(text: str, room: float, font: Any) -> str:
 
 
 def draw_objects(
-    picture: Image.Image,
+    image: Image.Image,
     boxes: np.ndarray,
     scores: np.ndarray | None,
     labels: np.ndarray,
@@ -103,11 +101,11 @@ def draw_objects(
     """Boxes, masks if there are any, and labels that stay inside the frame.
 
     The better an object's score, or without scores the larger its box, the sooner it gets its
-    label; one that would have to cover others is left out. Small pictures are enlarged.
+    label; one that would have to cover others is left out. Small images are enlarged.
     """
     if masks is not None:
-        picture = tint(picture, _paint(picture, labels, masks))
-    scene, zoom = enlarge(picture)
+        image = tint(image, _paint(image, labels, masks))
+    scene, zoom = enlarge(image)
     frame = [scene.width - 1, scene.height - 1] * 2
     boxes = np.clip(boxes.astype(float) * zoom, 0, frame).round()
     size = _label_size(scene)
@@ -135,34 +133,34 @@ def _box_spots(box: np.ndarray) -> list[Spot]:
     ]
 
 
-def _label_size(picture: Image.Image) -> int:
-    """Letters for labels inside a picture: in a flat one, at most an eighth of its height."""
-    return max(12, min(text_size(*picture.size), picture.height // 8))
+def _label_size(image: Image.Image) -> int:
+    """Letters for labels inside an image: in a flat one, at most an eighth of its height."""
+    return max(12, min(text_size(*image.size), image.height // 8))
 
 
 def _write(
-    picture: Image.Image,
+    image: Image.Image,
     captions: Iterable[tuple[str, str, Colour, list[Spot]]],
     size: int,
 ) -> None:
-    """Write captions (name, ending, background, spots), most important first, into a picture.
+    """Write captions (name, ending, background, spots), most important first, into an image.
 
     Each goes to the first of its spots where it hides none of those before it, moved inside the
     frame; if there is none, it is left out.
     """
     captions = list(captions)
-    pen = ImageDraw.Draw(picture)
+    pen = ImageDraw.Draw(image)
     font = text_font(size, "".join(name for name, *_ in captions))
     pad = max(2, size // 4)
     tall = size + 2 * pad
     taken = np.zeros((0, 4))
     for name, ending, colour, spots in captions:
-        room = picture.width - 2 * pad - font.getlength(ending)
+        room = image.width - 2 * pad - font.getlength(ending)
         text = shorten(name, room, font) + ending
         wide = int(font.getlength(text)) + 1 + 2 * pad
         for x, y, across, down in spots:
-            left = int(max(0, min(x - across * wide, picture.width - wide)))
-            top = int(max(0, min(y - down * tall, picture.height - tall)))
+            left = int(max(0, min(x - across * wide, image.width - wide)))
+            top = int(max(0, min(y - down * tall, image.height - tall)))
             right, bottom = left + wide, top + tall
             clear = (taken[:, 0] >= right) | (taken[:, 2] <= left)
             clear |= (taken[:, 1] >= bottom) | (taken[:, 3] <= top)
@@ -174,9 +172,9 @@ def _write(
                 break
 
 
-def _paint(picture: Image.Image, labels: np.ndarray, masks: Masks) -> Image.Image:
-    """The picture with masks in the solid colours of their classes, small ones over large ones."""
-    painted = picture.copy()
+def _paint(image: Image.Image, labels: np.ndarray, masks: Masks) -> Image.Image:
+    """The image with masks in the solid colours of their classes, small ones over large ones."""
+    painted = image.copy()
     boxes = masks.boxes.astype(int)
     for i in np.argsort(-masks.areas, kind="stable"):
         left, top, right, bottom = boxes[i]
@@ -185,17 +183,17 @@ def _paint(picture: Image.Image, labels: np.ndarray, masks: Masks) -> Image.Imag
     return painted
 
 
-def tint(picture: Image.Image, colours: Image.Image) -> Image.Image:
-    """The picture with another one of the same size laid half transparent over it."""
-    return Image.blend(picture, colours, 0.5)
+def tint(image: Image.Image, colours: Image.Image) -> Image.Image:
+    """The image with another one of the same size laid half transparent over it."""
+    return Image.blend(image, colours, 0.5)
 
 
 def add_legend(
-    picture: Image.Image, entries: list[tuple[str, Colour]], most: int = 12
+    image: Image.Image, entries: list[tuple[str, Colour]], most: int = 12
 ) -> Image.Image:
-    """The picture with a legend below: coloured squares with names, in as many columns as fit."""
-    width = max(picture.width, _LEAST // 2)
-    text = text_size(width, picture.height)
+    """The image with a legend below: coloured squares with names, in as many columns as fit."""
+    width = max(image.width, _LEAST // 2)
+    text = text_size(width, image.height)
     entries, left_out = entries[:most], len(entries) - most
     if left_out > 0:
         entries.append((f"and {left_out} smaller", (255, 255, 255)))
@@ -206,31 +204,31 @@ def add_legend(
     widest = max((font.getlength(name) for name, _ in entries), default=0) + 2 * text + margin
     columns = max(1, int((width - margin) // widest))
     lines = -(-len(entries) // columns)
-    canvas = Image.new("RGB", (width, picture.height + lines * line + margin), "white")
-    canvas.paste(picture, ((width - picture.width) // 2, 0))
+    canvas = Image.new("RGB", (width, image.height + lines * line + margin), "white")
+    canvas.paste(image, ((width - image.width) // 2, 0))
     pen = ImageDraw.Draw(canvas)
     for place, (name, colour) in enumerate(entries):
         x = margin + (place % columns) * widest
-        middle = picture.height + margin // 2 + (place // columns + 0.5) * line
+        middle = image.height + margin // 2 + (place // columns + 0.5) * line
         pen.rectangle((x, middle - text / 2, x + text, middle + text / 2), fill=colour)
         pen.text((x + 1.5 * text, middle), name, "black", font, "lm")
     return canvas
 
 
 def draw_segments(
-    picture: Image.Image, ids: np.ndarray, segments: list[tuple[int, int, str]], masks: Masks
+    image: Image.Image, ids: np.ndarray, segments: list[tuple[int, int, str]], masks: Masks
 ) -> Image.Image:
     """Segments of a (height, width) id map, each (id, class id, name), tinted, outlined, named.
 
     Segments of one class share its colour; the outline tells them apart. `masks` are those of the
-    segments. Labels that would cover those of larger segments are left out; small pictures are
+    segments. Labels that would cover those of larger segments are left out; small images are
     enlarged.
     """
     table = np.zeros((int(ids.max()) + 1, 3), np.uint8)
     for number, label, _ in segments:
         table[number] = class_colour(label)
-    scene = picture.copy()
-    scene.paste(tint(picture, Image.fromarray(table[ids])), mask=Image.fromarray(ids > 0))
+    scene = image.copy()
+    scene.paste(tint(image, Image.fromarray(table[ids])), mask=Image.fromarray(ids > 0))
     scene, zoom = enlarge(scene)
     size = _label_size(scene)
     thick = -(-max(1, size // 10) // zoom)

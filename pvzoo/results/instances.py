@@ -62,7 +62,7 @@ class Instances(Detections):
         found.mask = self.masks.to_array()
         return found
 
-    def draw(self, picture: Image.Image) -> Image.Image:
-        """The picture with masks, boxes, class names and scores; a small one is enlarged."""
+    def draw(self, image: Image.Image) -> Image.Image:
+        """The image with masks, boxes, class names and scores; a small one is enlarged."""
         values = (self.boxes, self.scores, self.labels, self.names, self.masks)
-        return draw_objects(picture, *values)
+        return draw_objects(image, *values)

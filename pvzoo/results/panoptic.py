@@ -141,7 +141,7 @@ class Panoptic(ResultWithRows):
         }
 
     def to_coco_png(self) -> Image.Image:
-        """The map as COCO panoptic pictures hold it: id = R + 256 G + 65536 B."""
+        """The map as COCO panoptic images hold it: id = R + 256 G + 65536 B."""
         return Image.fromarray(colours_of(self.map))
 
     def save_coco(self, png: str | Path, image_id: int = 0) -> Path:
@@ -173,10 +173,10 @@ class Panoptic(ResultWithRows):
             data={"class_name": np.array(self.names, dtype=str)},
         )
 
-    def draw(self, picture: Image.Image) -> Image.Image:
-        """The picture with segments in the colours of their classes, outlined and named.
+    def draw(self, image: Image.Image) -> Image.Image:
+        """The image with segments in the colours of their classes, outlined and named.
 
         A small one is enlarged.
         """
         shown = [(s.id, s.label, s.name) for s in self.segments]
-        return draw_segments(picture, self.map, shown, self.masks())
+        return draw_segments(image, self.map, shown, self.masks())

@@ -106,13 +106,13 @@ class SemanticMap(ResultWithRows):
             data={"class_name": np.array(self.names, dtype=str)},
         )
 
-    def draw(self, picture: Image.Image) -> Image.Image:
-        """The picture under a colour per class, with a legend below; a small one is enlarged."""
+    def draw(self, image: Image.Image) -> Image.Image:
+        """The image under a colour per class, with a legend below; a small one is enlarged."""
         table = np.array([class_colour(i) for i in range(int(self.map.max()) + 1)], np.uint8)
-        tinted = tint(picture, Image.fromarray(table[self.map]))
+        tinted = tint(image, Image.fromarray(table[self.map]))
         listed = np.isin(np.arange(len(table)), self.labels)
         if not listed.all():
-            tinted = Image.composite(tinted, picture, Image.fromarray(listed[self.map]))
+            tinted = Image.composite(tinted, image, Image.fromarray(listed[self.map]))
         legend = [
             (f"{share:.0%} {name}" if share >= 0.01 else f"<1% {name}", class_colour(label))
             for label, name, share in zip(

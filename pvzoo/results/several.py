@@ -1,4 +1,4 @@
-"""The results of several images: a list that a notebook shows as pictures."""
+"""The results of several images: a list that a notebook shows as images."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ else:
 class Results(ShownList[R]):
     """What `predict` returns for a list of images: a list of their results, in their order.
 
-    In a notebook it is a grid of the annotated pictures, the first twelve of them, which are drawn
+    In a notebook it is a grid of the annotated images, the first twelve of them, which are drawn
     only when it is shown.
     """
 

@@ -65,7 +65,7 @@ class OnnxRuntime(Runtime):
         provider = _provider(made.device, onnxruntime.get_available_providers())
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # what goes wrong is raised as well
-        # threads that wait for work without sleeping take the time of those that read pictures
+        # threads that wait for work without sleeping take the time of those that read images
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if threads is not None:
             options.intra_op_num_threads = threads

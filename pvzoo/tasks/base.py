@@ -147,12 +147,12 @@ class Task(ABC):
         return LabelCheck(parts, notes)
 
     def draw_labels(
-        self, picture: Image.Image, row: Mapping[str, Any], names: Sequence[str], size: Size
+        self, image: Image.Image, row: Mapping[str, Any], names: Sequence[str], size: Size
     ) -> Image.Image:
-        """A picture with the labels of its row on it; by default as it is.
+        """An image with the labels of its row on it; by default as it is.
 
         Args:
-            picture: Upright RGB, perhaps scaled down.
+            image: Upright RGB, perhaps scaled down.
             row: Of labelled data, images decoded or not; it may have mistakes.
             names: Of the classes.
             size: (width, height) of the image before it was scaled down.
@@ -160,7 +160,7 @@ class Task(ABC):
         Raises:
             DataError: A map of the labels cannot be read.
         """
-        return picture
+        return image
 
     def options(
         self, given: Mapping[str, Any], labels: Sequence[str]

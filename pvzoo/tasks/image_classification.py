@@ -85,9 +85,9 @@ class ImageClassification(Task):
         return ClassificationCheck(parts, notes)
 
     def draw_labels(
-        self, picture: Image.Image, row: Mapping[str, Any], names: Sequence[str], size: Size
+        self, image: Image.Image, row: Mapping[str, Any], names: Sequence[str], size: Size
     ) -> Image.Image:
         """The classes in a legend below."""
         from pvzoo.data.draw_labels import draw_classes
 
-        return draw_classes(picture, row, names)
+        return draw_classes(image, row, names)

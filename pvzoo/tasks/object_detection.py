@@ -102,9 +102,9 @@ class ObjectDetection(Task):
         return ObjectsCheck(parts, notes)
 
     def draw_labels(
-        self, picture: Image.Image, row: Mapping[str, Any], names: Sequence[str], size: Size
+        self, image: Image.Image, row: Mapping[str, Any], names: Sequence[str], size: Size
     ) -> Image.Image:
         """Boxes with the names of their classes; crowds and ignored objects are marked."""
         from pvzoo.data.draw_labels import draw_objects
 
-        return draw_objects(picture, row["objects"] or {}, names, size)
+        return draw_objects(image, row["objects"] or {}, names, size)

@@ -81,9 +81,9 @@ class PanopticSegmentation(Task):
         return PanopticCheck(parts, notes)
 
     def draw_labels(
-        self, picture: Image.Image, row: Mapping[str, Any], names: Sequence[str], size: Size
+        self, image: Image.Image, row: Mapping[str, Any], names: Sequence[str], size: Size
     ) -> Image.Image:
         """Segments in the colours of their classes, with their names."""
         from pvzoo.data.draw_labels import draw_panoptic
 
-        return draw_panoptic(picture, row, names, size)
+        return draw_panoptic(image, row, names, size)

@@ -74,9 +74,9 @@ class SemanticSegmentation(Task):
         return SemanticCheck(parts, notes)
 
     def draw_labels(
-        self, picture: Image.Image, row: Mapping[str, Any], names: Sequence[str], size: Size
+        self, image: Image.Image, row: Mapping[str, Any], names: Sequence[str], size: Size
     ) -> Image.Image:
         """A colour for each class, with a legend."""
         from pvzoo.data.draw_labels import draw_semantic
 
-        return draw_semantic(picture, row, names, size)
+        return draw_semantic(image, row, names, size)

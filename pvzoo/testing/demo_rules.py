@@ -31,7 +31,7 @@ def opens_in_demo(s: Subject) -> None:
 
     app = build([s.model], examples=[])
     (ask,) = [fn.fn for fn in app.fns.values() if fn.fn and fn.api_name == "predict"]
-    taken = dict(list(inspect.signature(ask).parameters.items())[1:])  # the picture is the first
+    taken = dict(list(inspect.signature(ask).parameters.items())[1:])  # the image is the first
     given = s.options()
     if hidden := given.keys() - taken.keys():
         raise NotApplicable(f"A page does not ask for {', '.join(sorted(hidden))}.")
@@ -40,26 +40,26 @@ def opens_in_demo(s: Subject) -> None:
         for name, parameter in taken.items()
     ]
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "picture.png"
-        s.picture.save(file)
-        picture = {"url": f"data:image/png;base64,{b64encode(file.read_bytes()).decode()}"}
+        file = Path(folder) / "image.png"
+        s.image.save(file)
+        given_image = {"url": f"data:image/png;base64,{b64encode(file.read_bytes()).decode()}"}
         expected = s.predict(str(file))
         for time in ("first", "second"):
-            answer, drawn = _answer(ask, picture, values)
+            answer, drawn = _answer(ask, given_image, values)
             found = values_difference(_said(expected), {**answer, "source": None})
             must(not found, f"Asked for the {time} time, its endpoint says something else{found}.")
             with Image.open(drawn) as image:
                 size = image.size
             must(
                 size == expected.plot().size,
-                f"The picture that comes with it has another size, {size}.",
+                f"The image that comes with it has another size, {size}.",
             )
 
 
 def _answer(ask: Any, *values: Any) -> Any:
-    picture, rest = values
+    image, rest = values
     try:
-        return ask(picture, *rest)
+        return ask(image, *rest)
     except Exception as error:  # strangers are not told what went wrong, whoever tests it is
         raise Broken(f"Its endpoint raised {said(error.__context__ or error)}.") from error
 

@@ -86,7 +86,7 @@ def dtype(s: Subject) -> None:
     except UnsupportedModelError as error:
         raise NotApplicable(str(error)) from error
     must(model.dtype == torch.bfloat16, f"Asked for bfloat16, it computes in {model.dtype}.")
-    found = model.predict(s.picture, **s.options())
+    found = model.predict(s.image, **s.options())
     must(isinstance(found, s.task.result), f"It gave a {type(found).__name__}.")
 
 
@@ -100,8 +100,8 @@ def device(s: Subject) -> None:
         torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     )
     if accelerator is not None:
-        found = s.load(device=accelerator).predict(s.picture, **s.options())
-        if text := difference(s.predict(s.picture), found, tolerance=0.05):
+        found = s.load(device=accelerator).predict(s.image, **s.options())
+        if text := difference(s.predict(s.image), found, tolerance=0.05):
             raise Broken(f"On {accelerator} the result is another: {text}.")
         return
     moved = copy(s.network)
@@ -109,7 +109,7 @@ def device(s: Subject) -> None:
     prompts, _ = s.sorted_options()
     inputs = {
         name: torch.from_numpy(array).to("meta")
-        for name, array in s.adapter.preprocess(s.picture, **prompts)[0].items()
+        for name, array in s.adapter.preprocess(s.image, **prompts)[0].items()
     }
     try:
         with torch.inference_mode():

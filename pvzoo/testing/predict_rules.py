@@ -49,7 +49,7 @@ def loads(s: Subject) -> None:
 def leading_axis(s: Subject) -> None:
     """Inputs are numpy arrays, and inputs and outputs have the batch as their leading axis."""
     prompts, _ = s.sorted_options()
-    inputs, _ = s.adapter.preprocess(s.picture, **prompts)
+    inputs, _ = s.adapter.preprocess(s.image, **prompts)
     for name, value in inputs.items():
         must(isinstance(value, np.ndarray), f"The input {name!r} is a {type(value).__name__}.")
         must(value.ndim > 0, f"The input {name!r} has no axis.")
@@ -70,14 +70,14 @@ def leading_axis(s: Subject) -> None:
 
 @rule("Give what the docstring of the task's result type asks for, as numpy arrays.")
 def result(s: Subject) -> None:
-    """A picture gives its task's result, of the picture's size, in numbers that make sense."""
-    for picture, found in zip(s.pictures, s.results, strict=True):
+    """An image gives its task's result, of the image's size, in numbers that make sense."""
+    for image, found in zip(s.images, s.results, strict=True):
         wanted = s.task.result
         must(isinstance(found, wanted), f"It is a {type(found).__name__}, no {wanted.__name__}.")
-        size = picture.size[::-1]
+        size = image.size[::-1]
         must(
             tuple(found.size) == size,
-            f"Its size is {found.size} for a picture of {size} (height, width).",
+            f"Its size is {found.size} for an image of {size} (height, width).",
         )
         for name, value in vars(found).items():
             must(not type(value).__module__.startswith("torch"), f"{name} is a tensor, no array.")
@@ -129,19 +129,19 @@ def _check_json(loads: Any, found: Any) -> None:
     must(list(table) == list(found.columns), f"The table has the columns {list(table)}.")
 
 
-@rule("Let `draw` return a new RGB picture, and leave the one it is given as it is.")
+@rule("Let `draw` return a new RGB image, and leave the one it is given as it is.")
 def drawable(s: Subject) -> None:
     """A result can be drawn and saved."""
-    for picture, found in zip(s.pictures, s.results, strict=True):
-        _check_drawing(found, picture)
+    for image, found in zip(s.images, s.results, strict=True):
+        _check_drawing(found, image)
 
 
-def _check_drawing(found: Any, picture: Image.Image) -> None:
-    before = picture.tobytes()
-    drawn = found.draw(picture)
+def _check_drawing(found: Any, image: Image.Image) -> None:
+    before = image.tobytes()
+    drawn = found.draw(image)
     must(isinstance(drawn, Image.Image), f"draw returned a {type(drawn).__name__}.")
     must(drawn.mode == "RGB", f"The drawing has the mode {drawn.mode}.")
-    must(picture.tobytes() == before, "draw changed the picture it was given.")
+    must(image.tobytes() == before, "draw changed the image it was given.")
     with (
         tempfile.TemporaryDirectory() as folder,
         Image.open(found.save(Path(folder) / "drawn.png")) as saved,
@@ -149,33 +149,33 @@ def _check_drawing(found: Any, picture: Image.Image) -> None:
         must(saved.size == drawn.size, f"It was saved as {saved.size}, drawn as {drawn.size}.")
 
 
-@rule("Keep no state between pictures: what one needs goes into `meta`.")
+@rule("Keep no state between images: what one needs goes into `meta`.")
 def one_and_list(s: Subject) -> None:
-    """One picture gives one result, a list a list, and a file what its pixels give."""
+    """One image gives one result, a list a list, and a file what its pixels give."""
     alone = s.results[0]
-    must(s.predict([]) == [], "No pictures do not give an empty list.")
-    several = s.predict([s.picture])
+    must(s.predict([]) == [], "No images do not give an empty list.")
+    several = s.predict([s.image])
     must(isinstance(several, list) and len(several) == 1, f"A list gives {several!r:.80}.")
     _same(alone, several[0], "in a list")
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "picture.png"
-        s.picture.save(file)
+        file = Path(folder) / "image.png"
+        s.image.save(file)
         _same(alone, s.predict(str(file)), "from a file")
 
 
-@rule("Keep no state between pictures: what one needs goes into `meta`.")
+@rule("Keep no state between images: what one needs goes into `meta`.")
 def stream(s: Subject) -> None:
-    """A stream gives what predict gives, in the order of the pictures."""
+    """A stream gives what predict gives, in the order of the images."""
     expected = s.results
-    found = list(s.model.stream(iter(s.pictures), batch_size=2, **s.options()))
-    must(len(found) == len(expected), f"{len(expected)} pictures gave {len(found)} results.")
+    found = list(s.model.stream(iter(s.images), batch_size=2, **s.options()))
+    must(len(found) == len(expected), f"{len(expected)} images gave {len(found)} results.")
     for i, pair in enumerate(zip(expected, found, strict=True)):
         _same(*pair, f"as number {i} of a stream")
 
 
-@rule("Never pad pictures together or take means over a batch; load in evaluation mode.")
+@rule("Never pad images together or take means over a batch; load in evaluation mode.")
 def batch_invariance(s: Subject) -> None:
-    """What is predicted for a picture does not depend on the others in its batch."""
+    """What is predicted for an image does not depend on the others in its batch."""
     if _batch_difference(s, s.model):
         # it may be rounding, which a batch of another size changes: float64 tells
         model = s.load(dtype="float64") if s.uses_torch else s.model
@@ -185,9 +185,9 @@ def batch_invariance(s: Subject) -> None:
 
 def _batch_difference(s: Subject, model: Model) -> str:
     predict, options = model.predict, s.options()
-    alone = [predict(picture, batch_size=1, **options) for picture in s.pictures]
+    alone = [predict(image, batch_size=1, **options) for image in s.images]
     order = (0, 1, 2, 1, 3)
-    together = predict([s.pictures[i] for i in order], batch_size=len(order), **options)
+    together = predict([s.images[i] for i in order], batch_size=len(order), **options)
     for place, (number, found) in enumerate(zip(order, together, strict=True)):
         if text := difference(alone[number], found):
             return f"It is another as number {place} of a batch of {len(order)}: {text}."
@@ -196,20 +196,20 @@ def _batch_difference(s: Subject, model: Model) -> str:
 
 @rule("Load in evaluation mode (`module.eval()`), and choose nothing at random.")
 def repeatable(s: Subject) -> None:
-    """The same picture gives the same result again, and is left as it is."""
-    before = s.picture.tobytes()
-    first = s.predict(s.picture)
-    s.predict(s.pictures[1])
-    _same(first, s.predict(s.picture), "the second time")
-    must(s.picture.tobytes() == before, "predict changed the picture.")
+    """The same image gives the same result again, and is left as it is."""
+    before = s.image.tobytes()
+    first = s.predict(s.image)
+    s.predict(s.images[1])
+    _same(first, s.predict(s.image), "the second time")
+    must(s.image.tobytes() == before, "predict changed the image.")
 
 
 @rule("Keep what `preprocess` and `postprocess` work with in local variables, not on the adapter.")
 def threads(s: Subject) -> None:
     """Several threads that predict at once get what each gets alone."""
-    numbers = [*range(len(s.pictures))] * 2
+    numbers = [*range(len(s.images))] * 2
     with ThreadPoolExecutor(4) as pool:
-        found = pool.map(lambda number: s.predict(s.pictures[number]), numbers)
+        found = pool.map(lambda number: s.predict(s.images[number]), numbers)
         for number, beside in zip(numbers, found, strict=True):
             _same(s.results[number], beside, "beside other threads")
 
@@ -220,7 +220,7 @@ def threshold(s: Subject) -> None:
     if not s.has_control("threshold"):
         raise NotApplicable("Its task has no threshold.")
     for least in (0.0, 0.5, 1.0):
-        for row in s.predict(s.picture, threshold=least).rows():
+        for row in s.predict(s.image, threshold=least).rows():
             score = row.get("score")
             must(
                 score is None or score >= least - 1e-6,
@@ -230,32 +230,32 @@ def threshold(s: Subject) -> None:
 
 @rule("Give arrays of length 0 with their usual other axes, such as a (0, 4) of boxes.")
 def empty_result(s: Subject) -> None:
-    """A result with nothing in it becomes JSON, a table and a picture like any other."""
+    """A result with nothing in it becomes JSON, a table and an image like any other."""
     import json
 
     high = {"threshold": 1.0} if s.has_control("threshold") else {}
-    for picture in reversed(s.pictures):
-        found = s.predict(picture, **high)
+    for image in reversed(s.images):
+        found = s.predict(image, **high)
         if not found.rows():
             _check_json(json.loads, found)
-            _check_drawing(found, picture)
+            _check_drawing(found, image)
             return
-    raise NotApplicable("None of the suite's pictures gives an empty result.")
+    raise NotApplicable("None of the suite's images gives an empty result.")
 
 
 @rule("Let `preprocess` raise ValueError for what the network cannot take; the rest must work.")
 def odd_sizes(s: Subject) -> None:
-    """A picture of one pixel, or a strip, gives a result of its size, or a PvzooError."""
+    """An image of one pixel, or a strip, gives a result of its size, or a PvzooError."""
     predict = s.model.predict
     for size in ((1, 1), (3, 120), (120, 3)):
-        picture = s.picture.resize(size)
+        image = s.image.resize(size)
         try:
-            found = predict(picture, **s.options())
+            found = predict(image, **s.options())
         except PvzooError:
             continue
         except Exception as error:
-            raise Broken(f"A picture of {size[0]} x {size[1]} raised {said(error)}.") from error
-        must(tuple(found.size) == size[::-1], f"The result of a {size} picture has {found.size}.")
+            raise Broken(f"An image of {size[0]} x {size[1]} raised {said(error)}.") from error
+        must(tuple(found.size) == size[::-1], f"The result of a {size} image has {found.size}.")
 
 
 @rule("Work on `outputs`, `meta` and `self.spec` alone; what the spec holds must be plain JSON.")
@@ -266,7 +266,7 @@ def postprocessing_alone(s: Subject) -> None:
     if type(s.adapter).network is None:
         raise NotApplicable("The adapter has no network that another runtime might run.")
     prompts, controls = s.sorted_options()
-    inputs, meta = s.adapter.preprocess(s.picture, **prompts)
+    inputs, meta = s.adapter.preprocess(s.image, **prompts)
     outputs = s.adapter.run(s.model.runtime, inputs)
     alone = type(s.adapter)(Spec.from_json(loads(dumps(s.adapter.spec.to_json()))))
     expected = s.results[0]
@@ -276,7 +276,7 @@ def postprocessing_alone(s: Subject) -> None:
 
 @rule("Say in `Network.steps` what `prepare` does, or leave it out.")
 def steps(s: Subject) -> None:
-    """Where a network says its steps, they prepare pictures as its own processor does."""
+    """Where a network says its steps, they prepare images as its own processor does."""
     network = s.model.network
     if network is None:
         raise NotApplicable("There is no network.")

@@ -18,15 +18,15 @@ COLOURS = {"red": (220, 40, 40), "green": (40, 170, 60), "blue": (40, 60, 220)}
 def scenes(
     count: int, seed: int = 0, colours: dict[str, tuple[int, int, int]] | None = None
 ) -> Dataset:
-    """Grey pictures with rectangles, at most one of each colour, and their boxes.
+    """Grey images with rectangles, at most one of each colour, and their boxes.
 
     Args:
-        count: How many pictures.
-        seed: Another one gives other pictures.
+        count: How many images.
+        seed: Another one gives other images.
         colours: The red, green and blue of each class; by default the classes are red, green, blue.
 
     Returns:
-        A dataset in the columns of object detection (`pvzoo.data.schema`). The pictures are about
+        A dataset in the columns of object detection (`pvzoo.data.schema`). The images are about
         120 pixels wide; there are some without an object.
     """
     from datasets import Dataset
@@ -35,7 +35,7 @@ def scenes(
     objects_before = 0
     for number in range(count):
         width, height = (int(side) for side in rng.integers(100, 140, 2))
-        picture = Image.fromarray(rng.integers(110, 140, (height, width, 3), np.uint8))
+        image = Image.fromarray(rng.integers(110, 140, (height, width, 3), np.uint8))
         room = width // len(colours)  # rectangles do not cover each other
         boxes, labels = [], []
         for label, colour in enumerate(colours.values()):
@@ -44,7 +44,7 @@ def scenes(
             wide, high = int(rng.integers(room // 2, room)), int(rng.integers(20, 60))
             left = label * room + int(rng.integers(0, room - wide))
             top = int(rng.integers(0, height - high))
-            picture.paste(colour, (left, top, left + wide, top + high))
+            image.paste(colour, (left, top, left + wide, top + high))
             boxes.append([left, top, wide, high])
             labels.append(label)
         objects = {
@@ -56,6 +56,6 @@ def scenes(
             "ignore": [False] * len(boxes),
         }
         objects_before += len(boxes)
-        head = {"image": picture, "image_id": number, "file_name": f"{number:04}.png"}
+        head = {"image": image, "image_id": number, "file_name": f"{number:04}.png"}
         rows.append({**head, "width": width, "height": height, "objects": objects})
     return Dataset.from_list(rows, features(DETECTION, list(colours)))

@@ -1,4 +1,4 @@
-"""A model under test, and the pictures and targets it is tested on."""
+"""A model under test, and the images and targets it is tested on."""
 
 from __future__ import annotations
 
@@ -89,8 +89,8 @@ class Subject:
 
     @cached_property
     def results(self) -> list[Any]:
-        """What the model predicts for each of `pictures`, alone."""
-        return [self.predict(picture) for picture in self.pictures]
+        """What the model predicts for each of `images`, alone."""
+        return [self.predict(image) for image in self.images]
 
     def sorted_options(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """(prompts, controls) as the host gives them to the adapter."""
@@ -115,22 +115,22 @@ class Subject:
         return replace(found.fetch(), config=with_card(found.config, card))
 
     @cached_property
-    def picture(self) -> Image.Image:
-        """An upright RGB picture of 128 x 96 pixels with something on it."""
+    def image(self) -> Image.Image:
+        """An upright RGB image of 128 x 96 pixels with something on it."""
         return scene(0, (96, 128))[0]
 
     @cached_property
-    def pictures(self) -> list[Image.Image]:
-        """Four pictures: two of one size, one of another, and one without anything on it."""
-        turned = self.picture.transpose(Image.Transpose.ROTATE_180)
-        return [self.picture, turned, scene(1, (131, 97))[0], Image.new("RGB", (128, 96), "gray")]
+    def images(self) -> list[Image.Image]:
+        """Four images: two of one size, one of another, and one without anything on it."""
+        turned = self.image.transpose(Image.Transpose.ROTATE_180)
+        return [self.image, turned, scene(1, (131, 97))[0], Image.new("RGB", (128, 96), "gray")]
 
 
 Thing = tuple[int, tuple[int, int, int, int]]
 
 
 def scene(seed: int, size: tuple[int, int]) -> tuple[Image.Image, list[Thing]]:
-    """A textured picture of (height, width), and its two rectangles.
+    """A textured image of (height, width), and its two rectangles.
 
     They are (class, (left, top, right, bottom)): one is red, of class 1, one blue, of class 2.
     """

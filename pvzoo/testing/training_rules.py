@@ -36,8 +36,8 @@ def save_and_load(s: Subject) -> None:
         again = pvzoo.load(folder, device="cpu")
         must(again.task == s.model.task, f"Its task is {again.task!r}, was {s.model.task!r}.")
         must(again.labels == s.model.labels, "The names of its classes are others.")
-        for picture, before in zip(s.pictures, s.results, strict=True):
-            if found := difference(before, again.predict(picture, **s.options())):
+        for image, before in zip(s.images, s.results, strict=True):
+            if found := difference(before, again.predict(image, **s.options())):
                 raise Broken(f"It predicts something else: {found}.")
 
 
@@ -99,7 +99,7 @@ def _losses(s: Subject, targets: list[tuple[Image.Image, Any]], rate: float) -> 
     from pvzoo.networks.randomness import put_back
 
     new = _retargeted(s)
-    batch = new.batch([picture for picture, _ in targets], [target for _, target in targets])
+    batch = new.batch([image for image, _ in targets], [target for _, target in targets])
     module = new.module.train()
     # weights that merely decay may lower a loss too
     optimizer = torch.optim.AdamW(module.parameters(), lr=rate, weight_decay=0.0)
@@ -147,14 +147,14 @@ def _retargeted(s: Subject) -> Network:
 
 
 def _targets(s: Subject) -> list[tuple[Image.Image, Any]]:
-    """Four pictures and their targets."""
+    """Four images and their targets."""
     from pvzoo.training.targets.base import training_of
 
     training = training_of(s.task)
     made = [scene(seed, (96, 128)) for seed in range(4)]
-    targets = [(picture, training.example(picture, things)) for picture, things in made]
+    targets = [(image, training.example(image, things)) for image, things in made]
     if targets[0][1] is None:
-        raise NotApplicable(f"{s.adapter.task} has no targets for the suite's pictures.")
+        raise NotApplicable(f"{s.adapter.task} has no targets for the suite's images.")
     return targets
 
 

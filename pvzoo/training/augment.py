@@ -1,4 +1,4 @@
-"""What tasks vary pictures with, on torchvision's `transforms.v2`."""
+"""What tasks vary images with, on torchvision's `transforms.v2`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pvzoo.training.targets.base import Transform, composed
 def crop_and_scale() -> Transform:
     """For maps and masks: colours, in half of the cases a crop scaled back, a flip.
 
-    The crop is of at least 30 % of the picture and gets the picture's size: the scale jitter of
+    The crop is of at least 30 % of the image and gets the image's size: the scale jitter of
     Mask2Former's authors, by means that need no padding.
     """
     crop = v2.RandomApply([CropAndScale(0.3)], p=0.5)
@@ -24,7 +24,7 @@ class CropAndScale(v2.Transform):  # type: ignore[misc]  # torchvision has no ty
     """torchvision's `RandomResizedCrop` whose output has the size of its input.
 
     Args:
-        least: The least share of the picture's area that is kept.
+        least: The least share of the image's area that is kept.
     """
 
     def __init__(self, least: float) -> None:

@@ -1,4 +1,4 @@
-"""Training the head alone on what the frozen rest says of each picture, computed once."""
+"""Training the head alone on what the frozen rest says of each image, computed once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pvzoo.networks.base import Network
 from pvzoo.training.samples import Samples
 from pvzoo.training.targets.base import HeadLoss
 
-# activations of more pictures are memory that is mapped anew in every layer: a third more time
+# activations of more images are memory that is mapped anew in every layer: a third more time
 _CPU_BATCH = 4
 
 
@@ -32,8 +32,8 @@ def decides(network: Network, head: nn.Module, samples: Samples) -> bool:
     """Whether the logits are what `head` says to one input, and nothing comes after it."""
     seen: list[tuple[Any, ...]] = []
     hook = head.register_forward_hook(lambda _, inputs, output: seen.append((*inputs, output)))
-    picture, target, _ = samples[0, 0]
-    inputs = network.batch([picture], [target])
+    image, target, _ = samples[0, 0]
+    inputs = network.batch([image], [target])
     del inputs["labels"]
     device = next(network.module.parameters()).device
     network.module.eval()
@@ -49,15 +49,15 @@ def decides(network: Network, head: nn.Module, samples: Samples) -> bool:
 
 
 class Features(Dataset[tuple[torch.Tensor, Any, tuple[int, int]]]):
-    """What the head of a network is given for each picture, in the place of the pictures.
+    """What the head of a network is given for each image, in the place of the images.
 
-    It is held in memory: a few kilobytes a picture.
+    It is held in memory: a few kilobytes an image.
 
     Args:
         network: One whose head `decides`.
         head: From `head_of`.
-        samples: Without augmentation, which would change the pictures in every epoch.
-        batch_size: Pictures in one forward pass; on a CPU at most 4.
+        samples: Without augmentation, which would change the images in every epoch.
+        batch_size: Images in one forward pass; on a CPU at most 4.
     """
 
     def __init__(
@@ -74,8 +74,8 @@ class Features(Dataset[tuple[torch.Tensor, Any, tuple[int, int]]]):
         try:
             for start in range(0, len(samples), batch_size):
                 places = range(start, min(start + batch_size, len(samples)))
-                pictures, targets, _ = zip(*(samples[0, i] for i in places), strict=True)
-                inputs = network.batch(pictures, targets)
+                images, targets, _ = zip(*(samples[0, i] for i in places), strict=True)
+                inputs = network.batch(images, targets)
                 del inputs["labels"]
                 with torch.no_grad():
                     network.forward({k: _placed(v, device) for k, v in inputs.items()})
@@ -97,13 +97,13 @@ class Features(Dataset[tuple[torch.Tensor, Any, tuple[int, int]]]):
 
 
 def _placed(inputs: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """Pictures with their channels last, which convolutions on a CPU take half as long for."""
+    """Images with their channels last, which convolutions on a CPU take half as long for."""
     layout = torch.channels_last if inputs.ndim == 4 else torch.preserve_format
     return inputs.to(device, memory_format=layout)
 
 
 class HeadTraining:
-    """`batch` and `loss` of a network, for features in the place of pictures."""
+    """`batch` and `loss` of a network, for features in the place of images."""
 
     def __init__(self, head: nn.Module, how: HeadLoss) -> None:
         self._head, self._how = head, how

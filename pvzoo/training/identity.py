@@ -27,13 +27,13 @@ SETTINGS = "run.json"
 
 
 def of_data(dataset: Dataset) -> str:
-    """A digest of the labels and of the encoded pictures, the same wherever they lie."""
+    """A digest of the labels and of the encoded images, the same wherever they lie."""
     digest = hashlib.sha256(repr(dataset.features).encode())
-    pictures = [n for n, f in dataset.features.items() if isinstance(f, ImageColumn)]
-    for name in pictures:
+    images = [n for n, f in dataset.features.items() if isinstance(f, ImageColumn)]
+    for name in images:
         dataset = dataset.cast_column(name, ImageColumn(decode=False))
     for row in dataset.with_format(None):
-        for name in pictures:
+        for name in images:
             data = ImageHandle.of(row.pop(name)).data
             digest.update(data if isinstance(data, bytes) else data.read_bytes())
         digest.update(json.dumps(row, sort_keys=True).encode())

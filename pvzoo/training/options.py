@@ -117,7 +117,7 @@ class Options:
         ),
     )
     augment: bool | Callable[..., Any] = field(
-        default=True, metadata=_about("Train on the pictures as they are, unchanged.")
+        default=True, metadata=_about("Train on the images as they are, unchanged.")
     )
     image_size: int | None = field(
         default=None, metadata=_about("Side of the network's input, in pixels.", least=1)

@@ -160,14 +160,14 @@ def _train(
     tuned.module.to(args.device, torch.float32)  # AdamW needs it; autocast is bf16=True
     training = training_of(task)
     transform = training.augmentation() if options.augment is True else options.augment
-    pictures = Samples(train_set, transform or None, options.seed)
+    images = Samples(train_set, transform or None, options.seed)
     batch_size = args.per_device_train_batch_size
     checkpoint = checkpoints.latest(home, state.num_processes)
     if checkpoint is None and state.is_main_process:
         draw_first_batch(
             tuned,
             adapter,
-            pictures,
+            images,
             train_set.features,
             batch_size=batch_size,
             seed=options.seed,
@@ -195,7 +195,7 @@ def _train(
     measured = None
     if eval_set is not None:
         measured = _figures(tuned, adapter, task, eval_set, args.device, str(home))
-    samples: Samples | Features = pictures
+    samples: Samples | Features = images
     step: Network | HeadTraining = tuned
     trained = [n for n, p in tuned.module.named_parameters() if p.requires_grad]
     head = head_of(tuned.module, trained) if frozen and low_rank is None else None
@@ -204,9 +204,9 @@ def _train(
         and transform is False
         and training.head is not None
         and state.num_processes == 1  # only the whole network is Accelerate's to synchronise
-        and decides(tuned, head, pictures)
+        and decides(tuned, head, images)
     ):
-        samples = Features(tuned, head, pictures, batch_size)
+        samples = Features(tuned, head, images, batch_size)
         step = HeadTraining(head, training.head)
     trainer = FineTuner(
         network=tuned,

@@ -1,4 +1,4 @@
-"""The first batch as a picture: the pixels that the network gets, with its targets on them."""
+"""The first batch as an image: the pixels that the network gets, with its targets on them."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from pvzoo.data.contact_sheet import sheet_of
 from pvzoo.errors import PvzooError
 from pvzoo.networks.base import Network
 from pvzoo.preprocess.steps import Step
-from pvzoo.preprocess.undo import picture_of
+from pvzoo.preprocess.undo import image_of
 from pvzoo.training.samples import Samples
 from pvzoo.training.trainer import EpochSampler, collated
 
 
 def steps_of(network: Network) -> tuple[Step, ...] | None:
-    """How it prepares pictures: for their colours, steps that differ in rounding do as well."""
+    """How it prepares images: for their colours, steps that differ in rounding do as well."""
     try:
         return network.steps()
     except PvzooError:
@@ -36,7 +36,7 @@ def draw_first_batch(
     seed: int,
     path: Path,
 ) -> None:
-    """Write a contact sheet of the first batch of a run, each picture with the name of its file.
+    """Write a contact sheet of the first batch of a run, each image with the name of its file.
 
     Args:
         network: Makes the batch.
@@ -51,19 +51,19 @@ def draw_first_batch(
     batch = collated(network, samples, chosen)
     targets = network.targets_of(batch)
     if targets is None:
-        shown = [(picture, target) for picture, target, _ in chosen]
+        shown = [(image, target) for image, target, _ in chosen]
     else:
         inputs = batch[adapter.pixels].numpy()
-        pictures = [picture_of(planes, steps_of(network)) for planes in inputs]
-        shown = list(zip(pictures, targets, strict=True))
+        images = [image_of(planes, steps_of(network)) for planes in inputs]
+        shown = list(zip(images, targets, strict=True))
     rows = [
         {
-            "image": picture,
+            "image": image,
             "image_id": i,
-            "file_name": f"{samples.name_of(i)}, {picture.width} x {picture.height}",
-            **samples.training.row(target, picture.size, len(samples.names)),
+            "file_name": f"{samples.name_of(i)}, {image.width} x {image.height}",
+            **samples.training.row(target, image.size, len(samples.names)),
         }
-        for (picture, target), (_, _, (_, i)) in zip(shown, chosen, strict=True)
+        for (image, target), (_, _, (_, i)) in zip(shown, chosen, strict=True)
     ]
     dataset = Dataset.from_list(rows, features=columns)
     sheet_of([(dataset, "", i) for i in range(len(rows))], path)

@@ -1,4 +1,4 @@
-"""A row of labelled data -> a picture and its target, as tensors that torchvision can transform."""
+"""A row of labelled data -> an image and its target, as tensors that torchvision can transform."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from pvzoo.training.targets.base import Target, Transform, training_of
 
 
 class Samples(TorchDataset[tuple[Image.Image, Target, tuple[int, int]]]):
-    """Pictures and targets of a canonical dataset, by (epoch, place).
+    """Images and targets of a canonical dataset, by (epoch, place).
 
     A target is what the `Training` of the task makes of a row, such as boxes with their classes.
 
     Args:
         dataset: In the columns of `pvzoo.data.schema`.
-        transform: Changes picture and target together; None for no change. It may draw on any of
+        transform: Changes image and target together; None for no change. It may draw on any of
             the global random generators of Python, NumPy and torch: they are seeded for each call
             by (seed, epoch, place), so that neither the order of images nor a resumed run nor a
             number of workers changes what an image becomes.
@@ -47,15 +47,15 @@ class Samples(TorchDataset[tuple[Image.Image, Target, tuple[int, int]]]):
         return str(self._dataset[index]["file_name"])
 
     def __getitem__(self, place: tuple[int, int]) -> tuple[Image.Image, Target, tuple[int, int]]:
-        """(picture, target, place) of image ``place[1]`` in epoch ``place[0]``; upright and RGB."""
+        """(image, target, place) of image ``place[1]`` in epoch ``place[0]``; upright and RGB."""
         epoch, index = place
         row = self._dataset[index]
-        picture = open_image(row["image"])
-        target = self.training.target(row, picture, len(self.names))
+        image = open_image(row["image"])
+        target = self.training.target(row, image, len(self.names))
         if self._transform is not None:
             with seeded(_seed_of(self._seed, epoch, index)):
-                picture, target = self._transform(picture, target)
-        return picture, self.training.tidy(picture, target), place
+                image, target = self._transform(image, target)
+        return image, self.training.tidy(image, target), place
 
 
 def _seed_of(*key: int) -> int:

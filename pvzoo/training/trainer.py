@@ -57,14 +57,14 @@ class EpochSampler(Sampler[tuple[int, int]]):
 def collated(
     step: Network | HeadTraining, source: Samples | Features, samples: Sequence[Any]
 ) -> dict[str, Any]:
-    """A batch of (picture, target, place) samples of a source, as `step` has it, with `PLACES`.
+    """A batch of (image, target, place) samples of a source, as `step` has it, with `PLACES`.
 
     Raises:
-        ImageError: A picture cannot be prepared; the names of all are in the message.
+        ImageError: An image cannot be prepared; the names of all are in the message.
     """
-    pictures, targets, places = zip(*samples, strict=True)
+    images, targets, places = zip(*samples, strict=True)
     try:
-        return {**step.batch(pictures, targets), PLACES: places}
+        return {**step.batch(images, targets), PLACES: places}
     except ImageError as error:
         names = ", ".join(source.name_of(i) for _, i in places)
         raise ImageError(f"{error.what} It is one of {names}.", error.hint) from error

@@ -43,14 +43,14 @@ class DepthAdapter(Adapter):
         return config.get("model_type") in FAMILIES and any("ForDepth" in name for name in names)
 
     def postprocess(self, outputs: dict[str, Any], meta: Meta, **controls: Any) -> DepthMap:
-        """The depth at the size of the picture, as ``post_process_depth_estimation`` has it."""
+        """The depth at the size of the image, as ``post_process_depth_estimation`` has it."""
         depth, (height, width) = np.asarray(outputs["predicted_depth"][0]), meta["size"]
         if self.spec.family == "depth_pro":
             if "field_of_view" in outputs:
                 half = np.deg2rad(np.asarray(outputs["field_of_view"][0], np.float32)) / 2
                 depth = depth * 2 * np.tan(half)  # width / focal length
             depth = 1 / np.clip(scaled(depth, (height, width), "linear"), 1e-4, 1e4)
-        elif self.spec.extra["padded"]:  # its pictures were reflected at their edges
+        elif self.spec.extra["padded"]:  # its images were reflected at their edges
             down, across = (int(np.sqrt(side / 2) * 3) for side in (height, width))
             depth = scaled(depth, (height + 2 * down, width + 2 * across), "cubic")
             depth = depth[down : down + height, across : across + width]

@@ -48,8 +48,8 @@ def read_depth(cell: Any, name: str, size: tuple[int, int] | None = None) -> np.
     Raises:
         DataError: It cannot be read, or has colours.
     """
-    picture = cell if isinstance(cell, Image.Image) else open_map(cell, f"The depth of {name}")
-    values = np.asarray(picture if size is None else picture.resize(size, Image.Resampling.NEAREST))
+    image = cell if isinstance(cell, Image.Image) else open_map(cell, f"The depth of {name}")
+    values = np.asarray(image if size is None else image.resize(size, Image.Resampling.NEAREST))
     if values.ndim != 2:
         raise DataError(f"The depth of {name} is in colours.", "Save it as a 16-bit grey PNG.")
     metres = values.astype(np.float32)

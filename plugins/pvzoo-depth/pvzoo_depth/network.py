@@ -65,9 +65,9 @@ class DepthNetwork(TransformersNetwork):
             )
         return type(self)(copy.deepcopy(self.module), copy.deepcopy(self._processor))
 
-    def batch(self, pictures: Sequence[Image.Image], targets: Sequence[Any]) -> dict[str, Any]:
-        """Lists, as processors keep the proportions of pictures: they differ in size."""
-        pixels = [torch.from_numpy(self.prepare(p)[0]["pixel_values"]) for p in pictures]
+    def batch(self, images: Sequence[Image.Image], targets: Sequence[Any]) -> dict[str, Any]:
+        """Lists, as processors keep the proportions of images: they differ in size."""
+        pixels = [torch.from_numpy(self.prepare(p)[0]["pixel_values"]) for p in images]
         return {"pixels": pixels, "depth": [t["depth"].as_subclass(Tensor) for t in targets]}
 
     def loss(self, module: Any, batch: dict[str, Any]) -> Tensor:

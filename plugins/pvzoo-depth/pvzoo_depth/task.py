@@ -61,7 +61,7 @@ class DepthMap(Result):
         )
         return [{name: float(value) for name, value in values} | {"unit": self.unit}]
 
-    def draw(self, picture: Image.Image) -> Image.Image:
+    def draw(self, image: Image.Image) -> Image.Image:
         """The depth in colours, from red (near) to blue (far), with a scale below."""
         return draw_depth(self.depth, self.metric)
 
@@ -97,7 +97,7 @@ class DepthEstimation(Task):
         return DepthMetric(match)
 
     def columns(self, names: Sequence[str]) -> dict[str, Any]:
-        """``depth``, a picture of numbers; see `pvzoo_depth.data.read_depth`."""
+        """``depth``, an image of numbers; see `pvzoo_depth.data.read_depth`."""
         from datasets import Image as ImageColumn
 
         return {"depth": ImageColumn()}
@@ -126,9 +126,9 @@ class DepthEstimation(Task):
         return DepthCheck(parts, notes)
 
     def draw_labels(
-        self, picture: Image.Image, row: Mapping[str, Any], names: Sequence[str], size: Size
+        self, image: Image.Image, row: Mapping[str, Any], names: Sequence[str], size: Size
     ) -> Image.Image:
         """As `DepthMap.draw`; unknown depth is black."""
         from pvzoo_depth.data import read_depth
 
-        return draw_depth(read_depth(row["depth"], row["file_name"], picture.size), metric=True)
+        return draw_depth(read_depth(row["depth"], row["file_name"], image.size), metric=True)

@@ -18,25 +18,25 @@ from pvzoo_depth.data import depth_cell, read_depth
 class DepthTraining(Training):
     """``depth``, (height, width) float32 `Mask` in metres, 0 where it is not known.
 
-    Pictures are varied in colours and by a flip; not by crops, which would change what is far.
+    Images are varied in colours and by a flip; not by crops, which would change what is far.
     """
 
     recipe = Recipe(
         "DepthAnything/Depth-Anything-V2, metric_depth/train.py", 5e-5, 0.1, 0.01, 0.0, "polynomial"
     )
 
-    def target(self, row: Mapping[str, Any], picture: Image.Image, classes: int) -> Target:
+    def target(self, row: Mapping[str, Any], image: Image.Image, classes: int) -> Target:
         """See the class."""
-        metres = np.nan_to_num(read_depth(row["depth"], row["file_name"], picture.size))
+        metres = np.nan_to_num(read_depth(row["depth"], row["file_name"], image.size))
         return {"depth": Mask(torch.from_numpy(metres))}
 
     def row(self, target: Target, size: tuple[int, int], classes: int) -> dict[str, Any]:
         """``depth``."""
         return {"depth": depth_cell(target["depth"].numpy())}
 
-    def example(self, picture: Image.Image, things: Any) -> Target:
+    def example(self, image: Image.Image, things: Any) -> Target:
         """Rectangles 1 m and 2 m away before a background 4 m away."""
-        depth = torch.full(picture.size[::-1], 4.0)
+        depth = torch.full(image.size[::-1], 4.0)
         for label, (left, top, right, bottom) in things:
             depth[top:bottom, left:right] = label
         return {"depth": depth}

@@ -22,8 +22,8 @@ RELATIVE = ("depth_anything", "dpt")
 METRIC = ("depth_anything metric", "zoedepth", "glpn", "depth_pro")
 
 
-def picture(seed: int = 0, size: tuple[int, int] = (70, 90)) -> Image.Image:
-    """A textured picture of (height, width)."""
+def random_image(seed: int = 0, size: tuple[int, int] = (70, 90)) -> Image.Image:
+    """A textured image of (height, width)."""
     small = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
     return Image.fromarray(small).resize(size[::-1], Image.Resampling.BICUBIC)
 
@@ -36,7 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for number in range(count):
             for name in ("images", "depth"):
                 (home / split / name).mkdir(parents=True, exist_ok=True)
-            picture(number + 10 * (split == "val")).save(home / split / f"images/{number}.png")
+            random_image(number + 10 * (split == "val")).save(home / split / f"images/{number}.png")
             metres = 1 + np.arange(70)[:, None] / 20 + np.zeros((70, 90)) + number / 2
             metres[:5] = 0
             if split == "train":
@@ -56,7 +56,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_depth_is_that_of_transformers(
     checkpoint: Callable[[str], Path], family: str, size: tuple[int, int]
 ) -> None:
-    image = picture(1, size)
+    image = random_image(1, size)
     found = pvzoo.load(checkpoint(family), device="cpu").predict(image)
     processor = transformers.AutoImageProcessor.from_pretrained(checkpoint(family))
     module = transformers.AutoModelForDepthEstimation.from_pretrained(checkpoint(family)).eval()
@@ -124,7 +124,7 @@ def test_the_check_names_depth_of_another_size_none_at_all_and_another_unit(
     for number, depth in enumerate(depths):
         for name in ("images", "depth"):
             (tmp_path / name).mkdir(exist_ok=True)
-        picture(number).save(tmp_path / f"images/{number}.png")
+        random_image(number).save(tmp_path / f"images/{number}.png")
         np.save(tmp_path / f"depth/{number}.npy", depth)
     report = data_module.check(tmp_path, "depth-estimation")
     assert {finding.rule: finding.places for finding in report.findings} == {
@@ -177,9 +177,9 @@ def test_fine_tuning_gives_a_model_that_was_measured_and_opens_again(
     assert all(np.isfinite(losses))
     assert set(tuned.report.metrics) >= {"abs_rel", "rmse", "delta_1.25"}
     assert (tmp_path / "run/first-batch.png").is_file()
-    again = pvzoo.load(tmp_path / "run", device="cpu").predict(picture())
-    np.testing.assert_array_equal(again.depth, tuned.predict(picture()).depth)
-    assert (again.depth != model.predict(picture()).depth).any()
+    again = pvzoo.load(tmp_path / "run", device="cpu").predict(random_image())
+    np.testing.assert_array_equal(again.depth, tuned.predict(random_image()).depth)
+    assert (again.depth != model.predict(random_image()).depth).any()
 
 
 def test_families_that_cannot_be_trained_say_so(

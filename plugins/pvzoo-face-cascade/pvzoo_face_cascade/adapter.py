@@ -1,6 +1,6 @@
 """A cascade of boosted local binary patterns, as scikit-image runs it: numpy all the way.
 
-A window slides over the picture at every scale, and some pass all stages of the cascade. An object
+A window slides over the image at every scale, and some pass all stages of the cascade. An object
 is found many times over, in windows that overlap, a chance likeness once or twice. So overlapping
 windows are one object, and the more of them agree the higher its score.
 """
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from skimage.feature import Cascade
 
 SIDE = 640
-"""Longer side that larger pictures are scaled down to, in pixels: the search takes time."""
+"""Longer side that larger images are scaled down to, in pixels: the search takes time."""
 
 _SCALE_STEP = 1.1
 _SAME = 0.4  # IoU of two windows on one object

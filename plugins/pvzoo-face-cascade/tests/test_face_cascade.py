@@ -80,16 +80,16 @@ def test_windows_are_grouped_as_connected_components_are():
     assert number < count
 
 
-def test_boxes_are_in_pixels_of_the_picture_whatever_its_size(model, head):
+def test_boxes_are_in_pixels_of_the_image_whatever_its_size(model, head):
     small = model.predict(head).boxes[0]
     large = model.predict(head.resize((1400, 1400), Image.Resampling.BICUBIC)).boxes[0]
     assert overlap(large / 7, small) > 0.8
 
 
-def test_what_is_found_does_not_depend_on_the_other_pictures(model, head):
-    pictures = [head, head.crop((0, 0, 20, 20)), head.transpose(Image.FLIP_LEFT_RIGHT), head]
-    alone = [model.predict(picture, threshold=0) for picture in pictures]
-    together = model.predict(pictures, threshold=0)
+def test_what_is_found_does_not_depend_on_the_other_images(model, head):
+    images = [head, head.crop((0, 0, 20, 20)), head.transpose(Image.FLIP_LEFT_RIGHT), head]
+    alone = [model.predict(image, threshold=0) for image in images]
+    together = model.predict(images, threshold=0)
     assert len(alone[0]) > 1
     assert len(alone[1]) == 0
     for a, b in zip(alone, together, strict=True):

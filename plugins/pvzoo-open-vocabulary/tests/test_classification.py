@@ -19,7 +19,7 @@ from pvzoo.errors import UsageError
 FAMILIES = ["clip", "siglip", "siglip2"]
 PROMPTS = ["a cat", "remote control", "Dog", "a long walk"]
 RNG = np.random.default_rng(0)
-PICTURES = [
+IMAGES = [
     Image.fromarray(RNG.integers(0, 256, (*size, 3), dtype=np.uint8))
     for size in ((48, 64), (80, 40), (48, 64), (31, 57), (64, 64))
 ]
@@ -33,9 +33,9 @@ def model(checkpoint):
 
 @pytest.fixture(scope="module")
 def reference(checkpoint):
-    """Scores by the documented way of each family: (picture, texts) -> (texts,)."""
+    """Scores by the documented way of each family: (image, texts) -> (texts,)."""
 
-    def scores(family: str, picture: Image.Image, texts: list[str]) -> np.ndarray:
+    def scores(family: str, image: Image.Image, texts: list[str]) -> np.ndarray:
         folder = checkpoint(family)
         network = transformers.AutoModel.from_pretrained(folder).eval()
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
@@ -45,7 +45,7 @@ def reference(checkpoint):
             padding = {"padding": "max_length", "max_length": 64}
         inputs = {
             **tokenizer(texts, return_tensors="pt", **padding),
-            **images(images=picture, return_tensors="pt"),
+            **images(images=image, return_tensors="pt"),
         }
         with torch.inference_mode():
             logits = network(**inputs).logits_per_image[0]
@@ -56,9 +56,9 @@ def reference(checkpoint):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_scores_are_those_of_the_networks_own_logits(family, model, reference):
-    for picture in PICTURES:
-        found = model(family).predict(picture, prompts=PROMPTS, probabilities=True, top_k=2)
-        expected = reference(family, picture, PROMPTS)
+    for image in IMAGES:
+        found = model(family).predict(image, prompts=PROMPTS, probabilities=True, top_k=2)
+        expected = reference(family, image, PROMPTS)
         np.testing.assert_allclose(found.probabilities, expected, atol=1e-5)
         best = np.argsort(-expected)[:2]
         np.testing.assert_array_equal(found.labels, best)
@@ -69,21 +69,19 @@ def test_scores_are_those_of_the_networks_own_logits(family, model, reference):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_template_is_a_sentence_around_each_prompt(family, model, reference):
     found = model(family).predict(
-        PICTURES[0], prompts=["cat", "dog"], template="a photo of a {}.", probabilities=True
+        IMAGES[0], prompts=["cat", "dog"], template="a photo of a {}.", probabilities=True
     )
     texts = ["a photo of a cat.", "a photo of a dog."]
-    np.testing.assert_allclose(
-        found.probabilities, reference(family, PICTURES[0], texts), atol=1e-5
-    )
+    np.testing.assert_allclose(found.probabilities, reference(family, IMAGES[0], texts), atol=1e-5)
     assert set(found.names) == {"cat", "dog"}
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_what_is_said_of_a_picture_does_not_depend_on_the_others(family, model):
+def test_what_is_said_of_an_image_does_not_depend_on_the_others(family, model):
     options = {"prompts": PROMPTS, "probabilities": True}
-    together = model(family).predict(PICTURES, **options)
-    for picture, found in zip(PICTURES, together, strict=True):
-        alone = model(family).predict(picture, **options)
+    together = model(family).predict(IMAGES, **options)
+    for image, found in zip(IMAGES, together, strict=True):
+        alone = model(family).predict(image, **options)
         np.testing.assert_allclose(found.probabilities, alone.probabilities, atol=1e-6)
 
 
@@ -96,19 +94,19 @@ def test_prompts_and_templates_that_are_none_are_refused(model):
         ({"prompt": ["cat"]}, "Did you mean 'prompts'"),
     ):
         with pytest.raises(UsageError) as caught:
-            model("clip").predict(PICTURES[0], **options)
+            model("clip").predict(IMAGES[0], **options)
         assert said in str(caught.value)
 
 
 def test_it_is_asked_for_the_classes_of_labelled_data(model):
     names = ["cat", "dog", "bird"]
     asked = {"prompts": names, "template": "a photo of a {}."}
-    pictures = [Image.fromarray(RNG.integers(0, 256, (32, 32, 3), np.uint8)) for _ in range(8)]
-    found = [int(r.labels[0]) for r in model("clip").predict(pictures, **asked)]
+    images = [Image.fromarray(RNG.integers(0, 256, (32, 32, 3), np.uint8)) for _ in range(8)]
+    found = [int(r.labels[0]) for r in model("clip").predict(images, **asked)]
     wrong = [(label + (i < 2)) % 3 for i, label in enumerate(found)]  # two of eight
     rows = [
-        {"image": picture, "image_id": i, "file_name": f"{i}.png", "label": label}
-        for i, (picture, label) in enumerate(zip(pictures, wrong, strict=True))
+        {"image": image, "image_id": i, "file_name": f"{i}.png", "label": label}
+        for i, (image, label) in enumerate(zip(images, wrong, strict=True))
     ]
     data = datasets.Dataset.from_list(rows, features=schema.features(schema.CLASSIFICATION, names))
     assert model("clip").evaluate(data)["top1"] == pytest.approx(0.75)
@@ -124,4 +122,4 @@ def test_catalogue_names_load_from_the_hub(checkpoint, hub):
         for called in (name, repo):
             loaded = pvzoo.load(called, device="cpu")
             assert loaded.task == "zero-shot-image-classification"
-            assert len(loaded.predict(PICTURES[0], prompts=PROMPTS)) == 4
+            assert len(loaded.predict(IMAGES[0], prompts=PROMPTS)) == 4

@@ -28,7 +28,7 @@ PROCESSORS = {
 }
 PROMPTS = ["bed", "Fox", "my jug"]  # no letter is in two of them
 RNG = np.random.default_rng(0)
-PICTURES = [
+IMAGES = [
     Image.fromarray(RNG.integers(0, 256, (*size, 3), dtype=np.uint8))
     for size in ((48, 64), (80, 40), (48, 64), (31, 57), (64, 64))
 ]
@@ -60,15 +60,15 @@ def theirs(checkpoint):
 def test_boxes_and_scores_are_those_of_transformers(family, model, theirs):
     network, processor = theirs(family)
     names = set()
-    for picture in PICTURES:
-        inputs = processor(images=picture, text=[PROMPTS], return_tensors="pt")
+    for image in IMAGES:
+        inputs = processor(images=image, text=[PROMPTS], return_tensors="pt")
         with torch.inference_mode():
             outputs = network(**inputs)
         for threshold in (None, 0.5, 0.8):
-            found = model(family).predict(picture, prompts=PROMPTS, threshold=threshold)
+            found = model(family).predict(image, prompts=PROMPTS, threshold=threshold)
             options = {} if threshold is None else {"threshold": threshold}
             expected = processor.post_process_grounded_object_detection(
-                outputs, target_sizes=[picture.size[::-1]], **options
+                outputs, target_sizes=[image.size[::-1]], **options
             )[0]
             np.testing.assert_allclose(found.scores, expected["scores"].numpy(), atol=1e-5)
             np.testing.assert_allclose(found.boxes, expected["boxes"].numpy(), atol=1e-3)
@@ -82,22 +82,22 @@ def test_boxes_and_scores_are_those_of_transformers(family, model, theirs):
 @pytest.mark.parametrize("family", ["grounding-dino", "mm-grounding-dino"])
 def test_a_box_is_named_after_the_prompt_that_has_its_best_letter(family, model, theirs):
     network, processor = theirs(family)
-    for picture in PICTURES:
-        inputs = processor(images=picture, text=[PROMPTS], return_tensors="pt")
+    for image in IMAGES:
+        inputs = processor(images=image, text=[PROMPTS], return_tensors="pt")
         letters = processor.tokenizer.convert_ids_to_tokens(inputs["input_ids"][0])
         letters = [token.removeprefix("##") for token in letters]
         place = [i for i, letter in enumerate(letters) if letter.isalpha() and len(letter) == 1]
         with torch.inference_mode():
             best = network(**inputs).logits[0][:, place].argmax(-1)
         expected = [next(p for p in PROMPTS if letters[place[i]] in p.lower()) for i in best]
-        assert list(model(family).predict(picture, prompts=PROMPTS, threshold=0).names) == expected
+        assert list(model(family).predict(image, prompts=PROMPTS, threshold=0).names) == expected
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_what_is_found_does_not_depend_on_the_other_pictures(family, model):
-    together = model(family).predict(PICTURES, prompts=PROMPTS, threshold=0)
-    for picture, found in zip(PICTURES, together, strict=True):
-        alone = model(family).predict(picture, prompts=PROMPTS, threshold=0)
+def test_what_is_found_does_not_depend_on_the_other_images(family, model):
+    together = model(family).predict(IMAGES, prompts=PROMPTS, threshold=0)
+    for image, found in zip(IMAGES, together, strict=True):
+        alone = model(family).predict(image, prompts=PROMPTS, threshold=0)
         np.testing.assert_allclose(found.scores, alone.scores, atol=1e-5)
         np.testing.assert_allclose(found.boxes, alone.boxes, atol=1e-3)
         assert found.names == alone.names
@@ -106,7 +106,7 @@ def test_what_is_found_does_not_depend_on_the_other_pictures(family, model):
 @pytest.mark.parametrize("family", ["owlv2", "mm-grounding-dino"])
 def test_the_options_of_detection_hold(family, model):
     def predict(**options):
-        return model(family).predict(PICTURES[0], prompts=PROMPTS, threshold=0, **options)
+        return model(family).predict(IMAGES[0], prompts=PROMPTS, threshold=0, **options)
 
     every = predict()
     assert len(predict(max_detections=3)) == 3
@@ -115,7 +115,7 @@ def test_the_options_of_detection_hold(family, model):
     with pytest.raises(UsageError, match="has no option 'classes'"):
         predict(classes=["bed"])
     with pytest.raises(UsageError, match="threshold is 2"):
-        model(family).predict(PICTURES[0], prompts=PROMPTS, threshold=2)
+        model(family).predict(IMAGES[0], prompts=PROMPTS, threshold=2)
 
 
 @pytest.mark.parametrize(
@@ -132,13 +132,13 @@ def test_the_options_of_detection_hold(family, model):
 )
 def test_prompts_that_are_none_are_refused_with_an_example(prompts, said, model):
     with pytest.raises(UsageError) as caught:
-        model("owlv2").predict(PICTURES[0], prompts=prompts)
+        model("owlv2").predict(IMAGES[0], prompts=prompts)
     assert said in str(caught.value)
 
 
 def test_prompts_that_were_forgotten_are_asked_for(model):
     with pytest.raises(UsageError, match=r"got no prompts. Pass what to look for: prompts="):
-        model("owlv2").predict(PICTURES[0])
+        model("owlv2").predict(IMAGES[0])
 
 
 def test_prompts_that_a_network_cannot_read_are_refused(model):
@@ -148,18 +148,18 @@ def test_prompts_that_a_network_cannot_read_are_refused(model):
         ("grounding-dino", "bed " * 30, "tokens; this network reads 64"),
         ("grounding-dino", "\u200b", "sees nothing in the prompt"),
     ):
-        for pictures in (PICTURES[0], PICTURES):
+        for images in (IMAGES[0], IMAGES):
             with pytest.raises(UsageError, match=said):
-                model(family).predict(pictures, prompts=[prompt])
+                model(family).predict(images, prompts=[prompt])
 
 
 def test_one_prompt_needs_no_list(model):
-    found = model("owlv2").predict(PICTURES[0], prompts="bed", threshold=0)
+    found = model("owlv2").predict(IMAGES[0], prompts="bed", threshold=0)
     assert set(found.names) == {"bed"}
 
 
 def test_a_result_is_drawn_and_written_like_any_other(model, tmp_path):
-    found = model("owlv2").predict(PICTURES[0], prompts=PROMPTS)
+    found = model("owlv2").predict(IMAGES[0], prompts=PROMPTS)
     assert found.save(tmp_path / "found.png").is_file()
     assert json.loads(found.to_json())["predictions"][0]["name"] in PROMPTS
     assert len(found.to_pandas()) == len(found.to_coco()) == len(found) > 0
@@ -168,8 +168,8 @@ def test_a_result_is_drawn_and_written_like_any_other(model, tmp_path):
 def test_it_is_asked_for_the_classes_of_labelled_data(model):
     names = ["fox", "bed"]
     rows = []
-    for i, picture in enumerate(PICTURES):
-        found = model("owlv2").predict(picture, prompts=names, threshold=0.0)
+    for i, image in enumerate(IMAGES):
+        found = model("owlv2").predict(image, prompts=names, threshold=0.0)
         best = [int(found.scores.argmax())]
         sides = found.boxes[best, 2:] - found.boxes[best, :2]
         objects = {
@@ -180,12 +180,12 @@ def test_it_is_asked_for_the_classes_of_labelled_data(model):
             "iscrowd": [False],
             "ignore": [False],
         }
-        width, height = picture.size
-        row = {"image": picture, "image_id": i, "file_name": f"{i}.png", "objects": objects}
+        width, height = image.size
+        row = {"image": image, "image_id": i, "file_name": f"{i}.png", "objects": objects}
         rows.append({**row, "width": width, "height": height})
     data = datasets.Dataset.from_list(rows, features=schema.features("object-detection", names))
     figures = model("owlv2").evaluate(data)
-    assert figures["map_50"] > 0.3  # what has the best score of its picture is right
+    assert figures["map_50"] > 0.3  # what has the best score of its image is right
     # asked in another order it finds the same; asked for something else it finds nothing
     again = model("owlv2").evaluate(data, prompts=["bed", "fox"])
     assert again["map"] == pytest.approx(figures["map"])
@@ -202,7 +202,7 @@ def test_catalogue_names_load_from_the_hub(checkpoint, hub):
         for called in (name, repo):
             loaded = pvzoo.load(called, device="cpu")
             assert loaded.task == "zero-shot-object-detection"
-            assert set(loaded.predict(PICTURES[0], prompts=PROMPTS, threshold=0).names)
+            assert set(loaded.predict(IMAGES[0], prompts=PROMPTS, threshold=0).names)
     assert pvzoo.info("owlv2-base").license == "apache-2.0"
 
 
@@ -211,7 +211,7 @@ def test_a_checkpoint_without_a_tokenizer_is_refused(checkpoint, tmp_path):
         if "token" not in file.name:
             (tmp_path / file.name).write_bytes(file.read_bytes())
     with pytest.raises(pvzoo.PvzooError, match="tokenizer"):
-        pvzoo.load(tmp_path).predict(PICTURES[0], prompts=PROMPTS)
+        pvzoo.load(tmp_path).predict(IMAGES[0], prompts=PROMPTS)
 
 
 def test_what_cannot_be_done_is_refused(model, tmp_path):
@@ -225,8 +225,8 @@ def test_what_cannot_be_done_is_refused(model, tmp_path):
 
 
 def test_the_command_line_takes_prompts(checkpoint, tmp_path):
-    PICTURES[0].save(tmp_path / "picture.png")
-    command = ["predict", str(tmp_path / "picture.png"), "--json"]
+    IMAGES[0].save(tmp_path / "image.png")
+    command = ["predict", str(tmp_path / "image.png"), "--json"]
     command += ["--model", str(checkpoint("owlv2"))]
     done = CliRunner().invoke(cli.app, [*command, "--option", "prompts=a bed, fox"])
     assert {p["name"] for p in json.loads(done.stdout)["predictions"]} <= {"a bed", "fox"}

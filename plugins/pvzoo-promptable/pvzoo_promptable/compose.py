@@ -90,8 +90,8 @@ class MasksFrom:
         masks = Masks(found.size)
         if len(found):
             assert found.image is not None  # what `Model.stream` gives has its image
-            picture = found.image.open()
-            masks = self.segmenter.predict(picture, boxes=found.boxes).masks
+            image = found.image.open()
+            masks = self.segmenter.predict(image, boxes=found.boxes).masks
         kept = {f.name: getattr(found, f.name) for f in fields(Detections)}
         return Instances(**kept, masks=masks)
 

@@ -24,7 +24,7 @@ CLASSES = {
     "sam2_video": ("Sam2Model", "Sam2Processor"),
 }
 RNG = np.random.default_rng(0)
-PICTURES = [
+IMAGES = [
     Image.fromarray(RNG.integers(0, 256, (*size, 3), dtype=np.uint8))
     for size in ((48, 64), (100, 40), (48, 64), (31, 57))
 ]
@@ -61,7 +61,7 @@ def opened(checkpoint):
     return of
 
 
-def theirs(network, processor, picture: Image.Image, asked: dict):
+def theirs(network, processor, image: Image.Image, asked: dict):
     """(masks, scores) of the best mask of each object, as transformers has them."""
     nested = {}
     if "points" in asked:
@@ -72,7 +72,7 @@ def theirs(network, processor, picture: Image.Image, asked: dict):
         nested["input_labels"] = [labels.reshape(points.shape[:2]).tolist()]
     if "boxes" in asked:
         nested["input_boxes"] = [[[float(x) for x in box] for box in asked["boxes"]]]
-    inputs = processor(images=picture, return_tensors="pt", **nested)
+    inputs = processor(images=image, return_tensors="pt", **nested)
     sizes = [inputs.pop(n) for n in ("original_sizes", "reshaped_input_sizes") if n in inputs]
     inputs = {n: t.float() if t.dtype == torch.float64 else t for n, t in inputs.items()}
     one_point = "boxes" not in asked and len(nested["input_points"][0][0]) == 1
@@ -87,46 +87,46 @@ def theirs(network, processor, picture: Image.Image, asked: dict):
 @pytest.mark.parametrize("asked", ASKED.values(), ids=ASKED)
 @pytest.mark.parametrize("family", CLASSES)
 def test_masks_and_scores_are_those_of_transformers(family, asked, model, opened):
-    for picture in PICTURES:
-        found = model(family).predict(picture, **asked)
-        masks, scores = theirs(*opened(family), picture, asked)
+    for image in IMAGES:
+        found = model(family).predict(image, **asked)
+        masks, scores = theirs(*opened(family), image, asked)
         assert (found.masks.to_array() != masks).mean() < 1e-4  # logits within rounding of 0
         assert 0 < masks.mean() < 1
         np.testing.assert_allclose(found.scores, scores.clip(0, 1), atol=1e-5)
-        assert found.size == picture.size[::-1]
+        assert found.size == image.size[::-1]
         assert found.names == ("object",) * len(masks)
 
 
 @pytest.mark.parametrize("family", CLASSES)
-def test_masks_do_not_depend_on_the_other_pictures(family, model):
+def test_masks_do_not_depend_on_the_other_images(family, model):
     asked = ASKED["points and boxes"]
-    together = model(family).predict(PICTURES, **asked)
-    for picture, found in zip(PICTURES, together, strict=True):
-        alone = model(family).predict(picture, **asked)
+    together = model(family).predict(IMAGES, **asked)
+    for image, found in zip(IMAGES, together, strict=True):
+        alone = model(family).predict(image, **asked)
         assert (found.masks.to_array() != alone.masks.to_array()).mean() < 1e-4
         np.testing.assert_allclose(found.scores, alone.scores, atol=1e-5)
 
 
 def test_boxes_of_a_result_are_tight_around_its_masks(model):
-    found = model("sam2").predict(PICTURES[0], boxes=BOXES)
+    found = model("sam2").predict(IMAGES[0], boxes=BOXES)
     for mask, box in zip(found.masks, found.boxes, strict=True):
         ys, xs = mask.nonzero()
         assert box.tolist() == [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]
 
 
 def test_arrays_and_tensors_will_do_as_prompts(model):
-    expected = model("sam").predict(PICTURES[0], boxes=BOXES).masks.counts
+    expected = model("sam").predict(IMAGES[0], boxes=BOXES).masks.counts
     for boxes in (np.array(BOXES, np.float32), torch.tensor(BOXES)):
-        assert model("sam").predict(PICTURES[0], boxes=boxes).masks.counts == expected
+        assert model("sam").predict(IMAGES[0], boxes=boxes).masks.counts == expected
 
 
 def test_a_threshold_leaves_out_masks_that_the_network_does_not_trust(model):
-    every = model("sam2").predict(PICTURES[0], points=POINTS)
+    every = model("sam2").predict(IMAGES[0], points=POINTS)
     assert len(every) == 3
     middle = float(np.sort(every.scores)[1])
-    kept = model("sam2").predict(PICTURES[0], points=POINTS, threshold=middle)
+    kept = model("sam2").predict(IMAGES[0], points=POINTS, threshold=middle)
     assert sorted(kept.scores) == sorted(s for s in every.scores if s >= middle)
-    assert len(model("sam2").predict(PICTURES[0], points=POINTS, threshold=1)) == 0
+    assert len(model("sam2").predict(IMAGES[0], points=POINTS, threshold=1)) == 0
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_a_threshold_leaves_out_masks_that_the_network_does_not_trust(model):
 )
 def test_prompts_that_are_none_are_refused_with_what_to_pass(options, said, model):
     with pytest.raises(UsageError) as caught:
-        model("sam").predict(PICTURES[0], **options)
+        model("sam").predict(IMAGES[0], **options)
     assert said in str(caught.value)
 
 
@@ -173,18 +173,18 @@ def test_catalogue_names_load_from_the_hub(checkpoint, hub):
         for called in (name, repo):
             loaded = pvzoo.load(called, device="cpu")
             assert loaded.task == "mask-generation"
-            assert len(loaded.predict(PICTURES[0], boxes=BOXES)) == 3
+            assert len(loaded.predict(IMAGES[0], boxes=BOXES)) == 3
 
 
 def test_the_command_line_takes_boxes_and_points(checkpoint, tmp_path):
-    PICTURES[0].save(tmp_path / "picture.png")
-    command = ["predict", str(tmp_path / "picture.png"), "--json"]
+    IMAGES[0].save(tmp_path / "image.png")
+    command = ["predict", str(tmp_path / "image.png"), "--json"]
     command += ["--model", str(checkpoint("sam2"))]
     drawn = ["--save", str(tmp_path / "drawn")]
     done = CliRunner().invoke(cli.app, [*command, "-o", "boxes=[[1, 2, 30, 28]]", *drawn])
     (found,) = json.loads(done.stdout.splitlines()[0])["predictions"]
     assert found["mask"]["size"] == [48, 64]
-    assert (tmp_path / "drawn" / "picture.png").is_file()
+    assert (tmp_path / "drawn" / "image.png").is_file()
     done = CliRunner().invoke(cli.app, [*command, "-o", "points=[[5, 6], [30, 20]]"])
     assert len(json.loads(done.stdout)["predictions"]) == 2
     assert "Pass boxes=" in str(CliRunner().invoke(cli.app, command).exception)

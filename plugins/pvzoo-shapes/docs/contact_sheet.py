@@ -1,4 +1,4 @@
-"""Draw the picture of the README: each shape with its name, then scenes, at their own size.
+"""Draw the image of the README: each shape with its name, then scenes, at their own size.
 
 python docs/contact_sheet.py docs/scenes.jpg
 """
@@ -32,8 +32,8 @@ def main(path: str) -> None:
     tiles += [tile(draw(0, k).image, f"scene {k} of seed 0") for k in range(3 * COLUMNS)]
     width, height = tiles[0].size
     sheet = Image.new("RGB", (COLUMNS * width, len(tiles) // COLUMNS * height), "white")
-    for k, picture in enumerate(tiles):
-        sheet.paste(picture, (k % COLUMNS * width, k // COLUMNS * height))
+    for k, image in enumerate(tiles):
+        sheet.paste(image, (k % COLUMNS * width, k // COLUMNS * height))
     sheet.save(path, quality=88)
 
 

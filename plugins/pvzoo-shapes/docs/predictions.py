@@ -27,8 +27,8 @@ def main(out: str) -> None:
             segmenter.predict(scene).plot(),
         )
         row, column = divmod(place, COLUMNS)
-        for i, picture in enumerate(seen):
-            sheet.paste(picture, ((3 * column + i) * SIDE, row * SIDE))
+        for i, image in enumerate(seen):
+            sheet.paste(image, ((3 * column + i) * SIDE, row * SIDE))
     sheet.save(out, quality=88)
 
 

@@ -23,13 +23,13 @@ def background(rng: np.random.Generator, size: tuple[int, int]) -> tuple[np.ndar
     """A background of (height, width) = `size`.
 
     Returns:
-        The picture, (3, h, w) float32 in 0..1, and (h, w) uint8 places in `STUFF`.
+        The image, (3, h, w) float32 in 0..1, and (h, w) uint8 places in `STUFF`.
     """
     height, width = size
     # pixel centres in shorter sides
     y, x = (np.indices(size, dtype=np.float32) + np.float32(0.5)) / min(size)
     layout = LAYOUTS[rng.choice(len(LAYOUTS), p=LAYOUT_CHANCES)]
-    picture = np.zeros((3, height, width), dtype=np.float32)
+    image = np.zeros((3, height, width), dtype=np.float32)
     stuff = np.zeros(size, dtype=np.uint8)
     tops = [0.0, rng.uniform(0.3, 0.55), rng.uniform(0.67, 0.85)]
     for name, top in zip(layout, tops, strict=False):
@@ -37,11 +37,11 @@ def background(rng: np.random.Generator, size: tuple[int, int]) -> tuple[np.ndar
         if top:
             below = (y - _edge(rng, x[0])) * min(size) - top * height  # the edge, in pixels
             stuff[below >= 0] = STUFF.index(name)
-            picture += np.clip(below + 0.5, 0, 1) * (region - picture)
+            image += np.clip(below + 0.5, 0, 1) * (region - image)
         else:
             stuff[:] = STUFF.index(name)
-            picture[:] = region
-    return picture, stuff
+            image[:] = region
+    return image, stuff
 
 
 def any_colour(rng: np.random.Generator, ranges: tuple[Range, Range, Range]) -> np.ndarray:
@@ -57,7 +57,7 @@ def hsv_to_rgb(hue: float, saturation: float, value: float) -> np.ndarray:
     return rgb.astype(np.float32)
 
 
-# --- regions: (3, h, w) pictures ------------------------------------------------------------------
+# --- regions: (3, h, w) images ------------------------------------------------------------------
 
 
 def _backdrop(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -69,9 +69,9 @@ def _backdrop(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndar
 
 
 def _sky(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    picture = _blend(y / y.max(), any_colour(rng, _SKY), any_colour(rng, _SKY))
+    image = _blend(y / y.max(), any_colour(rng, _SKY), any_colour(rng, _SKY))
     clouds = np.clip(1.6 * _noise(rng, x, 2.5) - 0.7, 0, 1) * rng.uniform(0, 0.6)
-    whitened: np.ndarray = picture + clouds * (1 - picture)
+    whitened: np.ndarray = image + clouds * (1 - image)
     return whitened
 
 

@@ -51,7 +51,7 @@ class Thing:
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """A picture and what is where in it.
+    """An image and what is where in it.
 
     Attributes:
         image: (height, width, 3) uint8, RGB.

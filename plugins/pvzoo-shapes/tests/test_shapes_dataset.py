@@ -41,7 +41,7 @@ def values(annotation) -> np.ndarray:
     return np.asarray(annotation).astype(np.int64) @ [1, 256, 256**2]
 
 
-def pictures(dataset: datasets.Dataset) -> list[bytes]:
+def images(dataset: datasets.Dataset) -> list[bytes]:
     return [
         row["bytes"] for row in dataset.cast_column("image", datasets.Image(decode=False))["image"]
     ]
@@ -64,7 +64,7 @@ def test_the_columns_are_those_of_the_task(worlds, task):
 
 
 def test_labels_of_all_tasks_are_of_the_same_scenes(worlds):
-    four = [pictures(worlds[task]) for task in TASKS if task != schema.CLASSIFICATION]
+    four = [images(worlds[task]) for task in TASKS if task != schema.CLASSIFICATION]
     assert all(mine == four[0] for mine in four)
     assert len(set(four[0])) == 30
     labelled = [worlds[t] for t in (schema.DETECTION, schema.INSTANCE, *MAPS)]
@@ -126,14 +126,14 @@ def test_an_image_to_classify_shows_one_shape_its_label(worlds):
 def test_a_scene_does_not_depend_on_how_many_there_are(worlds, task):
     fewer = scenes(task, count=7, size=(72, 96), seed=11)
     assert len(fewer) == 7
-    assert pictures(fewer) == pictures(worlds[task])[:7]
+    assert images(fewer) == images(worlds[task])[:7]
     plain = [c for c in fewer.column_names if c not in ("image", "annotation")]
     assert fewer.select_columns(plain).to_list() == worlds[task].select_columns(plain).to_list()[:7]
 
 
 def test_another_seed_gives_other_scenes(worlds):
     others = scenes("object-detection", count=30, size=(72, 96), seed=12)
-    assert not set(pictures(others)) & set(pictures(worlds[schema.DETECTION]))
+    assert not set(images(others)) & set(images(worlds[schema.DETECTION]))
 
 
 def test_every_process_draws_the_same(worlds, tmp_path):
@@ -192,7 +192,7 @@ def test_scenes_are_drawn_once_for_each_set_of_arguments(monkeypatch, cache):
     assert drawn == [(21, 0), (21, 1), (21, 2)]
     again = scenes("object-detection", count=3, size=(40, 40), seed=21, shapes=list(SHAPES))
     assert len(drawn) == 3
-    assert pictures(first) == pictures(again)
+    assert images(first) == images(again)
     assert first.cache_files[0]["filename"].startswith(str(cache))  # memory-mapped from there
     for change in (
         {"count": 2},
@@ -231,10 +231,10 @@ def test_pvzoo_finds_the_dataset_by_an_entry_point(monkeypatch):
     splits = load()
     assert {name: len(split) for name, split in splits.items()} == {"train": 8, "validation": 2}
     assert schema.task_of(splits["train"].features) == schema.DETECTION
-    assert not set(pictures(splits["train"])) & set(pictures(splits["validation"]))
+    assert not set(images(splits["train"])) & set(images(splits["validation"]))
     maps = load("panoptic-segmentation", "validation")
     assert schema.task_of(maps.features) == schema.PANOPTIC
-    assert pictures(maps) == pictures(splits["validation"])
+    assert images(maps) == images(splits["validation"])
     with pytest.raises(UsageError, match=r"no split 'test'.*train and validation"):
         load("object-detection", "test")
 

@@ -245,7 +245,7 @@ def test_shapes_have_colours_of_the_ranges_asked_for(hue, low, high):
         assert 0.599 <= v <= 0.801
 
 
-def test_backgrounds_are_textured_and_every_picture_is_noisy(scenes):
+def test_backgrounds_are_textured_and_every_image_is_noisy(scenes):
     textured = []
     for s in scenes:
         empty = binary_erosion(s.visible == 0, iterations=2)
@@ -279,9 +279,9 @@ def test_a_background_is_a_backdrop_or_sky_over_water_and_ground(scenes):
 # --- seeds ----------------------------------------------------------------------------------------
 
 
-def test_a_scene_is_its_seed_and_number_and_no_other_has_its_picture():
-    pictures = {draw(s, i, size=(40, 40)).image.tobytes() for s in range(6) for i in range(10)}
-    assert len(pictures) == 60
+def test_a_scene_is_its_seed_and_number_and_no_other_has_its_image():
+    images = {draw(s, i, size=(40, 40)).image.tobytes() for s in range(6) for i in range(10)}
+    assert len(images) == 60
     np.random.seed(0)
     first = draw(8, 5)
     np.random.seed(1)

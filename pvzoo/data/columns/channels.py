@@ -69,13 +69,13 @@ def instances(
 
 def _pixels(cell: Any, name: str) -> np.ndarray:
     """(height, width) values, class + 256 x instance + 65536 x whatever is blue."""
-    picture = open_map(cell, name)
-    if len(picture.getbands()) < 3:
+    image = open_map(cell, name)
+    if len(image.getbands()) < 3:
         raise DataError(
             f"{name} has no channel of instances.",
             "Read it as semantic-segmentation, or save the instances as green.",
         )
-    return values_of(picture, name) % 65536
+    return values_of(image, name) % 65536
 
 
 def _instances(pixels: np.ndarray) -> list[int]:

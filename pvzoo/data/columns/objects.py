@@ -57,8 +57,8 @@ def objects(
         sized = [n for n in ("width", "height") if is_number(kinds.get(n))]
         columns = [*{records.path(name)[0] for name in fields.values()}, *sized]
         numbers = itertools.count(1)  # pycocotools takes a match with 0 for none
-        for i, (row, head, picture) in enumerate(rows.read(columns)):
-            width, height = _size(row, picture)
+        for i, (row, head, image) in enumerate(rows.read(columns)):
+            width, height = _size(row, image)
             lists = records.lists(row, list(fields.values()), f"Row {i}")
             found = []
             for place, given in enumerate(_each(lists, f"Row {i}")):
@@ -74,10 +74,10 @@ def objects(
     return build(parts, source, columns, labels, files=[source.image])
 
 
-def _size(row: Mapping[str, Any], picture: StoredImage) -> tuple[int, int]:
-    """(width, height) as the row says, else as the header of the picture does."""
+def _size(row: Mapping[str, Any], image: StoredImage) -> tuple[int, int]:
+    """(width, height) as the row says, else as the header of the image does."""
     width, height = side(row.get("width")), side(row.get("height"))
-    return (width, height) if width and height else upright_size(picture.open())
+    return (width, height) if width and height else upright_size(image.open())
 
 
 def _each(lists: Mapping[str, list[Any]], where: str) -> Iterator[dict[str, Any]]:

@@ -70,7 +70,7 @@ class Rows:
     """A dataset to be read row by row.
 
     Attributes:
-        dataset: With an Image column of pictures.
+        dataset: With an Image column of images.
         image: The name of that column.
     """
 
@@ -79,7 +79,7 @@ class Rows:
 
     @classmethod
     def of(cls, dataset: Dataset, image: str) -> Rows:
-        """Those of a dataset, the pictures of which may be paths or bytes as well."""
+        """Those of a dataset, the images of which may be paths or bytes as well."""
         from datasets import Image as ImageColumn
 
         if dataset.features[image] != ImageColumn():
@@ -89,7 +89,7 @@ class Rows:
     def read(
         self, columns: Sequence[str]
     ) -> Iterator[tuple[dict[str, Any], dict[str, Any], StoredImage]]:
-        """Of each row: `columns`, the canonical ``image_id`` and ``file_name``, the picture."""
+        """Of each row: `columns`, the canonical ``image_id`` and ``file_name``, the image."""
         kinds = self.dataset.features
         ids = (n for n in _IMAGE_ID if is_number(kinds.get(n)))
         id_column = next((n for n in ids if are_unique(self.dataset, (n,))), None)
@@ -99,15 +99,15 @@ class Rows:
         rows = (
             derive.rows(self.dataset, wanted) if wanted else ({} for _ in range(len(self.dataset)))
         )
-        for i, (row, picture) in enumerate(zip(rows, self._pictures(), strict=True)):
-            name = row[name_column] if name_column else _name(picture.path, root)
+        for i, (row, image) in enumerate(zip(rows, self._images(), strict=True)):
+            name = row[name_column] if name_column else _name(image.path, root)
             head = {
                 "image_id": row[id_column] if id_column else i,
-                "file_name": name or f"{i:06d}{suffix_of(picture.open())}",
+                "file_name": name or f"{i:06d}{suffix_of(image.open())}",
             }
-            yield row, head, picture
+            yield row, head, image
 
-    def _pictures(self) -> Iterator[StoredImage]:
+    def _images(self) -> Iterator[StoredImage]:
         for table in derive.tables(self.dataset, [self.image]):
             for cells in table[self.image].chunks:  # put together they would be copied
                 paths = cells.field("path").to_pylist()
@@ -188,10 +188,10 @@ def take(parts: Mapping[str, Dataset], names: Mapping[str, str], task: str) -> d
 
 
 def suffix_of(source: Any) -> str:
-    """The usual suffix of a picture's format, by its header; ``.png`` if it cannot be read."""
+    """The usual suffix of an image's format, by its header; ``.png`` if it cannot be read."""
     try:
-        with opened(source) as picture:
-            kind = picture.format or "PNG"
+        with opened(source) as image:
+            kind = image.format or "PNG"
     except Exception:  # what PIL raises for damaged files knows no bounds
         kind = "PNG"
     return {"JPEG": ".jpg", "MPO": ".jpg", "TIFF": ".tif"}.get(kind, f".{kind.lower()}")

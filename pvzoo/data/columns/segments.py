@@ -49,10 +49,10 @@ def semantic(
     declared = first is not None and CLASS_TO_ID in first.features
     coloured = first is not None and _is_coloured(first, column)
 
-    def values(picture: Image.Image, name: str) -> np.ndarray:
+    def values(image: Image.Image, name: str) -> np.ndarray:
         if not coloured:
-            return values_of(picture, name)
-        pixels = np.asarray(picture.convert("RGB"))
+            return values_of(image, name)
+        pixels = np.asarray(image.convert("RGB"))
         if not declared and not is_grey(pixels):
             raise DataError(
                 f"{name} is in colours, which do not say what they stand for.",
@@ -61,8 +61,8 @@ def semantic(
         return pixels[..., 0]
 
     def seen(cell: Any, name: str) -> set[int]:
-        picture = open_map(cell, name)
-        return seen_in(picture, values(picture, name))
+        image = open_map(cell, name)
+        return seen_in(image, values(image, name))
 
     if known is None:
         known = named_by_value(seen_values(naming, column, seen))

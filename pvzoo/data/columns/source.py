@@ -225,9 +225,9 @@ def paths_apart(dataset: Dataset) -> Iterator[tuple[str, str]]:
     from datasets import Image
 
     kinds = dataset.features
-    pictures = [name for name, kind in kinds.items() if isinstance(kind, Image)]
-    for name in pictures or [name for name in _IMAGE if name in kinds]:
-        if not (name in pictures or _is_stored(kinds[name]) or is_text(kinds[name])):
+    images = [name for name, kind in kinds.items() if isinstance(kind, Image)]
+    for name in images or [name for name in _IMAGE if name in kinds]:
+        if not (name in images or _is_stored(kinds[name]) or is_text(kinds[name])):
             continue
         for table in derive.tables(dataset, [name]):
             for cells in table[name].chunks:
@@ -242,17 +242,17 @@ def paths_apart(dataset: Dataset) -> Iterator[tuple[str, str]]:
 def _image_column(columns: Features) -> str:
     from datasets import Image
 
-    pictures: list[str] = [name for name, kind in columns.items() if isinstance(kind, Image)]
-    if "image" in pictures:
+    images: list[str] = [name for name, kind in columns.items() if isinstance(kind, Image)]
+    if "image" in images:
         return "image"
-    likely = [name for name in pictures if not _MAP.search(name)] or pictures
+    likely = [name for name in images if not _MAP.search(name)] or images
     likely = [name for name in likely if name in _IMAGE] or likely
     if len(likely) == 1:
         return likely[0]
     if likely:
         raise DataError(
             f"There are several image columns: {', '.join(likely)}.",
-            f'Name the picture: dataset.rename_column("{likely[0]}", "image").',
+            f'Name the image: dataset.rename_column("{likely[0]}", "image").',
         )
     for name in _IMAGE:
         kind = columns.get(name)
@@ -300,10 +300,10 @@ def _names_class(kind: Any) -> bool:
 def _map_column(columns: Features, image: str, task: str | None) -> str | None:
     from datasets import Image
 
-    pictures = [n for n, kind in columns.items() if isinstance(kind, Image) and n != image]
-    likely = [name for name in pictures if _MAP.search(name)]
+    images = [n for n, kind in columns.items() if isinstance(kind, Image) and n != image]
+    likely = [name for name in images if _MAP.search(name)]
     if task in (INSTANCE, SEMANTIC, PANOPTIC):
-        likely = likely or pictures
+        likely = likely or images
     if len(likely) > 1 and "annotation" not in likely:
         raise DataError(
             f"Several image columns may be the map of labels: {', '.join(likely)}.",
@@ -342,6 +342,6 @@ def _kind_of_map(dataset: Dataset, column: str) -> str:
     if (pixels[..., 2] == 0).all():
         return INSTANCE
     raise DataError(
-        f"Row 0: the {column} is a picture in colours, which do not say what they stand for.",
+        f"Row 0: the {column} is an image in colours, which do not say what they stand for.",
         "Save maps as grey or palette PNG of class ids.",
     )

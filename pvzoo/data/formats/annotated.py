@@ -93,7 +93,7 @@ class Annotations:
         source: The file or folder that was read.
         files: All files the labels are in.
         root: The folder that file names are relative to.
-        pictures: The images.
+        images: The images.
         names: The classes in their order; () for those in use, in the order of the alphabet.
     """
 
@@ -101,17 +101,17 @@ class Annotations:
     source: Path
     files: Sequence[Path]
     root: Path
-    pictures: Sequence[Annotated]
+    images: Sequence[Annotated]
     names: Sequence[str]
     area: Area
 
     @cached_property
     def natural(self) -> str:
         """What the labels are of."""
-        shapes = [shape for picture in self.pictures for shape in picture.shapes]
+        shapes = [shape for image in self.images for shape in image.shapes]
         if any(shape.box is None for shape in shapes):
             return INSTANCE
-        tagged = any(picture.tags for picture in self.pictures)
+        tagged = any(image.tags for image in self.images)
         return CLASSIFICATION if tagged and not shapes else DETECTION
 
     def classes(self, task: str) -> list[str]:
@@ -119,37 +119,37 @@ class Annotations:
         if self.names:
             return list(self.names)
         if task == CLASSIFICATION:
-            used = {tag for picture in self.pictures for tag in picture.tags}
+            used = {tag for image in self.images for tag in image.tags}
         else:
-            used = {shape.label for picture in self.pictures for shape in picture.shapes}
+            used = {shape.label for image in self.images for shape in image.shapes}
         return sorted(used)
 
     def splits(self, folders: Mapping[str | None, Sequence[Path]]) -> list[Split]:
         """The splits; `folders` are where the images of each may be, the likeliest first."""
         return [
             Split(name, partial(self._read, name, folders[name]))
-            for name in dict.fromkeys(picture.split for picture in self.pictures)
+            for name in dict.fromkeys(image.split for image in self.images)
         ]
 
     def _read(self, split: str | None, folders: Sequence[Path], task: str | None) -> Dataset:
         chosen = task if task in (CLASSIFICATION, DETECTION, INSTANCE) else self.natural
         if task is None:
             self._refuse_others()
-        pictures = [picture for picture in self.pictures if picture.split == split]
-        texts = [picture.name for picture in pictures]
+        images = [image for image in self.images if image.split == split]
+        texts = [image.name for image in images]
         found = self.area.locate(texts, folders, str(self.source))
         names = self.classes(chosen)
-        multi_label = any(len(picture.tags) > 1 for picture in self.pictures)
+        multi_label = any(len(image.tags) > 1 for image in self.images)
         columns = features(chosen, names, multi_label=multi_label)
         return write(
-            lambda: self._rows(pictures, found, names, chosen, multi_label),
+            lambda: self._rows(images, found, names, chosen, multi_label),
             columns,
-            [*self.files, *(f.path for f, p in zip(found, pictures, strict=True) if 0 in p.size)],
+            [*self.files, *(f.path for f, p in zip(found, images, strict=True) if 0 in p.size)],
             *(chosen, self.title, split, [(str(f.path), f.found) for f in found]),
         )
 
     def _refuse_others(self) -> None:
-        others = sorted({kind for picture in self.pictures for kind in picture.other})
+        others = sorted({kind for image in self.images for kind in image.other})
         if others:
             raise DataError(
                 f"{self.source} ({self.title}) has {', '.join(others)}, which pvzoo does not read.",
@@ -158,7 +158,7 @@ class Annotations:
 
     def _rows(
         self,
-        pictures: Sequence[Annotated],
+        images: Sequence[Annotated],
         found: Sequence[Located],
         names: Sequence[str],
         task: str,
@@ -166,31 +166,31 @@ class Annotations:
     ) -> Iterator[dict[str, Any]]:
         places = {name: place for place, name in enumerate(names)}
         numbers = itertools.count(1)  # of objects; pycocotools takes a match with 0 for none
-        for image_id, (picture, at) in enumerate(zip(pictures, found, strict=True)):
+        for image_id, (image, at) in enumerate(zip(images, found, strict=True)):
             labels = (
-                _tagged(picture, places, multi_label)
+                _tagged(image, places, multi_label)
                 if task == CLASSIFICATION
-                else _drawn(picture, at, places, task, numbers)
+                else _drawn(image, at, places, task, numbers)
             )
             name = at.file_name(self.root)
             yield {"image": image_cell(at.path), "image_id": image_id, "file_name": name} | labels
 
 
-def _tagged(picture: Annotated, places: Mapping[str, int], multi_label: bool) -> dict[str, Any]:
-    tags = [places[tag] for tag in dict.fromkeys(picture.tags)]
+def _tagged(image: Annotated, places: Mapping[str, int], multi_label: bool) -> dict[str, Any]:
+    tags = [places[tag] for tag in dict.fromkeys(image.tags)]
     return {"labels": tags} if multi_label else {"label": tags[0] if tags else None}
 
 
 def _drawn(
-    picture: Annotated, at: Located, places: Mapping[str, int], task: str, numbers: Iterator[int]
+    image: Annotated, at: Located, places: Mapping[str, int], task: str, numbers: Iterator[int]
 ) -> dict[str, Any]:
-    height, width = picture.size
+    height, width = image.size
     if not height or not width:
         width, height = upright_size(at.path)
     objects = [
         {"id": next(numbers), "category": places[shape.label], "iscrowd": False, "ignore": False}
         | shape.object((height, width), task)
-        for shape in picture.shapes
+        for shape in image.shapes
     ]
     listed = {"objects": objects_of(objects, masks=task == INSTANCE)}
     return {"width": width, "height": height} | listed

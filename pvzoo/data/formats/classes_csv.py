@@ -121,12 +121,12 @@ def _maps(folder: Path, rows: list[list[str]], root: Path, task: str | None) -> 
         names[int(value)] = name
     found = images(folder)
     masks = {f.stem.removesuffix("_mask"): f for f in found if f.stem.endswith("_mask")}
-    pictures = [f for f in found if not f.stem.endswith("_mask")]
-    without = [f.name for f in pictures if f.stem not in masks]
+    unmasked = [f for f in found if not f.stem.endswith("_mask")]
+    without = [f.name for f in unmasked if f.stem not in masks]
     if without:
         raise DataError(
             f"Images in {folder} have no mask: {listing(without, 3)}.",
             "The mask of 1.jpg is 1_mask.png.",
         )
-    pairs = [(f, masks[f.stem]) for f in pictures]
+    pairs = [(f, masks[f.stem]) for f in unmasked]
     return semantic_rows(pairs, classes_of(names, list(masks.values()), NAME), root)

@@ -117,7 +117,7 @@ def leave(boxes: np.ndarray, frame: tuple[int, int]) -> bool:
 
 
 def turn(boxes: np.ndarray, orientation: int, raw: tuple[int, int]) -> np.ndarray:
-    """Boxes in the stored pixels of a picture -> in the picture turned upright.
+    """Boxes in the stored pixels of an image -> in the image turned upright.
 
     Args:
         boxes: Of positive size.
@@ -183,11 +183,11 @@ SUSPECT = 0.05
 
 EXPLAINED = 0.98
 """Share of boxes that another convention must make possible. (Of the boxes of large objects in the
-middle of the picture, nine in ten are possible as left, top, right, bottom too.)"""
+middle of the image, nine in ten are possible as left, top, right, bottom too.)"""
 
 FILLED = 0.1
 """Share of boxes that reach, in one direction, beyond half of their frame at least, once they are
-divided by it; boxes of a picture scaled down since, or in thousandths, stay near its corner."""
+divided by it; boxes of an image scaled down since, or in thousandths, stay near its corner."""
 
 FEW_BOXES = 8
 """Of fewer boxes half must be impossible; nothing is concluded from one or two."""

@@ -31,7 +31,7 @@ def fix(
 
     Boxes are converted to left, top, width, height in pixels, put in order and cut off at the edges
     of the image; what then has no part in it is left out. Class ids are shifted by one. Labels that
-    were drawn on the stored pixels of a picture that its EXIF turns are turned with it. Images are
+    were drawn on the stored pixels of an image that its EXIF turns are turned with it. Images are
     left out that cannot be read, that are there twice, or that are in the split that is learnt from
     and in one that is measured on.
 

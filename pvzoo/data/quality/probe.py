@@ -31,7 +31,7 @@ class Look:
     Attributes:
         problem: Why one of them cannot be read; the rest is then meaningless.
         raw: Size of the stored pixels.
-        upright: Size of the picture turned upright.
+        upright: Size of the image turned upright.
         orientation: EXIF's, 1 to 8.
         digest: Of the upright pixels.
         map_size: Size of the map.
@@ -53,10 +53,10 @@ class Look:
 def _look(image: Any, cell: Any, check: LabelCheck) -> Look:
     try:
         handle = ImageHandle.of(image)
-        picture = handle.open()
-        raw, orientation = header(handle.data, picture.size)
-        digest = digest_of(picture.mode, picture.size, np.asarray(picture))
-        look = Look(raw=raw, upright=picture.size, orientation=orientation, digest=digest)
+        opened = handle.open()
+        raw, orientation = header(handle.data, opened.size)
+        digest = digest_of(opened.mode, opened.size, np.asarray(opened))
+        look = Look(raw=raw, upright=opened.size, orientation=orientation, digest=digest)
         if check.map is None:
             return look
         if cell is None:

@@ -84,7 +84,7 @@ MAYBE_ROTATED = Rule(
     "exif-rotated",
     "warning",
     "The EXIF of images turns them upright, and nothing says whether their labels were drawn on "
-    "the upright picture, as is taken to be so, or on the stored pixels.",
+    "the upright image, as is taken to be so, or on the stored pixels.",
     "Look at them on a contact sheet.",
 )
 

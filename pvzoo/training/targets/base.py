@@ -1,4 +1,4 @@
-"""The contract of a task's training: its targets and how pictures are varied."""
+"""The contract of a task's training: its targets and how images are varied."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from pvzoo.plugins import registry
 from pvzoo.tasks.base import Task
 
 Target = dict[str, Any]
-"""What is to be learnt of a picture; `pvzoo.networks.base.Network.batch` takes it."""
+"""What is to be learnt of an image; `pvzoo.networks.base.Network.batch` takes it."""
 
 Transform = Callable[[Image.Image, Target], tuple[Image.Image, Target]]
-"""Changes picture and target together."""
+"""Changes image and target together."""
 
 
 def composed(*transforms: Any) -> Transform:
@@ -57,25 +57,25 @@ class Training(ABC):
     head: ClassVar[HeadLoss | None] = None
 
     @abstractmethod
-    def target(self, row: Mapping[str, Any], picture: Image.Image, classes: int) -> Target:
+    def target(self, row: Mapping[str, Any], image: Image.Image, classes: int) -> Target:
         """What is to be learnt of an image.
 
         Args:
             row: Of labelled data (`pvzoo.data.schema`), images not decoded.
-            picture: Its image, upright RGB.
+            image: Its image, upright RGB.
             classes: How many classes the data has.
 
         Returns:
-            What lies in the picture are tv_tensors of torchvision, which its transforms move along.
+            What lies in the image are tv_tensors of torchvision, which its transforms move along.
         """
 
     @abstractmethod
     def row(self, target: Target, size: tuple[int, int], classes: int) -> dict[str, Any]:
-        """The way back: a target as the columns of labelled data, for a picture of what is learnt.
+        """The way back: a target as the columns of labelled data, for an image of what is learnt.
 
         Args:
             target: Perhaps transformed.
-            size: (width, height) of its picture.
+            size: (width, height) of its image.
             classes: How many classes the data has.
         """
 
@@ -89,20 +89,20 @@ class Training(ABC):
         return None
 
     def augmentation(self) -> Transform:
-        """How pictures are varied unless the caller says otherwise: colours and a flip."""
+        """How images are varied unless the caller says otherwise: colours and a flip."""
         return composed(v2.RandomPhotometricDistort(p=0.5), v2.RandomHorizontalFlip())
 
-    def tidy(self, picture: Image.Image, target: Target) -> Target:
-        """A target without what a transform moved out of the picture."""
+    def tidy(self, image: Image.Image, target: Target) -> Target:
+        """A target without what a transform moved out of the image."""
         return target
 
     def example(
-        self, picture: Image.Image, things: Sequence[tuple[int, tuple[int, int, int, int]]]
+        self, image: Image.Image, things: Sequence[tuple[int, tuple[int, int, int, int]]]
     ) -> Target | None:
-        """A target for a drawn picture, for the suite of `pvzoo.testing`; None if there is none.
+        """A target for a drawn image, for the suite of `pvzoo.testing`; None if there is none.
 
         Args:
-            picture: With filled rectangles on a background.
+            image: With filled rectangles on a background.
             things: Of each its class, 1 or 2, and its left, top, right and bottom; the background
                 is of class 0.
         """

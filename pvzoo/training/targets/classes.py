@@ -22,7 +22,7 @@ class ClassificationTraining(Training):
     recipe = CLASSIFIER
     head = HeadLoss(class_targets, class_loss)
 
-    def target(self, row: Mapping[str, Any], picture: Image.Image, classes: int) -> Target:
+    def target(self, row: Mapping[str, Any], image: Image.Image, classes: int) -> Target:
         """See the class."""
         if "label" in row:
             return {"label": row["label"]}
@@ -42,13 +42,13 @@ class ClassificationTraining(Training):
             return None
         return DataError(
             f"The data has one class, {names[0]!r}, so there is nothing to tell it from.",
-            "Add pictures of other things in a class of their own, such as 'other'.",
+            "Add images of other things in a class of their own, such as 'other'.",
         )
 
     def augmentation(self) -> Transform:
-        """A crop of at least 35 % of the picture, a flip."""
+        """A crop of at least 35 % of the image, a flip."""
         return composed(CropAndScale(0.35), v2.RandomHorizontalFlip())
 
-    def example(self, picture: Image.Image, things: Sequence[Any]) -> Target:
-        """Any class, of three that differ from picture to picture."""
+    def example(self, image: Image.Image, things: Sequence[Any]) -> Target:
+        """Any class, of three that differ from image to image."""
         return {"label": sum(sum(box) for _, box in things) % 3}

@@ -24,7 +24,7 @@ class SemanticTraining(Training):
 
     recipe = UPERNET
 
-    def target(self, row: Mapping[str, Any], picture: Image.Image, classes: int) -> Target:
+    def target(self, row: Mapping[str, Any], image: Image.Image, classes: int) -> Target:
         """See the class."""
         segments = row["segments"]
         table = dict(zip(segments["id"], segments["category"], strict=True))
@@ -52,9 +52,9 @@ class SemanticTraining(Training):
         """`pvzoo.training.augment.crop_and_scale`."""
         return crop_and_scale()
 
-    def example(self, picture: Image.Image, things: Sequence[Any]) -> Target:
+    def example(self, image: Image.Image, things: Sequence[Any]) -> Target:
         """The classes of the rectangles."""
-        return {"map": _drawn(picture, things, [label for label, _ in things])}
+        return {"map": _drawn(image, things, [label for label, _ in things])}
 
 
 class PanopticTraining(Training):
@@ -63,7 +63,7 @@ class PanopticTraining(Training):
     The map is -1 for void and crowds.
     """
 
-    def target(self, row: Mapping[str, Any], picture: Image.Image, classes: int) -> Target:
+    def target(self, row: Mapping[str, Any], image: Image.Image, classes: int) -> Target:
         """See the class."""
         segments = row["segments"]
         ids, categories, crowds = (segments[k] for k in ("id", "category", "iscrowd"))
@@ -94,10 +94,10 @@ class PanopticTraining(Training):
         """`pvzoo.training.augment.crop_and_scale`."""
         return crop_and_scale()
 
-    def example(self, picture: Image.Image, things: Sequence[Any]) -> Target:
+    def example(self, image: Image.Image, things: Sequence[Any]) -> Target:
         """The background and the rectangles."""
         return {
-            "map": _drawn(picture, things, range(1, len(things) + 1)),
+            "map": _drawn(image, things, range(1, len(things) + 1)),
             "categories": torch.tensor([0, *(label for label, _ in things)]),
         }
 
@@ -106,9 +106,9 @@ def _values(row: Mapping[str, Any]) -> np.ndarray:
     return read_map(row["annotation"], row["file_name"])
 
 
-def _drawn(picture: Image.Image, things: Sequence[Any], values: Sequence[int]) -> torch.Tensor:
-    ids = torch.zeros(picture.height, picture.width, dtype=torch.int32)
-    for mask, value in zip(masks_of(picture, things), values, strict=True):
+def _drawn(image: Image.Image, things: Sequence[Any], values: Sequence[int]) -> torch.Tensor:
+    ids = torch.zeros(image.height, image.width, dtype=torch.int32)
+    for mask, value in zip(masks_of(image, things), values, strict=True):
         ids[mask] = value
     return ids
 

@@ -28,13 +28,13 @@ class DetectionTraining(Training):
     are (n,) int64. Crowds and ignored objects are left out, as DETR's authors do.
     """
 
-    def target(self, row: Mapping[str, Any], picture: Image.Image, classes: int) -> Target:
+    def target(self, row: Mapping[str, Any], image: Image.Image, classes: int) -> Target:
         """See the class."""
         objects, kept = row["objects"], kept_of(row)
         boxes = torch.tensor([objects["bbox"][i] for i in kept], dtype=torch.float32).reshape(-1, 4)
         boxes = box_convert(boxes, "xywh", "xyxy")
         return {
-            "boxes": BoundingBoxes(boxes, format="XYXY", canvas_size=picture.size[::-1]),
+            "boxes": BoundingBoxes(boxes, format="XYXY", canvas_size=image.size[::-1]),
             "categories": torch.tensor([objects["category"][i] for i in kept], dtype=torch.int64),
         }
 
@@ -60,9 +60,9 @@ class DetectionTraining(Training):
         crop = v2.RandomApply([v2.RandomIoUCrop()], p=0.5)
         return composed(v2.RandomPhotometricDistort(p=0.5), crop, v2.RandomHorizontalFlip())
 
-    def tidy(self, picture: Image.Image, target: Target) -> Target:
-        """Without objects out of the picture; boxes cut to it. Plain tensors."""
-        width, height = picture.size
+    def tidy(self, image: Image.Image, target: Target) -> Target:
+        """Without objects out of the image; boxes cut to it. Plain tensors."""
+        width, height = image.size
         boxes = v2.functional.clamp_bounding_boxes(
             BoundingBoxes(target["boxes"], format="XYXY", canvas_size=(height, width))
         )
@@ -72,7 +72,7 @@ class DetectionTraining(Training):
         cut = {k: v[kept] for k, v in target.items() if k in ("categories", "masks")}
         return {**target, "boxes": boxes[kept], **cut}
 
-    def example(self, picture: Image.Image, things: Sequence[Any]) -> Target:
+    def example(self, image: Image.Image, things: Sequence[Any]) -> Target:
         """The rectangles."""
         return {
             "boxes": torch.tensor([box for _, box in things], dtype=torch.float32),
@@ -83,13 +83,13 @@ class DetectionTraining(Training):
 class InstanceTraining(DetectionTraining):
     """Also ``masks``, (n, height, width) bool `Mask`."""
 
-    def target(self, row: Mapping[str, Any], picture: Image.Image, classes: int) -> Target:
+    def target(self, row: Mapping[str, Any], image: Image.Image, classes: int) -> Target:
         """See the class."""
-        kept, size = kept_of(row), picture.size[::-1]
+        kept, size = kept_of(row), image.size[::-1]
         masks = np.zeros((len(kept), *size), dtype=bool)
         for mask, i in zip(masks, kept, strict=True):
             mask[:] = coco.decode(row["objects"]["segmentation"][i])
-        return super().target(row, picture, classes) | {"masks": Mask(torch.from_numpy(masks))}
+        return super().target(row, image, classes) | {"masks": Mask(torch.from_numpy(masks))}
 
     def row(self, target: Target, size: tuple[int, int], classes: int) -> dict[str, Any]:
         """With ``objects.segmentation``."""
@@ -101,9 +101,9 @@ class InstanceTraining(DetectionTraining):
         """`pvzoo.training.augment.crop_and_scale`."""
         return crop_and_scale()
 
-    def example(self, picture: Image.Image, things: Sequence[Any]) -> Target:
+    def example(self, image: Image.Image, things: Sequence[Any]) -> Target:
         """The rectangles."""
-        return super().example(picture, things) | {"masks": masks_of(picture, things)}
+        return super().example(image, things) | {"masks": masks_of(image, things)}
 
 
 def kept_of(row: Mapping[str, Any]) -> list[int]:
@@ -117,10 +117,10 @@ def kept_of(row: Mapping[str, Any]) -> list[int]:
 
 
 def masks_of(
-    picture: Image.Image, things: Sequence[tuple[int, tuple[int, int, int, int]]]
+    image: Image.Image, things: Sequence[tuple[int, tuple[int, int, int, int]]]
 ) -> torch.Tensor:
     """(n, height, width) bool: where the rectangles of `Training.example` are."""
-    masks = torch.zeros(len(things), picture.height, picture.width, dtype=torch.bool)
+    masks = torch.zeros(len(things), image.height, image.width, dtype=torch.bool)
     for mask, (_, (left, top, right, bottom)) in zip(masks, things, strict=True):
         mask[top:bottom, left:right] = True
     return masks

@@ -1,4 +1,4 @@
-"""Networks that take texts beside pictures: prompts -> arrays of tokens."""
+"""Networks that take texts beside images: prompts -> arrays of tokens."""
 
 from __future__ import annotations
 

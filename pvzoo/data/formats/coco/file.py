@@ -23,7 +23,7 @@ LAYOUT = "See cocodataset.org/#format-data for the layout, or export it again."
 
 
 @dataclass(frozen=True)
-class Pictures:
+class ImageNames:
     """The images of a COCO JSON in its order.
 
     Attributes:
@@ -116,20 +116,20 @@ class Labels:
         return image_folders(self.file, self._split)
 
     @cached_property
-    def pictures(self) -> Pictures:
+    def image_names(self) -> ImageNames:
         """What each image of the file is called; each state of the file is parsed for it once."""
         from datasets import Features, Value
 
         kept = write(
-            self._name_pictures,
+            self._name_images,
             Features({"name": Value("string"), "sized": Value("bool"), "map": Value("string")}),
             [self.file],
-            "coco pictures",
+            "coco images",
             str(self.file),
         )
-        return Pictures(*(kept.data[name].to_pylist() for name in ("name", "sized", "map")))
+        return ImageNames(*(kept.data[name].to_pylist() for name in ("name", "sized", "map")))
 
-    def _name_pictures(self) -> Iterator[dict[str, Any]]:
+    def _name_images(self) -> Iterator[dict[str, Any]]:
         maps: dict[Any, Any] = {}
         for annotation in self.content["annotations"]:
             if isinstance(image := annotation.get("image_id"), (int, float, str)):

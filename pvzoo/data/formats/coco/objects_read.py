@@ -84,9 +84,9 @@ def _refuse_keypoints(labels: Labels) -> None:
 
 
 def _read(labels: Labels, classes: CocoClasses, task: str, area: Area) -> Dataset:
-    pictures = labels.pictures
-    found = labels.locate(pictures.names, labels.image_folders(), area)
-    measured = [f.path for f, sized in zip(found, pictures.sized, strict=True) if not sized]
+    image_names = labels.image_names
+    found = labels.locate(image_names.names, labels.image_folders(), area)
+    measured = [f.path for f, sized in zip(found, image_names.sized, strict=True) if not sized]
     rows = partial(_rows, labels, classes, task, found)
     about = (task, "coco", classes.ids, [(str(f.path), f.found) for f in found])
     return write(rows, features(task, classes.names), [labels.file, *measured], *about)
@@ -98,19 +98,19 @@ def _rows(
     by_image = labels.by_image()
     numbers = _annotation_ids(labels)
     positions = {id(a): place for place, a in enumerate(labels.content["annotations"])}
-    for (image_id, image), picture in zip(labels.images(), found, strict=True):
+    for (image_id, image), located in zip(labels.images(), found, strict=True):
         width, height = side(image.get("width")), side(image.get("height"))
         if not width or not height:
-            width, height = upright_size(picture.path)
+            width, height = upright_size(located.path)
         objects = []
         for annotation in by_image.get(image["id"], ()):
             place = positions[id(annotation)]
             reader = _Annotation(annotation, labels.where(place))
             objects.append({"id": numbers[place], **reader.object(classes, task, (height, width))})
         yield {
-            "image": image_cell(picture.path),
+            "image": image_cell(located.path),
             "image_id": image_id,
-            "file_name": picture.file_name(labels.root),
+            "file_name": located.file_name(labels.root),
             "width": width,
             "height": height,
             "objects": objects_of(objects, masks=task == INSTANCE),

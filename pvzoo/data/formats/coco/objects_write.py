@@ -22,14 +22,14 @@ def write(parts: Parts, folder: Path) -> None:
     """Write ``annotations/instances_<split>.json`` and the images in ``<split>/``."""
     categories = [{"id": i, "name": name} for i, name in enumerate(parts.names, start=1)]
     for split in parts.splits:
-        pictures, names = folder / (split or "images"), Names(parts.file_names(split))
-        pictures.mkdir()
+        images, names = folder / (split or "images"), Names(parts.file_names(split))
+        images.mkdir()
         file = folder / "annotations" / f"instances{f'_{split}' if split else ''}.json"
         with json_file(file, categories) as add:
             for row in parts.rows(split):
                 image = {
                     "id": row["image_id"],
-                    "file_name": copy_image(row, pictures, names),
+                    "file_name": copy_image(row, images, names),
                     "width": row["width"],
                     "height": row["height"],
                 }

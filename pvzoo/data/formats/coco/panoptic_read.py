@@ -52,12 +52,12 @@ def _read(labels: Labels, classes: CocoClasses, area: Area) -> Dataset:
         f"{name} (stuff)" if name in twice and not thing else name
         for name, thing in zip(classes.names, things, strict=True)
     ]
-    pictures = labels.pictures
+    image_names = labels.image_names
     places, maps = _folders(labels)
-    found = labels.locate(pictures.names, places, area)
-    drawn = iter(labels.locate([name for name in pictures.maps if name], maps, area))
+    found = labels.locate(image_names.names, places, area)
+    drawn = iter(labels.locate([name for name in image_names.maps if name], maps, area))
     pairs = [
-        (f, next(drawn) if name else None) for f, name in zip(found, pictures.maps, strict=True)
+        (f, next(drawn) if name else None) for f, name in zip(found, image_names.maps, strict=True)
     ]
     columns = features(PANOPTIC, names)
     columns["areas"] = List(Value("int64"))
@@ -101,7 +101,7 @@ def _rows(
 ) -> Iterator[dict[str, Any]]:
     by_image = labels.by_image()
     without = []
-    for (image_id, image), (picture, drawn) in zip(labels.images(), pairs, strict=True):
+    for (image_id, image), (located, drawn) in zip(labels.images(), pairs, strict=True):
         annotations = by_image.get(image["id"], [])
         if not annotations:
             without.append(image["file_name"])
@@ -115,9 +115,9 @@ def _rows(
         if drawn is None:
             raise DataError(f"{where} has no file_name.", "It names the PNG of the segments.")
         yield {
-            "image": image_cell(picture.path),
+            "image": image_cell(located.path),
             "image_id": image_id,
-            "file_name": picture.file_name(labels.root),
+            "file_name": located.file_name(labels.root),
             "annotation": image_cell(drawn.path),
             "segments": _segments(annotations[0], classes, things, where),
             "areas": [_area(info) for info in annotations[0]["segments_info"]],

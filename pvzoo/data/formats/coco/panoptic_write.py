@@ -29,14 +29,14 @@ def write(parts: Parts, folder: Path) -> None:
     ]
     for split in parts.splits:
         # not "images": beside "annotations" with PNGs that is how semantic masks look
-        pictures, names = folder / (split or "data"), Names(parts.file_names(split))
-        pictures.mkdir()
+        images, names = folder / (split or "data"), Names(parts.file_names(split))
+        images.mkdir()
         stem = f"panoptic{f'_{split}' if split else ''}"
         maps = folder / "annotations" / stem
         maps.mkdir(parents=True)
         with json_file(folder / "annotations" / f"{stem}.json", categories) as add:
             for row in parts.rows(split):
-                name = copy_image(row, pictures, names)
+                name = copy_image(row, images, names)
                 png = Path(name).with_suffix(".png").as_posix()
                 pixels = read_map(row["annotation"], f"The map of the image {row['file_name']}")
                 segments = [s for s in _segments(row) if s["category"] != VOID]

@@ -55,21 +55,21 @@ def splits(source: DataSource) -> list[Split]:
     if not files:
         return []
     names: dict[str, None] = {}
-    pictures: list[Annotated] = []
+    images: list[Annotated] = []
     for file in files:
-        pictures += _pictures(file, names)
-    if not pictures:
+        images += _images(file, names)
+    if not images:
         raise DataError(f"{path} ({TITLE}) has no images.", "Export the task with its images.")
-    if len({picture.split for picture in pictures}) == 1 and pictures[0].split == _DEFAULT:
-        pictures = [_with_split(picture, None) for picture in pictures]
+    if len({image.split for image in images}) == 1 and images[0].split == _DEFAULT:
+        images = [_with_split(image, None) for image in images]
     root = files[0].parent
-    found = Annotations(TITLE, path, files, root, pictures, tuple(names), source.area)
-    folders = {picture.split: _folders(root, picture.split) for picture in pictures}
+    found = Annotations(TITLE, path, files, root, images, tuple(names), source.area)
+    folders = {image.split: _folders(root, image.split) for image in images}
     return found.splits(folders)
 
 
-def _with_split(picture: Annotated, split: str | None) -> Annotated:
-    return Annotated(picture.name, picture.size, picture.shapes, picture.tags, split, picture.other)
+def _with_split(image: Annotated, split: str | None) -> Annotated:
+    return Annotated(image.name, image.size, image.shapes, image.tags, split, image.other)
 
 
 def _folders(root: Path, split: str | None) -> list[Path]:
@@ -79,7 +79,7 @@ def _folders(root: Path, split: str | None) -> list[Path]:
     return [*inner, root / "images", root]
 
 
-def _pictures(file: Path, names: dict[str, None]) -> Iterator[Annotated]:
+def _images(file: Path, names: dict[str, None]) -> Iterator[Annotated]:
     """The images of a file; the labels that it declares or uses are put into `names`."""
     given = split_in(file.stem)
     for place, element in enumerate(xml_elements(file, frozenset({"meta", "image", "track"}))):
@@ -96,13 +96,13 @@ def _pictures(file: Path, names: dict[str, None]) -> Iterator[Annotated]:
             subset = (element.findtext("*/subset") or "").strip()
             given = split_name(subset) or subset or given
             continue
-        picture = _picture(element, file, place, given)
-        for name in (*(shape.label for shape in picture.shapes), *picture.tags):
+        image = _image(element, file, place, given)
+        for name in (*(shape.label for shape in image.shapes), *image.tags):
             names.setdefault(name)
-        yield picture
+        yield image
 
 
-def _picture(element: Element, file: Path, place: int, given: str | None) -> Annotated:
+def _image(element: Element, file: Path, place: int, given: str | None) -> Annotated:
     name = element.get("name") or ""
     if not name:
         raise DataError(f"{file}: the image {place} has no name.", _AGAIN)

@@ -52,13 +52,13 @@ def write(parts: Parts, folder: Path) -> None:
         _meta(xml, labels)
         number = 0
         for split in parts.splits:
-            pictures, names = folder / "images" / (split or "."), Names(parts.file_names(split))
-            pictures.mkdir(parents=True)
+            images, names = folder / "images" / (split or "."), Names(parts.file_names(split))
+            images.mkdir(parents=True)
             for row in parts.rows(split):
-                name = copy_image(row, pictures, names)
+                name = copy_image(row, images, names)
                 check_text(name, "The image")
                 head = {"id": str(number), "name": name} | ({"subset": split} if split else {})
-                _start(xml, "image", head | _size(row, pictures / name))
+                _start(xml, "image", head | _size(row, images / name))
                 for score, (tag, given) in _elements(row, parts, lost):
                     _start(xml, tag, given)
                     if score is not None:

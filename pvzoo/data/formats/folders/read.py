@@ -159,8 +159,8 @@ def mask_splits(source: DataSource) -> list[Split]:
         named = find_map_classes(path, maps, reduce_labels=reduce_labels)
         return named or unnamed_classes(path, maps, reduce_labels=reduce_labels)
 
-    def read(pictures: Path, masks: Path, task: str | None) -> Dataset:
-        return semantic_rows(_pairs(pictures, masks), common(), path)
+    def read(image_folder: Path, masks: Path, task: str | None) -> Dataset:
+        return semantic_rows(_pairs(image_folder, masks), common(), path)
 
     return [Split(name, partial(read, *pair)) for name, pair in places.items()]
 
@@ -169,10 +169,10 @@ def _mask_folders(root: Path) -> dict[str | None, tuple[Path, Path]]:
     """Where the images and the masks of each split are."""
     pair = _pair_in(root)
     if pair is not None:
-        pictures, masks = (
+        inputs, masks = (
             {split_name(f.name): f for f in folders(p) if split_name(f.name)} for p in pair
         )
-        both = {name: (pictures[name], masks[name]) for name in pictures if name in masks}
+        both = {name: (inputs[name], masks[name]) for name in inputs if name in masks}
         return {**both} or {None: pair}
     found: dict[str | None, tuple[Path, Path]] = {}
     for folder in folders(root):
@@ -188,18 +188,18 @@ def _mask_folders(root: Path) -> dict[str | None, tuple[Path, Path]]:
 
 def _pair_in(folder: Path) -> tuple[Path, Path] | None:
     inner = {f.name.lower(): f for f in folders(folder)}
-    pictures = next((inner[name] for name in _IMAGES if name in inner), None)
+    image_folder = next((inner[name] for name in _IMAGES if name in inner), None)
     masks = next((inner[n] for n in _MASKS if n in inner and has_images(inner[n])), None)
-    return (pictures, masks) if pictures and masks else None
+    return (image_folder, masks) if image_folder and masks else None
 
 
 def _is_mask(file: Path) -> bool:
-    """Whether it keeps values, and is not one of Cityscapes' further pictures of masks."""
+    """Whether it keeps values, and is not one of Cityscapes' further images of masks."""
     further = re.search(r"_(color|instanceIds|labelTrainIds)$", file.stem)
     return file.suffix.lower() not in _LOSSY and not further
 
 
-def _pairs(pictures: Path, masks: Path) -> list[tuple[Path, Path]]:
+def _pairs(image_folder: Path, masks: Path) -> list[tuple[Path, Path]]:
     """Each image with its mask.
 
     Raises:
@@ -215,12 +215,12 @@ def _pairs(pictures: Path, masks: Path) -> list[tuple[Path, Path]]:
             bare = _MASK_START.sub("", _MASK_ENDING.sub("", name))
             bare_names[bare].append(file)
             last_names[bare.rsplit("/", 1)[-1]].append(file)
-    photos = images(pictures)
+    photos = images(image_folder)
     stems = Counter(image.stem for image in photos)
     found = []
     without = []
     for image in photos:
-        name = image.relative_to(pictures).with_suffix("").as_posix()
+        name = image.relative_to(image_folder).with_suffix("").as_posix()
         bare = _IMAGE_ENDING.sub("", name)
         choice = whole_names.get(name) or bare_names.get(name) or bare_names.get(bare) or []
         if not choice and stems[image.stem] == 1 and len(last_names[image.stem]) == 1:
@@ -238,18 +238,18 @@ def _pairs(pictures: Path, masks: Path) -> list[tuple[Path, Path]]:
     over = [f.name for files in whole_names.values() for f in files if f not in used]
     if not found and without and over:
         raise DataError(
-            f"No image in {pictures} has a mask in {masks}: there are images such as "
+            f"No image in {image_folder} has a mask in {masks}: there are images such as "
             f"{without[0]!r} and masks such as {over[0]!r}.",
             "Give each mask the name of its image.",
         )
     if without:
         _warn(
-            f"{len(without)} images in {pictures} have no mask in {masks} and are left out "
+            f"{len(without)} images in {image_folder} have no mask in {masks} and are left out "
             f"({listing(without, 3)})."
         )
     if over:
         _warn(
-            f"{len(over)} masks in {masks} have no image in {pictures} and are left out "
+            f"{len(over)} masks in {masks} have no image in {image_folder} and are left out "
             f"({listing(over, 3)})."
         )
     return found

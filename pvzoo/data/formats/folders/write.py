@@ -155,8 +155,8 @@ def _map(row: Mapping[str, Any], change: Callable[[np.ndarray], np.ndarray] | No
     name = f"The map of the image {row['file_name']}"
     if change is not None:
         return encode_grey(change(read_map(row["annotation"], name)))
-    picture = open_map(row["annotation"], name)
-    if picture.format == "PNG" and len(picture.getbands()) == 1:
+    image = open_map(row["annotation"], name)
+    if image.format == "PNG" and len(image.getbands()) == 1:
         data = ImageHandle.of(row["annotation"]).data
         return data.read_bytes() if isinstance(data, Path) else data
     return encode_grey(read_map(row["annotation"], name))

@@ -67,26 +67,26 @@ def splits(source: DataSource) -> list[Split]:
     files = [f for f in places if f.suffix == ".json" and f.is_file() and _is_tasks(f)]
     if not files:
         return []
-    pictures = [picture for file in files for picture in _pictures(file)]
-    if not pictures:
+    images = [image for file in files for image in _images(file)]
+    if not images:
         raise DataError(
             f"{path} is an export of Label Studio without an annotation.",
             "Annotate its tasks, or submit what was predicted, and export it again.",
         )
     root = files[0].parent
     config = root / "label_config.xml"
-    names = _declared(config, pictures) if is_file(config) else ()
+    names = _declared(config, images) if is_file(config) else ()
     found = Annotations(
-        TITLE, path, [*files, config], root, _named(pictures, root), names, source.area
+        TITLE, path, [*files, config], root, _named(images, root), names, source.area
     )
-    parts = dict.fromkeys(picture.split for picture in pictures)
+    parts = dict.fromkeys(image.split for image in images)
     return found.splits({name: _folders(root, name) for name in parts})
 
 
-def _declared(config: Path, pictures: Sequence[Annotated]) -> list[str]:
+def _declared(config: Path, images: Sequence[Annotated]) -> list[str]:
     """The classes of a project's labelling interface, and any other that is used after them."""
     names = [e.get("value") for e in read_xml(config).iter() if e.tag in ("Label", "Choice")]
-    used = {s.label for p in pictures for s in p.shapes} | {tag for p in pictures for tag in p.tags}
+    used = {s.label for p in images for s in p.shapes} | {tag for p in images for tag in p.tags}
     return list(dict.fromkeys([*(name for name in names if name), *sorted(used)]))
 
 
@@ -109,16 +109,16 @@ def _folders(root: Path, split: str | None) -> list[Path]:
     return [f for f in (*inner, root / "images", root) if f.is_dir()]
 
 
-def _named(pictures: Sequence[Annotated], root: Path) -> list[Annotated]:
-    """The pictures, those that are only there without what an upload puts first by that name."""
+def _named(images: Sequence[Annotated], root: Path) -> list[Annotated]:
+    """The images, those that are only there without what an upload puts first by that name."""
     there = {f.name for folder in (root, *_inner(root)) for f in entries(folder)}
     named = []
-    for picture in pictures:
-        *before, last = picture.name.split("/")
+    for image in images:
+        *before, last = image.name.split("/")
         if last not in there and (bare := _UPLOAD.sub("", last)) in there:
             last = bare
         name = "/".join([*before, last])
-        rest = (picture.size, picture.shapes, picture.tags, picture.split, picture.other)
+        rest = (image.size, image.shapes, image.tags, image.split, image.other)
         named.append(Annotated(name, *rest))
     return named
 
@@ -127,7 +127,7 @@ def _inner(root: Path) -> list[Path]:
     return [root / "images", *(f for f in entries(root / "images") if f.is_dir())]
 
 
-def _pictures(file: Path) -> list[Annotated]:
+def _images(file: Path) -> list[Annotated]:
     tasks = read_json(file)
     split = split_in(file.stem)
     found, several, without = [], 0, 0
@@ -145,7 +145,7 @@ def _pictures(file: Path) -> list[Annotated]:
         truths = [a for a in given if a.get("ground_truth")]
         several += len(given) > 1 and len(truths) != 1
         results = (truths or given)[-1].get("result")
-        found.append(_picture(_image(task["data"], where), results, where, split))
+        found.append(_annotated(_image(task["data"], where), results, where, split))
     for count, what in (
         (several, "have several annotations, of which the last is taken"),
         (without, "have no annotation and are left out"),
@@ -179,7 +179,7 @@ def _path(text: str) -> str:
     return text
 
 
-def _picture(name: str, results: Any, where: str, split: str | None) -> Annotated:
+def _annotated(name: str, results: Any, where: str, split: str | None) -> Annotated:
     if not isinstance(results, list) or not all(isinstance(r, dict) for r in results):
         raise DataError(f"{where} has no list of results.", _AGAIN)
     shapes, tags, other, size = [], [], [], (0, 0)

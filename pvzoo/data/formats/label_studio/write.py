@@ -28,14 +28,14 @@ def write(parts: Parts, folder: Path) -> None:
     (folder / "label_config.xml").write_text(_config(parts), encoding="utf-8")
     lost, number = Lost("Label Studio"), 0
     for split in parts.splits:
-        pictures, names = folder / "images" / (split or "."), Names(parts.file_names(split))
-        pictures.mkdir(parents=True)
+        images, names = folder / "images" / (split or "."), Names(parts.file_names(split))
+        images.mkdir(parents=True)
         with (folder / f"tasks{f'_{split}' if split else ''}.json").open("w") as file:
             comma = "["
             for row in parts.rows(split):
-                name = copy_image(row, pictures, names)
+                name = copy_image(row, images, names)
                 if "objects" in row and row["objects"]["id"]:
-                    check_size(row, upright_size(pictures / name))
+                    check_size(row, upright_size(images / name))
                 place = f"images/{split}/{name}" if split else f"images/{name}"
                 data = {"image": f"/data/local-files/?d={quote(place)}"}
                 results = []

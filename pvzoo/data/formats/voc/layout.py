@@ -22,13 +22,13 @@ class VocSplit:
         root: The folder of the source.
         split: As its lists are called, or None for all that is there.
         xmls: Where the XML files are.
-        pictures: Where the images are.
+        images: Where the images are.
     """
 
     root: Path
     split: str | None
     xmls: Path
-    pictures: Path
+    images: Path
 
     def ids(self, kind: str) -> list[str] | None:
         """The images of the split by its list in ``ImageSets/Main`` or ``Segmentation``."""
@@ -45,19 +45,19 @@ def parts_of(path: Path) -> dict[str | None, VocSplit]:
         return {}
     if path.name.lower() in ("annotations", "annotation") and _has_xml(path):
         path = path.parent
-    xmls, pictures = _pair_in(path)
+    xmls, images = _pair_in(path)
     deeper = [f for f in folders(xmls) if _has_xml(f)]
     if xmls != path and not _has_xml(xmls):
         found = {name: f for f in deeper if (name := split_name(f.name))}
         if found and not map_folder(path, "Class"):  # Annotations/train and JPEGImages/train
-            below = {split_name(f.name): f for f in folders(pictures)}
-            return {n: VocSplit(path, None, f, below.get(n, pictures)) for n, f in found.items()}
+            below = {split_name(f.name): f for f in folders(images)}
+            return {n: VocSplit(path, None, f, below.get(n, images)) for n, f in found.items()}
         if len(deeper) == 1:
-            pictures = deeper[0] if pictures == xmls else pictures
+            images = deeper[0] if images == xmls else images
             xmls = deeper[0]
-    if _has_xml(xmls) or (map_folder(path, "Class") and pictures != xmls):
+    if _has_xml(xmls) or (map_folder(path, "Class") and images != xmls):
         names = {**_lists(path, "Main"), **_lists(path, "Segmentation")}
-        return {name: VocSplit(path, name, xmls, pictures) for name in names or (None,)}
+        return {name: VocSplit(path, name, xmls, images) for name in names or (None,)}
     pairs = {name: _pair_in(f) for f in folders(path) if (name := split_name(f.name))}
     return {name: VocSplit(path, None, *pair) for name, pair in pairs.items() if _has_xml(pair[0])}
 
@@ -66,8 +66,8 @@ def _pair_in(folder: Path) -> tuple[Path, Path]:
     """Where the XML files and the images in a folder are; the folder itself if not apart."""
     inner = {f.name.lower(): f for f in reversed(folders(folder))}
     xmls = next((inner[n] for n in ("annotations", "annotation") if n in inner), folder)
-    pictures = next((inner[n] for n in ("jpegimages", "images", "image") if n in inner), xmls)
-    return xmls, pictures
+    images = next((inner[n] for n in ("jpegimages", "images", "image") if n in inner), xmls)
+    return xmls, images
 
 
 def _has_xml(folder: Path) -> bool:
@@ -92,18 +92,18 @@ def _lists(root: Path, kind: str) -> dict[str, Path]:
     return {name: found[name] for name in ("train", "validation", "test") if name in found}
 
 
-def pictures_of(part: VocSplit, stated: dict[str, str], area: Area) -> dict[str, Located]:
+def images_of(part: VocSplit, stated: dict[str, str], area: Area) -> dict[str, Located]:
     """The image of each XML file, by its own name as in the devkit, else by what it states.
 
     What a file states is often left from before it was renamed.
     """
-    own = {name: _own_picture(part, name) for name in stated}
+    own = {name: _own_image(part, name) for name in stated}
     texts = []
     for name, text in stated.items():
         if own[name] and not is_plain(text):  # it is only asked for to warn of another name
             text = re.split(r"[\\/]", text)[-1]
         texts.append(text or f"{name}.jpg")
-    told = area.locate(texts, [part.pictures], f"<filename> of XML files in {part.xmls}")
+    told = area.locate(texts, [part.images], f"<filename> of XML files in {part.xmls}")
     found, other = {}, []
     for name, said in zip(stated, told, strict=True):
         path = own[name]
@@ -125,12 +125,12 @@ def pictures_of(part: VocSplit, stated: dict[str, str], area: Area) -> dict[str,
     return found
 
 
-def _own_picture(part: VocSplit, name: str) -> Path | None:
+def _own_image(part: VocSplit, name: str) -> Path | None:
     """The image of the name of an XML file or map."""
-    paths = (part.pictures / (name + suffix) for suffix in _SUFFIXES)
+    paths = (part.images / (name + suffix) for suffix in _SUFFIXES)
     return next(filter(is_file, paths), None)
 
 
-def picture_of(part: VocSplit, name: str) -> Path:
+def image_of(part: VocSplit, name: str) -> Path:
     """The same; where it should be if it is not there."""
-    return _own_picture(part, name) or part.pictures / f"{name}.jpg"
+    return _own_image(part, name) or part.images / f"{name}.jpg"

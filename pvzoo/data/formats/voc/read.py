@@ -43,7 +43,7 @@ from pvzoo.data.files import (
 )
 from pvzoo.data.formats.base import DataSource
 from pvzoo.data.formats.folders.read import semantic_rows
-from pvzoo.data.formats.voc.layout import VocSplit, map_folder, parts_of, picture_of, pictures_of
+from pvzoo.data.formats.voc.layout import VocSplit, image_of, images_of, map_folder, parts_of
 from pvzoo.data.formats.voc.maps import drawn_objects, mark_difficult
 from pvzoo.data.formats.voc.xml import Annotation, read_xml
 from pvzoo.data.map_classes import MapClasses, classes_of, find_map_classes, unnamed_classes
@@ -160,13 +160,13 @@ class _Source:
         annotations = self.annotations[part.xmls]
         ids = part.ids("Main") or part.ids("Segmentation")
         chosen = [n for n in (annotations if ids is None else ids) if n in annotations]
-        found = pictures_of(part, {name: annotations[name].image for name in chosen}, self.area)
+        found = images_of(part, {name: annotations[name].image for name in chosen}, self.area)
         if ids is not None:
             lost = [name for name in ids if name not in annotations]
             _warn_left_out(lost, f"images of the split {part.split}", f"XML in {part.xmls}")
         else:
-            used = {picture.path for picture in found.values()}
-            lost = [relative(p, part.root) for p in images(part.pictures) if p not in used]
+            used = {image.path for image in found.values()}
+            lost = [relative(p, part.root) for p in images(part.images) if p not in used]
             _warn_left_out(lost, "images", "XML; one without objects needs one without <object>")
         sizeless = [found[name].path for name in chosen if 0 in annotations[name].size]
         return write(
@@ -184,11 +184,11 @@ class _Source:
     ) -> Iterator[dict[str, Any]]:
         places = {name: place for place, name in enumerate(self.names)}
         number = 0
-        for image_id, (name, picture) in enumerate(found.items()):
+        for image_id, (name, image) in enumerate(found.items()):
             annotation = self.annotations[part.xmls][name]
             height, width = annotation.size
             if not height or not width:
-                width, height = upright_size(picture.path)
+                width, height = upright_size(image.path)
             objects = []
             for thing in annotation.objects:
                 number += 1
@@ -202,9 +202,9 @@ class _Source:
                     }
                 )
             yield {
-                "image": image_cell(picture.path),
+                "image": image_cell(image.path),
                 "image_id": image_id,
-                "file_name": relative(picture.path, part.root),
+                "file_name": relative(image.path, part.root),
                 "width": width,
                 "height": height,
                 "objects": objects_of(objects, masks=task == INSTANCE),
@@ -235,7 +235,7 @@ class _Source:
     def _semantic(self, part: VocSplit, folder: Path) -> Dataset:
         classes = self._map_classes(folder)
         maps = self._maps(part, folder)
-        pairs = [(picture_of(part, name), file) for name, file in maps.items()]
+        pairs = [(image_of(part, name), file) for name, file in maps.items()]
         return semantic_rows(pairs, classes, part.root)
 
     def _from_maps(self, part: VocSplit, drawn: Path, told: Path, task: str) -> Dataset:
@@ -244,7 +244,7 @@ class _Source:
         places = {v: names.index(n) for v, n in classes.names.items() if n in names}
         kinds, maps = self._maps(part, drawn), self._maps(part, told)
         maps = {name: maps[name] for name in maps if name in kinds}
-        pictures = {name: picture_of(part, name) for name in maps}
+        image_files = {name: image_of(part, name) for name in maps}
         state = [*maps.values(), *(kinds[name] for name in maps)]
         told_of = {n: a for n, a in self.annotations[part.xmls].items() if n in maps}
         state += [annotation.file for annotation in told_of.values()]
@@ -256,7 +256,7 @@ class _Source:
                 number += len(objects)
                 if name in told_of:
                     mark_difficult(objects, told_of[name].objects, names)
-                path = pictures[name]
+                path = image_files[name]
                 yield {
                     "image": image_cell(path),
                     "image_id": image_id,
@@ -266,7 +266,7 @@ class _Source:
                     "objects": objects_of(objects, masks=task == INSTANCE),
                 }
 
-        about = (task, "voc maps", places, str(part.root), [str(p) for p in pictures.values()])
+        about = (task, "voc maps", places, str(part.root), [str(p) for p in image_files.values()])
         return write(rows, features(task, names), state, *about)
 
 

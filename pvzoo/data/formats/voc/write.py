@@ -31,15 +31,15 @@ def write(parts: Parts, folder: Path) -> None:
             "Call the splits train, validation and test.",
         )
     lost, taken = Lost("Pascal VOC"), Names()
-    xmls, pictures, lists = (folder / f for f in ("Annotations", "JPEGImages", "ImageSets/Main"))
-    for place in (xmls, pictures, lists):
+    xmls, images, lists = (folder / f for f in ("Annotations", "JPEGImages", "ImageSets/Main"))
+    for place in (xmls, images, lists):
         place.mkdir(parents=True)
     for split in parts.splits:
         stems = []
         for row in parts.rows(split):
             # a list has a name a line, and what follows a space is no part of it
             base = os.path.basename((row["file_name"] or "").replace("\\", "/"))
-            name = copy_image(row, pictures, taken, re.sub(r"\s", "_", base))
+            name = copy_image(row, images, taken, re.sub(r"\s", "_", base))
             stems.append(Path(name).stem)
             text = "\n".join(_lines(row, name, parts, lost))
             (xmls / f"{stems[-1]}.xml").write_text(f"{text}\n", encoding="utf-8")

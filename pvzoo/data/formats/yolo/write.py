@@ -1,4 +1,4 @@
-"""YOLO: data.yaml and a text file beside each image, in fractions of the upright picture.
+"""YOLO: data.yaml and a text file beside each image, in fractions of the upright image.
 
 A mask is one polygon; see `pvzoo.data.polygons`.
 """
@@ -26,15 +26,15 @@ def write(parts: Parts, folder: Path) -> None:
     lost = Lost("YOLO")
     places = {split: f"images/{split}" if split else "images" for split in parts.splits}
     for split, place in places.items():
-        pictures, labels, names = folder / place, folder / f"labels{place[6:]}", Names()
-        pictures.mkdir(parents=True)
+        images, labels, names = folder / place, folder / f"labels{place[6:]}", Names()
+        images.mkdir(parents=True)
         labels.mkdir(parents=True)
         for row in parts.rows(split):
             # without folders: "images" among them would change where labels are looked for
             base = os.path.basename((row["file_name"] or "").replace("\\", "/"))
-            name = copy_image(row, pictures, names, base)
+            name = copy_image(row, images, names, base)
             if row["objects"]["id"]:
-                check_size(row, upright_size(pictures / name))
+                check_size(row, upright_size(images / name))
             lines = list(_lines(row, lost, masks=parts.task == INSTANCE))
             file = labels / Path(name).with_suffix(".txt")
             file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

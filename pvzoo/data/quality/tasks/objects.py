@@ -116,7 +116,7 @@ class InstancesCheck(ObjectsCheck):
     """Objects with masks."""
 
     def turn(self, part: CheckedSplit, row: int, how: tuple[int, Size]) -> None:
-        """Masks read as those of the upright picture were cut off at its edges."""
+        """Masks read as those of the upright image were cut off at its edges."""
         width, height = how[1]
         if how[0] >= 5 and width != height:
             text = f"{part.text_of(row)}: {height} x {width}, {size_in_words(how[1])}"

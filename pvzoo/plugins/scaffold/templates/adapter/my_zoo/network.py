@@ -55,9 +55,9 @@ class ExampleNetwork(TorchNetwork):
 
     backbone = ("stem.",)
 
-    def batch(self, pictures: Sequence[Image.Image], targets: Sequence[Any]) -> dict[str, Any]:
-        """Pixels of all pictures, and the classes of each."""
-        pixels = [self.prepare(picture)[0]["pixel_values"] for picture in pictures]
+    def batch(self, images: Sequence[Image.Image], targets: Sequence[Any]) -> dict[str, Any]:
+        """Pixels of all images, and the classes of each."""
+        pixels = [self.prepare(image)[0]["pixel_values"] for image in images]
         return {
             "pixels": torch.from_numpy(np.concatenate(pixels)),
             "labels": class_targets(targets),

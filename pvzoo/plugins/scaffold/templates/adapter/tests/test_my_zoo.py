@@ -12,6 +12,6 @@ test_conformance = conformance("my-zoo")
 
 
 @pytest.mark.parametrize("colour", ["red", "green", "blue"])
-def test_the_example_names_the_colour_of_a_picture(colour):
+def test_the_example_names_the_colour_of_an_image(colour):
     result = pvzoo.load("my-zoo-example").predict(Image.new("RGB", (64, 48), colour))
     assert result.names[0] == colour

@@ -22,7 +22,7 @@ class ExampleAdapter(Adapter):
     """Drives networks that give, for each class, one box.
 
     Outputs are ``scores`` (n, classes) in 0..1 and ``boxes`` (n, classes, 4): left, top, right and
-    bottom as shares of the picture's width and height.
+    bottom as shares of the image's width and height.
     """
 
     tasks = ("object-detection",)
@@ -37,7 +37,7 @@ class ExampleAdapter(Adapter):
         return config.get("model_type") == MODEL_TYPE
 
     def postprocess(self, outputs: dict[str, Any], meta: Meta, **controls: Any) -> Detections:
-        """The objects of one picture, in pixels, as far as the options ask for them."""
+        """The objects of one image, in pixels, as far as the options ask for them."""
         height, width = meta["size"]
         boxes = outputs["boxes"][0] * np.array([width, height, width, height], np.float32)
         classes = np.arange(len(self.labels))

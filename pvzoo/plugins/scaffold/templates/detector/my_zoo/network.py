@@ -73,13 +73,13 @@ class ExampleNetwork(TorchNetwork):
 
     backbone = ("stem.",)
 
-    def batch(self, pictures: Sequence[Image.Image], targets: Sequence[Any]) -> dict[str, Any]:
-        """Pixels of all pictures, and for each class which of them are in a box."""
-        pixels = np.concatenate([self.prepare(one)[0]["pixel_values"] for one in pictures])
+    def batch(self, images: Sequence[Image.Image], targets: Sequence[Any]) -> dict[str, Any]:
+        """Pixels of all images, and for each class which of them are in a box."""
+        pixels = np.concatenate([self.prepare(one)[0]["pixel_values"] for one in images])
         side = pixels.shape[-1]
-        inside = torch.zeros(len(pictures), len(self.spec.labels), side, side)
-        for one, picture, target in zip(inside, pictures, targets, strict=True):
-            boxes = target["boxes"] * side / torch.tensor([*picture.size, *picture.size])
+        inside = torch.zeros(len(images), len(self.spec.labels), side, side)
+        for one, image, target in zip(inside, images, targets, strict=True):
+            boxes = target["boxes"] * side / torch.tensor([*image.size, *image.size])
             for label, box in zip(target["categories"], boxes.round().int(), strict=True):
                 left, top, right, bottom = box.tolist()
                 one[label, top:bottom, left:right] = 1

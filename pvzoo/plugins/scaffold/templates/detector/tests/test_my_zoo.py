@@ -14,9 +14,9 @@ test_conformance = conformance("my-zoo")
 
 @pytest.mark.parametrize("colour", ["red", "green", "blue"])
 def test_the_example_finds_a_thing_and_names_its_colour(colour):
-    picture = Image.new("RGB", (128, 64), "gray")
-    picture.paste({"green": (40, 170, 60)}.get(colour, colour), (20, 10, 60, 50))
-    result = pvzoo.load("my-zoo-example", device="cpu").predict(picture)
+    image = Image.new("RGB", (128, 64), "gray")
+    image.paste({"green": (40, 170, 60)}.get(colour, colour), (20, 10, 60, 50))
+    result = pvzoo.load("my-zoo-example", device="cpu").predict(image)
     assert result.names == (colour,)
     np.testing.assert_allclose(result.boxes, [[20, 10, 60, 50]], atol=1)
 
@@ -29,5 +29,5 @@ def test_fine_tuning_teaches_it_other_colours(tmp_path):
     assert tuned.labels == ("yellow", "purple")
     others = scenes(16, 1, colours)
     assert tuned.evaluate(others)["map_50"] > 0.9
-    again, picture = pvzoo.load(run, device="cpu"), others[0]["image"]
-    np.testing.assert_array_equal(again.predict(picture).boxes, tuned.predict(picture).boxes)
+    again, image = pvzoo.load(run, device="cpu"), others[0]["image"]
+    np.testing.assert_array_equal(again.predict(image).boxes, tuned.predict(image).boxes)

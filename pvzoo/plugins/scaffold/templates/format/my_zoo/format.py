@@ -48,15 +48,14 @@ class ExampleFormat(Format):
         classes = _list(first.get("classes"), str)
         if classes is None:
             raise DataError(f"{file}, line 1 has no list of classes.", "Write it again.")
-        pictures = [
-            _picture(found, classes, f"{file}, line {place}")
-            for place, found in enumerate(others, 2)
+        images = [
+            _image(found, classes, f"{file}, line {place}") for place, found in enumerate(others, 2)
         ]
-        if not pictures:
+        if not images:
             raise DataError(f"{file} has no images.", "Write it again.")
         root = file.parent
-        read = Annotations(ExampleFormat.title, file, [file], root, pictures, classes, source.area)
-        return read.splits({picture.split: [root] for picture in pictures})
+        read = Annotations(ExampleFormat.title, file, [file], root, images, classes, source.area)
+        return read.splits({image.split: [root] for image in images})
 
     @staticmethod
     def write(parts: Parts, folder: Path) -> None:
@@ -91,7 +90,7 @@ def _parsed(text: str, where: str) -> dict[str, Any]:
     return found
 
 
-def _picture(found: dict[str, Any], classes: list[str], where: str) -> Annotated:
+def _image(found: dict[str, Any], classes: list[str], where: str) -> Annotated:
     """The image of a line, with its boxes."""
     name, split, boxes = found.get("image"), found.get("split"), _list(found.get("boxes"), list)
     if not isinstance(name, str) or not name or boxes is None:

@@ -51,9 +51,9 @@ class CoverNetwork(TorchNetwork):
 
     backbone = ("stem.",)
 
-    def batch(self, pictures: Sequence[Image.Image], targets: Sequence[Any]) -> dict[str, Any]:
-        """Pixels and true shares of all pictures."""
-        pixels = np.concatenate([self.prepare(one)[0]["pixel_values"] for one in pictures])
+    def batch(self, images: Sequence[Image.Image], targets: Sequence[Any]) -> dict[str, Any]:
+        """Pixels and true shares of all images."""
+        pixels = np.concatenate([self.prepare(one)[0]["pixel_values"] for one in images])
         shares = torch.stack([target["shares"] for target in targets])
         return {"pixels": torch.from_numpy(pixels), "shares": shares}
 

@@ -48,15 +48,15 @@ class Cover(ResultWithRows):
             for label, name, share in zip(self.labels, self.names, self.shares, strict=True)
         ]
 
-    def draw(self, picture: Image.Image) -> Image.Image:
-        """The picture with its classes in a legend below."""
-        return draw_cover(picture, zip(self.labels, self.names, self.shares, strict=True))
+    def draw(self, image: Image.Image) -> Image.Image:
+        """The image with its classes in a legend below."""
+        return draw_cover(image, zip(self.labels, self.names, self.shares, strict=True))
 
 
-def draw_cover(picture: Image.Image, cover: Iterable[tuple[int, str, float]]) -> Image.Image:
-    """A picture with a legend below, of class ids, names and shares."""
+def draw_cover(image: Image.Image, cover: Iterable[tuple[int, str, float]]) -> Image.Image:
+    """An image with a legend below, of class ids, names and shares."""
     lines = [(f"{name} {share:.0%}", class_colour(label)) for label, name, share in cover]
-    return add_legend(picture, lines)
+    return add_legend(image, lines)
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class CoverControls:
 
 
 class CoverTask(Task):
-    """Which share of a picture each class covers."""
+    """Which share of an image each class covers."""
 
     id = "my-zoo-cover"
     result = Cover
@@ -106,12 +106,12 @@ class CoverTask(Task):
         return CoverCheck(parts, notes)
 
     def draw_labels(
-        self, picture: Image.Image, row: Mapping[str, Any], names: Sequence[str], size: Size
+        self, image: Image.Image, row: Mapping[str, Any], names: Sequence[str], size: Size
     ) -> Image.Image:
         """As `Cover.draw`; class ids that stand for no class are left out."""
         pairs = zip(row["cover"]["category"], row["cover"]["share"], strict=False)
         known = range(len(names))
-        return draw_cover(picture, ((i, names[i], share) for i, share in pairs if i in known))
+        return draw_cover(image, ((i, names[i], share) for i, share in pairs if i in known))
 
     def metric(self, match: LabelMatch) -> Metric:
         """`my_zoo.metric.CoverMetric`."""

@@ -15,12 +15,12 @@ from pvzoo.training.targets.base import Target, Training
 class CoverTraining(Training):
     """``shares``, (classes,) float32.
 
-    Pictures are varied in colours and by a flip, which leave shares as they are; crops would not.
+    Images are varied in colours and by a flip, which leave shares as they are; crops would not.
     """
 
     recipe = Recipe("tried on drawn rectangles", 0.3, decay=0.0, clip=1.0)
 
-    def target(self, row: Mapping[str, Any], picture: Image.Image, classes: int) -> Target:
+    def target(self, row: Mapping[str, Any], image: Image.Image, classes: int) -> Target:
         """See the class."""
         shares = torch.zeros(classes)
         shares[row["cover"]["category"]] = torch.tensor(row["cover"]["share"]).float()
@@ -33,11 +33,11 @@ class CoverTraining(Training):
         return {"cover": {"category": labels.tolist(), "share": shares.tolist()}}
 
     def example(
-        self, picture: Image.Image, things: Sequence[tuple[int, tuple[int, int, int, int]]]
+        self, image: Image.Image, things: Sequence[tuple[int, tuple[int, int, int, int]]]
     ) -> Target:
         """The shares of the background and two rectangles, for the suite of pvzoo.testing."""
         shares = torch.zeros(3)
         for label, (left, top, right, bottom) in things:
-            shares[label] = (right - left) * (bottom - top) / (picture.width * picture.height)
+            shares[label] = (right - left) * (bottom - top) / (image.width * image.height)
         shares[0] = 1 - shares.sum()
         return {"shares": shares}

@@ -18,27 +18,27 @@ test_conformance = conformance("my-zoo")
 
 @pytest.fixture
 def folder(tmp_path):
-    """Pictures of which a part is red and the rest white, in two splits."""
+    """Images of which a part is red and the rest white, in two splits."""
     for split, seed in (("train", 0), ("val", 1)):
         (tmp_path / split).mkdir()
         cover = {}
         for number, width in enumerate(np.random.default_rng(seed).integers(10, 90, 12)):
-            picture = Image.new("RGB", (100, 50 + 10 * number + seed), "white")
-            picture.paste((220, 40, 40), (0, 0, int(width), picture.height))
-            picture.save(tmp_path / split / f"{number}.png")
+            image = Image.new("RGB", (100, 50 + 10 * number + seed), "white")
+            image.paste((220, 40, 40), (0, 0, int(width), image.height))
+            image.save(tmp_path / split / f"{number}.png")
             cover[f"{number}.png"] = {"red": width / 100, "white": 1 - width / 100}
         (tmp_path / split / "cover.json").write_text(json.dumps(cover))
     return tmp_path
 
 
-def test_a_picture_is_of_the_colours_that_cover_it():
-    picture = Image.new("RGB", (40, 10), "white")
-    picture.paste("black", (0, 0, 10, 10))
+def test_an_image_is_of_the_colours_that_cover_it():
+    image = Image.new("RGB", (40, 10), "white")
+    image.paste("black", (0, 0, 10, 10))
     model = pvzoo.load("my-zoo-example")
-    result = model.predict(picture)
+    result = model.predict(image)
     assert result.names == ("white", "black")
     np.testing.assert_allclose(result.shares, [0.75, 0.25], atol=0.02)
-    assert model.predict(picture, least=0.5).names == ("white",)
+    assert model.predict(image, least=0.5).names == ("white",)
 
 
 def test_a_folder_is_read_checked_drawn_and_measured(folder):
@@ -73,5 +73,5 @@ def test_fine_tuning_teaches_it_other_classes(folder, tmp_path):
     assert tuned.labels == ("roof", "snow")
     assert tuned.report.metrics["overlap"] > 0.9
     assert (tmp_path / "run" / "first-batch.png").is_file()
-    again, picture = pvzoo.load(tmp_path / "run", device="cpu"), folder / "val" / "0.png"
-    np.testing.assert_array_equal(again.predict(picture).shares, tuned.predict(picture).shares)
+    again, image = pvzoo.load(tmp_path / "run", device="cpu"), folder / "val" / "0.png"
+    np.testing.assert_array_equal(again.predict(image).shares, tuned.predict(image).shares)

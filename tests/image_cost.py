@@ -1,7 +1,7 @@
 """Prints what it costs to read some files: a line "seconds megabytes what" for each.
 
-Run with a way of reading, "picture" or "map", and the files; or with "array", and a dtype and the
-lengths of the axes. Seconds are of a processor that turns and converts some pictures in
+Run with a way of reading, "image" or "map", and the files; or with "array", and a dtype and the
+lengths of the axes. Seconds are of a processor that turns and converts some images in
 `USUAL` seconds, or of this one if it is faster; megabytes beyond what the process had before.
 """
 
@@ -21,10 +21,10 @@ USUAL = 0.07
 
 def slowness() -> float:
     """How many times longer this processor takes now than a usual one; 1 if it is no slower."""
-    picture = Image.effect_noise((2000, 2000), 60).convert("RGB")
+    image = Image.effect_noise((2000, 2000), 60).convert("RGB")
     start = time.process_time()
     for _ in range(5):
-        picture.transpose(Image.Transpose.ROTATE_90).convert("L").convert("RGB")
+        image.transpose(Image.Transpose.ROTATE_90).convert("L").convert("RGB")
     return max(1.0, (time.process_time() - start) / USUAL)
 
 
@@ -42,8 +42,8 @@ def read(way: str, file: str) -> str:
         from pvzoo.data.maps import areas_of, read_map
 
         return str(areas_of(read_map({"path": file, "bytes": None}, file)))
-    picture = pvzoo.inputs.images.open_image(file)
-    return f"{picture.size} {picture.getpixel((0, 0))}"
+    image = pvzoo.inputs.images.open_image(file)
+    return f"{image.size} {image.getpixel((0, 0))}"
 
 
 def main(way: str, *files: str) -> None:

@@ -1,4 +1,4 @@
-"""Long and thin pictures: what becomes of them, and that they take no more memory than others."""
+"""Long and thin images: what becomes of them, and that they take no more memory than others."""
 
 from __future__ import annotations
 
@@ -82,27 +82,27 @@ def timm_adapter(config: dict[str, Any]) -> TimmNetwork:
     return TimmNetwork(network.eval(), ("a", "b", "c"), False)
 
 
-def by_timm(adapter: TimmNetwork, picture: Image.Image) -> np.ndarray:
-    """What timm's own transform makes of a picture."""
+def by_timm(adapter: TimmNetwork, image: Image.Image) -> np.ndarray:
+    """What timm's own transform makes of an image."""
     cfg = timm.data.resolve_data_config(pretrained_cfg=adapter.module.pretrained_cfg)
-    return timm.data.create_transform(**cfg, is_training=False)(picture)[None].numpy()
+    return timm.data.create_transform(**cfg, is_training=False)(image)[None].numpy()
 
 
 @pytest.mark.parametrize("name", PROCESSORS)
-def test_ordinary_pictures_are_prepared_as_transformers_does_to_the_bit(name):
+def test_ordinary_images_are_prepared_as_transformers_does_to_the_bit(name):
     processor = PROCESSORS[name]()
-    for picture in ordinary(10):
-        ours = prepared(processor, picture)["pixel_values"]
-        assert np.array_equal(ours, processor(images=picture, return_tensors="np")["pixel_values"])
+    for image in ordinary(10):
+        ours = prepared(processor, image)["pixel_values"]
+        assert np.array_equal(ours, processor(images=image, return_tensors="np")["pixel_values"])
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=str)
-def test_ordinary_pictures_are_prepared_as_timm_does_to_the_bit(config):
+def test_ordinary_images_are_prepared_as_timm_does_to_the_bit(config):
     adapter = timm_adapter(config)
-    for picture in ordinary(20):
-        inputs, meta = adapter.prepare(picture)
-        assert np.array_equal(inputs["x"], by_timm(adapter, picture))
-        assert meta["size"] == picture.size[::-1]
+    for image in ordinary(20):
+        inputs, meta = adapter.prepare(image)
+        assert np.array_equal(inputs["x"], by_timm(adapter, image))
+        assert meta["size"] == image.size[::-1]
 
 
 def long(width: int, ratio: float, *, lying: bool, seed: int) -> Image.Image:
@@ -122,49 +122,49 @@ LONG = [
 
 
 @pytest.mark.parametrize("name", sorted(set(PROCESSORS) - WARPED))
-def test_of_long_pictures_transformers_networks_see_what_they_would_have_seen(name):
+def test_of_long_images_transformers_networks_see_what_they_would_have_seen(name):
     processor, plain = PROCESSORS[name](), {"do_normalize": False}
-    for picture in LONG:
-        assert middle(picture).size != picture.size
-        ours = prepared(processor, picture, **plain)["pixel_values"]
-        theirs = processor(images=picture, return_tensors="np", **plain)["pixel_values"]
+    for image in LONG:
+        assert middle(image).size != image.size
+        ours = prepared(processor, image, **plain)["pixel_values"]
+        theirs = processor(images=image, return_tensors="np", **plain)["pixel_values"]
         assert levels(ours, theirs) < 2.01
 
 
 @pytest.mark.parametrize("config", CONFIGS[:4], ids=str)
-def test_of_long_pictures_timm_networks_see_what_they_would_have_seen(config):
+def test_of_long_images_timm_networks_see_what_they_would_have_seen(config):
     adapter = timm_adapter({**config, "mean": (0, 0, 0), "std": (1, 1, 1)})
-    for picture in LONG:
-        assert levels(adapter.prepare(picture)[0]["x"], by_timm(adapter, picture)) < 2.01
+    for image in LONG:
+        assert levels(adapter.prepare(image)[0]["x"], by_timm(adapter, image)) < 2.01
 
 
 @pytest.mark.parametrize("lying", [False, True])
-def test_where_nothing_is_rounded_long_pictures_are_prepared_to_the_bit(lying):
+def test_where_nothing_is_rounded_long_images_are_prepared_to_the_bit(lying):
     """The scaled length is a whole number for a width that divides the network's."""
     adapter, processor = timm_adapter(CONFIGS[1] | {"crop_pct": 1.0}), PROCESSORS["CLIP"]()
     for seed, width in enumerate([1, 2, 4, 8, 16, 32]):
-        picture = long(width, RATIO + 9, lying=lying, seed=seed)
-        assert middle(picture).size != picture.size
-        assert np.array_equal(adapter.prepare(picture)[0]["x"], by_timm(adapter, picture))
-        ours = prepared(processor, picture)["pixel_values"]
-        assert np.array_equal(ours, processor(images=picture, return_tensors="np")["pixel_values"])
+        image = long(width, RATIO + 9, lying=lying, seed=seed)
+        assert middle(image).size != image.size
+        assert np.array_equal(adapter.prepare(image)[0]["x"], by_timm(adapter, image))
+        ours = prepared(processor, image)["pixel_values"]
+        assert np.array_equal(ours, processor(images=image, return_tensors="np")["pixel_values"])
 
 
 @pytest.mark.parametrize("name", sorted(WARPED))
-def test_nothing_is_cut_off_where_the_whole_picture_is_scaled(name):
+def test_nothing_is_cut_off_where_the_whole_image_is_scaled(name):
     processor = PROCESSORS[name]()
-    for picture in LONG[:2]:
-        ours = prepared(processor, picture)["pixel_values"]
-        assert np.array_equal(ours, processor(images=picture, return_tensors="np")["pixel_values"])
+    for image in LONG[:2]:
+        ours = prepared(processor, image)["pixel_values"]
+        assert np.array_equal(ours, processor(images=image, return_tensors="np")["pixel_values"])
 
 
-def test_nothing_is_cut_off_where_timm_scales_the_whole_picture():
+def test_nothing_is_cut_off_where_timm_scales_the_whole_image():
     for config in CONFIGS[4:]:
-        adapter, picture = timm_adapter(config), noise(5, 400)
-        assert np.array_equal(adapter.prepare(picture)[0]["x"], by_timm(adapter, picture))
+        adapter, image = timm_adapter(config), noise(5, 400)
+        assert np.array_equal(adapter.prepare(image)[0]["x"], by_timm(adapter, image))
 
 
-def test_a_thin_picture_takes_no_more_than_others():
+def test_a_thin_image_takes_no_more_than_others():
     """Within a second and 200 MB, whether it is predicted or trained on."""
     command = [sys.executable, TESTS / "long_memory.py", "1x65535", "40000x3"]
     run = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
@@ -176,8 +176,8 @@ def test_a_thin_picture_takes_no_more_than_others():
         assert float(megabytes) < 200, way
 
 
-def test_results_are_drawn_on_thin_pictures_in_bounded_memory(lite0):
-    """A line of text is not many times the picture."""
+def test_results_are_drawn_on_thin_images_in_bounded_memory(lite0):
+    """A line of text is not many times the image."""
     for size in ((20_000, 1), (1, 20_000), (3000, 40)):
         drawn = lite0.predict(Image.new("RGB", size)).plot()
         assert drawn.width * drawn.height < 6_000_000
@@ -195,7 +195,7 @@ THIN = Image.new("RGB", (1, 65535))
     [
         (
             transformers.TextNetImageProcessor(),
-            "A picture of 1 x 65,535 pixels would become one of 640 x 41,942,400 for this network, "
+            "An image of 1 x 65,535 pixels would become one of 640 x 41,942,400 for this network, "
             "more than the 16,777,216 pixels allowed. Crop it, or cut it into pieces.",
         ),
         (transformers.ViTImageProcessor(size={"shortest_edge": 224}), "224 x 14,679,840"),
@@ -214,28 +214,28 @@ def test_what_no_crop_makes_smaller_is_refused_in_words(processor, words):
         prepared(processor, THIN)
 
 
-def test_a_picture_that_is_not_scaled_may_be_as_large_as_one_that_is():
+def test_an_image_that_is_not_scaled_may_be_as_large_as_one_that_is():
     processor = transformers.ViTImageProcessor(do_resize=False, do_rescale=False)
     with pytest.raises(ImageError, match="5,000 x 4,000"):
         prepared(processor, Image.new("RGB", (5000, 4000)))
 
 
-def test_refused_pictures_are_named_and_cost_no_other(tmp_path):
+def test_refused_images_are_named_and_cost_no_other(tmp_path):
     segmentation_families.build("eomt_semantic", tmp_path)
     model = pvzoo.load(tmp_path, task="semantic", device="cpu")
-    pictures = [noise(64, 48), THIN, noise(48, 64)]
+    images = [noise(64, 48), THIN, noise(48, 64)]
     refused: list[ImageError] = []
-    found = list(model.stream(pictures, on_error=refused.append))
+    found = list(model.stream(images, on_error=refused.append))
     assert [result.size for result in found] == [(48, 64), (64, 48)]
     assert [(error.index, error.source) for error in refused] == [
         (1, "image 1 (PIL image, 1x65535)")
     ]
-    assert "image 1 (PIL image, 1x65535): A picture of 1 x 65,535 pixels would" in str(refused[0])
+    assert "image 1 (PIL image, 1x65535): An image of 1 x 65,535 pixels would" in str(refused[0])
     with pytest.raises(ImageError, match="would become one of"):
         model.outputs(THIN)
 
 
-def test_a_picture_too_long_for_a_map_is_refused(tmp_path):
+def test_an_image_too_long_for_a_map_is_refused(tmp_path):
     segmentation_families.build("segformer", tmp_path)
     model = pvzoo.load(tmp_path, device="cpu")
     assert model.predict(Image.new("RGB", (2, MAX_SIDE))).size == (MAX_SIDE, 2)
@@ -244,19 +244,19 @@ def test_a_picture_too_long_for_a_map_is_refused(tmp_path):
 
 
 @pytest.mark.usefixtures("own_cache")
-def test_training_names_a_picture_that_it_cannot_use(tmp_path):
+def test_training_names_an_image_that_it_cannot_use(tmp_path):
     detection_families.build("yolos", tmp_path / "model")
-    pictures = tmp_path / "data" / "train"
-    pictures.mkdir(parents=True)
+    images = tmp_path / "data" / "train"
+    images.mkdir(parents=True)
     lines = []
-    for i, picture in enumerate([noise(64, 48), noise(3, 15000)]):
-        picture.save(pictures / f"{i}.png")
-        box = [0, 0, picture.width, picture.height]
+    for i, image in enumerate([noise(64, 48), noise(3, 15000)]):
+        image.save(images / f"{i}.png")
+        box = [0, 0, image.width, image.height]
         row = {"id": i, "file_name": f"{i}.png", "width": box[2], "height": box[3]}
         lines.append((row, {"id": i, "image_id": i, "category_id": 1, "bbox": box}))
     rows, objects = map(list, zip(*lines, strict=True))
     labels = {"images": rows, "annotations": objects, "categories": [{"id": 1, "name": "car"}]}
-    (pictures / "_annotations.coco.json").write_text(json.dumps(labels))
+    (images / "_annotations.coco.json").write_text(json.dumps(labels))
     model = pvzoo.load(tmp_path / "model", device="cpu")
     with pytest.raises(ImageError, match=r"less than a pixel wide.*It is one of .*1\.png"):
         model.fine_tune(

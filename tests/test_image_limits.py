@@ -1,4 +1,4 @@
-"""No file takes much memory or time, be it a large picture in a few bytes or a damaged one."""
+"""No file takes much memory or time, be it a large image in a few bytes or a damaged one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SECONDS = 2.0
 
 def cost(way: str, what: str | Path) -> tuple[float, float, str]:
     """Seconds of the processor, megabytes, and what came of it, in a process of its own."""
-    command = [sys.executable, TESTS / "picture_cost.py", way, what]
+    command = [sys.executable, TESTS / "image_cost.py", way, what]
     run = subprocess.run(command, capture_output=True, text=True, check=True, timeout=100)
     seconds, megabytes, said = run.stdout.strip().split(" ", 2)
     return float(seconds), float(megabytes), said
@@ -34,7 +34,7 @@ def cost(way: str, what: str | Path) -> tuple[float, float, str]:
 def test_no_small_file_takes_much_memory_or_time(name, tmp_path):
     file = tmp_path / name
     file.write_bytes(BOMBS[name]())
-    seconds, megabytes, said = cost("picture", file)
+    seconds, megabytes, said = cost("image", file)
     assert seconds < SECONDS, said
     assert megabytes < MEGABYTES, said
 
@@ -97,21 +97,21 @@ def test_a_photo_whose_exif_has_a_damaged_tag_is_still_turned():
         assert pvzoo.open_image(file.getvalue()).size == (24, 32)
 
 
-def test_a_large_picture_is_converted_as_pil_converts_it():
+def test_a_large_image_is_converted_as_pil_converts_it():
     """Of every mode; it takes several strips."""
     rng = np.random.default_rng(0)
     size = (1500, 1600)
     noise = Image.fromarray(rng.integers(0, 256, (size[1], size[0], 4), np.uint8))
     for mode in ("1", "L", "P", "RGB", "CMYK", "YCbCr", "HSV", "LAB"):
-        picture = noise.convert("RGB") if mode != "LAB" else noise
-        picture = picture.convert(mode) if mode != "LAB" else Image.merge("LAB", noise.split()[:3])
-        assert pvzoo.open_image(picture).tobytes() == picture.convert("RGB").tobytes(), mode
+        image = noise.convert("RGB") if mode != "LAB" else noise
+        image = image.convert(mode) if mode != "LAB" else Image.merge("LAB", noise.split()[:3])
+        assert pvzoo.open_image(image).tobytes() == image.convert("RGB").tobytes(), mode
     white = Image.new("RGBA", size, "white")
     palette = noise.convert("RGB").quantize(64)
     palette.info["transparency"] = bytes(range(0, 256, 4))
-    for picture in (noise, noise.convert("LA"), noise.convert("RGBa"), palette):
-        right = Image.alpha_composite(white, picture.convert("RGBA")).convert("RGB")
-        assert pvzoo.open_image(picture).tobytes() == right.tobytes(), picture.mode
+    for image in (noise, noise.convert("LA"), noise.convert("RGBa"), palette):
+        right = Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
+        assert pvzoo.open_image(image).tobytes() == right.tobytes(), image.mode
 
 
 def test_a_large_array_is_converted_as_numpy_converts_the_whole():
@@ -137,7 +137,7 @@ def test_headers_are_read_within_the_same_limits(tmp_path):
         encoded.header(BOMBS["tags.tif"]())
 
 
-# --- damaged pictures -----------------------------------------------------------------------------
+# --- damaged images -----------------------------------------------------------------------------
 
 
 def damaged(tmp_path: Path, height: int, width: int) -> Path:
@@ -154,13 +154,13 @@ WAYS = ("skip", "keep", "predict", "outputs", "open", "check", "map")
 
 
 def grown(path: Path, count: int, ways: tuple[str, ...]) -> dict[str, float]:
-    """By how many megabytes a process grows by `count` damaged pictures more than by ten."""
+    """By how many megabytes a process grows by `count` damaged images more than by ten."""
     command = [sys.executable, TESTS / "damaged_memory.py", path, str(count), *ways]
     run = subprocess.run(command, capture_output=True, text=True, check=True, timeout=1500)
     return {way: float(grown) for way, grown in map(str.split, run.stdout.splitlines())}
 
 
-def test_a_damaged_picture_leaves_nothing_in_memory(tmp_path):
+def test_a_damaged_image_leaves_nothing_in_memory(tmp_path):
     path = damaged(tmp_path, 800, 1200)  # 4 MB decoded
     for way, megabytes in grown(path, 20, WAYS).items():
         assert megabytes < 25, way
@@ -173,7 +173,7 @@ def test_a_thousand_damaged_photographs_leave_no_more_than_ten(tmp_path):
         assert megabytes < 150, way
 
 
-def test_an_error_of_a_damaged_picture_says_what_pil_said_and_where(tmp_path):
+def test_an_error_of_a_damaged_image_says_what_pil_said_and_where(tmp_path):
     path = damaged(tmp_path, 40, 60)
     found: list[ImageError] = []
     model = pvzoo.load("efficientnet-lite0-pip", device="cpu")
