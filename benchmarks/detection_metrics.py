@@ -96,8 +96,8 @@ def coco_file(images: list[tuple[Detections, dict[str, Any]]]) -> dict[str, Any]
         for values in zip(*(objects[k] for k in ("bbox", "area", "category")), strict=True):
             annotations.append(dict(zip(("bbox", "area", "category_id"), values, strict=True)))
             annotations[-1] |= {"image_id": row["image_id"], "id": len(annotations)}
-        for place, crowd in enumerate(reversed(objects["iscrowd"]), 1):
-            annotations[-place]["iscrowd"] = int(crowd)
+        for index, crowd in enumerate(reversed(objects["iscrowd"]), 1):
+            annotations[-index]["iscrowd"] = int(crowd)
     return {
         "info": {},
         "images": [{"id": row["image_id"], "width": WIDTH, "height": HEIGHT} for _, row in images],

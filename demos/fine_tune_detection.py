@@ -1,6 +1,6 @@
 """Fine-tune a detector: the one of drawn shapes learns two shapes that it has never seen.
 
-Your own data goes in the place of `scenes`: a folder in COCO, YOLO or Pascal VOC format, or a Hub
+Your own data goes instead of `scenes`: a folder in COCO, YOLO or Pascal VOC format, or a Hub
 dataset.
 """
 

@@ -25,12 +25,12 @@ class ShownList(list[T]):
     """A list whose slices are of its kind, so that a notebook shows them alike."""
 
     @overload
-    def __getitem__(self, place: SupportsIndex) -> T: ...
+    def __getitem__(self, index: SupportsIndex) -> T: ...
     @overload
-    def __getitem__(self, place: slice) -> Self: ...
-    def __getitem__(self, place: SupportsIndex | slice) -> Any:
-        found: Any = super().__getitem__(place)
-        return type(self)(found) if isinstance(place, slice) else found
+    def __getitem__(self, index: slice) -> Self: ...
+    def __getitem__(self, index: SupportsIndex | slice) -> Any:
+        found: Any = super().__getitem__(index)
+        return type(self)(found) if isinstance(index, slice) else found
 
 
 def jpeg(image: Image.Image, longest: int = LONGEST, most: int = MOST_BYTES) -> bytes:

@@ -134,7 +134,7 @@ class Model(Predictor[R]):
             early_stopping: Stop after this many epochs without a better figure.
             seed: Of all random choices.
             resume: Whether to go on with a run that `output_dir` holds; False refuses it.
-            lora: Rank of the matrices that are trained in the place of the linear layers (LoRA, by
+            lora: Rank of the matrices that are trained instead of the linear layers (LoRA, by
                 PEFT), such as 16; they are merged into the layers in the end. Or a dict, arguments
                 of `peft.LoraConfig`. The learning rate is ten times the recipe's by default.
             report_to: Where Trainer reports to, such as "tensorboard".

@@ -46,7 +46,7 @@ S = TypeVar("S", bound="Result")
 
 
 def _shows(listed: Listed) -> Callable[[F], F]:
-    """Make a method show the options of its model's task in the place of its ``**options``."""
+    """Make a method show the options of its model's task instead of its ``**options``."""
 
     def shown(function: F) -> F:
         return cast(F, _Shown(cast(types.FunctionType, function), listed))
@@ -256,7 +256,7 @@ class Predictor(Generic[R]):
             **options: The task's own, such as ``top_k`` or ``threshold``.
 
         Raises:
-            ImageError: With ``on_error="raise"``, in the place of the bad image.
+            ImageError: With ``on_error="raise"``, instead of the bad image.
             DeviceError: There is too little memory.
             UnsupportedModelError: The model fails on every image.
             UsageError: An option the task does not have, or a source that is none.
@@ -361,7 +361,7 @@ class Predictor(Generic[R]):
             split: Which split, for data that has several.
             batch_size: Most network inputs in one forward pass.
             progress: As for `stream`.
-            **options: The task's own, in the place of those that its figures are defined with (a
+            **options: The task's own, instead of those that its figures are defined with (a
                 detector, for example, is asked for every object, however low its score).
 
         Raises:

@@ -38,11 +38,11 @@ def tiff(bits: int, samples: int, meaning: int, *, kind: int = 1, **tags: list[i
         data = struct.pack(f"<{len(numbers)}{code}", *numbers)
         if len(data) > 4:
             body += bytes(len(body) % 2)
-            place = struct.pack("<I", 8 + len(body))
+            index = struct.pack("<I", 8 + len(body))
             body += data
         else:
-            place = data.ljust(4, b"\0")
-        entries += struct.pack("<HHI", tag, {"H": 3, "I": 4}[code], len(numbers)) + place
+            index = data.ljust(4, b"\0")
+        entries += struct.pack("<HHI", tag, {"H": 3, "I": 4}[code], len(numbers)) + index
     start = struct.pack("<2sHI", b"II", 42, 8 + len(body))
     return start + body + struct.pack("<H", len(values)) + entries + bytes(4)
 

@@ -86,7 +86,7 @@ def read_by_yolo(v: np.ndarray) -> np.ndarray:
 
 
 WRITTEN: dict[tuple[str, str], tuple[str, Callable[[np.ndarray], np.ndarray]]] = {
-    # a format, what its files have in the place of what they should -> the rule, the four numbers
+    # a format, what its files have instead of what they should -> the rule, the four numbers
     ("yolo", "corners in shares"): ("xyxy-as-cxcywh", lambda b: xyxy(b) / FRAME),
     ("yolo", "corners in pixels"): ("xyxy-as-cxcywh", xyxy),
     ("yolo", "left and top in shares"): ("xywh-as-cxcywh", lambda b: b / FRAME),

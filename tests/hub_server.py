@@ -76,7 +76,7 @@ class File:
 
     @cached_property
     def pointer(self) -> bytes:
-        """What git stores in place of a large file."""
+        """What git stores instead of a large file."""
         version = "version https://git-lfs.github.com/spec/v1"
         return f"{version}\noid sha256:{self.sha256}\nsize {self.size}\n".encode()
 

@@ -39,11 +39,11 @@ def some_detections(
     """
     rng = np.random.default_rng(seed)
     images, annotations = [], {}
-    for place in range(count):
+    for index in range(count):
         width, height = (int(n) for n in rng.integers(30, 90, 2))
-        path = str(image_file(folder / f"image-{place:02}.png", width, height, place))
+        path = str(image_file(folder / f"image-{index:02}.png", width, height, index))
         images.append(path)
-        total = int(rng.integers(0, 5)) if place else 0
+        total = int(rng.integers(0, 5)) if index else 0
         left, top = rng.integers(0, width - 12, total), rng.integers(0, height - 12, total)
         sides = np.stack([rng.integers(8, width - left + 1), rng.integers(8, height - top + 1)])
         boxes = np.stack([left, top, left + sides[0], top + sides[1]], axis=1).reshape(-1, 4)

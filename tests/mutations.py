@@ -226,21 +226,21 @@ def _escaped(root: ElementTree.Element) -> str:
 def _csv(text: str, rng: random.Random) -> str:
     rows = list(csv.reader(text.splitlines()))
     row = rng.choice(rows)
-    place = rng.randrange(len(row))
+    index = rng.randrange(len(row))
     kind = rng.randrange(6)
     if kind == 0:
-        del row[place]
+        del row[index]
     elif kind == 1:
-        row.insert(place, odd_word(rng))
+        row.insert(index, odd_word(rng))
     elif kind == 2:
         rows.insert(rng.randrange(len(rows)), list(rng.choice(rows)))
     elif kind == 3:  # a whole column
         word = str(odd(rng))
         for other in rows[1:]:
-            if place < len(other):
-                other[place] = word
+            if index < len(other):
+                other[index] = word
     else:
-        row[place] = str(odd(rng))
+        row[index] = str(odd(rng))
     file = io.StringIO()
     csv.writer(file).writerows(rows)
     return _with_raw(file.getvalue())
@@ -250,18 +250,18 @@ def _lines(text: str, rng: random.Random) -> str:
     """Lines of words, as YOLO's labels or lists of names."""
     lines = [line.split(" ") for line in text.splitlines()] or [[""]]
     line = rng.choice(lines)
-    place = rng.randrange(len(line))
+    index = rng.randrange(len(line))
     kind = rng.randrange(5)
     if kind == 0:
-        del line[place]
+        del line[index]
     elif kind == 1:
-        line.insert(place, odd_word(rng))
+        line.insert(index, odd_word(rng))
     elif kind == 2:
         lines.insert(rng.randrange(len(lines)), list(rng.choice(lines)))
     elif kind == 3:
         line += line
     else:
-        line[place] = str(odd(rng))
+        line[index] = str(odd(rng))
     return _with_raw("\n".join(map(" ".join, lines)))
 
 
@@ -278,9 +278,9 @@ _KINDS: dict[str, Callable[[str, random.Random], str]] = {
 def mutated_bytes(data: bytes, rng: random.Random) -> bytes:
     """Bytes with one mutation: flipped, cut, inserted, left out, repeated or overwritten."""
     kind = rng.randrange(7)
-    place = rng.randrange(len(data) + 1)
+    index = rng.randrange(len(data) + 1)
     length = rng.choice([1, 1, 2, 8, 100])
-    head, part, tail = data[:place], data[place : place + length], data[place + length :]
+    head, part, tail = data[:index], data[index : index + length], data[index + length :]
     if kind == 0 and part:
         return head + bytes([part[0] ^ (1 << rng.randrange(8))]) + part[1:] + tail
     if kind == 1:

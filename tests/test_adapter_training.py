@@ -563,8 +563,8 @@ def test_the_targets_of_a_batch_lie_on_the_pixels_of_its_images(adapters, case):
         if "masks" in told:
             assert found == pytest.approx(extent(target["masks"][0].numpy()), abs=1e-3)
         if "map" in told:
-            place = 1 if "categories" not in told else target["categories"].tolist().index(1)
-            found, label = extent(target["map"].numpy() == place), 1
+            index = 1 if "categories" not in told else target["categories"].tolist().index(1)
+            found, label = extent(target["map"].numpy() == index), 1
         assert label == 1
         white = np.asarray(shown).min(axis=2) > 127
         assert found == pytest.approx(extent(white), abs=1.5)

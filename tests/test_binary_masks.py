@@ -82,8 +82,8 @@ def evaluated_on(dataset: Dataset, row: int) -> np.ndarray:
     match = LabelMatch.of(class_names(dataset.features), class_names(dataset.features))
     cells = dataset.with_format("arrow")[row : row + 1].to_pylist()[0]
     image = dataset[row]["image"]
-    places, classes = read_truth(cells, image.size[::-1], match, SEMANTIC_VOID)
-    return classes[places]
+    indices, classes = read_truth(cells, image.size[::-1], match, SEMANTIC_VOID)
+    return classes[indices]
 
 
 def assert_means(dataset: Dataset, foregrounds: list[np.ndarray]) -> None:

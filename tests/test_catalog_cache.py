@@ -148,9 +148,9 @@ def test_where_nothing_can_be_kept_everything_works(file, cache, where, monkeypa
         cache.write_text("in the way")
     else:
         read(file)
-        place = kept(cache)
-        place.unlink()
-        place.mkdir()
+        index = kept(cache)
+        index.unlink()
+        index.mkdir()
     first = read(file)
     assert read(file) == first
     assert cache.is_file() or not [f for f in cache.rglob("*") if f.is_file()]

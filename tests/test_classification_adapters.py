@@ -182,8 +182,8 @@ def test_a_prediction_does_not_depend_on_the_other_images_of_its_call(
         together = model.predict(
             [small[i] for i in order], batch_size=batch_size, probabilities=True
         )
-        for place, result in zip(order, together, strict=True):
-            np.testing.assert_allclose(result.probabilities, alone[place], rtol=0, atol=1e-5)
+        for index, result in zip(order, together, strict=True):
+            np.testing.assert_allclose(result.probabilities, alone[index], rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["timm", "transformers"])

@@ -270,10 +270,10 @@ def test_a_finding_says_where_the_first_mistakes_are():
     report = check(DatasetDict(train=dataset(DETECTION, made)))
     [finding] = report.findings
     assert finding.count == 7
-    assert finding.places == tuple(("train", i) for i in range(5))
+    assert finding.rows == tuple(("train", i) for i in range(5))
     assert finding.where[1].startswith("train: 1.png: ")
     assert "and 2 more" in str(report)
-    assert report.places == finding.places
+    assert report.rows == finding.rows
 
 
 def test_objects_are_named_by_their_id_and_numbers():
@@ -301,7 +301,7 @@ def test_errors_come_before_warnings():
     made[9]["objects"] = objects([[-90, 0, 30, 30]], [1])
     report = check(dataset(DETECTION, made))
     assert [f.severity for f in report.findings] == ["error", "warning"]
-    assert report.places == (("", 9), ("", 0))
+    assert report.rows == (("", 9), ("", 0))
 
 
 def test_progress_counts_every_image_of_every_split():
@@ -360,10 +360,10 @@ def random_boxes(rng: np.random.Generator, frame: tuple[int, int]) -> np.ndarray
     """Boxes in a frame, of one of many habits: tiny to large, anywhere, central or in a corner."""
     least, most = sorted(rng.random(2) * [0.2, 1.0])
     sides = rng.uniform(least, most + 1e-3, (int(rng.integers(1, 6)), 2)) * frame
-    place = rng.random(len(sides))[:, None]
+    index = rng.random(len(sides))[:, None]
     habit = rng.integers(3)
-    place = [rng.random(sides.shape), 0.5 + 0 * place, 0.3 * place][habit]
-    return np.hstack([place * (np.array(frame) - sides), sides])
+    index = [rng.random(sides.shape), 0.5 + 0 * index, 0.3 * index][habit]
+    return np.hstack([index * (np.array(frame) - sides), sides])
 
 
 def test_clean_boxes_of_any_habit_are_never_taken_for_another_convention():

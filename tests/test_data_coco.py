@@ -48,10 +48,10 @@ def random_coco(rng: np.random.Generator) -> dict:
     image_ids = rng.choice(10_000, 15, replace=False) + 1
     category_ids = sorted((rng.choice(90, 6, replace=False) + 1).tolist())
     number = 100
-    for place, image_id in enumerate(image_ids.tolist()):
+    for index, image_id in enumerate(image_ids.tolist()):
         width, height = (int(n) for n in rng.integers(20, 60, 2))
         images.append(
-            {"id": image_id, "file_name": f"{place}.png", "width": width, "height": height}
+            {"id": image_id, "file_name": f"{index}.png", "width": width, "height": height}
         )
         for _ in range(int(rng.integers(0, 5))):
             number += int(rng.integers(1, 9))
@@ -216,12 +216,12 @@ def test_crowds_and_objects_to_ignore_may_be_said_in_numbers_words_or_text(tmp_p
     assert row["objects"]["iscrowd"] == row["objects"]["ignore"] == wanted
     panoptic = random_panoptic(tmp_path / "b", np.random.default_rng(4))
     for annotation in panoptic["annotations"]:
-        for place, info in enumerate(annotation["segments_info"]):
-            info["iscrowd"] = str(place % 2)
+        for index, info in enumerate(annotation["segments_info"]):
+            info["iscrowd"] = str(index % 2)
     save(tmp_path / "b/annotations/panoptic_val2017.json", panoptic)
     for row in load(tmp_path / "b", "panoptic-segmentation")["validation"]:
         found = row["segments"]["iscrowd"]
-        assert found == [bool(place % 2) for place in range(len(found))]
+        assert found == [bool(index % 2) for index in range(len(found))]
 
 
 def test_the_images_of_lvis_are_found_by_the_end_of_their_address(tmp_path):
@@ -430,21 +430,21 @@ def random_panoptic(folder: Path, rng: np.random.Generator) -> dict:
         {"id": 21, "name": "water", "isthing": 0},
     ]
     images, annotations = [], []
-    for place in range(6):
+    for index in range(6):
         width, height = (int(n) for n in rng.integers(8, 30, 2))
         ids = rng.choice(2**24 - 1, 4, replace=False) + 1
         values = rng.choice([0, *ids], (height, width))
         rgb = np.stack([values % 256, values // 256 % 256, values // 65536], axis=2)
         (folder / "annotations/panoptic_val2017").mkdir(parents=True, exist_ok=True)
-        name = f"{place:03}.png"
+        name = f"{index:03}.png"
         Image.fromarray(rgb.astype(np.uint8)).save(folder / "annotations/panoptic_val2017" / name)
         image_file(folder / "val2017" / name, width, height)
-        images.append({"id": place + 5, "file_name": name, "width": width, "height": height})
+        images.append({"id": index + 5, "file_name": name, "width": width, "height": height})
         infos = [
             {"id": int(i), "category_id": c["id"], "iscrowd": int(rng.integers(2)), "area": 1}
             for i, c in zip(ids, categories, strict=True)
         ]
-        annotations.append({"image_id": place + 5, "file_name": name, "segments_info": infos})
+        annotations.append({"image_id": index + 5, "file_name": name, "segments_info": infos})
     content = {"images": images, "annotations": annotations[::-1], "categories": categories}
     save(folder / "annotations/panoptic_val2017.json", content)
     return content

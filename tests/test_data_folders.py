@@ -269,8 +269,8 @@ def test_colour_masks_need_colours(tmp_path):
     (tmp_path / "class_dict.csv").write_text("name, r, g, b\n" + "\n".join(lines))
     (row,) = load(tmp_path)
     rgb = np.asarray(row["annotation"]).astype(int) @ (1, 256, 65536)
-    place = dict(zip(row["segments"]["id"], row["segments"]["category"], strict=True))
-    assert np.array_equal(np.vectorize(place.get)(rgb), np.array([0, 1, -1])[values])
+    index = dict(zip(row["segments"]["id"], row["segments"]["category"], strict=True))
+    assert np.array_equal(np.vectorize(index.get)(rgb), np.array([0, 1, -1])[values])
 
 
 def test_reduced_labels_make_zero_void_and_move_the_rest(tmp_path):

@@ -87,7 +87,7 @@ def test_a_file_is_the_one_whose_path_the_others_continue(tmp_path, other):
     first = 0 if other.startswith("/") else 1
     for _ in range(2):
         with pytest.warns(PvzooWarning, match=r"1 paths are not there"):
-            found = [place.found for place in area.locate(texts, [root], "x")]
+            found = [index.found for index in area.locate(texts, [root], "x")]
         assert found.index(True) == first
         assert sum(found) == 1
         texts, first = texts[::-1], 1 - first

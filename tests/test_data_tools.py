@@ -334,12 +334,12 @@ def test_a_brush_is_read_as_label_studio_itself_reads_it():
 def reference_brush(rle: bytes) -> np.ndarray:
     """The values of an image, by the description of the format, value for value."""
     bits = "".join(f"{byte:08b}" for byte in rle)
-    place = 0
+    index = 0
 
     def read(count: int) -> int:
-        nonlocal place
-        place += count
-        return int(bits[place - count : place], 2)
+        nonlocal index
+        index += count
+        return int(bits[index - count : index], 2)
 
     count, word = read(32), read(5) + 1
     sizes = [read(4) + 1 for _ in range(4)]

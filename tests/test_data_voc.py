@@ -246,7 +246,7 @@ def test_a_damaged_file_is_named_with_the_place(tmp_path, name):
 def maps(root: Path, rng: np.random.Generator, count: int = 5) -> dict[str, tuple]:
     """Palette maps of classes and objects as VOC has them: a void line around each object."""
     drawn = {}
-    for place in range(count):
+    for index in range(count):
         width, height = (int(n) for n in rng.integers(30, 60, 2))
         kinds, told = np.zeros((2, height, width), np.uint8)
         for number in range(1, 4):
@@ -255,13 +255,13 @@ def maps(root: Path, rng: np.random.Generator, count: int = 5) -> dict[str, tupl
             inner = np.s_[top + 1 : top + 11, left + 1 : left + 11]
             kinds[box], told[box] = 255, 255
             kinds[inner], told[inner] = rng.integers(1, 21), number
-        drawn[f"{place:03}"] = kinds, told
+        drawn[f"{index:03}"] = kinds, told
         for kind, values in (("Class", kinds), ("Object", told)):
             (root / f"Segmentation{kind}").mkdir(parents=True, exist_ok=True)
             image = Image.fromarray(values, "P")
             image.putpalette(rng.integers(0, 256, 768, dtype=np.uint8).tobytes())
-            image.save(root / f"Segmentation{kind}/{place:03}.png")
-        image_file(root / f"JPEGImages/{place:03}.jpg", width, height)
+            image.save(root / f"Segmentation{kind}/{index:03}.png")
+        image_file(root / f"JPEGImages/{index:03}.jpg", width, height)
     return drawn
 
 
@@ -300,14 +300,14 @@ def test_maps_of_objects_are_instances(segmented):
         objects = row["objects"]
         wanted = [n for n in (1, 2, 3) if (told == n).any()]
         assert len(objects["id"]) == len(wanted)
-        for place, number in enumerate(wanted):
+        for index, number in enumerate(wanted):
             mask = told == number
-            assert np.array_equal(decoded(objects["segmentation"][place]), mask)
+            assert np.array_equal(decoded(objects["segmentation"][index]), mask)
             y, x = np.nonzero(mask)
             box = [x.min(), y.min(), np.ptp(x) + 1, np.ptp(y) + 1]
-            assert objects["bbox"][place] == box
-            assert objects["area"][place] == mask.sum()
-            assert objects["category"][place] == np.bincount(kinds[mask]).argmax() - 1
+            assert objects["bbox"][index] == box
+            assert objects["area"][index] == mask.sum()
+            assert objects["category"][index] == np.bincount(kinds[mask]).argmax() - 1
         assert (row["width"], row["height"]) == row["image"].size
     ids = [i for o in loaded["train"]["objects"] for i in o["id"]]
     assert len(set(ids)) == len(ids)
@@ -367,8 +367,8 @@ def test_colour_maps_are_read_by_cvats_labelmap(tmp_path):
     (row,) = load(tmp_path)
     rgb = np.asarray(row["annotation"]).astype(int)
     found = rgb[..., 0] + 256 * rgb[..., 1] + 65536 * rgb[..., 2]
-    place = dict(zip(row["segments"]["id"], row["segments"]["category"], strict=True))
-    assert np.array_equal(np.vectorize(place.get)(found), values)
+    index = dict(zip(row["segments"]["id"], row["segments"]["category"], strict=True))
+    assert np.array_equal(np.vectorize(index.get)(found), values)
 
 
 def test_tasks_that_the_folder_has_no_labels_for_are_refused(tmp_path):

@@ -416,10 +416,10 @@ def test_what_yolo_cannot_say_is_left_out_and_counted(tmp_path: Path) -> None:
     for row in rows:
         row["image"] = {"bytes": row["image"], "path": None}
     full = next(row for row in rows if False in row["objects"]["iscrowd"])
-    place = full["objects"]["iscrowd"].index(False)
-    full["objects"]["ignore"][place] = False
-    size = full["objects"]["segmentation"][place]["size"]
-    full["objects"]["segmentation"][place] = code_of(np.zeros(size, bool))
+    index = full["objects"]["iscrowd"].index(False)
+    full["objects"]["ignore"][index] = False
+    size = full["objects"]["segmentation"][index]["size"]
+    full["objects"]["segmentation"][index] = code_of(np.zeros(size, bool))
     data = canonical_dataset("instance-segmentation", NAMES, rows)
     pairs = [
         (crowd, ignored)

@@ -56,7 +56,7 @@ def page(browser, address):
 
 
 def upload(page, file):
-    """In the place of the image that is there."""
+    """Instead of the image that is there."""
     page.get_by_label("Remove Image").locator("visible=true").first.click()
     wait_for_status(page, r"^Choose an image")
     page.locator("#image input[type=file]").set_input_files(file)

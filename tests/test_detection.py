@@ -161,10 +161,10 @@ def test_detections_do_not_depend_on_companions_or_batch_size(detector, photogra
     ]
     alone = model.predict(coffee, threshold=0.3)
     assert len(alone) >= 20
-    for batch_size, place in ((1, 0), (2, 1), (5, 3)):
-        images = [*companions[:place], coffee, *companions[place:]]
+    for batch_size, index in ((1, 0), (2, 1), (5, 3)):
+        images = [*companions[:index], coffee, *companions[index:]]
         results = model.predict(images, batch_size=batch_size, threshold=0.3)
-        check_near(results[place], alone, **tolerance)
+        check_near(results[index], alone, **tolerance)
 
 
 @pytest.mark.parametrize("family", ["detr_timm", "yolos", "lw_detr", "rf_detr"])

@@ -116,8 +116,8 @@ def test_no_block_of_a_network_is_cut_between_two_devices(architecture, inside):
     for share in np.random.default_rng(0).uniform(0.2, 0.8, 20):
         memory = {0: int(share * size), 1: 2 * size}
         whole = list(_blocks(module))
-        places = infer_auto_device_map(module, memory, no_split_module_classes=whole)
-        assert not [name for name in places if re.search(inside, name)]
+        indices = infer_auto_device_map(module, memory, no_split_module_classes=whole)
+        assert not [name for name in indices if re.search(inside, name)]
 
 
 def test_numbers_whose_sum_is_too_large_for_half_precision_are_taken(tmp_path):

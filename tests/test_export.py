@@ -61,10 +61,10 @@ def openvino(made, tmp_path_factory) -> Path:
 def photographs(tmp_path_factory) -> list[Path]:
     """Drawn images of many sizes, which no export was compared on."""
     folder, random = tmp_path_factory.mktemp("photographs"), np.random.default_rng(7)
-    for place in range(6):
+    for index in range(6):
         size = random.integers(40, 300, 2)
         soft = random.integers(0, 256, (5, 6, 3), dtype=np.uint8)
-        Image.fromarray(soft).resize(tuple(map(int, size))).save(folder / f"{place}.png")
+        Image.fromarray(soft).resize(tuple(map(int, size))).save(folder / f"{index}.png")
     return sorted(folder.iterdir())
 
 
@@ -171,12 +171,12 @@ def test_four_threads_get_the_same_answers(made, openvino, photographs):
         wanted = [r.to_dict() for r in model.predict(photographs, threshold=0.3)]
         found: dict[int, list] = {}
 
-        def ask(place: int, model=model, found=found) -> None:
-            found[place] = [
+        def ask(index: int, model=model, found=found) -> None:
+            found[index] = [
                 [r.to_dict() for r in model.predict(photographs, threshold=0.3)] for _ in range(3)
             ]
 
-        threads = [threading.Thread(target=ask, args=(place,)) for place in range(4)]
+        threads = [threading.Thread(target=ask, args=(index,)) for index in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -309,7 +309,7 @@ def _unlisted(folder: Path) -> None:
     _tell(folder, told)
 
 
-def _external(place: str):
+def _external(index: str):
     def change(folder: Path) -> None:
         model = onnx.load(folder / "model.onnx")
         onnx.save(
@@ -321,7 +321,7 @@ def _external(place: str):
         )
         text = (folder / "model.onnx").read_bytes()
         assert references(folder / "model.onnx")[0] == {"weights.bin"}
-        (folder / "model.onnx").write_bytes(text.replace(b"weights.bin", place.encode()))
+        (folder / "model.onnx").write_bytes(text.replace(b"weights.bin", index.encode()))
         told = _told(folder)
         told["files"] = manifest.stated(folder, [*told["files"]])
         _tell(folder, told)
@@ -493,9 +493,9 @@ def test_nothing_is_left_where_the_folder_is_taken(made, tmp_path):
 
 
 def test_labelled_data_is_measured_with_both(made, tmp_path):
-    for place, name in enumerate(made["classifier"].model.labels[:4]):
+    for index, name in enumerate(made["classifier"].model.labels[:4]):
         (tmp_path / "data" / name).mkdir(parents=True)
-        pixels = np.random.default_rng(place).integers(0, 256, (64, 80, 3), dtype=np.uint8)
+        pixels = np.random.default_rng(index).integers(0, 256, (64, 80, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(tmp_path / "data" / name / "a.png")
     found = made["classifier"].model.export(tmp_path / "new", data=tmp_path / "data")
     assert found.images == len(reference.images()) + 4

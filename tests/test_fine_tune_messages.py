@@ -115,8 +115,8 @@ def test_images_in_two_sources_are_named_by_the_names_they_have_in_each(classifi
     shutil.copy(tmp_path / "images" / "3.png", tmp_path / "other" / "red" / "copy.png")
     names = colour_model.NAMES
     other = labelled.load(tmp_path / "other")
-    place = {old: names.index(name) for old, name in enumerate(schema.class_names(other.features))}
-    held_out = other.map(lambda row: {"label": place[row["label"]]}, features=train.features)
+    index = {old: names.index(name) for old, name in enumerate(schema.class_names(other.features))}
+    held_out = other.map(lambda row: {"label": index[row["label"]]}, features=train.features)
     with pytest.raises(DataError) as error:
         classifier.fine_tune(train, held_out, epochs=1, output_dir=tmp_path / "run")
     said = str(error.value)

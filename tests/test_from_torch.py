@@ -50,9 +50,9 @@ class Little(TorchNetwork):
 class FourEach(Little):
     def keep_classes(self, name, old, new, kept):
         each = 4 if name.startswith("boxes") else 1
-        for place, label in enumerate(kept):
+        for index, label in enumerate(kept):
             if label is not None:
-                new[each * place : each * (place + 1)] = old[each * label : each * (label + 1)]
+                new[each * index : each * (index + 1)] = old[each * label : each * (label + 1)]
 
 
 @pytest.fixture

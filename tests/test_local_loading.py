@@ -331,7 +331,7 @@ def test_a_pickle_of_something_else_is_refused(tmp_path, what):
 
 
 def write_weights(folder: Path, content: dict[str, object], safe: bool = False) -> None:
-    """In the place of the folder's own weights."""
+    """Instead of the folder's own weights."""
     from safetensors.torch import save_file
 
     (folder / "model.safetensors").unlink()

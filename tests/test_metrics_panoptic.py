@@ -64,9 +64,9 @@ def random_image(rng: np.random.Generator, match: LabelMatch) -> tuple[Panoptic,
     labels = {}
     for i in np.unique(guess[guess > 0]).tolist():
         label = int(rng.integers(0, len(match.model)))
-        place = np.flatnonzero(listed == i)
-        if len(place) and classes[place[0]] in match.to_data and rng.random() < 0.8:
-            known = classes[place[0]]
+        index = np.flatnonzero(listed == i)
+        if len(index) and classes[index[0]] in match.to_data and rng.random() < 0.8:
+            known = classes[index[0]]
             label = match.to_data.index(known) if known >= 0 else label
         labels[i] = label
     segments = tuple(

@@ -32,16 +32,16 @@ def random_case(rng: np.random.Generator) -> tuple[LabelMatch, Case, np.ndarray,
     for _ in range(rng.integers(1, 5)):
         size = tuple(rng.integers(1, 20, 2).tolist())
         few = rng.integers(0, len(match.data) + 2)  # so that classes are absent
-        places = rng.integers(0, len(values) + 1, size) if few else np.zeros(size, dtype=int)
-        annotation = np.append(values, 255)[places]
+        indices = rng.integers(0, len(values) + 1, size) if few else np.zeros(size, dtype=int)
+        annotation = np.append(values, 255)[indices]
         listed = [*range(len(match.data)), -1]
         if 255 in values:
-            places[places == len(values)] = np.flatnonzero(values == 255)[0]
+            indices[indices == len(values)] = np.flatnonzero(values == 255)[0]
         guess = rng.integers(0, len(match.model), size)
         right = rng.random(size) < rng.random()
         for j, name in enumerate(match.data):
             if name in match.model:
-                guess[right & (places == j)] = match.model.index(name)
+                guess[right & (indices == j)] = match.model.index(name)
         encode = encode_grey if annotation.max() < 65536 else encode_colour
         row = {
             "file_name": "a/1.jpg",
@@ -50,8 +50,8 @@ def random_case(rng: np.random.Generator) -> tuple[LabelMatch, Case, np.ndarray,
         }
         case.append((SemanticMap.of(guess, match.model), row))
         known = np.array([n in match.model for n in match.data] + [False, False])
-        judged = known[places]
-        truths += [match.data[j] for j in places[judged]]
+        judged = known[indices]
+        truths += [match.data[j] for j in indices[judged]]
         guesses += [match.model[i] for i in guess[judged]]
     return match, case, np.array(truths, dtype=object), np.array(guesses, dtype=object)
 

@@ -175,9 +175,9 @@ def test_steps_give_what_processors_of_random_sizes_give() -> None:
 
 
 def test_steps_give_what_timms_evaluation_transform_gives() -> None:
-    for place in range(16):
+    for index in range(16):
         side, other = RNG.integers(20, 300, 2).tolist()
-        squash = place % 3 == 0
+        squash = index % 3 == 0
         config = {
             "input_size": (3, side, other if squash else side),
             "crop_pct": float(RNG.choice([0.8, 0.875, 0.9, 0.95, 1.0])),

@@ -66,8 +66,8 @@ def test_a_target_says_what_the_image_shows(rows, task):
     samples = Samples(rows(task), None, 0)
     assert (len(samples), samples.names) == (6, colour_model.NAMES)
     for i in range(6):
-        image, target, place = samples[3, i]
-        assert place == (3, i)
+        image, target, index = samples[3, i]
+        assert index == (3, i)
         assert image.mode == "RGB"
         ids, objects = colour_model.scene(np.random.default_rng(i), SIZE)
         np.testing.assert_array_equal(np.asarray(image), COLOURS[ids])
@@ -87,9 +87,9 @@ def test_a_target_says_what_the_image_shows(rows, task):
         if task == schema.SEMANTIC:
             np.testing.assert_array_equal(target["map"], ids)
         if task == schema.PANOPTIC:
-            places = target["map"].numpy()
-            np.testing.assert_array_equal(target["categories"].numpy()[places], ids)
-            assert len(np.unique(places)) == len(objects) + 1
+            indices = target["map"].numpy()
+            np.testing.assert_array_equal(target["categories"].numpy()[indices], ids)
+            assert len(np.unique(indices)) == len(objects) + 1
 
 
 def test_several_labels_become_flags():
@@ -167,8 +167,8 @@ def test_augmentation_leaves_the_callers_random_generators_alone(rows):
     drawn: list[Any] = []
     samples = Samples(rows(schema.DETECTION), with_all_three, 0)
     before = global_states()
-    for place in ((0, 1), (0, 2), (0, 1)):
-        samples[place]
+    for index in ((0, 1), (0, 2), (0, 1)):
+        samples[index]
         assert global_states() == before
     assert drawn[0] == drawn[2]
     assert all(a != b for a, b in zip(drawn[0], drawn[1], strict=True))
@@ -194,8 +194,8 @@ def test_maps_go_along_with_the_image(rows, task):
     geometry = v2.Compose([augment.CropAndScale(0.3), v2.RandomHorizontalFlip()])
     samples = Samples(rows(task), geometry, 0)
     moved = 0
-    for place in ((epoch, i) for epoch in range(8) for i in range(6)):
-        image, target, _ = samples[place]
+    for index in ((epoch, i) for epoch in range(8) for i in range(6)):
+        image, target, _ = samples[index]
         values = target["map"].numpy()
         assert values.shape == SIZE == image.size[::-1]
         seen = colours_of(image)
@@ -205,12 +205,12 @@ def test_maps_go_along_with_the_image(rows, task):
         assert pure.mean() > 0.85
         # scaling takes pixels of maps and mixes those of images: edges differ by one
         assert (values[pure] == seen[pure]).mean() > 0.98
-        moved += not np.array_equal(np.asarray(image), np.asarray(samples_of(rows(task), place)))
+        moved += not np.array_equal(np.asarray(image), np.asarray(samples_of(rows(task), index)))
     assert moved > 40
 
 
-def samples_of(dataset: Dataset, place: tuple[int, int]) -> Image.Image:
-    return Samples(dataset, None, 0)[place][0]
+def samples_of(dataset: Dataset, index: tuple[int, int]) -> Image.Image:
+    return Samples(dataset, None, 0)[index][0]
 
 
 @pytest.mark.parametrize(
@@ -224,9 +224,9 @@ def samples_of(dataset: Dataset, place: tuple[int, int]) -> Image.Image:
 def test_boxes_and_masks_go_along_with_the_image(rows, transform):
     samples = Samples(rows(schema.INSTANCE), transform, 1)
     moved = fewer = 0
-    for place in ((epoch, i) for epoch in range(6) for i in range(6)):
-        image, target, _ = samples[place]
-        plain, whole, _ = Samples(rows(schema.INSTANCE), None, 0)[place]
+    for index in ((epoch, i) for epoch in range(6) for i in range(6)):
+        image, target, _ = samples[index]
+        plain, whole, _ = Samples(rows(schema.INSTANCE), None, 0)[index]
         width, height = image.size
         count = len(target["categories"])
         assert target["masks"].shape == (count, height, width)

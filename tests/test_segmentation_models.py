@@ -358,9 +358,9 @@ def test_predictions_do_not_depend_on_companions_or_batch_size(
     ]
     alone = model.predict(image)
     assert len(alone)
-    for batch_size, place in ((1, 0), (2, 1), (5, 3)):
-        images = [*companions[:place], image, *companions[place:]]
-        check_near(model.predict(images, batch_size=batch_size)[place], alone)
+    for batch_size, index in ((1, 0), (2, 1), (5, 3)):
+        images = [*companions[:index], image, *companions[index:]]
+        check_near(model.predict(images, batch_size=batch_size)[index], alone)
 
 
 # --- options and empty results --------------------------------------------------------------------

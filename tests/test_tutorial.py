@@ -23,13 +23,13 @@ NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
 def steps(text: str) -> Iterator[tuple[str, str, str]]:
     """Each command or block of Python, its language, and the output shown for it."""
     blocks = re.findall(r"^```(\w+)\n(.*?)^```$", text, flags=re.DOTALL | re.MULTILINE)
-    for place, (language, block) in enumerate(blocks):
+    for index, (language, block) in enumerate(blocks):
         if language == "console":
             for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
                 command, *rest = re.split(r"(?<!\\)\n", part, maxsplit=1)
                 yield "console", command, "".join(rest)
         elif language == "python":
-            following = blocks[place + 1] if place + 1 < len(blocks) else ("", "")
+            following = blocks[index + 1] if index + 1 < len(blocks) else ("", "")
             yield "python", block, following[1] if following[0] == "text" else ""
 
 

@@ -40,14 +40,14 @@ def _clip_tokenizer(longest: int) -> Any:
 def _bert_tokenizer() -> Any:
     """The ids of special tokens are those that Grounding DINO has in its code."""
     vocabulary = {f"[unused{i}]": i for i in range(1040)}
-    for word, place in {"[CLS]": 101, "[SEP]": 102, ".": 1012, "?": 1029, "[UNK]": 100}.items():
-        del vocabulary[f"[unused{place}]"]
-        vocabulary[word] = place
+    for word, index in {"[CLS]": 101, "[SEP]": 102, ".": 1012, "?": 1029, "[UNK]": 100}.items():
+        del vocabulary[f"[unused{index}]"]
+        vocabulary[word] = index
     del vocabulary["[unused0]"]
     vocabulary["[PAD]"] = 0
-    for place, letter in enumerate(_LETTERS, 200):
-        del vocabulary[f"[unused{place}]"], vocabulary[f"[unused{place + 100}]"]
-        vocabulary[letter], vocabulary[f"##{letter}"] = place, place + 100
+    for index, letter in enumerate(_LETTERS, 200):
+        del vocabulary[f"[unused{index}]"], vocabulary[f"[unused{index + 100}]"]
+        vocabulary[letter], vocabulary[f"##{letter}"] = index, index + 100
     return transformers.BertTokenizer(vocab=vocabulary)
 
 

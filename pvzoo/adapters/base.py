@@ -76,7 +76,7 @@ class Spec:
         family: The key of what is known of its family, in `Adapter.families`: the ``model_type``
             of its checkpoint, or what a plugin calls it.
         steps: How images are prepared; None if only the checkpoint's processor can do it.
-        prompts: What was said at export in the place of the task's prompts.
+        prompts: What was said at export instead of the task's prompts.
         extra: What else the adapter needs to know, as JSON can say it.
     """
 

@@ -29,7 +29,7 @@ class _InOrder(typer.core.TyperGroup):
     """Lists its commands in the order of use, not in that in which their modules are imported."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        order = {name: place for place, name in enumerate(_ORDER)}
+        order = {name: index for index, name in enumerate(_ORDER)}
         return sorted(super().list_commands(ctx), key=lambda name: order.get(name, len(order)))
 
 

@@ -90,9 +90,9 @@ def demo(
             inbrowser=not no_browser and sys.stdout.isatty() and "SSH_CONNECTION" not in os.environ,
         )
     except OSError as error:  # what Gradio says of it names its own options
-        place = host if port is None else f"{host}:{port}"
+        address = host if port is None else f"{host}:{port}"
         raise PvzooError(
-            f"The page cannot be served at {place}.", "It may be taken: choose another --port."
+            f"The page cannot be served at {address}.", "It may be taken: choose another --port."
         ) from error
 
 

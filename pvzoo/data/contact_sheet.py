@@ -75,10 +75,10 @@ def contact_sheet(
     everything = [(name, row) for name, dataset in parts.items() for row in range(len(dataset))]
     if not everything:
         raise DataError("The data has no images.", "Check where they are.")
-    first = list(report.places if report else ())[:count]
+    first = list(report.rows if report else ())[:count]
     others = random.Random(seed).sample(everything, min(len(everything), count + len(first)))
-    places = list(dict.fromkeys([*first, *others]))[:count]
-    return sheet_of([(parts[name], name, row) for name, row in places], path)
+    indices = list(dict.fromkeys([*first, *others]))[:count]
+    return sheet_of([(parts[name], name, row) for name, row in indices], path)
 
 
 def sheet_of(

@@ -108,7 +108,7 @@ def to_objects(parts: Mapping[str, Dataset], task: str) -> dict[str, Dataset]:
             for category, isthing in zip(segments["category"], segments["isthing"], strict=True):
                 (things if isthing else stuff).add(category)
     kept = [i for i in range(len(names)) if i in things or i not in stuff]
-    places = {category: place for place, category in enumerate(kept)}
+    indices = {category: index for index, category in enumerate(kept)}
 
     def labels(part: Dataset) -> Iterator[dict[str, Any]]:
         numbers = itertools.count(1)  # a segment's own id is unique in its image only
@@ -118,7 +118,7 @@ def to_objects(parts: Mapping[str, Dataset], task: str) -> dict[str, Dataset]:
             codes = Masks.from_map(pixels, [thing["id"] for thing in found]).to_coco()
             objects = []
             for thing, code in zip(found, codes, strict=True):
-                category = places.get(thing["category"], _beyond(thing["category"], names, kept))
+                category = indices.get(thing["category"], _beyond(thing["category"], names, kept))
                 objects.append(
                     masked_object(code, next(numbers), category, iscrowd=thing["iscrowd"])
                 )

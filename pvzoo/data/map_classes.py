@@ -82,10 +82,10 @@ class MapClasses:
 
     def segments(self) -> dict[str, list[int]]:
         """The column `segments` of `pvzoo.data.schema`."""
-        place = {name: number for number, name in enumerate(self.labels)}
+        index = {name: number for number, name in enumerate(self.labels)}
         return {
             "id": list(self.names),
-            "category": [place.get(name, VOID) for name in self.names.values()],
+            "category": [index.get(name, VOID) for name in self.names.values()],
         }
 
 
@@ -128,7 +128,7 @@ def with_white(names: Mapping[int, str], seen: set[int], source: str) -> dict[in
         f"The maps hold nothing but 0 and {min(white)}, and {source} names {count}: whether "
         f"{min(white)} is void or one of them cannot be told.",
         f'Name two classes, that of 0 first; or list the values, as in {{"0": "background", '
-        f'"{min(white)}": "lesion"}} in an id2label.json in the place of other lists ("void" names '
+        f'"{min(white)}": "lesion"}} in an id2label.json instead of other lists ("void" names '
         "what is none).",
     )
 
@@ -280,17 +280,17 @@ def _coloured(
     file: Path, items: Iterable[tuple[str | None, Sequence[Any]]]
 ) -> tuple[dict[int, str], dict[int, str]]:
     names, colours = {}, {}
-    for place, (name, colour) in enumerate(items):
+    for index, (name, colour) in enumerate(items):
         try:
             red, green, blue = map(int, colour)
         except (TypeError, ValueError):
             red = green = blue = -1
         if not name or not all(0 <= v <= 255 for v in (red, green, blue)):
             raise DataError(
-                f"{file}: the class number {place + 1} ({str(name)[:100]}) has no colour.",
+                f"{file}: the class number {index + 1} ({str(name)[:100]}) has no colour.",
                 "It has a name and three numbers r, g, b from 0 to 255.",
             )
-        names[place] = name.strip()
+        names[index] = name.strip()
         colours[int(ids_of((red, green, blue)))] = name.strip()
     if not names:
         raise DataError(f"{file} has no classes.", "Its columns are name,r,g,b.")

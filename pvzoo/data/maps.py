@@ -82,9 +82,9 @@ def areas_of(values: np.ndarray) -> dict[int, int]:
     """
     flat = values.reshape(-1)
     starts = np.flatnonzero(np.concatenate([[True], flat[1:] != flat[:-1]])[: flat.size])
-    found, places = np.unique(flat[starts], return_inverse=True)
+    found, indices = np.unique(flat[starts], return_inverse=True)
     runs = np.diff(starts, append=flat.size)
-    areas = np.bincount(places, weights=runs, minlength=len(found)).astype(int)
+    areas = np.bincount(indices, weights=runs, minlength=len(found)).astype(int)
     return dict(zip(found.tolist(), areas.tolist(), strict=True))
 
 

@@ -90,17 +90,17 @@ class Predicted:
 
         columns = features(self.task, list(self._names), multi_label=self._several)
         columns["scores"] = List(Value("float64"))
-        places = {name: place for place, name in enumerate(self._names)}
+        indices = {name: index for index, name in enumerate(self._names)}
         self._file.seek(0)
         lines = enumerate(map(json.loads, self._file))
-        save(self._path("arrow"), (self._row(i, line, places) for i, line in lines), columns)
+        save(self._path("arrow"), (self._row(i, line, indices) for i, line in lines), columns)
         return Dataset.from_file(str(self._path("arrow")))
 
     def _path(self, name: str) -> Path:
         return self._folder / name
 
     def _row(
-        self, image_id: int, line: Mapping[str, Any], places: Mapping[str, int]
+        self, image_id: int, line: Mapping[str, Any], indices: Mapping[str, int]
     ) -> dict[str, Any]:
         found = line["found"]
         row = {
@@ -110,12 +110,12 @@ class Predicted:
             "scores": [thing["score"] for thing in found if "score" in thing],
         }
         if self.task == CLASSIFICATION:
-            labels = [places[thing["name"]] for thing in found]
+            labels = [indices[thing["name"]] for thing in found]
             if self._several:
                 return row | {"labels": labels}
             return row | {"label": labels[0] if labels else None}
         objects = [
-            _object(number, thing, places[thing["name"]]) for number, thing in enumerate(found, 1)
+            _object(number, thing, indices[thing["name"]]) for number, thing in enumerate(found, 1)
         ]
         size = {"width": line["width"], "height": line["height"]}
         return row | size | {"objects": objects_of(objects, masks=self.task == INSTANCE)}

@@ -2,7 +2,7 @@
 
 Polygons are in pixels, the corner of the image is (0, 0); pycocotools makes masks of them. COCO's
 own form is a list of polygons, each a list x1, y1, x2, y2, ...; also understood are a single such
-list, and points in the place of pairs of numbers: ``[x, y]`` or ``{"x": x, "y": y}``. Run lengths
+list, and points instead of pairs of numbers: ``[x, y]`` or ``{"x": x, "y": y}``. Run lengths
 are an object with ``size`` and ``counts``, compressed (text) or not (a list).
 """
 
@@ -238,8 +238,8 @@ def _unpacked(counts: str) -> np.ndarray | None:
     length = last - first + 1
     if length.max() > 7:  # 35 bits, of which the sums below do not overflow
         return None
-    place = np.arange(digits.size) - np.repeat(first, length)
-    values = np.add.reduceat((digits & 31) << (5 * place), first)
+    index = np.arange(digits.size) - np.repeat(first, length)
+    values = np.add.reduceat((digits & 31) << (5 * index), first)
     values -= np.where(digits[last] & 16, 1 << (5 * length), 0)
     values[1::2] = np.cumsum(values[1::2])
     values[2::2] = np.cumsum(values[2::2])

@@ -12,7 +12,7 @@ its own (`pvzoo.tasks.base.Task.columns`); those of pvzoo's tasks are these.
 image-classification
 
 | `label` | ClassLabel | the class |
-| `labels` | List(ClassLabel) | in the place of `label`, for data with several classes an image |
+| `labels` | List(ClassLabel) | instead of `label`, for data with several classes an image |
 
 object-detection and instance-segmentation
 

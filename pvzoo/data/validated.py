@@ -43,7 +43,7 @@ def sound_rows(dataset: Dataset, columns: Sequence[str]) -> Iterator[dict[str, A
 
 
 def filled(given: Mapping[str, Any] | None, kinds: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """A struct of lists, with empty lists in the place of null."""
+    """A struct of lists, with empty lists instead of null."""
     return {name: (given or {}).get(name) or [] for name in kinds}
 
 

@@ -82,10 +82,10 @@ def named(format: str) -> list[type[Format]]:
     Raises:
         UsageError: There is none.
     """
-    places = [form for form in formats() if form.writes]
-    if found := [form for form in places if form.name == format]:
+    indices = [form for form in formats() if form.writes]
+    if found := [form for form in indices if form.name == format]:
         return found
-    names = sorted({form.name for form in places})
+    names = sorted({form.name for form in indices})
     raise UsageError(
         f"There is no format {format!r}.", nearest(format, names) or f"Known: {', '.join(names)}."
     )

@@ -233,8 +233,8 @@ def _any_model(image: gr.Image, limits: Limits) -> tuple[str, str]:
     task = gr.Radio(tasks, value=next(iter(choices)), label="task", elem_id="task")
     turns = [gr.State(0) for _ in choices]  # a panel answers when its number changes
     columns = []
-    for place, (id, names) in enumerate(choices.items()):
-        with gr.Column(visible=place == 0) as column:
+    for index, (id, names) in enumerate(choices.items()):
+        with gr.Column(visible=index == 0) as column:
             columns.append(column)
             Panel(
                 registry.get("tasks", id),
@@ -246,7 +246,7 @@ def _any_model(image: gr.Image, limits: Limits) -> tuple[str, str]:
                 answers=answers,
                 limits=limits,
                 api_name=f"predict_{_slug(id)}",
-                starts=[turns[place].change],
+                starts=[turns[index].change],
             )
 
     def choose(chosen: str, *numbers: int) -> list[Any]:

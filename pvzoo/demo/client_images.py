@@ -54,15 +54,15 @@ def read(said: Any, limits: Limits) -> ClientImage:
         ImageError: It is no image, too large, or not to be had. A path gets one and the same
             sentence, whatever is there, unless it is a regular file in Gradio's folder.
     """
-    places = [said.get(key) for key in ("path", "url")] if isinstance(said, dict) else []
-    place = next(filter(None, places), None)
-    if not isinstance(place, str):
+    indices = [said.get(key) for key in ("path", "url")] if isinstance(said, dict) else []
+    index = next(filter(None, indices), None)
+    if not isinstance(index, str):
         raise _not_here()
-    if place[:5].lower() == "data:":
-        return _checked(ImageHandle.of(place).data, "image.png", limits)
-    if _is_address(place):
-        return fetch(place, limits)
-    return _checked(*_kept(place, limits), limits)
+    if index[:5].lower() == "data:":
+        return _checked(ImageHandle.of(index).data, "image.png", limits)
+    if _is_address(index):
+        return fetch(index, limits)
+    return _checked(*_kept(index, limits), limits)
 
 
 def fetch(url: str, limits: Limits) -> ClientImage:
@@ -100,8 +100,8 @@ def keep(data: bytes, name: str) -> str:
     return str(file)
 
 
-def _is_address(place: str) -> bool:
-    return place.lower().startswith(("http://", "https://"))
+def _is_address(index: str) -> bool:
+    return index.lower().startswith(("http://", "https://"))
 
 
 def _kept(path: str, limits: Limits) -> tuple[bytes, str]:

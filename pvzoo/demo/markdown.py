@@ -30,29 +30,29 @@ def plain(text: str) -> str:
     return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(text.split()))
 
 
-def _image(self: Any, tokens: Sequence[Token], place: int, options: Any, env: Any) -> str:
-    token = tokens[place]
+def _image(self: Any, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
+    token = tokens[index]
     text = html.escape(self.renderInlineAsText(token.children or [], options, env) or "image")
     address = str(token.attrs["src"])
-    in_link = sum(other.nesting for other in tokens[:place] if other.type.startswith("link_"))
+    in_link = sum(other.nesting for other in tokens[:index] if other.type.startswith("link_"))
     if in_link or not address.startswith(("http://", "https://")):
         return text
     return f'<a href="{html.escape(address)}">{text}</a>'
 
 
-def _code(self: Any, tokens: Sequence[Token], place: int, options: Any, env: Any) -> str:
+def _code(self: Any, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
     """Without its language: a page draws the diagrams of some, which may have images."""
-    text = html.escape(tokens[place].content).replace("\n", "&#10;")
+    text = html.escape(tokens[index].content).replace("\n", "&#10;")
     return f"<pre><code>{text}</code></pre>"
 
 
-def _nothing(self: Any, tokens: Sequence[Token], place: int, options: Any, env: Any) -> str:
+def _nothing(self: Any, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
     return ""
 
 
-def _text_of(self: Any, tokens: Sequence[Token], place: int, options: Any, env: Any) -> str:
+def _text_of(self: Any, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
     reader = _Text()
-    reader.feed(tokens[place].content)
+    reader.feed(tokens[index].content)
     reader.close()
     text = " ".join("".join(reader.parts).split())
     return f"<p>{html.escape(text)}</p>" if text else ""

@@ -334,7 +334,7 @@ def _add_point(text: str, event: gr.SelectData) -> str:
         points = json.loads(text) if text.strip() else []
     except ValueError:
         points = []
-    return json.dumps([*points, [int(place) for place in event.index]])
+    return json.dumps([*points, [int(index) for index in event.index]])
 
 
 def _encoded(image: Image.Image, kind: str) -> bytes:
@@ -347,9 +347,9 @@ def _counted(count: int) -> str:
     return f"{count} found" if count else "nothing found"
 
 
-def _row_name(place: int, row: dict[str, Any]) -> str:
+def _row_name(index: int, row: dict[str, Any]) -> str:
     score = f" {row['score']:.2f}" if isinstance(row.get("score"), float) else ""
-    return f"{place + 1} {row.get('name', '')}{score}"
+    return f"{index + 1} {row.get('name', '')}{score}"
 
 
 def _cell(value: Any) -> Any:

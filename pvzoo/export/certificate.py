@@ -16,7 +16,7 @@ from PIL import Image
 
 from pvzoo.errors import ExportError, error_message
 from pvzoo.export.compare import Reading, Tally, compare
-from pvzoo.export.reference import Answer, Progress, Sample, Side, digests, places, plain
+from pvzoo.export.reference import Answer, Progress, Sample, Side, digests, indices, plain
 from pvzoo.preprocess.compare import ROUNDING
 from pvzoo.tasks.base import Task
 
@@ -188,7 +188,7 @@ def _check_labels(original: Sequence[str], export: Sequence[str]) -> None:
 
 def _gap(array: np.ndarray, sample: Sample) -> float:
     flat = np.asarray(array, np.float32).ravel()
-    return float(np.abs(flat[places(flat.size)] - sample.values).max(initial=1e-9))
+    return float(np.abs(flat[indices(flat.size)] - sample.values).max(initial=1e-9))
 
 
 def _inputs(
@@ -270,7 +270,7 @@ class _Raw:
                     stage="graph",
                 )
             parts = np.split(given, batch)
-            kept = places(parts[0].size)
+            kept = indices(parts[0].size)
             gap = max(float(np.abs(p.ravel()[kept] - sample.values).max(initial=0)) for p in parts)
             self._spans[key] = max(self._spans.get(key, 0.0), sample.span)
             if not gap <= self._gaps.get(key, (-1.0, ""))[0]:

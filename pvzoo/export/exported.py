@@ -45,7 +45,7 @@ def open_folder(
     Args:
         folder: What `pvzoo.export.write.export` wrote.
         name: What messages call the model.
-        runtime: In the place of the one it was made for, such as "openvino" for ONNX files.
+        runtime: Instead of the one it was made for, such as "openvino" for ONNX files.
         device: "cpu", "cuda", "gpu", "npu", as the runtime has it; None leaves it to the runtime.
         threads: Most threads that compute one batch; None leaves it to the runtime.
 

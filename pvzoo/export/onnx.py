@@ -78,8 +78,8 @@ def _example(graph: str, seen: list[Arrays]) -> Example:
         for axis in range(1, len(shapes[0])):
             sides = tuple(shape[axis] for shape in shapes)
             if len(set(sides)) > 1:
-                place = len(shapes[0]) - axis
-                usual = {1: "width", 2: "height"}.get(place, f"side{len(names)}")
+                index = len(shapes[0]) - axis
+                usual = {1: "width", 2: "height"}.get(index, f"side{len(names)}")
                 free[name][axis] = names.setdefault(sides, usual)
     return Example(seen[0], free)
 

@@ -76,9 +76,9 @@ def check_graph(file: Path, listed: Collection[str]) -> None:
                 f"{file} cannot be read ({error_message(error)}).",
                 "Fetch it again, or export it again.",
             ) from error
-    for place in sorted(locations - set(listed)):
+    for index in sorted(locations - set(listed)):
         raise WeightsError(
-            f"{file} keeps weights in {short(place)}, which is not among the files that its "
+            f"{file} keeps weights in {short(index)}, which is not among the files that its "
             "manifest lists; it was not opened.",
             "Fetch it again from where you trust it.",
         )
@@ -110,30 +110,30 @@ def _walk(data: memoryview, message: str, found: dict[str, set[str]], depth: int
 
 def _fields(data: memoryview) -> Iterator[tuple[int, memoryview | int]]:
     """The fields of a message: their numbers, and their bytes where they have a length."""
-    place = 0
-    while place < len(data):
-        key, place = _varint(data, place)
+    index = 0
+    while index < len(data):
+        key, index = _varint(data, index)
         number, kind = key >> 3, key & 7
         if kind == 0:
-            value, place = _varint(data, place)
+            value, index = _varint(data, index)
             yield number, value
             continue
-        size, place = _varint(data, place) if kind == 2 else ({1: 8, 5: 4}.get(kind, -1), place)
-        if size < 0 or place + size > len(data):
+        size, index = _varint(data, index) if kind == 2 else ({1: 8, 5: 4}.get(kind, -1), index)
+        if size < 0 or index + size > len(data):
             raise ValueError("it is no ONNX file, or was cut short")
         if kind == 2:
-            yield number, data[place : place + size]
-        place += size
+            yield number, data[index : index + size]
+        index += size
 
 
-def _varint(data: memoryview, place: int) -> tuple[int, int]:
+def _varint(data: memoryview, index: int) -> tuple[int, int]:
     value = 0
     for shift in range(0, 70, 7):
-        if place >= len(data):
+        if index >= len(data):
             break
-        byte = data[place]
-        place += 1
+        byte = data[index]
+        index += 1
         value |= (byte & 127) << shift
         if byte < 128:
-            return value, place
+            return value, index
     raise ValueError("it is no ONNX file, or was cut short")

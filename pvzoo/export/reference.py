@@ -68,10 +68,10 @@ class Sample:
         array = np.asarray(output, np.float32)
         flat = array.ravel()
         span = float(np.ptp(flat)) if flat.size else 0.0
-        return cls(array.shape, span, flat[places(flat.size)])
+        return cls(array.shape, span, flat[indices(flat.size)])
 
 
-def places(size: int) -> np.ndarray:
+def indices(size: int) -> np.ndarray:
     """Which values of an output of `size` values are kept: all, or `VALUES` of them."""
     if size <= VALUES:
         return np.arange(size)
@@ -162,12 +162,12 @@ def write(folder: Path, said_of: Sequence[Answer]) -> None:
     """Write the answers about pvzoo's own images beside an export."""
     arrays: dict[str, np.ndarray] = {}
     told = []
-    for place, answer in enumerate(said_of):
+    for index, answer in enumerate(said_of):
         for kind, samples in (("output", answer.outputs), ("input", answer.drawn)):
             for name, sample in samples.items():
-                arrays[f"{place}/{kind}/{name}"] = sample.values
+                arrays[f"{index}/{kind}/{name}"] = sample.values
         for name, array in answer.reading.maps.items():
-            arrays[f"{place}/map/{name}"] = array
+            arrays[f"{index}/map/{name}"] = array
         rows = [
             {**vars(row), "mask": None if row.mask is None else row.mask.decode("ascii")}
             for row in answer.reading.rows
@@ -200,7 +200,7 @@ def read(folder: Path) -> list[Answer]:
     try:
         with np.load(folder / NAME, allow_pickle=False) as found:
             told = json.loads(found["told"].tobytes())
-            return [_answer(place, one, found) for place, one in enumerate(told)]
+            return [_answer(index, one, found) for index, one in enumerate(told)]
     except Exception as error:  # zip files and arrays fail in many ways
         raise WeightsError(
             f"{folder / NAME} cannot be read ({error_message(error)}).",
@@ -208,7 +208,7 @@ def read(folder: Path) -> list[Answer]:
         ) from error
 
 
-def _answer(place: int, told: Mapping[str, Any], found: Mapping[str, np.ndarray]) -> Answer:
+def _answer(index: int, told: Mapping[str, Any], found: Mapping[str, np.ndarray]) -> Answer:
     rows = [
         Row(
             row["label"],
@@ -219,13 +219,13 @@ def _answer(place: int, told: Mapping[str, Any], found: Mapping[str, np.ndarray]
         )
         for row in told["rows"]
     ]
-    maps = {name: found[f"{place}/map/{name}"] for name in told["maps"]}
+    maps = {name: found[f"{index}/map/{name}"] for name in told["maps"]}
     return Answer(
         told["image"],
         {n: (dtype, tuple(shape), sha) for n, (dtype, shape, sha) in told["inputs"].items()},
-        _samples(told["drawn"], found, f"{place}/input"),
+        _samples(told["drawn"], found, f"{index}/input"),
         told["meta"],
-        _samples(told["outputs"], found, f"{place}/output"),
+        _samples(told["outputs"], found, f"{index}/output"),
         Reading(told["kind"], tuple(told["size"]), tuple(rows), maps),
     )
 

@@ -40,7 +40,7 @@ def verify(
         folder: The export.
         original: The model it came from.
         more: (name, upright RGB image): further images, if the original is there.
-        runtime: In the place of the one it was made for.
+        runtime: Instead of the one it was made for.
         device: As for `pvzoo.load`.
         threads: Likewise.
         progress: Called with the number of images done and of all.
@@ -94,9 +94,9 @@ def _latency(
 ) -> float:
     """Milliseconds from a decoded image to the network's outputs, the median of some."""
     taken = []
-    for place in range(_RUNS):
+    for index in range(_RUNS):
         began = time.perf_counter()
-        inputs, _ = side.inputs(images[place % len(images)], prompts)
+        inputs, _ = side.inputs(images[index % len(images)], prompts)
         side.adapter.run(side.runtime, inputs)
         taken.append(1000 * (time.perf_counter() - began))
     return statistics.median(taken[_RUNS // 4 :])

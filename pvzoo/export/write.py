@@ -205,8 +205,8 @@ def examples_of(data: Any, task: Task) -> tuple[list[tuple[str, Image.Image]], A
             labelled = None
     source = labelled["image"] if labelled is not None else data
     found = []
-    for place, image in enumerate(islice(images_of(source), _IMAGES)):
-        handle = ImageHandle.of(image, place)
+    for index, image in enumerate(islice(images_of(source), _IMAGES)):
+        handle = ImageHandle.of(image, index)
         found.append((str(handle.name), handle.open()))
     return found, labelled
 

@@ -117,7 +117,7 @@ class Family:
         pixels: How scores of pixels are brought to the image.
         ignores_mask: Whether the network does not look at the mask of what is image and what is
             padding, though its processor makes one.
-        options: What the processor is told for a map, in the place of its own attributes.
+        options: What the processor is told for a map, instead of its own attributes.
         whole: Whether, for a map, the processor's centre crop is left out.
         windows: Whether the processor fits images into a square or, for semantic maps alone, cuts
             them into windows of one, and does not say where they lie in it.

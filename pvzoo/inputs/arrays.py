@@ -56,8 +56,8 @@ def of_tensor(tensor: Any, refuse: Refuse) -> np.ndarray:
         raise refuse(*_wrong_rank("torch tensor", shape, "(channels, height, width)"))
     small = tensor.is_floating_point() and tensor.element_size() < 4  # numpy has no bfloat16
 
-    def rows(place: slice) -> np.ndarray:
-        part = tensor.detach()[place]
+    def rows(index: slice) -> np.ndarray:
+        part = tensor.detach()[index]
         pixels: np.ndarray = (part.float() if small else part).cpu().numpy()
         return pixels
 

@@ -146,13 +146,13 @@ def _connect(
 ) -> socket.socket:
     """As `socket.create_connection`, to public addresses only: those that were checked."""
     failure: OSError | None = None
-    for family, kind, protocol, _, place in socket.getaddrinfo(*address, type=socket.SOCK_STREAM):
-        if not is_public(str(place[0])):
+    for family, kind, protocol, _, index in socket.getaddrinfo(*address, type=socket.SOCK_STREAM):
+        if not is_public(str(index[0])):
             raise _NotPublicError
         link = socket.socket(family, kind, protocol)
         try:
             link.settimeout(timeout)
-            link.connect(place)
+            link.connect(index)
         except OSError as error:
             link.close()
             failure = error

@@ -161,8 +161,8 @@ def _fits(file: BinaryIO) -> bool:
     order, big = ("<" if start.startswith(b"II") else ">"), 43 in start[2:4]
     entry = struct.Struct(order + ("HHQQ" if big else "HHII"))
     try:
-        (place,) = struct.unpack_from(order + ("Q" if big else "I"), start, 8 if big else 4)
-        file.seek(place)
+        (index,) = struct.unpack_from(order + ("Q" if big else "I"), start, 8 if big else 4)
+        file.seek(index)
         (count,) = struct.unpack(order + ("Q" if big else "H"), file.read(8 if big else 2))
     except (struct.error, OverflowError, ValueError, OSError):
         return True  # too short to be one: PIL will say so

@@ -28,8 +28,8 @@ def to_rgb(image: Image.Image) -> Image.Image:
         return image
     convert = _conversion(image)
     result = Image.new("RGB", image.size)
-    for strip, place in strips(image):
-        result.paste(convert(strip), place)
+    for strip, index in strips(image):
+        result.paste(convert(strip), index)
     return result
 
 

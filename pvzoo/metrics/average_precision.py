@@ -82,8 +82,8 @@ def _curves_of_class(
         ious: list[list[Any]] = [[[]] for _ in chunk]
         both = np.intersect1d(d["image"], o["image"])
         pairs = zip(np.searchsorted(chunk, both), _groups(d, o, "image", both), strict=True)
-        for place, pair in pairs:
-            ious[place][0] = overlaps(*pair).tolist()
+        for index, pair in pairs:
+            ious[index][0] = overlaps(*pair).tolist()
         matched = cpp.COCOevalEvaluateImages(
             params.areaRng,
             params.maxDets[-1],
@@ -109,20 +109,20 @@ def _in_images(rows: np.ndarray, images: np.ndarray) -> np.ndarray:
 
 
 def _detections(dataset: Any, images: np.ndarray, rows: np.ndarray) -> Any:
-    """The dataset with the rows, each in the place of its image."""
-    places = np.searchsorted(images, rows["image"]).tolist()
-    values = zip(places, rows["area"].tolist(), rows["score"].tolist(), strict=True)
-    for id, (place, area, score) in enumerate(values, 1):  # an id of 0 would mean "no match"
-        dataset.append_ref(place, 0, {"id": id, "area": area, "score": score})
+    """The dataset with the rows, each instead of its image."""
+    indices = np.searchsorted(images, rows["image"]).tolist()
+    values = zip(indices, rows["area"].tolist(), rows["score"].tolist(), strict=True)
+    for id, (index, area, score) in enumerate(values, 1):  # an id of 0 would mean "no match"
+        dataset.append_ref(index, 0, {"id": id, "area": area, "score": score})
     return dataset
 
 
 def _truths(dataset: Any, images: np.ndarray, rows: np.ndarray) -> Any:
     """Likewise."""
-    places = np.searchsorted(images, rows["image"]).tolist()
-    values = zip(places, rows["area"].tolist(), rows["crowd"].tolist(), strict=True)
-    for id, (place, area, crowd) in enumerate(values, 1):
-        dataset.append_ref(place, 0, {"id": id, "area": area, "iscrowd": crowd, "ignore": crowd})
+    indices = np.searchsorted(images, rows["image"]).tolist()
+    values = zip(indices, rows["area"].tolist(), rows["crowd"].tolist(), strict=True)
+    for id, (index, area, crowd) in enumerate(values, 1):
+        dataset.append_ref(index, 0, {"id": id, "area": area, "iscrowd": crowd, "ignore": crowd})
     return dataset
 
 

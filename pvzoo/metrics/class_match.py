@@ -47,9 +47,9 @@ class LabelMatch:
             """Pair what has the same of these names; what has a pair is in nobody's way."""
             theirs = [n if to_data[i] < 0 else "" for i, n in enumerate(named(model))]
             ours = [n if j not in taken else "" for j, n in enumerate(named(data))]
-            places = _unique(ours)
+            indices = _unique(ours)
             for name, i in _unique(theirs).items():
-                if name and (j := places.get(name, -1)) >= 0:
+                if name and (j := indices.get(name, -1)) >= 0:
                     to_data[i] = j
                     taken.add(j)
 
@@ -117,11 +117,11 @@ class LabelMatch:
 
     def _unclear(self) -> str:
         """What is said of classes of the data that may be several of the model; else ""."""
-        places: dict[str, list[int]] = {}
+        indices: dict[str, list[int]] = {}
         for i, name in enumerate(self.model):
             if name and self.to_data[i] < 0:
-                places.setdefault(_first(name), []).append(i)
-        several = {n: places.get(_first(n), ()) for n in self.only_in_data}
+                indices.setdefault(_first(name), []).append(i)
+        several = {n: indices.get(_first(n), ()) for n in self.only_in_data}
         several = {name: found for name, found in several.items() if len(found) > 1}
         ids = synsets(self.model, _first) if several else []
         lines = []
@@ -149,10 +149,10 @@ def _unnumbered(name: str) -> str:
 
 def _unique(names: Sequence[str]) -> dict[str, int]:
     """The place of each name that occurs once."""
-    places: dict[str, int] = {}
+    indices: dict[str, int] = {}
     for i, name in enumerate(names):
-        places[name] = -1 if name in places else i
-    return {name: i for name, i in places.items() if i >= 0}
+        indices[name] = -1 if name in indices else i
+    return {name: i for name, i in indices.items() if i >= 0}
 
 
 def _few(names: Sequence[str]) -> str:

@@ -129,9 +129,9 @@ class DetectionMetric(Metric):
         images, found, objects = self.state()
         images = images[np.lexsort((images["index"], images["image_id"]))]
         # from here on an image is its place among all of them
-        places = np.argsort(images["index"])
+        indices = np.argsort(images["index"])
         for table in (found, objects):
-            table["image"] = places[np.searchsorted(images["index"][places], table["image"])]
+            table["image"] = indices[np.searchsorted(images["index"][indices], table["image"])]
         figures, per_class = self._figures(images, found, objects)
         return Evaluation(figures, per_class, len(images), self.match)
 
@@ -191,7 +191,7 @@ class InstanceMetric(DetectionMetric):
                 f"{row['file_name']} has an object whose mask is damaged or missing.",
                 "Export the masks anew; pvzoo.data.check finds all such rows.",
             )
-        for place, code in enumerate(codes):
+        for index, code in enumerate(codes):
             if tuple(code["size"]) != result.size:
                 (height, width), (h, w) = result.size, code["size"]
                 raise DataError(
@@ -199,7 +199,7 @@ class InstanceMetric(DetectionMetric):
                     f"{w} x {h}.",
                     "Export the masks at the size of the image.",
                 )
-            objects["mask"][place] = code["counts"].encode()
+            objects["mask"][index] = code["counts"].encode()
         return objects
 
     def _figures(self, images: np.ndarray, found: np.ndarray, objects: np.ndarray) -> Figures:

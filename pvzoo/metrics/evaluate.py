@@ -40,7 +40,7 @@ def evaluate(
         task: What the results are of; it has a metric.
         labels: Class names in the order of the results' classes.
         data: As for `Model.evaluate`.
-        options: In the place of those that the task's figures are defined with.
+        options: Instead of those that the task's figures are defined with.
         split: As for `Model.evaluate`.
         batch_size: Likewise.
         progress: Called with the number of images done and of all.

@@ -56,18 +56,18 @@ def read_truth(
         raise DataError(
             f"{name} lists {count} segments but {len(classes)} classes.", "Export it anew."
         )
-    places = find(values, ids)
-    strange = (places == count) & (values != void)
+    indices = find(values, ids)
+    strange = (indices == count) & (values != void)
     if strange.any():
         raise DataError(
             f"The map of {name} has values that stand for nothing: "
             f"{np.unique(values[strange])[:5].tolist()}.",
             "List them in its segments; pvzoo.data.check finds all such maps.",
         )
-    return places, np.append(np.where(np.isin(classes, match.common), classes, VOID), VOID)
+    return indices, np.append(np.where(np.isin(classes, match.common), classes, VOID), VOID)
 
 
 def find(values: np.ndarray, ids: np.ndarray) -> np.ndarray:
     """The place of each value in `ids`, of the shape of the values; len(ids) where it is none."""
-    table = {value: place for place, value in enumerate(ids.tolist())}
+    table = {value: index for index, value in enumerate(ids.tolist())}
     return replaced(values, table, len(ids)).astype(np.int64)

@@ -213,8 +213,8 @@ def stack(inputs: Sequence[dict[str, np.ndarray]]) -> dict[str, torch.Tensor]:
         height = max(a.shape[-2] for a in arrays)
         width = max(a.shape[-1] for a in arrays)
         padded = np.zeros((len(arrays), *arrays[0].shape[1:-2], height, width), arrays[0].dtype)
-        for place, array in zip(padded, arrays, strict=True):
-            place[..., : array.shape[-2], : array.shape[-1]] = array[0]
+        for index, array in zip(padded, arrays, strict=True):
+            index[..., : array.shape[-2], : array.shape[-1]] = array[0]
         batch[name] = torch.from_numpy(padded)
     return batch
 

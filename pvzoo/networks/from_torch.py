@@ -159,9 +159,9 @@ class TorchNetwork(Network):
         if len(old) - count != len(new) - len(kept):
             return
         new[len(kept) :] = old[count:]
-        for place, label in enumerate(kept):
+        for index, label in enumerate(kept):
             if label is not None:
-                new[place] = old[label]
+                new[index] = old[label]
 
     @cached_property
     def head(self) -> tuple[str, ...]:

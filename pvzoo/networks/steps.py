@@ -19,7 +19,7 @@ from pvzoo.preprocess.steps import Step
 
 
 def adapter_of(network: Network) -> Adapter:
-    """The adapter of a network: with steps in the place of the processor where they do the same."""
+    """The adapter of a network: with steps instead of the processor where they do the same."""
     adapter_class: type[Adapter] = registry.get("adapters", network.spec.adapter)
     spec = replace(network.spec, steps=proven_steps(network, adapter_class.pixels))
     return adapter_class(spec, network.prepare)

@@ -152,7 +152,7 @@ class TransformersSegmentationNetwork(_training.TrainableNetwork):
         return self.family.masks is not None and not self.family.ignores_mask
 
     def _options(self) -> dict[str, Any]:
-        """What the processor is told, in the place of its own attributes."""
+        """What the processor is told, instead of its own attributes."""
         options = dict(self.family.options)
         if self.family.whole and getattr(self._images, "do_center_crop", False):
             # A centre crop would leave the rest of the image without an answer.
@@ -205,7 +205,7 @@ class TransformersSegmentationNetwork(_training.TrainableNetwork):
         module = _training.retargeted(self.module, own, seed)
         if self._alone and 1 in classes.kept:
             # a sigmoid is the softmax of its logit and of zero, which is the background's
-            background = [place for place, i in enumerate(classes.kept) if i == 0]
+            background = [index for index, i in enumerate(classes.kept) if i == 0]
             state = module.state_dict()
             for name, axis in _training.class_axes_of(module).items():
                 state[name].movedim(axis, 0)[background] = 0
@@ -285,10 +285,10 @@ def _segments(target: Any, valid: Size, padded: Size) -> tuple[torch.Tensor, tor
         masks = _training.place_map(target["masks"].to(torch.uint8), valid, padded, 0)
         categories = target["categories"]
     else:
-        places = _training.place_map(target["map"], valid, padded, -1)
-        found = places.unique()
+        indices = _training.place_map(target["map"], valid, padded, -1)
+        found = indices.unique()
         found = found[found >= 0].long()
-        masks = places[None] == found[:, None, None]
+        masks = indices[None] == found[:, None, None]
         categories = target["categories"][found] if "categories" in target else found
     masks = masks.float()
     kept = masks.flatten(1).any(dim=1)
@@ -300,10 +300,10 @@ def _target_of(task: str, categories: torch.Tensor, masks: torch.Tensor) -> dict
     if task == INSTANCE:
         return {"boxes": _corners(masks), "masks": masks, "categories": categories}
     values = categories if task == SEMANTIC else torch.arange(len(masks))
-    places = torch.full(masks.shape[1:], -1, dtype=torch.int32)
+    indices = torch.full(masks.shape[1:], -1, dtype=torch.int32)
     for value, mask in zip(values, masks, strict=True):
-        places[mask] = int(value)
-    return {"map": places, "categories": categories}
+        indices[mask] = int(value)
+    return {"map": indices, "categories": categories}
 
 
 def _corners(masks: torch.Tensor) -> torch.Tensor:

@@ -173,10 +173,10 @@ def values(maps: np.ndarray, some: np.ndarray | slice, row: Band, column: Band) 
 def best_of(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(k, rows, columns) -> the largest of each pixel, and the first place that has it, int16."""
     best, first = scores[0].copy(), np.zeros(scores.shape[1:], dtype=np.int16)
-    for place in range(1, len(scores)):  # argmax over the first axis is far slower
-        better = scores[place] > best
-        np.copyto(best, scores[place], where=better)
-        np.copyto(first, np.int16(place), where=better)
+    for index in range(1, len(scores)):  # argmax over the first axis is far slower
+        better = scores[index] > best
+        np.copyto(best, scores[index], where=better)
+        np.copyto(first, np.int16(index), where=better)
     return best, first
 
 

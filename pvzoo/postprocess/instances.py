@@ -166,9 +166,9 @@ def cut_out(
         frame = replace(frame, image=frame.valid)
 
     def cut(item: tuple[int, np.ndarray, float]) -> Cutout:
-        place, mask, quality = item
+        index, mask, quality = item
         top, left, mask = _trimmed(mask if shown is None else mask[shown])
-        packed = pack(top, left, mask) if wanted is None or wanted(place, quality) else None
+        packed = pack(top, left, mask) if wanted is None or wanted(index, quality) else None
         return Cutout(packed, (left, top, left + mask.shape[1], top + mask.shape[0]), quality)
 
     found: list[Cutout] = []
@@ -177,8 +177,8 @@ def cut_out(
         masks, qualities = positive(
             mask_logits[start : start + at_once], frame, quality=wanted is not None
         )
-        places = range(start, start + len(masks))
-        found += in_threads(cut, list(zip(places, masks, qualities.tolist(), strict=True)))
+        indices = range(start, start + len(masks))
+        found += in_threads(cut, list(zip(indices, masks, qualities.tolist(), strict=True)))
     return found
 
 
@@ -195,17 +195,17 @@ def _positive(
         sums, areas = np.zeros(count), np.zeros(count, dtype=np.int64)
         low, high = bounds(mask_logits[:, row.cells], columns)
         for i, column in enumerate(columns):
-            place = (row.pixels, column.pixels)
+            index = (row.pixels, column.pixels)
             some = high[i] > 0  # elsewhere no pixel is positive
             if not quality:
-                masks[(low[i] > 0, *place)] = True
+                masks[(low[i] > 0, *index)] = True
                 some &= low[i] <= 0
             queries = np.flatnonzero(some)
             if len(queries) == 0:
                 continue
             logits = values(mask_logits, queries, row, column)
             found = logits > 0
-            masks[(queries, *place)] = found
+            masks[(queries, *index)] = found
             if quality:
                 chances = sigmoid_(logits)
                 chances *= found

@@ -23,18 +23,18 @@ def scaled(
     rows: np.ndarray, pixels: int, mode: Mode = "linear", align_corners: bool = False
 ) -> np.ndarray:
     """(cells, n) float32 -> (pixels, n), scaled along the first axis."""
-    places, weights = _taps(len(rows), pixels, mode, align_corners)
-    result: np.ndarray = weights[0][:, None] * rows[places[0]]
-    for place, weight in zip(places[1:], weights[1:], strict=True):
-        result += weight[:, None] * rows[place]
+    indices, weights = _taps(len(rows), pixels, mode, align_corners)
+    result: np.ndarray = weights[0][:, None] * rows[indices[0]]
+    for index, weight in zip(indices[1:], weights[1:], strict=True):
+        result += weight[:, None] * rows[index]
     return result
 
 
 def nearest(cells: int, pixels: int) -> np.ndarray:
     """(pixels,) int64: the cell that torch's nearest-neighbour scaling shows in each pixel."""
     step = np.float32(cells) / np.float32(pixels)
-    places = np.floor(np.arange(pixels, dtype=np.float32) * step).astype(np.int64)
-    cell: np.ndarray = np.minimum(places, cells - 1)
+    indices = np.floor(np.arange(pixels, dtype=np.float32) * step).astype(np.int64)
+    cell: np.ndarray = np.minimum(indices, cells - 1)
     return cell
 
 

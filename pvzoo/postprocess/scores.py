@@ -11,7 +11,7 @@ def sigmoid(logits: np.ndarray) -> np.ndarray:
 
 
 def sigmoid_(logits: np.ndarray) -> np.ndarray:
-    """As `sigmoid`, in place of the float32 logits."""
+    """As `sigmoid`, instead of the float32 logits."""
     np.negative(logits, out=logits)
     with np.errstate(over="ignore"):  # an infinite sum has the right reciprocal
         np.exp(logits, out=logits)
@@ -34,5 +34,5 @@ def largest(scores: np.ndarray, count: int) -> np.ndarray:
         return np.argsort(-scores, kind="stable")
     least = np.partition(scores, len(scores) - count)[len(scores) - count]
     above, equal = np.flatnonzero(scores > least), np.flatnonzero(scores == least)
-    places = np.sort(np.concatenate([above, equal[: count - len(above)]]))
-    return places[np.argsort(-scores[places], kind="stable")]
+    indices = np.sort(np.concatenate([above, equal[: count - len(above)]]))
+    return indices[np.argsort(-scores[indices], kind="stable")]

@@ -70,8 +70,8 @@ def from_queries(
     rows, columns = grid(cells, frame, tile_size(*scales, most=48))
     steps = None if masks_first else two_steps(cells, frame, rows, columns)
 
-    def of_rows(place: int, paint: Callable[..., None]) -> None:
-        row = rows[place]
+    def of_rows(index: int, paint: Callable[..., None]) -> None:
+        row = rows[index]
         low, high = map(sigmoid, bounds(mask_logits[:, row.cells], columns))
         least, most = (_product(bound, shares) for bound in (low, high))
         possible = most >= least.max(axis=1, keepdims=True) - 1e-6
@@ -90,7 +90,7 @@ def from_queries(
             if steps is None:
                 scores = _sums(some[active], sigmoid_(values(mask_logits, active, row, column)))
             else:
-                (row_in, row_out), (column_in, column_out) = steps[0][place], steps[1][c]
+                (row_in, row_out), (column_in, column_out) = steps[0][index], steps[1][c]
                 window = mask_logits[:, row.cells, column.cells][active]
                 scores = _sums(some[active], sigmoid_(row_in @ window @ column_in.T))
                 scores = row_out @ scores @ column_out.T
@@ -112,9 +112,9 @@ def _painted(
     labels = np.empty(image, dtype=np.int16)
     best = np.empty(image, dtype=np.float32) if with_scores else None
 
-    def band(place: int) -> None:
+    def band(index: int) -> None:
         def paint(column: Band, classes: np.ndarray, scores: np.ndarray | None = None) -> None:
-            tile = (rows[place].pixels, column.pixels)
+            tile = (rows[index].pixels, column.pixels)
             if scores is None:
                 labels[tile] = classes[0]
                 return
@@ -123,7 +123,7 @@ def _painted(
             if best is not None:
                 best[tile] = score
 
-        of_rows(place, paint)
+        of_rows(index, paint)
 
     in_threads(band, range(len(rows)))
     return labels, best
@@ -196,8 +196,8 @@ def from_pixels(
     else:
         rows, columns = grid(cells, frame, tile, align_corners=steps == "aligned")
 
-    def of_rows(place: int, paint: Callable[..., None]) -> None:
-        row = rows[place]
+    def of_rows(index: int, paint: Callable[..., None]) -> None:
+        row = rows[index]
         low, high = bounds(logits[:, row.cells], columns)
         margin = overshoot * (high - low)
         possible = high + margin >= (low - margin).max(axis=1, keepdims=True)
@@ -263,14 +263,14 @@ def from_windows(
             own[axis] = (first - start, last - start)
             left, right = map(_used, to_input, own)
             part = left.weights @ masks[:, left.cells, right.cells] @ right.weights.T
-            place: list[slice] = [slice(None)] * 3
-            place[1 + axis] = slice(first - low, last - low)
-            total[tuple(place)] += _sums(share, sigmoid_(part))
+            index: list[slice] = [slice(None)] * 3
+            index[1 + axis] = slice(first - low, last - low)
+            total[tuple(index)] += _sums(share, sigmoid_(part))
         count = overlap[low:high]
         return total / (count[:, None] if upright else count)
 
-    def of_rows(place: int, paint: Callable[..., None]) -> None:
-        row = rows[place]
+    def of_rows(index: int, paint: Callable[..., None]) -> None:
+        row = rows[index]
         classes = np.arange(shares.shape[-1])
         for column in columns:
             scores = row.weights @ mean_scores(row, column) @ column.weights.T

@@ -119,7 +119,7 @@ def from_queries(
     masks_first: bool,
     with_scores: bool,
 ) -> Map:
-    """As that of arrays, from (queries, classes) probabilities in the place of logits."""
+    """As that of arrays, from (queries, classes) probabilities instead of logits."""
     device = mask_logits.device
     of_classes = torch.from_numpy(shares).to(device)
     canvas = _Canvas(frame.image, device, with_scores)
@@ -217,7 +217,7 @@ def from_windows(
     *,
     with_scores: bool,
 ) -> Map:
-    """As that of arrays, from (windows, queries, classes) probabilities in the place of logits."""
+    """As that of arrays, from (windows, queries, classes) probabilities instead of logits."""
     device = mask_logits.device
     upright = image[0] > image[1]
     of_classes = torch.from_numpy(shares).to(device)

@@ -38,7 +38,7 @@ between one thread and several."""
 def probes(sizes: Sequence[tuple[int, int]], seed: int = 0) -> Iterator[Image.Image]:
     """RGB images with noise, flat parts, edges and soft colours; one of four is grey."""
     random = np.random.default_rng(seed)
-    for place, (width, height) in enumerate(sizes):
+    for index, (width, height) in enumerate(sizes):
         coarse = random.integers(0, 256, (4, 4, 3), dtype=np.uint8)
         soft = np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
         pixels = soft.copy()
@@ -49,7 +49,7 @@ def probes(sizes: Sequence[tuple[int, int]], seed: int = 0) -> Iterator[Image.Im
             soft[height // 2 :, : width // 3] > 127, 255, 0
         )
         image = Image.fromarray(pixels)
-        yield image.convert("L").convert("RGB") if place % 4 == 3 else image
+        yield image.convert("L").convert("RGB") if index % 4 == 3 else image
 
 
 def difference(

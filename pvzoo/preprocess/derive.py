@@ -39,7 +39,7 @@ def steps_of(processor: Any, **options: Any) -> tuple[Step, ...]:
 
     Args:
         processor: Any that torchvision runs.
-        **options: In the place of its own attributes, as its call takes them.
+        **options: Instead of its own attributes, as its call takes them.
 
     Raises:
         UnsupportedModelError: It does what no step describes; it is named.

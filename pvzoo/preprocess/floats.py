@@ -27,7 +27,7 @@ def _neighbours(
     scale = np.float32(old) / np.float32(new)
     middle = np.arange(new, dtype=np.float32) + np.float32(0.5)
     # rounded once, as a fused multiply-add does it
-    place = np.maximum((middle.astype(np.float64) * scale - 0.5).astype(np.float32), 0)
-    first = np.minimum(place.astype(np.int64), old - 1)
-    share = np.clip(place - first.astype(np.float32), 0, 1)
+    index = np.maximum((middle.astype(np.float64) * scale - 0.5).astype(np.float32), 0)
+    first = np.minimum(index.astype(np.int64), old - 1)
+    share = np.clip(index - first.astype(np.float32), 0, 1)
     return (first, np.minimum(first + 1, old - 1)), (np.float32(1) - share, share)

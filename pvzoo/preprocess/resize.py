@@ -57,8 +57,8 @@ def _columns(pixels: np.ndarray, bands: _Bands) -> np.ndarray:
         rows = slice(top, min(top + step, height))
         count = rows.stop - top
         _floats(pixels[rows], bands, window[:count])
-        for place, used, weights in bands.blocks:
-            np.matmul(window[:count, used], weights.T, out=sums[:count, place])
+        for index, used, weights in bands.blocks:
+            np.matmul(window[:count, used], weights.T, out=sums[:count, index])
         _round(sums[:count], bands, bands.offsets, result[rows])
     return result
 
@@ -71,13 +71,13 @@ def _rows(pixels: np.ndarray, bands: _Bands) -> np.ndarray:
     sees = max(weights.shape[1] for _, _, weights in bands.blocks)
     window = np.empty((sees, width), bands.dtype)
     sums = np.empty((len(bands.blocks[0][2]), width), bands.dtype)
-    for place, used, weights in bands.blocks:
+    for index, used, weights in bands.blocks:
         new, old = weights.shape
         _floats(pixels[used], bands, window[:old])
         for left in range(0, width, step):
             some = slice(left, left + step)
             np.matmul(weights, window[:old, some], out=sums[:new, some])
-        _round(sums[:new], bands, bands.offsets[place, None], result[place])
+        _round(sums[:new], bands, bands.offsets[index, None], result[index])
     return result
 
 
@@ -153,11 +153,11 @@ def _bands(old: int, new: int, filter: Filter, antialias: bool, channels: int) -
         rows = np.arange(end - start)[:, None]
         dense[rows, (first[start:end, None] - low) + np.arange(taps)] = weights[start:end]
         dense = np.kron(dense[:, : high - low], np.eye(channels, dtype=dtype))
-        place, used = (
+        index, used = (
             slice(start * channels, end * channels),
             slice(low * channels, high * channels),
         )
-        blocks.append((place, used, dense))
+        blocks.append((index, used, dense))
     return _Bands(
         blocks,
         largest=max(block.size for _, _, block in blocks),

@@ -17,7 +17,7 @@ from pvzoo.errors import ImageError, PvzooError, UsageError
 from pvzoo.extras import needs
 from pvzoo.inputs.images import ImageHandle
 from pvzoo.inputs.limits import MAX_SIDE
-from pvzoo.results.selection import Rows, places
+from pvzoo.results.selection import Rows, indices
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -196,13 +196,13 @@ class ResultWithRows(Result):
         """The result with these rows.
 
         Args:
-            rows: A place (below 0 it counts from the end), a slice, a list or array of places, or a
-                mask: True or False for each row.
+            rows: An index (below 0 it counts from the end), a slice, a list or array of indices, or
+                a mask: True or False for each row.
 
         Raises:
-            RowError: A place is not there, or the mask has another length; an `IndexError`, too.
+            RowError: An index is out of range, or the mask has another length; also `IndexError`.
         """
-        return replace(self, **self._of_rows(places(rows, len(self))))
+        return replace(self, **self._of_rows(indices(rows, len(self))))
 
     def __iter__(self) -> Iterator[Self]:
         return (self[i] for i in range(len(self)))
@@ -214,7 +214,7 @@ class ResultWithRows(Result):
         return alone.reshape(())
 
     def _of_rows(self, kept: np.ndarray) -> dict[str, Any]:
-        """The fields that differ if only the rows at these (k,) places are there."""
+        """The fields that differ if only the rows at these (k,) indices are there."""
         values = {name: getattr(self, name) for name in self.per_row}
         return {
             name: tuple(value[i] for i in kept) if isinstance(value, tuple) else value[kept]

@@ -64,8 +64,8 @@ class Classification(ResultWithRows):
         canvas = Image.new("RGB", (width, image.height + line * len(lines) + margin), "white")
         canvas.paste(image, ((width - image.width) // 2, 0))
         pen = ImageDraw.Draw(canvas)
-        for place, (name, score) in enumerate(lines):
-            top = image.height + margin // 2 + place * line
+        for index, (name, score) in enumerate(lines):
+            top = image.height + margin // 2 + index * line
             middle = top + line / 2
             room: float = width - 4 * margin
             if score is not None:

@@ -11,7 +11,7 @@ from pycocotools import mask as coco
 
 from pvzoo.errors import UsageError
 from pvzoo.results.base import read_only
-from pvzoo.results.selection import Rows, places
+from pvzoo.results.selection import Rows, indices
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,12 @@ class Masks(Sequence[np.ndarray]):
         """A mask decoded, (height, width) bool, the caller's own; or some masks, still encoded.
 
         Args:
-            index: The place of a mask; or a slice, several places, or True or False for each mask.
+            index: The index of a mask; or a slice, several indices, or True or False for each mask.
 
         Raises:
             RowError: There is no such mask, or that chooses none; an `IndexError`, too.
         """
-        chosen = places(index, len(self))
+        chosen = indices(index, len(self))
         if isinstance(index, int | np.integer):
             mask: np.ndarray = coco.decode(self._code(self.counts[chosen[0]])).view(bool)
             return mask

@@ -1,4 +1,4 @@
-"""Which rows are meant: a place, several, or a mask of True and False."""
+"""Which rows are meant: an index, several, or a mask of True and False."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ Rows = Sequence[int] | Sequence[bool] | np.ndarray | slice
 """Places, or True or False for each row."""
 
 
-def places(rows: int | Rows, count: int) -> np.ndarray:
-    """The places that `rows` selects of `count` rows: (k,) int64, each in 0..count - 1.
+def indices(rows: int | Rows, count: int) -> np.ndarray:
+    """The indices that `rows` selects of `count` rows: (k,) int64, each in 0..count - 1.
 
     It means what it means to an array of `count` entries.
 
     Args:
-        rows: A place (a whole number; below 0 it counts from the end) or several, or a mask: True
+        rows: An index (a whole number; below 0 it counts from the end) or several, or a mask: True
             or False for each row. A list, a range, a slice, or an array or tensor of one axis.
         count: How many rows there are.
 
     Raises:
-        RowError: It is none of these, a place is not there, or the mask has another length.
+        RowError: It is none of these, an index is out of range, or the mask has another length.
     """
     if not (isinstance(rows, int | list | range | slice) or hasattr(rows, "__array__")):
         raise _wrong(rows)
@@ -59,5 +59,5 @@ def places(rows: int | Rows, count: int) -> np.ndarray:
 def _wrong(rows: object) -> RowError:
     return RowError(
         f"Rows cannot be chosen by {short(rows)}.",
-        "Use a place, a list of places, such as [0, 2], or a mask with True or False for each row.",
+        "Use an index, a list of indices, such as [0, 2], or a mask: True or False for each row.",
     )

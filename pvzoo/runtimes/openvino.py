@@ -42,7 +42,7 @@ class OpenVinoRuntime(Runtime):
 
     @classmethod
     def convert(cls, onnx: Path) -> Path:
-        """An ``.xml`` and a ``.bin`` with weights in float32, in the place of the ONNX file.
+        """An ``.xml`` and a ``.bin`` with weights in float32, instead of the ONNX file.
 
         Raises:
             PvzooError: OpenVINO cannot convert it.

@@ -148,8 +148,8 @@ def _spread(module: torch.nn.Module, device: Any, device_map: Any) -> torch.nn.M
         raise UsageError(
             f"device_map is {device_map!r}.", "It is 'auto' or a dict, as Accelerate's."
         )
-    for place in set(device_map.values()) - {"disk"}:
-        _device(place)
+    for index in set(device_map.values()) - {"disk"}:
+        _device(index)
     try:
         spread: torch.nn.Module = dispatch_model(module, device_map)
     except (ValueError, RuntimeError) as error:

@@ -87,7 +87,7 @@ def _of(options: type) -> list[Option]:
 
 @lru_cache
 def for_task(function: types.FunctionType, listed: Listed, task: type[Task]) -> types.FunctionType:
-    """A function that does the same, and shows the options of a task in the place of ``**options``.
+    """A function that does the same, and shows the options of a task instead of ``**options``.
 
     Args:
         function: With annotations that can be evaluated, and an entry for its ``**options`` in the

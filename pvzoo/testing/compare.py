@@ -65,9 +65,9 @@ def _differ(one: Any, other: Any, tolerance: float) -> str:
 
 
 def _first(pairs: dict[str, tuple[Any, Any]], tolerance: float) -> str:
-    for place, (one, other) in pairs.items():
+    for index, (one, other) in pairs.items():
         if found := _differ(one, other, tolerance):
-            return f"{place}{found}"
+            return f"{index}{found}"
     return ""
 
 

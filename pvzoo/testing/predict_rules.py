@@ -113,9 +113,9 @@ def chosen_rows(s: Subject) -> None:
         rows = found.rows()
         must(len(found) == len(rows), f"Its length is {len(found)}, and it has {len(rows)} rows.")
         must(found[::-1].rows() == rows[::-1], "result[::-1] has not the rows in reverse.")
-        for place, (row, one) in enumerate(zip(rows, found, strict=True)):
-            must(one.rows() == [row], f"result[{place}] has the rows {one.rows()}, not {[row]}.")
-            must(isinstance(one, type(found)), f"result[{place}] is a {type(one).__name__}.")
+        for index, (row, one) in enumerate(zip(rows, found, strict=True)):
+            must(one.rows() == [row], f"result[{index}] has the rows {one.rows()}, not {[row]}.")
+            must(isinstance(one, type(found)), f"result[{index}] is a {type(one).__name__}.")
 
 
 def _check_json(loads: Any, found: Any) -> None:
@@ -188,9 +188,9 @@ def _batch_difference(s: Subject, model: Model) -> str:
     alone = [predict(image, batch_size=1, **options) for image in s.images]
     order = (0, 1, 2, 1, 3)
     together = predict([s.images[i] for i in order], batch_size=len(order), **options)
-    for place, (number, found) in enumerate(zip(order, together, strict=True)):
+    for index, (number, found) in enumerate(zip(order, together, strict=True)):
         if text := difference(alone[number], found):
-            return f"It is another as number {place} of a batch of {len(order)}: {text}."
+            return f"It is another as number {index} of a batch of {len(order)}: {text}."
     return ""
 
 

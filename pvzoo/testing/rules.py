@@ -84,8 +84,8 @@ def judge(rule: ConformanceRule, subject: Any) -> Verdict:
 def said(error: BaseException) -> str:
     """An error in one line, with the place it was raised at."""
     frames = traceback.extract_tb(error.__traceback__)
-    place = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}: {error}{place}"
+    index = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {error}{index}"
 
 
 def must(holds: Any, detail: str) -> None:

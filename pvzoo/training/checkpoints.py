@@ -24,7 +24,7 @@ REQUIRED = ("model.safetensors", "optimizer.pt", "scheduler.pt", "trainer_state.
 _NAME = re.compile(r"checkpoint-(\d+)")
 
 
-def place(output_dir: Path, step: int) -> Path:
+def path_of(output_dir: Path, step: int) -> Path:
     """Where the checkpoint of a step is."""
     return output_dir / f"checkpoint-{step}"
 
@@ -40,7 +40,7 @@ def seal(output_dir: Path, step: int) -> Path:
     Raises:
         OSError: The disk is full, or gone.
     """
-    written, final = part(output_dir, step), place(output_dir, step)
+    written, final = part(output_dir, step), path_of(output_dir, step)
     files = {file.name: _stamp(file) for file in sorted(written.iterdir())}
     (written / MANIFEST).write_text(json.dumps(files, indent=1))
     for file in (*written.iterdir(), written):
@@ -81,7 +81,7 @@ def latest(output_dir: Path, processes: int) -> Path | None:
         processes: How many processes the run has; each needs its own RNG state.
     """
     for step in reversed(steps(output_dir)):
-        folder = place(output_dir, step)
+        folder = path_of(output_dir, step)
         problem = next(_problems(folder, processes), None)
         if problem is None:
             return folder

@@ -49,7 +49,7 @@ def decides(network: Network, head: nn.Module, samples: Samples) -> bool:
 
 
 class Features(Dataset[tuple[torch.Tensor, Any, tuple[int, int]]]):
-    """What the head of a network is given for each image, in the place of the images.
+    """What the head of a network is given for each image, instead of the images.
 
     It is held in memory: a few kilobytes an image.
 
@@ -73,8 +73,8 @@ class Features(Dataset[tuple[torch.Tensor, Any, tuple[int, int]]]):
         network.module.eval()
         try:
             for start in range(0, len(samples), batch_size):
-                places = range(start, min(start + batch_size, len(samples)))
-                images, targets, _ = zip(*(samples[0, i] for i in places), strict=True)
+                indices = range(start, min(start + batch_size, len(samples)))
+                images, targets, _ = zip(*(samples[0, i] for i in indices), strict=True)
                 inputs = network.batch(images, targets)
                 del inputs["labels"]
                 with torch.no_grad():
@@ -87,9 +87,9 @@ class Features(Dataset[tuple[torch.Tensor, Any, tuple[int, int]]]):
     def __len__(self) -> int:
         return len(self._targets)
 
-    def __getitem__(self, place: tuple[int, int]) -> tuple[torch.Tensor, Any, tuple[int, int]]:
-        """(features, target, place) of image ``place[1]``."""
-        return self._features[place[1]], self._targets[place[1]], place
+    def __getitem__(self, index: tuple[int, int]) -> tuple[torch.Tensor, Any, tuple[int, int]]:
+        """(features, target, index) of image ``index[1]``."""
+        return self._features[index[1]], self._targets[index[1]], index
 
     def name_of(self, index: int) -> str:
         """What messages call an image."""
@@ -103,7 +103,7 @@ def _placed(inputs: torch.Tensor, device: torch.device) -> torch.Tensor:
 
 
 class HeadTraining:
-    """`batch` and `loss` of a network, for features in the place of images."""
+    """`batch` and `loss` of a network, for features instead of images."""
 
     def __init__(self, head: nn.Module, how: HeadLoss) -> None:
         self._head, self._how = head, how

@@ -120,7 +120,7 @@ def _short(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """What JSON has in the place of a value of an option: of a function its name."""
+    """What JSON has instead of a value of an option: of a function its name."""
     if isinstance(value, Mapping):
         return dict(value)
     if not callable(value):

@@ -31,7 +31,7 @@ WEIGHTS = "model.safetensors"
 
 
 class LowRank:
-    """What is trained of a network in the place of its linear layers.
+    """What is trained of a network instead of its linear layers.
 
     Args:
         network: Its network gets the low-rank matrices in place; `merge` takes them away again.

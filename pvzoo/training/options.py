@@ -58,7 +58,7 @@ def _about(
             `Model.fine_tune` says more.
         may_be: Whether a value can be used; None always can where it is the default.
         hint: What it may be, for the error message.
-        least: In the place of these two: it is a whole number, and this is the smallest.
+        least: Instead of these two: it is a whole number, and this is the smallest.
         example: How the command line says it, where that is JSON.
         decides: Whether the weights at the end depend on it.
     """

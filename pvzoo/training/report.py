@@ -84,8 +84,8 @@ class TrainingReport:
         if not panels:  # a run stopped before its first log
             return
         figure = Figure(figsize=(9, 3.2 * len(panels)), layout="constrained")
-        for place, group in enumerate(panels, 1):
-            axes = figure.add_subplot(len(panels), 1, place)
+        for index, group in enumerate(panels, 1):
+            axes = figure.add_subplot(len(panels), 1, index)
             for name in group:
                 points = [(row["step"], row[name]) for row in self.history if name in row]
                 axes.plot(*zip(*points, strict=True), label=name, marker="." * (len(points) < 40))

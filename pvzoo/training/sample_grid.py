@@ -47,7 +47,7 @@ def draw_first_batch(
         seed: Of the run.
         path: Where to write it.
     """
-    chosen = [samples[place] for place in islice(EpochSampler(len(samples), seed), batch_size)]
+    chosen = [samples[index] for index in islice(EpochSampler(len(samples), seed), batch_size)]
     batch = collated(network, samples, chosen)
     targets = network.targets_of(batch)
     if targets is None:

@@ -16,7 +16,7 @@ from pvzoo.training.targets.base import Target, Transform, training_of
 
 
 class Samples(TorchDataset[tuple[Image.Image, Target, tuple[int, int]]]):
-    """Images and targets of a canonical dataset, by (epoch, place).
+    """Images and targets of a canonical dataset, by (epoch, index).
 
     A target is what the `Training` of the task makes of a row, such as boxes with their classes.
 
@@ -46,16 +46,16 @@ class Samples(TorchDataset[tuple[Image.Image, Target, tuple[int, int]]]):
         """What messages call an image."""
         return str(self._dataset[index]["file_name"])
 
-    def __getitem__(self, place: tuple[int, int]) -> tuple[Image.Image, Target, tuple[int, int]]:
-        """(image, target, place) of image ``place[1]`` in epoch ``place[0]``; upright and RGB."""
-        epoch, index = place
+    def __getitem__(self, key: tuple[int, int]) -> tuple[Image.Image, Target, tuple[int, int]]:
+        """(image, target, key) of image ``key[1]`` in epoch ``key[0]``; upright and RGB."""
+        epoch, index = key
         row = self._dataset[index]
         image = open_image(row["image"])
         target = self.training.target(row, image, len(self.names))
         if self._transform is not None:
             with seeded(_seed_of(self._seed, epoch, index)):
                 image, target = self._transform(image, target)
-        return image, self.training.tidy(image, target), place
+        return image, self.training.tidy(image, target), key
 
 
 def _seed_of(*key: int) -> int:

@@ -31,14 +31,14 @@ EMA_FILE = "ema.safetensors"
 _NOT_NUMBERS = ("boxes1 must be in", "invalid numeric entries")
 """What transformers' box overlap and scipy's matching say of predictions that are not finite."""
 
-PLACES = "places"
+INDICES = "indices"
 """Key of a batch: which images it is of, for messages."""
 
 
 class EpochSampler(Sampler[tuple[int, int]]):
-    """(epoch, place) of every image, in an order that follows from (seed, epoch) alone.
+    """(epoch, index) of every image, in an order that follows from (seed, epoch) alone.
 
-    The epoch goes along with the place because nothing else reaches a dataset reliably: Accelerate
+    The epoch goes along with the index because nothing else reaches a dataset reliably: Accelerate
     fetches a batch ahead, and workers have copies of the dataset.
     """
 
@@ -57,16 +57,16 @@ class EpochSampler(Sampler[tuple[int, int]]):
 def collated(
     step: Network | HeadTraining, source: Samples | Features, samples: Sequence[Any]
 ) -> dict[str, Any]:
-    """A batch of (image, target, place) samples of a source, as `step` has it, with `PLACES`.
+    """A batch of (image, target, index) samples of a source, as `step` has it, with `INDICES`.
 
     Raises:
         ImageError: An image cannot be prepared; the names of all are in the message.
     """
-    images, targets, places = zip(*samples, strict=True)
+    images, targets, indices = zip(*samples, strict=True)
     try:
-        return {**step.batch(images, targets), PLACES: places}
+        return {**step.batch(images, targets), INDICES: indices}
     except ImageError as error:
-        names = ", ".join(source.name_of(i) for _, i in places)
+        names = ", ".join(source.name_of(i) for _, i in indices)
         raise ImageError(f"{error.what} It is one of {names}.", error.hint) from error
 
 
@@ -84,7 +84,7 @@ class FineTuner(Trainer):
         measure: Called at the end of every epoch with the averaged weights in place (if there are
             any), and told the size of batches that fits; gives the figures. None for no evaluation.
         average: The moving average of the weights, or None.
-        low_rank: What is trained in the place of the network's linear layers, or None.
+        low_rank: What is trained instead of the network's linear layers, or None.
         args: Of the run.
         callbacks: Of the run.
     """
@@ -152,7 +152,7 @@ class FineTuner(Trainer):
 
     def training_step(self, model: torch.nn.Module, inputs: dict[str, Any], *rest: Any) -> Any:
         """Trainer's, remembering the batch for the message if its numbers are not finite."""
-        self._places = inputs.pop(PLACES)
+        self._indices = inputs.pop(INDICES)
         try:
             loss = super().training_step(model, inputs, *rest)
         except ValueError as error:
@@ -184,7 +184,7 @@ class FineTuner(Trainer):
 
     def _not_finite(self, what: str) -> TrainingError:
         step = self.state.global_step + 1
-        names = ", ".join(self._samples.name_of(i) for _, i in self._places[:8])
+        names = ", ".join(self._samples.name_of(i) for _, i in self._indices[:8])
         groups = self._groups if self.optimizer is None else self.optimizer.param_groups
         rates = sorted({group["lr"] for group in groups}, reverse=True)
         return TrainingError(
@@ -233,7 +233,7 @@ class FineTuner(Trainer):
         )
         step = self.state.best_global_step
         if resume_from_checkpoint is not None and step:
-            best = checkpoints.place(self._home, step)
+            best = checkpoints.path_of(self._home, step)
             self.state.best_model_checkpoint = str(best)
             if not best.is_dir():
                 warnings.warn(
@@ -252,7 +252,7 @@ class FineTuner(Trainer):
         states: Any = self.state.stateful_callbacks  # a dict by now, whatever its type says
         part = checkpoints.part(home, step)
         if self.state.best_global_step == step:  # in every process: each loads it in the end
-            self.state.best_model_checkpoint = str(checkpoints.place(home, step))
+            self.state.best_model_checkpoint = str(checkpoints.path_of(home, step))
         try:
             if self.args.should_save:
                 checkpoints.sweep(home)
@@ -290,7 +290,7 @@ class FineTuner(Trainer):
         steps = checkpoints.steps(home)
         for step in steps[:-2]:
             if step != self.state.best_global_step:
-                checkpoints.discard(checkpoints.place(home, step))
+                checkpoints.discard(checkpoints.path_of(home, step))
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         if self.args.should_save:

@@ -72,8 +72,8 @@ def draw_depth(depth: np.ndarray, metric: bool) -> Image.Image:
     ends = np.quantile(depth[known], (0.02, 0.98)) if known.any() else np.zeros(2)
     near, far = ends if metric else ends[::-1]
     stops = np.linspace(near, far, len(_COLOURS))
-    place = np.clip((depth - near) / ((far - near) or 1), 0, 1) * (len(_COLOURS) - 1)
-    shown = np.where(known, place, 0)
+    index = np.clip((depth - near) / ((far - near) or 1), 0, 1) * (len(_COLOURS) - 1)
+    shown = np.where(known, index, 0)
     bands = [np.interp(shown, range(len(_COLOURS)), band) * known for band in _COLOURS.T]
     unit = " m" if metric else ""
     legend = [(f"{v:.3g}{unit}", tuple(c)) for v, c in zip(stops, _COLOURS.tolist(), strict=True)]

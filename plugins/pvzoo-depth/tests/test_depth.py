@@ -127,7 +127,7 @@ def test_the_check_names_depth_of_another_size_none_at_all_and_another_unit(
         random_image(number).save(tmp_path / f"images/{number}.png")
         np.save(tmp_path / f"depth/{number}.npy", depth)
     report = data_module.check(tmp_path, "depth-estimation")
-    assert {finding.rule: finding.places for finding in report.findings} == {
+    assert {finding.rule: finding.rows for finding in report.findings} == {
         "mask-size": (("", 2),),
         "no-depth": (("", 1),),
         "depth-unit": (("", 3),),

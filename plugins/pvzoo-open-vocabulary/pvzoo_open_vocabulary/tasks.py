@@ -47,7 +47,7 @@ class TemplatedPrompts(TextPrompts):
     """What an image may show.
 
     Attributes:
-        template: A sentence that each prompt is put into, in the place of ``{}``. Names alone do
+        template: A sentence that each prompt is put into, instead of ``{}``. Names alone do
             worse than the captions these networks were trained on, such as "a photo of a {}.".
     """
 

@@ -86,10 +86,10 @@ def test_a_box_is_named_after_the_prompt_that_has_its_best_letter(family, model,
         inputs = processor(images=image, text=[PROMPTS], return_tensors="pt")
         letters = processor.tokenizer.convert_ids_to_tokens(inputs["input_ids"][0])
         letters = [token.removeprefix("##") for token in letters]
-        place = [i for i, letter in enumerate(letters) if letter.isalpha() and len(letter) == 1]
+        index = [i for i, letter in enumerate(letters) if letter.isalpha() and len(letter) == 1]
         with torch.inference_mode():
-            best = network(**inputs).logits[0][:, place].argmax(-1)
-        expected = [next(p for p in PROMPTS if letters[place[i]] in p.lower()) for i in best]
+            best = network(**inputs).logits[0][:, index].argmax(-1)
+        expected = [next(p for p in PROMPTS if letters[index[i]] in p.lower()) for i in best]
         assert list(model(family).predict(image, prompts=PROMPTS, threshold=0).names) == expected
 
 

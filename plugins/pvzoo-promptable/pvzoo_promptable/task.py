@@ -50,7 +50,7 @@ class PointsAndBoxes:
             if boxes is not None and len(boxes) != len(points):
                 raise UsageError(
                     f"There are boxes of {len(boxes)} objects and points of {len(points)}.",
-                    "Pass as many, the points of an object in the place of its box.",
+                    "Pass as many, the points of an object instead of its box.",
                 )
             labels = np.ones(points.shape[:2]) if labels is None else _numbers("labels", labels)
             if labels.ndim == 1 and len(labels) == len(points):

@@ -19,14 +19,14 @@ def main(out: str) -> None:
     detector = pvzoo.load("shapes-detector")
     segmenter = pvzoo.load("shapes-mask2former-panoptic")
     sheet = Image.new("RGB", (3 * SIDE * COLUMNS, SIDE * len(SEEDS) // COLUMNS))
-    for place, seed in enumerate(SEEDS):
+    for index, seed in enumerate(SEEDS):
         scene = pvzoo_shapes.scenes(count=1, seed=seed, size=SIDE)[0]["image"]
         seen = (
             scene,
             detector.predict(scene, threshold=0.5).plot(),
             segmenter.predict(scene).plot(),
         )
-        row, column = divmod(place, COLUMNS)
+        row, column = divmod(index, COLUMNS)
         for i, image in enumerate(seen):
             sheet.paste(image, ((3 * column + i) * SIDE, row * SIDE))
     sheet.save(out, quality=88)

@@ -45,7 +45,7 @@ def instances(
         warn_of_numbers(known)
     if reduce_labels or known.get(0, "").lower() in _BACKGROUND:
         known.pop(0, None)
-    places = {value: place for place, value in enumerate(sorted(known))}
+    indices = {value: index for index, value in enumerate(sorted(known))}
 
     def labels(rows: Rows) -> Iterator[dict[str, Any]]:
         numbers = itertools.count(1)
@@ -55,16 +55,16 @@ def instances(
             values = _instances(pixels)
             for value, code in zip(values, Masks.from_map(pixels, values).to_coco(), strict=True):
                 kind = value % 256
-                if kind not in places and kind in (0, SEMANTIC_VOID):
+                if kind not in indices and kind in (0, SEMANTIC_VOID):
                     continue
                 # a number that is no class is for the check to find
-                category = places.get(kind, len(places) + kind)
+                category = indices.get(kind, len(indices) + kind)
                 found.append(masked_object(code, next(numbers), category))
             head |= {"width": pixels.shape[1], "height": pixels.shape[0]}
             yield head | {"objects": objects_of(found, masks=True)}
 
-    columns = features(INSTANCE, [known[value] for value in places])
-    return build(parts, source, columns, labels, places, files=[column])
+    columns = features(INSTANCE, [known[value] for value in indices])
+    return build(parts, source, columns, labels, indices, files=[column])
 
 
 def _pixels(cell: Any, name: str) -> np.ndarray:

@@ -56,11 +56,11 @@ class ColumnClasses:
 
     Attributes:
         names: All classes.
-        places: By the values, if those are text.
+        indices: By the values, if those are text.
     """
 
     names: tuple[str, ...]
-    places: Mapping[str, int] | None = None
+    indices: Mapping[str, int] | None = None
 
     @classmethod
     def of(
@@ -113,11 +113,11 @@ class ColumnClasses:
             )
         return cls(known, {name: i for i, name in enumerate(known)})
 
-    def place(self, value: Any) -> int:
+    def index(self, value: Any) -> int:
         """The place of a value; a number that is no place is kept, and None is void."""
         if value is None:
             return VOID
-        return int(value) if self.places is None else self.places[value]
+        return int(value) if self.indices is None else self.indices[value]
 
 
 def leaves(dataset: Dataset, path: Way) -> Iterator[pa.ChunkedArray]:

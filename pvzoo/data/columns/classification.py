@@ -31,10 +31,10 @@ def classification(
         for row, head, _ in rows.read([column]):
             value = row[column]
             if each is None:
-                yield head | {"label": classes.place(value)}
+                yield head | {"label": classes.index(value)}
             else:  # null is not known, an empty list is none of the classes
-                places = None if value is None else [classes.place(one) for one in value]
-                yield head | {"labels": places}
+                indices = None if value is None else [classes.index(one) for one in value]
+                yield head | {"labels": indices}
 
     columns = features(CLASSIFICATION, classes.names, multi_label=each is not None)
     return build(parts, source, columns, labels)

@@ -61,11 +61,11 @@ def objects(
             width, height = _size(row, image)
             lists = records.lists(row, list(fields.values()), f"Row {i}")
             found = []
-            for place, given in enumerate(_each(lists, f"Row {i}")):
+            for index, given in enumerate(_each(lists, f"Row {i}")):
                 given = {role: given[name] for role, name in fields.items()}
                 if given.get("id") is None:
                     given["id"] = next(numbers)
-                where = f"Row {i}, object {place}"
+                where = f"Row {i}, object {index}"
                 found.append(_object(given, classes, (height, width), masks, where))
             head |= {"width": width, "height": height}
             yield head | {"objects": objects_of(found, masks=masks)}
@@ -107,7 +107,7 @@ def _object(
     thing = {
         "id": given["id"],
         "bbox": sides,
-        "category": classes.place(given["category"]),
+        "category": classes.index(given["category"]),
         "area": float(area),
         "iscrowd": truth(given.get("iscrowd"), where, "iscrowd"),
         "ignore": truth(given.get("ignore"), where, "ignore"),

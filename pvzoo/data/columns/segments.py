@@ -80,9 +80,9 @@ def semantic(
     void = {value for value, name in known.items() if name.lower() in VOID_NAMES}
     void |= {0} if reduce_labels else set()
     classes = dict.fromkeys(known[value] for value in sorted(known.keys() - void))
-    places = {name: place for place, name in enumerate(classes)}
+    indices = {name: index for index, name in enumerate(classes)}
     ids = sorted(known.keys() | void)
-    category = [VOID if value in void else places[known[value]] for value in ids]
+    category = [VOID if value in void else indices[known[value]] for value in ids]
     meaning = {"id": ids, "category": category}
     rewritten = [column] if coloured else []
 
@@ -132,7 +132,7 @@ def panoptic(
         )
 
     def flags(values: Sequence[Any], row: int, name: str) -> list[bool]:
-        return [truth(v, f"Row {row}, segment {place}", name) for place, v in enumerate(values)]
+        return [truth(v, f"Row {row}, segment {index}", name) for index, v in enumerate(values)]
 
     def labels(rows: Rows) -> Iterator[dict[str, Any]]:
         fields = [name for name in (number, category, thing, crowd) if name]
@@ -145,7 +145,7 @@ def panoptic(
                 )
             segments = {
                 "id": lists[number],
-                "category": [classes.place(value) for value in lists[category]],
+                "category": [classes.index(value) for value in lists[category]],
                 "isthing": flags(lists[thing], i, thing) if thing else [True] * count,
                 "iscrowd": flags(lists[crowd], i, crowd) if crowd else [False] * count,
             }

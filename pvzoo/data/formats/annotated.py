@@ -164,31 +164,31 @@ class Annotations:
         task: str,
         multi_label: bool,
     ) -> Iterator[dict[str, Any]]:
-        places = {name: place for place, name in enumerate(names)}
+        indices = {name: index for index, name in enumerate(names)}
         numbers = itertools.count(1)  # of objects; pycocotools takes a match with 0 for none
         for image_id, (image, at) in enumerate(zip(images, found, strict=True)):
             labels = (
-                _tagged(image, places, multi_label)
+                _tagged(image, indices, multi_label)
                 if task == CLASSIFICATION
-                else _drawn(image, at, places, task, numbers)
+                else _drawn(image, at, indices, task, numbers)
             )
             name = at.file_name(self.root)
             yield {"image": image_cell(at.path), "image_id": image_id, "file_name": name} | labels
 
 
-def _tagged(image: Annotated, places: Mapping[str, int], multi_label: bool) -> dict[str, Any]:
-    tags = [places[tag] for tag in dict.fromkeys(image.tags)]
+def _tagged(image: Annotated, indices: Mapping[str, int], multi_label: bool) -> dict[str, Any]:
+    tags = [indices[tag] for tag in dict.fromkeys(image.tags)]
     return {"labels": tags} if multi_label else {"label": tags[0] if tags else None}
 
 
 def _drawn(
-    image: Annotated, at: Located, places: Mapping[str, int], task: str, numbers: Iterator[int]
+    image: Annotated, at: Located, indices: Mapping[str, int], task: str, numbers: Iterator[int]
 ) -> dict[str, Any]:
     height, width = image.size
     if not height or not width:
         width, height = upright_size(at.path)
     objects = [
-        {"id": next(numbers), "category": places[shape.label], "iscrowd": False, "ignore": False}
+        {"id": next(numbers), "category": indices[shape.label], "iscrowd": False, "ignore": False}
         | shape.object((height, width), task)
         for shape in image.shapes
     ]

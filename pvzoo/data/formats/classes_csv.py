@@ -85,14 +85,14 @@ def _is_of_values(first: Sequence[str]) -> bool:
 def _labels(
     folder: Path, rows: list[list[str]], names: list[str], area: Area, task: str | None
 ) -> Dataset:
-    places = {name: place for place, name in enumerate(names)}
+    indices = {name: index for index, name in enumerate(names)}
     first, *lines = rows
     found = area.locate([line[0] for line in lines], [folder], str(folder / NAME))
 
     def labelled() -> Iterator[dict[str, Any]]:
         for image_id, (line, at) in enumerate(zip(lines, found, strict=True)):
             labels = [
-                places[name]
+                indices[name]
                 for name, cell in zip(first[1:], line[1:], strict=True)
                 if _flag(cell, folder, image_id)
             ]
@@ -113,10 +113,10 @@ def _flag(cell: str, folder: Path, row: int) -> bool:
 
 def _maps(folder: Path, rows: list[list[str]], root: Path, task: str | None) -> Dataset:
     names: dict[int, str] = {}
-    for place, (value, name) in enumerate(rows[1:], 2):
+    for line, (value, name) in enumerate(rows[1:], 2):
         if not (value.isascii() and value.isdecimal() and len(value) < 6) or not name:
             raise DataError(
-                f"{folder / NAME}:{place} is no pixel value with its class.", "Export it again."
+                f"{folder / NAME}:{line} is no pixel value with its class.", "Export it again."
             )
         names[int(value)] = name
     found = images(folder)

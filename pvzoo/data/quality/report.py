@@ -14,7 +14,7 @@ Size = tuple[int, int]
 """(width, height) in pixels."""
 
 SHOWN = 5
-"""How many places a finding names."""
+"""How many rows a finding names."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Finding:
         fix: What to do about it.
         fixable: Whether `pvzoo.data.fix` does it.
         where: The first few, in words.
-        places: The images of those: (split, row) each; the split of unsplit data is "".
+        rows: The images of those: (split, row) each; the split of unsplit data is "".
     """
 
     rule: str
@@ -39,11 +39,11 @@ class Finding:
     fix: str
     fixable: bool
     where: tuple[str, ...]
-    places: tuple[tuple[str, int], ...]
+    rows: tuple[tuple[str, int], ...]
 
     def __str__(self) -> str:
         lines = [f"{self.severity}: {self.rule} ({self.count:,}). {self.what}"]
-        lines += [f"    {place}" for place in self.where]
+        lines += [f"    {index}" for index in self.where]
         if self.count > len(self.where):
             lines.append(f"    and {self.count - len(self.where):,} more")
         done = " (fixing does that)" if self.fixable else ""
@@ -101,9 +101,9 @@ class Report:
         return tuple(f for f in self.findings if f.severity == "warning")
 
     @property
-    def places(self) -> tuple[tuple[str, int], ...]:
+    def rows(self) -> tuple[tuple[str, int], ...]:
         """The images that findings name: (split, row) each, once, those of errors first."""
-        return tuple(dict.fromkeys(place for f in self.findings for place in f.places))
+        return tuple(dict.fromkeys(row for f in self.findings for row in f.rows))
 
     def raise_for_errors(self) -> None:
         """Raise a `DataError` that names the rules, if there are errors."""
@@ -154,7 +154,7 @@ class Report:
 
 
 class Notes:
-    """Broken rules as they are met: how often, and the first places."""
+    """Broken rules as they are met: how often, and the first rows."""
 
     def __init__(self) -> None:
         self.count: Counter[Rule] = Counter()
@@ -164,14 +164,14 @@ class Notes:
         self,
         rule: Rule,
         text: str | Callable[[], str],
-        place: tuple[str, int] | None,
+        index: tuple[str, int] | None,
         count: int = 1,
     ) -> None:
         """Note it; a `text` that is not at hand is asked for if it is one of the first."""
         self.count[rule] += count
         where = self.where.setdefault(rule, [])
         if len(where) < SHOWN:
-            where.append((text if isinstance(text, str) else text(), place))
+            where.append((text if isinstance(text, str) else text(), index))
 
     def rename(self, old: Rule, new: Rule) -> None:
         """What was noted as `old` is `new`."""
@@ -189,7 +189,7 @@ class Notes:
                 fix=rule.fix,
                 fixable=rule.fixable,
                 where=tuple(text for text, _ in where),
-                places=tuple(dict.fromkeys(place for _, place in where if place)),
+                indices=tuple(dict.fromkeys(index for _, index in where if index)),
             )
             for rule, where in self.where.items()
         ]

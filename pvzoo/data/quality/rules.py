@@ -93,7 +93,7 @@ MAYBE_ROTATED = Rule(
 XYXY = Rule(
     "xyxy-as-xywh",
     "error",
-    "The boxes of a split are left, top, right, bottom in the place of left, top, width, height.",
+    "The boxes of a split are left, top, right, bottom instead of left, top, width, height.",
     "Subtract left from the third number and top from the fourth.",
     fixable=True,
 )
@@ -108,7 +108,7 @@ XYWH = Rule(
 CXCYWH = Rule(
     "cxcywh-as-xywh",
     "error",
-    "The boxes of a split have the centre in the place of left and top.",
+    "The boxes of a split have the centre instead of left and top.",
     "Subtract half of the width and height from the first two numbers.",
     fixable=True,
 )
@@ -139,14 +139,14 @@ UNCLEAR = Rule(
 NORMALISED = Rule(
     "normalised-boxes",
     "error",
-    "The boxes of a split are shares of the image's width and height in the place of pixels.",
+    "The boxes of a split are shares of the image's width and height instead of pixels.",
     "Multiply by the width and height of each image.",
     fixable=True,
 )
 NORMALISED_UNCLEAR = Rule(
     "normalised-boxes",
     "error",
-    "The boxes of a split are shares of the image's width and height in the place of pixels; "
+    "The boxes of a split are shares of the image's width and height instead of pixels; "
     "whether they are corners, centres or left, top, width, height cannot be told.",
     "Find out which, and convert them to left, top, width, height in pixels.",
 )
@@ -154,7 +154,7 @@ FRACTION = Rule(
     "normalised-boxes",
     "error",
     "Boxes lie within the first pixel of their image: their numbers are shares of its width and "
-    "height in the place of pixels.",
+    "height instead of pixels.",
     "Multiply by the width and height of the image, or draw the boxes anew.",
 )
 TWICE_SCALED = Rule(

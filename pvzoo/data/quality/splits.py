@@ -38,7 +38,7 @@ class CheckedSplit:
     upright: int = 0
     listed: dict[int, int] = field(default_factory=dict)  # a semantic row's values and classes
 
-    def place(self, row: int) -> tuple[str, int]:
+    def index(self, row: int) -> tuple[str, int]:
         """An image, for a finding."""
         return (self.name, row)
 
@@ -66,7 +66,7 @@ def note_repeats(parts: Sequence[CheckedSplit], notes: Notes) -> None:
             same = part.digests[earlier] == digest
             rule = rules.DUPLICATE if same else rules.CONTRADICTION
             text = partial(_equation, part, row, part, earlier)
-            notes.add(rule, text, part.place(row))
+            notes.add(rule, text, part.index(row))
             if same:
                 part.drop.add(row)
     parts = sorted(parts, key=lambda part: _RANKS.get(part.name, 0))
@@ -83,7 +83,7 @@ def _note_shared(part: CheckedSplit, other: CheckedSplit, notes: Notes) -> None:
         if not digest or digest[:16] not in theirs or (sure and row in part.drop):
             continue
         text = partial(_equation, part, row, other, theirs[digest[:16]])
-        notes.add(rules.LEAK if sure else rules.SHARED, text, part.place(row))
+        notes.add(rules.LEAK if sure else rules.SHARED, text, part.index(row))
         if sure:
             part.drop.add(row)
 

@@ -71,8 +71,8 @@ def _copy(template: Path, folder: Path, names: dict[str, str]) -> None:
     for file in sorted(template.rglob("*")):
         if not file.is_file() or "__pycache__" in file.parts:
             continue
-        place = _renamed(file.relative_to(template).as_posix(), names)
-        target = folder / re.sub("^github/", ".github/", place)  # builds leave out hidden files
+        index = _renamed(file.relative_to(template).as_posix(), names)
+        target = folder / re.sub("^github/", ".github/", index)  # builds leave out hidden files
         target.parent.mkdir(parents=True, exist_ok=True)
         if file.suffix in _DATA:
             shutil.copyfile(file, target)

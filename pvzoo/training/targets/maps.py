@@ -58,7 +58,7 @@ class SemanticTraining(Training):
 
 
 class PanopticTraining(Training):
-    """``map``, (height, width) int32 `Mask` of places in ``categories``, (n,) int64.
+    """``map``, (height, width) int32 `Mask` of indices in ``categories``, (n,) int64.
 
     The map is -1 for void and crowds.
     """
@@ -72,7 +72,7 @@ class PanopticTraining(Training):
             for i, (category, crowd) in enumerate(zip(categories, crowds, strict=True))
             if category != VOID and not crowd
         ]
-        table = {ids[i]: place for place, i in enumerate(kept)}
+        table = {ids[i]: index for index, i in enumerate(kept)}
         return {
             "map": Mask(torch.from_numpy(replaced(_values(row), table, VOID))),
             "categories": torch.tensor([categories[i] for i in kept], dtype=torch.int64),
@@ -87,8 +87,8 @@ class PanopticTraining(Training):
             "isthing": [True] * count,
             "iscrowd": [False] * count,
         }
-        places = target["map"].numpy()
-        return {"annotation": _cell(encode_colour(places + 1)), "segments": segments}
+        indices = target["map"].numpy()
+        return {"annotation": _cell(encode_colour(indices + 1)), "segments": segments}
 
     def augmentation(self) -> Transform:
         """`pvzoo.training.augment.crop_and_scale`."""

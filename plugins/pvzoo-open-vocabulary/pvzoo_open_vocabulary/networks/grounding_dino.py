@@ -46,9 +46,9 @@ class GroundingDinoNetwork(TextNetwork):
             UsageError: A prompt has a full stop, which is what parts prompts, or no token.
         """
         texts = prompts["prompts"]
-        joined, places = _joined(texts)
+        joined, indices = _joined(texts)
         tokens = dict(self._encode((joined,)))
-        own = _tokens_of(places, tokens.pop("offset_mapping")[0])
+        own = _tokens_of(indices, tokens.pop("offset_mapping")[0])
         if [] in own:
             raise UsageError(
                 f"The tokenizer sees nothing in the prompt {texts[own.index([])]!r}.",
@@ -70,7 +70,7 @@ class GroundingDinoNetwork(TextNetwork):
 
 def _joined(prompts: tuple[str, ...]) -> tuple[str, list[tuple[int, int]]]:
     """The prompts as one text, as in "a cat. remote control.", and where each begins and ends."""
-    text, places = "", []
+    text, indices = "", []
     for prompt in prompts:
         if "." in prompt:
             raise UsageError(
@@ -79,15 +79,15 @@ def _joined(prompts: tuple[str, ...]) -> tuple[str, list[tuple[int, int]]]:
             )
         text += " " if text else ""
         phrase = prompt.strip().lower()
-        places.append((len(text), len(text) + len(phrase)))
+        indices.append((len(text), len(text) + len(phrase)))
         text += phrase + "."
-    return text, places
+    return text, indices
 
 
-def _tokens_of(places: list[tuple[int, int]], offsets: np.ndarray) -> list[list[int]]:
+def _tokens_of(indices: list[tuple[int, int]], offsets: np.ndarray) -> list[list[int]]:
     """For each prompt its tokens' places; `offsets` has each token's letters, `places` its own."""
     start, stop = offsets.T
     some = start < stop
     return [
-        np.flatnonzero((start >= first) & (stop <= last) & some).tolist() for first, last in places
+        np.flatnonzero((start >= first) & (stop <= last) & some).tolist() for first, last in indices
     ]

@@ -49,9 +49,9 @@ class ImageTextNetwork(TextNetwork):
         """Logits (n, prompts). A text that several images ask for is read once."""
         given = [name for name in _TEXTS if name in inputs]
         rows = torch.stack([inputs[name] for name in given])  # (given, n, prompts, tokens)
-        texts, place = torch.unique(rows.flatten(1, 2), dim=1, return_inverse=True)
+        texts, index = torch.unique(rows.flatten(1, 2), dim=1, return_inverse=True)
         outputs = self.module(
             **{name: value for name, value in inputs.items() if name not in given},
             **dict(zip(given, texts, strict=True)),
         )
-        return {"logits": outputs.logits_per_image.gather(1, place.view(rows.shape[1:3]))}
+        return {"logits": outputs.logits_per_image.gather(1, index.view(rows.shape[1:3]))}

@@ -55,16 +55,16 @@ class CocoClasses:
         self.ids = sorted(declared)
         self.entries = [declared[i] for i in self.ids]
         self.names = [entry["name"] for entry in self.entries]
-        self._places = {number_: place for place, number_ in enumerate(self.ids)}
+        self._indices = {number_: index for index, number_ in enumerate(self.ids)}
 
-    def place(self, number_: int) -> int:
+    def index(self, number_: int) -> int:
         """The place of a declared id in `names`; for another one a number that is no place."""
-        if number_ in self._places:
-            return self._places[number_]
-        low, high = min(self._places), max(self._places)
+        if number_ in self._indices:
+            return self._indices[number_]
+        low, high = min(self._indices), max(self._indices)
         if number_ < low:
             return max(number_ - low, -(2**63))
-        beyond = len(self._places) + (number_ - high - 1 if number_ > high else number_)
+        beyond = len(self._indices) + (number_ - high - 1 if number_ > high else number_)
         return min(beyond, 2**63 - 1)
 
 
@@ -75,11 +75,11 @@ def _is_name(value: Any) -> bool:
 
 def _categories(source: Labels) -> dict[int, dict[str, Any]]:
     found: dict[int, dict[str, Any]] = {}
-    for place, entry in enumerate(source.summary["categories"]):
+    for index, entry in enumerate(source.summary["categories"]):
         number_, name = whole(entry.get("id")), entry.get("name")
         if number_ is None or not _is_name(name):
             raise DataError(
-                f"{source.file}: categories[{place}] has no whole number as id, or no name.",
+                f"{source.file}: categories[{index}] has no whole number as id, or no name.",
                 LAYOUT,
             )
         if number_ in found:

@@ -66,9 +66,9 @@ class Labels:
             entries = content.get(key)
             if not isinstance(entries, list):
                 raise DataError(f"{self.file} has no list of {key}.", LAYOUT)
-            for place, entry in enumerate(entries):
+            for index, entry in enumerate(entries):
                 if not isinstance(entry, dict):
-                    raise DataError(f"{self.file}: {key}[{place}] is no object.", LAYOUT)
+                    raise DataError(f"{self.file}: {key}[{index}] is no object.", LAYOUT)
             parsed[key] = entries
         for image in parsed["images"]:
             if not image.get("file_name") and isinstance(image.get("coco_url"), str):  # LVIS
@@ -98,7 +98,7 @@ class Labels:
         annotations = self.content["annotations"]
         infos = [i for a in annotations if isinstance(i := a.get("segments_info"), list)]
         things = chain(annotations, (s for info in infos for s in info if isinstance(s, dict)))
-        posed = (self.where(place) for place, a in enumerate(annotations) if a.get("keypoints"))
+        posed = (self.where(index) for index, a in enumerate(annotations) if a.get("keypoints"))
         return {
             "categories": self.content["categories"],
             "used": sorted({whole(thing.get("category_id")) for thing in things} - {None}),
@@ -155,11 +155,11 @@ class Labels:
             DataError: An image has no id or file name, or two have the same id.
         """
         seen = set()
-        for place, image in enumerate(self.content["images"]):
+        for index, image in enumerate(self.content["images"]):
             if not isinstance(image.get("file_name"), str) or not image["file_name"]:
-                raise DataError(f"{self.file}: images[{place}] has no file_name.", LAYOUT)
+                raise DataError(f"{self.file}: images[{index}] has no file_name.", LAYOUT)
             if not isinstance(image.get("id"), (int, float, str)):
-                raise DataError(f"{self.file}: images[{place}] has no id.", LAYOUT)
+                raise DataError(f"{self.file}: images[{index}] has no id.", LAYOUT)
             if image["id"] in seen:
                 raise DataError(
                     f"{self.file}: two images have the id {quoted(image['id'])}; which one an "
@@ -184,10 +184,10 @@ class Labels:
         known = {image["id"] for _, image in self.images()}
         found = defaultdict(list)
         lost = []
-        for place, annotation in enumerate(self.content["annotations"]):
+        for index, annotation in enumerate(self.content["annotations"]):
             image = annotation.get("image_id")
             if not isinstance(image, (int, float, str)):
-                raise DataError(f"{self.where(place)} has no image_id.", LAYOUT)
+                raise DataError(f"{self.where(index)} has no image_id.", LAYOUT)
             if image in known:
                 found[image].append(annotation)
             else:
@@ -209,7 +209,7 @@ class Labels:
             )
         return found
 
-    def where(self, place: int) -> str:
+    def where(self, index: int) -> str:
         """An annotation, for a message."""
-        name = self.content["annotations"][place].get("id")
-        return f"{self.file}: annotations[{place}]" + (f" (id {name})" if name is not None else "")
+        name = self.content["annotations"][index].get("id")
+        return f"{self.file}: annotations[{index}]" + (f" (id {name})" if name is not None else "")

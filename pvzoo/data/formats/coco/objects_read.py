@@ -3,7 +3,7 @@
 ``annotations/instances_train2017.json`` with ``train2017/``, Roboflow's
 ``train/_annotations.coco.json``, and a JSON with its images beside it, in ``images/`` or ``data/``
 are all found. Image and annotation ids are kept where they are whole numbers; images without
-annotations are images without objects. LVIS, whose images have a ``coco_url`` in the place of a
+annotations are images without objects. LVIS, whose images have a ``coco_url`` instead of a
 ``file_name``, is read too; its lists of the classes that were looked for are not.
 
 Classes are in the order of their ids in the JSON. An annotation of an undeclared class gets a
@@ -97,16 +97,16 @@ def _rows(
 ) -> Iterator[dict[str, Any]]:
     by_image = labels.by_image()
     numbers = _annotation_ids(labels)
-    positions = {id(a): place for place, a in enumerate(labels.content["annotations"])}
+    positions = {id(a): index for index, a in enumerate(labels.content["annotations"])}
     for (image_id, image), located in zip(labels.images(), found, strict=True):
         width, height = side(image.get("width")), side(image.get("height"))
         if not width or not height:
             width, height = upright_size(located.path)
         objects = []
         for annotation in by_image.get(image["id"], ()):
-            place = positions[id(annotation)]
-            reader = _Annotation(annotation, labels.where(place))
-            objects.append({"id": numbers[place], **reader.object(classes, task, (height, width))})
+            index = positions[id(annotation)]
+            reader = _Annotation(annotation, labels.where(index))
+            objects.append({"id": numbers[index], **reader.object(classes, task, (height, width))})
         yield {
             "image": image_cell(located.path),
             "image_id": image_id,
@@ -160,7 +160,7 @@ class _Annotation:
             area = float(pycoco.area(code)) if code else box[2] * box[3]
         found = {
             "bbox": box,
-            "category": classes.place(category),
+            "category": classes.index(category),
             "area": area,
             "iscrowd": truth(self.entry.get("iscrowd"), self.where, "iscrowd"),
             "ignore": truth(self.entry.get("ignore"), self.where, "ignore"),

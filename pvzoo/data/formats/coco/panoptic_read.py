@@ -53,8 +53,8 @@ def _read(labels: Labels, classes: CocoClasses, area: Area) -> Dataset:
         for name, thing in zip(classes.names, things, strict=True)
     ]
     image_names = labels.image_names
-    places, maps = _folders(labels)
-    found = labels.locate(image_names.names, places, area)
+    indices, maps = _folders(labels)
+    found = labels.locate(image_names.names, indices, area)
     drawn = iter(labels.locate([name for name in image_names.maps if name], maps, area))
     pairs = [
         (f, next(drawn) if name else None) for f, name in zip(found, image_names.maps, strict=True)
@@ -144,19 +144,19 @@ def _segments(
     infos = annotation.get("segments_info")
     if not isinstance(infos, list):
         raise DataError(f"{where} has no list segments_info.", "Export it again.")
-    for place, info in enumerate(infos):
+    for index, info in enumerate(infos):
         info = info if isinstance(info, dict) else {}
         number, category = whole(info.get("id")), whole(info.get("category_id"))
         if number is None or category is None:
             raise DataError(
-                f"{where}: segments_info[{place}] has no whole numbers as id and category_id.",
+                f"{where}: segments_info[{index}] has no whole numbers as id and category_id.",
                 "Export it again.",
             )
-        category = classes.place(category)
+        category = classes.index(category)
         lists["id"].append(number)
         lists["category"].append(category)
         lists["isthing"].append(0 <= category < len(things) and things[category])
         lists["iscrowd"].append(
-            truth(info.get("iscrowd"), f"{where}: segments_info[{place}]", "iscrowd")
+            truth(info.get("iscrowd"), f"{where}: segments_info[{index}]", "iscrowd")
         )
     return lists

@@ -8,7 +8,7 @@ folders of their subsets there, or beside the XML. Classes are in the order of t
 Boxes, polygons and masks are objects, tags are classes of images. A mask is run lengths of a box,
 row by row, beginning with what is not the object. Groups are not joined: each shape is an object.
 Rotated boxes, ellipses, points, polylines, cuboids and skeletons are refused, and so is CVAT for
-video, which has ``<track>`` in the place of ``<image>``.
+video, which has ``<track>`` instead of ``<image>``.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ _DEFAULT = "default"
 def splits(source: DataSource) -> list[Split]:
     """The splits of an XML file or the folder with it; none if it is not CVAT's."""
     path = source.path
-    places = [path] if path.is_file() else entries(path)
-    files = [f for f in places if f.suffix.lower() == ".xml" and "<annotations" in head(f)]
+    indices = [path] if path.is_file() else entries(path)
+    files = [f for f in indices if f.suffix.lower() == ".xml" and "<annotations" in head(f)]
     if not files:
         return []
     names: dict[str, None] = {}
@@ -82,7 +82,7 @@ def _folders(root: Path, split: str | None) -> list[Path]:
 def _images(file: Path, names: dict[str, None]) -> Iterator[Annotated]:
     """The images of a file; the labels that it declares or uses are put into `names`."""
     given = split_in(file.stem)
-    for place, element in enumerate(xml_elements(file, frozenset({"meta", "image", "track"}))):
+    for index, element in enumerate(xml_elements(file, frozenset({"meta", "image", "track"}))):
         if element.tag == "track":
             raise DataError(
                 f"{file} is in the format CVAT for video, which pvzoo does not read.",
@@ -96,16 +96,16 @@ def _images(file: Path, names: dict[str, None]) -> Iterator[Annotated]:
             subset = (element.findtext("*/subset") or "").strip()
             given = split_name(subset) or subset or given
             continue
-        image = _image(element, file, place, given)
+        image = _image(element, file, index, given)
         for name in (*(shape.label for shape in image.shapes), *image.tags):
             names.setdefault(name)
         yield image
 
 
-def _image(element: Element, file: Path, place: int, given: str | None) -> Annotated:
+def _image(element: Element, file: Path, index: int, given: str | None) -> Annotated:
     name = element.get("name") or ""
     if not name:
-        raise DataError(f"{file}: the image {place} has no name.", _AGAIN)
+        raise DataError(f"{file}: the image {index} has no name.", _AGAIN)
     where = f"{file}: the image {quoted(name)}"
     height, width = (side(_number(element.get(key))) for key in ("height", "width"))
     shapes, tags, other = [], [], []

@@ -137,11 +137,11 @@ def _elements(
             continue
         head = {"label": parts.names[category]} | source | {"occluded": "0", "z_order": "0"}
         if parts.task == INSTANCE:
-            place = _mask(objects["segmentation"][i])
-            if place is None:
+            index = _mask(objects["segmentation"][i])
+            if index is None:
                 lost.count("objects without a pixel")
                 continue
-            element = ("mask", head | place)
+            element = ("mask", head | index)
         else:
             left, top, width, height = objects["bbox"][i]
             sides = {"xtl": left, "ytl": top, "xbr": left + width, "ybr": top + height}
@@ -159,5 +159,5 @@ def _mask(code: Mapping[str, Any]) -> dict[str, str] | None:
         return None
     bounds = np.flatnonzero(np.diff(np.concatenate([[False], cut]).astype(np.int8))).tolist()
     runs = np.diff([0, *bounds, cut.size]).tolist()
-    place = {"left": left, "top": top, "width": right - left, "height": bottom - top}
-    return {"rle": ", ".join(map(str, runs))} | {key: str(side) for key, side in place.items()}
+    index = {"left": left, "top": top, "width": right - left, "height": bottom - top}
+    return {"rle": ", ".join(map(str, runs))} | {key: str(side) for key, side in index.items()}

@@ -118,10 +118,10 @@ def write_maps(parts: Parts, folder: Path) -> None:
 
 def _check_classes(row: Mapping[str, Any], count: int) -> None:
     """Raise a `DataError` if a segment of an image is of a class that is none of `count`."""
-    for value, place in zip(row["segments"]["id"], row["segments"]["category"], strict=True):
-        if place != VOID and not 0 <= place < count:
+    for value, index in zip(row["segments"]["id"], row["segments"]["category"], strict=True):
+        if index != VOID and not 0 <= index < count:
             raise DataError(
-                f"{image_of(row)} has a segment {value} of class {place}, of {count} classes.",
+                f"{image_of(row)} has a segment {value} of class {index}, of {count} classes.",
                 "Correct the class, or add the name it lacks.",
             )
 
@@ -129,7 +129,7 @@ def _check_classes(row: Mapping[str, Any], count: int) -> None:
 def _said(segments: Mapping[str, list[int]], names: tuple[str, ...]) -> dict[int, str] | None:
     """The name of each value, or None if the list would be read as other classes than these."""
     pairs = sorted(zip(segments["id"], segments["category"], strict=True))
-    said = {value: "void" if place == VOID else names[place] for value, place in pairs}
+    said = {value: "void" if index == VOID else names[index] for value, index in pairs}
     same = MapClasses(said).labels == list(names)
     return said if same and all(0 <= value <= 65535 for value in said) else None
 
@@ -140,8 +140,8 @@ def _numbered(
     """What makes a class id of each value; a value that means nothing gets one that does not."""
     known = {SEMANTIC_VOID: void}
     known |= {
-        value: void if place == VOID else place
-        for value, place in zip(segments["id"], segments["category"], strict=True)
+        value: void if index == VOID else index
+        for value, index in zip(segments["id"], segments["category"], strict=True)
     }
     unknown = count if count != void else void + 1
 

@@ -63,8 +63,8 @@ _OTHER = {
 def splits(source: DataSource) -> list[Split]:
     """The splits of a JSON file or a folder with some; none if it is not Label Studio's."""
     path = source.path
-    places = [path] if path.is_file() else entries(path)
-    files = [f for f in places if f.suffix == ".json" and f.is_file() and _is_tasks(f)]
+    indices = [path] if path.is_file() else entries(path)
+    files = [f for f in indices if f.suffix == ".json" and f.is_file() and _is_tasks(f)]
     if not files:
         return []
     images = [image for file in files for image in _images(file)]
@@ -131,8 +131,8 @@ def _images(file: Path) -> list[Annotated]:
     tasks = read_json(file)
     split = split_in(file.stem)
     found, several, without = [], 0, 0
-    for place, task in enumerate(tasks):
-        where = f"{file}: task {place}"
+    for index, task in enumerate(tasks):
+        where = f"{file}: task {index}"
         if not isinstance(task, dict) or not isinstance(task.get("data"), dict):
             raise DataError(f"{where} has no data.", "Export the project as JSON.")
         given = task.get("annotations", task.get("completions")) or []
@@ -183,8 +183,8 @@ def _annotated(name: str, results: Any, where: str, split: str | None) -> Annota
     if not isinstance(results, list) or not all(isinstance(r, dict) for r in results):
         raise DataError(f"{where} has no list of results.", _AGAIN)
     shapes, tags, other, size = [], [], [], (0, 0)
-    for place, result in enumerate(results):
-        what, kind = f"{where}, result {place}", str(result.get("type")).lower()
+    for index, result in enumerate(results):
+        what, kind = f"{where}, result {index}", str(result.get("type")).lower()
         value = result.get("value")
         if kind in _OTHER:
             other.append(_OTHER[kind])
@@ -241,7 +241,7 @@ def _share(value: Any, where: str) -> float:
     """Per cent as a fraction."""
     found = number(value)
     if found is None or not math.isfinite(found):
-        raise DataError(f"{where} has {quoted(value)} in the place of a number.", _AGAIN)
+        raise DataError(f"{where} has {quoted(value)} instead of a number.", _AGAIN)
     return found / 100
 
 

@@ -36,8 +36,8 @@ def write(parts: Parts, folder: Path) -> None:
                 name = copy_image(row, images, names)
                 if "objects" in row and row["objects"]["id"]:
                     check_size(row, upright_size(images / name))
-                place = f"images/{split}/{name}" if split else f"images/{name}"
-                data = {"image": f"/data/local-files/?d={quote(place)}"}
+                index = f"images/{split}/{name}" if split else f"images/{name}"
+                data = {"image": f"/data/local-files/?d={quote(index)}"}
                 results = []
                 for score, result in _results(row, parts, lost):
                     number += 1

@@ -22,7 +22,7 @@ _BORDER = (255, int(ids_of((224, 224, 192))))  # as an index, and as a colour of
 
 
 def drawn_objects(
-    file: Path, kinds_file: Path, places: dict[int, int], number: int
+    file: Path, kinds_file: Path, indices: dict[int, int], number: int
 ) -> tuple[list[dict[str, Any]], tuple[int, int]]:
     """The objects of a map of objects and one of classes, numbered from `number`; their size.
 
@@ -39,7 +39,7 @@ def drawn_objects(
     masks = Masks.from_map(told, wanted)
     for value, code, area in zip(wanted, masks.to_coco(), masks.areas, strict=True):
         inside, counts = np.unique(kinds[told == value], return_counts=True)
-        votes = {v: c for v, c in zip(inside.tolist(), counts, strict=True) if v in places}
+        votes = {v: c for v, c in zip(inside.tolist(), counts, strict=True) if v in indices}
         if value in _BORDER and 2 * sum(votes.values()) <= area:  # else the one white object
             continue
         if not votes:
@@ -47,7 +47,7 @@ def drawn_objects(
                 f"{file}: the object {value} has no class in {kinds_file}.",
                 "Remove it from one, or draw it in both.",
             )
-        category = places[max(votes, key=lambda v: votes[v])]
+        category = indices[max(votes, key=lambda v: votes[v])]
         found.append(masked_object(code, number + len(found), category))
     return found, (told.shape[0], told.shape[1])
 

@@ -1,7 +1,7 @@
 """Pascal VOC: an XML file for each image, and maps of its pixels in ``SegmentationClass``.
 
 Folders are found as in the devkit (``Annotations``, ``JPEGImages``, ``ImageSets/Main``), with
-``images`` in the place of ``JPEGImages``, with the XML in the one folder of ``annotations`` that
+``images`` instead of ``JPEGImages``, with the XML in the one folder of ``annotations`` that
 has any, and with the XML beside the images. Folders called after splits may be in these
 (``Annotations/train``, ``JPEGImages/train``) or around them (``train/Annotations``, or ``train``
 with the XML beside the images, as Roboflow writes it). Edges of boxes are the devkit's: pixels
@@ -182,7 +182,7 @@ class _Source:
     def _xml_rows(
         self, part: VocSplit, found: dict[str, Located], task: str
     ) -> Iterator[dict[str, Any]]:
-        places = {name: place for place, name in enumerate(self.names)}
+        indices = {name: index for index, name in enumerate(self.names)}
         number = 0
         for image_id, (name, image) in enumerate(found.items()):
             annotation = self.annotations[part.xmls][name]
@@ -195,7 +195,7 @@ class _Source:
                 objects.append(
                     {
                         "id": number,  # from 1: pycocotools takes a match with 0 for none
-                        "category": places[thing.name],
+                        "category": indices[thing.name],
                         "iscrowd": False,
                         "ignore": thing.difficult,
                         **thing.shape((height, width), task, str(annotation.file)),
@@ -241,7 +241,7 @@ class _Source:
     def _from_maps(self, part: VocSplit, drawn: Path, told: Path, task: str) -> Dataset:
         classes = self._map_classes(drawn)
         names = [name for name in classes.labels if name != classes.names.get(0)]
-        places = {v: names.index(n) for v, n in classes.names.items() if n in names}
+        indices = {v: names.index(n) for v, n in classes.names.items() if n in names}
         kinds, maps = self._maps(part, drawn), self._maps(part, told)
         maps = {name: maps[name] for name in maps if name in kinds}
         image_files = {name: image_of(part, name) for name in maps}
@@ -252,7 +252,7 @@ class _Source:
         def rows() -> Iterator[dict[str, Any]]:
             number = 1
             for image_id, (name, file) in enumerate(maps.items()):
-                objects, size = drawn_objects(file, kinds[name], places, number)
+                objects, size = drawn_objects(file, kinds[name], indices, number)
                 number += len(objects)
                 if name in told_of:
                     mark_difficult(objects, told_of[name].objects, names)
@@ -266,7 +266,7 @@ class _Source:
                     "objects": objects_of(objects, masks=task == INSTANCE),
                 }
 
-        about = (task, "voc maps", places, str(part.root), [str(p) for p in image_files.values()])
+        about = (task, "voc maps", indices, str(part.root), [str(p) for p in image_files.values()])
         return write(rows, features(task, names), state, *about)
 
 

@@ -32,8 +32,8 @@ def write(parts: Parts, folder: Path) -> None:
         )
     lost, taken = Lost("Pascal VOC"), Names()
     xmls, images, lists = (folder / f for f in ("Annotations", "JPEGImages", "ImageSets/Main"))
-    for place in (xmls, images, lists):
-        place.mkdir(parents=True)
+    for index in (xmls, images, lists):
+        index.mkdir(parents=True)
     for split in parts.splits:
         stems = []
         for row in parts.rows(split):

@@ -61,8 +61,8 @@ def read_xml(file: Path) -> Annotation:
     root = xml_file.read_xml(file)
     height, width = (side(_number(root.find(f"size/{key}"))) for key in ("height", "width"))
     objects = [
-        _read_object(item, f"{file}: object {place}")
-        for place, item in enumerate(root.findall("object"), 1)
+        _read_object(item, f"{file}: object {index}")
+        for index, item in enumerate(root.findall("object"), 1)
     ]
     name = (root.findtext("filename") or "").strip()
     return Annotation(file, name, (height, width), tuple(objects))

@@ -164,13 +164,13 @@ class _Source:
         if not given:
             return self._unnamed_parts()
         entries = {key: self._entries(key, value) for key, value in given.items()}
-        places = self._resolved({text for texts in entries.values() for text in texts})
+        indices = self._resolved({text for texts in entries.values() for text in texts})
         parts: dict[str | None, list[Located]] = {}
         missing = {}
         for key, texts in entries.items():
-            here = [place for text in texts if (place := places[text]) is not None]
+            here = [index for text in texts if (index := indices[text]) is not None]
             if len(here) < len(texts):
-                missing[key] = next(text for text in texts if places[text] is None)
+                missing[key] = next(text for text in texts if indices[text] is None)
             found = [i for p in here for i in (self._in(p) if p.is_dir() else self._listed(p))]
             if found or len(here) == len(texts):
                 once = {image.path if image.found else image.name: image for image in found}
@@ -224,24 +224,24 @@ class _Source:
         """Where the folders and lists are that paths of the YAML mean; None for what is nowhere."""
         texts = sorted(texts)
         found = self.area.locate(texts, self._bases, str(self.file), folders=True)
-        places = {text: f.path if f.found else None for text, f in zip(texts, found, strict=True)}
+        indices = {text: f.path if f.found else None for text, f in zip(texts, found, strict=True)}
         base = self.content.get("path")
-        lost = [text for text, place in places.items() if place is None]
+        lost = [text for text, index in indices.items() if index is None]
         if lost and isinstance(base, str):  # also where that is no base, as it leads out
             full = [f"{base}/{text}" for text in lost]
             found = self.area.locate(full, [self.root], str(self.file), folders=True)
-            places |= {t: f.path if f.found else None for t, f in zip(lost, found, strict=True)}
-        return places
+            indices |= {t: f.path if f.found else None for t, f in zip(lost, found, strict=True)}
+        return indices
 
     def _listed(self, file: Path) -> list[Located]:
         """The images that a text file lists, each relative to it or to the root."""
         texts = []
-        for place, line in enumerate(read_text(file).splitlines(), 1):
+        for index, line in enumerate(read_text(file).splitlines(), 1):
             text = line.strip()
             if text and not is_image(re.split(r"[\\/]", text)[-1]):
                 # nobody knows what a file is that a stranger calls a list: it is not quoted
                 raise DataError(
-                    f"{file}:{place} is no image.", "A list has the path of an image a line."
+                    f"{file}:{index} is no image.", "A list has the path of an image a line."
                 )
             texts += [text] if text else []
         return self.area.locate(texts, [file.parent, *self._bases], str(file))
@@ -297,7 +297,7 @@ class _Source:
         file = _label_file(image)
         if not is_file(file):
             return
-        for place, line in enumerate(read_text(file).splitlines(), 1):
+        for index, line in enumerate(read_text(file).splitlines(), 1):
             words = line.split()
             if not words:
                 continue
@@ -315,7 +315,7 @@ class _Source:
                 # what a path beside the data led to may be anything: only what is in it is quoted
                 said = f": {quoted(line.strip(), 80)}" if self.area.holds(file) else ""
                 raise DataError(
-                    f"{file}:{place} is neither a box nor a polygon{said}.",
+                    f"{file}:{index} is neither a box nor a polygon{said}.",
                     "A line is: class x y width height, or: class x1 y1 x2 y2 x3 y3 ...",
                 )
             yield category, values
@@ -324,9 +324,9 @@ class _Source:
 def _label_file(image: Path) -> Path:
     """Where the labels of an image are, whether or not there are any."""
     parts = list(image.with_suffix(".txt").parts)
-    for place in range(len(parts) - 2, -1, -1):
-        if parts[place] == "images":
-            parts[place] = "labels"
+    for index in range(len(parts) - 2, -1, -1):
+        if parts[index] == "images":
+            parts[index] = "labels"
             other = Path(*parts)
             return other if is_file(other) else image.with_suffix(".txt")
     return image.with_suffix(".txt")

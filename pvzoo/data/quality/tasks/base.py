@@ -39,7 +39,7 @@ class Sample:
     def note(self, rule: Rule, text: str = "", count: int = 1) -> None:
         """Note that the image breaks a rule `count` times; `text` follows its name."""
         name = self.part.text(self.row["file_name"], self.number)
-        self.notes.add(rule, f"{name}{text}", self.part.place(self.number), count)
+        self.notes.add(rule, f"{name}{text}", self.part.index(self.number), count)
 
 
 class LabelCheck:
@@ -150,7 +150,7 @@ class ClassedCheck(LabelCheck):
             for row, how in part.unsure.items():
                 sure = raw and not upright
                 rule = rules.ROTATED if sure else rules.MAYBE_ROTATED
-                self.notes.add(rule, partial(part.text_of, row), part.place(row))
+                self.notes.add(rule, partial(part.text_of, row), part.index(row))
                 if sure:
                     part.turned[row] = how
                     self.turn(part, row, how)

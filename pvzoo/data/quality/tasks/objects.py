@@ -120,7 +120,7 @@ class InstancesCheck(ObjectsCheck):
         width, height = how[1]
         if how[0] >= 5 and width != height:
             text = f"{part.text_of(row)}: {height} x {width}, {size_in_words(how[1])}"
-            self.notes.add(rules.MASK_SIZE, text, part.place(row))
+            self.notes.add(rules.MASK_SIZE, text, part.index(row))
 
 
 def _frame(sample: Sample, boxes: np.ndarray) -> Size:

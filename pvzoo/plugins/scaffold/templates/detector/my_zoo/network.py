@@ -57,11 +57,11 @@ class ExampleNetwork(TorchNetwork):
         middles, sides = [], []
         for axis in (3, 2):  # x, then y
             share = mask.sum(5 - axis) / count[..., None]
-            places = torch.arange(mask.shape[axis], device=mask.device) + 0.5
-            middle = (share * places).sum(-1)
-            variance = (share * (places - middle[..., None]) ** 2).sum(-1)
-            middles.append(middle / len(places))
-            sides.append((12 * variance + 1).sqrt() / len(places))
+            indices = torch.arange(mask.shape[axis], device=mask.device) + 0.5
+            middle = (share * indices).sum(-1)
+            variance = (share * (indices - middle[..., None]) ** 2).sum(-1)
+            middles.append(middle / len(indices))
+            sides.append((12 * variance + 1).sqrt() / len(indices))
         middle, half = torch.stack(middles, -1), torch.stack(sides, -1) / 2
         area = sides[0] * sides[1] * mask[0, 0].numel()
         return {

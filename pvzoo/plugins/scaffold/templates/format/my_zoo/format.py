@@ -42,14 +42,14 @@ class ExampleFormat(Format):
         if file.name != FILE or not is_file(file):
             return []
         first, *others = [
-            _parsed(text, f"{file}, line {place}")
-            for place, text in enumerate(read_text(file).rstrip("\n").split("\n"), 1)
+            _parsed(text, f"{file}, line {index}")
+            for index, text in enumerate(read_text(file).rstrip("\n").split("\n"), 1)
         ]
         classes = _list(first.get("classes"), str)
         if classes is None:
             raise DataError(f"{file}, line 1 has no list of classes.", "Write it again.")
         images = [
-            _image(found, classes, f"{file}, line {place}") for place, found in enumerate(others, 2)
+            _image(found, classes, f"{file}, line {index}") for index, found in enumerate(others, 2)
         ]
         if not images:
             raise DataError(f"{file} has no images.", "Write it again.")

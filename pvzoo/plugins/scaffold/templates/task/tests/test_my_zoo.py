@@ -59,7 +59,7 @@ def test_the_check_names_shares_and_classes_that_cannot_be(folder):
     cover["3.png"]["red"] += 0.5
     file.write_text(json.dumps(cover))
     (finding,) = data.check(folder, "my-zoo-cover").findings
-    assert (finding.rule, finding.places) == ("cover-sum", (("validation", 3),))
+    assert (finding.rule, finding.rows) == ("cover-sum", (("validation", 3),))
     file.write_text(json.dumps(cover | {"3.png": "red"}))
     with pytest.raises(DataError, match=r"cover\.json: 3\.png has no shares"):
         data.load(folder, "my-zoo-cover")
