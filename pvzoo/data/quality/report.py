@@ -189,7 +189,7 @@ class Notes:
                 fix=rule.fix,
                 fixable=rule.fixable,
                 where=tuple(text for text, _ in where),
-                indices=tuple(dict.fromkeys(index for _, index in where if index)),
+                rows=tuple(dict.fromkeys(row for _, row in where if row)),
             )
             for rule, where in self.where.items()
         ]
