@@ -93,12 +93,12 @@ SHA = "ab" * 32
         ),
     ],
 )
-def test_a_fault_names_the_file_the_model_and_the_key(tmp_path, change, index, says):
+def test_a_fault_names_the_file_the_model_and_the_key(tmp_path, change, place, says):
     with pytest.raises(CatalogError) as caught:
         read(tmp_path, CARD.replace(*change))
     message = str(caught.value)
     assert message.startswith(str(tmp_path / "catalog.toml"))
-    assert index in message
+    assert place in message
     assert says in message
 
 

@@ -268,19 +268,19 @@ PLACES = ["images.id", "annotations.id", "image_id", "category_id", "categories.
 @pytest.mark.parametrize("value", NUMBERS)
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.filterwarnings("ignore::pvzoo.errors.PvzooWarning")
-def test_numbers_of_any_size_give_rows_or_an_error(tmp_path, index, value):
+def test_numbers_of_any_size_give_rows_or_an_error(tmp_path, place, value):
     root = coco(tmp_path / "set", "1.jpg")
     image_file(root / "train/1.jpg", 20, 10)
     file = root / "annotations/instances_train.json"
     content = json.loads(file.read_text())
     image, thing = content["images"][0], content["annotations"][0]
-    if index == "images.id":
+    if place == "images.id":
         image["id"] = thing["image_id"] = value
-    elif index == "categories.id":
+    elif place == "categories.id":
         content["categories"][0]["id"] = thing["category_id"] = value
     else:
-        target = image if index == "width" else thing
-        target[index.removeprefix("annotations.")] = value
+        target = image if place == "width" else thing
+        target[place.removeprefix("annotations.")] = value
     file.write_text(json.dumps(content))
     dataset = loaded(root)
     if isinstance(dataset, str):

@@ -112,10 +112,10 @@ def masked(folder: Path):
 
 
 @pytest.mark.parametrize("place", range(3))
-def test_masks_of_every_task_go_to_both_tools(tmp_path, index):
+def test_masks_of_every_task_go_to_both_tools(tmp_path, place):
     from dataclasses import replace
 
-    result = list(masked(tmp_path / "in"))[index]
+    result = list(masked(tmp_path / "in"))[place]
     result = replace(result, image=image(tmp_path / "in"))
     predicted = gathered(type(result), result)
     write(predicted.dataset(), tmp_path / "cvat", "cvat")
@@ -130,7 +130,7 @@ def test_masks_of_every_task_go_to_both_tools(tmp_path, index):
     drawn = task["predictions"][0]["result"][dogs]
     assert drawn["value"]["brushlabels"] == ["dog"]
     assert (brush.decode(bytes(drawn["value"]["rle"]), (10, 20), "it") == MASK).all()
-    assert ("score" in drawn) == (index < 2)
+    assert ("score" in drawn) == (place < 2)
 
 
 def test_the_best_class_is_a_tag_or_a_choice(tmp_path):

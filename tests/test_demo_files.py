@@ -60,7 +60,7 @@ def scene():
 
 
 @pytest.fixture(scope="module")
-def indices(page, scene, tmp_path_factory):
+def places(page, scene, tmp_path_factory):
     """Paths that are none of a client's business, by what is there."""
     outside = tmp_path_factory.mktemp("outside")
     data = encoded(scene)
@@ -105,9 +105,9 @@ def indices(page, scene, tmp_path_factory):
     }
 
 
-def some(indices):
+def some(places):
     """One of each kind, for ways that take longer."""
-    return [indices[k] for k in ("an image elsewhere", "nothing elsewhere", "a link", "a pipe")]
+    return [places[k] for k in ("an image elsewhere", "nothing elsewhere", "a link", "a pipe")]
 
 
 def check_refused(came, sentence=SAID):
@@ -155,26 +155,26 @@ def test_what_is_no_path_at_all_gets_the_same_sentence(page, way):
         check_refused(getattr(page, way)(image))
 
 
-def test_the_page_says_it_too(page, indices):
+def test_the_page_says_it_too(page, places):
     """Its endpoints are private, which Gradio's clients respect and others need not."""
     for name in ("_show", "_show_some"):
-        for index in some(indices):
-            event, data = page.show({"path": str(index)}, name)
+        for place in some(places):
+            event, data = page.show({"path": str(place)}, name)
             assert event == "complete"
             assert without_marks(data[0]).startswith(SAID)
             assert data[1] is None
             check_silent(data)
 
 
-def test_an_event_that_changes_the_image_opens_no_way(page, indices, scene):
+def test_an_event_that_changes_the_image_opens_no_way(page, places, scene):
     """Gradio makes a component of a session anew when one of its functions says how it changes."""
     session = uuid.uuid4().hex
     event, (example,) = page.join("load_example", [0], session=session)
     assert event == "complete"
     assert Path(example["value"]["path"]).suffix == ".jpg"
     assert page.join("take", [""], session=session)[0] == "complete"
-    for index in some(indices):
-        check_refused(page.queue({"path": str(index)}, session=session))
+    for place in some(places):
+        check_refused(page.queue({"path": str(place)}, session=session))
     bomb = page.upload(encoded(Image.new("1", (9000, 9000))), "bomb.png")
     check_refused(
         page.queue({"path": bomb, "meta": META}, session=session), "bomb.png has 81,000,000 pixels"
@@ -208,12 +208,12 @@ def test_an_image_whose_tags_claim_more_than_it_has_fills_no_memory():
         image.handle.open()
 
 
-def test_other_inputs_are_no_files(page, indices, private_server):
+def test_other_inputs_are_no_files(page, places, private_server):
     """Gradio would look for files in them, and download what has an address."""
     image = {"path": page.upload(b"any", "any.png"), "meta": META}
     address = f"http://127.0.0.1:{private_server.server_port}/a.png"
-    for index in (*some(indices), address, image["path"]):
-        for file in ({"path": str(index)}, {"path": str(index), "meta": META, "url": str(index)}):
+    for place in (*some(places), address, image["path"]):
+        for file in ({"path": str(place)}, {"path": str(place), "meta": META, "url": str(place)}):
             for came in (
                 page.call(image, classes=[file]),
                 page.queue(image, threshold=file),
@@ -233,12 +233,12 @@ def any_model():
     app.close()
 
 
-def test_what_comes_with_a_click_is_no_file(any_model, indices):
+def test_what_comes_with_a_click_is_no_file(any_model, places):
     page = Page(any_model, endpoint="/predict_mask_generation")
     click = {"index": [30, 40], "value": None, "selected": True}
     assert page.join("_add_point", [""], event_data=click) == ("complete", ["[[30, 40]]"])
-    for index in some(indices):
-        for more in ({"path": str(index)}, {"value": [{"path": str(index), "meta": META}]}):
+    for place in some(places):
+        for more in ({"path": str(place)}, {"value": [{"path": str(place), "meta": META}]}):
             came = page.join("_add_point", [""], event_data={**click, **more})
             check_refused(came, "Only the image may be a file.")
 
@@ -249,26 +249,26 @@ def private_server():
         yield server
 
 
-def test_tools_of_agents_open_no_path(page, indices):
+def test_tools_of_agents_open_no_path(page, places):
     """A tool reads what it is given for the agent, on the server: only addresses and data pass."""
     answers = []
-    for index in map(str, some(indices)):
+    for place in map(str, some(places)):
         told = set()
         for image in (
-            index,
-            f"file://{index}",
-            {"path": index},
-            {"path": index, "meta": META},
-            [{"path": index, "meta": META}],
+            place,
+            f"file://{place}",
+            {"path": place},
+            {"path": place, "meta": META},
+            [{"path": place, "meta": META}],
         ):
             failed, text = page.tool(image=image)
             assert failed
-            told.add(text.replace(index, "PLACE"))
+            told.add(text.replace(place, "PLACE"))
         failed, text = page.tool(
-            image="data:image/png;base64,AAAA", classes=[{"path": index, "meta": META}]
+            image="data:image/png;base64,AAAA", classes=[{"path": place, "meta": META}]
         )
         assert failed
-        told.add(text.replace(index, "PLACE"))
+        told.add(text.replace(place, "PLACE"))
         check_silent(sorted(told))
         answers.append(told)
     assert all(told == answers[0] for told in answers), "whatever is there"
@@ -285,27 +285,25 @@ def test_tools_of_agents_take_no_objects_for_any_task(any_model):
             assert kind in plain, (tool["name"], name, value)
 
 
-def test_downloads_are_of_the_demo_only(
-    page, indices, scene, private_server, monkeypatch, tmp_path
-):
+def test_downloads_are_of_the_demo_only(page, places, scene, private_server, monkeypatch, tmp_path):
     cached = Path(".gradio/cached_examples/1/image")  # of another app that ran in this folder
     monkeypatch.chdir(tmp_path)
     cached.mkdir(parents=True)
     (cached / "theirs.png").write_bytes(encoded(scene))
     mine = page.upload(encoded(scene), "mine.png")
     assert httpx.get(f"{page.api}/file={mine}").content == encoded(scene)
-    for what, index in {**indices, "cached": (cached / "theirs.png").absolute()}.items():
+    for what, place in {**places, "cached": (cached / "theirs.png").absolute()}.items():
         if what == "a pipe":
             continue
         for prefix in ("/gradio_api/file=", "/gradio_api/file/", "/file=", "/file/"):
-            answer = httpx.get(f"{page.base}{prefix}{urllib.parse.quote(str(index))}")
-            assert answer.status_code in (403, 404), (prefix, index)
+            answer = httpx.get(f"{page.base}{prefix}{urllib.parse.quote(str(place))}")
+            assert answer.status_code in (403, 404), (prefix, place)
     texts = set()
     for what in ("an image elsewhere", "nothing elsewhere", "nothing in the folder", "a link"):
-        answer = httpx.get(f"{page.api}/file={indices[what]}")
-        texts.add((answer.status_code, answer.text.replace(str(indices[what]), "PLACE")))
+        answer = httpx.get(f"{page.api}/file={places[what]}")
+        texts.add((answer.status_code, answer.text.replace(str(places[what]), "PLACE")))
     assert len(texts) == 1, texts
-    pipe = httpx.get(f"{page.api}/file={indices['a pipe']}", timeout=10)
+    pipe = httpx.get(f"{page.api}/file={places['a pipe']}", timeout=10)
     assert pipe.status_code >= 400
     check_silent(pipe.text)
     for address in (f"http://127.0.0.1:{private_server.server_port}/", "https://example.com/a.png"):

@@ -159,8 +159,8 @@ PLACES = {
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_the_whole_label_is_in_the_frame(index: str) -> None:
-    drawn = found((640, 480), [PLACES[index]]).draw(WHITE)
+def test_the_whole_label_is_in_the_frame(place: str) -> None:
+    drawn = found((640, 480), [PLACES[place]]).draw(WHITE)
     assert drawn.size == WHITE.size
     (patch,) = blocks(is_colour(drawn))
     left, top, right, bottom = patch

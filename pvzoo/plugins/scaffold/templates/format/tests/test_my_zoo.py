@@ -49,10 +49,10 @@ IMAGE = '{"image": "images/0000.png", "split": null, "boxes": '
         (2, IMAGE + '[[["red"], 1, 2, 3, 4]]}', "line 2 has the box"),
     ],
 )
-def test_a_damaged_file_is_refused_with_its_line(tmp_path, index, line, said):
+def test_a_damaged_file_is_refused_with_its_line(tmp_path, place, line, said):
     file = data.write(scenes(2), tmp_path / "data", "my-zoo") / "my-zoo.jsonl"
     lines = file.read_text().splitlines()
-    lines[index - 1] = line
+    lines[place - 1] = line
     file.write_text("\n".join(lines))
     with pytest.raises(DataError, match=said):
         data.load(file.parent)
