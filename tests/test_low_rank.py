@@ -98,7 +98,7 @@ def test_a_timm_transformer_is_trained_at_low_rank_with_its_backbone_frozen_or_n
     for freeze, learns in ((None, True), ("backbone", False)):
         folder = tmp_path / f"run-{freeze}"
         if not learns:
-            with pytest.raises(UnsupportedModelError, match="no linear layers beside its head"):
+            with pytest.raises(UnsupportedModelError, match="no linear layers except in its head"):
                 model.fine_tune(data, epochs=1, lora=RANK, freeze=freeze, output_dir=folder)
             continue
         model.fine_tune(data, epochs=2, lora=RANK, freeze=freeze, output_dir=folder)
@@ -107,7 +107,7 @@ def test_a_timm_transformer_is_trained_at_low_rank_with_its_backbone_frozen_or_n
         assert torch.equal(before["norm.weight"], after["norm.weight"])
 
 
-def test_what_cannot_be_is_said(tmp_path, monkeypatch):
+def test_impossible_values_are_refused(tmp_path, monkeypatch):
     checkpoints.timm_folder(tmp_path / "start", num_classes=3)
     data = colour_model.dataset(schema.CLASSIFICATION, tmp_path / "images", 6)
     model = pvzoo.load(tmp_path / "start", device="cpu")
@@ -115,7 +115,7 @@ def test_what_cannot_be_is_said(tmp_path, monkeypatch):
     def tune(lora):
         model.fine_tune(data, epochs=1, lora=lora, output_dir=tmp_path / "run")
 
-    with pytest.raises(UnsupportedModelError, match="no linear layers beside its head"):
+    with pytest.raises(UnsupportedModelError, match="no linear layers except in its head"):
         tune(RANK)
     with pytest.raises(UsageError, match="lora is 0"):
         tune(0)

@@ -1,1 +1,1 @@
-"""Fine-tuning on `transformers.Trainer`, that is on Accelerate."""
+"""Fine-tune networks with `transformers.Trainer`, which runs on Accelerate."""

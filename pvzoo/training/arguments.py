@@ -1,4 +1,4 @@
-"""What Trainer makes of the options of `fine_tune`."""
+"""Turn the options of `fine_tune` into the arguments of `transformers.Trainer`."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from pvzoo.processes import joined
 from pvzoo.training.options import Options
 
 CPU_BATCH = 8
-"""Where running out of memory ends the process there is nothing to be tried out."""
+"""On a CPU, running out of memory ends the process, so no search for a batch size is possible."""
 
 FIRST_BATCH_SIZE = 64
-"""Where Accelerate's search for what fits an accelerator begins; it goes down from there."""
+"""Accelerate starts its search for a batch size that fits here, and goes down."""
 
 
 def trainer_arguments(
     options: Options, plan: Recipe, images: int, main: str | None, device: torch.device
 ) -> TrainingArguments:
-    """Trainer's arguments.
+    """Make Trainer's arguments.
 
     Args:
-        options: What the caller said.
-        plan: Says what the options leave open.
-        images: How many there are to train on.
-        main: The figure that the best weights are chosen by, if there is one.
+        options: The options of the call.
+        plan: The recipe, for values that the options leave open.
+        images: The number of training images.
+        main: The figure that chooses the best weights; None for no evaluation.
         device: Where the model is.
 
     Raises:
-        UsageError: Trainer refuses one, or cannot train on the device.
+        UsageError: Trainer refuses an argument, or cannot train on the device.
     """
     state, more = joined(), options.trainer_args or {}
     on_cpu = device.type == "cpu"
@@ -69,15 +69,16 @@ def trainer_arguments(
         made = TrainingArguments(**arguments)
     except (TypeError, ValueError) as error:
         raise UsageError(
-            f"trainer_args {dict(more)} cannot be used ({error}).",
-            "See transformers.TrainingArguments.",
+            f"trainer_args is {dict(more)}, which transformers refuses ({error}).",
+            "The documentation of transformers.TrainingArguments lists what is allowed.",
         ) from error
     there = made.device
     if (there.type, there.index or 0) != (device.type, device.index or 0):
         raise UsageError(
-            f"The model is on {device}, and this process would train it on {there}.",
-            "Load it without device; CUDA_VISIBLE_DEVICES chooses among accelerators.",
+            f"The model is on {device}, but this process would train it on {there}.",
+            "Load the model without device; choose an accelerator with CUDA_VISIBLE_DEVICES.",
         )
-    # else Trainer would cut each batch in parts, which the labels of detection do not bear
+    # With several GPUs in one process, Trainer would split each batch. Detection labels are lists
+    # that cannot be split.
     made._n_gpu = min(made.n_gpu, 1)
     return made

@@ -1,4 +1,4 @@
-"""What tasks vary images with, on torchvision's `transforms.v2`."""
+"""Augmentations that tasks share, made of torchvision's `transforms.v2`."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from pvzoo.training.targets.base import Transform, composed
 
 
 def crop_and_scale() -> Transform:
-    """For maps and masks: colours, in half of the cases a crop scaled back, a flip.
+    """The augmentation for maps and masks: change colours, crop half of the images, flip.
 
-    The crop is of at least 30 % of the image and gets the image's size: the scale jitter of
-    Mask2Former's authors, by means that need no padding.
+    A crop has at least 30 % of the image's area and is scaled to the image's size. This replaces
+    the scale jitter of Mask2Former's authors and needs no padding.
     """
     crop = v2.RandomApply([CropAndScale(0.3)], p=0.5)
     return composed(v2.RandomPhotometricDistort(p=0.5), crop, v2.RandomHorizontalFlip())
 
 
 class CropAndScale(v2.Transform):  # type: ignore[misc]  # torchvision has no types
-    """torchvision's `RandomResizedCrop` whose output has the size of its input.
+    """torchvision's `RandomResizedCrop`, with an output of the same size as the input.
 
     Args:
-        least: The least share of the image's area that is kept.
+        least: The smallest share of the image's area that a crop keeps.
     """
 
     def __init__(self, least: float) -> None:

@@ -1,7 +1,8 @@
-"""Checkpoints that are either whole or not there.
+"""Write and find checkpoints that are either complete or not there.
 
-One is written beside its place, with a manifest of its files, synced to the disk and renamed. A
-folder without a manifest, or whose files are not those of its manifest, is no checkpoint.
+A checkpoint is first written to a temporary folder, with a manifest of its files. The folder is
+synced to the disk and then renamed. A folder without a manifest, or with files that differ from its
+manifest, is not a checkpoint.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pvzoo.errors import PvzooWarning
 
 MANIFEST = "manifest.json"
 REQUIRED = ("model.safetensors", "optimizer.pt", "scheduler.pt", "trainer_state.json")
-"""Without these a run cannot go on as if it had not stopped; so too without each rank's RNG."""
+"""A run needs these files, and the RNG state of each process, to continue exactly."""
 
 _NAME = re.compile(r"checkpoint-(\d+)")
 
@@ -30,15 +31,15 @@ def path_of(output_dir: Path, step: int) -> Path:
 
 
 def part(output_dir: Path, step: int) -> Path:
-    """Where it is while it is being written; the name is taken for no checkpoint."""
+    """Where a checkpoint is while it is being written. `steps` does not find this name."""
     return output_dir / f".checkpoint-{step}.part"
 
 
 def seal(output_dir: Path, step: int) -> Path:
-    """Make the written `part` the checkpoint of a step, in one move that a power cut cannot split.
+    """Turn the written `part` into the checkpoint of a step, in one rename: all or nothing.
 
     Raises:
-        OSError: The disk is full, or gone.
+        OSError: The disk is full or cannot be reached.
     """
     written, final = part(output_dir, step), path_of(output_dir, step)
     files = {file.name: _stamp(file) for file in sorted(written.iterdir())}
@@ -52,7 +53,7 @@ def seal(output_dir: Path, step: int) -> Path:
 
 
 def discard(folder: Path) -> None:
-    """Remove a checkpoint; killed in the middle of it, what is left is not taken for one."""
+    """Remove a checkpoint. If the process is killed meanwhile, the rest is not a checkpoint."""
     if folder.exists():
         doomed = folder.with_name(f".{folder.name}.deleted")
         shutil.rmtree(doomed, ignore_errors=True)
@@ -61,20 +62,20 @@ def discard(folder: Path) -> None:
 
 
 def sweep(output_dir: Path) -> None:
-    """Remove what killed runs left half-written or half-deleted."""
+    """Remove half-written and half-deleted checkpoints of runs that were killed."""
     for pattern in (".checkpoint-*.part", ".checkpoint-*.deleted"):
         for folder in output_dir.glob(pattern):
             shutil.rmtree(folder, ignore_errors=True)
 
 
 def steps(output_dir: Path) -> list[int]:
-    """The steps there are checkpoints of, whole or not, ascending."""
+    """The steps that have a checkpoint folder, complete or not, in ascending order."""
     found = (_NAME.fullmatch(p.name) for p in output_dir.glob("checkpoint-*"))
     return sorted(int(match[1]) for match in found if match)
 
 
 def latest(output_dir: Path, processes: int) -> Path | None:
-    """The newest whole checkpoint; a `PvzooWarning` names newer ones that are broken.
+    """The newest complete checkpoint; a `PvzooWarning` names newer ones that are damaged.
 
     Args:
         output_dir: Where the run writes.
@@ -86,7 +87,7 @@ def latest(output_dir: Path, processes: int) -> Path | None:
         if problem is None:
             return folder
         warnings.warn(
-            f"{folder} is not a whole checkpoint ({problem}); the one before it is used.",
+            f"{folder} is not a complete checkpoint ({problem}); pvzoo uses the one before it.",
             PvzooWarning,
             stacklevel=2,
         )
@@ -94,7 +95,7 @@ def latest(output_dir: Path, processes: int) -> Path | None:
 
 
 def _problems(folder: Path, processes: int) -> Iterator[str]:
-    """What is wrong with a checkpoint; nothing if it is whole."""
+    """What is wrong with a checkpoint; nothing if it is complete."""
     try:
         files = json.loads((folder / MANIFEST).read_text())
     except (OSError, ValueError, RecursionError) as error:
@@ -106,11 +107,11 @@ def _problems(folder: Path, processes: int) -> Iterator[str]:
     rng = [f"rng_state_{i}.pth" for i in range(processes)] if processes > 1 else ["rng_state.pth"]
     for name in (*REQUIRED, *rng):
         if name not in files:
-            yield f"it has no {name}"
+            yield f"the file {name} is missing"
     for name, stamp in files.items():
         try:
             if _stamp(folder / name) != stamp:
-                yield f"{name} is not as it was written"
+                yield f"{name} has changed since it was written"
         except OSError as error:
             yield f"{name} cannot be read: {error}"
 

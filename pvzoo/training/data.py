@@ -1,4 +1,4 @@
-"""What a run is trained on and measured on, and what its classes are."""
+"""Load and check the data that a run is trained and evaluated on, and find its classes."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 
 def datasets_of(train: Any, evaluation: Any, task: str) -> tuple[Dataset, Dataset | None]:
-    """The two datasets; those of one source with splits if no second is given."""
+    """The datasets for training and evaluation; both from `train` if `evaluation` is None."""
     data = load(train, task)
     if isinstance(data, Mapping):
         if "train" not in data and len(data) > 1:
             raise DataError(
-                f"The data has the splits {', '.join(data)}, none called train.",
-                "Pass the one to train on.",
+                f"The data has the splits {', '.join(data)}, and none is called 'train'.",
+                "Pass the split to train on.",
             )
         chosen = data["train"] if "train" in data else next(iter(data.values()))
         if evaluation is None:
@@ -44,15 +44,17 @@ def datasets_of(train: Any, evaluation: Any, task: str) -> tuple[Dataset, Datase
 
 
 def check_data(train_set: Dataset, eval_set: Dataset | None, *, one_source: bool) -> None:
-    """Stop on errors in the data, and say what else is odd about it; in one process only.
+    """Raise an error if the data has errors, and warn of its other problems.
+
+    Only the main process checks.
 
     Args:
-        train_set: What is trained on.
-        eval_set: What is evaluated, if anything is.
-        one_source: Whether both are splits of the same data, for the message.
+        train_set: The training data.
+        eval_set: The evaluation data, or None.
+        one_source: Whether both are splits of the same data; this changes the hint.
 
     Raises:
-        DataError: There are errors; images that are in both sets are named.
+        DataError: The data has errors. The message names images that are in both sets.
     """
     if not joined().is_main_process:
         return
@@ -85,10 +87,10 @@ def _leak(finding: Finding, one_source: bool) -> DataError:
 
 
 def classes_of(train_set: Dataset, network: Network, training: Training) -> TargetClasses:
-    """The classes of the data, and which of them a model knows already.
+    """The classes of the data, and which of them the model already knows.
 
     Raises:
-        DataError: The task cannot be learnt with these.
+        DataError: A model cannot learn the task from these classes.
     """
     names, multi_label = class_names(train_set.features), "labels" in train_set.features
     if (fault := training.fault_of(names, multi_label=multi_label)) is not None:
@@ -102,10 +104,10 @@ def classes_of(train_set: Dataset, network: Network, training: Training) -> Targ
 
 
 def _kept(network: Network, names: tuple[str, ...]) -> tuple[int | None, ...]:
-    """For each class of the data the class of the model that has its name."""
+    """For each class of the data: the model's class of the same name, or None."""
     try:
         to_data = LabelMatch.of(network.spec.labels, names).to_data
-    except DataError:  # they have none in common
+    except DataError:  # no class is in both
         return (None,) * len(names)
     found = {j: i for i, j in enumerate(to_data) if j >= 0}
     return tuple(found.get(j) for j in range(len(names)))

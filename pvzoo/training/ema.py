@@ -1,4 +1,4 @@
-"""The moving average of a network's weights."""
+"""Keep a moving average of a network's weights."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from contextlib import contextmanager
 import torch
 
 PARTS = 20
-"""It looks back over at most this part of a run."""
+"""The average covers at most one part in this many of a run."""
 
 
 class Average:
-    """An exponential moving average of everything in a network's state dict.
+    """An exponential moving average of all tensors in a network's state dict.
 
     After step t the average is ``d * average + (1 - d) * weights`` with
-    ``d = decay * (1 - exp(-t / warm_up))``, as in RT-DETR's repository (``ModelEMA``): it depends
-    on the step alone, so that a resumed run goes on exactly. What is no fraction is copied.
+    ``d = decay * (1 - exp(-t / warm_up))``, as in RT-DETR's repository (``ModelEMA``). ``d``
+    depends only on the step, so a resumed run continues exactly. Integers are copied.
 
     Args:
         module: The network.
-        decay: Of the average, near 1: the authors', for runs of many thousands of steps.
-        warm_up: Steps.
+        decay: The limit of ``d``, near 1. Authors choose it for runs of many thousands of steps.
+        warm_up: In steps.
     """
 
     def __init__(self, module: torch.nn.Module, *, decay: float, warm_up: int) -> None:
@@ -31,13 +31,13 @@ class Average:
         self._average = {k: v.detach().clone() for k, v in module.state_dict().items()}
 
     def fit_to(self, steps: int) -> None:
-        """Look back, and warm up, over no more than a part of a run of so many steps."""
+        """Shorten the average and its warm-up for a run of only this many steps."""
         self._decay = min(self._decay, 1 - PARTS / max(steps, 2 * PARTS))
         self._warm_up = max(1, min(self._warm_up, steps // 10))
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Take in the weights as they are after `step` (from 1)."""
+        """Add the network's weights after `step` (the first step is 1) to the average."""
         decay = self._decay * (1 - math.exp(-step / self._warm_up))
         for name, value in self._module.state_dict().items():
             if value.is_floating_point():
@@ -47,7 +47,7 @@ class Average:
 
     @contextmanager
     def swapped_in(self) -> Iterator[None]:
-        """Within it the network has the averaged weights."""
+        """A context in which the network has the averaged weights."""
         own = {k: v.detach().clone() for k, v in self._module.state_dict().items()}
         self._module.load_state_dict(self._average)
         try:
@@ -60,6 +60,6 @@ class Average:
         return {k: v.contiguous() for k, v in self._average.items()}
 
     def load_state(self, state: dict[str, torch.Tensor]) -> None:
-        """Put back what `state` gave."""
+        """Restore the averaged weights from `state`."""
         for name, value in self._average.items():
             value.copy_(state[name])

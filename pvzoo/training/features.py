@@ -1,4 +1,4 @@
-"""Training the head alone on what the frozen rest says of each image, computed once."""
+"""Train only the head, on features of the frozen backbone that are computed once per image."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pvzoo.networks.base import Network
 from pvzoo.training.samples import Samples
 from pvzoo.training.targets.base import HeadLoss
 
-# activations of more images are memory that is mapped anew in every layer: a third more time
+# For the activations of more images, each layer maps new memory: this takes a third more time.
 _CPU_BATCH = 4
 
 
 def head_of(module: nn.Module, trained: Sequence[str]) -> nn.Module | None:
-    """The smallest part of a network with all parameters `trained`; None if that is the whole."""
+    """The smallest submodule with all `trained` parameters; None if only the whole network has."""
     paths = [name.split(".")[:-1] for name in trained]
     common = []
     for steps in zip(*paths, strict=False):
@@ -29,7 +29,7 @@ def head_of(module: nn.Module, trained: Sequence[str]) -> nn.Module | None:
 
 
 def decides(network: Network, head: nn.Module, samples: Samples) -> bool:
-    """Whether the logits are what `head` says to one input, and nothing comes after it."""
+    """Whether the network's logits are the output of `head`, for a single input tensor."""
     seen: list[tuple[Any, ...]] = []
     hook = head.register_forward_hook(lambda _, inputs, output: seen.append((*inputs, output)))
     image, target, _ = samples[0, 0]
@@ -44,19 +44,19 @@ def decides(network: Network, head: nn.Module, samples: Samples) -> bool:
         hook.remove()
     if len(seen) != 1 or not all(isinstance(value, torch.Tensor) for value in seen[0]):
         return False
-    said = seen[0][-1].flatten(1)  # some are convolutions of one pixel
-    return len(seen[0]) == 2 and said.shape == logits.shape and bool((said == logits).all())
+    output = seen[0][-1].flatten(1)  # some heads are 1 x 1 convolutions
+    return len(seen[0]) == 2 and output.shape == logits.shape and bool((output == logits).all())
 
 
 class Features(Dataset[tuple[torch.Tensor, Any, tuple[int, int]]]):
-    """What the head of a network is given for each image, instead of the images.
+    """The input of a network's head for each image; a dataset that replaces the images.
 
-    It is held in memory: a few kilobytes an image.
+    The features are held in memory: a few kilobytes per image.
 
     Args:
-        network: One whose head `decides`.
-        head: From `head_of`.
-        samples: Without augmentation, which would change the images in every epoch.
+        network: A network for which `decides` is true.
+        head: The module that `head_of` returned.
+        samples: Samples without augmentation, because augmentation changes images in every epoch.
         batch_size: Images in one forward pass; on a CPU at most 4.
     """
 
@@ -88,30 +88,30 @@ class Features(Dataset[tuple[torch.Tensor, Any, tuple[int, int]]]):
         return len(self._targets)
 
     def __getitem__(self, index: tuple[int, int]) -> tuple[torch.Tensor, Any, tuple[int, int]]:
-        """(features, target, index) of image ``index[1]``."""
+        """(features, target, index) of image ``index[1]``; ``index`` is (epoch, image)."""
         return self._features[index[1]], self._targets[index[1]], index
 
     def name_of(self, index: int) -> str:
-        """What messages call an image."""
+        """The name of an image, for messages."""
         return self._samples.name_of(index)
 
 
 def _placed(inputs: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """Images with their channels last, which convolutions on a CPU take half as long for."""
+    """Images with channels last: convolutions on a CPU then take half the time."""
     layout = torch.channels_last if inputs.ndim == 4 else torch.preserve_format
     return inputs.to(device, memory_format=layout)
 
 
 class HeadTraining:
-    """`batch` and `loss` of a network, for features instead of images."""
+    """The methods `batch` and `loss` of a network, for features instead of images."""
 
     def __init__(self, head: nn.Module, how: HeadLoss) -> None:
         self._head, self._how = head, how
 
     def batch(self, features: Sequence[torch.Tensor], targets: Sequence[Any]) -> dict[str, Any]:
-        """Features and ``labels``."""
+        """A dict with ``features`` and ``labels``."""
         return {"features": torch.stack(list(features)), "labels": self._how.targets(targets)}
 
     def loss(self, module: nn.Module, batch: dict[str, Any]) -> torch.Tensor:
-        """The task's."""
+        """The loss of the task."""
         return self._how.loss(self._head(batch["features"]).flatten(1), batch["labels"])

@@ -1,4 +1,4 @@
-"""Which run a folder belongs to: by its data's and weights' content, not their names or places."""
+"""Find out which run a folder belongs to, by the content of its data and weights."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SETTINGS = "run.json"
 
 
 def of_data(dataset: Dataset) -> str:
-    """A digest of the labels and of the encoded images, the same wherever they lie."""
+    """A digest of the labels and the encoded images; it does not depend on where the files are."""
     digest = hashlib.sha256(repr(dataset.features).encode())
     images = [n for n, f in dataset.features.items() if isinstance(f, ImageColumn)]
     for name in images:
@@ -58,9 +58,9 @@ def settings_of(
     train_set: Dataset,
     eval_set: Dataset | None,
 ) -> dict[str, Any]:
-    """What the weights at the end depend on, as JSON has it.
+    """Everything that the final weights depend on, as values for JSON.
 
-    `name`, `task` and `network` are those of the model before it is trained.
+    `name`, `task` and `network` are those of the model before training.
     """
     settings = {
         "model": name,
@@ -80,30 +80,37 @@ def settings_of(
 
 
 def claim(home: Path, settings: dict[str, Any], resume: bool) -> None:
-    """Make the folder this run's own; one that holds another run or other files is refused."""
+    """Mark a folder as this run's.
+
+    Raises:
+        TrainingError: The folder holds another run or other files, or this run and `resume` is
+            False.
+    """
     file = home / SETTINGS
     if not file.is_file():
         if home.exists() and any(home.iterdir()):
-            raise TrainingError(f"{home} is not empty, and holds no run.", "Choose a new folder.")
+            raise TrainingError(
+                f"output_dir {home} is not empty and does not hold a run.", "Choose a new folder."
+            )
         home.mkdir(parents=True, exist_ok=True)
         _write_settings(file, settings)
         return
     if not checkpoints.steps(home) and not (home / "report.json").is_file():
-        _write_settings(file, settings)  # it stopped before there was anything to go on with
+        _write_settings(file, settings)  # that run stopped before its first checkpoint
         return
     there = read_object(file)
     other = sorted(k for k in settings.keys() | there.keys() if settings.get(k) != there.get(k))
     if other:
-        said = "; ".join(
+        changes = "; ".join(
             f"{k} was {_short(there.get(k))}, now {_short(settings.get(k))}" for k in other
         )
         raise TrainingError(
-            f"{home} belongs to another run: {said}.",
-            "Choose another output_dir, or make the same call to go on with that run.",
+            f"{home} belongs to another run: {changes}.",
+            "Choose another output_dir, or repeat the earlier call to continue that run.",
         )
     if not resume:
         raise TrainingError(
-            f"{home} holds this run already, and resume=False.",
+            f"{home} already holds this run, and resume is False.",
             "Choose a new output_dir, or remove the folder.",
         )
 
@@ -120,7 +127,7 @@ def _short(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """What JSON has instead of a value of an option: of a function its name."""
+    """A value for JSON in place of an option's value; for a function, its name."""
     if isinstance(value, Mapping):
         return dict(value)
     if not callable(value):

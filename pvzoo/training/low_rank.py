@@ -1,7 +1,7 @@
-"""Low-rank matrices (LoRA) in a network's linear layers, by PEFT; merged into them in the end.
+"""Train low-rank matrices (LoRA) in a network's linear layers with PEFT, then merge them.
 
-LoRA: Hu et al., https://arxiv.org/abs/2106.09685. A layer ``W`` becomes ``W + (alpha / r) B A``
-with ``B`` zero at first; only ``A``, ``B`` and the head for the new classes are trained.
+LoRA: Hu et al., https://arxiv.org/abs/2106.09685. A layer ``W`` becomes ``W + (alpha / r) B A``;
+``B`` starts at zero. Only ``A``, ``B`` and the head for the new classes are trained.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pvzoo.networks.base import Network
 from pvzoo.networks.randomness import seeded
 
 RATE = 10.0
-"""The learning rate is this many times that of training everything.
+"""The learning rate with LoRA is this many times the rate for training all weights.
 
 Schulman et al., "LoRA Without Regret", https://thinkingmachines.ai/blog/lora (2025).
 """
@@ -31,17 +31,17 @@ WEIGHTS = "model.safetensors"
 
 
 class LowRank:
-    """What is trained of a network instead of its linear layers.
+    """Low-rank matrices that are trained in place of a network's linear layers.
 
     Args:
-        network: Its network gets the low-rank matrices in place; `merge` takes them away again.
-        lora: The rank, with which alpha is twice the rank; or arguments of `peft.LoraConfig`, of
-            which ``target_modules`` defaults to all linear layers but the head's.
-        skipped: Names of parameters whose layers are left alone.
-        seed: For the matrices.
+        network: The matrices are added to its module in place; `merge` removes them again.
+        lora: The rank (alpha is then twice the rank), or arguments of `peft.LoraConfig`;
+            ``target_modules`` is then, by default, all linear layers except those of the head.
+        skipped: Names of parameters; their layers do not change.
+        seed: Seed of the matrices' initial values.
 
     Raises:
-        UnsupportedModelError: The network has no linear layers beside its head.
+        UnsupportedModelError: The network has no linear layers except in its head.
         MissingExtraError: PEFT is not installed.
         UsageError: PEFT refuses `lora`.
     """
@@ -58,9 +58,9 @@ class LowRank:
         layers = _linear_layers(network.module, head | skipped)
         if "target_modules" not in settings and not layers:
             raise UnsupportedModelError(
-                f"{type(network.module).__name__} has no linear layers beside its head to train "
-                "at low rank.",
-                "Leave lora out, or name layers of it: lora={'r': 8, 'target_modules': [...]}.",
+                f"{type(network.module).__name__} has no linear layers except in its head, so "
+                "lora cannot train it.",
+                "Leave lora out, or name other layers: lora={'r': 8, 'target_modules': [...]}.",
             )
         try:
             with seeded(seed), _without_word_embeddings(network.module):
@@ -78,7 +78,7 @@ class LowRank:
         }
 
     def save(self, folder: Path) -> None:
-        """Write what is trained, under its names in the network."""
+        """Write the trained tensors, under their names in the network."""
         save_file(
             {k: v.contiguous() for k, v in self._trained().items()},
             folder / WEIGHTS,
@@ -86,15 +86,15 @@ class LowRank:
         )
 
     def restore(self, folder: Path) -> None:
-        """Put back what `save` wrote, every tensor of it.
+        """Restore every tensor that `save` wrote.
 
         Raises:
-            TrainingError: The file is of another network.
+            TrainingError: The file belongs to another network.
         """
         there, here = load_file(folder / WEIGHTS), self._trained()
         if there.keys() != here.keys():
             raise TrainingError(
-                f"{folder / WEIGHTS} does not hold what is trained of this network.",
+                f"{folder / WEIGHTS} does not hold the trained tensors of this network.",
                 "Choose a new output_dir.",
             )
         with torch.no_grad():
@@ -102,12 +102,12 @@ class LowRank:
                 value.copy_(there[name])
 
     def merge(self) -> None:
-        """Add the low-rank products to the layers, which are then as they were before."""
+        """Add the low-rank products to the layers' weights, and remove the low-rank matrices."""
         self._tuner.merge_and_unload()
         self._network.module.requires_grad_(True)
 
     def _trained(self) -> dict[str, torch.Tensor]:
-        """Each tensor once, also of those with several names."""
+        """The trained tensors; a tensor with several names is in it once."""
         module = self._network.module
         named = (*module.named_parameters(), *module.named_buffers())
         return {name: value.detach() for name, value in named if name not in self.frozen}
@@ -115,10 +115,10 @@ class LowRank:
 
 @contextmanager
 def _without_word_embeddings(module: nn.Module) -> Iterator[None]:
-    """Within it the config says that no weights are tied to embeddings of words.
+    """A context in which the config says that no weights are tied to word embeddings.
 
-    Detectors tie the heads of their layers to each other; PEFT 0.21 then asks for embeddings of
-    words, and transformers raises that there are none.
+    Detectors tie the heads of their layers to each other. PEFT 0.21 then asks for word embeddings,
+    and transformers raises an error because there are none.
     """
     config: Any = getattr(module, "config", None)
     if not getattr(config, "tie_word_embeddings", False):
@@ -132,10 +132,12 @@ def _without_word_embeddings(module: nn.Module) -> Iterator[None]:
 
 
 def _linear_layers(module: nn.Module, left_alone: set[str]) -> list[str]:
-    """Names of the linear layers, but for those of which a parameter is to be left alone.
+    """Names of the linear layers that can get low-rank matrices.
 
-    Not those that share a weight with another layer, which would not get what one of them learns;
-    nor the output layer of `nn.MultiheadAttention`, which takes its weights without calling it.
+    Left out are:
+    * layers with a parameter in `left_alone`;
+    * layers that share a weight with another layer: the other layer would not get the change;
+    * the output layer of `nn.MultiheadAttention`, which uses its weights without calling it.
     """
     owners = Counter(id(p) for part in module.modules() for p in part.parameters(recurse=False))
     hidden = {

@@ -1,6 +1,6 @@
-"""The options of `fine_tune`, each written once: its default, what it may be, what it is for.
+"""The options of `fine_tune`: for each its default, its allowed values and its purpose.
 
-`Model.fine_tune` has them as arguments and ``pvzoo fine-tune`` as options of the command line.
+They are arguments of `Model.fine_tune` and options of the command ``pvzoo fine-tune``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pvzoo.families.recipes import Recipe
 
 _OWN = "Use the argument {} of fine_tune."
-_NONE = "Leave it out: it would do nothing."
+_NONE = "Leave it out: it has no effect here."
 NOT_TRAINERS = {
     "learning_rate": _OWN.format("learning_rate"),
     "num_train_epochs": _OWN.format("epochs"),
@@ -30,7 +30,7 @@ NOT_TRAINERS = {
     "push_to_hub": _OWN.format("push_to_hub"),
     "resume_from_checkpoint": _OWN.format("resume"),
     "use_cpu": "Load the model with device='cpu'.",
-    "optim": "Leave it out: AdamW is what the recipes are for.",
+    "optim": "Leave it out: the recipes are made for AdamW.",
     **dict.fromkeys(
         (
             *("optim_args", "optim_target_modules", "label_smoothing_factor", "save_total_limit"),
@@ -39,7 +39,7 @@ NOT_TRAINERS = {
         _NONE,
     ),
 }
-"""TrainingArguments that are pvzoo's to set, and what to do instead."""
+"""TrainingArguments that pvzoo sets itself, and what to do instead."""
 
 
 def _about(
@@ -51,19 +51,19 @@ def _about(
     example: str = "",
     decides: bool = True,
 ) -> dict[str, Any]:
-    """What is known of an option beside its type and default.
+    """The metadata of an option, in addition to its type and default.
 
     Args:
-        help: A line for the command line, where an option that is on can only be turned off;
-            `Model.fine_tune` says more.
-        may_be: Whether a value can be used; None always can where it is the default.
-        hint: What it may be, for the error message.
-        least: Instead of these two: it is a whole number, and this is the smallest.
-        example: How the command line says it, where that is JSON.
-        decides: Whether the weights at the end depend on it.
+        help: One line for the command line. For an option that is on by default, it describes how
+            to turn it off. `Model.fine_tune` explains more.
+        may_be: Whether a value is allowed. None is always allowed if it is the default.
+        hint: The allowed values, for the error message.
+        least: Instead of `may_be` and `hint`: the value is an integer, and this is the smallest.
+        example: An example for the command line, for options that are JSON there.
+        decides: Whether the final weights depend on the option.
     """
     if least is not None:
-        may_be, hint = lambda value: _is_whole(value, least), f"It is a whole number from {least}."
+        may_be, hint = lambda value: _is_whole(value, least), f"Use an integer of at least {least}."
     known = {"help": help, "may_be": may_be, "hint": hint, "least": least}
     return known | {"example": example, "decides": decides}
 
@@ -84,43 +84,43 @@ def _are_rates(value: Any) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What `fine_tune` is told beside the data; see `Model.fine_tune`."""
+    """The arguments of `fine_tune` except the data; see `Model.fine_tune`."""
 
     output_dir: Path = field(
-        metadata=_about("A new folder, or that of a run to continue.", decides=False)
+        metadata=_about("A new folder, or the folder of a run to continue.", decides=False)
     )
-    epochs: int = field(metadata=_about("How many times each image is seen.", least=1))
+    epochs: int = field(metadata=_about("How many times to train on each image.", least=1))
     batch_size: int | Literal["auto"] = field(
         default="auto",
         metadata=_about(
-            "Images per step, or auto.",
+            "Images per training step, or auto.",
             may_be=lambda value: value == "auto" or _is_whole(value, 1),
-            hint="It is 'auto' or a whole number from 1.",
+            hint="Use 'auto' or an integer of at least 1.",
         ),
     )
     learning_rate: float | Mapping[str, float] | None = field(
         default=None,
         metadata=_about(
-            'A number, or {"backbone": 1e-5, "rest": 1e-4}; by default that of the recipe.',
+            'A number, or {"backbone": 1e-5, "rest": 1e-4}. Default: the rate of the recipe.',
             may_be=_are_rates,
-            hint="It is a number above 0, or a dict with such numbers for 'backbone' and 'rest' "
-            "(freeze='backbone' leaves the backbone as it is).",
+            hint="Use a number above 0, or a dict with such numbers for 'backbone' and 'rest' "
+            "(to keep the backbone unchanged, use freeze='backbone').",
             example="1e-4",
         ),
     )
     freeze: Literal["backbone"] | None = field(
         default=None,
         metadata=_about(
-            "backbone: train only the rest.",
+            "'backbone': keep the backbone unchanged, train only the rest.",
             may_be=lambda value: value == "backbone",
-            hint="It is 'backbone' or None.",
+            hint="Use 'backbone' or None.",
         ),
     )
     augment: bool | Callable[..., Any] = field(
-        default=True, metadata=_about("Train on the images as they are, unchanged.")
+        default=True, metadata=_about("Do not change the images at random in training.")
     )
     image_size: int | None = field(
-        default=None, metadata=_about("Side of the network's input, in pixels.", least=1)
+        default=None, metadata=_about("Side length of the network's input, in pixels.", least=1)
     )
     early_stopping: int | None = field(
         default=None,
@@ -129,41 +129,41 @@ class Options:
     seed: int = field(default=0, metadata=_about("Seed of all random choices.", least=0))
     resume: bool = field(
         default=True,
-        metadata=_about("Do not continue a run; end with an error instead.", decides=False),
+        metadata=_about("If output_dir holds a run, stop with an error.", decides=False),
     )
     lora: int | Mapping[str, Any] | None = field(
         default=None,
         metadata=_about(
-            'Train low-rank matrices of this rank, or with PEFT\'s arguments {"r": 16, ...}.',
+            'Train LoRA matrices of this rank, or with PEFT\'s arguments {"r": 16, ...}.',
             may_be=lambda value: _is_whole(value, 1) or isinstance(value, Mapping),
-            hint="It is a rank from 1, such as 16, arguments of LoraConfig, or None.",
+            hint="Use a rank of at least 1, such as 16, a dict of LoraConfig's arguments, or None.",
             example="16",
         ),
     )
     report_to: str | list[str] | None = field(
         default=None,
-        metadata=_about("Such as tensorboard; more than once for several.", decides=False),
+        metadata=_about("A logger, such as tensorboard; can be repeated.", decides=False),
     )
     trainer_args: Mapping[str, Any] | None = field(
         default=None,
         metadata=_about(
-            "More of transformers' TrainingArguments, as JSON.",
+            "Other TrainingArguments of transformers, as JSON.",
             may_be=lambda value: isinstance(value, Mapping),
-            hint="It is a dict.",
+            hint="Use a dict.",
             example='{"max_grad_norm": 0.1}',
         ),
     )
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:
-        """The options among named values; others are passed over."""
+        """The options among named values; other values are ignored."""
         return cls(**{option.name: values[option.name] for option in fields(cls)})
 
     def check(self) -> None:
-        """Refuse what cannot be used.
+        """Check all values.
 
         Raises:
-            UsageError: It names the argument.
+            UsageError: A value is not allowed; the message names the argument.
         """
         for option in fields(self):
             value, known = getattr(self, option.name), option.metadata
@@ -173,7 +173,7 @@ class Options:
         for name in self.trainer_args or ():
             if name in NOT_TRAINERS:
                 raise UsageError(
-                    f"trainer_args has {name!r}, which pvzoo does not leave to Trainer.",
+                    f"trainer_args has {name!r}, which cannot be set there.",
                     NOT_TRAINERS[name],
                 )
 
@@ -187,4 +187,4 @@ class Options:
 
 
 DECIDING = tuple(option.name for option in fields(Options) if option.metadata["decides"])
-"""The options that the weights at the end depend on."""
+"""The options that the final weights depend on."""

@@ -1,4 +1,4 @@
-"""What is seen of a run while it runs: loss, figure, time left."""
+"""Show the loss, the main figure and the time left while a run is going on."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _NOT_EVALUATED = (
 
 
 class Progress(TrainerCallback):
-    """A line on standard error at the end of every epoch; between them, on a screen, a running one.
+    """Print a line on standard error after every epoch; in a terminal, also a live line.
 
     Args:
-        main: The figure that is shown; None where nothing is evaluated, which is said once.
+        main: The figure to show. None if nothing is evaluated; a line then says so, once.
     """
 
     def __init__(self, main: str | None) -> None:
@@ -31,7 +31,7 @@ class Progress(TrainerCallback):
         self._status: Any = None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Start the clock; a resumed run's earlier steps do not count for the time left."""
+        """Start the clock. The time left does not count the earlier steps of a resumed run."""
         self._start, self._first = time.monotonic(), state.global_step
         if self._main is None:
             self._console.print(_NOT_EVALUATED)
@@ -40,26 +40,26 @@ class Progress(TrainerCallback):
             self._status.start()
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
-        """Take the loss."""
+        """Remember the loss."""
         self._loss = (logs or {}).get("loss", self._loss)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Renew the running line."""
+        """Update the live line."""
         if self._status:
             self._status.update(self._line(state))
 
     def on_evaluate(
         self, args: Any, state: Any, control: Any, metrics: Any = None, **_: Any
     ) -> None:
-        """Take the figure."""
+        """Remember the main figure."""
         self._figure = (metrics or {}).get(f"eval_{self._main}")
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """After evaluation and saving, which end an epoch."""
+        """Print the line of an epoch: evaluation and saving end it."""
         self._console.print(self._line(state))
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Leave the screen, with a line that says which weights are kept."""
+        """Stop the live line, and print which weights are kept."""
         if self._status:
             self._status.stop()
         took, kept = duration(time.monotonic() - self._start), "the last epoch"

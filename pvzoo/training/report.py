@@ -1,4 +1,4 @@
-"""What a run of fine-tuning was and how it went."""
+"""The report of a fine-tuning run: its settings, its history and its figures."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class TrainingReport:
     """The history of a tuned model.
 
     Attributes:
-        folder: Where the run wrote; the tuned model lies there, `curves.csv`, `curves.png`,
-            `first-batch.png` and the last checkpoints too.
-        settings: What `fine_tune` was told and what it chose.
+        folder: The folder of the run. It holds the tuned model, `curves.csv`, `curves.png`,
+            `first-batch.png` and the last checkpoints.
+        settings: The arguments of `fine_tune` and the values it chose.
         history: One dict for each point of the curves: ``step``, ``epoch`` and ``loss``, or the
             figures of an evaluation.
         metrics: The figures of the weights that were kept; empty without evaluation data.
-        seconds: Spent in training since the run was last started.
+        seconds: Training time since the run was last started.
     """
 
     folder: Path
@@ -37,9 +37,9 @@ class TrainingReport:
 
     @property
     def options(self) -> dict[str, Any]:
-        """The arguments of `fine_tune` that the weights depend on, without those left out."""
-        said = {name: self.settings.get(name) for name in DECIDING}
-        return {name: value for name, value in said.items() if value not in (None, {})}
+        """The arguments of `fine_tune` that were given and that the weights depend on."""
+        values = {name: self.settings.get(name) for name in DECIDING}
+        return {name: value for name, value in values.items() if value not in (None, {})}
 
     def __repr__(self) -> str:
         rows = [f"{name:<12}  {value}" for name, value in self._rows()]
@@ -57,9 +57,9 @@ class TrainingReport:
         return [(name, figure(value)) for name, value in self.metrics.items()]
 
     def write(self) -> None:
-        """Write `curves.csv`, `curves.png` and, last and at once, `report.json` to the folder.
+        """Write `curves.csv`, `curves.png` and then, in one rename, `report.json` to the folder.
 
-        A folder with a report is that of a run that has ended.
+        A folder with a `report.json` holds a run that has ended.
         """
         columns = list(dict.fromkeys(key for row in self.history for key in row))
         with (self.folder / "curves.csv").open("w", newline="", encoding="utf-8") as file:
@@ -96,10 +96,10 @@ class TrainingReport:
 
 
 def read(folder: Path) -> TrainingReport:
-    """The report that `TrainingReport.write` wrote.
+    """Read the report that `TrainingReport.write` wrote.
 
     Raises:
-        TrainingError: It is damaged.
+        TrainingError: The report is damaged.
     """
     file = folder / "report.json"
     plain = read_object(file)

@@ -1,4 +1,4 @@
-"""`fine_tune`: from a network and labelled data to a better network."""
+"""Fine-tune a network on labelled data."""
 
 from __future__ import annotations
 
@@ -56,16 +56,16 @@ def fine_tune(
     device: torch.device,
     callbacks: Sequence[TrainerCallback] = (),
 ) -> tuple[Adapter, Network, TrainingReport]:
-    """The network tuned, with its adapter and report; see `Model.fine_tune`.
+    """The adapter, the tuned network and the report; see `Model.fine_tune`.
 
     Args:
-        network: Where training begins; it stays as it is. None is refused.
-        task: What it is trained for.
+        network: The network to start from; it does not change. None raises an error.
+        task: The task to train for.
         train: As for `Model.fine_tune`.
-        evaluation: Likewise, its ``eval``.
-        options: Its other arguments.
-        name: What the model is called, in messages and in the report.
-        device: Where `network` is, and is trained.
+        evaluation: The argument ``eval`` of `Model.fine_tune`.
+        options: The other arguments of `Model.fine_tune`.
+        name: The name of the model, for messages and the report.
+        device: Where `network` is and is trained.
         callbacks: As for `Model.fine_tune`.
 
     Raises:
@@ -76,10 +76,10 @@ def fine_tune(
     _check_callbacks(callbacks)
     train_set, eval_set = datasets_of(train, evaluation, task.id)
     if options.early_stopping is not None and eval_set is None:
-        raise UsageError("early_stopping needs figures to go by.", "Pass eval data.")
+        raise UsageError("early_stopping needs data to evaluate on.", "Pass eval data.")
     check_data(train_set, eval_set, one_source=evaluation is None)
     classes = classes_of(train_set, network, training_of(task))
-    with put_back():  # the caller draws on as if nothing had been
+    with put_back():  # the caller's random generators do not change
         tuned = network.retarget(classes, image_size=options.image_size, seed=options.seed)
         adapter = adapter_of(tuned)
         plan = adapter.family.recipe or training_of(task).recipe
@@ -114,7 +114,7 @@ def fine_tune(
             )
         finally:
             if args.use_cpu and torch.accelerator.is_available() and state.num_processes == 1:
-                AcceleratorState._reset_state(reset_partial_state=True)  # it knows the CPU alone
+                AcceleratorState._reset_state(reset_partial_state=True)  # it only knows the CPU
     return adapter, tuned, report
 
 
@@ -138,8 +138,8 @@ def _check_callbacks(callbacks: Any) -> None:
     many = isinstance(callbacks, Sequence)
     if not many or not all(isinstance(callback, TrainerCallback) for callback in callbacks):
         raise UsageError(
-            f"callbacks is {short(callbacks)}.",
-            "It is a list of objects of subclasses of transformers.TrainerCallback.",
+            f"callbacks is {short(callbacks)}, not a list of callbacks.",
+            "Use a list of instances of subclasses of transformers.TrainerCallback.",
         )
 
 
@@ -203,7 +203,7 @@ def _train(
         head is not None
         and transform is False
         and training.head is not None
-        and state.num_processes == 1  # only the whole network is Accelerate's to synchronise
+        and state.num_processes == 1  # Accelerate can only synchronise the whole network
         and decides(tuned, head, images)
     ):
         samples = Features(tuned, head, images, batch_size)
@@ -245,18 +245,19 @@ def _train(
         except (OSError, SafetensorError) as error:
             raise TrainingError(
                 f"The tuned model cannot be written to {home} ({error}).",
-                "Make room or fix the disk, then make the same call: nothing is trained again.",
+                "Free some space or repair the disk, then repeat the call: it does not train "
+                "again.",
             ) from error
     state.wait_for_everyone()
     if not state.is_main_process:
-        restore(tuned, home)  # normalisation has statistics of its own in each process
+        restore(tuned, home)  # each process has its own normalisation statistics
     return report
 
 
 def _figures(
     network: Network, adapter: Adapter, task: Task, dataset: Dataset, device: Any, name: str
 ) -> Callable[[int], dict[str, float]]:
-    """``figures(batch_size)`` of the network as it then is; `name` is for messages."""
+    """A function ``figures(batch_size)`` that evaluates the network; `name` is for messages."""
     runtime = TorchRuntime(adapter, network, device=device, device_map=None)
 
     def stream(
@@ -282,7 +283,7 @@ def _figures(
 def parameter_groups(
     network: Network, rates: Mapping[str, float], decay: float, frozen: set[str]
 ) -> list[dict[str, Any]]:
-    """AdamW's groups: backbone and rest, each with and without weight decay; `frozen` in none."""
+    """AdamW's groups: backbone and rest, each with and without weight decay, without `frozen`."""
     module, backbone = network.module, network.backbone
     groups: dict[tuple[bool, bool], list[torch.nn.Parameter]] = {}
     for name, parameter in module.named_parameters():
@@ -301,7 +302,7 @@ def parameter_groups(
 
 
 def _modules_of(module: torch.nn.Module, frozen: set[str]) -> list[torch.nn.Module]:
-    """The modules all of whose parameters are frozen."""
+    """The modules in which all parameters are frozen."""
     return [
         part
         for prefix, part in module.named_modules()
@@ -310,7 +311,7 @@ def _modules_of(module: torch.nn.Module, frozen: set[str]) -> list[torch.nn.Modu
 
 
 def _history(log: list[dict[str, float]]) -> tuple[dict[str, float], ...]:
-    """Trainer's log as the curves of a report."""
+    """The points of a report's curves, from Trainer's log."""
     kept = ("step", "epoch", "loss", "grad_norm", "learning_rate")
     rows = [
         {k.removeprefix("eval_"): v for k, v in row.items() if k in kept or k.startswith("eval_")}

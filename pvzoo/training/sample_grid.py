@@ -1,4 +1,4 @@
-"""The first batch as an image: the pixels that the network gets, with its targets on them."""
+"""Draw the first batch: the pixels that the network gets, with the targets on them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pvzoo.training.trainer import EpochSampler, collated
 
 
 def steps_of(network: Network) -> tuple[Step, ...] | None:
-    """How it prepares images: for their colours, steps that differ in rounding do as well."""
+    """The network's preprocessing steps. Differences in rounding do not matter for drawing."""
     try:
         return network.steps()
     except PvzooError:
@@ -39,13 +39,13 @@ def draw_first_batch(
     """Write a contact sheet of the first batch of a run, each image with the name of its file.
 
     Args:
-        network: Makes the batch.
-        adapter: Its other half.
-        samples: What it is trained on.
-        columns: Of the data that these are of.
-        batch_size: Of the run.
-        seed: Of the run.
-        path: Where to write it.
+        network: The network that makes the batch.
+        adapter: The adapter of the network.
+        samples: The training samples.
+        columns: The columns of the training data.
+        batch_size: The batch size of the run.
+        seed: The seed of the run.
+        path: The file to write.
     """
     chosen = [samples[index] for index in islice(EpochSampler(len(samples), seed), batch_size)]
     batch = collated(network, samples, chosen)

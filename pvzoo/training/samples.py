@@ -1,4 +1,4 @@
-"""A row of labelled data -> an image and its target, as tensors that torchvision can transform."""
+"""Turn a row of labelled data into an image and a target that torchvision can transform."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from pvzoo.training.targets.base import Target, Transform, training_of
 
 
 class Samples(TorchDataset[tuple[Image.Image, Target, tuple[int, int]]]):
-    """Images and targets of a canonical dataset, by (epoch, index).
+    """Images and targets of a canonical dataset, indexed by (epoch, index).
 
-    A target is what the `Training` of the task makes of a row, such as boxes with their classes.
+    The task's `Training` makes the target from a row, for example boxes with their classes.
 
     Args:
-        dataset: In the columns of `pvzoo.data.schema`.
-        transform: Changes image and target together; None for no change. It may draw on any of
-            the global random generators of Python, NumPy and torch: they are seeded for each call
-            by (seed, epoch, place), so that neither the order of images nor a resumed run nor a
-            number of workers changes what an image becomes.
+        dataset: A dataset with the columns of `pvzoo.data.schema`.
+        transform: Changes image and target together; None for no change. It may use the global
+            random generators of Python, NumPy and torch. They are seeded for each call by
+            (seed, epoch, index), so the result does not depend on the order of the images, on
+            resuming a run or on the number of workers.
         seed: See `transform`.
     """
 
@@ -43,7 +43,7 @@ class Samples(TorchDataset[tuple[Image.Image, Target, tuple[int, int]]]):
         return len(self._dataset)
 
     def name_of(self, index: int) -> str:
-        """What messages call an image."""
+        """The name of an image, for messages."""
         return str(self._dataset[index]["file_name"])
 
     def __getitem__(self, key: tuple[int, int]) -> tuple[Image.Image, Target, tuple[int, int]]:

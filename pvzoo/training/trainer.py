@@ -1,4 +1,4 @@
-"""`transformers.Trainer`, with whole checkpoints, strict loading and pvzoo's own evaluation."""
+"""`transformers.Trainer`, with complete checkpoints, strict loading and pvzoo's own evaluation."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ from pvzoo.training.samples import Samples
 
 EMA_FILE = "ema.safetensors"
 _NOT_NUMBERS = ("boxes1 must be in", "invalid numeric entries")
-"""What transformers' box overlap and scipy's matching say of predictions that are not finite."""
+"""Parts of the errors of transformers' box overlap and scipy's matching for NaN or infinity."""
 
 INDICES = "indices"
-"""Key of a batch: which images it is of, for messages."""
+"""Key of a batch for the indices of its images, for messages."""
 
 
 class EpochSampler(Sampler[tuple[int, int]]):
-    """(epoch, index) of every image, in an order that follows from (seed, epoch) alone.
+    """(epoch, index) of every image, in an order that depends only on (seed, epoch).
 
-    The epoch goes along with the index because nothing else reaches a dataset reliably: Accelerate
-    fetches a batch ahead, and workers have copies of the dataset.
+    The epoch is sent with the index because there is no other reliable way to tell a dataset:
+    Accelerate fetches a batch ahead, and workers have copies of the dataset.
     """
 
     def __init__(self, count: int, seed: int) -> None:
@@ -57,10 +57,10 @@ class EpochSampler(Sampler[tuple[int, int]]):
 def collated(
     step: Network | HeadTraining, source: Samples | Features, samples: Sequence[Any]
 ) -> dict[str, Any]:
-    """A batch of (image, target, index) samples of a source, as `step` has it, with `INDICES`.
+    """The batch that `step` makes of (image, target, index) samples of a source, with `INDICES`.
 
     Raises:
-        ImageError: An image cannot be prepared; the names of all are in the message.
+        ImageError: An image cannot be prepared; the message names all images of the batch.
     """
     images, targets, indices = zip(*samples, strict=True)
     try:
@@ -74,19 +74,18 @@ class FineTuner(Trainer):
     """Trains a network.
 
     Args:
-        network: Whose network is trained, in place.
-        step: What makes batches of samples and says their loss: the network, or what trains its
-            head alone.
+        network: The network to train, in place.
+        step: Makes batches of samples and computes their loss: the network, or a `HeadTraining`.
         groups: Parameter groups of AdamW: dicts with ``params``, ``lr``, ``weight_decay``.
-        frozen: Modules that stay as they are: no gradients, and their normalisation keeps its
-            statistics.
-        samples: What it is trained on.
-        measure: Called at the end of every epoch with the averaged weights in place (if there are
-            any), and told the size of batches that fits; gives the figures. None for no evaluation.
+        frozen: Modules that do not change: they get no gradients, and their normalisation keeps
+            its statistics.
+        samples: The training samples.
+        measure: Called with the batch size after every epoch; returns the figures. The network
+            then has the averaged weights, if there is an average. None for no evaluation.
         average: The moving average of the weights, or None.
-        low_rank: What is trained instead of the network's linear layers, or None.
-        args: Of the run.
-        callbacks: Of the run.
+        low_rank: The low-rank matrices to train in place of linear layers, or None.
+        args: The arguments of the run.
+        callbacks: The callbacks of the run.
     """
 
     def __init__(
@@ -116,17 +115,17 @@ class FineTuner(Trainer):
             network.module,
             args,
             train_dataset=samples,
-            eval_dataset=samples if measure else None,  # only whether there is one is asked
+            eval_dataset=samples if measure else None,  # Trainer only asks whether it is None
             data_collator=self._collate,
             callbacks=[_Epochs(self._sampler), *callbacks],
         )
         self.remove_callback(PrinterCallback)
-        # else the pixels of a semantic map are counted, void ones too, and the loss divided by them
+        # otherwise Trainer divides the loss by the number of pixels of a map, void ones included
         self.model_accepts_loss_kwargs = False
         if average is not None:
             self.add_callback(_Averaging(average, network.module))
 
-    # --- what is trained on -----------------------------------------------------------------------
+    # --- training data ----------------------------------------------------------------------------
 
     def _collate(self, samples: list[Any]) -> dict[str, Any]:
         return collated(self._step, self._samples, samples)
@@ -135,7 +134,7 @@ class FineTuner(Trainer):
         return self._sampler
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
-        """As Trainer's, for more steps than the rate rises for: a polynomial would divide by 0."""
+        """Trainer's scheduler, with more steps than the warm-up; a polynomial would divide by 0."""
         least = self.args.get_warmup_steps(num_training_steps) + 1
         return super().create_scheduler(max(num_training_steps, least), optimizer)
 
@@ -151,13 +150,13 @@ class FineTuner(Trainer):
     # --- a step -----------------------------------------------------------------------------------
 
     def training_step(self, model: torch.nn.Module, inputs: dict[str, Any], *rest: Any) -> Any:
-        """Trainer's, remembering the batch for the message if its numbers are not finite."""
+        """Trainer's step. It remembers the batch, to name its images if the loss is not finite."""
         self._indices = inputs.pop(INDICES)
         try:
             loss = super().training_step(model, inputs, *rest)
         except ValueError as error:
-            # matchers refuse predictions that are no numbers before there is any loss
-            if not any(said in str(error) for said in _NOT_NUMBERS):
+            # matchers refuse predictions that are not finite before the loss is computed
+            if not any(text in str(error) for text in _NOT_NUMBERS):
                 raise
             raise self._not_finite("prediction") from error
         if self.accelerator.scaler is not None and not loss.isfinite():
@@ -173,11 +172,11 @@ class FineTuner(Trainer):
         return self._step.loss(model, inputs)
 
     def _get_grad_norm(self, model: torch.nn.Module, grad_norm: Any = None) -> Any:
-        """Trainer's; called before the weights change, and equal in all processes."""
+        """Trainer's norm, checked. It is called before an update and is equal in all processes."""
         # transformers gives the method no types
         norm = super()._get_grad_norm(model, grad_norm=grad_norm)  # type: ignore[no-untyped-call]
         if self.accelerator.scaler is not None:
-            return norm  # in float16 gradients overflow now and then; such a step is left out
+            return norm  # in float16 gradients sometimes overflow; Trainer skips such a step
         if norm is not None and not np.isfinite(float(norm)):
             raise self._not_finite("gradient")
         return norm
@@ -188,10 +187,10 @@ class FineTuner(Trainer):
         groups = self._groups if self.optimizer is None else self.optimizer.param_groups
         rates = sorted({group["lr"] for group in groups}, reverse=True)
         return TrainingError(
-            f"Step {step}: a {what} is not a number, on the images {names} (learning rates "
+            f"Step {step}: a {what} is not finite, on the images {names} (learning rates "
             f"{', '.join(f'{r:g}' for r in rates)}).",
-            "The learning rate is too high for this network, or an image or its labels are broken. "
-            "Use a smaller learning_rate; pvzoo.data.check looks at the data.",
+            "The learning rate is too high for this network, or an image or its labels are wrong. "
+            "Use a smaller learning_rate, or check the data with pvzoo.data.check.",
         )
 
     # --- evaluation -------------------------------------------------------------------------------
@@ -201,9 +200,9 @@ class FineTuner(Trainer):
         assert self._measure is not None  # else Trainer has no data to evaluate on
         module = self._network.module
         was_training = module.training
-        # as large batches as fit: Accelerate looks for it, and leaves it there
+        # the batch size that fits: Accelerate's search stores it there
         batch_size = self.state.train_batch_size or self.args.train_batch_size
-        # else a run resumed from a checkpoint written before an evaluation would differ
+        # otherwise a run resumed from a checkpoint written before an evaluation would differ
         with put_back(), self._averaged():
             module.eval()
             figures = self._measure(batch_size)
@@ -227,7 +226,7 @@ class FineTuner(Trainer):
     def _init_training_state(
         self, max_steps: int, per_epoch: int, epochs: int, resume_from_checkpoint: Any, trial: Any
     ) -> tuple[int, int]:
-        """Trainer's (epochs and steps that are done), for a folder that may have been moved."""
+        """Trainer's method (epochs and steps already done), for a folder that may have moved."""
         done = super()._init_training_state(
             max_steps, per_epoch, epochs, resume_from_checkpoint, trial
         )
@@ -237,13 +236,14 @@ class FineTuner(Trainer):
             self.state.best_model_checkpoint = str(best)
             if not best.is_dir():
                 warnings.warn(
-                    f"{best}, the best so far, is gone: the best of what follows is taken.",
+                    f"{best}, the best checkpoint so far, is missing: pvzoo will keep the best of "
+                    "the following epochs.",
                     PvzooWarning,
                     stacklevel=2,
                 )
                 self.state.best_model_checkpoint = self.state.best_metric = None
                 self.state.best_global_step = None
-        if self.control.should_training_stop:  # it had stopped early; Trainer would begin again
+        if self.control.should_training_stop:  # the run had stopped early; Trainer would go on
             return epochs, 0
         return done
 
@@ -251,7 +251,7 @@ class FineTuner(Trainer):
         home, step = self._home, self.state.global_step
         states: Any = self.state.stateful_callbacks  # a dict by now, whatever its type says
         part = checkpoints.part(home, step)
-        if self.state.best_global_step == step:  # in every process: each loads it in the end
+        if self.state.best_global_step == step:  # in every process, because each loads it later
             self.state.best_model_checkpoint = str(checkpoints.path_of(home, step))
         try:
             if self.args.should_save:
@@ -270,23 +270,23 @@ class FineTuner(Trainer):
                     if isinstance(callback, ExportableState):
                         states[type(callback).__name__] = callback.state()
                 self.state.save_to_json(str(part / "trainer_state.json"))
-            self.accelerator.wait_for_everyone()  # the RNG states of all are there
+            self.accelerator.wait_for_everyone()  # now the RNG states of all processes are there
             if self.args.should_save:
                 checkpoints.seal(home, step)
                 self._discard_old(home)
         except (OSError, RuntimeError, SafetensorError) as error:
-            # torch.save says of a full disk that its zip file is not as long as it should be
+            # on a full disk, torch.save only complains about the length of its zip file
             if isinstance(error, RuntimeError) and "inline_container" not in str(error):
                 raise
             raise TrainingError(
                 f"The checkpoint of step {step} cannot be written to {home} ({error}).",
-                "Make room or fix the disk, then make the same call: it goes on from the "
+                "Free some space or repair the disk, then repeat the call: it continues from the "
                 "checkpoint before.",
             ) from error
         self.accelerator.wait_for_everyone()
 
     def _discard_old(self, home: Path) -> None:
-        """Keep the newest two (if one turns out broken there is the other) and the best."""
+        """Keep the best checkpoint and the newest two, in case one of them is damaged."""
         steps = checkpoints.steps(home)
         for step in steps[:-2]:
             if step != self.state.best_global_step:
@@ -297,10 +297,10 @@ class FineTuner(Trainer):
             (self._low_rank or self._network).save(Path(output_dir or self._home))
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        """The weights, strictly and by the way any folder is loaded; tensors stay where they are.
+        """Load the weights in place, strictly, in the same way as for any other folder.
 
-        Trainer would load files under the Hub's key names without conversion and without minding
-        that most of them then fit nothing.
+        Trainer would load files with the Hub's key names without conversion, and would not
+        complain that most keys then match nothing.
         """
         folder = Path(resume_from_checkpoint)
         if self._low_rank is not None:
@@ -315,11 +315,11 @@ class FineTuner(Trainer):
 
 
 def restore(network: Network, folder: Path) -> None:
-    """Put the weights that `Network.save` wrote into a network, every one."""
+    """Load all weights that `Network.save` wrote into a network."""
     config = read_object(folder / "config.json")
     checkpoint = Checkpoint(str(folder), config, folder, folder / "model.safetensors")
     dtype = next(p.dtype for p in network.module.parameters() if p.is_floating_point())
-    # its code, if it has any of its own, is that of the network that is here already
+    # a model with its own code: that code has already run, for the network that is here
     with reading(str(folder)):
         fresh = type(network).load(
             checkpoint, task=network.spec.task, dtype=dtype, trust_remote_code=True
@@ -328,7 +328,7 @@ def restore(network: Network, folder: Path) -> None:
 
 
 class _Epochs(TrainerCallback):
-    """Tells the sampler the epoch: Accelerate does not reach it in a resumed epoch."""
+    """Tells the sampler the epoch, because Accelerate does not do so in a resumed epoch."""
 
     def __init__(self, sampler: EpochSampler) -> None:
         self._sampler = sampler

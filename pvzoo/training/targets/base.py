@@ -1,4 +1,4 @@
-"""The contract of a task's training: its targets and how images are varied."""
+"""The contract of a task's training: its targets and its augmentation."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from pvzoo.plugins import registry
 from pvzoo.tasks.base import Task
 
 Target = dict[str, Any]
-"""What is to be learnt of an image; `pvzoo.networks.base.Network.batch` takes it."""
+"""What a network learns about an image; `pvzoo.networks.base.Network.batch` takes it."""
 
 Transform = Callable[[Image.Image, Target], tuple[Image.Image, Target]]
 """Changes image and target together."""
 
 
 def composed(*transforms: Any) -> Transform:
-    """Several of torchvision, one after the other."""
+    """Several transforms of torchvision, one after the other."""
     transform: Transform = v2.Compose(list(transforms))
     return transform
 
 
 @dataclass(frozen=True)
 class HeadLoss:
-    """How the head of a network is trained alone, where the loss follows from its logits.
+    """How to train only the head of a network, for tasks with a loss that needs only logits.
 
-    `pvzoo.networks.base.Network.batch` of such a task has its targets under the key ``labels``, and
-    ``forward`` gives ``logits``.
+    For such a task, `pvzoo.networks.base.Network.batch` returns the targets under the key
+    ``labels``, and ``forward`` returns ``logits``.
 
     Attributes:
-        targets: The targets of a batch, as `loss` takes them.
-        loss: The loss of (n, ...) logits with these.
+        targets: Turns a list of targets into the targets of a batch, as `loss` takes them.
+        loss: The loss of (n, ...) logits, given these targets.
     """
 
     targets: Callable[[Sequence[Target]], torch.Tensor]
@@ -46,11 +46,11 @@ class HeadLoss:
 
 
 class Training(ABC):
-    """What training needs to know of a task; `pvzoo.tasks.base.Task.training` names a subclass.
+    """How to train for a task; `pvzoo.tasks.base.Task.training` names a subclass.
 
     Class attributes:
-        recipe: How networks are trained whose family has no recipe of its own.
-        head: How a head alone is trained; None where the loss needs more than its logits.
+        recipe: The recipe for networks of families that have none.
+        head: How to train only the head; None if the loss needs more than logits.
     """
 
     recipe: ClassVar[Recipe] = PLAIN
@@ -58,58 +58,58 @@ class Training(ABC):
 
     @abstractmethod
     def target(self, row: Mapping[str, Any], image: Image.Image, classes: int) -> Target:
-        """What is to be learnt of an image.
+        """The target of an image.
 
         Args:
-            row: Of labelled data (`pvzoo.data.schema`), images not decoded.
-            image: Its image, upright RGB.
-            classes: How many classes the data has.
+            row: A row of labelled data (`pvzoo.data.schema`), images not decoded.
+            image: The image of the row, upright RGB.
+            classes: The number of classes of the data.
 
         Returns:
-            What lies in the image are tv_tensors of torchvision, which its transforms move along.
+            A dict. Boxes and masks are tv_tensors, so torchvision transforms them with the image.
         """
 
     @abstractmethod
     def row(self, target: Target, size: tuple[int, int], classes: int) -> dict[str, Any]:
-        """The way back: a target as the columns of labelled data, for an image of what is learnt.
+        """Turn a target back into the columns of labelled data, to draw it.
 
         Args:
-            target: Perhaps transformed.
+            target: The target, perhaps transformed.
             size: (width, height) of its image.
-            classes: How many classes the data has.
+            classes: The number of classes of the data.
         """
 
     def fault_of(self, names: Sequence[str], *, multi_label: bool) -> DataError | None:
-        """Why there is nothing to learn with the classes of some data; None if there is.
+        """Why a network cannot learn from data with these classes; None if it can.
 
         Args:
-            names: The classes.
-            multi_label: Whether an image may be of several.
+            names: The names of the classes.
+            multi_label: Whether an image may have several classes.
         """
         return None
 
     def augmentation(self) -> Transform:
-        """How images are varied unless the caller says otherwise: colours and a flip."""
+        """The default augmentation: random colours and a random flip."""
         return composed(v2.RandomPhotometricDistort(p=0.5), v2.RandomHorizontalFlip())
 
     def tidy(self, image: Image.Image, target: Target) -> Target:
-        """A target without what a transform moved out of the image."""
+        """The target without objects that a transform moved out of the image."""
         return target
 
     def example(
         self, image: Image.Image, things: Sequence[tuple[int, tuple[int, int, int, int]]]
     ) -> Target | None:
-        """A target for a drawn image, for the suite of `pvzoo.testing`; None if there is none.
+        """A target for a drawn image, for the suite of `pvzoo.testing`; None for no target.
 
         Args:
-            image: With filled rectangles on a background.
-            things: Of each its class, 1 or 2, and its left, top, right and bottom; the background
-                is of class 0.
+            image: An image of filled rectangles on a background.
+            things: For each rectangle its class, 1 or 2, and its left, top, right and bottom. The
+                background has class 0.
         """
         return None
 
 
 def training_of(task: Task) -> Training:
-    """What training needs to know of a task that has it."""
+    """The `Training` of a task that can be trained."""
     training: Training = registry.named(task.training or "")()
     return training

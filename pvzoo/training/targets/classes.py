@@ -37,18 +37,18 @@ class ClassificationTraining(Training):
         return {"labels": target["labels"].nonzero().flatten().tolist()}
 
     def fault_of(self, names: Sequence[str], *, multi_label: bool) -> DataError | None:
-        """One class is too few, unless an image may be of none."""
+        """An error for a single class, unless an image may have no class."""
         if len(names) != 1 or multi_label:
             return None
         return DataError(
-            f"The data has one class, {names[0]!r}, so there is nothing to tell it from.",
-            "Add images of other things in a class of their own, such as 'other'.",
+            f"The data has only one class, {names[0]!r}, and a classifier needs at least two.",
+            "Add images of other things in a second class, such as 'other'.",
         )
 
     def augmentation(self) -> Transform:
-        """A crop of at least 35 % of the image, a flip."""
+        """A random crop of at least 35 % of the image, and a random flip."""
         return composed(CropAndScale(0.35), v2.RandomHorizontalFlip())
 
     def example(self, image: Image.Image, things: Sequence[Any]) -> Target:
-        """Any class, of three that differ from image to image."""
+        """One of three classes, which differs from image to image."""
         return {"label": sum(sum(box) for _, box in things) % 3}

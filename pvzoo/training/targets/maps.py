@@ -31,19 +31,19 @@ class SemanticTraining(Training):
         return {"map": Mask(torch.from_numpy(replaced(_values(row), table, VOID)))}
 
     def row(self, target: Target, size: tuple[int, int], classes: int) -> dict[str, Any]:
-        """Class ids; what is void has the value that follows them."""
+        """Class ids; void pixels have the value after the last class id."""
         values, ids = target["map"].numpy(), list(range(classes))
         void = np.where(values < 0, classes, values)
         segments = {"id": [*ids, classes], "category": [*ids, VOID]}
         return {"annotation": _cell(encode_grey(void)), "segments": segments}
 
     def fault_of(self, names: Sequence[str], *, multi_label: bool) -> DataError | None:
-        """One class is too few."""
+        """An error for a single class."""
         if len(names) != 1:
             return None
         return DataError(
-            f"The data has one class, {names[0]!r}, and every other pixel is void, which counts "
-            f"for nothing: a network would learn to answer {names[0]!r} everywhere.",
+            f"The data has only one class, {names[0]!r}, and all other pixels are void, which "
+            f"training ignores: a network would learn to answer {names[0]!r} everywhere.",
             "Make the background a class of its own in the maps, or train on the objects as "
             "instances.",
         )

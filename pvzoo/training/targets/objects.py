@@ -18,7 +18,7 @@ from pvzoo.training.augment import crop_and_scale
 from pvzoo.training.targets.base import Target, Training, Transform, composed
 
 LEAST_SIDE = 1.0
-"""Pixels: an object of which less is left by a crop is dropped."""
+"""In pixels. An object is dropped if a crop leaves less of it than this."""
 
 
 class DetectionTraining(Training):
@@ -53,15 +53,15 @@ class DetectionTraining(Training):
         return {"width": size[0], "height": size[1], "objects": objects}
 
     def augmentation(self) -> Transform:
-        """Colours, in half of the cases a crop that keeps objects, a flip.
+        """Random colours, in half of the cases a crop that keeps objects, and a random flip.
 
-        The crop is SSD's, as RT-DETR's authors use it.
+        The crop is the one of SSD, as RT-DETR's authors use it.
         """
         crop = v2.RandomApply([v2.RandomIoUCrop()], p=0.5)
         return composed(v2.RandomPhotometricDistort(p=0.5), crop, v2.RandomHorizontalFlip())
 
     def tidy(self, image: Image.Image, target: Target) -> Target:
-        """Without objects out of the image; boxes cut to it. Plain tensors."""
+        """The target as plain tensors: no objects outside the image, boxes cut to the image."""
         width, height = image.size
         boxes = v2.functional.clamp_bounding_boxes(
             BoundingBoxes(target["boxes"], format="XYXY", canvas_size=(height, width))
@@ -107,7 +107,7 @@ class InstanceTraining(DetectionTraining):
 
 
 def kept_of(row: Mapping[str, Any]) -> list[int]:
-    """The objects of a row that are neither crowds nor to be ignored."""
+    """The indices of a row's objects that are neither crowds nor ignored."""
     objects = row["objects"]
     return [
         i
