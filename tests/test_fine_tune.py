@@ -396,7 +396,7 @@ def test_class_ids_that_begin_at_one_are_stopped_before_the_first_step(tmp_path)
 
 @pytest.mark.parametrize("kind", ["classifier", "detector"])
 def test_a_learning_rate_that_makes_nan_is_stopped_with_the_step_and_the_images(kind, tmp_path):
-    with pytest.raises(TrainingError, match=r"Step \d+: .* not a number.*\.png.*learning_rate"):
+    with pytest.raises(TrainingError, match=r"Step \d+: .* not finite.*\.png.*learning_rate"):
         fine_tune_run.tune(kind, tmp_path, learning_rate=1e25, augment=False)
 
 

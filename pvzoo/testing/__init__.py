@@ -1,4 +1,4 @@
-"""The conformance suite: what pvzoo promises its users, checked on anybody's plugin.
+"""The conformance suite: check on any plugin what pvzoo promises its users.
 
 A plugin's test file turns it on in two lines::
 
@@ -7,12 +7,12 @@ A plugin's test file turns it on in two lines::
     test_conformance = conformance("my-plugin")
 
 and ``pvzoo verify-plugin my-plugin`` runs the same rules. They need no network beyond what the
-plugin's own models need. A rule on an optional part (training, saving, torch) is skipped, with the
-reason, where an adapter does not have the part.
+plugin's own models need. A rule about an optional part (training, saving, torch) is skipped, with
+the reason, if an adapter does not have the part.
 
-For an adapter without cards, ``conformance(models=[folder])`` takes checkpoints; with fixtures of
-your own, parametrize over `MODEL_RULES` and call `judge`. `scenes` draws labelled data to try a
-plugin on.
+For an adapter without cards, pass checkpoints: ``conformance(models=[folder])``. To use your own
+fixtures, parametrize over `MODEL_RULES` and call `judge`. `scenes` draws labelled data to test a
+plugin with.
 """
 
 from pvzoo.testing.model_rules import MODEL_RULES

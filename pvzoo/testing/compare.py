@@ -1,4 +1,4 @@
-"""Whether two results say the same."""
+"""Compare two results."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pvzoo.results.base import Result
 
 
 def difference(one: Result, other: Result, *, tolerance: float = 1e-3) -> str:
-    """Where two results differ by more than rounding, in words; "" if they do not.
+    """Where two results differ by more than rounding, as a text; "" if they do not.
 
     Numbers may differ by `tolerance` times their size, or times 1 if they are smaller.
     """
@@ -31,7 +31,7 @@ def difference(one: Result, other: Result, *, tolerance: float = 1e-3) -> str:
 
 
 def values_difference(one: Any, other: Any, *, tolerance: float = 1e-3) -> str:
-    """Where two values that JSON can say differ by more than rounding; "" if they do not."""
+    """Where two values for JSON differ by more than rounding, as a text; "" if they do not."""
     return _differ(one, other, tolerance)
 
 
@@ -59,7 +59,7 @@ def _differ(one: Any, other: Any, tolerance: float) -> str:
         names = [f.name for f in fields(one)]
         return _first({f".{n}": (getattr(one, n), getattr(other, n)) for n in names}, tolerance)
     kind: Any = type(one)
-    if kind.__eq__ is object.__eq__:  # to_dict says what it is
+    if kind.__eq__ is object.__eq__:  # the comparison of to_dict() covers it
         return ""
     return "" if one == other else f" is {_short(one)} and {_short(other)}"
 

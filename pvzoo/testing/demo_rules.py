@@ -1,4 +1,4 @@
-"""The rule on demos: any model opens in one."""
+"""The rule about demos: every model opens in one."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ import numpy as np
 from PIL import Image
 
 from pvzoo.testing.compare import values_difference
-from pvzoo.testing.rules import Broken, NotApplicable, must, rule, said
+from pvzoo.testing.rules import Broken, NotApplicable, error_line, must, rule
 from pvzoo.testing.subject import Subject
 
 
 @rule(
-    "Let `postprocess` leave `outputs` and `meta` as they are (they are used again for another "
-    "threshold), and give each option of a task of your own a type hint that a page can ask for: "
-    "a number, a truth value, texts, or what JSON says."
+    "Do not change `outputs` and `meta` in `postprocess` (they are used again for another "
+    "threshold). If the task is your own, give each option a type hint that a page can show: a "
+    "number, a bool, texts, or a value for JSON."
 )
 def opens_in_demo(s: Subject) -> None:
-    """It opens in the demo, whose endpoint answers what predict answers, and again the same."""
+    """It opens in the demo, and the demo's endpoint answers twice what predict answers."""
     if importlib.util.find_spec("gradio") is None:
         raise NotApplicable('Gradio is not installed: pip install "pvzoo[demo]".')
     from pvzoo.demo import build
@@ -36,7 +36,7 @@ def opens_in_demo(s: Subject) -> None:
     if hidden := given.keys() - taken.keys():
         raise NotApplicable(f"A page does not ask for {', '.join(sorted(hidden))}.")
     values = [
-        _typed(given[name], name) if name in given else _unsaid(parameter)
+        _typed(given[name], name) if name in given else _default(parameter)
         for name, parameter in taken.items()
     ]
     with tempfile.TemporaryDirectory() as folder:
@@ -46,13 +46,17 @@ def opens_in_demo(s: Subject) -> None:
         expected = s.predict(str(file))
         for time in ("first", "second"):
             answer, drawn = _answer(ask, given_image, values)
-            found = values_difference(_said(expected), {**answer, "source": None})
-            must(not found, f"Asked for the {time} time, its endpoint says something else{found}.")
+            found = values_difference(_as_json(expected), {**answer, "source": None})
+            must(
+                not found,
+                f"The {time} answer of its endpoint differs from the result of predict: "
+                f"answer{found}.",
+            )
             with Image.open(drawn) as image:
                 size = image.size
             must(
                 size == expected.plot().size,
-                f"The image that comes with it has another size, {size}.",
+                f"The annotated image has the size {size}, not {expected.plot().size}.",
             )
 
 
@@ -60,27 +64,27 @@ def _answer(ask: Any, *values: Any) -> Any:
     image, rest = values
     try:
         return ask(image, *rest)
-    except Exception as error:  # strangers are not told what went wrong, whoever tests it is
-        raise Broken(f"Its endpoint raised {said(error.__context__ or error)}.") from error
+    except Exception as error:  # visitors of a demo do not see the cause; the test does
+        raise Broken(f"Its endpoint raised {error_line(error.__context__ or error)}.") from error
 
 
-def _said(result: Any) -> dict[str, Any]:
+def _as_json(result: Any) -> dict[str, Any]:
     return {**json.loads(result.to_json()), "source": None}
 
 
-def _unsaid(parameter: inspect.Parameter) -> Any:
+def _default(parameter: inspect.Parameter) -> Any:
     return "" if parameter.default is inspect.Parameter.empty else parameter.default
 
 
 def _typed(value: Any, name: str) -> Any:
-    """An option as it is typed on a page: texts with commas between, or JSON."""
+    """An option as a user types it on a page: texts separated by commas, or JSON."""
     if isinstance(value, np.ndarray):
         value = value.tolist()
     if value is None or isinstance(value, bool | int | float | str) or name == "classes":
         return value
     if all(isinstance(part, str) for part in value):
         if any("," in part for part in value):
-            raise NotApplicable(f"On a page, the texts of {name} have no commas.")
+            raise NotApplicable(f"A page cannot take texts with commas for {name}.")
         return ", ".join(value)
     return json.dumps(value, default=lambda part: np.asarray(part).tolist())
 

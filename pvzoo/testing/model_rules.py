@@ -1,4 +1,4 @@
-"""All rules on a model, in the order in which they are checked."""
+"""All rules about a model, in the order of the checks."""
 
 from pvzoo.testing.demo_rules import DEMO_RULES
 from pvzoo.testing.network_rules import NETWORK_RULES

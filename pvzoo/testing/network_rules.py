@@ -1,4 +1,4 @@
-"""Rules on weights, dtypes and devices."""
+"""Rules about weights, dtypes and devices."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from typing import Any
 from pvzoo.adapters.base import Checkpoint
 from pvzoo.errors import PvzooError, UnsupportedModelError
 from pvzoo.testing.compare import difference
-from pvzoo.testing.rules import Broken, NotApplicable, must, rule, said
+from pvzoo.testing.rules import Broken, NotApplicable, error_line, must, rule
 from pvzoo.testing.subject import Subject
 
-_SMALL = 2**20  # bytes: what is copied beside weights
+_SMALL = 2**20  # bytes: smaller files are copied with the weights
 
 
-@rule("Catch what the reading library raises in `load`, and raise a `WeightsError` with its text.")
+@rule("In `load`, catch the errors of the reading library; raise a `WeightsError` with their text.")
 def damaged_weights(s: Subject) -> None:
-    """Weights of which only the beginning arrived raise a PvzooError."""
+    """A truncated weights file raises a PvzooError."""
     size = s.checkpoint.weights.stat().st_size
     for length in (0, min(size // 2, _SMALL)):
         with _copy(s.checkpoint) as broken:
@@ -33,10 +33,10 @@ def damaged_weights(s: Subject) -> None:
 
 @rule("Load strictly: every weight of the network must be in the file.")
 def missing_weight(s: Subject) -> None:
-    """Weights without the largest of them raise a PvzooError."""
+    """A weights file without its largest tensor raises a PvzooError."""
     s.needs_torch()
     if s.checkpoint.weights.suffix != ".safetensors":
-        raise NotApplicable("Its weights are no safetensors file.")
+        raise NotApplicable("Its weights are not a safetensors file.")
     from safetensors.torch import load_file, save_file
 
     tensors = load_file(s.checkpoint.weights)
@@ -49,7 +49,7 @@ def missing_weight(s: Subject) -> None:
 
 @contextmanager
 def _copy(checkpoint: Checkpoint) -> Iterator[Checkpoint]:
-    """The checkpoint in a folder of its own, without its weights."""
+    """A copy of the checkpoint in a new folder, without its weights."""
     if checkpoint.weights.name.endswith(".index.json"):
         raise NotApplicable("Its weights are in several files.")
     with tempfile.TemporaryDirectory() as name:
@@ -71,13 +71,13 @@ def _must_refuse(s: Subject, checkpoint: Checkpoint, what: str) -> None:
     except PvzooError:
         return
     except Exception as error:
-        raise Broken(f"{what} raised {said(error)}.") from error
-    raise Broken(f"{what} was loaded as if nothing were wrong.")
+        raise Broken(f"{what} raised {error_line(error)}.") from error
+    raise Broken(f"{what} was loaded without an error.")
 
 
 @rule("Make constants in the dtype of the inputs, and `.float()` what becomes a numpy array.")
 def dtype(s: Subject) -> None:
-    """The network computes in bfloat16 when that is asked for, or says that it cannot."""
+    """The network computes in bfloat16 when asked to, or raises an error that it cannot."""
     s.needs_torch()
     import torch
 
@@ -92,7 +92,7 @@ def dtype(s: Subject) -> None:
 
 @rule("Make tensors in `forward` on the device of the inputs; register constants as buffers.")
 def device(s: Subject) -> None:
-    """The network computes where it was moved to, with nothing left behind."""
+    """The network computes on the device it was moved to, and no tensor stays behind."""
     s.needs_torch()
     import torch
 
@@ -102,10 +102,10 @@ def device(s: Subject) -> None:
     if accelerator is not None:
         found = s.load(device=accelerator).predict(s.image, **s.options())
         if text := difference(s.predict(s.image), found, tolerance=0.05):
-            raise Broken(f"On {accelerator} the result is another: {text}.")
+            raise Broken(f"On {accelerator} the result differs: {text}.")
         return
     moved = copy(s.network)
-    moved.module = deepcopy(s.network.module).to("meta")  # a device without numbers
+    moved.module = deepcopy(s.network.module).to("meta")  # tensors there have no values
     prompts, _ = s.sorted_options()
     inputs = {
         name: torch.from_numpy(array).to("meta")
@@ -116,9 +116,9 @@ def device(s: Subject) -> None:
             outputs: dict[str, Any] = moved.forward(inputs)
     except (RuntimeError, NotImplementedError) as error:
         if any(words in str(error) for words in ("same device", "expected device")):
-            raise Broken(f"Moved to another device it raised {said(error)}.") from error
+            raise Broken(f"Moved to another device, it raised {error_line(error)}.") from error
         raise NotApplicable(
-            f"There is no accelerator here, and it cannot be tried without numbers ({error})."
+            f"There is no accelerator here, and it cannot run on the meta device ({error})."
         ) from error
     for name, value in outputs.items():
         must(value.device.type == "meta", f"The output {name!r} is on {value.device}.")

@@ -1,4 +1,4 @@
-"""Rules on a distribution: its metadata, its cards, and the classes behind its entry points."""
+"""Rules about a distribution: its metadata, its cards and the classes of its entry points."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from pvzoo.errors import ExportError, PvzooError, UsageError, nearest
 from pvzoo.plugins import registry
 from pvzoo.plugins.installed import OWN, Group, Part, normalise_dist
 from pvzoo.plugins.states import check_in_process, code_not_loaded, list_plugins
-from pvzoo.testing.rules import Broken, NotApplicable, must, rule, said
+from pvzoo.testing.rules import Broken, NotApplicable, error_line, must, rule
 
 HEAVY = ("torch", "torchvision", "timm", "transformers", "datasets", "cv2", "gradio")
-"""What is too slow to import for a listing."""
+"""Libraries that a listing must not import, because that is slow."""
 
 
 @dataclass(frozen=True)
 class InstalledPlugin:
-    """An installed distribution, by its normalised name; `of` makes one."""
+    """An installed distribution with its normalised name; create it with `of`."""
 
     dist: str
 
@@ -35,7 +35,7 @@ class InstalledPlugin:
         """The plugin of that name.
 
         Raises:
-            UsageError: No distribution of that name is installed, or it is no plugin.
+            UsageError: No distribution of that name is installed, or it is not a plugin.
         """
         dist = normalise_dist(name)
         known = [plugin.name for plugin in list_plugins()]
@@ -55,7 +55,7 @@ class InstalledPlugin:
         return [card for card in catalogue().cards if card.dist == self.dist]
 
     def parts(self, group: Group) -> list[Part]:
-        """What it brings of a group; skips the rule if that is nothing."""
+        """The parts of a group that it brings; skips the rule if there are none."""
         found = [part for part in registry.parts(group) if part.dist == self.dist]
         if not found:
             raise NotApplicable(f"It brings no {group}.")
@@ -64,16 +64,16 @@ class InstalledPlugin:
 
 @rule("Put `contract = 2` at the top of catalog.toml, or an entry point named 2 in pvzoo.contract.")
 def contract(plugin: InstalledPlugin) -> None:
-    """It says, without being imported, that it was built for this version of the contract."""
+    """Its metadata says, without an import, that it was built for this contract version."""
     try:
         registry.require_contract(plugin.dist)
     except PvzooError as error:
         raise Broken(str(error)) from error
 
 
-@rule("docs/catalog.md has the keys of a card; tasks and adapters are named by their ids.")
+@rule("See docs/catalog.md for the keys of a card; write tasks and adapters by their ids.")
 def cards(plugin: InstalledPlugin) -> None:
-    """Its catalogue can be read, and its cards name tasks and adapters that are installed."""
+    """Its catalogue is readable, and its cards name tasks and adapters that are installed."""
     plugin.parts("catalogs")
     if (fault := registry.failures("catalogs").get(plugin.dist)) is not None:
         raise Broken(str(fault))
@@ -85,9 +85,9 @@ def cards(plugin: InstalledPlugin) -> None:
             must(bare in known, f"Model {card.name!r}: none of the {group} is called {name!r}.")
 
 
-@rule("Rename what has a name that is taken; `pvzoo list` and `pvzoo plugins` show the names.")
+@rule("Choose a name that is not taken; `pvzoo list` and `pvzoo plugins` show the names.")
 def names(plugin: InstalledPlugin) -> None:
-    """It claims no name that pvzoo or another installed plugin brings."""
+    """It does not use a name that pvzoo or another installed plugin uses."""
     if plugin.dist == OWN:
         raise NotApplicable("These are pvzoo's own names.")
     (shown,) = [p for p in list_plugins() if p.name == plugin.dist]
@@ -100,9 +100,9 @@ def names(plugin: InstalledPlugin) -> None:
                 raise Broken(str(error)) from error
 
 
-@rule("Import nothing of the plugin when Python starts (no .pth file that does).")
+@rule("Do not import the plugin when Python starts (check for a .pth file that does).")
 def light_listing(plugin: InstalledPlugin) -> None:
-    """Listing models and plugins imports neither the plugin nor anything heavy."""
+    """Listing models and plugins imports neither the plugin nor a slow library."""
     code = (
         "import sys, json, pvzoo; pvzoo.list_models(); pvzoo.list_plugins(); "
         "sys.stdout.write(json.dumps(sorted({m.partition('.')[0] for m in sys.modules})))"
@@ -119,19 +119,19 @@ def light_listing(plugin: InstalledPlugin) -> None:
     must(not imported, f"Listing imports {', '.join(sorted(imported))}.")
 
 
-@rule("Let each entry point name a class (or function) in a module that imports without a fault.")
+@rule("Let each entry point name a class (or function) in a module that imports without an error.")
 def parts_load(plugin: InstalledPlugin) -> None:
-    """All it brings loads, in a process of its own, in good time."""
+    """All its parts load in a new process within the time limit."""
     if not code_not_loaded(plugin.dist):
-        raise NotApplicable("It brings no code, or all of it is loaded.")
+        raise NotApplicable("It brings no code, or all its code is already loaded.")
     _, errors = check_in_process(plugin.dist)
     if errors:
         raise Broken(" ".join(errors))
 
 
-@rule("Import torch, transformers and the like in the module of the network alone.")
+@rule("Import torch, transformers and similar libraries only in the module of the network.")
 def light_adapters(plugin: InstalledPlugin) -> None:
-    """Adapters, tasks and formats import without any network library."""
+    """Adapters, tasks and formats can be imported without any network library."""
     modules = {
         part.entry_point.module
         for group in ("adapters", "tasks", "formats")
@@ -146,93 +146,98 @@ def light_adapters(plugin: InstalledPlugin) -> None:
         f"import importlib\nfor name in {sorted(modules)!r}: importlib.import_module(name)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    must(done.returncode == 0, f"Without them: {done.stderr.strip().splitlines()[-1:]}.")
+    must(
+        done.returncode == 0,
+        f"Without these libraries the import fails: {done.stderr.strip().splitlines()[-1:]}.",
+    )
 
 
-@rule("See the class attributes of `Adapter`; `matches` must only look at keys it finds.")
+@rule("See the class attributes of `Adapter`; `matches` must not expect keys to be there.")
 def adapter_classes(plugin: InstalledPlugin) -> None:
-    """Each adapter names tasks that are installed, and knows configs of others as not its own."""
+    """Each adapter names installed tasks, and its `matches` is False for configs of others."""
     for part in plugin.parts("adapters"):
         adapter = registry.load_part(part)
         tasks = getattr(adapter, "tasks", None)
         known = registry.names("tasks")
         must(
             isinstance(tasks, tuple) and tasks and set(tasks) <= set(known),
-            f"{adapter.__name__}.tasks is {tasks!r}; it is a tuple of some of {known}.",
+            f"{adapter.__name__}.tasks is {tasks!r}, not a tuple of installed tasks ({known}).",
         )
         missing = sorted(getattr(adapter, "__abstractmethods__", ()))
-        must(not missing, f"{adapter.__name__} lacks {', '.join(missing)}.")
+        must(not missing, f"{adapter.__name__} does not define {', '.join(missing)}.")
         for config in ({}, {"model_type": None}, {"architectures": None}, {"architecture": 3}):
             try:
                 fits = adapter.matches(config)
             except Exception as error:
-                raise Broken(f"matches({config}) raised {said(error)}.") from error
-            must(fits is False, f"matches({config}) is {fits!r}.")
+                raise Broken(f"matches({config}) raised {error_line(error)}.") from error
+            must(fits is False, f"matches({config}) is {fits!r}, not False.")
 
 
 @rule("See the class attributes of `Task` and `Result` in pvzoo/tasks/base.py.")
 def task_classes(plugin: InstalledPlugin) -> None:
-    """Each task has its id, a frozen dataclass of results, and options with defaults."""
+    """Each task has its id, a frozen dataclass for results, and options with defaults."""
     for part in plugin.parts("tasks"):
         task = registry.load_part(part)
         must(getattr(task, "id", None) == part.name, f"{task.__name__}.id is not {part.name!r}.")
         result: Any = getattr(task, "result", None)
-        must(_frozen(result), f"{task.__name__}.result is {result!r}, no frozen dataclass.")
+        must(_frozen(result), f"{task.__name__}.result is {result!r}, not a frozen dataclass.")
         must(hasattr(result, "columns"), f"{result.__name__} has no columns.")
         missing = sorted(getattr(result, "__abstractmethods__", ()))
-        must(not missing, f"{result.__name__} lacks {', '.join(missing)}.")
+        must(not missing, f"{result.__name__} does not define {', '.join(missing)}.")
         for kind in ("controls", "prompts"):
             options = getattr(task, kind, None)
-            must(_frozen(options), f"{task.__name__}.{kind} is {options!r}, no frozen dataclass.")
+            must(
+                _frozen(options), f"{task.__name__}.{kind} is {options!r}, not a frozen dataclass."
+            )
         try:
             task.controls()
         except Exception as error:
-            raise Broken(f"{task.controls.__name__}() raised {said(error)}.") from error
+            raise Broken(f"{task.controls.__name__}() raised {error_line(error)}.") from error
 
 
-@rule("See `Format` in pvzoo/data/formats/base.py; what is not of the format has no splits.")
+@rule("See `Format` in pvzoo/data/formats/base.py; return [] for data in other formats.")
 def format_classes(plugin: InstalledPlugin) -> None:
-    """Each format says what it is called and reads, and finds nothing in an empty folder."""
+    """Each format has its names, layout and tasks, and finds no splits in an empty folder."""
     for part in plugin.parts("formats"):
         form = registry.load_part(part)
         for name in ("name", "title", "layout"):
             text = getattr(form, name, None)
-            must(isinstance(text, str) and text, f"{form.__name__}.{name} is {text!r}, no text.")
+            must(isinstance(text, str) and text, f"{form.__name__}.{name} is {text!r}, not a text.")
         for name in ("reads", "writes"):
             tasks = getattr(form, name, None)
-            must(isinstance(tasks, tuple), f"{form.__name__}.{name} is {tasks!r}, no tuple.")
+            must(isinstance(tasks, tuple), f"{form.__name__}.{name} is {tasks!r}, not a tuple.")
         missing = sorted(getattr(form, "__abstractmethods__", ()))
-        must(not missing, f"{form.__name__} lacks {', '.join(missing)}.")
+        must(not missing, f"{form.__name__} does not define {', '.join(missing)}.")
         with tempfile.TemporaryDirectory() as folder:
             try:
                 parts = form.splits(DataSource(Path(folder), Area(Path(folder))))
             except Exception as error:
-                raise Broken(f"splits() of an empty folder raised {said(error)}.") from error
-        must(parts == [], f"splits() of an empty folder is {parts!r}.")
+                raise Broken(f"splits() of an empty folder raised {error_line(error)}.") from error
+        must(parts == [], f"splits() of an empty folder is {parts!r}, not [].")
 
 
 def _frozen(value: Any) -> bool:
-    parameters = getattr(value, "__dataclass_params__", None)  # dataclasses tell it nowhere else
+    parameters = getattr(value, "__dataclass_params__", None)  # there is no public way to ask
     return isinstance(value, type) and parameters is not None and bool(parameters.frozen)
 
 
-@rule("`ExportError.stage` says where it differs; docs/export.md has what is compared.")
+@rule("`ExportError.stage` names the stage that differs; docs/export.md lists the comparisons.")
 def runtimes_answer_as_pytorch(plugin: InstalledPlugin) -> None:
-    """A network exported for each of its runtimes earns the certificate of pvzoo's own."""
+    """A network exported for each of its runtimes passes the same checks as pvzoo's own exports."""
     found = [
         part.name
         for part in plugin.parts("runtimes")
         if registry.get("runtimes", f"{part.dist}:{part.name}").suffixes
     ]
     if not found:
-        raise NotApplicable("Its runtimes run no exported files.")
+        raise NotApplicable("Its runtimes do not run exported files.")
     try:
         import timm
 
         from pvzoo.export.write import export
         from pvzoo.networks.timm import TimmNetwork
     except ImportError as error:
-        raise NotApplicable(f"An export needs what is not installed ({error}).") from error
+        raise NotApplicable(f"A package that exports need is not installed ({error}).") from error
     import torch
 
     with torch.random.fork_rng():

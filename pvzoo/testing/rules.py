@@ -1,4 +1,4 @@
-"""A rule of the conformance suite, and what came of checking it."""
+"""The rules of the conformance suite, and the verdicts of checking them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pvzoo.errors import MissingExtraError
 
 
 class Broken(Exception):
-    """A rule is broken; the message says by what."""
+    """A rule is broken; the message says how."""
 
 
 class NotApplicable(Exception):
@@ -26,7 +26,7 @@ class ConformanceRule:
         name: A short name, such as "batch-invariance".
         what: What must hold, as a sentence.
         fix: What to do if it does not.
-        check: Raises `Broken`, `NotApplicable`, or whatever the plugin's code raises.
+        check: The check; raises `Broken`, `NotApplicable` or any error of the plugin's code.
     """
 
     name: str
@@ -40,7 +40,7 @@ class ConformanceRule:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of checking a rule; ``detail`` says why it was skipped or by what it is broken."""
+    """The outcome of a check; ``detail`` says why the rule was skipped or how it is broken."""
 
     rule: ConformanceRule
     subject: str
@@ -57,7 +57,7 @@ class Verdict:
 
 
 def rule(fix: str) -> Callable[[Callable[[Any], None]], ConformanceRule]:
-    """Make a function a rule: named by its name, explained by its docstring's first line."""
+    """Make a rule of a function: `name` is its name, `what` the first line of its docstring."""
 
     def made(check: Callable[[Any], None]) -> ConformanceRule:
         what = (check.__doc__ or "").partition("\n")[0]
@@ -67,7 +67,7 @@ def rule(fix: str) -> Callable[[Callable[[Any], None]], ConformanceRule]:
 
 
 def judge(rule: ConformanceRule, subject: Any) -> Verdict:
-    """Check a rule on a `Subject` or an `InstalledPlugin`; nothing but Ctrl-C escapes."""
+    """Check a rule on a `Subject` or an `InstalledPlugin`; only Ctrl-C is not caught."""
     try:
         rule.check(subject)
     except (NotApplicable, MissingExtraError) as reason:
@@ -77,18 +77,18 @@ def judge(rule: ConformanceRule, subject: Any) -> Verdict:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        return Verdict(rule, str(subject), "broken", said(error))
+        return Verdict(rule, str(subject), "broken", error_line(error))
     return Verdict(rule, str(subject), "kept")
 
 
-def said(error: BaseException) -> str:
-    """An error in one line, with the place it was raised at."""
+def error_line(error: BaseException) -> str:
+    """An error in one line, with the place where it was raised."""
     frames = traceback.extract_tb(error.__traceback__)
     index = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
     return f"{type(error).__name__}: {error}{index}"
 
 
 def must(holds: Any, detail: str) -> None:
-    """Raise `Broken` unless something holds."""
+    """Raise `Broken` with `detail` unless `holds` is true."""
     if not holds:
         raise Broken(detail)

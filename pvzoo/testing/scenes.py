@@ -1,4 +1,4 @@
-"""Labelled data to try detectors and formats on, drawn at random."""
+"""Draw random labelled data to test detectors and formats with."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ COLOURS = {"red": (220, 40, 40), "green": (40, 170, 60), "blue": (40, 60, 220)}
 def scenes(
     count: int, seed: int = 0, colours: dict[str, tuple[int, int, int]] | None = None
 ) -> Dataset:
-    """Grey images with rectangles, at most one of each colour, and their boxes.
+    """Grey images with coloured rectangles, at most one of each colour, and their boxes.
 
     Args:
-        count: How many images.
-        seed: Another one gives other images.
-        colours: The red, green and blue of each class; by default the classes are red, green, blue.
+        count: The number of images.
+        seed: Other seeds give other images.
+        colours: (red, green, blue) of each class. The default classes are red, green and blue.
 
     Returns:
-        A dataset in the columns of object detection (`pvzoo.data.schema`). The images are about
-        120 pixels wide; there are some without an object.
+        A dataset with the columns of object detection (`pvzoo.data.schema`). The images are about
+        120 pixels wide; some have no object.
     """
     from datasets import Dataset
 
@@ -36,7 +36,7 @@ def scenes(
     for number in range(count):
         width, height = (int(side) for side in rng.integers(100, 140, 2))
         image = Image.fromarray(rng.integers(110, 140, (height, width, 3), np.uint8))
-        room = width // len(colours)  # rectangles do not cover each other
+        room = width // len(colours)  # so rectangles do not overlap
         boxes, labels = [], []
         for label, colour in enumerate(colours.values()):
             if rng.random() < 0.3:

@@ -1,4 +1,4 @@
-"""A model under test, and the images and targets it is tested on."""
+"""A model under test, with the images to test it on."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class Subject:
     """A model, loaded on the CPU when a rule first needs it.
 
     Args:
-        name: What `pvzoo.load` takes.
-        task: Likewise.
-        options: Keyword arguments of every `predict`, for tasks that need a prompt. A prompt for
-            classes is "cat" and "dog" unless it is given.
+        name: The name for `pvzoo.load`.
+        task: The task for `pvzoo.load`.
+        options: Keyword arguments for every `predict`, for tasks that need a prompt. If the prompt
+            is a list of classes, the default is "cat" and "dog".
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Subject:
         return self.name.name if isinstance(self.name, Path) else self.name
 
     def load(self, **options: Any) -> Model:
-        """The model, loaded anew."""
+        """The model, loaded again."""
         return pvzoo.load(self.name, task=self._task, **{"device": "cpu", **options})
 
     @cached_property
@@ -73,41 +73,41 @@ class Subject:
 
     @property
     def network(self) -> Any:
-        """The model's network; skips a rule where there is none."""
+        """The model's network; skips the rule if there is none."""
         self.needs_torch()
         return self.model.network
 
     def options(self, **more: Any) -> dict[str, Any]:
-        """The options of a `predict`."""
+        """The options for a call of `predict`."""
         prompt = self.task.class_prompt
         given = {prompt: ["cat", "dog"]} if prompt and prompt not in self._options else {}
         return {**given, **self._options, **more}
 
     def predict(self, images: Any, **more: Any) -> Any:
-        """What the model predicts."""
+        """The model's predictions."""
         return self.model.predict(images, **self.options(**more))
 
     @cached_property
     def results(self) -> list[Any]:
-        """What the model predicts for each of `images`, alone."""
+        """The model's prediction for each of `images`, one image per call."""
         return [self.predict(image) for image in self.images]
 
     def sorted_options(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """(prompts, controls) as the host gives them to the adapter."""
+        """(prompts, controls) as pvzoo passes them to the adapter."""
         return self.task.options(self.options(), self.model.labels)
 
     def has_control(self, name: str) -> bool:
-        """Whether its task lets one choose this in post-processing."""
+        """Whether the task has a control of this name."""
         return name in {f.name for f in fields(self.task.controls)}
 
     def needs_torch(self) -> None:
-        """Skip a rule that is about torch."""
+        """Skip a rule about torch if the model does not use torch."""
         if not self.uses_torch:
-            raise NotApplicable("The adapter has no network of torch's.")
+            raise NotApplicable("The adapter has no torch network.")
 
     @cached_property
     def checkpoint(self) -> Checkpoint:
-        """What the host gave to the network's `load` or the adapter's `open`."""
+        """The checkpoint that pvzoo passed to the network's `load` or the adapter's `open`."""
         from pvzoo.hub import download as hub
 
         card, source, config = resolve(self.name, None)
@@ -116,12 +116,12 @@ class Subject:
 
     @cached_property
     def image(self) -> Image.Image:
-        """An upright RGB image of 128 x 96 pixels with something on it."""
+        """An upright RGB image of 128 x 96 pixels that is not empty."""
         return scene(0, (96, 128))[0]
 
     @cached_property
     def images(self) -> list[Image.Image]:
-        """Four images: two of one size, one of another, and one without anything on it."""
+        """Four images: two of one size, one of another size, and an empty one."""
         turned = self.image.transpose(Image.Transpose.ROTATE_180)
         return [self.image, turned, scene(1, (131, 97))[0], Image.new("RGB", (128, 96), "gray")]
 
@@ -132,7 +132,7 @@ Thing = tuple[int, tuple[int, int, int, int]]
 def scene(seed: int, size: tuple[int, int]) -> tuple[Image.Image, list[Thing]]:
     """A textured image of (height, width), and its two rectangles.
 
-    They are (class, (left, top, right, bottom)): one is red, of class 1, one blue, of class 2.
+    A rectangle is (class, (left, top, right, bottom)). Class 1 is red, class 2 is blue.
     """
     rng = np.random.default_rng(seed)
     height, width = size

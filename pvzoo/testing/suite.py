@@ -1,4 +1,4 @@
-"""The rules applied to a plugin and a model of each of its kinds, for pytest and the shell."""
+"""Check the rules on a plugin and on a model of each kind, for pytest and the command line."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def conformance(
     """A pytest test of every rule: assign it to a name that begins with ``test_``.
 
     Args:
-        plugin: An installed plugin. Its rules are checked, and those of its models: the smallest
-            card of each adapter and task.
-        models: Names or folders of models to take instead.
-        options: Keyword arguments of every `predict`, for tasks that need a prompt.
+        plugin: An installed plugin. The suite checks it, and the smallest model of each adapter and
+            task.
+        models: Names or folders of other models to check instead.
+        options: Keyword arguments for every `predict`, for tasks that need a prompt.
 
     Raises:
         UsageError: No such plugin is installed.
@@ -53,9 +53,9 @@ def conformance(
 def verify(
     plugin: str, *, models: Sequence[str | Path] = (), options: Options | None = None
 ) -> Iterator[Verdict]:
-    """What comes of every rule, one by one; arguments as those of `conformance`.
+    """The verdict of every rule, one by one; the arguments are those of `conformance`.
 
-    Code of a plugin that does not load is not run any further.
+    If the code of a plugin does not load, the other rules do not run it.
 
     Raises:
         UsageError: No such plugin is installed.
@@ -82,7 +82,7 @@ def _cases(
 
 
 def _smallest(plugin: InstalledPlugin) -> list[str]:
-    """The name of the smallest card of each adapter and task."""
+    """The name of the smallest model of each adapter and task."""
     found: dict[tuple[str, str], str] = {}
     for card in sorted(plugin.cards, key=lambda card: card.params or math.inf):
         found.setdefault((card.adapter, card.task), card.qualified_name)

@@ -1,4 +1,4 @@
-"""Rules on what is optional: saving and fine-tuning."""
+"""Rules about optional parts: saving and fine-tuning."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 STEPS = 20
 RATES = (1e-3, 1e-4)
-"""Learning rates that are tried: large networks with random weights take no high one."""
+"""Learning rates to try: large networks with random weights need a low one."""
 
 
 @rule("Let `save` write config.json and all weights, and `load` read all that `save` writes.")
 def save_and_load(s: Subject) -> None:
-    """A saved model is loaded again with the same task, classes and predictions."""
+    """A model that is saved and loaded has the same task, classes and predictions."""
     s.needs_torch()
     from pvzoo.networks.base import Network
 
@@ -34,16 +34,16 @@ def save_and_load(s: Subject) -> None:
     with tempfile.TemporaryDirectory() as home:
         folder = s.model.save(Path(home) / "saved")
         again = pvzoo.load(folder, device="cpu")
-        must(again.task == s.model.task, f"Its task is {again.task!r}, was {s.model.task!r}.")
-        must(again.labels == s.model.labels, "The names of its classes are others.")
+        must(again.task == s.model.task, f"Its task is {again.task!r}; it was {s.model.task!r}.")
+        must(again.labels == s.model.labels, "The names of its classes have changed.")
         for image, before in zip(s.images, s.results, strict=True):
             if found := difference(before, again.predict(image, **s.options())):
-                raise Broken(f"It predicts something else: {found}.")
+                raise Broken(f"Its predictions differ: {found}.")
 
 
-@rule("Copy the network before you change it (`copy.deepcopy`), and draw new weights by `seed`.")
+@rule("Copy the network before you change it (`copy.deepcopy`); seed new weights with `seed`.")
 def retarget(s: Subject) -> None:
-    """A network for other classes is a new one, and follows from the seed."""
+    """`retarget` returns a new network that depends only on its arguments and the seed."""
     s.needs_torch()
     import torch
 
@@ -53,7 +53,7 @@ def retarget(s: Subject) -> None:
     spec = new.spec
     must(spec.labels == _classes(s).names, f"Its classes are {spec.labels!r:.80}.")
     must(spec.task == s.adapter.task, f"Its task is {spec.task!r}.")
-    must(s.adapter.labels == labels, "The classes of the old one changed.")
+    must(s.adapter.labels == labels, "The classes of the old network changed.")
     old = s.network.module.state_dict()
     must(all(torch.equal(v, before[n]) for n, v in old.items()), "The old network changed.")
     shared = {v.data_ptr() for v in old.values() if v.numel()}
@@ -65,22 +65,22 @@ def retarget(s: Subject) -> None:
     theirs = again.module.state_dict()
     must(
         mine.keys() == theirs.keys() and all(torch.equal(v, theirs[n]) for n, v in mine.items()),
-        "The same seed gave other weights.",
+        "The same seed gave different weights.",
     )
 
 
-@rule("Name the parameters as `module.named_parameters()` does, up to a dot.")
+@rule("Use prefixes of the names in `module.named_parameters()` that end at a dot.")
 def backbone(s: Subject) -> None:
-    """The backbone's names are those of some parameters, and not of all."""
+    """The backbone's names match some parameters, but not all."""
     _network(s)
     new = _retargeted(s)
     names = [name for name, _ in new.module.named_parameters()]
     inside = [name for name in names if name.startswith(tuple(new.backbone))]
-    must(inside, f"No parameter begins with {new.backbone!r}; there are {names[:5]}.")
+    must(inside, f"No parameter begins with {new.backbone!r}; the first are {names[:5]}.")
     must(len(inside) < len(names), f"Every parameter begins with {new.backbone!r}.")
 
 
-@rule("Check that `batch` and `loss` agree on targets, and that gradients reach the parameters.")
+@rule("Let `batch` and `loss` use the same targets; gradients must reach the parameters.")
 def learns(s: Subject) -> None:
     """Twenty steps on one batch lower the loss."""
     _network(s)
@@ -89,7 +89,7 @@ def learns(s: Subject) -> None:
         first, *_, last = _losses(s, targets, rate)
         if last < first:
             return
-    raise Broken(f"It went from {first:.4g} to {last:.4g}, with a learning rate of {rate:g}.")
+    raise Broken(f"The loss went from {first:.4g} to {last:.4g} (learning rate {rate:g}).")
 
 
 def _losses(s: Subject, targets: list[tuple[Image.Image, Any]], rate: float) -> list[float]:
@@ -101,14 +101,14 @@ def _losses(s: Subject, targets: list[tuple[Image.Image, Any]], rate: float) -> 
     new = _retargeted(s)
     batch = new.batch([image for image, _ in targets], [target for _, target in targets])
     module = new.module.train()
-    # weights that merely decay may lower a loss too
+    # weight decay alone may also lower a loss
     optimizer = torch.optim.AdamW(module.parameters(), lr=rate, weight_decay=0.0)
     losses = []
     with put_back():
         torch.manual_seed(0)
         for _ in range(STEPS):
             loss = new.loss(module, batch)
-            must(loss.ndim == 0, f"The loss has the shape {tuple(loss.shape)}.")
+            must(loss.ndim == 0, f"The loss has the shape {tuple(loss.shape)}, not ().")
             must(loss.isfinite(), f"The loss is {loss.item()}.")
             optimizer.zero_grad()
             loss.backward()
@@ -118,7 +118,7 @@ def _losses(s: Subject, targets: list[tuple[Image.Image, Any]], rate: float) -> 
 
 
 def _network(s: Subject) -> Any:
-    """The network to train; skips where there is none or no loss."""
+    """The network to train; skips the rule if there is none or it has no loss."""
     s.needs_torch()
     from pvzoo.networks.base import Network
 
@@ -128,7 +128,7 @@ def _network(s: Subject) -> Any:
 
 
 def _classes(s: Subject) -> TargetClasses:
-    """Three classes, of which one is the network's own; none for a network without classes."""
+    """Three classes, one of them the network's own; none for a network without classes."""
     from pvzoo.networks.base import TargetClasses
 
     if not any(s.adapter.labels):
