@@ -180,7 +180,7 @@ def test_a_damaged_checkpoint_is_reported_and_the_one_before_is_used(tmp_path):
     assert kept.steps(home) == [4, 8]
     file = home / "checkpoint-8" / "optimizer.pt"
     file.write_bytes(file.read_bytes()[:-7] + b"damaged")
-    with pytest.warns(PvzooWarning, match=r"checkpoint-8 is not a whole.*optimizer\.pt"):
+    with pytest.warns(PvzooWarning, match=r"checkpoint-8 is not a complete.*optimizer\.pt"):
         found = fine_tune_run.tune("classifier", tmp_path)
     whole = fine_tune_run.tune("classifier", tmp_path / "whole")
     assert of_weights(found.network.module) == of_weights(whole.network.module)
