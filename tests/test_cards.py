@@ -438,7 +438,7 @@ def test_a_catalogue_is_read_again_after_refresh(user_catalog):
 
 def test_a_user_cannot_take_a_name_from_pvzoo(user_catalog):
     user_catalog(CARD.replace('"mine"', '"resnet50"'))
-    with pytest.warns(PvzooWarning, match="user claims it too. Write 'user:resnet50'"):
+    with pytest.warns(PvzooWarning, match="user also uses this name. Write 'user:resnet50'"):
         assert info("resnet50").dist == "pvzoo"
     assert info("user:resnet50").source.hub == "me/mine"
 

@@ -175,7 +175,7 @@ BROKEN_PLUGINS = {
 FAULTS = {
     "contract": "contract 0; this pvzoo has 2",
     "cards": "none of the adapters is called 'tim'",
-    "names": "'resnet50' is also pvzoo's own",
+    "names": "pvzoo has its own model 'resnet50'",
     "parts-load": "ZeroDivisionError",
     "light-adapters": "import of torch halted",
     "adapter-classes": "matches({}) raised KeyError",
@@ -243,7 +243,7 @@ def test_the_command_line_tells_a_plugin_that_is_imported_at_every_start(tmp_pat
     done = made.pvzoo("verify-plugin", "pvz-eager")
     assert done.returncode == 1, done.stderr
     assert "Listing imports pvz_eager." in done.stdout
-    assert "To fix: Import nothing of the plugin when Python starts" in done.stdout
+    assert "To fix: Do not import the plugin when Python starts" in done.stdout
     done = made.pvzoo("verify-plugin", "pvz-calm")
     assert done.returncode == 0, done.stdout
     assert "0 broken" in done.stderr

@@ -321,7 +321,7 @@ def test_maps_of_one_class_and_void_are_refused_before_anything_is_trained(tmp_p
     (tmp_path / "start").mkdir()
     segmentation_families.build(family, tmp_path / "start")
     model = pvzoo.load(tmp_path / "start", task="semantic", device="cpu")
-    with pytest.raises(DataError, match=r"one class, 'crack', and every other pixel is void"):
+    with pytest.raises(DataError, match=r"one class, 'crack', and all other pixels are void"):
         model.fine_tune(maps(tmp_path / "data", ("crack",)), epochs=1, output_dir=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

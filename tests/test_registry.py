@@ -159,7 +159,7 @@ WRONG_CONTRACT = {
         "was built for pvzoo contract 0; this pvzoo has 2. Install a release of pvz-old",
     ),
     "pvz-future": (cards_only("pvz-future", catalogue("future-model", contract="99")), "99; this"),
-    "pvz-silent": (adapter("pvz-silent", NET, contract=None), "does not say which pvzoo contract"),
+    "pvz-silent": (adapter("pvz-silent", NET, contract=None), "does not state the pvzoo contract"),
     "pvz-between": (
         Dist(
             "pvz-between",
@@ -433,7 +433,7 @@ def test_a_name_nobody_knows_points_to_the_catalogues_that_could_not_be_used(ask
 def test_two_plugins_that_claim_one_name_are_both_named(asked):
     assert asked["shared-model"] == [
         "NameClashError",
-        "The model 'shared-model' is claimed by pvz-good and by pvz-other. Write "
+        "The model 'shared-model' is ambiguous: it is in pvz-good and in pvz-other. Write "
         "'pvz-good:shared-model' or 'pvz-other:shared-model' to choose one.",
     ]
     kind, message = asked["shared-net"]
@@ -453,16 +453,16 @@ def test_a_plugin_for_another_contract_takes_no_name_from_a_good_one(asked):
 def test_a_name_that_pvzoo_brings_means_pvzoos_with_a_warning(asked, listed):
     value, warning = asked["resnet50"]
     assert value == "pvzoo:resnet50"
-    assert "pvz-grabs claims it too. Write 'pvz-grabs:resnet50'" in warning
+    assert "pvz-grabs also uses this name. Write 'pvz-grabs:resnet50'" in warning
     value, warning = asked[OWN_TASK]
     assert value == "pvzoo.tasks.image_classification"
-    assert "pvz-grabs-task claims it too" in warning
+    assert "pvz-grabs-task also uses this name" in warning
     assert asked[f"pvz-grabs-task:{OWN_TASK}"] == ["pvz_grabs_task.net"]
     assert listed["pvz-grabs"]["warnings"] == [
-        "model 'resnet50' is also pvzoo's own, and means pvzoo's"
+        "pvzoo has its own model 'resnet50' and uses that one"
     ]
     assert listed["pvz-grabs-task"]["warnings"] == [
-        "task 'image-classification' is also pvzoo's own, and means pvzoo's"
+        "pvzoo has its own task 'image-classification' and uses that one"
     ]
 
 
@@ -659,7 +659,7 @@ def test_a_name_is_split_at_its_colon_and_the_distribution_normalised():
 def test_a_clash_with_pvzoo_warns_once():
     name = "warned-once"
     claims = [("pvzoo", 1), ("other", 2)]
-    with pytest.warns(PvzooWarning, match="other claims it too"):
+    with pytest.warns(PvzooWarning, match="other also uses this name"):
         assert registry.pick("model", name, claims) == 1
     assert registry.pick("model", name, claims) == 1  # a second warning would be an error here
 

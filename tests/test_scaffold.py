@@ -137,11 +137,11 @@ def test_a_name_that_no_plugin_can_have_is_refused(tmp_path, name):
 
 def test_a_plugin_takes_the_place_of_no_folder_and_no_package(tmp_path):
     (tmp_path / "my-new-zoo").mkdir()
-    with pytest.raises(UsageError, match="is there already"):
+    with pytest.raises(UsageError, match="exists already"):
         write_plugin("my-new-zoo", "task", tmp_path)
     with pytest.raises(UsageError, match="'numpy' is installed"):
         write_plugin("numpy", "task", tmp_path)
-    with pytest.raises(UsageError, match="no kind of plugin"):
+    with pytest.raises(UsageError, match="not a kind of plugin"):
         write_plugin("my-zoo", "backend", tmp_path)
     with pytest.raises(UsageError, match="cannot be written"):
         write_plugin("my-other-zoo", "task", tmp_path / "nowhere")

@@ -1,1 +1,1 @@
-"""Entry points -> what is installed: pvzoo's own parts and those of plugins."""
+"""Find the installed parts of pvzoo and of plugins, by their entry points."""

@@ -1,4 +1,4 @@
-"""Entry points of what is installed, found without importing any of it.
+"""Find the entry points of installed packages without importing any of them.
 
 | group            | name -> value                                                            |
 | ---------------- | ------------------------------------------------------------------------ |
@@ -10,8 +10,8 @@
 | pvzoo.formats    | format id -> class                                                       |
 | pvzoo.contract   | the contract version (an integer) -> anything; never loaded              |
 
-A plugin says which contract version it was built for either by the last group or by the key
-``contract`` of its ``catalog.toml``, so the version is known without running the plugin.
+A plugin states its contract version either with the last group or with the key ``contract`` of its
+``catalog.toml``, so pvzoo knows the version without running the plugin.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from pvzoo.catalog.cache import read_toml
 from pvzoo.errors import DisabledError, PluginError, PvzooError
 
 CONTRACT = 2
-"""Version of the contract between pvzoo and plugins (docs/plugins.md says what it covers)."""
+"""Version of the contract between pvzoo and plugins; see docs/plugins.md."""
 
 OWN = "pvzoo"
 """The distribution of pvzoo itself."""
@@ -51,7 +51,7 @@ class Part:
 
 @dataclass
 class Installed:
-    """The installed plugins and what became of them in this process."""
+    """The installed plugins, and which of their parts this process has loaded."""
 
     parts: list[Part] = field(default_factory=list)
     contracts: dict[str, int | None] = field(default_factory=dict)
@@ -61,25 +61,25 @@ class Installed:
     failed: dict[Part, PluginError] = field(default_factory=dict)
 
     def usable(self, dist: str) -> bool:
-        """Whether a distribution is neither turned off nor built for another contract."""
+        """Whether a distribution is not turned off and was built for this contract version."""
         return dist not in self.unusable
 
 
 @cache
 def installed() -> Installed:
-    """What is installed, found once in a process; `pvzoo.catalog.catalogue.refresh` forgets it."""
+    """The installed plugins; found once per process, until `pvzoo.catalog.catalogue.refresh`."""
     found = Installed()
     declared: dict[str, set[str]] = defaultdict(set)
     for dist in sorted(distributions(), key=_is_build_leftover):
         try:
             points = [p for p in dist.entry_points if p.group.startswith("pvzoo.")]
             name = normalise_dist(_name(dist)) if points else ""
-        except Exception:  # damaged metadata of any distribution at all must not matter here
+        except Exception:  # skip any distribution with damaged metadata
             continue
         if not points:
             continue
         if found.distributions.setdefault(name, dist) is not dist:
-            continue  # the same one again, later on sys.path, where imports do not find it
+            continue  # the same distribution, later on sys.path, where imports do not find it
         for point in points:
             group = point.group.removeprefix("pvzoo.")
             if group == "contract":
@@ -92,7 +92,7 @@ def installed() -> Installed:
             found.contracts[name] = None
             found.unusable[name] = DisabledError(
                 f"Plugin {name!r} is turned off by PVZOO_DISABLE_PLUGINS.",
-                "Take it out of that environment variable, or unset it.",
+                "Remove it from that environment variable, or unset the variable.",
             )
             continue
         try:
@@ -106,36 +106,36 @@ def installed() -> Installed:
 
 
 def _name(dist: Distribution) -> str:
-    """Its name; `Distribution.name` parses the whole of the metadata for that."""
+    """The name of a distribution; faster than `Distribution.name`, which parses all metadata."""
     headers, _, _ = (dist.read_text("METADATA") or "").partition("\n\n")
     named = re.search(r"^Name:[ \t]*(\S+)[ \t]*$", headers, re.MULTILINE)
     return named[1] if named else dist.name
 
 
 def _disabled() -> set[str]:
-    """What ``PVZOO_DISABLE_PLUGINS`` names: distributions, or "all" or "*"."""
+    """The names in ``PVZOO_DISABLE_PLUGINS``: distributions, or "all" or "*"."""
     named = os.environ.get("PVZOO_DISABLE_PLUGINS", "").split(",")
     return {normalise_dist(name.strip()) for name in named} - {""}
 
 
 def _is_build_leftover(dist: Distribution) -> bool:
-    """Whether its metadata is an ``.egg-info``, which a build leaves in a source folder.
+    """Whether the metadata is an ``.egg-info`` that a build left in a source folder.
 
-    One of an older build lies there for ever, and comes first where Python runs in that folder.
+    It stays there even if it is outdated, and Python finds it first if it runs in that folder.
     """
     return str(getattr(dist, "_path", "")).endswith(".egg-info")
 
 
 def normalise_dist(name: str) -> str:
-    """A distribution's name as the packaging index compares it."""
+    """A distribution's name in the normalised form that PyPI uses for comparison."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _contract(dist: str, declared: set[str], parts: Iterable[Part]) -> int:
-    """The contract version `dist` says it was built for.
+    """The contract version that `dist` states.
 
     Raises:
-        PluginError: It says none, several, or one that is no number.
+        PluginError: It states no version, several versions, or one that is not an integer.
     """
     versions: set[Any] = {int(v) if v.isdecimal() else v for v in declared}
     for part in parts:
@@ -148,8 +148,8 @@ def _contract(dist: str, declared: set[str], parts: Iterable[Part]) -> int:
                 versions.add(stated if type(stated) is int else repr(stated))
     if not versions:
         raise PluginError(
-            f"Plugin {dist!r} does not say which pvzoo contract it was built for.",
-            f"Its author should put 'contract = {CONTRACT}' at the top of its catalog.toml, or an "
+            f"Plugin {dist!r} does not state the pvzoo contract it was built for.",
+            f"Its author should add 'contract = {CONTRACT}' at the top of its catalog.toml, or an "
             f"entry point named {CONTRACT} in the group pvzoo.contract.",
         )
     version = versions.pop()
@@ -166,29 +166,29 @@ def _check_contract(dist: str, version: int) -> None:
 def _other_contract(dist: str, stated: str) -> PluginError:
     return PluginError(
         f"Plugin {dist!r} was built for pvzoo contract {stated}; this pvzoo has {CONTRACT}.",
-        f"Install a release of {dist} made for contract {CONTRACT}, or uninstall it. Its author "
-        "finds what changed in pvzoo's docs/plugins.md, under 'From contract 1 to 2'.",
+        f"Install a release of {dist} for contract {CONTRACT}, or uninstall it. The changes are "
+        "in pvzoo's docs/plugins.md, under 'From contract 1 to 2'.",
     )
 
 
 @cache
 def catalog_file(part: Part) -> Path:
-    """Where the ``catalog.toml`` of a `pvzoo.catalogs` entry point is, found without importing it.
+    """The path of the ``catalog.toml`` of a `pvzoo.catalogs` entry point, found without an import.
 
-    The import system only *locates* a top-level package, in wheels, flat, src and editable
-    installs alike; a dotted name would import the package around it, so it is refused.
+    The import system only *locates* a top-level package; this works for wheels and for flat, src
+    and editable installs. A dotted name is an error, because it would import the parent package.
     """
     value = part.entry_point.value
     if not value.isidentifier():
         raise PluginError(
             f"Plugin {part.dist!r} names {value!r} as its catalogue, which is not a top-level "
             "package.",
-            "The value of a pvzoo.catalogs entry point is the bare name of the package that holds "
+            "The value of a pvzoo.catalogs entry point must be the name of the package that holds "
             "catalog.toml.",
         )
     try:
         spec = importlib.util.find_spec(value)
-    except Exception as error:  # whatever an import hook raises is this plugin's fault alone
+    except Exception as error:  # an error of an import hook must only affect this plugin
         raise PluginError(f"Package {value!r} of plugin {part.dist!r}: {error}.") from error
     places = list(spec.submodule_search_locations or ()) if spec else []
     for place in places:
@@ -203,5 +203,5 @@ def catalog_file(part: Part) -> Path:
 
 
 def plugin_error(error: PvzooError) -> PluginError:
-    """The error as one of a plugin."""
+    """The error as a `PluginError`."""
     return error if isinstance(error, PluginError) else PluginError(error.what, error.hint)

@@ -1,7 +1,7 @@
-"""Entry points -> what plugins bring; pvzoo's own tasks, adapters and so on come the same way.
+"""Load the parts of plugins by their entry points; pvzoo's own parts are loaded in the same way.
 
-Nothing here imports a plugin until somebody asks for a part of it, and a plugin that cannot be
-loaded takes nothing else down: asking for its part raises, `pvzoo.list_plugins` shows why.
+A plugin is imported only when a part of it is requested. A plugin that cannot be loaded does not
+affect anything else: requesting its part raises an error, and `pvzoo.list_plugins` shows it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _BASES: dict[str, str | None] = {
 
 
 def forget() -> None:
-    """Forget what is installed, but not what was read: `catalogue.refresh` does both."""
+    """Forget the installed plugins but not the catalogue; `catalogue.refresh` forgets both."""
     importlib.invalidate_caches()
     installed.cache_clear()
     catalog_file.cache_clear()
@@ -50,23 +50,23 @@ def forget() -> None:
 
 
 def require_contract(dist: str) -> None:
-    """Raise the `PluginError` of a distribution that is disabled or built for another contract."""
+    """Raise a `PluginError` if a distribution is disabled or was built for another contract."""
     if dist in installed().unusable:
         raise installed().unusable[dist]
 
 
 def fail(part: Part, error: PvzooError) -> None:
-    """Note that a part could not be used, for `list_plugins` to show."""
+    """Record that a part could not be used, for `list_plugins`."""
     installed().failed[part] = plugin_error(error)
 
 
 def failures(group: Group) -> dict[str, PluginError]:
-    """The distributions whose part of a group could not be used, each with its error."""
+    """The distributions with an unusable part in a group, each with its error."""
     return {p.dist: error for p, error in installed().failed.items() if p.group == group}
 
 
 def succeed(part: Part, value: Any) -> None:
-    """Note that a part was read or loaded."""
+    """Record that a part was read or loaded."""
     here = installed()
     here.loaded[part] = value
     here.failed.pop(part, None)
@@ -82,9 +82,10 @@ def split_name(name: str) -> tuple[str | None, str]:
 
 
 def pick(what: str, name: str, claims: Iterable[tuple[str, Named]]) -> Named | None:
-    """Who a bare name means, of those who claim it: (distribution, thing) pairs.
+    """Choose which of several (distribution, thing) pairs a bare name means.
 
-    pvzoo's own always wins, with a warning for the others; two others are an error.
+    pvzoo's own thing is always chosen, with a warning about the others. Without one, two pairs are
+    an error.
     """
     claims = list(claims)
     own = [thing for dist, thing in claims if dist == OWN]
@@ -92,13 +93,13 @@ def pick(what: str, name: str, claims: Iterable[tuple[str, Named]]) -> Named | N
     if own:
         if others:
             _warn_once(
-                f"The {what} {name!r} is pvzoo's own; {', '.join(others)} claims it too. "
-                f"Write '{others[0]}:{name}' to get that one."
+                f"The {what} {name!r} is pvzoo's own; {', '.join(others)} also uses this name. "
+                f"Write '{others[0]}:{name}' to choose that one."
             )
         return own[0]
     if len(others) > 1:
         raise NameClashError(
-            f"The {what} {name!r} is claimed by {' and by '.join(others)}.",
+            f"The {what} {name!r} is ambiguous: it is in {' and in '.join(others)}.",
             f"Write '{others[0]}:{name}' or '{others[1]}:{name}' to choose one.",
         )
     return claims[0][1] if claims else None
@@ -121,14 +122,15 @@ def names(group: Group) -> list[str]:
 
 
 def get(group: Group, name: str) -> Any:
-    """The class or function registered as `name` (or ``dist:name``) in a group, loaded now.
+    """Load the class or function with this `name` (or ``dist:name``) in a group.
 
-    A plugin for another contract claims a name only if nobody else does: then to raise its error.
+    A plugin for another contract is considered only if no other plugin has the name; its error is
+    then raised.
 
     Raises:
-        UsageError: No plugin brings that name.
-        NameClashError: Two third parties claim it.
-        PluginError: The plugin that brings it fails to load; the message carries its error.
+        UsageError: No plugin has that name.
+        NameClashError: Two plugins, and not pvzoo itself, have that name.
+        PluginError: The plugin cannot be loaded; the message contains its error.
     """
     dist, bare = split_name(name)
     what = group.removesuffix("s")
@@ -138,21 +140,22 @@ def get(group: Group, name: str) -> Any:
     if part is None:
         known = names(group)
         raise UsageError(
-            f"No installed plugin brings the {what} {name!r}.",
+            f"No installed plugin has the {what} {name!r}.",
             nearest(bare, known) or f"Known: {', '.join(known) or 'none; is pvzoo installed?'}.",
         )
     return load_part(part)
 
 
 def task_id(name: str, also: Iterable[str] = ()) -> str:
-    """The id of a task, also from some of its words: "panoptic" is "panoptic-segmentation".
+    """The id of a task, from the id or some of its words: "panoptic" is "panoptic-segmentation".
 
-    Words that one of pvzoo's own tasks has mean that one, whatever is installed: "detection" is
-    "object-detection". Capitals are forgiven, and spaces or underscores for hyphens.
+    Words of exactly one of pvzoo's own tasks always mean that task, whatever is installed:
+    "detection" is "object-detection". Upper case, and spaces or underscores instead of hyphens,
+    are accepted.
 
     Args:
-        name: Of the task.
-        also: Ids of tasks that no installed plugin brings, such as those of cards.
+        name: The name of the task.
+        also: Ids of tasks that no installed plugin has, such as those of cards.
 
     Raises:
         UsageError: No task has these words, or several have them; the message names the choices.
@@ -169,13 +172,13 @@ def task_id(name: str, also: Iterable[str] = ()) -> str:
     if len(fits) == 1:
         return fits[0]
     if fits:
-        raise UsageError(f"{name!r} names several tasks.", f"Say which: {', '.join(fits)}.")
+        raise UsageError(f"{name!r} matches several tasks.", f"Choose one: {', '.join(fits)}.")
     hint = f"{nearest(wanted, ids)} The tasks are {', '.join(ids)}.".strip()
     raise UsageError(f"No task is called {short(name)}.", hint)
 
 
 def load_part(part: Part) -> Any:
-    """The object of an entry point; its failure becomes a `PluginError` that is remembered."""
+    """The object of an entry point. If it fails to load, a `PluginError` is raised and recorded."""
     here = installed()
     if part in here.loaded:
         return here.loaded[part]
@@ -196,23 +199,23 @@ def _import(part: Part) -> Any:
         value = part.entry_point.load()
     except KeyboardInterrupt:
         raise
-    except PvzooError as error:  # the plugin says itself what is wrong
+    except PvzooError as error:  # the plugin itself explains the error
         raise PluginError(f"The {where} cannot be loaded: {error.what}", error.hint) from error
     except ModuleNotFoundError as error:
         raise lacking(part, error) from error
-    except BaseException as error:  # sys.exit and the panics of native code are no Exception
-        said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        raise PluginError(f"The {where} cannot be loaded ({said}).", report) from error
+    except BaseException as error:  # sys.exit and panics of native code do not raise an Exception
+        text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        raise PluginError(f"The {where} cannot be loaded ({text}).", report) from error
     if wrong := _wrong_kind(value, _BASES[part.group]):
         raise PluginError(f"The {where} is {value!r}, {wrong}.", report)
     return value
 
 
 def lacking(part: Part, error: ModuleNotFoundError) -> PluginError:
-    """What to say of a part that needs a module which is not installed, and what installs it.
+    """The error for a part that needs a missing module; its hint is how to install the module.
 
-    That is the extra of the plugin that brings the module, if its metadata tells, else the
-    distribution of the module's name.
+    The hint names the plugin's extra that contains the module, if the plugin's metadata has one,
+    and otherwise the distribution with the module's name.
     """
     where = f"{part.group.removesuffix('s')} {part.name!r} of plugin {part.dist!r}"
     name = error.name or str(error)
@@ -225,7 +228,7 @@ def lacking(part: Part, error: ModuleNotFoundError) -> PluginError:
 
 
 def _bringing(module: str, dist: str) -> str:
-    """What to give pip for a module that a plugin needs: "module", or "plugin[extra]" in quotes."""
+    """What pip installs for a module that a plugin needs: module, or 'plugin[extra]' in quotes."""
     wanted = normalise_dist(module)
     for requirement in installed().distributions[dist].requires or ():
         named = re.match(r"[\w.-]+", requirement)
@@ -241,7 +244,7 @@ def part_of(value: Any) -> Part | None:
 
 
 def _wrong_kind(value: Any, base: str | None) -> str:
-    """Why `value` is not what an entry point should name; empty if it is."""
+    """Why `value` is not the right kind of object for an entry point; empty if it is."""
     if base is None:
         return "" if callable(value) else "not a function"
     fits = isinstance(value, type) and issubclass(value, named(base))
@@ -249,6 +252,6 @@ def _wrong_kind(value: Any, base: str | None) -> str:
 
 
 def named(path: str) -> Any:
-    """What "package.module:name" names, imported now."""
+    """Import the object of a path such as "package.module:name"."""
     module, _, name = path.partition(":")
     return getattr(importlib.import_module(module), name)

@@ -1,4 +1,4 @@
-"""What is installed, in which state, and what is wrong with it."""
+"""List the installed plugins, their states and their errors."""
 
 from __future__ import annotations
 
@@ -20,20 +20,21 @@ from pvzoo.plugins.installed import OWN, Part, installed
 from pvzoo.plugins.registry import load_part
 
 CHECK_SECONDS = 60.0
-"""How long a plugin may take to load, unless told otherwise, before it counts as one that hangs."""
+"""Default time limit for loading a plugin; after it, the plugin counts as hanging."""
 
 State = Literal["ready", "not loaded", "disabled", "failed", "timed out"]
 
 
 @dataclass(frozen=True)
 class Plugin:
-    """What `list_plugins` says of one installed distribution.
+    """An installed distribution, as `list_plugins` returns it.
 
-    ``contract`` is the version it was built for; None if it states none, or several. ``state`` is
-    "ready" (all it brings was read or loaded), "not loaded" (it brings code that nobody has asked
-    for yet), "disabled" (by ``PVZOO_DISABLE_PLUGINS``), "failed" (``errors`` says why) or "timed
-    out" (it was tried, and was still loading when the time was up).
-    ``warnings`` are claims that were set aside, such as a name that pvzoo itself brings.
+    ``contract`` is the version it was built for; None if it states no version or several.
+    ``state`` is one of:
+    "ready" (all its parts were read or loaded), "not loaded" (it has code that was not requested
+    yet), "disabled" (by ``PVZOO_DISABLE_PLUGINS``), "failed" (``errors`` says why) or "timed out"
+    (a check tried to load it, and the time limit was reached).
+    ``warnings`` lists names that pvzoo ignores, because pvzoo itself has them.
     """
 
     name: str
@@ -46,19 +47,19 @@ class Plugin:
 
 
 def list_plugins(check: bool = False, *, timeout: float = CHECK_SECONDS) -> list[Plugin]:
-    """Every installed distribution that brings something, pvzoo itself first.
+    """Every installed distribution that has parts for pvzoo, pvzoo itself first.
 
     Args:
-        check: Try each one that is not loaded yet, in a process of its own with a time limit, so
-            that one that hangs or exits does no harm here.
-        timeout: That limit, in seconds for each plugin.
+        check: Load each one that is not loaded yet in a new process with a time limit, so that a
+            plugin that hangs or exits does not affect this process.
+        timeout: The time limit for each plugin, in seconds.
 
     Raises:
         UsageError: `timeout` is not above 0.
     """
     if not timeout > 0:
-        raise UsageError(f"timeout is {timeout:g}.", "Give a number of seconds above 0.")
-    catalogue.catalogue()  # reads the catalogue files, so that their faults are known
+        raise UsageError(f"timeout is {timeout:g}.", "Use a number of seconds above 0.")
+    catalogue.catalogue()  # reads the catalogue files, so that their errors are known
     found = installed()
     dists = sorted(found.distributions, key=lambda d: (d != OWN, d))
     checked: dict[str, tuple[State, list[str]]] = {}
@@ -71,7 +72,7 @@ def list_plugins(check: bool = False, *, timeout: float = CHECK_SECONDS) -> list
 
 
 def code_not_loaded(dist: str) -> list[Part]:
-    """The parts of a distribution that are code and that nobody has asked for yet."""
+    """The parts of a distribution that are code and were not requested yet."""
     found = installed()
     return [
         p for p in found.parts if p.dist == dist and p.group != "catalogs" and p not in found.loaded
@@ -117,7 +118,7 @@ def _describe(dist: str, checked: tuple[State, list[str]] | None) -> Plugin:
 
 
 def _set_aside(dist: str) -> list[str]:
-    """Names that `dist` claims and pvzoo itself brings."""
+    """Warnings about names of `dist` that pvzoo itself also has."""
     if dist == OWN or not installed().usable(dist):
         return []
     found = installed()
@@ -128,11 +129,11 @@ def _set_aside(dist: str) -> list[str]:
         if p.dist == dist and (p.group, p.name) in own
     ]
     clashes += [f"model {name!r}" for name in catalogue.catalogue().claimed_from_pvzoo(dist)]
-    return [f"{c} is also pvzoo's own, and means pvzoo's" for c in clashes]
+    return [f"pvzoo has its own {c} and uses that one" for c in clashes]
 
 
 def check_in_process(dist: str, timeout: float = CHECK_SECONDS) -> tuple[State, list[str]]:
-    """Load all of a distribution's parts in a new process; its state after that, and its errors."""
+    """Load all parts of a distribution in a new process; returns its state and its errors."""
     with tempfile.TemporaryDirectory() as folder:
         answer = Path(folder) / "answer.json"
         code = (

@@ -1,6 +1,6 @@
-"""`write_plugin`: a whole distribution to start a plugin from, whose tests pass as it is written.
+"""Write a new plugin from a template: a complete distribution with tests that pass.
 
-The templates are working plugins called my-zoo; writing one is copying it under another name.
+The templates are working plugins called my-zoo. Writing a plugin copies one under another name.
 """
 
 from __future__ import annotations
@@ -22,39 +22,40 @@ KINDS = {
     "task": ("task",),
     "format": ("format",),
 }
-"""What a plugin can bring -> the folders of templates that make one, beside `common`."""
+"""The kinds of plugins, each with its template folders; `common` is added to all of them."""
 
 _TEMPLATES = Path(__file__).parent / "templates"
-_DATA = {".safetensors"}  # copied as it is: its SHA-256 is on a card
+_DATA = {".safetensors"}  # copied unchanged: the SHA-256 is on a card
 
 
 def write_plugin(name: str, kind: str, parent: Path) -> Path:
-    """Write a plugin into a new folder of its name, all of it or nothing.
+    """Write a complete plugin into a new folder with its name; on an error, write nothing.
 
     Args:
-        name: Of the distribution, such as "my-zoo".
-        kind: One of `KINDS`: what the plugin brings.
-        parent: The folder that gets the new one.
+        name: The name of the distribution, such as "my-zoo".
+        kind: One of `KINDS`: what the plugin adds to pvzoo.
+        parent: The folder in which the new folder is made.
 
     Returns:
         The new folder.
 
     Raises:
-        UsageError: The name cannot be that of a plugin, or the folder is there or cannot be made.
+        UsageError: The name is not allowed, or the folder exists already or cannot be made.
     """
     if kind not in KINDS:
-        raise UsageError(f"{kind!r} is no kind of plugin.", f"Kinds: {', '.join(KINDS)}.")
+        raise UsageError(f"{kind!r} is not a kind of plugin.", f"Kinds: {', '.join(KINDS)}.")
     dist = normalise_dist(name)
     package = dist.replace("-", "_")
     if not re.fullmatch(r"[a-z][a-z0-9-]*[a-z0-9]", dist) or keyword.iskeyword(package):
         raise UsageError(
-            f"{name!r} cannot be the name of a plugin.", "Use letters, digits and '-': my-zoo."
+            f"{name!r} cannot be the name of a plugin.",
+            "Use letters, digits and '-', such as my-zoo.",
         )
     folder = parent / dist
     if folder.exists():
-        raise UsageError(f"{folder} is there already.", "Choose another name, or remove it.")
+        raise UsageError(f"{folder} exists already.", "Choose another name, or remove it.")
     if importlib.util.find_spec(package) is not None:
-        raise UsageError(f"A package {package!r} is installed already.", "Choose another name.")
+        raise UsageError(f"A package {package!r} is already installed.", "Choose another name.")
     names = {"my-zoo": dist, "my_zoo": package}
     try:
         with tempfile.TemporaryDirectory(dir=parent) as temporary:
@@ -63,7 +64,9 @@ def write_plugin(name: str, kind: str, parent: Path) -> Path:
                 _copy(_TEMPLATES / template, part, names)
             part.rename(folder)
     except OSError as error:
-        raise UsageError(f"{folder} cannot be written ({error}).", "Go elsewhere.") from error
+        raise UsageError(
+            f"{folder} cannot be written ({error}).", "Change to another folder."
+        ) from error
     return folder
 
 

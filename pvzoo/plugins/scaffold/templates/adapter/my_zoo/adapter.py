@@ -1,6 +1,6 @@
-"""The adapter: which checkpoints are of this family, and what a network's outputs mean.
+"""The adapter: recognises checkpoints of this family and interprets a network's outputs.
 
-It imports no network library, so that models are found and exported ones run without any.
+It does not import a network library, so pvzoo can find models and run exported ones without any.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from pvzoo.adapters.classification import ClassifierAdapter
 
 
 class ExampleAdapter(ClassifierAdapter):
-    """Drives networks that give ``logits`` (n, classes)."""
+    """For networks with the output ``logits`` (n, classes)."""
 
     network = "my_zoo.network:ExampleNetwork"
 
     @classmethod
     def matches(cls, config: Mapping[str, Any]) -> bool:
-        """By the model type in config.json."""
+        """Whether the model type in config.json is the one of this family."""
         return config.get("model_type") == "my-zoo"

@@ -51,7 +51,7 @@ class ExampleNetwork(TorchNetwork):
         """(n, classes) logits."""
         return {"logits": self.module(inputs["pixel_values"])}
 
-    # --- fine-tuning, which may be left out -------------------------------------------------------
+    # --- fine-tuning (optional) -------------------------------------------------------------------
 
     backbone = ("stem.",)
 

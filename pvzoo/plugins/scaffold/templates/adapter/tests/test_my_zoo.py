@@ -1,4 +1,4 @@
-"""The plugin keeps the rules of pvzoo's plugins, and its model is right."""
+"""The plugin follows the rules for pvzoo's plugins, and its model is right."""
 
 from __future__ import annotations
 

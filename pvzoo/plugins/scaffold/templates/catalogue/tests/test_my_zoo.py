@@ -1,4 +1,4 @@
-"""The plugin keeps the rules of pvzoo's plugins, and its models answer."""
+"""The plugin follows the rules for pvzoo's plugins, and its models predict."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The adapter: which checkpoints are of this family, and what a network's outputs mean.
+"""The adapter: recognises checkpoints of this family and interprets a network's outputs.
 
-It imports no network library, so that models are found and exported ones run without any.
+It does not import a network library, so pvzoo can find models and run exported ones without any.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MODEL_TYPE = "my-zoo"
 
 
 class ExampleAdapter(Adapter):
-    """Drives networks that give, for each class, one box.
+    """For networks that give one box for each class.
 
     Outputs are ``scores`` (n, classes) in 0..1 and ``boxes`` (n, classes, 4): left, top, right and
     bottom as shares of the image's width and height.
@@ -33,11 +33,11 @@ class ExampleAdapter(Adapter):
 
     @classmethod
     def matches(cls, config: Mapping[str, Any]) -> bool:
-        """By the model type in config.json."""
+        """Whether the model type in config.json is the one of this family."""
         return config.get("model_type") == MODEL_TYPE
 
     def postprocess(self, outputs: dict[str, Any], meta: Meta, **controls: Any) -> Detections:
-        """The objects of one image, in pixels, as far as the options ask for them."""
+        """The objects of one image, in pixels, filtered by the options."""
         height, width = meta["size"]
         boxes = outputs["boxes"][0] * np.array([width, height, width, height], np.float32)
         classes = np.arange(len(self.labels))

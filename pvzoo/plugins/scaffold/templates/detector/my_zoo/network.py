@@ -48,8 +48,8 @@ class ExampleNetwork(TorchNetwork):
     def forward(self, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """``scores`` (n, classes) and ``boxes`` (n, classes, 4); see the adapter.
 
-        The box of a class is that of a rectangle with the mean and the variance of its pixels; the
-        variance of n pixels in a row is (n^2 - 1) / 12.
+        The box of a class is the rectangle with the same mean and variance as the pixels of the
+        class. The variance of n pixels in a row is (n^2 - 1) / 12.
         """
         chances = self.module(inputs["pixel_values"]).float().sigmoid()
         mask = (chances > 0.5).float()
@@ -69,12 +69,12 @@ class ExampleNetwork(TorchNetwork):
             "boxes": torch.cat([middle - half, middle + half], -1),
         }
 
-    # --- fine-tuning, which may be left out -------------------------------------------------------
+    # --- fine-tuning (optional) -------------------------------------------------------------------
 
     backbone = ("stem.",)
 
     def batch(self, images: Sequence[Image.Image], targets: Sequence[Any]) -> dict[str, Any]:
-        """Pixels of all images, and for each class which of them are in a box."""
+        """Pixels of all images, and for each class the pixels that are in a box."""
         pixels = np.concatenate([self.prepare(one)[0]["pixel_values"] for one in images])
         side = pixels.shape[-1]
         inside = torch.zeros(len(images), len(self.spec.labels), side, side)

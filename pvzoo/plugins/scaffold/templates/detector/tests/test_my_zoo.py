@@ -1,4 +1,4 @@
-"""The plugin keeps the rules of pvzoo's plugins; its model is right, and can be fine-tuned."""
+"""The plugin follows the rules for pvzoo's plugins; its model is right and can be fine-tuned."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The format: a file ``my-zoo.jsonl`` beside the images.
 
-Its first line has the names of the classes, each other line an image with its boxes::
+The first line has the names of the classes; each other line has an image with its boxes::
 
     {"classes": ["cat", "dog"]}
     {"image": "train/1.jpg", "split": "train", "boxes": [["cat", 10, 20, 64.5, 32]]}
@@ -47,19 +47,19 @@ class ExampleFormat(Format):
         ]
         classes = _list(first.get("classes"), str)
         if classes is None:
-            raise DataError(f"{file}, line 1 has no list of classes.", "Write it again.")
+            raise DataError(f"{file}, line 1 has no list of classes.", "Write the file again.")
         images = [
             _image(found, classes, f"{file}, line {index}") for index, found in enumerate(others, 2)
         ]
         if not images:
-            raise DataError(f"{file} has no images.", "Write it again.")
+            raise DataError(f"{file} has no images.", "Write the file again.")
         root = file.parent
         read = Annotations(ExampleFormat.title, file, [file], root, images, classes, source.area)
         return read.splits({image.split: [root] for image in images})
 
     @staticmethod
     def write(parts: Parts, folder: Path) -> None:
-        """The file, and the images in a folder of each split."""
+        """Write the file, and the images of each split into a folder."""
         lost = Lost(ExampleFormat.title)
         lines: list[dict[str, Any]] = [{"classes": list(parts.names)}]
         for split in parts.splits:
@@ -80,13 +80,13 @@ class ExampleFormat(Format):
 
 
 def _parsed(text: str, where: str) -> dict[str, Any]:
-    """A line as the object that it is."""
+    """The JSON object of a line."""
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{where} is not JSON ({error}).", "Write it again.") from error
+        raise DataError(f"{where} is not JSON ({error}).", "Write the file again.") from error
     if not isinstance(found, dict):
-        raise DataError(f"{where} is no JSON object.", "Write it again.")
+        raise DataError(f"{where} is not a JSON object.", "Write the file again.")
     return found
 
 
@@ -94,9 +94,11 @@ def _image(found: dict[str, Any], classes: list[str], where: str) -> Annotated:
     """The image of a line, with its boxes."""
     name, split, boxes = found.get("image"), found.get("split"), _list(found.get("boxes"), list)
     if not isinstance(name, str) or not name or boxes is None:
-        raise DataError(f"{where} has no image, or no list of boxes.", "Write it again.")
+        raise DataError(f"{where} has no image or no boxes list.", "Write the file again.")
     if not isinstance(split, str | None):
-        raise DataError(f"{where} has the split {quoted(split)}.", "A split is a text, or null.")
+        raise DataError(
+            f"{where} has the split {quoted(split)}.", "A split must be a text or null."
+        )
     shapes = tuple(_shape(box, classes, where) for box in boxes)
     return Annotated(name, (0, 0), shapes, split=split)
 
@@ -107,13 +109,13 @@ def _shape(box: list[Any], classes: list[str], where: str) -> Shape:
     if len(box) != 5 or len(sides) != 4 or box[0] not in classes:
         raise DataError(
             f"{where} has the box {quoted(box)}.",
-            "A box is a class of line 1, left, top, width and height.",
+            "A box must be [class, left, top, width, height], with a class of line 1.",
         )
     left, top, width, height = sides
     return Shape(box[0], where, box=(left, top, width, height))
 
 
 def _list(value: Any, kind: type[T]) -> list[T] | None:
-    """A list if all of it is of a kind, else None."""
+    """`value` if it is a list and all its items are of this kind, else None."""
     fits = isinstance(value, list) and all(isinstance(one, kind) for one in value)
     return value if fits else None

@@ -1,4 +1,4 @@
-"""The plugin keeps the rules of pvzoo's plugins; its format loses nothing and refuses damage."""
+"""The plugin follows the rules for pvzoo's plugins; its format is exact and refuses damage."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ IMAGE = '{"image": "images/0000.png", "split": null, "boxes": '
 
 
 @pytest.mark.parametrize(
-    ("place", "line", "said"),
+    ("index", "line", "message"),
     [
         (1, "", "line 1 is not JSON"),
-        (1, "[]", "line 1 is no JSON object"),
+        (1, "[]", "line 1 is not a JSON object"),
         (1, '{"classes": [1]}', "line 1 has no list of classes"),
         (2, '{"image": "a.png"', "line 2 is not JSON"),
-        (2, '{"image": "a.png"}', "line 2 has no image, or no list of boxes"),
+        (2, '{"image": "a.png"}', "line 2 has no image or no boxes list"),
         (2, '{"image": "a.png", "split": 1, "boxes": []}', "line 2 has the split 1"),
         (2, IMAGE + '[["red", 1, 2, 3]]}', r"line 2 has the box \['red', 1, 2, 3\]"),
         (2, IMAGE + '[["red", 1, 2, 3, null]]}', "line 2 has the box"),
@@ -49,12 +49,12 @@ IMAGE = '{"image": "images/0000.png", "split": null, "boxes": '
         (2, IMAGE + '[[["red"], 1, 2, 3, 4]]}', "line 2 has the box"),
     ],
 )
-def test_a_damaged_file_is_refused_with_its_line(tmp_path, place, line, said):
+def test_a_damaged_file_is_refused_with_its_line(tmp_path, index, line, message):
     file = data.write(scenes(2), tmp_path / "data", "my-zoo") / "my-zoo.jsonl"
     lines = file.read_text().splitlines()
-    lines[place - 1] = line
+    lines[index - 1] = line
     file.write_text("\n".join(lines))
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=message):
         data.load(file.parent)
 
 

@@ -1,4 +1,4 @@
-"""The adapter of a model that serves the task: what the outputs of its network mean."""
+"""The adapter of a model for the task: it interprets the outputs of the network."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from pvzoo.adapters.base import Adapter, Meta
 
 
 class CoverAdapter(Adapter):
-    """Drives networks that give ``shares`` (n, classes) in 0..1."""
+    """For networks with the output ``shares`` (n, classes) in 0..1."""
 
     tasks = ("my-zoo-cover",)
     network = "my_zoo.network:CoverNetwork"
 
     @classmethod
     def matches(cls, config: Mapping[str, Any]) -> bool:
-        """By the model type in config.json."""
+        """Whether the model type in config.json is the one of this family."""
         return config.get("model_type") == "my-zoo"
 
     def postprocess(self, outputs: dict[str, Any], meta: Meta, **controls: Any) -> Cover:
-        """The classes of at least the share asked for, the largest first."""
+        """The classes with at least the share `least`, the largest share first."""
         shares = outputs["shares"][0]
         ids = np.argsort(-shares, kind="stable")
         ids = ids[shares[ids] >= controls["least"]]

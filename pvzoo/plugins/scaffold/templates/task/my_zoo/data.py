@@ -1,4 +1,4 @@
-"""Labelled data: how it is read from a folder, and what can be wrong with it."""
+"""Read labelled data from a folder, and check it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SUM = Rule(
 
 
 def splits(folder: Path) -> list[Split]:
-    """Images beside a ``cover.json``, in folders of splits or not; see README.md."""
+    """The splits of a folder: images beside a ``cover.json``; see README.md."""
     named = {split_name(f.name): f for f in folders(folder) if split_name(f.name)}
     places = {name: place for name, place in (named or {None: folder}).items() if _has(place)}
     cover = {name: _read(place / FILE) for name, place in places.items()}
@@ -53,7 +53,9 @@ def _read(file: Path) -> dict[str, dict[str, float]]:
         if not isinstance(shares, dict) or not all(
             isinstance(share, int | float) for share in shares.values()
         ):
-            raise DataError(f"{file}: {name} has no shares of classes.", "See README.md.")
+            raise DataError(
+                f"{file}: {name} has no shares of classes.", "README.md shows the format."
+            )
     return found
 
 
@@ -64,7 +66,7 @@ def _dataset(
     classes: Sequence[str],
     task: str | None,
 ) -> Dataset:
-    """The split in `place`; it is written once for each state of the files."""
+    """The dataset of the split in `place`; it is written again only if the files change."""
 
     def rows() -> Iterator[dict[str, Any]]:
         for number, (name, shares) in enumerate(cover.items()):
@@ -82,12 +84,12 @@ def _dataset(
 
 
 class CoverCheck(LabelCheck):
-    """That shares add up to 1, and that class ids stand for classes."""
+    """Checks that shares add up to 1 and that class ids exist."""
 
     def check(self, sample: Sample) -> None:
         """See the class."""
         cover, names = sample.row["cover"], sample.part.names
-        shares = np.array(cover["share"], float)  # a null is nan
+        shares = np.array(cover["share"], float)  # null becomes nan
         if not (abs(shares.sum() - 1) < 0.01 and (shares >= 0).all()):
             sample.note(SUM, f": {shares.sum():.3g}")
         for label in cover["category"]:

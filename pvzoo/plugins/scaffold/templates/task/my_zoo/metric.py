@@ -13,10 +13,10 @@ from pvzoo.metrics.class_match import LabelMatch
 
 
 class CoverMetric(Metric):
-    """How well shares are predicted; the mean over the images.
+    """How well shares are predicted, as a mean over the images.
 
-    Figures: ``overlap``, the sum over the classes of the lesser of the true and the predicted
-    share, 1 if all is right; of each class ``error``, the mean of what its share is wrong by.
+    Figures: ``overlap``, the sum over the classes of the smaller of the true and the predicted
+    share (1 is perfect); for each class ``error``, the mean absolute error of its share.
     """
 
     def __init__(self, match: LabelMatch) -> None:
@@ -24,7 +24,7 @@ class CoverMetric(Metric):
         self._rows: dict[int, np.ndarray] = {}  # index -> (2, classes), true and predicted
 
     def update(self, index: int, result: Cover, row: Mapping[str, Any]) -> None:
-        """Take the shares of one image."""
+        """Add the shares of one image."""
         check_numbers(row, result.shares)
         classes, cover = len(self.match.data), row["cover"]
         labels = class_ids(row, "cover.category", cover["category"], classes)
@@ -32,7 +32,7 @@ class CoverMetric(Metric):
         shares[0, labels] = column(row, "cover.share", cover["share"], labels.shape, float)
         for label, share in zip(result.labels, result.shares, strict=True):
             own = self.match.to_data[label]
-            if own >= 0:  # else it is a class that the data does not have
+            if own >= 0:  # otherwise the data does not have this class
                 shares[1, own] = share
         self._rows[index] = shares
 
@@ -41,7 +41,7 @@ class CoverMetric(Metric):
         return self._rows
 
     def merge(self, states: Sequence[Any]) -> None:
-        """Put them together, in the order of the images."""
+        """Combine the shares of several processes, in the order of the images."""
         self._rows = dict(sorted(item for rows in states for item in rows.items()))
 
     def compute(self) -> Evaluation:

@@ -1,4 +1,4 @@
-"""The network: each pixel is of the classes that its colour is likely to be of."""
+"""The network: it predicts the classes of each pixel from its colour."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class CoverNetwork(TorchNetwork):
         """(n, classes) shares."""
         return {"shares": self.module(inputs["pixel_values"])}
 
-    # --- fine-tuning, which may be left out -------------------------------------------------------
+    # --- fine-tuning (optional) -------------------------------------------------------------------
 
     backbone = ("stem.",)
 

@@ -1,4 +1,4 @@
-"""The task: what a prediction means, what one can choose, and where all else of the task is."""
+"""The task: its results, its options, and where its other parts are."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Cover(ResultWithRows):
-    """Which share of one image each class covers, the largest first.
+    """The share of one image that each class covers, the largest share first.
 
     Attributes:
         labels: (n,) int64 class ids.
-        shares: (n,) float32 in 0..1, of the pixels.
+        shares: (n,) float32 in 0..1, shares of the pixels.
         names: n class names.
     """
 
@@ -42,7 +42,7 @@ class Cover(ResultWithRows):
     names: tuple[str, ...]
 
     def rows(self) -> list[dict[str, Any]]:
-        """One dict a class: ``label``, ``name`` and ``share``."""
+        """One dict per class: ``label``, ``name`` and ``share``."""
         return [
             {"label": int(label), "name": name, "share": float(share)}
             for label, name, share in zip(self.labels, self.names, self.shares, strict=True)
@@ -61,10 +61,10 @@ def draw_cover(image: Image.Image, cover: Iterable[tuple[int, str, float]]) -> I
 
 @dataclass(frozen=True)
 class CoverControls:
-    """What `predict` lets one choose.
+    """The options of `predict`.
 
     Attributes:
-        least: Least share of a class that is returned.
+        least: Classes with a smaller share are not returned.
     """
 
     least: float = 0.05
@@ -80,7 +80,7 @@ class CoverTask(Task):
     result = Cover
     controls = CoverControls
 
-    # --- labelled data, figures and training, which may be left out -------------------------------
+    # --- labelled data, figures and training (optional) -------------------------------------------
 
     evaluation: ClassVar[Mapping[str, Any]] = {"least": 0.0}
     main_metric = "overlap"
@@ -108,7 +108,7 @@ class CoverTask(Task):
     def draw_labels(
         self, image: Image.Image, row: Mapping[str, Any], names: Sequence[str], size: Size
     ) -> Image.Image:
-        """As `Cover.draw`; class ids that stand for no class are left out."""
+        """As `Cover.draw`; class ids that do not exist are left out."""
         pairs = zip(row["cover"]["category"], row["cover"]["share"], strict=False)
         known = range(len(names))
         return draw_cover(image, ((i, names[i], share) for i, share in pairs if i in known))

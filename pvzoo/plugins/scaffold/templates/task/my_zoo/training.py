@@ -1,4 +1,4 @@
-"""What a network of the task is trained on."""
+"""The training targets of a network of the task."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pvzoo.training.targets.base import Target, Training
 class CoverTraining(Training):
     """``shares``, (classes,) float32.
 
-    Images are varied in colours and by a flip, which leave shares as they are; crops would not.
+    The augmentation changes colours and flips images. This does not change shares; crops would.
     """
 
     recipe = Recipe("tried on drawn rectangles", 0.3, decay=0.0, clip=1.0)
@@ -27,7 +27,7 @@ class CoverTraining(Training):
         return {"shares": shares}
 
     def row(self, target: Target, size: tuple[int, int], classes: int) -> dict[str, Any]:
-        """The way back: ``cover``."""
+        """The target as the column ``cover``."""
         labels = target["shares"].nonzero().flatten()
         shares = target["shares"][labels]
         return {"cover": {"category": labels.tolist(), "share": shares.tolist()}}

@@ -1,4 +1,4 @@
-"""The plugin keeps the rules of plugins; its task is read, checked, measured and trained."""
+"""The plugin follows the rules for plugins; its data is read and checked; its model is trained."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ test_conformance = conformance("my-zoo")
 
 @pytest.fixture
 def folder(tmp_path):
-    """Images of which a part is red and the rest white, in two splits."""
+    """Images that are partly red and otherwise white, in two splits."""
     for split, seed in (("train", 0), ("val", 1)):
         (tmp_path / split).mkdir()
         cover = {}
@@ -53,7 +53,7 @@ def test_a_folder_is_read_checked_drawn_and_measured(folder):
     assert figures.per_class["red"]["error"] < 0.03
 
 
-def test_the_check_names_shares_and_classes_that_cannot_be(folder):
+def test_the_check_names_impossible_shares_and_classes(folder):
     file = folder / "val" / "cover.json"
     cover = json.loads(file.read_text())
     cover["3.png"]["red"] += 0.5
