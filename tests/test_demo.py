@@ -279,8 +279,8 @@ def test_controls_say_what_an_option_means_in_words_for_a_page():
     with gr.Blocks():
         controls = controls_of(registry.get("tasks", "object-detection"), ())
     said = {control.name: control.component.info for control in controls}
-    assert said["threshold"] == "Least score of an object."
-    assert said["classes"] == "Only these classes, by name or id; empty for all."
+    assert said["threshold"] == "Objects with a lower score are not returned."
+    assert said["classes"] == "Return only these classes, by name or id; empty for all."
 
 
 def test_what_is_typed_becomes_the_options_of_predict():
@@ -379,7 +379,7 @@ def test_models_are_tools_for_agents(models, scene):
     assert "shapes-detector" in tool.description
     properties = tool.inputSchema["properties"]
     assert {"image", "threshold", "classes"} <= set(properties)
-    assert "Least score of an object." in properties["threshold"]["description"]
+    assert "Objects with a lower score are not returned." in properties["threshold"]["description"]
     texts = [part.text for part in answer.content if part.type == "text"]
     found = [row["name"] for row in model.predict(scene, threshold=0.4).rows()]
     assert found

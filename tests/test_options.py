@@ -132,14 +132,15 @@ def test_help_says_what_each_option_does():
     assert "nms: float | None = None" in text
     assert "batch_size: Most network inputs in one forward pass." in text
     assert (
-        "nms: Suppress boxes that overlap a better one by more than this IoU; None for not at all."
-        " One-to-one models such as DETR do not need it. class_agnostic: Whether" in text
+        "nms: Suppress boxes that overlap a better box by more than this IoU; None for no "
+        "suppression. One-to-one models such as DETR do not need it. class_agnostic: Whether"
+        in text
     )
     assert "Raises: ImageError:" in text
     assert "**options" not in text
     of_points = " ".join(pydoc.render_doc(model_of("mask-generation").stream).split())
     assert "points: (objects, 2), a point on each object: x, y." in of_points
-    assert "threshold: Least score of a mask" in of_points
+    assert "threshold: Masks with a lower score" in of_points
 
 
 def test_every_option_that_is_shown_is_explained():

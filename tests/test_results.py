@@ -206,8 +206,8 @@ def test_an_iteration_gives_a_result_for_each_row_in_order(kind: str) -> None:
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
-        ([True, False], "mask has 2 entries, and there are"),
-        (np.ones(99, bool), "mask has 99 entries, and there are"),
+        ([True, False], "mask has 2 entries, but there are"),
+        (np.ones(99, bool), "mask has 99 entries, but there are"),
         (np.zeros(0, bool), "mask has 0 entries"),
         (99, "no row 99"),
         ([0, 99], "no row 99"),

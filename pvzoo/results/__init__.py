@@ -1,1 +1,1 @@
-"""Results: what `predict` returns for an image, one type per task, with its masks and drawing."""
+"""The results of `predict`: one type for each task, with masks and drawing."""

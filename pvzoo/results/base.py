@@ -1,4 +1,4 @@
-"""The type of results: a frozen dataclass of numpy arrays for each task, derived from `Result`."""
+"""The base class of results. Each task has a subclass: a frozen dataclass of numpy arrays."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Result(ABC):
-    """What `predict` returns for one image. Subclasses add their arrays.
+    """The result of `predict` for one image. Subclasses add their arrays.
 
-    Its arrays cannot be written to; a copy (``result.boxes.copy()``) is the user's own. A subclass
-    with a ``__post_init__`` calls this one's.
+    The arrays are read-only; make a copy to change them (``result.boxes.copy()``). A subclass with
+    a ``__post_init__`` must call the one of this class.
 
     Class attributes:
         task: The id of its task.
@@ -47,7 +47,7 @@ class Result(ABC):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        # its own, else a dataclass writes one with all arrays
+        # set it in the class itself; otherwise the dataclass adds one that shows all arrays
         cls.__repr__ = cls.__repr__  # type: ignore[method-assign]
 
     def __post_init__(self) -> None:
@@ -56,7 +56,7 @@ class Result(ABC):
                 object.__setattr__(self, name, read_only(value))
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """What comes from another process, or is a copy, is no more to be written to."""
+        """Make the arrays read-only again, after copying or unpickling."""
         vars(self).update(state)
         Result.__post_init__(self)
 
@@ -68,73 +68,75 @@ class Result(ABC):
         return None if image is None else jpeg(image)
 
     def shown(self) -> Image.Image | None:
-        """As `plot`, or None where the image cannot be drawn on, such as a file that is gone."""
+        """As `plot`, or None if the image cannot be drawn on, for example if its file is gone."""
         try:
             return self.plot()
         except PvzooError:
             return None
 
     def title(self) -> str:
-        """What it is of, such as "Detections of street.jpg, 640 x 480 pixels"."""
+        """A title such as "Detections of street.jpg, 640 x 480 pixels"."""
         of = f" of {_one_line(self.source, 80)}" if self.source else ""
         return f"{type(self).__name__}{of}, {self.size[1]:,} x {self.size[0]:,} pixels"
 
     @property
     def source(self) -> str | None:
-        """The path or URL of the input, or what kind of object it was."""
+        """The path or URL of the input, or the kind of object that it was."""
         return self.image.name if self.image else None
 
     @abstractmethod
     def draw(self, image: Image.Image) -> Image.Image:
-        """A new image: `image` (upright RGB, of this result's size) with the result on it."""
+        """A new image: `image` (upright RGB, of this result's size) with the result drawn on it."""
 
     @abstractmethod
     def rows(self) -> list[dict[str, Any]]:
-        """One dict of plain Python values per predicted thing: the rows of a table."""
+        """The rows of a table: for each predicted thing a dict of plain Python values."""
 
     def plot(self) -> Image.Image:
         """The input with the result drawn on it.
 
         Raises:
-            ImageError: The input was a file that is no longer there or has another size now, or a
-                side of it is longer than 131,072 pixels.
+            ImageError: The input was a file that no longer exists or now has another size, or one
+                of its sides is longer than 131,072 pixels.
         """
         if self.image is None:
-            raise UsageError("This result does not know its image.", "Use result.draw(image).")
+            raise UsageError("This result has no image to draw on.", "Use result.draw(image).")
         image = self.image.open()
         if max(image.size) > MAX_SIDE:
             raise ImageError(
-                f"{self.source} is {image.width:,} x {image.height:,} pixels, too long to be "
-                f"drawn on: {MAX_SIDE:,} are allowed.",
-                "Cut it into pieces.",
+                f"{self.source} has {image.width:,} x {image.height:,} pixels, which is too long "
+                f"to be drawn on: a side may have {MAX_SIDE:,} pixels.",
+                "Cut the image into pieces.",
                 source=self.source or "",
             )
         if image.size != self.size[::-1]:
             raise ImageError(
-                f"{self.source} has {image.width:,} x {image.height:,} pixels, and had "
-                f"{self.size[1]:,} x {self.size[0]:,} when this was predicted.",
-                "Predict again.",
+                f"{self.source} has {image.width:,} x {image.height:,} pixels, but had "
+                f"{self.size[1]:,} x {self.size[0]:,} when this result was predicted.",
+                "Predict the image again.",
                 source=self.source or "",
             )
         return self.draw(image)
 
     def save(self, path: str | Path) -> Path:
-        """Write the annotated image; the suffix of `path` says in which format.
+        """Write the annotated image; the suffix of `path` chooses the format.
 
         Raises:
-            UsageError: The suffix is no format that PIL writes, or the file cannot be written.
+            UsageError: PIL cannot write files with this suffix, or the file cannot be written.
         """
         path = Path(path)
         if Image.registered_extensions().get(path.suffix.lower()) not in Image.SAVE:
             raise UsageError(
-                f"{path} does not end in the name of an image format.", "Use .png or .jpg."
+                f"{path} does not end with the suffix of an image format.", "Use .png or .jpg."
             )
         image = self.plot()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             image.save(path)
         except OSError as error:
-            raise UsageError(f"{path} cannot be written ({error}).", "Choose another.") from error
+            raise UsageError(
+                f"{path} cannot be written ({error}).", "Choose another path."
+            ) from error
         return path
 
     def to_dict(self) -> dict[str, Any]:
@@ -152,7 +154,7 @@ class Result(ABC):
         """`to_dict` as one line of JSON.
 
         Raises:
-            PvzooError: A score is not a number, which JSON cannot say.
+            PvzooError: A score is not a number (NaN), which JSON cannot represent.
         """
         try:
             return json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False)
@@ -163,7 +165,7 @@ class Result(ABC):
             ) from error
 
     def to_pandas(self) -> pd.DataFrame:
-        """One row per predicted thing; the columns are there even when there is no row."""
+        """One row per predicted thing; the columns are there even without rows."""
         needs("A table", "pandas")
         import pandas as pd
 
@@ -172,19 +174,19 @@ class Result(ABC):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ResultWithRows(Result):
-    """A result with an entry for each predicted thing, which is indexed as a numpy array is.
+    """A result with one row for each predicted thing. It can be indexed like a numpy array.
 
-        result[result.scores > 0.5]     those that score more
-        result[:3], result[[4, 0]]      the first three; two of them, in this order
-        result[-1]                      the last one
-        for found in result: ...        one after the other
-        len(result)                     how many there are
+        result[result.scores > 0.5]     the rows with a score above 0.5
+        result[:3], result[[4, 0]]      the first three rows; two rows, in this order
+        result[-1]                      the last row
+        for found in result: ...        one row after the other
+        len(result)                     the number of rows
 
-    What comes out is always a result of the same kind, of the same image, with all that is known of
-    these rows. So a single row is a result with one: ``result[0].names[0]``. Masks stay encoded.
+    Indexing always gives a result of the same type and image, with all fields of these rows. So a
+    single row is a result of length 1: ``result[0].names[0]``. Masks stay encoded.
 
     Class attributes:
-        per_row: The fields that have an entry for each row: arrays, tuples, `Masks` or None.
+        per_row: The fields that have one entry per row: arrays, tuples, `Masks` or None.
     """
 
     per_row: ClassVar[tuple[str, ...]]
@@ -196,8 +198,8 @@ class ResultWithRows(Result):
         """The result with these rows.
 
         Args:
-            rows: An index (below 0 it counts from the end), a slice, a list or array of indices, or
-                a mask: True or False for each row.
+            rows: An index (negative ones count from the end), a slice, a list or array of indices,
+                or a mask: True or False for each row.
 
         Raises:
             RowError: An index is out of range, or the mask has another length; also `IndexError`.
@@ -208,13 +210,13 @@ class ResultWithRows(Result):
         return (self[i] for i in range(len(self)))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        """One object, so that an array of results is not taken apart into rows of rows."""
+        """An array with this one object; otherwise numpy would split results into their rows."""
         alone = np.empty(1, object)
         alone[0] = self
         return alone.reshape(())
 
     def _of_rows(self, kept: np.ndarray) -> dict[str, Any]:
-        """The fields that differ if only the rows at these (k,) indices are there."""
+        """The fields that change if only the rows at these (k,) indices are kept."""
         values = {name: getattr(self, name) for name in self.per_row}
         return {
             name: tuple(value[i] for i in kept) if isinstance(value, tuple) else value[kept]
@@ -223,7 +225,7 @@ class ResultWithRows(Result):
         }
 
     def title(self) -> str:
-        """What it is of and how many rows there are."""
+        """The title of the result, with the number of rows."""
         return f"{super().title()}: {len(self):,} row{'s' * (len(self) != 1)}"
 
     def __repr__(self) -> str:
@@ -238,14 +240,14 @@ _SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 
 def read_only(array: np.ndarray) -> np.ndarray:
-    """The array, such that it cannot be written to; whoever has it otherwise still can."""
+    """A read-only view of the array; the array itself does not change."""
     view = array.view()
     view.flags.writeable = False
     return view
 
 
 def _row_text(row: Mapping[str, Any]) -> str:
-    """A row of a `repr`: name and score, then what else there is, the box rounded."""
+    """A row of a `repr`: name and score, then the other values, with the box rounded."""
     parts = [_one_line(row["name"], 40)] if "name" in row else []
     if "score" in row:
         parts.append(f"{row['score']:.2f}")

@@ -15,14 +15,15 @@ from pvzoo.results.drawing import shorten, text_font, text_size
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Classification(ResultWithRows):
-    """The best classes of one image, best first; its rows are these classes.
+    """The best classes of one image, best first. Each row is a class.
 
     Attributes:
         labels: (k,) int64 class ids.
         scores: (k,) float32 in 0..1. They sum to at most 1, unless ``multi_label``.
         names: k class names.
         multi_label: Whether each class was scored on its own (a sigmoid head).
-        probabilities: (classes,) float32, of all classes in the model's order, if asked for.
+        probabilities: (classes,) float32, for all classes in the model's order; None unless the
+            option ``probabilities`` was set.
     """
 
     task: ClassVar[str] = "image-classification"
@@ -36,23 +37,23 @@ class Classification(ResultWithRows):
     probabilities: np.ndarray | None = None
 
     def rows(self) -> list[dict[str, Any]]:
-        """One dict a class, with ``label``, ``name`` and ``score``."""
+        """One dict per class, with ``label``, ``name`` and ``score``."""
         return [
             {"label": int(label), "name": name, "score": float(score)}
             for label, name, score in zip(self.labels, self.names, self.scores, strict=True)
         ]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain Python values; ``probabilities`` only if they were asked for."""
+        """Plain Python values; with ``probabilities`` only if the result has them."""
         plain = super().to_dict()
         if self.probabilities is not None:
             plain["probabilities"] = self.probabilities.tolist()
         return plain
 
     def draw(self, image: Image.Image) -> Image.Image:
-        """The image with a panel below it: a line and a bar per class, of the best ten.
+        """The image with a panel below it: a line and a bar for each of the best ten classes.
 
-        An image smaller than the panel is enlarged, in whole steps, so that it can be seen.
+        An image that is smaller than the panel is enlarged by a whole factor.
         """
         zoom = max(1, _PANEL // max(image.size))
         image = image.resize((image.width * zoom, image.height * zoom), Image.Resampling.NEAREST)
@@ -79,7 +80,7 @@ class Classification(ResultWithRows):
         return canvas
 
     def _lines(self) -> list[tuple[str, float | None]]:
-        """What the panel says: (text, score or None)."""
+        """The lines of the panel: (text, score or None)."""
         lines: list[tuple[str, float | None]] = [
             (" ".join(row["name"].split()), row["score"]) for row in self.rows()[:_MOST_LINES]
         ]
@@ -90,5 +91,5 @@ class Classification(ResultWithRows):
         return lines
 
 
-_PANEL = 240  # pixels: the least width in which names can be read
+_PANEL = 240  # pixels: the smallest width in which names are readable
 _MOST_LINES = 10

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Detections(ResultWithRows):
-    """The objects of one image; its rows.
+    """The objects of one image. Each row is an object.
 
     Attributes:
         boxes: (n, 4) float32, left, top, right, bottom in pixels of the upright image.
@@ -48,7 +48,7 @@ class Detections(ResultWithRows):
     names: tuple[str, ...]
 
     def rows(self) -> list[dict[str, Any]]:
-        """One dict an object: ``label``, ``name``, ``score`` and the box's four sides."""
+        """One dict per object: ``label``, ``name``, ``score`` and the four sides of the box."""
         sides = ("xmin", "ymin", "xmax", "ymax")
         return [
             {
@@ -79,20 +79,20 @@ class Detections(ResultWithRows):
     def to_supervision(self) -> sv.Detections:
         """As `supervision.Detections`, class names in ``data["class_name"]``."""
         return sv_detections()(
-            xyxy=self.boxes.copy(),  # may be changed in place; a result may not
+            xyxy=self.boxes.copy(),  # supervision may change it in place
             confidence=self.scores.copy(),
             class_id=self.labels.copy(),
             data={"class_name": np.array(self.names, dtype=str)},
         )
 
     def draw(self, image: Image.Image) -> Image.Image:
-        """The image with boxes, class names and scores; a small one is enlarged."""
+        """The image with boxes, class names and scores; a small image is enlarged."""
         return draw_objects(image, self.boxes, self.scores, self.labels, self.names)
 
 
 @cache
 def sv_detections() -> type[sv.Detections]:
-    """`supervision.Detections`, without the package's remark that OpenCV would be faster."""
+    """`supervision.Detections`, without the package's warning that OpenCV would be faster."""
     needs("Converting to supervision", "supervision")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="OpenCV")

@@ -1,4 +1,4 @@
-"""Drawing results on images, with PIL."""
+"""Draw results on images with PIL."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 Colour = tuple[int, int, int]
 Spot = tuple[float, float, float, float]
-"""Where a label may be: the point (x, y) lies at (across, down), in 0..1, of the label."""
+"""A place for a label: (across, down), in 0..1, is the point of the label that lies at (x, y)."""
 
-# Each is as far as can be from all before it (CIEDE2000): the first 20 differ by 20, all by 7. None
-# is near grey, black or white.
+# Each colour is as far as possible from all colours before it (CIEDE2000): the first 20 differ by
+# 20, all differ by 7. No colour is near grey, black or white.
 _COLOURS = bytes.fromhex(
     """
     e42430 00fc00 00b4fc 005424 0000f0 fcb424 f0b4fc 846018 00a890 d818a8 7878fc 849c00 f09c84
@@ -33,39 +33,39 @@ _COLOURS = bytes.fromhex(
     78840c 00b478 d8cc60 b478cc 544890 c00084 905490 e49c30 fc6078 18c09c d8543c d85478 d88448
     """
 )
-_LEAST = 480  # pixels: the side an image needs for names to fit in it
+_LEAST = 480  # pixels: the side that an image needs so that names fit in it
 
 
 def class_colour(label: int) -> Colour:
-    """The RGB colour of a class id, whatever else is in the image; 156 are distinct."""
+    """The RGB colour of a class id; it depends only on the id. There are 156 different colours."""
     red, green, blue = _COLOURS[int(label) * 3 % len(_COLOURS) :][:3]
     return red, green, blue
 
 
 def _ink(background: Colour) -> str:
-    """Black or white, whichever can be read better on a colour."""
+    """Black or white, whichever is more readable on a colour."""
     red, green, blue = ((c / 255) ** 2.2 for c in background)
     luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
-    return "black" if luminance > 0.18 else "white"  # where both contrasts of WCAG are equal
+    return "black" if luminance > 0.18 else "white"  # at 0.18 both WCAG contrasts are equal
 
 
 def enlarge(image: Image.Image) -> tuple[Image.Image, int]:
-    """A small image enlarged in whole steps, so that names fit in it; and how many times."""
+    """A small image enlarged by a whole factor, so that names fit in it; and the factor."""
     zoom = max(1, _LEAST // max(image.size))
     return image.resize((image.width * zoom, image.height * zoom), Image.Resampling.NEAREST), zoom
 
 
 def text_size(width: int, height: int) -> int:
-    """A size of letters that can be read on small, large and very long images, in pixels.
+    """A font size in pixels that is readable on small, large and very long images.
 
-    On those that are much wider than high it is a tenth of the height, so that lines of text are
-    not many times the image.
+    On images that are much wider than high it is a tenth of the height, so that lines of text are
+    not much larger than the image.
     """
     return max(12, min(width // 36, (width + height) // 60, height // 10))
 
 
 def text_font(size: int, text: str) -> Any:
-    """PIL's own font, or for letters it does not have one of the system's, if there is one."""
+    """PIL's own font; for letters that it does not have, a font of the system, if there is one."""
     path = _font_path(text)
     return ImageFont.truetype(path, size) if path else ImageFont.load_default(size=size)
 
@@ -98,10 +98,10 @@ def draw_objects(
     names: Sequence[str],
     masks: Masks | None = None,
 ) -> Image.Image:
-    """Boxes, masks if there are any, and labels that stay inside the frame.
+    """Draw boxes, masks if there are any, and labels that stay inside the frame.
 
-    The better an object's score, or without scores the larger its box, the sooner it gets its
-    label; one that would have to cover others is left out. Small images are enlarged.
+    Objects with a better score (without scores: with a larger box) get their label first. A label
+    that would cover others is left out. Small images are enlarged.
     """
     if masks is not None:
         image = tint(image, _paint(image, labels, masks))
@@ -125,7 +125,7 @@ def draw_objects(
 
 
 def _box_spots(box: np.ndarray) -> list[Spot]:
-    """On top of a box, inside it, below it; on the left, then on the right."""
+    """Places for a label: above a box, inside it, below it; each at the left, then at the right."""
     x0, y0, x1, y1 = box
     return [
         *((x0, y0, 0, 1), (x0, y0, 0, 0), (x0, y1, 0, 0), (x0, y1, 0, 1)),
@@ -134,7 +134,7 @@ def _box_spots(box: np.ndarray) -> list[Spot]:
 
 
 def _label_size(image: Image.Image) -> int:
-    """Letters for labels inside an image: in a flat one, at most an eighth of its height."""
+    """The font size of labels inside an image: at most an eighth of the height of a flat image."""
     return max(12, min(text_size(*image.size), image.height // 8))
 
 
@@ -143,10 +143,10 @@ def _write(
     captions: Iterable[tuple[str, str, Colour, list[Spot]]],
     size: int,
 ) -> None:
-    """Write captions (name, ending, background, spots), most important first, into an image.
+    """Write captions (name, ending, background, spots) into an image, most important first.
 
-    Each goes to the first of its spots where it hides none of those before it, moved inside the
-    frame; if there is none, it is left out.
+    A caption goes to its first spot that does not cover an earlier caption, moved inside the frame.
+    If there is no such spot, the caption is left out.
     """
     captions = list(captions)
     pen = ImageDraw.Draw(image)
@@ -173,7 +173,7 @@ def _write(
 
 
 def _paint(image: Image.Image, labels: np.ndarray, masks: Masks) -> Image.Image:
-    """The image with masks in the solid colours of their classes, small ones over large ones."""
+    """The image with masks in the solid colours of their classes, small masks over large ones."""
     painted = image.copy()
     boxes = masks.boxes.astype(int)
     for i in np.argsort(-masks.areas, kind="stable"):
@@ -184,14 +184,14 @@ def _paint(image: Image.Image, labels: np.ndarray, masks: Masks) -> Image.Image:
 
 
 def tint(image: Image.Image, colours: Image.Image) -> Image.Image:
-    """The image with another one of the same size laid half transparent over it."""
+    """The image with another image of the same size, half transparent, over it."""
     return Image.blend(image, colours, 0.5)
 
 
 def add_legend(
     image: Image.Image, entries: list[tuple[str, Colour]], most: int = 12
 ) -> Image.Image:
-    """The image with a legend below: coloured squares with names, in as many columns as fit."""
+    """The image with a legend below it: coloured squares with names, in as many columns as fit."""
     width = max(image.width, _LEAST // 2)
     text = text_size(width, image.height)
     entries, left_out = entries[:most], len(entries) - most
@@ -218,11 +218,11 @@ def add_legend(
 def draw_segments(
     image: Image.Image, ids: np.ndarray, segments: list[tuple[int, int, str]], masks: Masks
 ) -> Image.Image:
-    """Segments of a (height, width) id map, each (id, class id, name), tinted, outlined, named.
+    """Draw the segments of a (height, width) id map: colour, outline and name.
 
-    Segments of one class share its colour; the outline tells them apart. `masks` are those of the
-    segments. Labels that would cover those of larger segments are left out; small images are
-    enlarged.
+    Each segment is (id, class id, name); `masks` are the masks of the segments. Segments of one
+    class have the same colour; outlines separate them. A label that would cover the label of a
+    larger segment is left out. Small images are enlarged.
     """
     table = np.zeros((int(ids.max()) + 1, 3), np.uint8)
     for number, label, _ in segments:
@@ -249,7 +249,10 @@ def draw_segments(
 
 
 def _inside_point(mask: np.ndarray) -> tuple[float, float]:
-    """(x, y) well inside a mask that is not empty: middle of the widest run of its middle row."""
+    """A point (x, y) well inside a mask: the middle of the widest run of the mask's middle row.
+
+    The mask must not be empty.
+    """
     counts = mask.sum(axis=1).cumsum()
     y = int(np.searchsorted(counts, counts[-1] / 2))
     edges = np.diff(np.concatenate([[0], mask[y].astype(np.int8), [0]]))

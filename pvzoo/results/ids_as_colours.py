@@ -1,4 +1,4 @@
-"""Ids as colours, the way COCO's panoptic PNGs hold them: R + 256 G + 65536 B."""
+"""Convert ids to colours and back as in COCO's panoptic PNGs: id = R + 256 G + 65536 B."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 def ids_of(colours: np.ndarray | Sequence[int]) -> np.ndarray:
-    """(..., 3 or more) channels from 0 to 255 as (...) int32; those after blue do not count."""
+    """(..., 3 or more) channels in 0..255 as (...) int32 ids; channels after blue are ignored."""
     red, green, blue = np.moveaxis(np.asarray(colours, np.int32), -1, 0)[:3]
     ids: np.ndarray = red + 256 * green + 65536 * blue
     return ids

@@ -21,8 +21,8 @@ class Instances(Detections):
     """The objects of one image, with masks.
 
     Attributes:
-        masks: n masks, run-length encoded: ``masks[i]`` is (height, width) bool,
-            ``masks.to_array()`` is all of them.
+        masks: n run-length encoded masks: ``masks[i]`` is one mask, (height, width) bool;
+            ``masks.to_array()`` is all masks.
     """
 
     task: ClassVar[str] = "instance-segmentation"
@@ -40,16 +40,16 @@ class Instances(Detections):
     def to_coco(
         self, image_id: int = 0, segmentation: Literal["rle", "polygons"] = "rle"
     ) -> list[dict[str, Any]]:
-        """COCO results with a ``segmentation``: run-length codes, or polygons (they lose holes).
+        """COCO results with a ``segmentation``: run-length codes, or polygons (which lose holes).
 
-        Given both boxes and masks, pycocotools takes an object's size from its box; to evaluate
-        masks by size, leave out ``bbox``.
+        If results have boxes and masks, pycocotools takes an object's size from its box. To
+        evaluate masks by size, remove ``bbox``.
 
         Raises:
             UsageError: `segmentation` is neither "rle" nor "polygons".
         """
         if segmentation not in ("rle", "polygons"):
-            raise UsageError(f"segmentation is {segmentation!r}.", 'It is "rle" or "polygons".')
+            raise UsageError(f"segmentation is {segmentation!r}.", 'Use "rle" or "polygons".')
         results = super().to_coco(image_id)
         codes = self.masks.to_coco()
         for i, result in enumerate(results):
@@ -63,6 +63,6 @@ class Instances(Detections):
         return found
 
     def draw(self, image: Image.Image) -> Image.Image:
-        """The image with masks, boxes, class names and scores; a small one is enlarged."""
+        """The image with masks, boxes, class names and scores; a small image is enlarged."""
         values = (self.boxes, self.scores, self.labels, self.names, self.masks)
         return draw_objects(image, *values)

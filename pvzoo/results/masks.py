@@ -1,4 +1,4 @@
-"""Binary masks, held run-length encoded as in COCO and decoded when they are looked at."""
+"""Binary masks that are stored run-length encoded, as in COCO, and decoded on access."""
 
 from __future__ import annotations
 
@@ -28,22 +28,20 @@ class Masks(Sequence[np.ndarray]):
 
     @classmethod
     def from_array(cls, masks: np.ndarray) -> Masks:
-        """(n, height, width) masks; whatever is not zero belongs to the mask.
+        """Encode (n, height, width) masks; a pixel belongs to a mask if it is not zero.
 
         Raises:
-            UsageError: The array has another number of axes.
+            UsageError: The array does not have three axes.
         """
         masks = np.asarray(masks)
         if masks.ndim != 3:
-            raise UsageError(
-                f"The masks have the shape {masks.shape}.", "It is (n, height, width)."
-            )
+            raise UsageError(f"The masks have the shape {masks.shape}.", "Use (n, height, width).")
         size = (masks.shape[1], masks.shape[2])
         return cls(size, tuple(encode(mask != 0, 0, 0, size) for mask in masks))
 
     @classmethod
     def from_map(cls, ids: np.ndarray, wanted: Iterable[int]) -> Masks:
-        """Where a (height, width) map has each of the `wanted` values, found in one pass."""
+        """A mask for each of the `wanted` values of a (height, width) map, found in one pass."""
         columns = ids.T.reshape(-1)  # COCO counts down the columns
         bounds = np.flatnonzero(columns[1:] != columns[:-1]) + 1
         bounds = np.concatenate([[0], bounds, [columns.size]])
@@ -58,13 +56,13 @@ class Masks(Sequence[np.ndarray]):
     def __getitem__(self, index: Rows) -> Masks: ...
 
     def __getitem__(self, index: int | Rows) -> np.ndarray | Masks:
-        """A mask decoded, (height, width) bool, the caller's own; or some masks, still encoded.
+        """One decoded mask, a new (height, width) bool array; or several masks, still encoded.
 
         Args:
-            index: The index of a mask; or a slice, several indices, or True or False for each mask.
+            index: The index of one mask; or a slice, several indices, or True or False per mask.
 
         Raises:
-            RowError: There is no such mask, or that chooses none; an `IndexError`, too.
+            RowError: There is no such mask, or `index` is of another type; also an `IndexError`.
         """
         chosen = indices(index, len(self))
         if isinstance(index, int | np.integer):
@@ -79,7 +77,7 @@ class Masks(Sequence[np.ndarray]):
         return (self[i] for i in range(len(self)))
 
     def to_array(self) -> np.ndarray:
-        """All masks: (n, height, width) bool, the caller's own."""
+        """All masks in a new array, (n, height, width) bool."""
         result = np.empty((len(self), *self.size), dtype=bool)
         for i, mask in enumerate(self):
             result[i] = mask
@@ -93,7 +91,7 @@ class Masks(Sequence[np.ndarray]):
 
     @property
     def boxes(self) -> np.ndarray:
-        """(n, 4) float32, read-only: left, top, right, bottom of each; zeros for an empty one."""
+        """(n, 4) float32, read-only: left, top, right, bottom; zeros for an empty mask."""
         boxes = np.array([coco.toBbox(self._code(c)) for c in self.counts], dtype=np.float32)
         boxes = boxes.reshape(-1, 4)
         boxes[:, 2:] += boxes[:, :2]
@@ -106,8 +104,9 @@ class Masks(Sequence[np.ndarray]):
     def polygons(self, index: int) -> list[list[float]]:
         """The outlines of a mask as COCO polygons: flat lists x1, y1, x2, y2, ...
 
-        They run along the edges of the pixels, so that pycocotools makes the same mask of them but
-        for holes, which polygons cannot say: those come back filled. An empty mask has none.
+        They run along the edges of the pixels, so pycocotools makes the same mask of them, except
+        for holes: polygons cannot represent holes, so they are filled. An empty mask has no
+        polygons.
         """
         left, top, width, height = map(int, coco.toBbox(self._code(self.counts[index])))
         outlines = _outlines(self[index][top : top + height, left : left + width])
@@ -120,25 +119,25 @@ class Masks(Sequence[np.ndarray]):
 def encode(mask: np.ndarray, top: int, left: int, size: tuple[int, int]) -> bytes:
     """The run-length code of a (h, w) bool mask placed at (top, left) in an image of `size`.
 
-    A cut-out's runs are found in the cut-out and moved to their place in the image.
+    The runs are found in the small mask and then moved to their place in the image.
 
     Raises:
-        ValueError: The mask does not lie in the image.
+        ValueError: The mask is not completely inside the image.
     """
     height, width = size
     h, w = mask.shape
     if min(top, left, height - top - h, width - left - w) < 0:
         raise ValueError(f"A mask of {h}x{w} at {top}, {left} leaves the image of {height}x{width}")
-    changes = np.zeros((h + 1, w), dtype=bool)  # between each pixel and the one above it
+    changes = np.zeros((h + 1, w), dtype=bool)  # whether a pixel differs from the one above it
     if mask.size:
         changes[0], changes[-1] = mask[0], mask[-1]
         np.not_equal(mask[1:], mask[:-1], out=changes[1:-1])
-    # sorting the few changes by column is far quicker than turning the mask
+    # sorting the few changes by column is much faster than transposing the mask
     row, column = np.divmod(np.flatnonzero(changes), w) if w else np.zeros((2, 0), int)
     column, row = np.divmod(np.sort(column * (h + 1) + row), h + 1)
-    # each column begins and ends outside the mask, so the changes are by turns starts and ends
+    # each column begins and ends outside the mask, so starts and ends alternate
     starts, ends = ((left + column) * height + top + row).reshape(-1, 2).T
-    # a run that reaches the bottom goes on at the top of the next column
+    # a run that reaches the bottom continues at the top of the next column
     breaks = starts[1:] != ends[:-1]
     starts = np.concatenate([starts[:1], starts[1:][breaks]])
     ends = np.concatenate([ends[:-1][breaks], ends[-1:]])
@@ -148,7 +147,7 @@ def encode(mask: np.ndarray, top: int, left: int, size: tuple[int, int]) -> byte
 def _pack(starts: np.ndarray, ends: np.ndarray, size: tuple[int, int]) -> bytes:
     """The code of runs ``start:end`` of an image's pixels, counted down its columns.
 
-    COCO has the lengths of runs by turns, beginning with one outside the mask.
+    COCO stores the lengths of alternating runs; the first run is outside the mask.
     """
     height, width = size
     bounds = np.stack([starts, ends], axis=1).flatten()
@@ -162,12 +161,12 @@ def _pack(starts: np.ndarray, ends: np.ndarray, size: tuple[int, int]) -> bytes:
 def _outlines(mask: np.ndarray) -> list[np.ndarray]:
     """The outer outlines of a (h, w) bool mask: (k, 2) corners x, y on the edges of its pixels.
 
-    Pixels that touch at a corner only are parts of their own. Along each row of pixel edges the
-    corners are by turns the beginning and the end of a line, and so along each column.
+    Pixels that touch only at a corner are separate parts. Along each row and each column of pixel
+    edges, the corners are alternately the beginning and the end of a line.
     """
     pixels = np.pad(mask, 1)
     a, b, c, d = pixels[:-1, :-1], pixels[:-1, 1:], pixels[1:, :-1], pixels[1:, 1:]
-    touch = (a == d) & (b == c) & (a != b)  # two corners in one place
+    touch = (a == d) & (b == c) & (a != b)  # two corners at the same point
     y, x = (touch | (a ^ b ^ c ^ d)).nonzero()
     double = touch[y, x]
     rising = double & b[y, x]  # the line on the left goes down, the one on the right up
@@ -179,7 +178,7 @@ def _outlines(mask: np.ndarray) -> list[np.ndarray]:
     next_down = along_column.tolist()
     seen = bytearray(len(number))
     outlines = []
-    for first in range(len(number)):  # if not seen, the upper left corner of an outline
+    for first in range(len(number)):  # a corner not seen yet is the upper left of an outline
         loop, corner = [], first
         while not seen[corner]:
             other = corner ^ 1  # its neighbour along the row

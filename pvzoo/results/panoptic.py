@@ -1,4 +1,4 @@
-"""The segments of an image: every pixel to one, things counted and stuff fused."""
+"""The segments of an image: every pixel belongs to one; things are separate, stuff is fused."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class PanopticSegment:
         label: Class id.
         name: Class name.
         is_thing: Whether its class is countable.
-        score: Class score of the query that opened it.
-        area: Pixels.
+        score: Class score of the query that started the segment.
+        area: In pixels.
     """
 
     id: int
@@ -45,11 +45,13 @@ class PanopticSegment:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Panoptic(ResultWithRows):
-    """The segments of one image; its rows. Without some of them, their pixels are void.
+    """The segments of one image. Each row is a segment.
+
+    If you select some rows, the pixels of the other segments become void.
 
     Attributes:
         map: (height, width) int32 segment ids; 0 is void.
-        segments: What the ids mean.
+        segments: The segments that the ids stand for.
     """
 
     task: ClassVar[str] = "panoptic-segmentation"
@@ -73,30 +75,30 @@ class Panoptic(ResultWithRows):
 
     @property
     def labels(self) -> np.ndarray:
-        """(n,) int64, the class id of each segment."""
+        """(n,) int64 class ids of the segments."""
         return read_only(np.array([s.label for s in self.segments], dtype=np.int64))
 
     @property
     def scores(self) -> np.ndarray:
-        """(n,) float32, the score of each segment."""
+        """(n,) float32 scores of the segments."""
         return read_only(np.array([s.score for s in self.segments], dtype=np.float32))
 
     @property
     def areas(self) -> np.ndarray:
-        """(n,) int64, the pixels of each segment."""
+        """(n,) int64 areas of the segments, in pixels."""
         return read_only(np.array([s.area for s in self.segments], dtype=np.int64))
 
     def mask(self, id: int) -> np.ndarray:
-        """(height, width) bool: where a segment is."""
+        """The mask of a segment: (height, width) bool."""
         mask: np.ndarray = self.map == id
         return mask
 
     def masks(self) -> Masks:
-        """The segments as masks, in their order."""
+        """The masks of the segments, in their order."""
         return Masks.from_map(self.map, [s.id for s in self.segments])
 
     def rows(self) -> list[dict[str, Any]]:
-        """One dict a segment: ``id``, ``label``, ``name``, ``is_thing``, ``score``, ``area``."""
+        """One dict per segment: ``id``, ``label``, ``name``, ``is_thing``, ``score``, ``area``."""
         return [
             {
                 "id": s.id,
@@ -141,25 +143,29 @@ class Panoptic(ResultWithRows):
         }
 
     def to_coco_png(self) -> Image.Image:
-        """The map as COCO panoptic images hold it: id = R + 256 G + 65536 B."""
+        """The map as a COCO panoptic image: id = R + 256 G + 65536 B."""
         return Image.fromarray(colours_of(self.map))
 
     def save_coco(self, png: str | Path, image_id: int = 0) -> Path:
-        """Write the COCO panoptic PNG, and its annotation beside it with the suffix .json.
+        """Write the COCO panoptic PNG and, next to it, its annotation with the suffix .json.
 
         Raises:
             UsageError: `png` does not end in .png, or the files cannot be written.
         """
         png = Path(png)
         if png.suffix.lower() != ".png":
-            raise UsageError(f"{png} does not end in .png.", "Use .png; the .json goes beside it.")
+            raise UsageError(
+                f"{png} does not end in .png.", "Use .png; the .json is written next to it."
+            )
         entry = json.dumps(self.to_coco(image_id, png.name))
         try:
             png.parent.mkdir(parents=True, exist_ok=True)
             self.to_coco_png().save(png)
             png.with_suffix(".json").write_text(entry, encoding="utf-8")
         except OSError as error:
-            raise UsageError(f"{png} cannot be written ({error}).", "Choose another.") from error
+            raise UsageError(
+                f"{png} cannot be written ({error}).", "Choose another path."
+            ) from error
         return png
 
     def to_supervision(self) -> sv.Detections:
@@ -174,9 +180,9 @@ class Panoptic(ResultWithRows):
         )
 
     def draw(self, image: Image.Image) -> Image.Image:
-        """The image with segments in the colours of their classes, outlined and named.
+        """The image with the segments' colours (by class), outlines and names.
 
-        A small one is enlarged.
+        A small image is enlarged.
         """
         shown = [(s.id, s.label, s.name) for s in self.segments]
         return draw_segments(image, self.map, shown, self.masks())

@@ -1,4 +1,4 @@
-"""Which rows are meant: an index, several, or a mask of True and False."""
+"""Select rows by an index, several indices, or a mask of True and False."""
 
 from __future__ import annotations
 
@@ -9,21 +9,23 @@ import numpy as np
 from pvzoo.errors import RowError, short
 
 Rows = Sequence[int] | Sequence[bool] | np.ndarray | slice
-"""Places, or True or False for each row."""
+"""Indices, or True or False for each row."""
 
 
 def indices(rows: int | Rows, count: int) -> np.ndarray:
-    """The indices that `rows` selects of `count` rows: (k,) int64, each in 0..count - 1.
+    """The indices that `rows` selects from `count` rows: (k,) int64, each in 0..count - 1.
 
-    It means what it means to an array of `count` entries.
+    `rows` has the same meaning as for a numpy array of `count` entries.
 
     Args:
-        rows: An index (a whole number; below 0 it counts from the end) or several, or a mask: True
-            or False for each row. A list, a range, a slice, or an array or tensor of one axis.
-        count: How many rows there are.
+        rows: An index (an integer; negative ones count from the end), several indices, or a mask:
+            True or False for each row. Several are a list, a range, a slice, or an array or tensor
+            with one axis.
+        count: The number of rows.
 
     Raises:
-        RowError: It is none of these, an index is out of range, or the mask has another length.
+        RowError: `rows` is of another type, an index is out of range, or the mask has another
+            length.
     """
     if not (isinstance(rows, int | list | range | slice) or hasattr(rows, "__array__")):
         raise _wrong(rows)
@@ -42,15 +44,15 @@ def indices(rows: int | Rows, count: int) -> np.ndarray:
     if chosen.dtype == bool:
         if len(chosen) != count:
             raise RowError(
-                f"The mask has {len(chosen)} entries, and there are {count} rows.",
-                "It has True or False for each row.",
+                f"The mask has {len(chosen)} entries, but there are {count} rows.",
+                "Use one True or False for each row.",
             )
         return np.flatnonzero(chosen)
     if isinstance(rows, list) and any(isinstance(entry, bool | np.bool_) for entry in rows):
-        raise _wrong(rows)  # numpy takes True among numbers for 1
+        raise _wrong(rows)  # numpy would treat a True among numbers as 1
     outside = chosen[(chosen < -count) | (chosen >= count)]
     if len(outside):
-        there = f"The rows are numbered from 0 to {count - 1}." if count else "There are no rows."
+        there = f"The rows have the indices 0 to {count - 1}." if count else "There are no rows."
         raise RowError(f"There is no row {outside[0]}.", there)
     chosen = chosen.astype(np.int64)
     return np.where(chosen < 0, chosen + count, chosen)
@@ -59,5 +61,5 @@ def indices(rows: int | Rows, count: int) -> np.ndarray:
 def _wrong(rows: object) -> RowError:
     return RowError(
         f"Rows cannot be chosen by {short(rows)}.",
-        "Use an index, a list of indices, such as [0, 2], or a mask: True or False for each row.",
+        "Use an index, a list of indices such as [0, 2], or a mask: True or False for each row.",
     )

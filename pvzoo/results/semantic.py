@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class SemanticMap(ResultWithRows):
-    """The class of every pixel of one image; its rows are the classes that occur.
+    """The class of every pixel of one image. Each row is a class that occurs in it.
 
-    With some of the rows it lists and draws these classes; ``map`` stays.
+    If you select some rows, only these classes are listed and drawn; ``map`` does not change.
 
     Attributes:
         map: (height, width) uint8, or uint16 for more than 256 classes: class ids.
-        labels: (k,) int64, the ids that occur, largest area first.
-        areas: (k,) int64, pixels of each.
+        labels: (k,) int64, the class ids that occur, largest area first.
+        areas: (k,) int64, the area of each class in pixels.
         names: k class names.
-        scores: (height, width) float32, the score of each pixel's class, if asked for. Its scale is
-            the family's own: sums of probabilities, or logits.
+        scores: (height, width) float32, the score of each pixel's class; None unless the option
+            ``scores`` was set. The scale depends on the family: sums of probabilities, or logits.
     """
 
     task: ClassVar[str] = "semantic-segmentation"
@@ -66,16 +66,16 @@ class SemanticMap(ResultWithRows):
         )
 
     def mask(self, label: int) -> np.ndarray:
-        """(height, width) bool: where a class is."""
+        """The mask of a class: (height, width) bool."""
         mask: np.ndarray = self.map == label
         return mask
 
     def masks(self) -> Masks:
-        """The classes that occur as masks, in the order of ``labels``."""
+        """The masks of the classes that occur, in the order of ``labels``."""
         return Masks.from_map(self.map, self.labels)
 
     def rows(self) -> list[dict[str, Any]]:
-        """One dict a class: ``label``, ``name``, ``area`` in pixels and ``share`` of the image."""
+        """One dict per class: ``label``, ``name``, ``area`` in pixels, ``share`` of the image."""
         total = self.size[0] * self.size[1]
         return [
             {"label": int(i), "name": n, "area": int(a), "share": float(a / total)}
@@ -107,7 +107,7 @@ class SemanticMap(ResultWithRows):
         )
 
     def draw(self, image: Image.Image) -> Image.Image:
-        """The image under a colour per class, with a legend below; a small one is enlarged."""
+        """The image with a colour for each class and a legend below; a small image is enlarged."""
         table = np.array([class_colour(i) for i in range(int(self.map.max()) + 1)], np.uint8)
         tinted = tint(image, Image.fromarray(table[self.map]))
         listed = np.isin(np.arange(len(table)), self.labels)

@@ -1,4 +1,4 @@
-"""The results of several images: a list that a notebook shows as images."""
+"""A list of the results of several images, which a notebook shows as annotated images."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ else:
 
 
 class Results(ShownList[R]):
-    """What `predict` returns for a list of images: a list of their results, in their order.
+    """The list of results that `predict` returns for a list of images, in the same order.
 
-    In a notebook it is a grid of the annotated images, the first twelve of them, which are drawn
-    only when it is shown.
+    A notebook shows the first twelve annotated images as a grid. They are drawn only when the list
+    is shown.
     """
 
     def __repr__(self) -> str:

@@ -1,1 +1,1 @@
-"""Tasks: what a prediction means. One file a task; `base` is the contract."""
+"""Tasks: what a prediction means. Each file has one task; `base` has the contract."""

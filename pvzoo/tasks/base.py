@@ -1,13 +1,13 @@
-"""The contract of a task: the type of its results and what `predict` lets one choose.
+"""The contract of a task: the type of its results and the options of `predict`.
 
-A task knows no network. Its result is a frozen dataclass of numpy arrays, derived from
-`pvzoo.results.base.Result`; its ``controls`` is a frozen dataclass of the keyword arguments that
-change how outputs are turned into a result; its ``prompts`` is one of those that change the
+A task does not depend on a network. It has three frozen dataclasses. Its ``result`` holds numpy
+arrays and is derived from `pvzoo.results.base.Result`. Its ``controls`` are the keyword arguments
+that change how outputs become a result. Its ``prompts`` are the keyword arguments that change the
 network's *input*. Tables, JSON, drawing to files, the options of the command line and the signature
-of a model's `predict` follow from these.
+of a model's `predict` are made from these.
 
-`docs/plugins.md` has the whole contract, its version and how it may change; `pvzoo.testing` checks
-it.
+`docs/plugins.md` describes the whole contract, its version and how it may change; `pvzoo.testing`
+checks it.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class NoOptions:
-    """For tasks without any."""
+    """The options of tasks that have none."""
 
 
 class CommonOptions(TypedDict, total=False):
     """The options of `predict` that all tasks have, for type checkers.
 
-    A task of pvzoo adds the fields of its ``controls`` in a class of its own, which the overloads
-    of `pvzoo.predictor.Predictor` name. A plugin's task needs none.
+    Each task of pvzoo adds the fields of its ``controls`` in a subclass, which the overloads of
+    `pvzoo.predictor.Predictor` use. A plugin's task does not need a subclass.
     """
 
     batch_size: int
@@ -54,26 +54,27 @@ class Task(ABC):
     """One task. Subclasses set the class attributes.
 
     Attributes:
-        id: The Hub's own word for the task, such as "object-detection".
+        id: The Hub's name of the task, such as "object-detection".
         result: The dataclass of its results.
         controls: A frozen dataclass; its fields are keyword arguments of `predict` that the
-            adapter's `postprocess` gets. Its ``__post_init__`` checks values with `UsageError`. The
-            section "Attributes:" of its docstring is what users read of them in
+            adapter's `postprocess` gets. Its ``__post_init__`` checks values and raises
+            `UsageError`. The section "Attributes:" of its docstring is shown to users in
             ``help(model.predict)`` and in a demo.
-        prompts: Likewise for keyword arguments that the adapter's `preprocess` gets.
-        class_prompt: The prompt that says which classes there are, if the networks have none of
-            their own. `Model.evaluate` fills it with the classes of the data.
-        evaluation: The options of `predict` that its figures are defined with. Labels to measure
-            by are those of the task of ``result``.
-        not_shown: Options that a demo leaves out, for they change nothing that can be seen.
-        main_metric: The figure of `metric` by which `Model.fine_tune` chooses the best weights, the
-            higher the better. Multi-label data has "map".
-        more_columns: Columns that its labelled data may have beside those of `columns`.
-        made_from: Tasks whose labelled data can be made into that of this one, each with the
-            function that does it, as "package.module:function"; see `pvzoo.data.convert_task`.
-        hub_tag: What the Hub calls the task, where that is not its id.
-        training: Where its `pvzoo.training.targets.base.Training` is, as "package.module:Class",
-            imported only to train; None if its networks cannot be trained.
+        prompts: The same for keyword arguments that the adapter's `preprocess` gets.
+        class_prompt: The prompt that sets the classes, if the networks have no classes of their
+            own. `Model.evaluate` sets it to the classes of the data.
+        evaluation: The options of `predict` with which its figures are defined. The labels must be
+            those of the task of ``result``.
+        not_shown: Options that a demo leaves out, because they have no visible effect.
+        main_metric: The figure of `metric` by which `Model.fine_tune` chooses the best weights;
+            higher is better. For multi-label data it is "map".
+        more_columns: Columns that its labelled data may have in addition to those of `columns`.
+        made_from: Tasks with labelled data that can be converted for this task, each with the
+            function that converts it, as "package.module:function"; see
+            `pvzoo.data.convert_task`.
+        hub_tag: The Hub's tag of the task, if it is not the id.
+        training: Where its `pvzoo.training.targets.base.Training` is, as "package.module:Class".
+            It is imported only for training. None if its networks cannot be trained.
     """
 
     id: ClassVar[str]
@@ -90,58 +91,60 @@ class Task(ABC):
     training: ClassVar[str | None] = None
 
     def metric(self, match: LabelMatch) -> Metric:
-        """What makes the figures of `Model.evaluate` out of results and labels.
+        """The metric that computes the figures of `Model.evaluate` from results and labels.
 
         Raises:
-            UsageError: The task has none.
+            UsageError: The task has no metric.
         """
-        raise UsageError(f"{self.id} has no evaluation.", "Its plugin brings none.")
+        raise UsageError(f"{self.id} cannot be evaluated.", "Its plugin does not define a metric.")
 
     # --- labelled data, for `pvzoo.data`, `Model.evaluate` and `Model.fine_tune`; optional --------
 
     @property
     def has_columns(self) -> bool:
-        """Whether there is labelled data of this task."""
+        """Whether this task has labelled data."""
         return type(self).columns is not Task.columns
 
     def columns(self, names: Sequence[str]) -> dict[str, Any]:
         """The columns of labelled data, for `datasets.Features`.
 
-        Those that every task has, ``image``, ``image_id`` and ``file_name``, are not among them.
+        The columns that all tasks have (``image``, ``image_id`` and ``file_name``) are not in it.
 
         Args:
-            names: Of the classes; empty for a task without classes.
+            names: The names of the classes; empty for a task without classes.
 
         Raises:
             UsageError: The task has no labelled data.
         """
-        raise UsageError(f"{self.id} has no labelled data.", "Its plugin says no columns for it.")
+        raise UsageError(
+            f"{self.id} has no labelled data.", "Its plugin does not define columns for it."
+        )
 
     def fits(self, columns: Mapping[str, Any], names: Sequence[str]) -> bool:
-        """Whether a dataset with these columns, and classes of these names, is of this task."""
+        """Whether a dataset with these columns and class names has labels for this task."""
         return all(columns.get(name) == kind for name, kind in self.columns(names).items())
 
     def find_columns(self, columns: Mapping[str, Any]) -> dict[str, str] | None:
-        """Which columns of somebody's dataset are those of this task.
+        """Find the columns of this task in a dataset with other column names.
 
         Args:
             columns: The `datasets.Features` of the dataset.
 
         Returns:
-            For ``image`` and each column of `columns` the name that it has there; None if they are
-            not there. pvzoo's own tasks leave this to `pvzoo.data.columns`.
+            For ``image`` and each column of this task, its name in the dataset; None if a column is
+            missing. pvzoo's own tasks leave this to `pvzoo.data.columns`.
         """
         return None
 
     def find_files(self, folder: Path) -> list[Split]:
-        """The splits of a folder in a form that only this task has; empty for any other folder.
+        """The splits of a folder in a format of this task only; empty for any other folder.
 
-        Common formats, such as COCO, are read by `pvzoo.data` itself.
+        `pvzoo.data` itself reads common formats, such as COCO.
         """
         return []
 
     def check(self, parts: Sequence[CheckedSplit], notes: Notes) -> LabelCheck:
-        """What looks for mistakes in labelled data; by default none but unreadable images."""
+        """The check for errors in labelled data; the default only finds unreadable images."""
         from pvzoo.data.quality.tasks.base import LabelCheck
 
         return LabelCheck(parts, notes)
@@ -149,12 +152,12 @@ class Task(ABC):
     def draw_labels(
         self, image: Image.Image, row: Mapping[str, Any], names: Sequence[str], size: Size
     ) -> Image.Image:
-        """An image with the labels of its row on it; by default as it is.
+        """Draw the labels of a row on its image; the default returns the image unchanged.
 
         Args:
             image: Upright RGB, perhaps scaled down.
-            row: Of labelled data, images decoded or not; it may have mistakes.
-            names: Of the classes.
+            row: A row of labelled data, images decoded or not; it may have errors.
+            names: The names of the classes.
             size: (width, height) of the image before it was scaled down.
 
         Raises:
@@ -165,12 +168,12 @@ class Task(ABC):
     def options(
         self, given: Mapping[str, Any], labels: Sequence[str]
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Sort the keyword arguments of `predict` into (prompts, controls), checked and complete.
+        """Split the keyword arguments of `predict` into (prompts, controls), checked and complete.
 
-        A control called ``classes`` is turned from names and ids of classes into ids.
+        In a control called ``classes``, class names are replaced by class ids.
 
         Raises:
-            UsageError: An argument this task does not have, or an impossible value.
+            UsageError: The task does not have an argument, or a value is not allowed.
         """
         known = {f.name for f in (*fields(self.prompts), *fields(self.controls))}
         for name in given:
@@ -192,43 +195,43 @@ def _build(options: type, given: Mapping[str, Any]) -> dict[str, Any]:
     except PvzooError:
         raise
     except TypeError as error:
-        raise UsageError(f"Bad options: {error}.") from error
+        raise UsageError(f"These options cannot be used: {error}.") from error
     return {f.name: getattr(built, f.name) for f in fields(built)}
 
 
 def check_fraction(name: str, value: Any) -> None:
     """Raise a `UsageError` unless the value is a number from 0 to 1."""
     if not (_is(value, numbers.Real) and 0 <= value <= 1):
-        raise UsageError(f"{name} is {value!r}.", "It is a number from 0 to 1.")
+        raise UsageError(f"{name} is {value!r}.", "Use a number from 0 to 1.")
 
 
 def check_count(name: str, value: Any) -> None:
-    """Raise a `UsageError` unless the value is a whole number from 1."""
+    """Raise a `UsageError` unless the value is an integer of at least 1."""
     if not (_is(value, numbers.Integral) and value >= 1):
-        raise UsageError(f"{name} is {value!r}.", "It is a whole number from 1, or None.")
+        raise UsageError(f"{name} is {value!r}.", "Use an integer of at least 1, or None.")
 
 
 def check_flag(name: str, value: Any) -> None:
     """Raise a `UsageError` unless the value is True or False."""
     if not isinstance(value, bool):
-        raise UsageError(f"{name} is {value!r}.", "It is True or False.")
+        raise UsageError(f"{name} is {value!r}.", "Use True or False.")
 
 
 def _is(value: Any, kind: type) -> bool:
-    """Whether it is such a number, also one of numpy's; True and False are none."""
+    """Whether a value is a number of this kind, also a numpy one; True and False are not."""
     return isinstance(value, kind) and not isinstance(value, bool)
 
 
 def class_ids(classes: Sequence[str | int] | None, names: Sequence[str]) -> list[int] | None:
-    """Names and ids of classes as ids, each of which names a class; None stays None.
+    """The ids of classes that are given by name or id; None stays None.
 
     Raises:
-        UsageError: A class the model does not have; the message has the nearest names.
+        UsageError: The model does not have a class; the message has the nearest names.
     """
     if classes is None:
         return None
     if not isinstance(classes, Iterable):
-        raise UsageError(f"classes is {classes!r}.", "It is a list of names and ids.")
+        raise UsageError(f"classes is {classes!r}.", "Use a list of class names and ids.")
     ids: set[int] = set()
     folded = [name.lower() for name in names]
     for wanted in classes:
@@ -237,7 +240,7 @@ def class_ids(classes: Sequence[str | int] | None, names: Sequence[str]) -> list
         elif _is(wanted, numbers.Integral):
             found = [int(wanted)] if 0 <= wanted < len(names) and names[wanted] else []
         else:
-            raise UsageError(f"{wanted!r} is no class.", "Give names and ids of classes.")
+            raise UsageError(f"{wanted!r} is not a class.", "Use class names and ids.")
         if not found:
             known = [name for name in names if name]
             hint = nearest(str(wanted), known) or f"It has {len(known)}, such as {known[:5]}."

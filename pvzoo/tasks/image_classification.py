@@ -1,4 +1,4 @@
-"""Image classification: which of the model's classes an image shows."""
+"""Image classification: the classes of an image."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ClassificationControls:
-    """What `predict` lets one choose.
+    """The options of `predict`.
 
     Attributes:
-        top_k: How many classes at most, best first; None for all.
-        threshold: Least score of a class that is returned.
-        probabilities: Whether the result carries the scores of all classes.
+        top_k: The largest number of classes to return, best first; None for all.
+        threshold: Classes with a lower score are not returned.
+        probabilities: Whether the result also has the scores of all classes.
     """
 
     top_k: int | None = 5
@@ -41,7 +41,7 @@ class ClassificationControls:
 
 
 class ClassificationOptions(CommonOptions, total=False):
-    """Those of image classification: `ClassificationControls`, for type checkers."""
+    """The options of image classification (`ClassificationControls`), for type checkers."""
 
     top_k: int | None
     threshold: float
@@ -67,14 +67,14 @@ class ImageClassification(Task):
         return ClassificationMetric(match)
 
     def columns(self, names: Sequence[str], *, multi_label: bool = False) -> dict[str, Any]:
-        """``label``, or ``labels`` for data with several classes an image."""
+        """``label``, or ``labels`` for data with several classes per image."""
         from datasets import ClassLabel, List
 
         label = ClassLabel(names=list(names))
         return {"labels": List(label)} if multi_label else {"label": label}
 
     def fits(self, columns: Mapping[str, Any], names: Sequence[str]) -> bool:
-        """In either form."""
+        """Whether there is a ``label`` or ``labels`` column with these classes."""
         forms = (self.columns(names), self.columns(names, multi_label=True))
         return any(form.items() <= columns.items() for form in forms)
 
@@ -87,7 +87,7 @@ class ImageClassification(Task):
     def draw_labels(
         self, image: Image.Image, row: Mapping[str, Any], names: Sequence[str], size: Size
     ) -> Image.Image:
-        """The classes in a legend below."""
+        """The image with its classes in a legend below."""
         from pvzoo.data.draw_labels import draw_classes
 
         return draw_classes(image, row, names)

@@ -1,4 +1,4 @@
-"""Instance segmentation: which things are where, as masks."""
+"""Instance segmentation: the objects of an image, as masks."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class InstanceSegmentation(ObjectDetection):
         return InstanceMetric(match)
 
     def columns(self, names: Sequence[str]) -> dict[str, Any]:
-        """Those of object detection, with ``objects.segmentation``."""
+        """The columns of object detection, with ``objects.segmentation``."""
         from datasets import List, Value
 
         columns = super().columns(names)

@@ -1,4 +1,4 @@
-"""Object detection: which things are where, as boxes."""
+"""Object detection: the objects of an image, as boxes."""
 
 from __future__ import annotations
 
@@ -23,15 +23,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DetectionControls:
-    """What `predict` lets one choose.
+    """The options of `predict`.
 
     Attributes:
-        threshold: Least score of an object.
-        max_detections: Most objects an image gives, the best ones; None for all.
-        classes: Only these classes, by name or id; None for all.
-        nms: Suppress boxes that overlap a better one by more than this IoU; None for not at all.
-            One-to-one models such as DETR do not need it.
-        class_agnostic: Whether a box also suppresses those of other classes.
+        threshold: Objects with a lower score are not returned.
+        max_detections: The largest number of objects to return per image, best first; None for
+            all.
+        classes: Return only these classes, by name or id; None for all.
+        nms: Suppress boxes that overlap a better box by more than this IoU; None for no
+            suppression. One-to-one models such as DETR do not need it.
+        class_agnostic: Whether a box also suppresses boxes of other classes.
     """
 
     threshold: float = 0.5
@@ -52,7 +53,7 @@ class DetectionControls:
 
 
 class DetectionOptions(CommonOptions, total=False):
-    """Those of boxes, with masks or without: `DetectionControls`, for type checkers."""
+    """The options of tasks with boxes (`DetectionControls`), for type checkers."""
 
     threshold: float
     max_detections: int | None
@@ -104,7 +105,7 @@ class ObjectDetection(Task):
     def draw_labels(
         self, image: Image.Image, row: Mapping[str, Any], names: Sequence[str], size: Size
     ) -> Image.Image:
-        """Boxes with the names of their classes; crowds and ignored objects are marked."""
+        """The image with boxes and their class names; crowds and ignored objects are marked."""
         from pvzoo.data.draw_labels import draw_objects
 
         return draw_objects(image, row["objects"] or {}, names, size)

@@ -1,7 +1,7 @@
-"""The options of a task, in the signature and the docstring of a model's methods.
+"""Show the options of a task in the signature and the docstring of a model's methods.
 
-`predict` takes ``**options``. What ``help(model.predict)`` shows, and what a notebook completes,
-are the options of this model's task, a plugin's included.
+`predict` takes ``**options``. ``help(model.predict)`` and the completion of notebooks show the
+options of the model's task, also for tasks of plugins.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ class Option:
     """A keyword argument that a task adds to a method.
 
     Attributes:
-        name: Of the argument.
+        name: The name of the argument.
         type: Its annotation.
-        default: `inspect.Parameter.empty` if there is none.
-        about: What the docstring of its dataclass says of it, on one line.
+        default: Its default; `inspect.Parameter.empty` if there is none.
+        about: Its description in the docstring of its dataclass, on one line.
     """
 
     name: str
@@ -37,21 +37,21 @@ class Option:
 
 
 Listed = Callable[[type[Task]], list[Option]]
-"""Which options of a task a method has, such as `of_predict`."""
+"""A function that returns the options of a task that a method has, such as `of_predict`."""
 
 
 def of_predict(task: type[Task]) -> list[Option]:
-    """All: prompts, then controls."""
+    """All options: prompts, then controls."""
     return [*of_network(task), *_of(task.controls)]
 
 
 def of_network(task: type[Task]) -> list[Option]:
-    """Those that the network sees."""
+    """The options that change the network's input."""
     return _of(task.prompts)
 
 
 def of_evaluate(task: type[Task]) -> list[Option]:
-    """All, with the defaults that the task's figures are defined with."""
+    """All options, with the defaults for evaluation."""
     return [
         replace(option, default=task.evaluation.get(option.name, option.default))
         for option in of_predict(task)
@@ -59,7 +59,7 @@ def of_evaluate(task: type[Task]) -> list[Option]:
 
 
 def about(options: type, name: str) -> str:
-    """What the docstring of a dataclass, or of one it derives from, says of a field; else ""."""
+    """The description of a field in the docstring of a dataclass or its base classes; or ""."""
     for kind in options.__mro__:
         text = inspect.cleandoc(kind.__dict__.get("__doc__") or "")
         found = re.search(
@@ -73,7 +73,7 @@ def about(options: type, name: str) -> str:
 def _of(options: type) -> list[Option]:
     try:
         hints = typing.get_type_hints(options)
-    except Exception:  # a plugin may import a type for type checkers only; predicting goes on
+    except Exception:  # a plugin may import a type only for type checkers; predict still works
         hints = {}
     found = []
     for field in fields(options):
@@ -87,12 +87,12 @@ def _of(options: type) -> list[Option]:
 
 @lru_cache
 def for_task(function: types.FunctionType, listed: Listed, task: type[Task]) -> types.FunctionType:
-    """A function that does the same, and shows the options of a task instead of ``**options``.
+    """A copy of a function that shows the options of a task instead of ``**options``.
 
     Args:
-        function: With annotations that can be evaluated, and an entry for its ``**options`` in the
-            section "Args:" of its docstring.
-        listed: Which options of the task these are.
+        function: A function with annotations that can be evaluated, and an entry for its
+            ``**options`` in the section "Args:" of its docstring.
+        listed: Returns the options of a task that the function has.
         task: The task.
     """
     shown = types.FunctionType(

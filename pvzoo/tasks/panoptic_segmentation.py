@@ -1,4 +1,4 @@
-"""Panoptic segmentation: every pixel to one segment, things counted and stuff fused."""
+"""Panoptic segmentation: every pixel belongs to one segment; things are separate, stuff is fused."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PanopticControls:
-    """What `predict` lets one choose; None leaves it to the family's authors.
+    """The options of `predict`; None is the value of the family's authors.
 
     Attributes:
-        threshold: Least class score of a query.
-        overlap: Least share of its own mask that a query must win from the others.
+        threshold: Queries with a lower class score are dropped.
+        overlap: The smallest share of its own mask that a query must win against the others.
     """
 
     threshold: float | None = None
@@ -38,14 +38,14 @@ class PanopticControls:
 
 
 class PanopticOptions(CommonOptions, total=False):
-    """Those of panoptic segmentation: `PanopticControls`, for type checkers."""
+    """The options of panoptic segmentation (`PanopticControls`), for type checkers."""
 
     threshold: float | None
     overlap: float | None
 
 
 class PanopticSegmentation(Task):
-    """Every pixel to one segment."""
+    """Panoptic segmentation: every pixel belongs to one segment."""
 
     id = "panoptic-segmentation"
     result = Panoptic
@@ -83,7 +83,7 @@ class PanopticSegmentation(Task):
     def draw_labels(
         self, image: Image.Image, row: Mapping[str, Any], names: Sequence[str], size: Size
     ) -> Image.Image:
-        """Segments in the colours of their classes, with their names."""
+        """The image with segments in the colours of their classes, with their names."""
         from pvzoo.data.draw_labels import draw_panoptic
 
         return draw_panoptic(image, row, names, size)

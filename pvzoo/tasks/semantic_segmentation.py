@@ -1,4 +1,4 @@
-"""Semantic segmentation: which class each pixel belongs to."""
+"""Semantic segmentation: the class of each pixel."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SemanticControls:
-    """What `predict` lets one choose.
+    """The options of `predict`.
 
     Attributes:
-        scores: Whether the result carries the score of each pixel's class.
+        scores: Whether the result also has the score of each pixel's class.
     """
 
     scores: bool = False
@@ -34,13 +34,13 @@ class SemanticControls:
 
 
 class SemanticOptions(CommonOptions, total=False):
-    """Those of semantic segmentation: `SemanticControls`, for type checkers."""
+    """The options of semantic segmentation (`SemanticControls`), for type checkers."""
 
     scores: bool
 
 
 class SemanticSegmentation(Task):
-    """A class for every pixel."""
+    """Semantic segmentation: a class for every pixel."""
 
     id = "semantic-segmentation"
     result = SemanticMap
@@ -76,7 +76,7 @@ class SemanticSegmentation(Task):
     def draw_labels(
         self, image: Image.Image, row: Mapping[str, Any], names: Sequence[str], size: Size
     ) -> Image.Image:
-        """A colour for each class, with a legend."""
+        """The image with a colour for each class and a legend."""
         from pvzoo.data.draw_labels import draw_semantic
 
         return draw_semantic(image, row, names, size)

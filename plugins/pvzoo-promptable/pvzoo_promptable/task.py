@@ -83,8 +83,9 @@ class MaskControls:
     """What `predict` lets one choose.
 
     Attributes:
-        threshold: Least score of a mask, which is the overlap with the truth (IoU) that the network
-            expects. At 0 there is a mask for each object that was asked for, in their order.
+        threshold: Masks with a lower score are not returned. The score is the overlap with the
+            truth (IoU) that the network expects. At 0 each prompted object gets a mask, in the
+            order of the prompts.
     """
 
     threshold: float = 0.0

@@ -96,9 +96,7 @@ def _image(found: dict[str, Any], classes: list[str], where: str) -> Annotated:
     if not isinstance(name, str) or not name or boxes is None:
         raise DataError(f"{where} has no image or no boxes list.", "Write the file again.")
     if not isinstance(split, str | None):
-        raise DataError(
-            f"{where} has the split {quoted(split)}.", "A split must be a text or null."
-        )
+        raise DataError(f"{where} has the split {quoted(split)}.", "Use a text or null.")
     shapes = tuple(_shape(box, classes, where) for box in boxes)
     return Annotated(name, (0, 0), shapes, split=split)
 
