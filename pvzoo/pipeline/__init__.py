@@ -1,1 +1,1 @@
-"""Images -> results: read ahead, batched by shape, handed out in order."""
+"""Turn images into results: read ahead, batch by shape, return results in order."""

@@ -1,8 +1,8 @@
-"""Read, batch, run, hand out: images in, results out, in order and in bounded memory.
+"""Read images, run them in batches and return results, in order and in bounded memory.
 
 Threads read and preprocess a bounded number of images ahead while the caller's thread runs the
-network. Inputs are batched by their shapes and never padded together, so what is predicted for an
-image does not depend on its companions.
+network. Inputs are batched by their shapes and never padded to a common size, so the result for an
+image does not depend on the other images in its batch.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ Inputs = dict[str, np.ndarray]
 Shape = tuple[tuple[str, tuple[int, ...], str], ...]
 
 WORKERS = 2
-"""Threads that read and preprocess."""
+"""The number of threads that read and preprocess images."""
 
 
 @dataclass
 class _Item:
-    """One image on its way; ``result`` is None until its forward pass, then that or an error."""
+    """One image in the pipeline; ``result`` is None until it is a result or an error."""
 
     handle: ImageHandle
     inputs: Inputs
@@ -47,19 +47,19 @@ def run(
     batch_size: int,
     on_error: str | Callable[[ImageError], None],
 ) -> Generator[Any, None, None]:
-    """The results of `images`, in order; see `Model.stream` for the arguments' meaning.
+    """The results of `images`, in order; see `Model.stream` for the arguments.
 
-    `check` is called when an image has failed. It raises an error if any image would.
+    `check` is called when an image has failed. It raises an error if every image would fail.
     """
     check = cache(check)
-    waiting: deque[_Item] = deque()  # in order; results are handed out from its left end
-    batches: dict[Shape, list[_Item]] = {}  # not yet run, by the shape of their inputs
+    waiting: deque[_Item] = deque()  # in order; results are returned from the left end
+    batches: dict[Shape, list[_Item]] = {}  # items not run yet, by the shape of their inputs
 
     def flush(shape: Shape) -> None:
         items = batches.pop(shape)
         try:
             _run_batch(items, forward, postprocess, batch_size)
-        except (DeviceError, UsageError):  # it lies in the call, not in an image
+        except (DeviceError, UsageError):  # the call is wrong, not an image
             raise
         except PvzooError:
             for item in items:
@@ -74,7 +74,7 @@ def run(
             elif on_error == "raise":
                 try:
                     raise result
-                finally:  # else it would hold, by its traceback, the variable that holds it
+                finally:  # otherwise its traceback refers to this variable: a reference cycle
                     del result
             else:
                 _report(result, on_error, stacklevel=5)
@@ -87,7 +87,7 @@ def run(
                 yield from finished()
                 try:
                     raise outcome
-                finally:  # likewise
+                finally:  # as above
                     del outcome
             _report(outcome, on_error, stacklevel=4)
             continue
@@ -97,7 +97,7 @@ def run(
         batch.append(outcome)
         if sum(_count(item.inputs) for item in batch) >= batch_size:
             flush(shape)
-        elif len(waiting) >= 4 * batch_size:  # a rare shape must not hold up the others for ever
+        elif len(waiting) >= 4 * batch_size:  # a rare shape must not block the others
             flush(_shape(waiting[0].inputs))
         yield from finished()
     for shape in list(batches):
@@ -107,7 +107,7 @@ def run(
 
 @dataclass(frozen=True, eq=False)
 class Outputs:
-    """What a network said of one image, from which results can be made again and again.
+    """The network's outputs for one image, from which results can be made several times.
 
     `pvzoo.Model.outputs` makes one.
     """
@@ -119,17 +119,17 @@ class Outputs:
 
     @property
     def nbytes(self) -> int:
-        """The memory they take, in bytes."""
+        """The memory of the outputs, in bytes."""
         return sum(value.nbytes for value in self._outputs.values())
 
     def result(self, **controls: Any) -> Any:
         """The result, as `pvzoo.Model.predict` gives it with these options.
 
         Args:
-            **controls: Options of the task that are no prompts, such as ``threshold``.
+            **controls: Options of the task that are not prompts, such as ``threshold``.
 
         Raises:
-            UsageError: An option the task does not have.
+            UsageError: The task does not have an option.
         """
         return replace(self._postprocess(self._outputs, self._meta, controls), image=self._handle)
 
@@ -142,7 +142,7 @@ def run_one(
     postprocess: Callable[[dict[str, Any], dict[str, Any], dict[str, Any]], Any],
     check: Callable[[], None],
 ) -> Outputs:
-    """The network's outputs for one image; `postprocess` takes (outputs, meta, controls)."""
+    """The network's outputs for one image; `postprocess` gets (outputs, meta, controls)."""
     (item,) = _prepared([image], preprocess, check, ahead=1)
     if isinstance(item, ImageError):
         try:
@@ -165,12 +165,12 @@ def _prepared(
     check: Callable[[], None],
     ahead: int,
 ) -> Iterator[_Item | ImageError]:
-    """Each image opened and preprocessed, or its error; up to `ahead` of them at a time."""
+    """Open and preprocess each image, or give its error; at most `ahead` images at a time."""
 
     def take(image: Any, index: int) -> Any:
-        """Hold of an image before the caller's iterator moves on and perhaps reuses it.
+        """Take an image before the caller's iterator goes on and perhaps reuses its memory.
 
-        Text is left to the threads: it does not change, and may be an address to download from.
+        Text is left to the threads: it cannot change, and it may be a URL to download.
         """
         try:
             return image if isinstance(image, str) else ImageHandle.of(image, index)
@@ -189,20 +189,20 @@ def _prepared(
             return _Item(handle, *preprocess(opened))
         except ImageError as error:
             return _named(handle, error)
-        except PvzooError:  # such as a prompt that is too long
+        except PvzooError:  # for example, a prompt is too long
             raise
-        except Exception as error:  # processors fail in many ways, such as on a single pixel
+        except Exception as error:  # processors fail in many ways, for example on a single pixel
             check()
             size = f"{opened.width} x {opened.height} pixels"
             return ImageError(
                 f"{handle.name} ({size}) cannot be prepared for this network ({error}).",
-                "Crop or scale it to a more usual size.",
+                "Crop or scale the image to a more common size.",
                 source=handle.name,
                 index=index,
             )
 
     def settled(outcome: _Item | ImageError) -> _Item | ImageError:
-        """Errors may be kept: they must not keep the inputs."""
+        """The outcome, without references from an error to the inputs: callers may keep errors."""
         return let_go(outcome) if isinstance(outcome, ImageError) else outcome
 
     if isinstance(images, list) and len(images) == 1:  # no thread is needed for one image
@@ -224,7 +224,7 @@ def _prepared(
 def _report(
     error: ImageError, on_error: str | Callable[[ImageError], None], stacklevel: int
 ) -> None:
-    """Tell of an image that is skipped; a warning points at the loop that asked for results."""
+    """Report a skipped image; a warning points at the loop over the results."""
     if callable(on_error):
         on_error(error)
     else:
@@ -232,18 +232,18 @@ def _report(
 
 
 def _named(handle: ImageHandle, error: PvzooError) -> ImageError:
-    """An error that says which image it is about."""
+    """The error, with the name of the image in its message."""
     what = f"{handle.name}: {error.what}"
     return ImageError(what, error.hint, source=handle.name, index=handle.index)
 
 
 def _shape(inputs: Inputs) -> Shape:
-    """What must be equal for two images to share a batch: all but the leading axis."""
+    """The names, shapes (without the leading axis) and dtypes; equal within a batch."""
     return tuple((name, a.shape[1:], a.dtype.str) for name, a in sorted(inputs.items()))
 
 
 def _count(inputs: Inputs) -> int:
-    """How many network inputs an image became."""
+    """The number of network inputs that were made of an image."""
     return len(next(iter(inputs.values())))
 
 
@@ -253,7 +253,7 @@ def _run_alone(
     postprocess: Callable[[dict[str, Any], dict[str, Any]], Any],
     check: Callable[[], None],
 ) -> None:
-    """Fill in the result of one image of a batch that failed: its answer, or what is wrong."""
+    """Set the result of one image of a failed batch: a result, or its error."""
     try:
         _run_batch([item], forward, postprocess, batch_size=1)
     except (DeviceError, UsageError):
@@ -270,9 +270,9 @@ def _run_batch(
     postprocess: Callable[[dict[str, Any], dict[str, Any]], Any],
     batch_size: int,
 ) -> None:
-    """Fill in the results of images whose inputs have one shape.
+    """Set the results of images with inputs of the same shape.
 
-    An image of more inputs than `batch_size` is still run whole: its outputs belong together.
+    An image with more inputs than `batch_size` is still run at once: its outputs belong together.
     """
     while items:
         count = 1
@@ -288,5 +288,5 @@ def _run_batch(
             stop = start + _count(item.inputs)
             own = {name: value[start:stop] for name, value in outputs.items()}
             item.result = replace(postprocess(own, item.meta), image=item.handle)
-            item.inputs = {}  # the pixels have done their work
+            item.inputs = {}  # free the pixels
             start = stop

@@ -1,4 +1,4 @@
-"""What `predict`, `stream` and `outputs` of a model do: drive an adapter image by image."""
+"""The functions behind `predict`, `stream` and `outputs` of a model."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ OnError = Literal["raise", "skip"] | Callable[[ImageError], None]
 
 
 def predict(stream: Callable[..., Iterator[Any]], images: Any, on_error: OnError) -> Any:
-    """See `Model.predict`; ``stream(images, on_error=...)`` gives the results of a list."""
+    """See `Model.predict`; ``stream(images, on_error=...)`` returns the results of a list."""
     if isinstance(images, Iterator) and not hasattr(images, "read"):
         raise UsageError(
-            "predict does not take an iterator, whose length is unknown.",
+            "predict does not take an iterator, because its length is unknown.",
             "Use model.stream(iterator), or predict(list(iterator)).",
         )
     many = isinstance(images, Sequence) and not isinstance(
@@ -35,7 +35,7 @@ def predict(stream: Callable[..., Iterator[Any]], images: Any, on_error: OnError
         return Results(stream(images, on_error=on_error))
     if on_error != "raise":
         raise UsageError(
-            "on_error is for a list of images: one image cannot be skipped.",
+            "on_error is only for a list of images: a single image cannot be skipped.",
             "Leave on_error out and catch ImageError, or pass a list.",
         )
     (result,) = stream([images], on_error=on_error)
@@ -54,12 +54,12 @@ def stream(
     progress: bool | Progress | None,
     on_error: OnError = "raise",
 ) -> Iterator[Any]:
-    """See `Model.stream`; `options` are the task's, and `name` is the model's, for messages."""
+    """See `Model.stream`. `options` are the task's options; `name` is the model's, for messages."""
     prompts, controls = task.options(options, adapter.labels)
     if not isinstance(batch_size, int) or batch_size < 1:
-        raise UsageError(f"batch_size is {batch_size!r}.", "It is a whole number from 1.")
+        raise UsageError(f"batch_size is {batch_size!r}.", "Use an integer of at least 1.")
     if not callable(on_error) and on_error not in ("raise", "skip"):
-        raise UsageError(f"on_error is {on_error!r}.", "It is 'raise', 'skip' or a function.")
+        raise UsageError(f"on_error is {on_error!r}.", "Use 'raise', 'skip' or a function.")
     preprocess, forward = partial(adapter.preprocess, **prompts), partial(adapter.run, runtime)
     images = images_of(source)
     results = run(
@@ -77,7 +77,7 @@ def stream(
 def _shown(
     results: Generator[Any, None, None], total: int | None, progress: bool | Progress | None
 ) -> Iterator[Any]:
-    """The results, with a bar that also counts what is skipped between them."""
+    """The results, with a progress bar that also counts skipped images."""
     done = 0
     with showing(progress) as show, closing(results):
         for result in results:
@@ -101,8 +101,8 @@ def outputs(
     known = {field.name for field in fields(task.prompts)}
     if unknown := [name for name in prompts if name not in known]:
         raise UsageError(
-            f"{unknown[0]} is no prompt of {task.id}.",
-            "Options that do not change what the network sees belong to outputs.result(...).",
+            f"{unknown[0]} is not a prompt of {task.id}.",
+            "Pass options that do not change the network's input to outputs.result(...).",
         )
     complete, _ = task.options(prompts, adapter.labels)
     preprocess, forward = partial(adapter.preprocess, **complete), partial(adapter.run, runtime)

@@ -1,8 +1,8 @@
-"""Whether a model can answer any image at all, tried with blank ones.
+"""Try with blank images whether a model can predict any image at all.
 
-A checkpoint may come with a preprocessor that cannot prepare an image, or that prepares it in a
-size which the network does not take, as is common after fine-tuning at another size. That is the
-model's fault, to be said once and with the way out, not of each image.
+The preprocessor of a checkpoint may be unable to prepare images, or may prepare them in a size that
+the network does not take; this is common after fine-tuning at another size. The model is then
+wrong, not the images. So there is one error with a hint, and not an error for each image.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ if TYPE_CHECKING:
 
 Inputs = dict[str, np.ndarray]
 
-_SIZES = ((640, 480), (320, 240))  # of one shape, so that what is scaled becomes of one size
+_SIZES = ((640, 480), (320, 240))  # the same proportions, so that scaled images have one size
 _STEPS = 200
 _WAY_OUT = (
-    "Its preprocessor_config.json, or for a timm model pretrained_cfg in its config.json, says how "
-    "images are prepared, and in which size: correct that."
+    "Its preprocessor_config.json (for a timm model: pretrained_cfg in its config.json) sets how "
+    "images are prepared and in which size: correct it."
 )
 
 
 def at_load(name: str, adapter: Adapter, runtime: Runtime, network: Network | None) -> None:
-    """Refuse a model that can answer no image; it takes less than a tenth of a second.
+    """Refuse a model that fails on every image; this takes less than a tenth of a second.
 
-    The network is run only where its first steps show that it may fail. Nothing is tried of a task
-    that needs prompts: they come with the images.
+    The network is run only if its first steps show that it may fail. A model for a task that needs
+    prompts is not tried, because prompts come with the images.
 
     Raises:
-        UnsupportedModelError: It cannot.
+        UnsupportedModelError: The model fails on every image.
     """
     try:
         prompts, _ = registry.get("tasks", adapter.task)().options({}, adapter.labels)
@@ -59,17 +59,17 @@ def check(
     forward: Callable[[Inputs], Any],
     takes: Callable[[Inputs], bool] = lambda inputs: False,
 ) -> None:
-    """Refuse a model that fails on images that nothing is wrong with.
+    """Refuse a model that fails on valid images.
 
     Args:
-        name: What messages call the model.
-        preprocess: Makes inputs of an image.
+        name: The name of the model, for messages.
+        preprocess: Makes inputs from an image.
         forward: Runs the network on inputs.
-        takes: Whether the network is known to take inputs, so that it need not be run.
+        takes: Whether it is known that the network takes inputs; then it is not run.
 
     Raises:
-        UnsupportedModelError: It fails.
-        UsageError: A prompt that the network cannot take.
+        UnsupportedModelError: The model fails.
+        UsageError: The network cannot take a prompt.
         DeviceError: There is too little memory.
     """
     inputs = _prepared(name, preprocess, _SIZES[0])
@@ -82,7 +82,7 @@ def check(
     except PvzooError as error:
         again = _prepared(name, preprocess, _SIZES[1])
         if _shapes(inputs) != _shapes(again):
-            return  # inputs are as large as images are: others may fit
+            return  # the input size depends on the image, so other images may work
         raise UnsupportedModelError(
             f"{name} fails on every image: {error.what}", f"{_WAY_OUT} {error.hint}".strip()
         ) from error
@@ -95,10 +95,10 @@ def _prepared(
         return preprocess(Image.new("RGB", size))[0]
     except (DeviceError, UsageError):
         raise
-    except Exception as error:  # processors raise many things for settings that they lack
-        said = error.what if isinstance(error, PvzooError) else f"{type(error).__name__}: {error}"
+    except Exception as error:  # processors raise many kinds of errors for missing settings
+        text = error.what if isinstance(error, PvzooError) else f"{type(error).__name__}: {error}"
         raise UnsupportedModelError(
-            f"{name} cannot prepare any image ({said}).", _WAY_OUT
+            f"{name} cannot prepare any image ({text}).", _WAY_OUT
         ) from error
 
 
@@ -107,9 +107,9 @@ def _shapes(inputs: Inputs) -> dict[str, tuple[int, ...]]:
 
 
 def starts(network: Network, inputs: Inputs) -> bool:
-    """Whether the first steps of a network take inputs, tried without weights or computing.
+    """Whether the first steps of a network take inputs, tried without weights and computation.
 
-    Where that cannot be tried, it is not known that they do not.
+    If this cannot be tried, the answer is True.
     """
     import torch
     from torch.func import functional_call
@@ -141,7 +141,7 @@ def starts(network: Network, inputs: Inputs) -> bool:
     tensors = {name: torch.empty_like(tensor, device="meta") for name, tensor in named}
     floating = next(t.dtype for t in tensors.values() if t.is_floating_point())
     shadow = copy(network)
-    weightless: Any = Weightless()  # it does what `forward` asks of a module
+    weightless: Any = Weightless()  # behaves like the module that `forward` uses
     shadow.module = weightless
     given = {name: torch.from_numpy(array).to("meta") for name, array in inputs.items()}
     given = {n: t.to(floating) if t.is_floating_point() else t for n, t in given.items()}
@@ -150,6 +150,6 @@ def starts(network: Network, inputs: Inputs) -> bool:
             shadow.forward(given)
     except Enough:
         return True
-    except Exception as error:  # networks raise many things for what they do not take
+    except Exception as error:  # networks raise many kinds of errors for inputs they do not take
         return "meta" in str(error)
     return True

@@ -1,7 +1,7 @@
-"""Pure functions from a network's outputs to predictions; no module knows of a network.
+"""Turn a network's outputs into predictions with pure functions that do not need the network.
 
-They take numpy arrays in float32. Only masks and maps may also be tensors on an accelerator, which
-`pvzoo.postprocess.tensors` then scales there; nothing else here imports torch.
+They take float32 numpy arrays. Only masks and maps may also be tensors on an accelerator;
+`pvzoo.postprocess.tensors` scales them there. No other module here imports torch.
 """
 
 from pvzoo.postprocess.detection import corners, select

@@ -1,8 +1,8 @@
-"""One engine that turns queries into boxes, as the record of a family of detectors says.
+"""Turn queries into boxes by the rules in the record of a detector family.
 
-`decode` gives what `post_process_object_detection` of the family's image processor gives, up to the
-rounding of float32 and in the same order; that function exists there fifteen times over, in these
-few kinds. `select` does what the options of a prediction ask for.
+`decode` gives the same detections as `post_process_object_detection` of the family's image
+processor, up to float32 rounding and in the same order. transformers has fifteen versions of that
+function, of a few kinds. `select` applies the options of a prediction.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Boxes:
         scores: (n,) float32.
         labels: (n,) int64 class ids.
         boxes: (n, 4) float32: left, top, right, bottom in pixels.
-        queries: (n,) int64, the query that each comes from.
+        queries: (n,) int64, the query of each detection.
     """
 
     scores: np.ndarray
@@ -44,12 +44,13 @@ def decode(
     """The detections of one image above `threshold`.
 
     Args:
-        record: How the family's outputs are read.
-        logits: (queries, classes), with a last "no object" column if ``record.softmax``.
+        record: How to read the outputs of the family.
+        logits: (queries, classes); with a last "no object" column if ``record.softmax``.
         boxes: (queries, 4) centre x, centre y, width, height, relative to the image.
         size: (height, width) of the image.
-        threshold: Least score.
-        order_logits: (queries, queries), how surely the row's query is read before the column's.
+        threshold: Detections must have a higher score.
+        order_logits: (queries, queries), how likely it is that the row's query is read before the
+            column's query.
     """
     if record.softmax:
         chances = softmax(logits)[:, :-1]
@@ -68,7 +69,7 @@ def decode(
 
 
 def corners(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Relative boxes as networks give them, in pixels.
+    """Convert the relative boxes of a network to corners in pixels.
 
     Args:
         boxes: (n, 4) centre x, centre y, width, height, as shares of `size`.
@@ -84,7 +85,7 @@ def corners(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def _reading_ranks(votes: np.ndarray) -> np.ndarray:
-    """(q, q) pairwise votes -> the rank of each query, as the PP-DocLayout processors count it."""
+    """(q, q) pairwise votes -> the rank of each query, as in the PP-DocLayout processors."""
     before = sigmoid(votes)
     total = np.triu(before, 1).sum(axis=0) + np.tril(1 - before.T, -1).sum(axis=0)
     return np.argsort(np.argsort(total, kind="stable"), kind="stable")
@@ -101,25 +102,25 @@ def select(
     class_agnostic: bool = False,
     max_detections: int | None = None,
 ) -> np.ndarray:
-    """Which objects of an image the options of a prediction leave, in the order they have.
+    """The objects of an image that the options of a prediction keep, in their original order.
 
-    An adapter calls it before it makes what only those need, such as masks. The options are those
-    of `pvzoo.tasks.object_detection.DetectionControls`, and taken in this order; None leaves one
-    out.
+    An adapter calls it before expensive steps, such as making masks. The options are those of
+    `pvzoo.tasks.object_detection.DetectionControls`. They are applied in this order; None skips an
+    option.
 
     Args:
-        boxes: (n, 4) left, top, right, bottom, in one unit.
+        boxes: (n, 4) left, top, right, bottom, all in the same unit.
         scores: (n,).
         labels: (n,) class ids.
-        threshold: Objects that score more than this stay.
-        classes: Ids of the classes that stay.
-        nms: Of boxes that overlap by more than this IoU, the one with the best score stays; of
-            equally good ones the first.
-        class_agnostic: Whether a box also suppresses those of other classes.
-        max_detections: So many stay, those with the best scores.
+        threshold: Keep objects with a higher score.
+        classes: Keep objects of these class ids.
+        nms: Of boxes that overlap by more than this IoU, keep the one with the best score; of
+            equal scores the first.
+        class_agnostic: Whether a box also suppresses boxes of other classes.
+        max_detections: Keep this many objects, those with the best scores.
 
     Returns:
-        (k,) int64 places.
+        (k,) int64 indices.
     """
     kept = np.arange(len(scores))
     if threshold is not None:
@@ -134,13 +135,13 @@ def select(
 
 
 _BLOCK = 64
-"""Boxes that are compared with all others at once."""
+"""The number of boxes that are compared with all others at once."""
 
 
 def _suppress(
     boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray, iou: float, class_agnostic: bool
 ) -> np.ndarray:
-    """Greedy non-maximum suppression: the places of the boxes that stay, in order."""
+    """Greedy non-maximum suppression: the indices of the boxes that are kept, in order."""
     order = np.argsort(-scores, kind="stable")
     if class_agnostic or not len(order):
         return np.sort(_greedy(boxes, order, iou))
@@ -150,9 +151,9 @@ def _suppress(
 
 
 def _greedy(boxes: np.ndarray, order: np.ndarray, iou: float) -> np.ndarray:
-    """Of places, best first, those whose box overlaps no better one that stays.
+    """From indices, best first, those of boxes that do not overlap a better box that is kept.
 
-    A block of boxes is compared with all that follow at once.
+    A block of boxes is compared with all later boxes at once.
     """
     kept = []
     while len(order):

@@ -1,10 +1,10 @@
-"""From the network's resolution to the image's, a tile at a time.
+"""Scale maps from the network's resolution to the image's, one tile at a time.
 
 Authors scale mask logits to the padded network input, crop the padding off and scale the rest to
-the image, both times bilinearly. Both steps are linear and act on rows and columns apart, so each
+the image, both times bilinearly. Both steps are linear and separable into rows and columns. So each
 axis is one sparse matrix, and any tile of the image depends on a small window of cells. All weights
-are positive and sum to one; so the values in a tile lie between the least and the largest cell of
-its window, and most tiles can be settled by that bound without computing a pixel.
+are positive and sum to one, so the values in a tile lie between the smallest and the largest cell
+of its window. This bound decides most tiles without computing a pixel.
 """
 
 from __future__ import annotations
@@ -22,31 +22,32 @@ from pvzoo.postprocess.scaling import scaled, scaling
 
 Size = tuple[int, int]
 Map = tuple[np.ndarray, np.ndarray | None]
-"""(height, width) int16 classes, and (height, width) float32 scores if they were asked for."""
+"""(height, width) int16 classes, and (height, width) float32 scores or None."""
 Item = TypeVar("Item")
 Found = TypeVar("Found")
 
 ROUNDING = 4e-6
-"""By what share of themselves, and at least by how much, bounds are widened for rounding."""
+"""Bounds are widened for rounding: by this share of their value, and at least by this amount."""
 
 PRODUCT = 2**18
-"""Multiplications up to which OpenBLAS makes a product of matrices in the thread that asks for it.
+"""The most multiplications for which OpenBLAS computes a matrix product in the calling thread.
 
-Larger ones it spreads over threads of its own, which is many times slower where several threads of
-Python do so at once.
+For larger products, OpenBLAS starts its own threads. This is many times slower if several Python
+threads do it at the same time.
 """
 
 MOST_THREADS = 8
-"""More of them wait for Python's lock."""
+"""More threads would only wait for Python's lock (the GIL)."""
 
 
 class Contest(NamedTuple):
     """Which query won each pixel.
 
     Attributes:
-        codes: (height, width) int16: twice the query that won, plus 1 where its own mask
+        codes: (height, width) int16: twice the index of the query that won, plus 1 if its own mask
             probability is at least one half.
-        counts: (queries, 2) int64: the pixels that each won, by that second question.
+        counts: (queries, 2) int64: the pixels that each query won, with a mask probability below
+            one half and at least one half.
         own: (queries,) int64: the area of each query's own mask.
     """
 
@@ -72,7 +73,7 @@ class Frame:
 
 @dataclass(frozen=True, eq=False)
 class Span:
-    """Pixels ``start:end`` of an axis of the image, made of the cells ``low:high``."""
+    """Pixels ``start:end`` of an axis of the image, computed from the cells ``low:high``."""
 
     start: int
     end: int
@@ -95,7 +96,7 @@ class Span:
 
 @dataclass(frozen=True, eq=False)
 class Band(Span):
-    """A span with what makes its pixels of its cells.
+    """A span with the weights that compute its pixels from its cells.
 
     Attributes:
         weights: (end - start, high - low) float32, each row summing to 1.
@@ -107,9 +108,9 @@ class Band(Span):
 def axis(cells: int, padded: int, valid: int, image: int, align_corners: bool) -> np.ndarray:
     """The (image, cells) matrix of both scalings of an axis and the crop between them.
 
-    ``align_corners`` is that of the first scaling; the second never aligns them.
+    ``align_corners`` is for the first scaling; the second never aligns corners.
     """
-    # scaling the rows of the first matrix is the same as a product with the second
+    # scaling the rows of the first matrix is the same as a product with the second matrix
     return scaled(scaling(cells, padded, align_corners=align_corners)[:valid], image)
 
 
@@ -125,7 +126,7 @@ def bands(matrix: np.ndarray, size: int) -> tuple[Band, ...]:
     return tuple(result)
 
 
-@lru_cache(maxsize=8)  # images of a stream are often of one size
+@lru_cache(maxsize=8)  # images of a stream often have the same size
 def grid(
     cells: Size, frame: Frame, tile: int, align_corners: bool = False
 ) -> tuple[tuple[Band, ...], tuple[Band, ...]]:
@@ -138,24 +139,24 @@ def grid(
 
 
 def tile_size(*scales: tuple[Size, Size], most: int = 128) -> int:
-    """The side of a tile for which no product of matrices is larger than `PRODUCT`.
+    """The side of a tile for which no matrix product is larger than `PRODUCT`.
 
     Args:
-        *scales: Pairs (from, to) of sizes that are scaled to each other.
+        *scales: Pairs of sizes (from, to) of the scalings.
         most: Largest side.
     """
     step = max(cells / pixels for pair in scales for cells, pixels in zip(*pair, strict=True))
     for side in range(most, 8, -8):
-        cells = step * side + 4  # a band begins and ends within cells
+        cells = step * side + 4  # a band may begin and end inside a cell
         if side * cells * max(side, cells) <= PRODUCT:
             return side
     return 8
 
 
 def bounds(window: np.ndarray, columns: Sequence[Band]) -> tuple[np.ndarray, np.ndarray]:
-    """(n, cells, w) maps -> the least and largest value of each map in each column band.
+    """(n, cells, w) maps -> the smallest and largest value of each map in each column band.
 
-    Both are (columns, n), widened by `ROUNDING`.
+    Both have the shape (columns, n) and are widened by `ROUNDING`.
     """
     least, largest = window.min(axis=1), window.max(axis=1)
     low = np.stack([least[:, c.cells].min(axis=1) for c in columns])
@@ -165,15 +166,15 @@ def bounds(window: np.ndarray, columns: Sequence[Band]) -> tuple[np.ndarray, np.
 
 def values(maps: np.ndarray, some: np.ndarray | slice, row: Band, column: Band) -> np.ndarray:
     """(k, rows, columns) float32: `some` of (n, h, w) maps in a tile of the image."""
-    cells = maps[:, row.cells, column.cells][some]  # the other order would copy whole maps
+    cells = maps[:, row.cells, column.cells][some]  # in the other order, whole maps are copied
     tile: np.ndarray = row.weights @ cells @ column.weights.T
     return tile
 
 
 def best_of(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(k, rows, columns) -> the largest of each pixel, and the first place that has it, int16."""
+    """(k, rows, columns) -> the largest value of each pixel, and its first index, int16."""
     best, first = scores[0].copy(), np.zeros(scores.shape[1:], dtype=np.int16)
-    for index in range(1, len(scores)):  # argmax over the first axis is far slower
+    for index in range(1, len(scores)):  # argmax over the first axis is much slower
         better = scores[index] > best
         np.copyto(best, scores[index], where=better)
         np.copyto(first, np.int16(index), where=better)
@@ -181,22 +182,22 @@ def best_of(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def in_threads(work: Callable[[Item], Found], items: Sequence[Item]) -> list[Found]:
-    """`work` of each item, in their order; numpy lets go of Python's lock while it computes.
+    """`work` of each item, in their order, in threads: numpy releases the GIL while it computes.
 
-    As many threads as this process may use processors, or as OMP_NUM_THREADS says.
+    There is a thread for each processor that this process may use, or OMP_NUM_THREADS threads.
     """
     threads = min(len(items), _processors(), MOST_THREADS)
     if threads < 2:
         return [work(item) for item in items]
-    # a pool of this call's own: one that is kept would be dead after a fork
+    # a new pool for each call: the threads of a pool that is kept do not survive a fork
     with ThreadPoolExecutor(threads, thread_name_prefix="pvzoo-masks") as pool:
         return list(pool.map(work, items))
 
 
 def _processors() -> int:
-    said = os.environ.get("OMP_NUM_THREADS", "")
-    if said.isdecimal() and int(said) > 0:
-        return int(said)
+    threads = os.environ.get("OMP_NUM_THREADS", "")
+    if threads.isdecimal() and int(threads) > 0:
+        return int(threads)
     if hasattr(os, "sched_getaffinity"):  # not on Macs and Windows
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -205,7 +206,7 @@ def _processors() -> int:
 def two_steps(
     cells: Size, frame: Frame, rows: Sequence[Span], columns: Sequence[Span]
 ) -> list[list[tuple[np.ndarray, np.ndarray]]]:
-    """Of each span: the matrices (input pixels, cells) and (image pixels, input pixels)."""
+    """For each span: the matrices (input pixels, cells) and (image pixels, input pixels)."""
     result = []
     for side, count, padded, valid, image in zip(
         (rows, columns), cells, frame.padded, frame.valid, frame.image, strict=True

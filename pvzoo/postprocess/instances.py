@@ -1,4 +1,4 @@
-"""Instances: a class, a score, a box and a mask each, by the rules of their family's authors."""
+"""Make instances (class, score, box and mask) by the rules of the family's authors."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Pack = Callable[[int, int, np.ndarray], Any]
-"""(top, left, bool mask without empty surroundings) -> the form in which a mask is kept.
+"""(top, left, bool mask without empty rows and columns around it) -> the form that is stored.
 
-The mask it is given is a view into a buffer; what is kept must not refer to it. Called from several
-threads at once."""
+The mask is a view into a buffer; the stored form must not refer to it. The function is called from
+several threads at once."""
 
 MASK_BYTES = 64 * 2**20
-"""About how many bytes of masks are held before they are packed."""
+"""About this many bytes of masks are in memory before they are packed."""
 
 
 @dataclass
@@ -49,25 +49,26 @@ def instances(
     classes: Collection[int] | None = None,
     **controls: Any,
 ) -> list[Instance]:
-    """Instances whose final score is above `threshold`, in the authors' order (best class first).
+    """Instances with a final score above `threshold`, in the authors' order (best class first).
 
-    Masks are made of those alone that the options leave, as far as they can be told before: where
-    boxes and scores come from the masks, of all whose class is wanted and scores enough.
+    If possible, masks are made only for the instances that the options keep. If boxes and scores
+    are computed from the masks, they are made for all instances with a wanted class and a class
+    score above the threshold.
 
     Args:
-        record: How the family's queries become masks.
+        record: How the family turns queries into masks.
         class_logits: (queries, classes).
         mask_logits: (queries, h, w).
         frame: Where the image lies in the network's input.
-        threshold: Least score.
-        pack: Called with each mask as soon as it is made, so that few are held unpacked.
+        threshold: Instances must have a higher score.
+        pack: Called with each mask as soon as it is made, so that few unpacked masks are in memory.
         boxes: (queries, 4) predicted boxes, relative centre and size, for families that have them.
         classes: Class ids that count as things; None for all. Others are dropped after the best
-            pairs were taken.
+            pairs are chosen.
         **controls: The other options of `pvzoo.postprocess.select`.
     """
     scores, labels, queries = _best_pairs(record, class_logits)
-    kept = scores > threshold  # the final score is at most the class score
+    kept = scores > threshold  # the final score is never above the class score
     if classes is not None:
         kept &= np.isin(labels, list(classes))
     scores, labels, queries = scores[kept], labels[kept], queries[kept]
@@ -125,9 +126,9 @@ class Cutout(NamedTuple):
     """A mask cut out of its image.
 
     Attributes:
-        mask: What `Pack` made of it; None if it was not wanted.
-        box: Left, top, right, bottom of what is not empty, in pixels; zeros for an empty mask.
-        quality: Mean mask probability inside it; 1 if nobody asked.
+        mask: The mask as `Pack` returned it; None if it was not wanted.
+        box: Left, top, right, bottom of the mask in pixels; zeros for an empty mask.
+        quality: Mean mask probability inside it; 1 if it was not computed.
     """
 
     mask: Any
@@ -143,23 +144,23 @@ def cut_out(
     by_nearest: bool = False,
     wanted: Callable[[int, float], bool] | None = None,
 ) -> list[Cutout]:
-    """Where each of (n, h, w) maps is positive in the image; few masks are held at a time.
+    """The masks of where each of (n, h, w) maps is positive; few are in memory at a time.
 
     Args:
         mask_logits: An array, or a tensor on an accelerator.
         frame: Where the image lies in the network's input.
         pack: Called with each mask.
-        by_nearest: Whether masks are made on the network's input and enlarged with nearest
-            neighbours, or logits are scaled to the image first.
-        wanted: Says by a mask's place and quality whether it is packed; None for all, and then
-            no quality is computed.
+        by_nearest: Whether masks are made at the size of the network's input and then enlarged with
+            nearest neighbours; otherwise logits are scaled to the image first.
+        wanted: Called with a mask's index and quality; returns whether to pack it. None packs all
+            masks, and no quality is computed.
     """
     positive: Callable[..., tuple[np.ndarray, np.ndarray]] = _positive
     if not isinstance(mask_logits, np.ndarray):
         from pvzoo.postprocess import tensors
 
         positive = tensors.positive
-    # (rows, columns) of the valid input that are shown in the image, or all of the image
+    # (rows, columns) of the valid input that the image shows, or all of the image
     shown: Any = None
     if by_nearest:
         shown = np.ix_(*map(nearest, frame.valid, frame.image))
@@ -185,18 +186,18 @@ def cut_out(
 def _positive(
     mask_logits: np.ndarray, frame: Frame, *, quality: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(n, height, width) bool, where maps are positive; (n,) the mean probability there, or 1."""
+    """(n, height, width) bool: where maps are positive; (n,) their mean probability there, or 1."""
     cells, count = mask_logits.shape[-2:], len(mask_logits)
     masks = np.zeros((count, *frame.image), dtype=bool)
     rows, columns = grid(cells, frame, tile_size((cells, frame.image)))
 
     def of_rows(row: Band) -> tuple[np.ndarray, np.ndarray]:
-        """Fill in a band of the masks; sums of probabilities and areas in it."""
+        """Fill a band of the masks; return the sums of probabilities and the areas in it."""
         sums, areas = np.zeros(count), np.zeros(count, dtype=np.int64)
         low, high = bounds(mask_logits[:, row.cells], columns)
         for i, column in enumerate(columns):
             index = (row.pixels, column.pixels)
-            some = high[i] > 0  # elsewhere no pixel is positive
+            some = high[i] > 0  # the other maps have no positive pixel here
             if not quality:
                 masks[(low[i] > 0, *index)] = True
                 some &= low[i] <= 0

@@ -1,4 +1,4 @@
-"""Panoptic maps: every pixel to one query, by the rules of its family's authors."""
+"""Make panoptic maps: each pixel gets one query, by the rules of the family's authors."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Segment:
-    """A segment of a panoptic map: its number there, class, class score and area in pixels."""
+    """A segment of a panoptic map: its number in the map, class, class score, area in pixels."""
 
     number: int
     label: int
@@ -47,7 +47,7 @@ def panoptic(
     threshold: float,
     overlap: float,
 ) -> tuple[np.ndarray, list[Segment]]:
-    """A map of segment numbers, (height, width) int32 with 0 for void, and the segments, from 1."""
+    """A map of segment numbers, (height, width) int32 (from 1; 0 is void), and the segments."""
     chances = softmax(class_logits)
     labels = chances.argmax(axis=1)
     scores = chances[np.arange(len(labels)), labels]
@@ -67,24 +67,24 @@ def panoptic(
 
 
 def contest(masks: np.ndarray, scores: np.ndarray, frame: Frame) -> Contest:
-    """Each pixel to the query with the largest class score times mask probability."""
+    """Give each pixel to the query with the largest class score times mask probability."""
     cells, count = masks.shape[-2:], len(masks)
     codes = np.empty(frame.image, dtype=np.int16)
     rows, columns = grid(cells, frame, tile_size((cells, frame.image), most=96))
 
     def of_rows(row: Band) -> tuple[np.ndarray, np.ndarray]:
-        """Fill in a band of `codes`; its share of `counts` and `own`."""
+        """Fill a band of `codes`; return its part of `counts` and `own`."""
         counts, own = np.zeros((count, 2), dtype=np.int64), np.zeros(count, dtype=np.int64)
         low, high = bounds(masks[:, row.cells], columns)
         least, most = sigmoid(low) * scores, sigmoid(high) * scores
-        rivals = most >= least.max(axis=1, keepdims=True) - 1e-6  # others cannot win there
+        rivals = most >= least.max(axis=1, keepdims=True) - 1e-6  # others cannot win here
         whole, mixed = low >= 0, (low < 0) & (high >= 0)
         for i, column in enumerate(columns):
             tile = codes[row.pixels, column.pixels]
             own += whole[i] * tile.size
             racing = np.flatnonzero(rivals[i])
             alone = len(racing) == 1
-            # the racing ones first, so that they are a slice of the values
+            # the competing queries first, so that they are a slice of the values
             needed = np.flatnonzero(mixed[i] & ~rivals[i])
             if not alone or mixed[i, racing[0]]:
                 needed = np.concatenate([racing, needed])
@@ -114,7 +114,7 @@ def contest(masks: np.ndarray, scores: np.ndarray, frame: Frame) -> Contest:
 
 
 def _race(chances: np.ndarray, inside: np.ndarray, racing: np.ndarray, tile: np.ndarray) -> None:
-    """Fill a tile with the codes of the queries with the best chance; the first of equal ones."""
+    """Fill a tile with the codes of the best queries; of equal ones, the first."""
     best = chances[0]
     np.add(inside[0], np.int16(2 * racing[0]), out=tile)
     for query, chance, seen in zip(racing[1:], chances[1:], inside[1:], strict=False):
@@ -131,7 +131,7 @@ def _number_segments(
     overlap: float,
     record: MaskRecord,
 ) -> tuple[np.ndarray, list[Segment]]:
-    """Drop queries that won too little of their mask, fuse stuff, number the rest from 1."""
+    """Drop queries that won too little of their mask, fuse stuff, and number the rest from 1."""
     won = held.counts.sum(axis=1)
     final = held.counts[:, 1] if record.void_below_half else won
     numbers = np.zeros((len(labels), 2), dtype=np.int32)
@@ -169,10 +169,10 @@ def _contest_of_queries(
 ) -> tuple[np.ndarray, list[Segment]]:
     """DETR's `PostProcessPanoptic`.
 
-    The contest is held on the network's valid input and its map of winners scaled to the image with
-    nearest neighbours. Queries of one stuff class are merged into the first, in the first round
-    only. As long as any query has 4 pixels or fewer in the image, those are dropped and the rest
-    contest anew.
+    The winners are computed at the size of the network's valid input; their map is then scaled to
+    the image with nearest neighbours. Queries of the same stuff class are merged into the first,
+    only in the first round. While any query has 4 pixels or fewer in the image, such queries are
+    dropped, and the winners are computed again.
     """
     input_frame = replace(frame, image=frame.valid)
     kept = np.arange(len(labels))
@@ -183,9 +183,9 @@ def _contest_of_queries(
     to_rows, to_columns = map(_nearest_by_pil, frame.valid, frame.image)
     first_round = True
     while len(kept):
-        if len(kept) == 1:  # alone it wins everywhere
+        if len(kept) == 1:  # a single query wins everywhere
             winner = np.zeros(input_frame.image, dtype=np.int16)
-        else:  # who wins a softmax over queries has the largest logit
+        else:  # the winner of a softmax over queries has the largest logit
             winner, _ = from_pixels(masks[kept], input_frame, "bilinear")
         if first_round:
             winner = merged[winner]
@@ -205,7 +205,7 @@ def _contest_of_queries(
 
 
 def _nearest_by_pil(cells: int, pixels: int) -> np.ndarray:
-    """Which cell PIL's nearest-neighbour scaling, which DETR's authors use, shows in each pixel."""
+    """The cell that each pixel shows in PIL's nearest-neighbour scaling, as DETR's authors use."""
     ramp = Image.fromarray(np.arange(cells, dtype=np.int32)[None])
     shown: np.ndarray = np.asarray(ramp.resize((pixels, 1), Image.Resampling.NEAREST))[0]
     return shown

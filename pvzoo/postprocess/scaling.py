@@ -1,6 +1,6 @@
-"""Scaling along one axis as torch does it, as matrices: the rounding of positions is the same.
+"""Matrices that scale along one axis as torch does, with the same rounding of positions.
 
-A function that is linear in its cells is the matrix of what it makes of the unit vectors.
+The columns of the matrix of a linear function are its results for the unit vectors.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ def nearest(cells: int, pixels: int) -> np.ndarray:
 def _taps(
     cells: int, pixels: int, mode: Mode, align_corners: bool
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Of each pixel: the cells it is made of, and the float32 share of each."""
+    """For each pixel: the cells it is computed from, and the float32 share of each."""
     one, half = np.float32(1), np.float32(0.5)
     index = np.arange(pixels, dtype=np.float32)
     if align_corners:
         step = np.float32(cells - 1) / np.float32(pixels - 1) if pixels > 1 else np.float32(0)
         position = step * index
     else:
-        # rounded once, as processors multiply and add in one step
+        # rounded once, because processors multiply and add in one step
         step = np.float32(cells) / np.float32(pixels)
         position = (np.float64(step) * (index + half) - half).astype(np.float32)
     if mode == "linear":
@@ -63,7 +63,7 @@ def _taps(
 
 
 _SHARPNESS = np.float32(-0.75)
-"""Of the cubic kernel; torch's and OpenCV's."""
+"""Parameter of the cubic kernel, as in torch and OpenCV."""
 
 
 def _near(distance: np.ndarray) -> np.ndarray:

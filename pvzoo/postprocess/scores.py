@@ -1,4 +1,4 @@
-"""From logits to scores, and the best of them."""
+"""Turn logits into scores, and find the best scores."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import numpy as np
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:
-    """Of each number, in a new float32 array of the same shape."""
+    """The sigmoid of each number, in a new float32 array of the same shape."""
     return sigmoid_(np.array(logits, dtype=np.float32))
 
 
 def sigmoid_(logits: np.ndarray) -> np.ndarray:
-    """As `sigmoid`, instead of the float32 logits."""
+    """As `sigmoid`, in place: the float32 logits are replaced."""
     np.negative(logits, out=logits)
-    with np.errstate(over="ignore"):  # an infinite sum has the right reciprocal
+    with np.errstate(over="ignore"):  # the reciprocal of an infinite sum is 0, as it should be
         np.exp(logits, out=logits)
     logits += 1
     np.reciprocal(logits, out=logits)
@@ -21,7 +21,7 @@ def sigmoid_(logits: np.ndarray) -> np.ndarray:
 
 
 def softmax(logits: np.ndarray, axis: int = -1) -> np.ndarray:
-    """Along an axis, in a new float32 array of the same shape."""
+    """The softmax along an axis, in a new float32 array of the same shape."""
     logits = np.asarray(logits, dtype=np.float32)
     powers: np.ndarray = np.exp(logits - logits.max(axis=axis, keepdims=True))
     powers /= powers.sum(axis=axis, keepdims=True)
@@ -29,7 +29,7 @@ def softmax(logits: np.ndarray, axis: int = -1) -> np.ndarray:
 
 
 def largest(scores: np.ndarray, count: int) -> np.ndarray:
-    """The places of the `count` largest of (n,) scores, largest first; of equal ones the first."""
+    """The indices of the `count` largest of (n,) scores, largest first; of equal ones the first."""
     if count >= len(scores):
         return np.argsort(-scores, kind="stable")
     least = np.partition(scores, len(scores) - count)[len(scores) - count]

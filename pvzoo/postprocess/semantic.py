@@ -1,7 +1,7 @@
-"""Each pixel's best class: from queries, from windows of queries, or from scores per pixel.
+"""Find each pixel's best class from queries, from windows of queries, or from scores per pixel.
 
-Nothing of size classes x height x width is held at image size: see `pvzoo.postprocess.frame`. Mask
-logits and logits of pixels may be tensors on an accelerator; the maps are arrays all the same.
+No array of classes x height x width exists at image size: see `pvzoo.postprocess.frame`. Mask
+logits and pixel logits may be tensors on an accelerator; the resulting maps are always arrays.
 """
 
 from __future__ import annotations
@@ -42,18 +42,19 @@ def from_queries(
     masks_first: bool,
     with_scores: bool = False,
 ) -> Map:
-    """Each pixel's best class, and its score if asked for.
+    """Each pixel's best class, and its score if `with_scores`.
 
-    A class's score at a pixel is the sum over queries of class probability times mask probability.
+    The score of a class at a pixel is the sum over queries of class probability times mask
+    probability.
 
     Args:
         class_logits: (queries, classes + 1).
         mask_logits: (queries, h, w).
         frame: Where the image lies in the network's input.
-        masks_first: Whether masks are scaled to the image before scores are made (checkpoints that
-            also make instances or panoptic maps), or scores are made on the network's input and
-            then scaled (semantic-only checkpoints).
-        with_scores: Whether the score of the best class is returned too.
+        masks_first: Whether masks are scaled to the image before scores are computed (checkpoints
+            that also make instances or panoptic maps). Otherwise scores are computed at the size of
+            the network's input and then scaled (semantic-only checkpoints).
+        with_scores: Whether to return also the score of the best class.
     """
     shares = np.ascontiguousarray(softmax(class_logits)[:, :-1])
     if not isinstance(mask_logits, np.ndarray):
@@ -66,7 +67,7 @@ def from_queries(
     scales = [(cells, frame.image)]
     if not masks_first:
         scales += [(cells, frame.padded), (frame.valid, frame.image)]
-    # in small tiles few classes can win and few queries matter
+    # in small tiles, few classes can win and few queries matter
     rows, columns = grid(cells, frame, tile_size(*scales, most=48))
     steps = None if masks_first else two_steps(cells, frame, rows, columns)
 
@@ -81,7 +82,7 @@ def from_queries(
                 paint(column, classes)
                 continue
             some = shares[:, classes]
-            # queries that change so little in this tile that together they cannot matter
+            # queries that change so little in this tile that, even together, they cannot matter
             spread = (high[c] - low[c]) * some.max(axis=1)
             order = np.argsort(spread)
             flat = order[: np.count_nonzero(np.cumsum(spread[order]) < 1e-6)]
@@ -105,9 +106,8 @@ def _painted(
 ) -> Map:
     """A map, painted band by band.
 
-    ``of_rows(place, paint)`` is called for the place of each band, and calls ``paint(column,
-    classes, scores)`` for each tile: (k,) classes, and the (k, rows, columns) scores of each unless
-    there is only one.
+    ``of_rows(index, paint)`` is called for each band. It calls ``paint(column, classes, scores)``
+    for each tile: (k,) classes, and their (k, rows, columns) scores unless there is only one class.
     """
     labels = np.empty(image, dtype=np.int16)
     best = np.empty(image, dtype=np.float32) if with_scores else None
@@ -136,13 +136,13 @@ def _product(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 _WIDE = 64
-"""Pixels whose class scores are one product of matrices."""
+"""The number of pixels for which the class scores are computed in one matrix product."""
 
 
 def _sums(shares: np.ndarray, masks: np.ndarray) -> np.ndarray:
     """(queries, classes) and (queries, rows, columns) -> (classes, rows, columns).
 
-    In one call for many small products; see `PRODUCT`.
+    Many small products in one call; see `PRODUCT`.
     """
     queries, classes = shares.shape
     flat = masks.reshape(queries, masks.shape[1] * masks.shape[2])
@@ -166,13 +166,13 @@ def from_pixels(
 ) -> Map:
     """As `from_queries`, from class logits per pixel (classes, h, w); scores are the logits.
 
-    One channel alone is a sigmoid: class 1 where it is above one half, else class 0.
+    A single channel is a sigmoid: class 1 where it is above one half, otherwise class 0.
 
-    ``steps`` is how the authors scale them:
+    ``steps`` is how the authors scale the logits:
 
     * "bilinear": to the network's input, then to the image (mmsegmentation,
       ``models/segmentors/encoder_decoder.py``: SegFormer, UPerNet, BEiT);
-    * "aligned": likewise, but corners aligned in the first step (DeepLab,
+    * "aligned": the same, but with aligned corners in the first step (DeepLab,
       ``research/deeplab/model.py``; ml-cvnets, ``base_seg_head.py``);
     * "bicubic": probabilities straight to the image (DPT, ``run_segmentation.py``).
     """
@@ -184,13 +184,13 @@ def from_pixels(
     tile = tile_size((cells, frame.image))
     overshoot = 0.0
     alone = len(logits) == 1
-    if alone:  # the logits of either answer
+    if alone:  # the logits of both classes
         logits = np.concatenate([-logits, logits])
     if steps == "bicubic":
         logits = sigmoid(logits) if alone else softmax(logits, axis=0)
         matrices = [scaling(*sizes, "cubic") for sizes in zip(cells, frame.image, strict=True)]
         rows, columns = (bands(matrix, tile) for matrix in matrices)
-        # its weights are not all positive: how far they can lead out of the cells' range
+        # some weights are negative: how far values can be outside the range of the cells
         largest = np.prod([np.abs(matrix).sum(axis=1).max() for matrix in matrices])
         overshoot = float(largest - 1) / 2
     else:
@@ -221,17 +221,17 @@ def from_windows(
     *,
     with_scores: bool = False,
 ) -> Map:
-    """As `from_queries`, from windows of a scaled image; where they overlap, the mean counts.
+    """As `from_queries`, from windows of a scaled image; overlapping windows are averaged.
 
     EoMT, ``training/lightning_module.py``: ``revert_window_logits_semantic``.
 
     Args:
         class_logits: (windows, queries, classes + 1).
         mask_logits: (windows, queries, h, w).
-        windows: (start, end) of each along the longer side of the scaled image.
+        windows: (start, end) of each window along the longer side of the scaled image.
         network: Size of a window.
-        scaled: Size the image was scaled to.
-        image: Size of the image.
+        scaled: Size of the scaled image.
+        image: Size of the original image.
     """
     shares = np.ascontiguousarray(softmax(class_logits)[..., :-1])
     if not isinstance(mask_logits, np.ndarray):
@@ -245,13 +245,13 @@ def from_windows(
     tile = tile_size((cells, image), (cells, network), (scaled, image))
     to_input = [scaling(*sizes) for sizes in zip(cells, network, strict=True)]
     rows, columns = (bands(scaling(*sizes), tile) for sizes in zip(scaled, image, strict=True))
-    axis = 0 if upright else 1  # along which windows follow each other
+    axis = 0 if upright else 1  # the axis along which the windows lie
     overlap = np.zeros(scaled[axis], dtype=np.float32)
     for start, end in windows:
         overlap[start:end] += 1
 
     def mean_scores(row: Band, column: Band) -> np.ndarray:
-        """(classes, rows, columns) of the scaled image that a tile is made of."""
+        """(classes, rows, columns) mean scores of the scaled image, for one tile."""
         sides = [(row.low, row.high), (column.low, column.high)]
         low, high = sides[axis]
         total = np.zeros((shares.shape[-1], *(b - a for a, b in sides)), dtype=np.float32)

@@ -1,9 +1,9 @@
-"""The engine of masks and maps on tensors, for networks whose masks are on an accelerator.
+"""Make masks and maps from tensors, for networks with masks on an accelerator.
 
-The functions do what those of the same names do with arrays, in `pvzoo.postprocess.panoptic`,
-`instances` and `semantic`, by few large operations; both forms are tested against the authors'
-inference and against each other. Only results leave the device. Nothing else in `pvzoo.postprocess`
-imports torch.
+The functions do the same as the functions with the same names for arrays, in
+`pvzoo.postprocess.panoptic`, `instances` and `semantic`, but with few large operations. Both
+versions are tested against the authors' inference and against each other. Only results leave the
+device. No other module in `pvzoo.postprocess` imports torch.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TILE = 1024
 
 @dataclass(frozen=True, eq=False)
 class TensorBand(arrays.Span):
-    """As that of arrays, with its weights on a device."""
+    """As `pvzoo.postprocess.frame.Band`, with its weights on a device."""
 
     weights: Tensor
 
@@ -59,7 +59,7 @@ def _values(maps: Tensor, some: Tensor, row: TensorBand, column: TensorBand) -> 
 
 
 def contest(masks: Tensor, scores: np.ndarray, frame: Frame) -> Contest:
-    """Each pixel to the query with the largest class score times mask probability."""
+    """Give each pixel to the query with the largest class score times mask probability."""
     device, count = masks.device, len(masks)
     weights = torch.from_numpy(scores).to(device)
     codes = torch.empty(frame.image, dtype=torch.int16, device=device)
@@ -69,20 +69,20 @@ def contest(masks: Tensor, scores: np.ndarray, frame: Frame) -> Contest:
     for row in rows:
         low, high = _bounds(masks[:, row.cells], columns)
         least, most = low.sigmoid() * weights, high.sigmoid() * weights
-        rivals = most >= least.amax(dim=1, keepdim=True) - 1e-6  # others cannot win there
+        rivals = most >= least.amax(dim=1, keepdim=True) - 1e-6  # others cannot win here
         mixed = (low < 0) & (high >= 0)
         whole = low >= 0
         for i, column in enumerate(columns):
             own += whole[i] * (len(row) * len(column))
             racing = rivals[i].nonzero().flatten()
-            # the racing ones first, so that they are a slice of the values
+            # the competing queries first, so that they are a slice of the values
             needed = torch.cat([racing, (mixed[i] & ~rivals[i]).nonzero().flatten()])
             logits = _values(masks, needed, row, column)
             inside = logits >= 0  # sigmoid(x) >= 1/2
             areas = inside.flatten(1).sum(dim=1, dtype=torch.int64)
             own[needed] += areas * mixed[i][needed]
             chances = logits[: len(racing)].sigmoid_().mul_(weights[racing, None, None])
-            first = chances.max(dim=0).indices  # the first of equal ones; argmax is far slower
+            first = chances.max(dim=0).indices  # the first of equal ones; argmax is much slower
             tile = 2 * racing[first] + inside.gather(0, first[None])[0]
             codes[row.pixels, column.pixels] = tile.to(torch.int16)
             counts += torch.bincount(tile.flatten(), minlength=2 * count)
@@ -90,7 +90,7 @@ def contest(masks: Tensor, scores: np.ndarray, frame: Frame) -> Contest:
 
 
 def positive(mask_logits: Tensor, frame: Frame, *, quality: bool) -> tuple[np.ndarray, np.ndarray]:
-    """(n, height, width) bool, where maps are positive; (n,) the mean probability there, or 1."""
+    """(n, height, width) bool: where maps are positive; (n,) mean probability there, or 1."""
     device, count = mask_logits.device, len(mask_logits)
     masks = torch.zeros((count, *frame.image), dtype=torch.bool, device=device)
     wide = torch.float32 if device.type == "mps" else torch.float64  # Metal has no float64
@@ -100,7 +100,7 @@ def positive(mask_logits: Tensor, frame: Frame, *, quality: bool) -> tuple[np.nd
     for row in rows:
         _, high = _bounds(mask_logits[:, row.cells], columns)
         for i, column in enumerate(columns):
-            queries = (high[i] > 0).nonzero().flatten()  # elsewhere no pixel is positive
+            queries = (high[i] > 0).nonzero().flatten()  # the others have no positive pixel
             logits = _values(mask_logits, queries, row, column)
             found = logits > 0
             masks[queries, row.pixels, column.pixels] = found
@@ -119,7 +119,7 @@ def from_queries(
     masks_first: bool,
     with_scores: bool,
 ) -> Map:
-    """As that of arrays, from (queries, classes) probabilities instead of logits."""
+    """As the function for arrays, from (queries, classes) probabilities instead of logits."""
     device = mask_logits.device
     of_classes = torch.from_numpy(shares).to(device)
     canvas = _Canvas(frame.image, device, with_scores)
@@ -137,7 +137,7 @@ def from_queries(
         for c, column in enumerate(columns):
             classes = possible[c].nonzero().flatten()
             some = of_classes[:, classes]
-            # queries that change so little in this tile that together they cannot matter
+            # queries that change so little in this tile that, even together, they cannot matter
             spread = (high[c] - low[c]) * some.amax(dim=1)
             order = spread.argsort()
             flat = order[: int((spread[order].cumsum(0) < 1e-6).sum())]
@@ -169,7 +169,7 @@ class _Canvas:
         self._best = torch.empty(image, device=device) if with_scores else None
 
     def paint(self, row: TensorBand, column: TensorBand, classes: Tensor, scores: Tensor) -> None:
-        """The best of (k,) classes in a tile, of which each has (k, rows, columns) scores."""
+        """Paint a tile with the best of (k,) classes, by their (k, rows, columns) scores."""
         score, first = scores.max(dim=0)
         self._labels[row.pixels, column.pixels] = classes[first].to(torch.int16)
         if self._best is not None:
@@ -182,7 +182,7 @@ class _Canvas:
 
 
 def from_pixels(logits: Tensor, frame: Frame, steps: PixelSteps, *, with_scores: bool) -> Map:
-    """As that of arrays."""
+    """As the function for arrays."""
     device, cells = logits.device, _cells(logits)
     canvas = _Canvas(frame.image, device, with_scores)
     alone = len(logits) == 1
@@ -199,7 +199,7 @@ def from_pixels(logits: Tensor, frame: Frame, steps: PixelSteps, *, with_scores:
     for row in rows:
         low, high = _bounds(logits[:, row.cells], columns)
         possible = high >= low.amax(dim=1, keepdim=True)
-        if steps == "bicubic":  # its weights are not all positive, so the bounds do not hold
+        if steps == "bicubic":  # some of its weights are negative, so the bounds do not hold
             possible.fill_(True)
         for c, column in enumerate(columns):
             classes = possible[c].nonzero().flatten()
@@ -217,7 +217,7 @@ def from_windows(
     *,
     with_scores: bool,
 ) -> Map:
-    """As that of arrays, from (windows, queries, classes) probabilities instead of logits."""
+    """As the function for arrays, from (windows, queries, classes) probabilities, not logits."""
     device = mask_logits.device
     upright = image[0] > image[1]
     of_classes = torch.from_numpy(shares).to(device)

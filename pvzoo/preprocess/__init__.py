@@ -1,1 +1,1 @@
-"""Images -> the inputs of a network: steps that are data, run by numpy and Pillow."""
+"""Turn images into a network's inputs, with steps that are data and run in numpy and Pillow."""

@@ -1,4 +1,4 @@
-"""Whether steps give what a processor gives: tried on drawn images, compared to the bit."""
+"""Compare the inputs that steps and a processor make of generated images, to the bit."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from PIL import Image
 Arrays = Mapping[str, np.ndarray]
 
 QUICK = ((47, 65), (331, 250))
-"""(width, height) of the images that are tried whenever a model is loaded."""
+"""(width, height) of the images that are compared whenever a model is loaded."""
 
 THOROUGH = (
     *QUICK,
@@ -28,15 +28,15 @@ THOROUGH = (
     ),
     *((427, 641), (1600, 1067), (2048, 1365)),
 )
-"""Of those that are tried before a network is exported."""
+"""(width, height) of the images that are compared before a network is exported."""
 
 ROUNDING = 2e-6
-"""By how much normalised pixels may differ where floats are scaled: torch's own differ by as much
-between one thread and several."""
+"""How much normalised pixels may differ when floats are scaled: torch's own results differ by as
+much between one thread and several."""
 
 
 def probes(sizes: Sequence[tuple[int, int]], seed: int = 0) -> Iterator[Image.Image]:
-    """RGB images with noise, flat parts, edges and soft colours; one of four is grey."""
+    """RGB images with noise, flat parts, edges and soft colours; every fourth image is grey."""
     random = np.random.default_rng(seed)
     for index, (width, height) in enumerate(sizes):
         coarse = random.integers(0, 256, (4, 4, 3), dtype=np.uint8)
@@ -58,27 +58,27 @@ def difference(
     sizes: Sequence[tuple[int, int]] = QUICK,
     tolerance: float = 0.0,
 ) -> str | None:
-    """Where two ways to prepare images differ by more than `tolerance`, in words, or None.
+    """Where two ways to prepare images differ by more than `tolerance`, as a text, or None.
 
-    With a tolerance of 0 they are equal to the bit.
+    With a tolerance of 0 they must be equal to the bit.
     """
     for image in probes(sizes):
-        told = unlike(one(image), other(image), tolerance)
-        if told:
-            return f"{told}, of an image of {image.width} x {image.height} pixels"
+        found = unlike(one(image), other(image), tolerance)
+        if found:
+            return f"{found}, for an image of {image.width} x {image.height} pixels"
     return None
 
 
 def unlike(found: Arrays, wanted: Arrays, tolerance: float = 0.0) -> str | None:
-    """Where the inputs made of one image differ by more than `tolerance`, in words, or None."""
+    """Where the inputs made of one image differ by more than `tolerance`, as a text, or None."""
     if set(found) != set(wanted):
-        return f"there are {', '.join(found)} and {', '.join(wanted)}"
+        return f"the inputs are {', '.join(found)} and {', '.join(wanted)}"
     for name in found:
         a, b = np.asarray(found[name]), np.asarray(wanted[name])
         if a.shape != b.shape or a.dtype != b.dtype:
             return f"{name} is {a.shape} {a.dtype} and {b.shape} {b.dtype}"
         gaps = np.abs(a.astype(np.float64) - b)
-        if not gaps.max(initial=0) <= tolerance:  # also where one is not a number
+        if not gaps.max(initial=0) <= tolerance:  # true also for NaN
             share = np.mean(gaps > tolerance)
             return f"{name} differs in {share:.2%} of its values, by {gaps.max():.3g} at most"
     return None

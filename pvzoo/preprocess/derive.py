@@ -1,7 +1,7 @@
-"""What an image processor of transformers, or timm's evaluation transform, does, as steps.
+"""Describe an image processor of transformers, or timm's evaluation transform, as steps.
 
-Only attributes are read, so nothing of these libraries is imported. Whether the steps give what
-the processor gives, to the bit, is for `pvzoo.preprocess.compare` to say.
+Only attributes are read, so these libraries are not imported. `pvzoo.preprocess.compare` checks
+whether the steps give the same inputs as the processor, to the bit.
 """
 
 from __future__ import annotations
@@ -38,29 +38,29 @@ def steps_of(processor: Any, **options: Any) -> tuple[Step, ...]:
     """The steps of an image processor of transformers.
 
     Args:
-        processor: Any that torchvision runs.
-        **options: Instead of its own attributes, as its call takes them.
+        processor: An image processor that uses torchvision.
+        **options: Options of its call, which replace its attributes.
 
     Raises:
-        UnsupportedModelError: It does what no step describes; it is named.
+        UnsupportedModelError: No steps describe the processor; the message names it.
     """
     name = type(processor).__name__
     derive = _PROCESSORS.get(name)
     if derive is None:
-        raise undescribed(name, _REFUSED.get(name, "it is not known here"))
+        raise undescribed(name, _REFUSED.get(name, "pvzoo does not know it"))
     return tuple(derive(_Settings(processor, options)))
 
 
 def undescribed(name: str, why: str) -> UnsupportedModelError:
-    """The error for a processor that no steps describe."""
+    """The error for a processor that steps cannot describe."""
     return UnsupportedModelError(
-        f"What {name} does to images cannot be said in steps: {why}.",
-        "It runs where PyTorch and transformers are installed, and cannot be exported.",
+        f"The preprocessing of {name} cannot be described in steps: {why}.",
+        "The model needs PyTorch and transformers to run, and cannot be exported.",
     )
 
 
 class _Settings:
-    """A processor's attributes, with the options of a call before them."""
+    """A processor's attributes; the options of a call replace them."""
 
     def __init__(self, processor: Any, options: Mapping[str, Any]) -> None:
         self.name = type(processor).__name__
@@ -105,7 +105,7 @@ def _resize(
     rounding: Rounding = "up",
     **kind: Any,
 ) -> list[Step]:
-    """`TorchvisionBackend.resize`, the rule being that of the keys that ``size`` has."""
+    """`TorchvisionBackend.resize`; the keys of ``size`` choose the rule."""
     if not s.do_resize:
         return []
     lengths = s.lengths if lengths is None else lengths
@@ -131,7 +131,7 @@ def _crop(s: _Settings) -> list[Step]:
 
 
 def _scale(s: _Settings) -> list[Step]:
-    """`rescale_and_normalize`, which makes one step of the two."""
+    """`rescale_and_normalize`, which combines both in one step."""
     if s.do_normalize:
         mean, std = _triple(s.image_mean), _triple(s.image_std)
         if s.do_rescale:
@@ -146,7 +146,7 @@ def _triple(values: Any) -> tuple[float, ...]:
 
 
 def _pad(s: _Settings, mask: str | None = None) -> list[Step]:
-    """`pad` to ``pad_size``; without one, a single image stays as it is."""
+    """`pad` to ``pad_size``; without ``pad_size``, a single image is not padded."""
     lengths = _lengths(s.pad_size)
     size = (lengths["height"], lengths["width"]) if lengths else None
     return [Pad(size, mask=mask)] if size or mask else []
@@ -156,7 +156,7 @@ def _pad(s: _Settings, mask: str | None = None) -> list[Step]:
 
 
 def _plain(s: _Settings) -> list[Step]:
-    """`TorchvisionBackend._preprocess`, and those that change nothing in it."""
+    """`TorchvisionBackend._preprocess`, and processors that do not change it."""
     return [*_resize(s), *_crop(s), *_scale(s), *(_pad(s) if s.do_pad else [])]
 
 
@@ -319,21 +319,21 @@ _REFUSED = {
     "PerceiverImageProcessor": "it cuts out a share of the image before it scales it",
     "PPDocLayoutV4ImageProcessor": "it scales floats by bicubic interpolation",
     "PPOCRV5ServerDetImageProcessor": "its networks find lines of text, for which there is no task",
-    "Siglip2ImageProcessor": "it cuts images into patches, of another number for each",
+    "Siglip2ImageProcessor": "it cuts images into patches, and their number varies",
 }
-"""Why, of those that are known to do what no step describes."""
+"""Known processors that steps cannot describe, and why."""
 
 
 # --- timm -----------------------------------------------------------------------------------------
 
 
 def timm_steps(config: Mapping[str, Any]) -> tuple[Step, ...]:
-    """The evaluation transform that timm makes of what `resolve_data_config` gives.
+    """The evaluation transform that timm makes from the result of `resolve_data_config`.
 
     ``transforms_imagenet_eval`` in ``timm/data/transforms_factory.py``.
 
     Raises:
-        UnsupportedModelError: It does what no step describes.
+        UnsupportedModelError: No steps describe the transform.
     """
     name = "timm's evaluation transform"
     height, width = config["input_size"][1:]

@@ -1,6 +1,6 @@
-"""torch's resize of float images without antialiasing, equal but for the last bit.
+"""Resize float images without antialiasing as torch does; only the last bit may differ.
 
-(torch's own last bit depends on how many threads it has.)
+(The last bit of torch's own result depends on its number of threads.)
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ def resize_float(planes: np.ndarray, height: int, width: int) -> np.ndarray:
 def _neighbours(
     old: int, new: int
 ) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """The two pixels that each new one lies between, and their float32 weights."""
+    """For each new pixel: the two old pixels around it, and their float32 weights."""
     scale = np.float32(old) / np.float32(new)
     middle = np.arange(new, dtype=np.float32) + np.float32(0.5)
-    # rounded once, as a fused multiply-add does it
+    # rounded once, as in a fused multiply-add
     index = np.maximum((middle.astype(np.float64) * scale - 0.5).astype(np.float32), 0)
     first = np.minimum(index.astype(np.int64), old - 1)
     share = np.clip(index - first.astype(np.float32), 0, 1)

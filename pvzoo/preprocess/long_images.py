@@ -1,6 +1,6 @@
-"""Long and thin images, whose shorter side many networks have scaled to a fixed length.
+"""Limit the memory for long and thin images when their shorter side is scaled to a fixed length.
 
-An image of 1 x 65,535 pixels becomes one of 256 x 16,776,960 pixels by that, which takes 17 GB.
+For example, an image of 1 x 65,535 pixels would become 256 x 16,776,960 pixels, which takes 17 GB.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from pvzoo.errors import ImageError
 from pvzoo.inputs.limits import MAX_SIDE
 
 MAX_INPUT_PIXELS = 2**24
-"""Most pixels that an image may become for a network, which is a square of 4096 x 4096."""
+"""The most pixels that a network's input may have: a square of 4096 x 4096."""
 
 RATIO = 64
-"""How many times as long as wide an image may be, to be scaled whole before its middle is cut."""
+"""The largest ratio of the sides at which an image is scaled whole before its middle is cut out."""
 
 
 def middle(image: Image.Image) -> Image.Image:
-    """What networks see that have the shorter side scaled and the middle cut out as a square.
+    """The middle of a long image, for networks that scale the shorter side and crop the middle.
 
-    Whole multiples of four times the shorter side are left out, half of them at each end. So the
-    scaled image loses whole multiples of four times its shorter side, and the middle stays where
-    it was, to the pixel. Images of up to `RATIO` to 1 are returned as they are. Of longer ones
-    the network's input differs from that of the whole by at most 2 of 255 levels, because libraries
-    round the length of the scaled image; where there is nothing to round, it does not differ.
+    Whole multiples of four times the shorter side are removed, half of them at each end. So the
+    scaled image loses whole multiples of four times its shorter side, and the middle stays at the
+    same place, to the pixel. Images of up to `RATIO` to 1 are returned unchanged. For longer images
+    the network's input differs from that of the whole image by at most 2 of 255 levels, because
+    libraries round the length of the scaled image; without rounding, it does not differ.
     The scaled image is at most 68 times as long as wide: 13 MB, if it is 256 pixels wide.
     """
     width, height = image.size
@@ -40,15 +40,15 @@ def middle(image: Image.Image) -> Image.Image:
 
 
 def fitting(images: Any, image: Image.Image, options: dict[str, Any]) -> Image.Image:
-    """The image, or as much of it as an image processor of transformers looks at.
+    """The image, or the part of it that an image processor of transformers uses.
 
     Args:
         images: The processor.
         image: Upright, RGB.
-        options: What the processor is called with.
+        options: The options of the processor's call.
 
     Raises:
-        ImageError: It would become larger than `MAX_INPUT_PIXELS`.
+        ImageError: The input would be larger than `MAX_INPUT_PIXELS`.
     """
     given = {name: getattr(images, name, None) for name in _SETTINGS} | options
     edges = {edge: pixels for edge, pixels in dict(given["size"] or {}).items() if pixels}
@@ -56,7 +56,7 @@ def fitting(images: Any, image: Image.Image, options: dict[str, Any]) -> Image.I
     crops = bool(given["do_center_crop"])
     if kind.startswith("ConvNext") and "shortest_edge" in edges:
         side = edges["shortest_edge"]
-        crops = side < 384  # larger squares are what the whole image is scaled to
+        crops = side < 384  # for larger sides, the whole image is scaled to a square
         edges = edges if crops else {"height": side, "width": side}
     elif given["crop_pct"] and edges.get("height", 0) == edges.get("width"):  # of PoolFormer
         edges = {"shortest_edge": edges["height"]}
@@ -79,7 +79,7 @@ _SETTINGS = ("size", "do_resize", "do_center_crop", "do_pad", "crop_pct")
 
 
 def check_side(image: Image.Image) -> None:
-    """Refuse an image to whose length nothing can be scaled back: a map takes memory along it.
+    """Refuse an image that is too long for maps of its size, which would take too much memory.
 
     Raises:
         ImageError: A side is longer than `MAX_SIDE`.
@@ -87,23 +87,23 @@ def check_side(image: Image.Image) -> None:
     if max(image.size) > MAX_SIDE:
         raise ImageError(
             f"An image of {image.width:,} x {image.height:,} pixels is too long to be "
-            f"segmented: {MAX_SIDE:,} pixels are allowed.",
-            "Cut it into pieces.",
+            f"segmented: a side may have {MAX_SIDE:,} pixels.",
+            "Cut the image into pieces.",
         )
 
 
 def check_input(
     image: tuple[int, int], size: tuple[int, int], most: int | None = MAX_INPUT_PIXELS
 ) -> None:
-    """Refuse an image that would become too large, or nothing.
+    """Refuse an image with an input that would be too large or empty.
 
     Args:
-        image: Its (width, height).
-        size: (height, width) of what it would become.
-        most: Most pixels of that; None for no limit.
+        image: (width, height) of the image.
+        size: (height, width) of the input.
+        most: The most pixels that the input may have; None for no limit.
 
     Raises:
-        ImageError: There would be more, or none.
+        ImageError: The input would have more pixels, or none.
     """
     width, height = image
     if min(size) < 1:

@@ -1,9 +1,9 @@
-"""torchvision's resize of 8-bit images in numpy, equal to the bit.
+"""Resize 8-bit images in numpy exactly as torchvision does, to the bit.
 
 torch scales uint8 images along one axis after the other, columns first, with weights of 16 bits,
-and rounds to 8 bits after each (``aten/src/ATen/native/cpu/UpSampleKernel.cpp``). Each pass is a
-product with a matrix that is zero but for a band. It is cut into dense blocks, which BLAS
-multiplies in floating point: all numbers are integers small enough to be exact there.
+and rounds to 8 bits after each axis (``aten/src/ATen/native/cpu/UpSampleKernel.cpp``). Each pass is
+a product with a band matrix. The matrix is cut into dense blocks, which BLAS multiplies in floating
+point: all numbers are integers that are small enough to be exact.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ import numpy as np
 Filter = Literal["bilinear", "bicubic", "lanczos"]
 
 BLOCKS = ((1.5, 16), (4.0, 8), (math.inf, 4))
-"""(scale, pixels of the result in a block of weights up to it): larger blocks are multiplied
-faster, but more of their weights are zero, the more the image shrinks."""
+"""(largest scale, pixels of the result in a block of weights). Larger blocks are multiplied faster,
+but more of their weights are zero when the image shrinks more."""
 
 ROWS = 64
-"""Most rows of an image that are held as floats at a time, for the processor's cache."""
+"""The most rows of an image that are floats at a time, so that they fit in the CPU cache."""
 
 PRODUCT = 1 << 18
-"""Most multiplications in one call of BLAS: OpenBLAS spreads larger ones over threads, which costs
-more than it gives where images are prepared in several threads already."""
+"""The most multiplications in one call of BLAS. OpenBLAS uses threads for larger calls, which is
+slower if several threads already prepare images."""
 
 
 def resize_uint8(
@@ -34,8 +34,8 @@ def resize_uint8(
 ) -> np.ndarray:
     """(h, w, channels) uint8 -> (height, width, channels) uint8.
 
-    It equals ``torchvision.transforms.v2.functional.resize`` on a processor on which torch scales
-    uint8 images as such (AVX2 or newer, or ARM).
+    The result equals ``torchvision.transforms.v2.functional.resize`` on processors on which torch
+    scales uint8 images without converting them to floats (AVX2 or newer, or ARM).
     """
     old_height, old_width, channels = pixels.shape
     rows = pixels.reshape(old_height, -1)
@@ -85,14 +85,14 @@ class _Bands(NamedTuple):
     """A scaling along one axis.
 
     Attributes:
-        blocks: For each block (its pixels of the result, the pixels of the image it sees, weights
+        blocks: For each block (its pixels of the result, the pixels of the image it uses, weights
             of the shape (pixels of the result, pixels of the image)).
-        largest: Most weights in a block.
-        offsets: (pixels of the result,) what is added to the sums before they are rounded down.
-        centred: Whether 128 is taken from every pixel, which keeps large sums exact.
-        bits: How many bits of a sum are a fraction; 0 where the weights are fractions.
+        largest: The most weights in a block.
+        offsets: (pixels of the result,) numbers added to the sums before they are rounded down.
+        centred: Whether 128 is subtracted from every pixel, which keeps large sums exact.
+        bits: The number of fraction bits of a sum; 0 if the weights are fractions.
         dtype: The float type in which the sums are exact.
-        signed: Whether a weight is negative, so that a sum may leave 0..255.
+        signed: Whether a weight is negative, so that a sum may be outside 0..255.
     """
 
     blocks: list[tuple[slice, slice, np.ndarray]]
@@ -112,7 +112,7 @@ def _floats(values: np.ndarray, bands: _Bands, result: np.ndarray) -> None:
 
 
 def _round(sums: np.ndarray, bands: _Bands, offsets: np.ndarray, result: np.ndarray) -> None:
-    """Sums -> bytes, as torch rounds: up from one half, then cut to 0..255."""
+    """Round sums to bytes as torch does: up from one half, then clipped to 0..255."""
     if bands.bits:
         whole = sums.astype(np.int32)
         whole += offsets
@@ -122,10 +122,10 @@ def _round(sums: np.ndarray, bands: _Bands, offsets: np.ndarray, result: np.ndar
     sums += offsets
     if bands.signed:
         np.clip(sums, 0, 255, out=sums)
-    result[...] = sums  # cut off, and so rounded down
+    result[...] = sums  # the conversion rounds down
 
 
-@lru_cache(maxsize=16)  # images of a stream are often of one size
+@lru_cache(maxsize=16)  # images of a stream often have the same size
 def _bands(old: int, new: int, filter: Filter, antialias: bool, channels: int) -> _Bands:
     first, weights = (
         smooth_weights(old, new, filter) if antialias else plain_weights(old, new, filter)
@@ -134,11 +134,11 @@ def _bands(old: int, new: int, filter: Filter, antialias: bool, channels: int) -
     signed = bool((weights < 0).any())
     sums = int(np.abs(weights).sum(1).max())
     centred = sums * 255 > 2**24
-    # Without negative weights a centred sum is beyond 2**24 only where nearly all pixels are black,
-    # and all its parts are smaller. The result is 0 there, whatever the last bits are.
+    # Without negative weights, a centred sum exceeds 2**24 only if nearly all pixels are black; all
+    # its partial sums are smaller. The result is then 0, whatever the last bits are.
     beyond = 0 if signed else 1 << (bits - 2)
     dtype = np.dtype(np.float64 if centred and sums * 128 > 2**24 + beyond else np.float32)
-    # a float32 holds 8 bits of a byte and 16 of a fraction; what is larger is cut to 255 anyway
+    # a float32 holds the 8 bits of a byte and 16 fraction bits; larger sums are clipped to 255
     fractions = bits <= 16
     offsets = np.full(new, 1 << (bits - 1)) + centred * 128 * weights.sum(1)
     if fractions:
@@ -170,7 +170,7 @@ def _bands(old: int, new: int, filter: Filter, antialias: bool, channels: int) -
 
 
 def _fixed(weights: np.ndarray) -> tuple[np.ndarray, int]:
-    """Weights as whole numbers below 2**15, and how many bits of them are a fraction."""
+    """Weights as integers below 2**15, and their number of fraction bits."""
     largest, bits = weights.max(), 0
     while bits < 22 and int(0.5 + largest * (1 << (bits + 1))) < 1 << 15:
         bits += 1
@@ -179,7 +179,7 @@ def _fixed(weights: np.ndarray) -> tuple[np.ndarray, int]:
 
 
 def smooth_weights(old: int, new: int, filter: Filter) -> tuple[np.ndarray, np.ndarray]:
-    """With antialiasing: the first pixel that each new one sees, and its (new, taps) weights.
+    """With antialiasing: for each new pixel the first old pixel it uses, and (new, taps) weights.
 
     ``_compute_indices_min_size_weights_aa`` in torch's ``UpSampleKernel.cpp``.
     """
@@ -193,12 +193,12 @@ def smooth_weights(old: int, new: int, filter: Filter) -> tuple[np.ndarray, np.n
     taps = np.arange(int((last - first).max()))
     weights = kernel((taps + first[:, None] - centre[:, None] + 0.5) * shrink)
     weights[taps >= (last - first)[:, None]] = 0
-    weights /= np.add.accumulate(weights, axis=1)[:, -1:]  # summed one by one, as there
+    weights /= np.add.accumulate(weights, axis=1)[:, -1:]  # summed one by one, as in torch
     return first, weights
 
 
 def plain_weights(old: int, new: int, filter: Filter) -> tuple[np.ndarray, np.ndarray]:
-    """As `smooth_weights` without antialiasing, which has other weights for bicubic.
+    """As `smooth_weights`, without antialiasing; the bicubic weights then differ.
 
     ``_compute_indices_min_size_weights`` in torch's ``UpSampleKernel.cpp``.
     """

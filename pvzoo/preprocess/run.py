@@ -1,4 +1,4 @@
-"""Runs steps: one upright RGB image -> the arrays a network takes."""
+"""Run steps that turn an upright RGB image into the input arrays of a network."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ class _State:
     """An image between two steps.
 
     Attributes:
-        pixels: (n, height, width, channels) uint8, or (n, channels, height, width) float32; n is 1
-            but for windows.
-        valid: The size of the image in it, without padding.
+        pixels: (n, height, width, channels) uint8, or (n, channels, height, width) float32; n is
+            the number of windows, or 1.
+        valid: The size of the image in the pixels, without padding.
         windows: (start, end) of each window along the longer side.
-        more: Further inputs.
+        more: Other inputs.
     """
 
     pixels: np.ndarray
@@ -65,15 +65,15 @@ def run(
     """Prepare one image.
 
     Args:
-        steps: What to do, in order.
+        steps: The steps, in order.
         image: Upright and RGB.
-        name: Of the input that takes the pixels.
+        name: The name of the input for the pixels.
 
     Returns:
-        The inputs, each with a leading axis (1, or the number of windows), pixels as (n, channels,
-        height, width); and what postprocessing needs to know: ``size`` (height, width) of the
-        image, ``valid`` that of the image in the input, ``padded`` that of the input, and
-        ``windows`` if it was cut into some.
+        The inputs and the values that postprocessing needs. Each input has a leading axis (1, or
+        the number of windows); pixels are (n, channels, height, width). The values are the
+        (height, width) sizes ``size`` of the image, ``valid`` of the image in the input and
+        ``padded`` of the input, and ``windows`` if the image was cut into windows.
 
     Raises:
         ImageError: The image would become larger than
@@ -97,7 +97,7 @@ def run(
 
 
 def _cuts_the_middle(steps: Sequence[Step]) -> bool:
-    """Whether the shorter side is scaled to a length, and the middle cut out."""
+    """Whether the steps scale the shorter side to a length and then crop the middle."""
     return any(
         isinstance(one, Resize) and one.rule == "shorter" and isinstance(other, CenterCrop)
         for one, other in pairwise(steps)
@@ -122,7 +122,7 @@ def _resize(state: _State, step: Resize) -> _State:
 
 
 def _nearest(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
-    """torch's "nearest-exact", which transformers takes for Pillow's; positions in float32."""
+    """torch's "nearest-exact" (transformers uses it for Pillow's filter); positions in float32."""
     rows, columns = (
         np.minimum(
             (
@@ -161,7 +161,7 @@ def _pad(state: _State, step: Pad) -> _State:
         )
         mask[:, before[0] : before[0] + height, before[1] : before[1] + width] = 1
         more = {**more, step.mask: mask}
-    # margins on all sides are part of what the network answers for
+    # with margins on all sides, the network's output includes the padding
     valid = state.valid if step.place == "corner" else (state.valid if not any(missing) else wanted)
     return replace(state, pixels=pixels, valid=valid, more=more)
 
@@ -216,7 +216,7 @@ def _constant(state: _State, step: Constant) -> _State:
 
 
 def _planes(pixels: np.ndarray) -> np.ndarray:
-    """The pixels as planes of float32 that may be written to."""
+    """The pixels as float32 planes that may be changed in place."""
     if pixels.dtype == np.float32:
         return pixels
     count, height, width, channels = pixels.shape

@@ -1,4 +1,4 @@
-"""The size that an image is scaled to: rules as libraries of networks have them."""
+"""Compute the size that an image is scaled to, by the rules of several libraries."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Rounding = Literal["up", "down", "nearest"]
 
 
 def scaled(image: Size, rule: Rule, size: tuple[int, ...], multiple: int, way: Rounding) -> Size:
-    """The size that a rule gives for an image, both sides brought to a multiple."""
+    """The size that a rule gives for an image, with both sides rounded to a multiple."""
     height, width = _RULES[rule](image, *size)
     return _to_multiple(height, multiple, way), _to_multiple(width, multiple, way)
 
@@ -37,7 +37,7 @@ def _exact(image: Size, height: int, width: int) -> Size:
 
 
 def _shorter(image: Size, side: int) -> Size:
-    """The shorter side becomes `side` (torchvision's `Resize`)."""
+    """Scale the shorter side to `side` (torchvision's `Resize`)."""
     height, width = image
     if width <= height:
         return int(side * height / width), side
@@ -45,26 +45,26 @@ def _shorter(image: Size, side: int) -> Size:
 
 
 def _shorter_rounded(image: Size, side: int) -> Size:
-    """As `_shorter`, rounded to the nearest (PaddleClas' `ResizeImage`)."""
+    """As `_shorter`, but rounded to the nearest integer (PaddleClas' `ResizeImage`)."""
     scale = side / min(image)
     return round(image[0] * scale), round(image[1] * scale)
 
 
 def _bounded(image: Size, side: int, longest: int) -> Size:
-    """The shorter side becomes `side`, or less where the longer would exceed `longest`.
+    """Scale the shorter side to `side`, or less if the longer side would exceed `longest`.
 
-    `get_size_with_aspect_ratio` in transformers, which is DETR's.
+    `get_size_with_aspect_ratio` in transformers, from DETR.
     """
     return _limited(image, side, longest, kept=min(image))
 
 
 def _bounded_yolos(image: Size, side: int, longest: int) -> Size:
-    """As YOLOS' processor has it, which keeps the size of upright images less often."""
+    """As `_bounded`, by YOLOS' processor, which keeps the size of upright images less often."""
     return _limited(image, side, longest, kept=image[0] if image[0] <= image[1] else -1)
 
 
 def _limited(image: Size, side: int, longest: int, kept: int) -> Size:
-    """`kept` is the shorter side with which an image keeps its size if it is the wanted one."""
+    """The bounded size; an image keeps its size if the wanted shorter side is `kept`."""
     height, width = image
     least, largest = float(min(image)), float(max(image))
     exact: float = side
@@ -79,14 +79,14 @@ def _limited(image: Size, side: int, longest: int, kept: int) -> Size:
 
 
 def _within(image: Size, tallest: int, widest: int) -> Size:
-    """As large as fits (`get_image_size_for_max_height_width` in transformers)."""
+    """The largest size that fits (`get_image_size_for_max_height_width` in transformers)."""
     height, width = image
     scale = min(tallest / height, widest / width)
     return int(height * scale), int(width * scale)
 
 
 def _closest(image: Size, height: int, width: int) -> tuple[float, float]:
-    """In proportion, one side becomes as stated: the one that changes less (DPT's processor)."""
+    """Scale in proportion so that the side that changes less fits exactly (DPT's processor)."""
     scales = height / image[0], width / image[1]
     scale = scales[1] if abs(1 - scales[1]) < abs(1 - scales[0]) else scales[0]
     return scale * image[0], scale * image[1]

@@ -1,7 +1,8 @@
-"""Preprocessing as data: a list of steps, a closed set, to JSON and back.
+"""Preprocessing as data: a list of steps that can be written to JSON and read back.
 
-A step says what is done, `pvzoo.preprocess.run` does it. Images begin as bytes, (height, width,
-channels) uint8, and become float32 planes with the first `Rescale` or `Normalize`.
+There is a fixed set of steps. A step describes an operation, and `pvzoo.preprocess.run` runs it.
+Images begin as bytes, (height, width, channels) uint8, and become float32 planes with the first
+`Rescale` or `Normalize`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pvzoo.errors import UsageError, short
 from pvzoo.preprocess.sizes import Rounding, Rule
 
 _MOST_SIDE = 16_384
-"""Of images that steps make, in pixels."""
+"""The longest side of the images that steps make, in pixels."""
 _MOST_NUMBERS = 1_000_000
 
 Filter = Literal["nearest", "bilinear", "bicubic", "lanczos"]
@@ -22,7 +23,7 @@ Filter = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 
 @dataclass(frozen=True)
 class Step:
-    """Something that is done to an image."""
+    """An operation on an image."""
 
 
 @dataclass(frozen=True)
@@ -30,15 +31,14 @@ class Resize(Step):
     """Scale the image.
 
     Attributes:
-        rule: How the new size follows from the image's; see `pvzoo.preprocess.sizes`.
-        size: What the rule needs, in pixels: (height, width) for "exact", "within" and
-            "closest", (side,) for
-            "shorter" and "shorter-rounded", (side, longest) for "bounded".
-        filter: As Pillow names it.
-        multiple: What both sides are brought to a multiple of, by `rounding`.
-        arithmetic: Whose results are to be had: Pillow's, torchvision's of uint8, or torch's of
-            float32.
-        antialias: Whether the filter grows where the image shrinks; Pillow's always does.
+        rule: How to compute the new size; see `pvzoo.preprocess.sizes`.
+        size: The numbers for the rule, in pixels: (height, width) for "exact", "within" and
+            "closest", (side,) for "shorter" and "shorter-rounded", (side, longest) for "bounded".
+        filter: The name of the filter in Pillow.
+        multiple: Both sides are rounded to a multiple of this, by `rounding`.
+        arithmetic: Which library's results to reproduce: Pillow's, torchvision's for uint8, or
+            torch's for float32.
+        antialias: Whether the filter becomes wider when the image shrinks; Pillow's always does.
     """
 
     rule: Rule
@@ -52,10 +52,10 @@ class Resize(Step):
 
 @dataclass(frozen=True)
 class CenterCrop(Step):
-    """Cut (height, width) out of the middle; what is smaller is padded with zeros.
+    """Cut (height, width) out of the middle; a smaller image is padded with zeros.
 
     Attributes:
-        rounding: Of half a pixel: "down", or "even" as Python's `round`.
+        rounding: How to round half a pixel: "down", or "even" as Python's `round`.
     """
 
     size: tuple[int, int]
@@ -64,10 +64,10 @@ class CenterCrop(Step):
 
 @dataclass(frozen=True)
 class Pad(Step):
-    """Add zeros, to (height, width) or up to a multiple of a number of pixels.
+    """Pad with zeros to (height, width), or to a multiple of a number of pixels.
 
     Attributes:
-        place: Whether the image stays in the upper left corner or comes to the middle.
+        place: Whether the image stays in the upper left corner or is moved to the middle.
         mask: The name of an input that is 1 where the image is and 0 elsewhere, or None.
     """
 
@@ -79,14 +79,14 @@ class Pad(Step):
 
 @dataclass(frozen=True)
 class Channels(Step):
-    """Put the channels in another order: (2, 1, 0) for BGR."""
+    """Reorder the channels: (2, 1, 0) for BGR."""
 
     order: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Rescale(Step):
-    """Multiply by `factor`, or divide by it, then add `offset`; all in float32."""
+    """Multiply or divide by `factor`, then add `offset`; all in float32."""
 
     factor: float
     divide: bool = False
@@ -103,19 +103,19 @@ class Normalize(Step):
 
 @dataclass(frozen=True)
 class Windows(Step):
-    """Cut the image into squares along its longer side, which overlap evenly (EoMT)."""
+    """Cut the image into evenly overlapping squares along its longer side (EoMT)."""
 
     size: int
 
 
 @dataclass(frozen=True)
 class Constant(Step):
-    """Another input of the network, the same for every image.
+    """Another input of the network, which is the same for every image.
 
     Attributes:
-        name: Of the input.
-        value: Its numbers, as nested lists without the axis of images.
-        dtype: Of numpy.
+        name: The name of the input.
+        value: Its numbers, as nested lists without the batch axis.
+        dtype: Its numpy dtype.
     """
 
     name: str
@@ -130,15 +130,15 @@ _KINDS: dict[str, type[Step]] = {
 
 
 def to_json(steps: Sequence[Step]) -> list[dict[str, Any]]:
-    """Steps as JSON: for each its name and its attributes."""
+    """Steps as values for JSON: for each step its name and its attributes."""
     return [{"step": type(step).__name__, **asdict(step)} for step in steps]
 
 
 def from_json(found: Sequence[Mapping[str, Any]]) -> tuple[Step, ...]:
-    """What `to_json` wrote.
+    """The steps that `to_json` wrote.
 
     Raises:
-        UsageError: It is something else, or of a later version.
+        UsageError: The values are not steps, or come from a later version.
     """
     steps = []
     for one in found:
@@ -147,8 +147,8 @@ def from_json(found: Sequence[Mapping[str, Any]]) -> tuple[Step, ...]:
         given = {key: value for key, value in one.items() if key != "step"}
         if kind is None or set(given) - names:
             raise UsageError(
-                f"{one!r} is no step of preprocessing that this pvzoo knows.",
-                f"Known: {', '.join(_KINDS)}. A newer pvzoo may know it.",
+                f"{one!r} is not a preprocessing step that this version of pvzoo knows.",
+                f"Known: {', '.join(_KINDS)}. A newer version of pvzoo may know it.",
             )
         plain = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
         if kind is Constant:
@@ -157,18 +157,21 @@ def from_json(found: Sequence[Mapping[str, Any]]) -> tuple[Step, ...]:
         wrong = next((k for k, v in plain.items() if not _is_of(v, kinds[k])), None)
         if wrong is not None:
             raise UsageError(
-                f"{wrong} of the step {kind.__name__} is {short(plain[wrong])}.", "Export it again."
+                f"{wrong} of the step {kind.__name__} is {short(plain[wrong])}.",
+                "Export the model again.",
             )
         try:
             steps.append(kind(**plain))
         except TypeError as error:
-            raise UsageError(f"{one!r} is no whole step ({error}).", "Export it again.") from error
+            raise UsageError(
+                f"{one!r} is not a complete step ({error}).", "Export the model again."
+            ) from error
     return tuple(steps)
 
 
 def _is_of(value: Any, kind: Any) -> bool:
-    """Whether a value from a file is of the type that a step has, and within all bounds."""
-    if kind is Any:  # a constant input: numbers in lists
+    """Whether a value from a file has the type of the step's attribute and is within its bounds."""
+    if kind is Any:  # a constant input: nested lists of numbers
         return _numbers(value) <= _MOST_NUMBERS
     origin, inner = get_origin(kind), get_args(kind)
     if origin is Literal:
@@ -181,7 +184,7 @@ def _is_of(value: Any, kind: Any) -> bool:
             and len(kinds) == len(value)
             and all(_is_of(v, k) for v, k in zip(value, kinds, strict=True))
         )
-    if inner:  # of several types
+    if inner:  # a union of types
         return any(_is_of(value, k) for k in inner)
     if kind is int:
         return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_SIDE
@@ -193,7 +196,7 @@ def _is_of(value: Any, kind: Any) -> bool:
 
 
 def _numbers(value: Any, depth: int = 0) -> int:
-    """How many numbers there are in nested lists; too many if there is anything else."""
+    """The count of numbers in nested lists; over the limit if they hold anything else."""
     if isinstance(value, list) and depth < 6:
         return sum(_numbers(inner, depth + 1) for inner in value)
     return 1 if isinstance(value, int | float) else _MOST_NUMBERS + 1

@@ -1,4 +1,4 @@
-"""The way back from a network's input to an image that people can look at."""
+"""Turn a network's input back into an image that people can look at."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pvzoo.preprocess.steps import Channels, Normalize, Rescale, Step
 
 
 def image_of(planes: np.ndarray, steps: Sequence[Step] | None) -> Image.Image:
-    """The RGB image that an input of a network shows, in the size and with the padding it has.
+    """The RGB image of a network's input, with its size and its padding.
 
     Args:
         planes: (3, height, width) float32.
-        steps: What made it; None where that is not known, for which the smallest value becomes
-            black and the largest white.
+        steps: The steps that made the input. If they are None (not known), the smallest value
+            becomes black and the largest white.
     """
     pixels = planes.astype(np.float64)
     if steps is None:

@@ -1,4 +1,4 @@
-"""Panoptic segmentation: every pixel belongs to one segment; things are separate, stuff is fused."""
+"""Panoptic segmentation: every pixel belongs to one segment; things separate, stuff fused."""
 
 from __future__ import annotations
 
