@@ -251,7 +251,7 @@ def test_predict_leaves_out_of_a_list_what_is_skipped():
     with pytest.warns(PvzooWarning, match="nowhere"):
         found = model.predict([IMAGE, "nowhere.jpg", IMAGE], on_error="skip")
     assert [result.image.index for result in found] == [0, 2]
-    with pytest.raises(UsageError, match="one image cannot be skipped"):
+    with pytest.raises(UsageError, match="a single image cannot be skipped"):
         model.predict("nowhere.jpg", on_error="skip")
 
 
