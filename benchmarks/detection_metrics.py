@@ -1,13 +1,13 @@
-"""COCO's figures of 5,000 images with 100 boxes each: pvzoo against pycocotools.
+"""Compare the time of COCO metrics for 5,000 images with 100 boxes each: pvzoo and pycocotools.
 
-    python benchmarks/detection_metrics.py        # some minutes, nearly all of them pycocotools'
-    python benchmarks/detection_metrics.py 500    # that many images
+    python benchmarks/detection_metrics.py        # some minutes, nearly all for pycocotools
+    python benchmarks/detection_metrics.py 500    # with 500 images
 
-80 classes; an image has 1 to 19 objects of up to six classes, 2% of them crowds. Of its 100
-detections 60 are objects with jittered boxes, the others are anywhere and of any class. Both sides
-start from what they are given in use: pycocotools from the dicts that a COCO results file holds,
-pvzoo from results and rows, one image at a time. The processes' own time is compared, so that what
-else runs on the machine does not matter.
+There are 80 classes; an image has 1 to 19 objects of up to six classes, 2% of them crowds. Of its
+100 detections, 60 are objects with jittered boxes; the others have random places and classes. Each
+library starts from its usual input: pycocotools from the dicts of a COCO results file, pvzoo from
+results and rows, one image at a time. The benchmark compares CPU time of the process, so other
+programs on the machine do not matter.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def random_image(rng: np.random.Generator, image_id: int) -> tuple[Detections, d
 
 
 def with_pycocotools(dataset: dict[str, Any], found: list[dict[str, Any]]) -> np.ndarray:
-    """Its twelve figures."""
+    """The twelve figures of pycocotools."""
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO()
         truth.dataset = dataset
@@ -80,7 +80,7 @@ def with_pycocotools(dataset: dict[str, Any], found: list[dict[str, Any]]) -> np
 
 
 def with_pvzoo(images: list[tuple[Detections, dict[str, Any]]]) -> np.ndarray:
-    """The same figures."""
+    """The same figures from pvzoo."""
     metric = DetectionMetric(LabelMatch.of(NAMES, NAMES))
     for index, (result, row) in enumerate(images):
         metric.update(index, result, row)
@@ -89,7 +89,7 @@ def with_pvzoo(images: list[tuple[Detections, dict[str, Any]]]) -> np.ndarray:
 
 
 def coco_file(images: list[tuple[Detections, dict[str, Any]]]) -> dict[str, Any]:
-    """What a COCO annotation file holds."""
+    """The content of a COCO annotation file."""
     annotations: list[dict[str, Any]] = []
     for _, row in images:
         objects = row["objects"]
@@ -107,7 +107,7 @@ def coco_file(images: list[tuple[Detections, dict[str, Any]]]) -> dict[str, Any]
 
 
 def main(count: int = 5000) -> None:
-    """Print both times, their ratio and the largest difference of a figure."""
+    """Print both times, their ratio and the largest difference between figures."""
     rng = np.random.default_rng(0)
     images = [random_image(rng, image_id) for image_id in range(1, count + 1)]
     dataset = coco_file(images)

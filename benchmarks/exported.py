@@ -1,11 +1,11 @@
-"""Exported models against PyTorch and against a bare runtime, from JPEG files; and cold starts.
+"""Compare exported models with PyTorch and with a bare runtime, on JPEG files; and cold starts.
 
     python benchmarks/exported.py               # about five minutes on two cores
 
-Models are EfficientNet-Lite0 and the small networks of pvzoo-shapes. Each is exported for ONNX
-Runtime and OpenVINO, then all predict the same files, one image at a time, in turns; a figure is
-the median of the ratios of turns. "bare" is ONNX Runtime and Pillow alone, written for this one
-network. A cold start is a whole process, from its beginning to its end.
+The models are EfficientNet-Lite0 and the small networks of pvzoo-shapes. Each is exported for ONNX
+Runtime and OpenVINO. Then all predict the same files in turns, one image at a time; a figure is the
+median of the ratios of turns. "bare" uses only ONNX Runtime and Pillow, and is written for this one
+network. A cold start is a whole process, from its start to its end.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from pvzoo.export.reference import IMAGES
 
 TURNS = 7
 ROUNDS = 4
-"""How often a turn goes through all images."""
+"""The number of times that a turn predicts all images."""
 
 
 def bare(folder: Path) -> Callable[[list[Path]], None]:
-    """EfficientNet-Lite0 as a script would run it: Pillow, numpy, ONNX Runtime."""
+    """EfficientNet-Lite0 in a plain script with Pillow, numpy and ONNX Runtime."""
     options = onnxruntime.SessionOptions()
     session = onnxruntime.InferenceSession(folder / "model.onnx", options)
 
@@ -51,7 +51,7 @@ def bare(folder: Path) -> Callable[[list[Path]], None]:
 
 
 def one_by_one(model: pvzoo.Model) -> Callable[[list[Path]], None]:
-    """All files, one after the other."""
+    """A function that predicts all files, one after the other."""
 
     def predict(files: list[Path]) -> None:
         for file in files:
@@ -61,7 +61,7 @@ def one_by_one(model: pvzoo.Model) -> Callable[[list[Path]], None]:
 
 
 def compare(name: str, ways: dict[str, Callable[[list[Path]], None]], files: list[Path]) -> None:
-    """Let ways take turns; print images a second, and each one's ratio to the first."""
+    """Run the ways in turns; print images per second, and the ratio of each way to the first."""
     for way in ways.values():
         way(files)
     seconds: dict[str, list[float]] = {key: [] for key in ways}
@@ -79,7 +79,7 @@ def compare(name: str, ways: dict[str, Callable[[list[Path]], None]], files: lis
 
 
 def cold(command: list[str]) -> float:
-    """Seconds that a process takes, the least of three."""
+    """The seconds that a process takes; the smallest of three runs."""
     taken = []
     for _ in range(3):
         began = time.perf_counter()

@@ -1,11 +1,11 @@
-"""A classifier's head on cached features: how good on real digits, how fast against no cache.
+"""Train a classifier's head on cached features: measure accuracy and the speed-up by the cache.
 
     python benchmarks/frozen_backbone.py [--splits 5]
 
-EfficientNet-Lite0 with its backbone frozen, on scikit-learn's digits (1,797 handwritten digits of
-8 x 8 pixels), random splits of 80 to 20. Then ten epochs of one split with and without the cache;
-without it is the same call with a transform that changes nothing. Needs pvzoo-efficientnet-lite and
-scikit-learn.
+EfficientNet-Lite0 with a frozen backbone is trained on scikit-learn's digits (1,797 handwritten
+digits of 8 x 8 pixels), in random splits of 80 to 20. Then ten epochs of one split are timed with
+and without the cache; "without" is the same call with a transform that changes nothing. Needs
+pvzoo-efficientnet-lite and scikit-learn.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def splits(seed: int) -> tuple[datasets.Dataset, datasets.Dataset]:
 
 
 def tune(train: datasets.Dataset, epochs: int, **options: Any) -> pvzoo.Model:
-    """Tune the head in a folder of its own."""
+    """Tune the head in a new folder."""
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()):
         return pvzoo.load("efficientnet-lite0-pip", device="cpu").fine_tune(
             train,
@@ -57,7 +57,7 @@ def tune(train: datasets.Dataset, epochs: int, **options: Any) -> pvzoo.Model:
 
 
 def unchanged(image: Any, target: Any) -> tuple[Any, Any]:
-    """A transform that does nothing, for which features cannot be cached all the same."""
+    """A transform that changes nothing; but with a transform, features cannot be cached."""
     return image, target
 
 
@@ -65,9 +65,9 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--splits", type=int, default=5)
-    told = parser.parse_args()
+    arguments = parser.parse_args()
     tops = []
-    for seed in range(told.splits):
+    for seed in range(arguments.splits):
         train, test = splits(seed)
         start = time.monotonic()
         tuned = tune(train, epochs=40)

@@ -1,8 +1,8 @@
-"""How much longer `pvzoo list` takes with 50 installed plugins of 100 cards each than without.
+"""Measure how much longer `pvzoo list` takes with 50 installed plugins of 100 cards each.
 
     python benchmarks/listing.py
 
-Each time is that of a process of its own, and the median of several, taken in turns.
+Each time is the median of several runs, taken in turns, each in a new process.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ metrics = [
 
 
 def install(folder: Path, plugins: int, cards: int) -> None:
-    """Put catalogue plugins into a folder, as pip would lay them out."""
+    """Put catalogue plugins into a folder, with the same files that pip would install."""
     for plugin in range(plugins):
         package = folder / f"crowd_{plugin}"
         info = folder / f"crowd_{plugin}-1.0.dist-info"
@@ -52,7 +52,7 @@ def install(folder: Path, plugins: int, cards: int) -> None:
 
 
 def seconds(path: Path | None, cache: Path) -> tuple[float, float]:
-    """(time, time of the processor) of `pvzoo list`, with plugins on the path or not."""
+    """(wall time, CPU time) of `pvzoo list`, with or without plugins on the path."""
     environment = {**os.environ, "PVZOO_CACHE": str(cache), "PYTHONPATH": str(path or "")}
     before = os.times()
     command = [sys.executable, "-m", "pvzoo", "list"]
@@ -65,7 +65,7 @@ def seconds(path: Path | None, cache: Path) -> tuple[float, float]:
 def measure(
     folder: Path, plugins: int = 50, cards: int = 100, times: int = 7
 ) -> dict[str, tuple[float, float]]:
-    """Seconds of listing without plugins, with them for the first time, and again; medians."""
+    """Median seconds of listing without plugins, with plugins the first time, and again."""
     installed, cache = folder / "site", folder / "cache"
     install(installed, plugins, cards)
     seconds(None, cache)
@@ -84,4 +84,4 @@ def _medians(rows: Sequence[tuple[float, float]]) -> tuple[float, float]:
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as temporary:
         for name, (time, busy) in measure(Path(temporary)).items():
-            print(f"{name:8} {time:.2f} s, of the processor {busy:.2f} s")
+            print(f"{name:8} {time:.2f} s, CPU time {busy:.2f} s")

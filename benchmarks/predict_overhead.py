@@ -1,8 +1,9 @@
-"""The share of `predict` that is not the forward pass, for DETR-R50 at its default size.
+"""Measure the share of `predict` outside the forward pass, for DETR-R50 at its default size.
 
     python benchmarks/predict_overhead.py
 
-The real architecture with random weights, a 640 x 427 photograph from disk, one image a call.
+It uses the real architecture with random weights, and a 640 x 427 photograph from disk, one image
+per call.
 """
 
 from __future__ import annotations

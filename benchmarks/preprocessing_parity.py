@@ -1,10 +1,10 @@
-"""Which families' images numpy and Pillow prepare as the checkpoints' own processors do.
+"""List the families for which numpy and Pillow prepare images exactly as their processors do.
 
     python benchmarks/preprocessing_parity.py > docs/preprocessing.md
 
-For each model type that pvzoo has a head for, the image processor that transformers has for it is
-made with its default settings and compared with its steps, to the bit, on the images of
-`pvzoo.preprocess.compare`: odd and even sides, tall, wide, tiny, large and grey.
+For each model type with a head in pvzoo, transformers' image processor is made with its default
+settings and compared with its steps, to the bit, on the images of `pvzoo.preprocess.compare`: odd
+and even sides, tall, wide, tiny, large and grey.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pvzoo.preprocess.derive import steps_of, timm_steps
 from pvzoo.preprocess.run import run
 from pvzoo.preprocess.steps import Step
 
-# transformers names none for these; their published checkpoints have the processors of others
+# transformers has no processor of these types; their published checkpoints use those of others
 _BORROWED = {
     "d_fine": "RTDetrImageProcessor",
     "dab-detr": "ConditionalDetrImageProcessor",
@@ -35,17 +35,17 @@ _BORROWED = {
 }
 _HEAD = """# Preprocessing without PyTorch
 
-How an image becomes the input of a network is data: a list of steps (`pvzoo.preprocess.steps`)
-that numpy and Pillow run. The steps are read off a checkpoint's own image processor, or timm's
-evaluation transform, and used in its place only where they give the same numbers: two images are
-compared whenever a model is loaded. What no step describes is refused by name and keeps its
-processor, which needs PyTorch.
+Preprocessing is data: a list of steps (`pvzoo.preprocess.steps`) that numpy and Pillow run. pvzoo
+derives the steps from a checkpoint's own image processor, or from timm's evaluation transform. It
+uses them only if they give the same numbers: whenever a model is loaded, two images are compared. A
+processor that steps cannot describe is refused by name; such a model keeps its processor, which
+needs PyTorch.
 
 "Equal" below means to the bit, on {count} images with odd and even sides, tall, wide, tiny, large
 and grey, with the default settings of each processor of transformers {version}, on a machine with
-AVX2 or newer, where torchvision scales bytes as such. Where floats are scaled (RF-DETR) the last
-bit depends on how many threads PyTorch has; there "equal" is within {rounding:g}, and the processor
-is used where PyTorch is.
+AVX2 or newer, where torchvision scales bytes without converting them to floats. If floats are
+scaled (RF-DETR), the last bit depends on PyTorch's number of threads; "equal" then means within
+{rounding:g}, and the processor is used if PyTorch is installed.
 
 This page is made by `benchmarks/preprocessing_parity.py`.
 
@@ -79,7 +79,7 @@ def _verdict(name: str | None) -> str:
         steps = steps_of(processor)
     except PvzooError as error:
         return f"refused: {error.what.partition('steps: ')[2].rstrip('.')}"
-    except Exception as error:  # some want arguments
+    except Exception as error:  # some processors need arguments
         return f"refused: it cannot be made without arguments ({type(error).__name__})"
     floats = any(getattr(step, "arithmetic", "") == "float" for step in steps)
     found = difference(

@@ -1,8 +1,8 @@
-"""How fast images are scaled without torch: pvzoo's numpy against torchvision, to the same bits.
+"""Compare the speed of scaling images in pvzoo's numpy and in torchvision, with equal results.
 
     python benchmarks/resize.py
 
-Both run in one thread, in turn; times are the process' own, the least of several runs.
+Both run in one thread, in turns; a time is the smallest CPU time of several runs.
 """
 
 from __future__ import annotations
@@ -60,12 +60,12 @@ def _ways(
         return resize_uint8(pixels, *size, filter)
 
     if not np.array_equal(theirs(), ours()):
-        raise SystemExit("They differ: torch scales uint8 images in another way here.")
+        raise SystemExit("The results differ: torch scales uint8 images differently on this CPU.")
     return theirs, ours
 
 
 def _times(*ways: Callable[[], object]) -> list[float]:
-    """Milliseconds of each, run in turn."""
+    """Milliseconds of each way; the ways run in turns."""
     times: list[list[float]] = [[] for _ in ways]
     for _ in range(RUNS):
         for way, found in zip(ways, times, strict=True):

@@ -1,12 +1,12 @@
-"""Time and peak memory of mask post-processing, against transformers' own, on the same logits.
+"""Compare time and peak memory of mask post-processing with transformers, on the same logits.
 
     python benchmarks/segmentation_postprocessing.py            # everything: about 15 minutes
     python benchmarks/segmentation_postprocessing.py 1920x1280  # one size
 
-Mask2Former outputs (mask logits 200 x 304) are made up: "blobs" have soft edges, as those of a
-trained network; "noise" is the worst case for an engine that skips what it can prove empty. Each
-row is one call on each side, in processes of their own that take turns; memory is the peak above
-the inputs. pvzoo's times include the run-length encoding of instance masks. Linux only (/proc).
+Mask2Former outputs (mask logits 200 x 304) are generated: "blobs" have soft edges like those of a
+trained network; "noise" is the worst case for code that skips regions that it can prove empty. Each
+row is one call of each library, in separate processes that take turns; memory is the peak above the
+inputs. pvzoo's times include the run-length encoding of instance masks. Linux only (/proc).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ STUFF = frozenset(range(80, 133))
 
 
 def outputs(kind: str, classes: int, queries: int, kept: int) -> tuple[Tensor, Tensor]:
-    """Class and mask logits of one image, `kept` of the queries sure of a class."""
+    """Class and mask logits of one image; `kept` of the queries are sure of a class."""
     generator = torch.Generator().manual_seed(0)
     class_logits = torch.randn((queries, classes + 1), generator=generator)
     class_logits[:, -1] += 6
@@ -54,7 +54,7 @@ def outputs(kind: str, classes: int, queries: int, kept: int) -> tuple[Tensor, T
 
 
 def pvzoo_call(task: str, class_logits: Tensor, mask_logits: Tensor, image: Size) -> None:
-    """What pvzoo does after the forward pass."""
+    """Run pvzoo's post-processing."""
     from pvzoo.families import FAMILIES
     from pvzoo.postprocess import semantic
     from pvzoo.postprocess.frame import Frame
@@ -78,7 +78,7 @@ def pvzoo_call(task: str, class_logits: Tensor, mask_logits: Tensor, image: Size
 
 
 def transformers_call(task: str, class_logits: Tensor, mask_logits: Tensor, image: Size) -> None:
-    """What transformers' Mask2Former processor does after the forward pass."""
+    """Run the post-processing of transformers' Mask2Former processor."""
     from types import SimpleNamespace
 
     from transformers import Mask2FormerImageProcessor

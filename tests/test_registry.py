@@ -438,7 +438,7 @@ def test_two_plugins_that_claim_one_name_are_both_named(asked):
     ]
     kind, message = asked["shared-net"]
     assert kind == "NameClashError"
-    assert "pvz-good and by pvz-other-net" in message
+    assert "pvz-good and in pvz-other-net" in message
 
 
 def test_the_distribution_before_a_colon_picks_one_however_it_is_spelt(asked):

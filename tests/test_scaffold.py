@@ -139,7 +139,7 @@ def test_a_plugin_takes_the_place_of_no_folder_and_no_package(tmp_path):
     (tmp_path / "my-new-zoo").mkdir()
     with pytest.raises(UsageError, match="exists already"):
         write_plugin("my-new-zoo", "task", tmp_path)
-    with pytest.raises(UsageError, match="'numpy' is installed"):
+    with pytest.raises(UsageError, match="'numpy' is already installed"):
         write_plugin("numpy", "task", tmp_path)
     with pytest.raises(UsageError, match="not a kind of plugin"):
         write_plugin("my-zoo", "backend", tmp_path)

@@ -1,4 +1,4 @@
-"""Depth Anything, DPT, ZoeDepth, GLPN and Depth Pro: what their outputs mean."""
+"""The adapter of Depth Anything, DPT, ZoeDepth, GLPN and Depth Pro: it interprets outputs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ FAMILIES = ("depth_anything", "dpt", "zoedepth", "glpn", "depth_pro")
 def is_metric(config: Mapping[str, Any]) -> bool:
     """Whether a network predicts metres.
 
-    DPT is MiDaS, which does not; but those on DINOv2 are its authors' for NYU and KITTI, which do.
+    DPT is MiDaS and does not. But DPT on DINOv2 does: these are the DINOv2 authors' networks for
+    NYU and KITTI.
     """
     if config["model_type"] == "depth_anything":
         return bool(config.get("depth_estimation_type", "relative") == "metric")
@@ -30,7 +31,7 @@ def is_metric(config: Mapping[str, Any]) -> bool:
 class DepthAdapter(Adapter):
     """Any depth estimator of these families.
 
-    Outputs are ``predicted_depth`` (1, h, w) and, of Depth Pro, ``field_of_view`` (1,), degrees.
+    Outputs: ``predicted_depth`` (1, h, w) and, for Depth Pro, ``field_of_view`` (1,) in degrees.
     """
 
     tasks = ("depth-estimation",)
@@ -38,19 +39,19 @@ class DepthAdapter(Adapter):
 
     @classmethod
     def matches(cls, config: Mapping[str, Any]) -> bool:
-        """The architecture saved is the depth estimator of one of the families."""
+        """Whether the saved architecture is the depth estimator of one of the families."""
         names = [str(name) for name in config.get("architectures") or ()]
         return config.get("model_type") in FAMILIES and any("ForDepth" in name for name in names)
 
     def postprocess(self, outputs: dict[str, Any], meta: Meta, **controls: Any) -> DepthMap:
-        """The depth at the size of the image, as ``post_process_depth_estimation`` has it."""
+        """The depth at the size of the image, as in ``post_process_depth_estimation``."""
         depth, (height, width) = np.asarray(outputs["predicted_depth"][0]), meta["size"]
         if self.spec.family == "depth_pro":
             if "field_of_view" in outputs:
                 half = np.deg2rad(np.asarray(outputs["field_of_view"][0], np.float32)) / 2
                 depth = depth * 2 * np.tan(half)  # width / focal length
             depth = 1 / np.clip(scaled(depth, (height, width), "linear"), 1e-4, 1e4)
-        elif self.spec.extra["padded"]:  # its images were reflected at their edges
+        elif self.spec.extra["padded"]:  # the input was padded by reflection
             down, across = (int(np.sqrt(side / 2) * 3) for side in (height, width))
             depth = scaled(depth, (height + 2 * down, width + 2 * across), "cubic")
             depth = depth[down : down + height, across : across + width]
@@ -60,7 +61,7 @@ class DepthAdapter(Adapter):
 
 
 def scaled(depth: np.ndarray, size: tuple[int, int], mode: Mode) -> np.ndarray:
-    """A (h, w) map at another (height, width), as torch scales it."""
+    """Scale a (h, w) map to another (height, width), as torch does."""
     rows, columns = (scaling(*sides, mode) for sides in zip(depth.shape, size, strict=True))
     resized: np.ndarray = rows @ depth.astype(np.float32) @ columns.T
     return resized

@@ -1,4 +1,4 @@
-"""Labelled data: how depth is stored, folders of it, and what can be wrong with it."""
+"""Read and check labelled depth."""
 
 from __future__ import annotations
 
@@ -29,29 +29,29 @@ NO_DEPTH = Rule(
 UNIT = Rule(
     "depth-unit",
     "warning",
-    "All that these images show is nearer than 0.2 m, or farther than 1 km.",
-    "Save whole numbers in millimetres, fractions in metres.",
+    "Everything in these images is nearer than 0.2 m or farther than 1 km.",
+    "Save integers in millimetres, and floats in metres.",
 )
 
 
 def read_depth(cell: Any, name: str, size: tuple[int, int] | None = None) -> np.ndarray:
-    """The depth of an image in metres, (height, width) float32; nan where it is not known.
+    """The depth of an image in metres, (height, width) float32; NaN where it is not known.
 
-    Whole numbers (a 16-bit PNG) are millimetres, fractions (a TIFF, which `splits` makes of .npy)
-    are metres. Zero and what is no number is not known.
+    Integers (a 16-bit PNG) are millimetres; floats (a TIFF, which `splits` makes of .npy) are
+    metres. Zero and NaN mean that the depth is not known.
 
     Args:
-        cell: What an Image column holds, decoded or not.
-        name: What messages call the image.
-        size: (width, height) to scale it to, by nearest neighbour.
+        cell: The value of an Image column, decoded or not.
+        name: The name of the image, for messages.
+        size: (width, height) to scale the depth to, by nearest neighbour.
 
     Raises:
-        DataError: It cannot be read, or has colours.
+        DataError: The depth cannot be read, or has colours.
     """
     image = cell if isinstance(cell, Image.Image) else open_map(cell, f"The depth of {name}")
     values = np.asarray(image if size is None else image.resize(size, Image.Resampling.NEAREST))
     if values.ndim != 2:
-        raise DataError(f"The depth of {name} is in colours.", "Save it as a 16-bit grey PNG.")
+        raise DataError(f"The depth of {name} is a colour image.", "Save it as a 16-bit grey PNG.")
     metres = values.astype(np.float32)
     if values.dtype.kind != "f":
         metres *= np.float32(0.001)
@@ -66,7 +66,7 @@ def depth_cell(metres: np.ndarray) -> dict[str, Any]:
 
 
 def splits(folder: Path) -> list[Split]:
-    """``images/`` beside ``depth/``, in folders of splits or not.
+    """The splits of a folder with ``images/`` next to ``depth/``, or of folders of splits.
 
     The depth of ``images/a/1.jpg`` is ``depth/a/1.png``, a 16-bit PNG in millimetres, or
     ``depth/a/1.npy``, an array in metres.
@@ -100,7 +100,9 @@ def _depth_of(image: Path, place: Path) -> Path:
     for suffix in (".png", ".npy"):
         if (file := found.with_suffix(suffix)).is_file():
             return file
-    raise DataError(f"{image} has no depth {found.with_suffix('.png')} or .npy.", "Add it.")
+    raise DataError(
+        f"{image} has no depth {found.with_suffix('.png')} or .npy.", "Add one of these files."
+    )
 
 
 def _array(file: Path) -> np.ndarray:
@@ -109,12 +111,14 @@ def _array(file: Path) -> np.ndarray:
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"{file} cannot be read ({error}).", "Save it with numpy.save.") from error
     if not (isinstance(values, np.ndarray) and values.ndim == 2 and values.dtype.kind in "fiu"):
-        raise DataError(f"{file} is no (height, width) array of numbers.", "Save it as one.")
+        raise DataError(
+            f"{file} is not an array of numbers.", "Save a (height, width) array of numbers."
+        )
     return values
 
 
 class DepthCheck(LabelCheck):
-    """The size of the depth, that some of it is known, and its unit."""
+    """Checks the size of the depth, that some depth is known, and its unit."""
 
     map = "depth"
 
@@ -123,7 +127,7 @@ class DepthCheck(LabelCheck):
         return read_depth(cell, "the image")
 
     def seen_in(self, values: np.ndarray) -> tuple[float, float] | None:
-        """The least and the greatest depth; None if there is none."""
+        """The smallest and the largest depth; None if no depth is known."""
         known = values[np.isfinite(values)]
         return (float(known.min()), float(known.max())) if known.size else None
 

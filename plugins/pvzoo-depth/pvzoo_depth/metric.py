@@ -17,16 +17,17 @@ FIGURES = ("abs_rel", "rmse", "delta_1.25")
 
 
 class DepthMetric(Metric):
-    """Errors over the pixels whose depth is known; the mean over the images.
+    """Errors over the pixels with known depth, as means over the images.
 
-    Figures (Eigen et al., "Depth map prediction from a single image", section 4.1), with d what is
-    predicted and z the truth in metres: ``abs_rel``, the mean of |d - z| / z; ``rmse``, the root of
-    the mean of (d - z)^2; ``delta_1.25``, the share of pixels with max(d / z, z / d) < 1.25.
+    Figures (Eigen et al., "Depth map prediction from a single image", section 4.1), for the
+    predicted depth d and the true depth z in metres: ``abs_rel``, the mean of |d - z| / z;
+    ``rmse``, the root of the mean of (d - z)^2; ``delta_1.25``, the share of pixels with
+    max(d / z, z / d) < 1.25.
 
-    Metric depth is judged as it is. Relative inverse depth p is aligned to each image first, as
-    MiDaS is judged (Ranftl et al., "Towards robust monocular depth estimation", section 5): with
-    the scale s and shift t for which the sum of (s p + t - 1 / z)^2 is least, d is 1 / (s p + t),
-    at most the greatest z of the image.
+    Metric depth is compared directly. Relative inverse depth p is first aligned to each image, as
+    in the evaluation of MiDaS (Ranftl et al., "Towards robust monocular depth estimation", section
+    5): the scale s and the shift t minimise the sum of (s p + t - 1 / z)^2; then d is
+    1 / (s p + t), but at most the largest z of the image.
     """
 
     def __init__(self, match: LabelMatch) -> None:
@@ -36,14 +37,14 @@ class DepthMetric(Metric):
         self._left_out = 0
 
     def update(self, index: int, result: DepthMap, row: Mapping[str, Any]) -> None:
-        """Take the depth of one image."""
+        """Add the depth of one image."""
         truth = read_depth(row["depth"], row["file_name"])
         if truth.shape != result.size:
             raise DataError(
                 "The depth of {} is {} x {}, the image {} x {}.".format(
                     row["file_name"], *truth.shape[::-1], *result.size[::-1]
                 ),
-                "Save it at the size of the image.",
+                "Save the depth at the size of the image.",
             )
         check_numbers(row, result.depth)
         known = np.isfinite(truth)
@@ -67,7 +68,7 @@ class DepthMetric(Metric):
         return self._rows, self._aligned, self._left_out
 
     def merge(self, states: Sequence[Any]) -> None:
-        """Put them together, in the order of the images."""
+        """Combine the figures of several processes, in the order of the images."""
         self._rows = dict(sorted(item for rows, _, _ in states for item in rows.items()))
         self._aligned = sum(aligned for _, aligned, _ in states)
         self._left_out = sum(left_out for _, _, left_out in states)

@@ -38,14 +38,14 @@ class DepthNetwork(TransformersNetwork):
         )
 
     def forward(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-        """``predicted_depth`` (n, h, w) and, of Depth Pro, ``field_of_view`` (n,), float32."""
+        """``predicted_depth`` (n, h, w) and, for Depth Pro, ``field_of_view`` (n,), float32."""
         outputs = self.module(**inputs)
         found = {n: getattr(outputs, n, None) for n in ("predicted_depth", "field_of_view")}
         return {name: value.float() for name, value in found.items() if value is not None}
 
     @property
     def patches(self) -> tuple[str, ...]:
-        """Depth Anything's code makes plain numbers of the sides of its input."""
+        """For Depth Anything, whose code turns the sides of its input into Python integers."""
         return ("integers",) if self.spec.family == "depth_anything" else ()
 
     # --- fine-tuning ------------------------------------------------------------------------------
@@ -53,7 +53,7 @@ class DepthNetwork(TransformersNetwork):
     def retarget(
         self, classes: TargetClasses, *, image_size: int | None, seed: int
     ) -> DepthNetwork:
-        """A copy: there are no classes."""
+        """A copy of the network, because there are no classes."""
         if self.spec.family in ("zoedepth", "depth_pro"):
             raise UnsupportedModelError(
                 f"{type(self.module).__name__} cannot be fine-tuned.",
@@ -61,17 +61,17 @@ class DepthNetwork(TransformersNetwork):
             )
         if image_size is not None:
             raise UnsupportedModelError(
-                "A depth estimator is trained at the size its processor has.", "Omit image_size."
+                "A depth estimator is trained at the size of its processor.", "Omit image_size."
             )
         return type(self)(copy.deepcopy(self.module), copy.deepcopy(self._processor))
 
     def batch(self, images: Sequence[Image.Image], targets: Sequence[Any]) -> dict[str, Any]:
-        """Lists, as processors keep the proportions of images: they differ in size."""
+        """Lists of inputs and targets: processors keep proportions, so the sizes differ."""
         pixels = [torch.from_numpy(self.prepare(p)[0]["pixel_values"]) for p in images]
         return {"pixels": pixels, "depth": [t["depth"].as_subclass(Tensor) for t in targets]}
 
     def loss(self, module: Any, batch: dict[str, Any]) -> Tensor:
-        """The mean over the images of `silog`, or of `inverse_error` for relative depth."""
+        """The mean over the images of `silog` or, for relative depth, of `inverse_error`."""
         judge = silog if self.spec.extra["metric"] else inverse_error
         losses = []
         for pixels, truth in zip(batch["pixels"], batch["depth"], strict=True):
@@ -83,18 +83,18 @@ class DepthNetwork(TransformersNetwork):
 
     @property
     def backbone(self) -> tuple[str, ...]:
-        """All but the neck and the head."""
+        """All parts except the neck and the head."""
         names = (name for name, _ in self.module.named_parameters())
         return tuple(name for name in names if not name.startswith(("neck.", "head.", "decoder.")))
 
     def save(self, folder: Path) -> None:
-        """As `from_pretrained` reads it."""
+        """Save the network for `from_pretrained`."""
         self.module.save_pretrained(folder)
         self._processor.save_pretrained(folder)
 
 
 def silog(depth: Tensor, truth: Tensor) -> Tensor:
-    """Of (n,) metres: the root of mean(e^2) - mean(e)^2 / 2, e the difference of the logarithms.
+    """The root of mean(e^2) - mean(e)^2 / 2, with e the difference of the logs of (n,) metres.
 
     Eigen et al., "Depth map prediction from a single image", section 3.2.
     """
@@ -103,7 +103,7 @@ def silog(depth: Tensor, truth: Tensor) -> Tensor:
 
 
 def inverse_error(inverse: Tensor, truth: Tensor) -> Tensor:
-    """Of (n,) inverse depth: the mean error of the best scale and shift, relative to the truth.
+    """The mean error of (n,) inverse depth with the best scale and shift, relative to the truth.
 
     Ranftl et al., "Towards robust monocular depth estimation", section 5.
     """

@@ -1,4 +1,4 @@
-"""The task: what a prediction means, how it is drawn, measured, read, checked and trained."""
+"""The task of depth estimation: its results, and where its data, metric and training are."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pvzoo.metrics.class_match import LabelMatch
 
 _COLOURS = np.array([(122, 4, 3), (251, 128, 34), (164, 252, 60), (40, 188, 235), (48, 18, 59)])
-"""From near to far, five colours of Google's Turbo map."""
+"""Five colours of Google's Turbo map, from near to far."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -32,10 +32,10 @@ class DepthMap(Result):
     """How far away each pixel of one image is.
 
     Attributes:
-        depth: (height, width) float32. If ``metric``, metres along the camera's axis. Else the
-            inverse of that, larger is nearer, of an unknown scale and shift, which may differ from
-            image to image.
-        metric: Which of the two.
+        depth: (height, width) float32. If ``metric``, metres along the camera's axis. Otherwise the
+            inverse of the depth (larger is nearer) with an unknown scale and shift, which may
+            differ from image to image.
+        metric: Whether ``depth`` is in metres.
     """
 
     task: ClassVar[str] = "depth-estimation"
@@ -51,7 +51,7 @@ class DepthMap(Result):
 
     @property
     def unit(self) -> str:
-        """Of ``depth``: "m", or "relative inverse depth"."""
+        """The unit of ``depth``: "m", or "relative inverse depth"."""
         return "m" if self.metric else "relative inverse depth"
 
     def rows(self) -> list[dict[str, Any]]:
@@ -67,7 +67,7 @@ class DepthMap(Result):
 
 
 def draw_depth(depth: np.ndarray, metric: bool) -> Image.Image:
-    """See `DepthMap.draw`; what is not a number is black."""
+    """See `DepthMap.draw`; NaN is black."""
     known = np.isfinite(depth)
     ends = np.quantile(depth[known], (0.02, 0.98)) if known.any() else np.zeros(2)
     near, far = ends if metric else ends[::-1]
@@ -103,7 +103,7 @@ class DepthEstimation(Task):
         return {"depth": ImageColumn()}
 
     def find_columns(self, columns: Mapping[str, Any]) -> dict[str, str] | None:
-        """A column of images with "depth" in its name, such as ``depth_map``, beside another."""
+        """Two columns of images, one of them with "depth" in its name, such as ``depth_map``."""
         from datasets import Image as ImageColumn
 
         images = [name for name, kind in columns.items() if isinstance(kind, ImageColumn)]

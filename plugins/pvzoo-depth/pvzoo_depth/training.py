@@ -1,4 +1,4 @@
-"""What a depth estimator is trained on."""
+"""The training targets of a depth estimator."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from pvzoo_depth.data import depth_cell, read_depth
 class DepthTraining(Training):
     """``depth``, (height, width) float32 `Mask` in metres, 0 where it is not known.
 
-    Images are varied in colours and by a flip; not by crops, which would change what is far.
+    The augmentation changes colours and flips images. It does not crop: scaled crops would change
+    the apparent depth.
     """
 
     recipe = Recipe(
@@ -35,7 +36,7 @@ class DepthTraining(Training):
         return {"depth": depth_cell(target["depth"].numpy())}
 
     def example(self, image: Image.Image, things: Any) -> Target:
-        """Rectangles 1 m and 2 m away before a background 4 m away."""
+        """Rectangles 1 m and 2 m away, in front of a background 4 m away."""
         depth = torch.full(image.size[::-1], 4.0)
         for label, (left, top, right, bottom) in things:
             depth[top:bottom, left:right] = label

@@ -1,4 +1,4 @@
-"""Depth is what transformers makes of it; labelled data of it is read, checked and measured."""
+"""Depth is the same as in transformers; labelled depth is read, checked and measured."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_depth_is_that_of_transformers(
     )
 
 
-def test_near_is_red_and_far_is_blue_whichever_way_depth_is_said() -> None:
+def test_near_is_red_and_far_is_blue_for_depth_and_inverse_depth() -> None:
     metres = np.tile(np.linspace(1, 9, 300, dtype=np.float32), (200, 1))
     for depth, metric in ((metres, True), (1 / metres, False)):
         result = DepthMap(size=(200, 300), depth=depth, metric=metric)

@@ -1,1 +1,1 @@
-"""A catalogue for pvzoo; see catalog.toml. There is no code here."""
+"""A catalogue for pvzoo, without code; see catalog.toml."""

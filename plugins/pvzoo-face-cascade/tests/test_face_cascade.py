@@ -1,4 +1,4 @@
-"""The cascade through pvzoo, against scikit-image's own search, and all without torch."""
+"""The cascade in pvzoo gives the same as scikit-image's own search, and does not need torch."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from pvzoo.data import schema
 from pvzoo.errors import DeviceError, UnsupportedModelError, UsageError
 
 PHOTOGRAPH = Path(skimage.__file__).parent / "data" / "astronaut.png"
-FACE = (180, 70, 270, 165)  # of the astronaut, seen by eye, within some pixels
+FACE = (180, 70, 270, 165)  # the astronaut's face, marked by eye, within some pixels
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def astronaut() -> Image.Image:
 
 @pytest.fixture(scope="module")
 def head(astronaut: Image.Image) -> Image.Image:
-    """A cut-out, which is searched in no time."""
+    """A small part of the image, which is searched quickly."""
     return astronaut.crop((130, 20, 330, 220))
 
 

@@ -1,4 +1,5 @@
 """Detection and classification by text prompts for pvzoo.
 
-`tasks` says what one asks and gets; each family has an adapter here and its network in `networks`.
+`tasks` has the prompts and the results; each family has an adapter here and its network in
+`networks`.
 """

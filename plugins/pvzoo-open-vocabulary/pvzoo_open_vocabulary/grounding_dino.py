@@ -1,4 +1,4 @@
-"""Grounding DINO: all prompts are one text, and each box says how well it fits each token."""
+"""Grounding DINO: all prompts are one text, and each box has a score for each token."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from pvzoo.postprocess import corners, sigmoid
 from pvzoo.results.detections import Detections
 
 THRESHOLD = 0.25
-"""Least score if nobody says, as in transformers."""
+"""The default threshold, as in transformers."""
 
 
 class GroundingDinoAdapter(Adapter):
-    """Grounding DINO, and the one of MMDetection.
+    """Grounding DINO and MM Grounding DINO (from MMDetection).
 
-    A box's score is that of its best token, its prompt the one with the best token. (transformers
-    gives as a name all tokens above a second threshold, which may be of several prompts or none.)
+    A box gets the score of its best token, and the prompt of that token. (transformers names a box
+    by all tokens above a second threshold; these may belong to several prompts or to none.)
 
     Outputs are ``logits`` (n, queries, tokens) and ``pred_boxes`` (n, queries, 4), relative.
     """
@@ -30,12 +30,12 @@ class GroundingDinoAdapter(Adapter):
 
     @classmethod
     def matches(cls, config: Mapping[str, Any]) -> bool:
-        """One of the model types, with its detection head."""
+        """Whether the model type is one of these, with its detection head."""
         heads = {"GroundingDinoForObjectDetection", "MMGroundingDinoForObjectDetection"}
         return not heads.isdisjoint(config.get("architectures") or ())
 
     def postprocess(self, outputs: dict[str, Any], meta: Meta, **controls: Any) -> Detections:
-        """Boxes whose best token is above the threshold, in the queries' order."""
+        """The boxes with a best token above the threshold, in the order of the queries."""
         fits = sigmoid(outputs["logits"][0])
         if controls["threshold"] is None:
             controls["threshold"] = THRESHOLD

@@ -1,4 +1,4 @@
-"""CLIP, SigLIP and SigLIP 2: how near an image and texts are in the space they share."""
+"""CLIP, SigLIP and SigLIP 2: the similarity of an image and texts in their shared space."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from pvzoo.results.classification import Classification
 
 
 class ImageTextAdapter(Adapter):
-    """CLIP scores prompts against each other (softmax), SigLIP each by itself (sigmoid).
+    """CLIP scores prompts against each other (softmax); SigLIP scores each prompt alone (sigmoid).
 
-    The output is ``logits`` (n, prompts). The spec's ``extra`` has ``multi_label``, true of SigLIP.
+    The output is ``logits`` (n, prompts). ``multi_label`` in the spec's ``extra`` is true for
+    SigLIP.
     """
 
     tasks = ("zero-shot-image-classification",)
@@ -21,7 +22,7 @@ class ImageTextAdapter(Adapter):
 
     @classmethod
     def matches(cls, config: Mapping[str, Any]) -> bool:
-        """A whole CLIP or SigLIP, with both its halves."""
+        """Whether it is a complete CLIP or SigLIP, with its image part and its text part."""
         whole = {"CLIPModel", "SiglipModel", "Siglip2Model"}
         return not whole.isdisjoint(config.get("architectures") or ())
 

@@ -1,4 +1,4 @@
-"""OWL-ViT and OWLv2: every patch of the image is a box, compared with every text."""
+"""OWL-ViT and OWLv2: every patch of the image gives a box, which is compared with every text."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pvzoo.postprocess import corners, sigmoid
 from pvzoo.results.detections import Detections
 
 THRESHOLD = 0.1
-"""Least score if nobody says, as in transformers."""
+"""The default threshold, as in transformers."""
 
 
 class OwlAdapter(Adapter):
     """Any OWL-ViT or OWLv2 of transformers.
 
-    Outputs are ``logits`` (n, patches, prompts) and ``pred_boxes`` (n, patches, 4), relative.
+    Outputs: ``logits`` (n, patches, prompts) and ``pred_boxes`` (n, patches, 4), relative.
     """
 
     tasks = ("zero-shot-object-detection",)
@@ -25,17 +25,17 @@ class OwlAdapter(Adapter):
 
     @classmethod
     def matches(cls, config: Mapping[str, Any]) -> bool:
-        """The detection head of an OWL."""
+        """Whether it is an OWL with its detection head."""
         heads = {"OwlViTForObjectDetection", "Owlv2ForObjectDetection"}
         return not heads.isdisjoint(config.get("architectures") or ())
 
     def postprocess(self, outputs: dict[str, Any], meta: Meta, **controls: Any) -> Detections:
-        """Each patch's best prompt, if its score is above the threshold, in the patches' order."""
+        """The best prompt of each patch with a score above the threshold, in patch order."""
         logits = outputs["logits"][0]
         if controls["threshold"] is None:
             controls["threshold"] = THRESHOLD
         height, width = meta["size"]
-        square = self.spec.family == "owlv2"  # which fills the image up to one
+        square = self.spec.family == "owlv2"  # it pads the image to a square
         frame = (max(height, width),) * 2 if square else (height, width)
         return detections(
             corners(outputs["pred_boxes"][0], frame),

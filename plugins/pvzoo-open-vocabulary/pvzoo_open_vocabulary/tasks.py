@@ -1,4 +1,4 @@
-"""The two tasks: what one says with words, and what one gets, which are pvzoo's own results."""
+"""The two tasks: text prompts, with results of pvzoo's own types."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class TextPrompts:
     """What to look for.
 
     Attributes:
-        prompts: A text, or several, such as ``["a cat", "remote control"]``. They are the classes:
-            ``labels`` of a result are their places here, ``names`` the texts themselves.
+        prompts: A text, or a list of texts such as ``["a cat", "remote control"]``. They are the
+            classes: ``labels`` of a result are their indices, ``names`` the texts themselves.
     """
 
     prompts: str | Sequence[str] = ()
@@ -32,23 +32,23 @@ class TextPrompts:
         texts = (self.prompts,) if isinstance(self.prompts, str) else self.prompts
         example = 'Pass what to look for: prompts=["a cat", "remote control"].'
         if not isinstance(texts, Sequence) or not all(isinstance(t, str) for t in texts):
-            raise UsageError(f"prompts is {self.prompts!r}, which is no list of texts.", example)
+            raise UsageError(f"prompts is {self.prompts!r}, not a list of texts.", example)
         if not texts:
             raise UsageError("This model has no classes of its own and got no prompts.", example)
         if not all(t.strip() for t in texts):
             raise UsageError("One of the prompts is empty.", "Leave it out.")
         if twice := [t for i, t in enumerate(texts) if t in texts[:i]]:
-            raise UsageError(f"The prompt {twice[0]!r} is there twice.", "Leave one out.")
+            raise UsageError(f"The prompt {twice[0]!r} is in the list twice.", "Leave one out.")
         object.__setattr__(self, "prompts", tuple(texts))
 
 
 @dataclass(frozen=True)
 class TemplatedPrompts(TextPrompts):
-    """What an image may show.
+    """The classes that an image may show.
 
     Attributes:
-        template: A sentence that each prompt is put into, instead of ``{}``. Names alone do
-            worse than the captions these networks were trained on, such as "a photo of a {}.".
+        template: A sentence in which each prompt replaces ``{}``, such as "a photo of a {}.". The
+            networks were trained on captions, so a sentence works better than a name alone.
     """
 
     template: str = "{}"
@@ -58,20 +58,22 @@ class TemplatedPrompts(TextPrompts):
         if not isinstance(self.template, str) or self.template.count("{}") != 1:
             raise UsageError(
                 f"template is {self.template!r}.",
-                'It has {} where a prompt goes, such as "a photo of a {}.".',
+                'Use a text with {} in place of the prompt, such as "a photo of a {}.".',
             )
 
 
 @dataclass(frozen=True)
 class ZeroShotDetectionControls:
-    """What `predict` lets one choose.
+    """The options of `predict`.
 
     Attributes:
-        threshold: Least score of an object; None for the family's own, 0.1 for OWL-ViT and OWLv2,
-            0.25 for Grounding DINO.
-        max_detections: Most objects an image gives, the best ones; None for all.
-        nms: Suppress boxes that overlap a better one by more than this IoU; None for not at all.
-        class_agnostic: Whether a box also suppresses those of other prompts.
+        threshold: Objects with a lower score are not returned. None is the family's default: 0.1
+            for OWL-ViT and OWLv2, 0.25 for Grounding DINO.
+        max_detections: The largest number of objects to return per image, best first; None for
+            all.
+        nms: Suppress boxes that overlap a better box by more than this IoU; None for no
+            suppression.
+        class_agnostic: Whether a box also suppresses boxes of other prompts.
     """
 
     threshold: float | None = None

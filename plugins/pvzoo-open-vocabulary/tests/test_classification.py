@@ -77,7 +77,7 @@ def test_a_template_is_a_sentence_around_each_prompt(family, model, reference):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_what_is_said_of_an_image_does_not_depend_on_the_others(family, model):
+def test_the_result_for_an_image_does_not_depend_on_the_other_images(family, model):
     options = {"prompts": PROMPTS, "probabilities": True}
     together = model(family).predict(IMAGES, **options)
     for image, found in zip(IMAGES, together, strict=True):
@@ -85,11 +85,11 @@ def test_what_is_said_of_an_image_does_not_depend_on_the_others(family, model):
         np.testing.assert_allclose(found.probabilities, alone.probabilities, atol=1e-6)
 
 
-def test_prompts_and_templates_that_are_none_are_refused(model):
+def test_wrong_prompts_and_templates_are_refused(model):
     for options, said in (
         ({}, "Pass what to look for"),
-        ({"prompts": ["cat"], "template": "a photo"}, "It has {} where a prompt goes"),
-        ({"prompts": ["cat"], "template": None}, "It has {} where a prompt goes"),
+        ({"prompts": ["cat"], "template": "a photo"}, "a text with {} in place of the prompt"),
+        ({"prompts": ["cat"], "template": None}, "a text with {} in place of the prompt"),
         ({"prompts": ["a" * 100]}, "has 102 tokens; this network reads 77"),
         ({"prompt": ["cat"]}, "Did you mean 'prompts'"),
     ):

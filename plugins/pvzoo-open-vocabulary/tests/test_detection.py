@@ -121,16 +121,16 @@ def test_the_options_of_detection_hold(family, model):
 @pytest.mark.parametrize(
     ("prompts", "said"),
     [
-        (None, 'no list of texts. Pass what to look for: prompts=["a cat"'),
+        (None, 'not a list of texts. Pass what to look for: prompts=["a cat"'),
         ((), 'got no prompts. Pass what to look for: prompts=["a cat"'),
         ([], "got no prompts"),
-        (7, "no list of texts"),
-        (["bed", 7], "no list of texts"),
+        (7, "not a list of texts"),
+        (["bed", 7], "not a list of texts"),
         (["bed", " "], "is empty"),
-        (["bed", "bed"], "'bed' is there twice"),
+        (["bed", "bed"], "'bed' is in the list twice"),
     ],
 )
-def test_prompts_that_are_none_are_refused_with_an_example(prompts, said, model):
+def test_wrong_prompts_are_refused_with_an_example(prompts, said, model):
     with pytest.raises(UsageError) as caught:
         model("owlv2").predict(IMAGES[0], prompts=prompts)
     assert said in str(caught.value)
@@ -144,9 +144,9 @@ def test_prompts_that_were_forgotten_are_asked_for(model):
 def test_prompts_that_a_network_cannot_read_are_refused(model):
     for family, prompt, said in (
         ("owlv2", "a very long sentence", "has 19 tokens; this network reads 16"),
-        ("grounding-dino", "a bed. a fox", "has a full stop, which parts prompts"),
+        ("grounding-dino", "a bed. a fox", "has a full stop, which separates prompts"),
         ("grounding-dino", "bed " * 30, "tokens; this network reads 64"),
-        ("grounding-dino", "\u200b", "sees nothing in the prompt"),
+        ("grounding-dino", "\u200b", "finds no tokens in the prompt"),
     ):
         for images in (IMAGES[0], IMAGES):
             with pytest.raises(UsageError, match=said):

@@ -1,4 +1,4 @@
-"""Masks for points and boxes for pvzoo; `masks_from` puts them behind any detector."""
+"""Masks for points and boxes for pvzoo; `masks_from` makes masks for the boxes of any detector."""
 
 from pvzoo_promptable.compose import masks_from
 

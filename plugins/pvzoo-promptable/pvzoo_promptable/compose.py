@@ -1,4 +1,4 @@
-"""Boxes of a detector, masks of a SAM: two models that make one."""
+"""Combine the boxes of a detector and the masks of a SAM in one model."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ if TYPE_CHECKING:
 
 
 def masks_from(detector: Model, segmenter: Model) -> MasksFrom:
-    """A model whose boxes, scores and classes are the detector's, and its masks the segmenter's.
+    """A model with the boxes, scores and classes of a detector and the masks of a segmenter.
 
         both = masks_from(pvzoo.load("rtdetr-r18"), pvzoo.load("sam-vit-base"))
         both.predict("street.jpg", threshold=0.6).save("masks.png")
 
     Raises:
-        UsageError: The first gives no boxes, or the second takes none.
+        UsageError: The first model does not give boxes, or the second does not take boxes.
     """
     return MasksFrom(detector, segmenter)
 
 
 class MasksFrom:
-    """What `masks_from` makes: ``predict``, ``stream`` and ``evaluate`` as those of a model.
+    """The result of `masks_from`, with ``predict``, ``stream`` and ``evaluate`` as in a model.
 
     Attributes:
-        detector: Says which objects there are.
-        segmenter: Makes a mask for each box.
+        detector: The model that finds the objects.
+        segmenter: The model that makes a mask for each box.
         task: "instance-segmentation".
     """
 
@@ -49,12 +49,12 @@ class MasksFrom:
         self._finds = registry.get("tasks", detector.task)
         if not issubclass(self._finds.result, Detections) or detector.task == "mask-generation":
             raise UsageError(
-                f"{detector.name} ({detector.task}) finds no boxes.",
+                f"{detector.name} ({detector.task}) does not find boxes.",
                 "Pass a detector first, then the model that makes masks.",
             )
         if segmenter.task != "mask-generation":
             raise UsageError(
-                f"{segmenter.name} ({segmenter.task}) makes no masks for boxes.",
+                f"{segmenter.name} ({segmenter.task}) does not make masks for boxes.",
                 "Pass a detector first, then a model such as sam-vit-base.",
             )
         self.detector, self.segmenter = detector, segmenter
@@ -68,7 +68,7 @@ class MasksFrom:
         return f"<boxes of {self.detector!r}, masks of {self.segmenter!r}>"
 
     def predict(self, images: Any, *, on_error: OnError = "raise", **options: Any) -> Any:
-        """As `pvzoo.Model.predict`; the options are the detector's."""
+        """As `pvzoo.Model.predict`, with the options of the detector."""
         return prediction.predict(partial(self.stream, **options), images, on_error)
 
     def stream(
@@ -80,7 +80,7 @@ class MasksFrom:
         progress: bool | Progress | None = None,
         **options: Any,
     ) -> Iterator[Instances]:
-        """As `pvzoo.Model.stream`; the options are the detector's."""
+        """As `pvzoo.Model.stream`, with the options of the detector."""
         found = self.detector.stream(
             source, batch_size=batch_size, on_error=on_error, progress=progress, **options
         )
@@ -89,7 +89,7 @@ class MasksFrom:
     def _with_masks(self, found: Detections) -> Instances:
         masks = Masks(found.size)
         if len(found):
-            assert found.image is not None  # what `Model.stream` gives has its image
+            assert found.image is not None  # results of `Model.stream` have their image
             image = found.image.open()
             masks = self.segmenter.predict(image, boxes=found.boxes).masks
         kept = {f.name: getattr(found, f.name) for f in fields(Detections)}
@@ -104,7 +104,7 @@ class MasksFrom:
         progress: bool | Progress | None = None,
         **options: Any,
     ) -> Evaluation:
-        """As `pvzoo.Model.evaluate`, of masks; each image's best 100 boxes get one."""
+        """As `pvzoo.Model.evaluate`, for masks; the best 100 boxes of each image get a mask."""
         from pvzoo.metrics.evaluate import evaluate
 
         measured = {"result": Instances, "metric": InstanceSegmentation.metric}

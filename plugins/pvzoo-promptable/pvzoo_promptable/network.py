@@ -14,7 +14,7 @@ from pvzoo.networks.from_transformers import TransformersNetwork
 
 
 class SamNetwork(TransformersNetwork):
-    """Any network of `AutoModelForMaskGeneration` that `pvzoo_promptable.sam` has as a family."""
+    """Any network of `AutoModelForMaskGeneration` from the families in `pvzoo_promptable.sam`."""
 
     auto_class = AutoModelForMaskGeneration
 
@@ -28,9 +28,9 @@ class SamNetwork(TransformersNetwork):
         )
 
     def prepare(self, image: Image.Image, **prompts: Any) -> tuple[Arrays, Meta]:
-        """The checkpoint's own image processor: ``pixel_values`` (1, 3, h, w).
+        """``pixel_values`` (1, 3, h, w), from the checkpoint's own image processor.
 
-        Points and boxes are the adapter's, which needs no processor for them.
+        The adapter prepares points and boxes; it does not need a processor for them.
         """
         found = self._processor(images=image, return_tensors="np")
         pixels = np.asarray(found["pixel_values"])
@@ -40,7 +40,7 @@ class SamNetwork(TransformersNetwork):
         return {"pixel_values": pixels}, meta
 
     def forward(self, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Masks (images, n, 3 or 1, h, w) as logits, and scores (images, n, 3 or 1), float32."""
+        """Mask logits (images, n, 3 or 1, h, w) and scores (images, n, 3 or 1), float32."""
         ambiguous = "input_boxes" not in inputs and inputs["input_points"].shape[2] == 1
         outputs = self.module(**inputs, multimask_output=ambiguous)
         return {name: outputs[name].float() for name in ("pred_masks", "iou_scores")}

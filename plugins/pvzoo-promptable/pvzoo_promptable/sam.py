@@ -15,21 +15,21 @@ from pvzoo.results.instances import Instances
 from pvzoo.results.masks import Masks, encode
 
 _PADDED = ("sam", "sam_hq")
-"""Families that scale the image to fit a square and fill it up; SAM 2 stretches it to one."""
+"""Families that scale the image to fit into a square and pad it; SAM 2 stretches it to a square."""
 
 FAMILIES = (*_PADDED, "sam2", "sam2_video")
-"""By the ``model_type`` of the config. Public checkpoints of SAM 2 are saved as those of videos."""
+"""By the ``model_type`` of the config. Public checkpoints of SAM 2 have the type for videos."""
 
 
 class SamAdapter(Adapter):
     """Any of these networks of transformers.
 
-    A single point may mean a part or the whole, so the network makes three masks for it and the one
-    with the best score is taken. A box, or several points, mean one thing: there the network makes
-    one mask. So the authors advise.
+    A single point may mean a part or the whole object, so the network makes three masks for it, and
+    the one with the best score is used. A box or several points mean one object, so the network
+    makes one mask. The authors advise this.
 
-    Outputs are ``pred_masks`` (images, n, 3 or 1, h, w), logits, and ``iou_scores`` (images, n, 3
-    or 1).
+    Outputs: ``pred_masks`` (images, n, 3 or 1, h, w), logits, and ``iou_scores`` (images, n, 3 or
+    1).
     """
 
     tasks = ("mask-generation",)
@@ -38,14 +38,14 @@ class SamAdapter(Adapter):
 
     @classmethod
     def matches(cls, config: Mapping[str, Any]) -> bool:
-        """One of the model types."""
+        """Whether the model type is one of these families."""
         return config.get("model_type") in FAMILIES
 
     def preprocess(self, image: Image.Image, **prompts: Any) -> tuple[Arrays, Meta]:
-        """The pixels, and where the objects are in them, all with an axis of one in front.
+        """The pixels and the prompts, all with a leading axis of length 1.
 
-        ``input_points`` (1, n, k, 2), ``input_labels`` (1, n, k) and ``input_boxes`` (1, n, 4), if
-        there are some; in pixels of the network's input.
+        The prompts are ``input_points`` (1, n, k, 2), ``input_labels`` (1, n, k) and
+        ``input_boxes`` (1, n, 4), if given, in pixels of the network's input.
         """
         inputs, meta = super().preprocess(image)
         (height, width), (valid_height, valid_width) = meta["size"], meta["valid"]
@@ -59,10 +59,10 @@ class SamAdapter(Adapter):
         return inputs, meta
 
     def postprocess(self, outputs: dict[str, Any], meta: Meta, **controls: Any) -> Instances:
-        """The best mask of each prompt, in the image's own size."""
+        """The best mask of each prompt, at the size of the image."""
         size, chances = meta["size"], outputs["iou_scores"][0]
         best = chances.argmax(axis=1)
-        # a network may expect to overlap by more than all
+        # a network may estimate an IoU above 1
         scores = np.clip(chances[np.arange(len(best)), best], 0, 1)
         kept = np.flatnonzero(scores >= controls["threshold"])
         logits = outputs["pred_masks"][0][kept, best[kept]]

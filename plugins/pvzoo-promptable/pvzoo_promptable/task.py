@@ -1,4 +1,4 @@
-"""The task: points and boxes in, a mask for each object that they mean out."""
+"""The task: points and boxes as prompts, and a mask for each object as the result."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _EXAMPLE = (
 
 @dataclass(frozen=True)
 class PointsAndBoxes:
-    """Where the objects are; at least one of points and boxes, in pixels of the upright image.
+    """Where the objects are: points, boxes or both, in pixels of the upright image.
 
     Attributes:
         points: (objects, 2), a point on each object: x, y. Or (objects, k, 2), k points for each.
-        point_labels: For each point whether it is on its object (1) or not (0); None for all on.
+        point_labels: For each point 1 (on its object) or 0 (not on it); None if all are on it.
         boxes: (objects, 4), a box around each object: left, top, right, bottom.
     """
 
@@ -40,7 +40,7 @@ class PointsAndBoxes:
             if boxes.ndim != 2 or boxes.shape[1] != 4 or not len(boxes):
                 raise UsageError(f"boxes has the shape {boxes.shape}.", _EXAMPLE)
             if (boxes[:, 2:] <= boxes[:, :2]).any():
-                raise UsageError("A box has its right or bottom side before its left or top.")
+                raise UsageError("The right or bottom side of a box is before its left or top.")
         if points is not None:
             points = _numbers("points", points)
             if points.ndim == 2:
@@ -49,8 +49,8 @@ class PointsAndBoxes:
                 raise UsageError(f"points has the shape {np.shape(self.points)}.", _EXAMPLE)
             if boxes is not None and len(boxes) != len(points):
                 raise UsageError(
-                    f"There are boxes of {len(boxes)} objects and points of {len(points)}.",
-                    "Pass as many, the points of an object instead of its box.",
+                    f"There are boxes of {len(boxes)} objects, but points of {len(points)}.",
+                    "Pass a box and points for each object, or only one of the two.",
                 )
             labels = np.ones(points.shape[:2]) if labels is None else _numbers("labels", labels)
             if labels.ndim == 1 and len(labels) == len(points):
@@ -58,21 +58,21 @@ class PointsAndBoxes:
             if labels.shape != points.shape[:2] or not np.isin(labels, (0, 1)).all():
                 raise UsageError(
                     f"point_labels is {self.point_labels!r}.",
-                    "It has a 1 (on the object) or a 0 (not on it) for each point.",
+                    "Use a 1 (on the object) or a 0 (not on it) for each point.",
                 )
             labels = labels.astype(np.int64)
         elif labels is not None:
-            raise UsageError("There are point_labels without points.", "Pass points too.")
+            raise UsageError("There are point_labels without points.", "Pass points, too.")
         for name, value in (("points", points), ("point_labels", labels), ("boxes", boxes)):
             object.__setattr__(self, name, value)
 
 
 def _numbers(name: str, value: Any) -> np.ndarray:
-    """As float64; a torch tensor too."""
+    """The value as a float64 array; it may be a torch tensor."""
     try:
         array = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError) as error:  # such as lists of several lengths
-        raise UsageError(f"{name} is no array of numbers ({error}).", _EXAMPLE) from error
+    except (TypeError, ValueError) as error:  # for example, lists of different lengths
+        raise UsageError(f"{name} is not an array of numbers ({error}).", _EXAMPLE) from error
     if not np.isfinite(array).all():
         raise UsageError(f"{name} holds a number that is not finite.", _EXAMPLE)
     return array
@@ -80,7 +80,7 @@ def _numbers(name: str, value: Any) -> np.ndarray:
 
 @dataclass(frozen=True)
 class MaskControls:
-    """What `predict` lets one choose.
+    """The options of `predict`.
 
     Attributes:
         threshold: Masks with a lower score are not returned. The score is the overlap with the

@@ -136,21 +136,21 @@ def test_a_threshold_leaves_out_masks_that_the_network_does_not_trust(model):
         ({"boxes": []}, "boxes has the shape (0,). Pass boxes="),
         ({"boxes": [1, 2, 3, 4]}, "boxes has the shape (4,)"),
         ({"boxes": [[1, 2, 3]]}, "boxes has the shape (1, 3)"),
-        ({"boxes": [[1, 2, 3, 4], [1]]}, "boxes is no array of numbers"),
-        ({"boxes": "left"}, "boxes is no array of numbers"),
-        ({"boxes": [[9, 2, 3, 4]]}, "right or bottom side before"),
+        ({"boxes": [[1, 2, 3, 4], [1]]}, "boxes is not an array of numbers"),
+        ({"boxes": "left"}, "boxes is not an array of numbers"),
+        ({"boxes": [[9, 2, 3, 4]]}, "right or bottom side of a box is before"),
         ({"boxes": [[1, 2, 3, float("nan")]]}, "not finite"),
         ({"points": [5, 6]}, "points has the shape (2,)"),
         ({"points": [[5, 6, 7]]}, "points has the shape (1, 3)"),
         ({"points": POINTS, "point_labels": [1]}, "1 (on the object) or a 0"),
         ({"points": POINTS, "point_labels": [1, 2, 0]}, "1 (on the object) or a 0"),
         ({"point_labels": [1], "boxes": BOXES[:1]}, "point_labels without points"),
-        ({"points": POINTS, "boxes": BOXES[:2]}, "boxes of 2 objects and points of 3"),
+        ({"points": POINTS, "boxes": BOXES[:2]}, "boxes of 2 objects, but points of 3"),
         ({"point": POINTS}, "Did you mean 'points'"),
         ({"points": POINTS, "threshold": 3}, "threshold is 3"),
     ],
 )
-def test_prompts_that_are_none_are_refused_with_what_to_pass(options, said, model):
+def test_wrong_prompts_are_refused_with_a_hint(options, said, model):
     with pytest.raises(UsageError) as caught:
         model("sam").predict(IMAGES[0], **options)
     assert said in str(caught.value)

@@ -54,7 +54,7 @@ def test_an_image_without_objects_has_no_masks(detector, segmenter):
     assert found.masks.to_array().shape == (0, 48, 64)
 
 
-def test_a_stream_gives_results_one_by_one_and_skips_what_is_no_image(detector, segmenter):
+def test_a_stream_gives_results_one_by_one_and_skips_what_is_not_an_image(detector, segmenter):
     both = masks_from(detector, segmenter)
     skipped: list[ImageError] = []
     results = both.stream(
@@ -110,10 +110,10 @@ def test_a_detector_by_text_is_asked_in_words_and_measured_by_its_masks(segmente
 
 
 def test_the_wrong_models_are_refused(detector, segmenter):
-    with pytest.raises(UsageError, match=r"mask-generation\) finds no boxes. Pass a detector"):
+    with pytest.raises(UsageError, match=r"mask-generation\) does not find boxes. Pass a detector"):
         masks_from(segmenter, detector)
-    with pytest.raises(UsageError, match=r"object-detection\) makes no masks for boxes"):
+    with pytest.raises(UsageError, match=r"object-detection\) does not make masks for boxes"):
         masks_from(detector, detector)
     classifier = pvzoo.load("efficientnet-lite0-pip", device="cpu")
-    with pytest.raises(UsageError, match="finds no boxes"):
+    with pytest.raises(UsageError, match="does not find boxes"):
         masks_from(classifier, segmenter)

@@ -1,4 +1,4 @@
-"""Draw the image of the README: each shape with its name, then scenes, at their own size.
+"""Draw the image of the README: each shape with its name, then scenes, at their original size.
 
 python docs/contact_sheet.py docs/scenes.jpg
 """
@@ -16,7 +16,7 @@ SIDE, CAPTION, GAP, COLUMNS = 128, 16, 4, 5
 
 
 def tile(pixels: np.ndarray, caption: str) -> Image.Image:
-    """A scene over its caption."""
+    """A scene with its caption below."""
     whole = Image.new("RGB", (SIDE + GAP, SIDE + CAPTION + GAP), "white")
     whole.paste(Image.fromarray(pixels))
     ImageDraw.Draw(whole).text((SIDE / 2, SIDE + CAPTION / 2), caption, fill="black", anchor="mm")

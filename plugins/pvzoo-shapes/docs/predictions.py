@@ -1,4 +1,4 @@
-"""Draws scenes beside what the two networks see in them: ``python predictions.py OUT.jpg``."""
+"""Draw scenes and the predictions of both networks for them: ``python predictions.py OUT.jpg``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ COLUMNS = 2
 
 
 def main(out: str) -> None:
-    """One row a scene, two scenes side by side."""
+    """Write the image: two scenes side by side in each row, with their predictions."""
     detector = pvzoo.load("shapes-detector")
     segmenter = pvzoo.load("shapes-mask2former-panoptic")
     sheet = Image.new("RGB", (3 * SIDE * COLUMNS, SIDE * len(SEEDS) // COLUMNS))

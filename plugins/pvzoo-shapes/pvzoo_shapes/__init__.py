@@ -3,8 +3,8 @@
     >>> import pvzoo_shapes
     >>> train = pvzoo_shapes.scenes("instance-segmentation", count=10_000, size=128, seed=0)
 
-`scenes` gives a `datasets.Dataset` in pvzoo's columns, `Shapes` is the `datasets` builder behind
-it. What needs `datasets` is imported when it is first used.
+`scenes` returns a `datasets.Dataset` with pvzoo's columns; `Shapes` is its `datasets` builder.
+Parts that need `datasets` are imported at their first use.
 """
 
 from __future__ import annotations

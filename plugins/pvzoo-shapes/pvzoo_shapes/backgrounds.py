@@ -1,4 +1,4 @@
-"""What is behind the shapes: a textured backdrop, or a landscape of sky, water and ground."""
+"""Draw the background: a textured backdrop, or a landscape of sky, water and ground."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def background(rng: np.random.Generator, size: tuple[int, int]) -> tuple[np.ndar
     """A background of (height, width) = `size`.
 
     Returns:
-        The image, (3, h, w) float32 in 0..1, and (h, w) uint8 places in `STUFF`.
+        The image, (3, h, w) float32 in 0..1, and (h, w) uint8 indices in `STUFF`.
     """
     height, width = size
-    # pixel centres in shorter sides
+    # pixel centres, in units of the shorter side
     y, x = (np.indices(size, dtype=np.float32) + np.float32(0.5)) / min(size)
     layout = LAYOUTS[rng.choice(len(LAYOUTS), p=LAYOUT_CHANCES)]
     image = np.zeros((3, height, width), dtype=np.float32)
@@ -45,7 +45,7 @@ def background(rng: np.random.Generator, size: tuple[int, int]) -> tuple[np.ndar
 
 
 def any_colour(rng: np.random.Generator, ranges: tuple[Range, Range, Range]) -> np.ndarray:
-    """A colour of the `ranges` of hue (degrees), saturation and value (0..1): RGB in 0..1."""
+    """A random colour, RGB in 0..1, from `ranges` of hue (degrees), saturation and value (0..1)."""
     hue, saturation, value = (rng.uniform(low, high) for low, high in ranges)
     return hsv_to_rgb(hue, saturation, value)
 
@@ -62,7 +62,7 @@ def hsv_to_rgb(hue: float, saturation: float, value: float) -> np.ndarray:
 
 def _backdrop(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     first = any_colour(rng, ((0, 360), (0, 0.8), (0.1, 1)))
-    # never far apart, so that no part of a texture looks like a shape
+    # the colours are close to each other, so that no part of a texture looks like a shape
     second = np.clip(first + rng.uniform(0.1, 0.2) * _direction(rng), 0, 1)
     pattern = _PATTERNS[rng.integers(len(_PATTERNS))](rng, x, y)
     return _blend(pattern, first, second)
@@ -92,7 +92,7 @@ _REGIONS = {"backdrop": _backdrop, "sky": _sky, "water": _water, "ground": _grou
 
 
 def _edge(rng: np.random.Generator, x: np.ndarray) -> np.ndarray:
-    """How far the upper edge of a region lies below its mean height at each of the (w,) x."""
+    """For each of the (w,) x: how far a region's upper edge lies below its mean height."""
     tilt = rng.uniform(-0.06, 0.06) * (x - x.mean())
     height = rng.uniform(0, 0.025)
     edge: np.ndarray = tilt + height * np.sin(rng.uniform(3, 12) * x + rng.uniform(0, 6.3))
@@ -139,7 +139,7 @@ def _along(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray
 
 
 def _noise(rng: np.random.Generator, x: np.ndarray, cells: float) -> np.ndarray:
-    """Value noise of two octaves in 0..1, as large as `x`, with `cells` to the shorter side."""
+    """Value noise of two octaves in 0..1, with the shape of `x` and `cells` per shorter side."""
     height, width = x.shape
     total = np.zeros(x.shape, dtype=np.float32)
     for octave, weight in ((1, 2 / 3), (2, 1 / 3)):
@@ -151,7 +151,7 @@ def _noise(rng: np.random.Generator, x: np.ndarray, cells: float) -> np.ndarray:
 
 
 def _direction(rng: np.random.Generator) -> np.ndarray:
-    """(3,) a unit vector of any direction."""
+    """A unit vector (3,) with a random direction."""
     vector = rng.standard_normal(3)
     return (vector / np.linalg.norm(vector)).astype(np.float32)
 

@@ -1,4 +1,4 @@
-"""Scenes as a `datasets` builder, in pvzoo's columns."""
+"""A `datasets` builder for scenes, with pvzoo's columns."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from pvzoo_shapes.drawing import ANY_COLOUR, MAX_OBJECTS, MIN_SIDE, Scene, draw
 from pvzoo_shapes.forms import FORMS, SHAPES
 
 SPLITS = {"train": (0, 2000), "validation": (1, 500)}
-"""Seed and number of scenes of what `load` gives."""
+"""Seed and number of scenes of each split of `load`."""
 
 
 @dataclass(eq=False)
 class ShapesConfig(datasets.BuilderConfig):  # type: ignore[misc]  # datasets has no types
-    """What is drawn.
+    """The settings of the drawing.
 
     Attributes:
         task: One of `TASKS`.
-        count: How many scenes, at least 1.
+        count: The number of scenes, at least 1.
         size: (height, width) in pixels, each at least 32.
-        seed: Of the series of scenes.
+        seed: The seed of the series of scenes.
         shapes: The classes of things, in their order.
         colours: Ranges of the hue (degrees), saturation and value (0..1) of the shapes.
     """
@@ -57,16 +57,15 @@ class ShapesConfig(datasets.BuilderConfig):  # type: ignore[misc]  # datasets ha
         self.colours = _ranges(self.colours)
 
     def create_config_id(self, *_: Any, **__: Any) -> str:
-        """The name of the cache folder: one for the same scenes, however they were asked for."""
+        """The name of the cache folder; the same for all ways to ask for the same scenes."""
         about = {k: v for k, v in asdict(self).items() if k not in ("name", "version")}
         return f"{self.task}-{hashlib.sha256(repr(about).encode()).hexdigest()[:16]}"
 
 
 class Shapes(datasets.GeneratorBasedBuilder):  # type: ignore[misc]  # datasets has no types
-    """Drawn scenes: `Shapes(task=..., count=...)` takes what `ShapesConfig` has.
+    """Drawn scenes: `Shapes(task=..., count=...)` takes the attributes of `ShapesConfig`.
 
-    Its one split is called train. What is in the cache is drawn anew when the code that draws
-    changes.
+    Its only split is called train. Scenes in the cache are drawn again if the drawing code changes.
     """
 
     VERSION = datasets.Version("1.0.0")
@@ -119,23 +118,24 @@ def scenes(
 ) -> datasets.Dataset:
     """Drawn scenes with exact labels, in the columns of `pvzoo.data.schema`.
 
-    One to eight shapes a scene, each with an extent (the longer side of its box) of 10% to 45% of
-    the frame's shorter side, and none with more than 40% of its pixels hidden. The scenes of a seed
-    are the same for each task and do not depend on `count`; only those of image-classification show
-    one shape each, its label. Semantic and panoptic maps have a class in every pixel. The dataset
-    is memory-mapped, and drawn once for each set of arguments.
+    A scene has one to eight shapes. The extent of a shape (the longer side of its box) is 10% to
+    45% of the frame's shorter side, and at most 40% of its pixels are hidden. The scenes of a seed
+    are the same for each task and do not depend on `count`. Only scenes of image-classification
+    differ: they show one shape each, which is the label. Semantic and panoptic maps have a class in
+    every pixel. The dataset is memory-mapped, and drawn once for each set of arguments.
 
     Args:
         task: One of `TASKS`.
-        count: How many.
-        size: Of the images in pixels: of a square, or (height, width); each side at least 32.
+        count: The number of scenes.
+        size: The size of the images in pixels: the side of a square, or (height, width); each side
+            at least 32.
         seed: Other seeds give other scenes.
-        shapes: Names from `SHAPES` and `MORE_SHAPES`: the classes, each as likely as the others.
-        colours: Of the shapes: ranges of the hue in degrees, the saturation and the value (0..1) in
-            HSV. A hue may go round: (330, 390) is red.
+        shapes: Names from `SHAPES` and `MORE_SHAPES`: the classes, all equally likely.
+        colours: The colours of the shapes: ranges of hue in degrees, saturation and value (0..1) in
+            HSV. Hues may exceed 360 degrees: (330, 390) is red.
 
     Raises:
-        UsageError: An argument has no sense.
+        UsageError: An argument has a value that is not allowed.
     """
     size = size if isinstance(size, Sequence) else (size, size)
     builder = Shapes(task=task, count=count, size=size, seed=seed, shapes=shapes, colours=colours)
@@ -146,11 +146,11 @@ def scenes(
 def load(
     task: str | None = None, split: str | None = None
 ) -> datasets.Dataset | datasets.DatasetDict:
-    """The dataset that pvzoo knows as "shapes": 2000 scenes to train and 500 to validate.
+    """The dataset "shapes" of pvzoo: 2000 scenes for training and 500 for validation.
 
     Args:
         task: One of `TASKS`; object-detection if None.
-        split: train or validation; both, in a DatasetDict, if None.
+        split: train or validation; None for both, in a DatasetDict.
 
     Raises:
         UsageError: There is no such task.
@@ -178,7 +178,7 @@ def _detection(scene: Scene, shapes: Sequence[str], index: int) -> dict[str, Any
     count = len(masks)
     height, width = scene.visible.shape
     objects = {
-        # from 1, since 0 means "no match" to pycocotools
+        # from 1, because 0 means "no match" in pycocotools
         "id": [index * MAX_OBJECTS + k + 1 for k in range(count)],
         "bbox": boxes.tolist(),
         "category": [shapes.index(thing.shape) for thing in scene.things],
@@ -231,12 +231,12 @@ _ROWS = {
     schema.PANOPTIC: _panoptic,
 }
 TASKS = tuple(_ROWS)
-"""What scenes can be labelled for."""
+"""The tasks for which scenes have labels."""
 
 
 def _png(pixels: np.ndarray) -> dict[str, Any]:
     file = io.BytesIO()
-    # the quickest: noise repeats nothing, and maps are runs of one value
+    # the fastest compression: noise has no repetitions, and maps are runs of one value
     Image.fromarray(pixels).save(file, "PNG", compress_level=1, compress_type=zlib.Z_RLE)
     return {"path": None, "bytes": file.getvalue()}
 
@@ -246,7 +246,7 @@ def _png(pixels: np.ndarray) -> dict[str, Any]:
 
 @cache
 def _code() -> str:
-    """What the scenes depend on besides the arguments: a hash of the code of this package."""
+    """A hash of the code of this package; the scenes depend on it and on the arguments."""
     digest = hashlib.sha256()
     for file in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(file.read_bytes())
@@ -255,13 +255,13 @@ def _code() -> str:
 
 def _whole(name: str, value: Any, least: int) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise UsageError(f"{name} is {value!r}.", f"It is a whole number from {least} on.")
+        raise UsageError(f"{name} is {value!r}.", f"Use an integer of at least {least}.")
     return int(value)
 
 
 def _size(size: Any) -> tuple[int, int]:
     if isinstance(size, str) or not isinstance(size, Sequence) or len(size) != 2:
-        raise UsageError(f"size is {size!r}.", "It is (height, width) in pixels.")
+        raise UsageError(f"size is {size!r}.", "Use a side or (height, width) in pixels.")
     return _whole("height", size[0], MIN_SIDE), _whole("width", size[1], MIN_SIDE)
 
 
@@ -269,19 +269,19 @@ def _known_shapes(names: Sequence[str]) -> tuple[str, ...]:
     if isinstance(names, str):
         raise UsageError(f"shapes is the text {names!r}.", f"Pass a list: [{names!r}].")
     if not isinstance(names, Sequence):
-        raise UsageError(f"shapes is {names!r}.", f"It is a list of names: {', '.join(FORMS)}.")
+        raise UsageError(f"shapes is {names!r}.", f"Use a list of names: {', '.join(FORMS)}.")
     names = tuple(names)
     for name in names:
         if not isinstance(name, str) or name not in FORMS:
             hint = nearest(str(name), FORMS) or f"Known: {', '.join(FORMS)}."
             raise UsageError(f"There is no shape {name!r}.", hint)
     if not names or len(set(names)) < len(names):
-        raise UsageError(f"shapes is {list(names)}.", "Name at least one, and each once.")
+        raise UsageError(f"shapes is {list(names)}.", "Name at least one shape, and each once.")
     return names
 
 
 def _ranges(colours: Any) -> tuple[Range, Range, Range]:
-    hint = "It is three (low, high): hue in 0..720 degrees, saturation and value in 0..1."
+    hint = "Use three pairs (low, high): hue in 0..720 degrees, saturation and value in 0..1."
     try:
         ranges = tuple((float(low), float(high)) for low, high in colours)
     except (TypeError, ValueError) as error:

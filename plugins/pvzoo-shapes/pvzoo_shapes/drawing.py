@@ -1,4 +1,4 @@
-"""One scene: shapes laid over a background, each over those before it."""
+"""Draw a scene: shapes over a background, each shape over the shapes before it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from pvzoo_shapes.forms import FORMS, SHAPES, turn
 
 MAX_OBJECTS = 8
 EXTENT = (0.10, 0.45)
-"""Of a shape: the longer side of its box as a share of the shorter side of the frame."""
+"""The extent of a shape: the longer side of its box as a share of the frame's shorter side."""
 
 MIN_VISIBLE = 0.6
-"""The least share of a shape's pixels that others leave visible."""
+"""The smallest share of a shape's pixels that must stay visible."""
 
 MIN_SIDE = 32
-"""Of a frame, in pixels; a shape of a tenth of less would not be one."""
+"""The smallest side of a frame, in pixels; in smaller frames, a shape may be too small."""
 
 ANY_COLOUR: tuple[Range, Range, Range] = ((0.0, 360.0), (0.0, 1.0), (0.15, 1.0))
 """Ranges of hue in degrees, saturation and value in 0..1 (HSV)."""
@@ -26,7 +26,7 @@ ANY_COLOUR: tuple[Range, Range, Range] = ((0.0, 360.0), (0.0, 1.0), (0.15, 1.0))
 _TRIES = 40
 _COLOURS = 4
 _MIN_CONTRAST = 0.3  # distance in RGB of 0..1; the two colours of a texture are at most 0.2 apart
-_SIMILAR = 0.15  # the share of the pixels beneath a shape that may be nearer to its colour
+_SIMILAR = 0.15  # the share of the pixels behind a shape that may be closer to its colour
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,9 +37,8 @@ class Thing:
         shape: Its name.
         rotation: Degrees, clockwise.
         colour: (3,) float32, RGB in 0..1, before shading and noise.
-        box: Left, top, right, bottom of its outline in pixels, also of what others hide.
-        mask: (height, width) bool, all of it, also what others hide: the pixels whose centres it
-            covers.
+        box: Left, top, right, bottom of its whole outline in pixels, including hidden parts.
+        mask: (height, width) bool: the pixels with centres that it covers, including hidden parts.
     """
 
     shape: str
@@ -51,14 +50,14 @@ class Thing:
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """An image and what is where in it.
+    """An image and its labels.
 
     Attributes:
         image: (height, width, 3) uint8, RGB.
-        things: The shapes, the ones at the back first.
-        visible: (height, width) uint8: the place in `things` plus one of the shape to be seen
-            there, or 0 for the background.
-        stuff: (height, width) uint8: places in `STUFF`, also beneath the shapes.
+        things: The shapes, from back to front.
+        visible: (height, width) uint8: for a visible shape, its index in `things` plus one; 0 for
+            the background.
+        stuff: (height, width) uint8: indices in `STUFF`, also behind the shapes.
     """
 
     image: np.ndarray
@@ -76,22 +75,22 @@ def draw(
     colours: tuple[Range, Range, Range] = ANY_COLOUR,
     most: int = MAX_OBJECTS,
 ) -> Scene:
-    """Scene number `index` of the series `seed`: the same whenever and wherever it is drawn.
+    """Scene number `index` of the series `seed`; it is the same each time it is drawn.
 
-    The number of shapes is uniform in 1..`most` before the crowded ones are thinned: a shape that
-    finds no place where it and those beneath it stay visible enough is left out.
+    The number of shapes is uniform in 1..`most`. But a shape is left out if there is no place where
+    it and the shapes behind it stay visible enough, so crowded scenes have fewer.
 
     Args:
         seed: Not negative.
         index: Not negative.
         size: (height, width) in pixels, each at least `MIN_SIDE`.
-        shapes: Names from `SHAPES` and `MORE_SHAPES`, each as likely as the others.
-        colours: Of the shapes; ranges of hue in degrees, saturation and value (0..1).
-        most: The greatest number of shapes.
+        shapes: Names from `SHAPES` and `MORE_SHAPES`, all equally likely.
+        colours: The colours of the shapes: ranges of hue in degrees, saturation and value (0..1).
+        most: The largest number of shapes.
     """
     rng = np.random.default_rng([seed, index])
     things: list[Thing] = []
-    while not things:  # anew if the first shape would not stand out anywhere on a background
+    while not things:  # again, if the first shape would not stand out anywhere on a background
         canvas, stuff = background(rng, size)
         visible = np.zeros(size, dtype=np.uint8)
         for _ in range(rng.integers(1, most + 1)):
@@ -112,7 +111,7 @@ def _place(
     visible: np.ndarray,
     things: Sequence[Thing],
 ) -> Thing | None:
-    """Draw a shape on `canvas` and mark it in `visible`, or None if no try found a place."""
+    """Draw a shape on `canvas` and mark it in `visible`; None if no place was found."""
     for _ in range(_TRIES):
         rotation = rng.uniform(0, 2 * np.pi)
         distance, window, box = _lay(rng, shape, rotation, visible.shape)
@@ -134,16 +133,16 @@ def _place(
 def _lay(
     rng: np.random.Generator, shape: str, rotation: float, size: tuple[int, int]
 ) -> tuple[np.ndarray, tuple[slice, slice], tuple[float, float, float, float]]:
-    """A shape of any extent anywhere in the frame.
+    """A shape of random extent at a random place in the frame.
 
     Returns:
-        (h, w) distances in pixels of the pixel centres of a window to its outline, negative inside;
-        the window's rows and columns; left, top, right, bottom of the outline.
+        (h, w) distances in pixels from the pixel centres of a window to the outline, negative
+        inside; the window's rows and columns; left, top, right, bottom of the outline.
     """
     form = FORMS[shape]
     left, top, right, bottom = form.box(rotation)
     extent = rng.uniform(*EXTENT) * min(size)
-    scale = extent / max(right - left, bottom - top)  # pixels a unit
+    scale = extent / max(right - left, bottom - top)  # pixels per unit
     start_x = rng.uniform(0, size[1] - scale * (right - left))
     start_y = rng.uniform(0, size[0] - scale * (bottom - top))
     end_x, end_y = start_x + scale * (right - left), start_y + scale * (bottom - top)
@@ -168,7 +167,7 @@ def _fits(mask: np.ndarray, size: tuple[int, int]) -> bool:
 def _all_seen(
     covered: np.ndarray, window: tuple[slice, slice], visible: np.ndarray, things: Sequence[Thing]
 ) -> bool:
-    """Whether the things stay visible enough, in pixels and in extent, beneath a new one."""
+    """Whether the things stay visible enough, in pixels and in extent, behind a new thing."""
     for number in set(visible[window][covered].tolist()) - {0}:
         left_over = visible == number
         left_over[window] &= ~covered
@@ -182,7 +181,7 @@ def _all_seen(
 def _contrasting(
     rng: np.random.Generator, colours: tuple[Range, Range, Range], beneath: np.ndarray
 ) -> np.ndarray | None:
-    """A colour that few of the (3, n) pixels beneath resemble, or None."""
+    """A colour that is similar to few of the (3, n) pixels behind it, or None."""
     for _ in range(_COLOURS):
         colour = any_colour(rng, colours)
         near = ((beneath - colour[:, None]) ** 2).sum(0) < _MIN_CONTRAST**2
@@ -192,7 +191,7 @@ def _contrasting(
 
 
 def _shaded(rng: np.random.Generator, colour: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """(3, h, w) of a colour, lighter on one side than on the other."""
+    """A (3, h, w) image of a colour that is lighter on one side than on the other."""
     y, x = np.linspace(-1, 1, size[0])[:, None], np.linspace(-1, 1, size[1])
     angle, strength = rng.uniform(0, 2 * np.pi), rng.uniform(0, 0.12)
     light = 1 + strength * (np.cos(angle) * x + np.sin(angle) * y)

@@ -1,7 +1,7 @@
 """The shapes as signed distances: negative inside, positive outside, zero on the outline.
 
-Each is a function of points (x to the right, y down) in units of its own, about as wide as the
-circle of radius 1 around 0. Unions are the minimum and differences the maximum of distances, whose
+Each is a function of points (x to the right, y down) in its own units: a shape is about as wide as
+the circle of radius 1 around 0. A union is the minimum of distances, a difference the maximum; the
 signs are exact (https://iquilezles.org/articles/distfunctions2d).
 """
 
@@ -20,8 +20,8 @@ class Form:
     """A shape.
 
     Attributes:
-        distance: From the points x, y to its outline, two arrays of one shape.
-        hull: (n, 3) centres x, y and radii of discs that have the shape's convex hull.
+        distance: The distance from the points x, y (two arrays of the same shape) to the outline.
+        hull: (n, 3) centres x, y and radii of discs with the same convex hull as the shape.
     """
 
     distance: Distance
@@ -45,18 +45,18 @@ def _disc(centre_x: float, centre_y: float, radius: float) -> Distance:
 
 
 def _polygon(vertices: np.ndarray) -> Distance:
-    ax, ay = vertices[:, :1], vertices[:, 1:]  # an edge a row, all edges at once
+    ax, ay = vertices[:, :1], vertices[:, 1:]  # one row per edge
     bx, by = np.roll(ax, -1, axis=0), np.roll(ay, -1, axis=0)
     ex, ey = bx - ax, by - ay
     squares = ex * ex + ey * ey
-    slope = ex / np.where(ey == 0, 1, ey)  # a level edge crosses no level line
+    slope = ex / np.where(ey == 0, 1, ey)  # a horizontal edge crosses no horizontal line
 
     def distance(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         level = y.reshape(-1)
         px, py = x.reshape(-1) - ax, level - ay
         along = np.clip((px * ex + py * ey) / squares, 0, 1)
         nearest = np.sqrt(((px - along * ex) ** 2 + (py - along * ey) ** 2).min(0))
-        # even-odd rule: how many edges cross the way from the point to the right?
+        # even-odd rule: count the edges that cross the ray from the point to the right
         crossed = ((ay <= level) != (by <= level)) & (px < py * slope)
         inside = np.logical_xor.reduce(crossed)
         distances: np.ndarray = np.where(inside, -nearest, nearest).reshape(x.shape)
@@ -88,7 +88,7 @@ def _round(distance: Distance) -> Form:
 
 
 def _cross(arm: float) -> Form:
-    corner = [(1, -arm), (1, arm), (arm, arm)]  # turned four times
+    corner = [(1, -arm), (1, arm), (arm, arm)]  # rotated four times
     return _polygonal([p for k in range(4) for p in _quarters(corner, k)])
 
 
@@ -99,7 +99,7 @@ def _quarters(points: list[tuple[float, float]], times: int) -> list[tuple[float
 
 
 def _heart() -> Form:
-    half = np.sqrt(0.5)  # of the diagonal of a square of side 1 that stands on its corner
+    half = np.sqrt(0.5)  # half the diagonal of a square of side 1 that stands on its corner
     square = _polygonal([(0, -half), (half, 0), (0, half), (-half, 0)])
     lobes = np.array([[-half / 2, -half / 2, 0.5], [half / 2, -half / 2, 0.5]])
     distance = _union(square.distance, *(_disc(*lobe) for lobe in lobes))
@@ -130,7 +130,7 @@ FORMS: dict[str, Form] = {
 }
 
 SHAPES = ("disc", "square", "triangle", "star", "cross", "ring", "heart", "crescent")
-"""The shapes of a scene unless others are asked for."""
+"""The default shapes of a scene."""
 
 MORE_SHAPES = tuple(name for name in FORMS if name not in SHAPES)
-"""Shapes that are drawn only when asked for: classes that a model has not seen."""
+"""Shapes that are drawn only if requested: classes that the models have not seen."""

@@ -275,7 +275,7 @@ def test_importing_the_plugin_imports_neither_datasets_nor_torch():
         ({"colours": ((0, float("inf")), (0, 1), (0, 1))}, "colours"),
     ],
 )
-def test_arguments_without_sense_are_refused_in_plain_words(arguments, said):
+def test_wrong_arguments_are_refused_with_a_clear_message(arguments, said):
     with pytest.raises(UsageError, match=said) as caught:
         scenes(**({"count": 2} | arguments))
     assert isinstance(caught.value, PvzooError)

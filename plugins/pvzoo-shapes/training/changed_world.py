@@ -1,10 +1,10 @@
-"""Fine-tuning on a changed world against training from scratch, for equal time.
+"""Compare fine-tuning and training from scratch on other shapes and colours, for equal time.
 
     python changed_world.py FOLDER
 
-300 scenes of two shapes that the detector has never seen beside three that it has, in bluish
-colours alone. The shipped detector and the same network with random weights are trained on them by
-the same call, and measured on 500 other scenes of that world.
+The 300 scenes have two shapes that the detector has never seen and three that it knows, only in
+bluish colours. The shipped detector and the same network with random weights are trained on them
+with the same call, and evaluated on 500 other scenes of the same kind.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ class Outcome:
     """How good a detector became.
 
     Attributes:
-        start: What was trained: "the shipped detector" or "from scratch".
-        minutes: Spent in `fine_tune`.
-        map: mAP on scenes that were not trained on, 0..1.
-        map_50: mAP50 likewise.
+        start: The start of the training: "the shipped detector" or "from scratch".
+        minutes: The time in `fine_tune`.
+        map: mAP on scenes that were not used in training, 0..1.
+        map_50: mAP50 on the same scenes.
     """
 
     start: str
@@ -43,7 +43,7 @@ class Outcome:
 
 
 def compare(home: Path) -> Iterator[Outcome]:
-    """Train one after the other, in folders of `home`."""
+    """Train both, one after the other, in folders of `home`."""
     train, test = (
         pvzoo_shapes.scenes(count=count, shapes=SHAPES, colours=COLOURS, seed=seed)
         for count, seed in ((300, 20), (500, 21))
@@ -67,7 +67,7 @@ def compare(home: Path) -> Iterator[Outcome]:
 
 
 def main() -> None:
-    """Print how good each became in what time."""
+    """Print the figures and the training time of each."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     for one in compare(parser.parse_args().folder):

@@ -1,10 +1,10 @@
-"""Trains the plugin's detector from scratch: an RT-DETRv2 for drawn scenes of 128 pixels.
+"""Train the plugin's detector from scratch: an RT-DETRv2 for drawn scenes of 128 pixels.
 
     python detector.py FOLDER
 
-The network is made here with random weights, saved as any checkpoint is, and trained by pvzoo's
-own `fine_tune`, in two rounds: FOLDER/run, then from there FOLDER/run-2 on more scenes, with
-more weight on classes. Killed and started again it goes on.
+The network is made here with random weights, saved like any checkpoint, and trained by pvzoo's own
+`fine_tune` in two rounds: FOLDER/run, and then, starting from it, FOLDER/run-2 on more scenes with
+more weight on classes. If you stop and restart the script, it continues.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SEED = 0
 
 
 def untrained(folder: Path) -> Path:
-    """The network with random weights, as a folder that any tool of transformers opens."""
+    """The network with random weights, in a folder that transformers can load."""
     names = dict(enumerate(pvzoo_shapes.SHAPES))
     torch.manual_seed(SEED)
     config = RTDetrV2Config(
@@ -65,9 +65,10 @@ def untrained(folder: Path) -> Path:
 
 
 def minding_classes(run: Path, folder: Path) -> Path:
-    """The network of a run, with the loss of classes weighing twice as much.
+    """The network of a run, with twice the weight on the loss of classes.
 
-    After the first round boxes fit well (AP75 is 0.87 of AP50), and shapes are mistaken for others.
+    After the first round, boxes fit well (AP75 is 0.87 of AP50), but shapes are confused with
+    others.
     """
     network = RTDetrV2ForObjectDetection.from_pretrained(run)
     network.config.weight_loss_vfl = 2.0
@@ -77,7 +78,7 @@ def minding_classes(run: Path, folder: Path) -> Path:
 
 
 def train(start: Path, scenes: int, seed: int, epochs: int, folder: Path) -> None:
-    """A round of training; prints how good the detector became."""
+    """Run a round of training, and print the figures of the detector."""
     tuned = pvzoo.load(start, device="cpu").fine_tune(
         pvzoo_shapes.scenes("object-detection", count=scenes, size=SIZE, seed=seed),
         pvzoo_shapes.scenes("object-detection", count=500, size=SIZE, seed=1),
@@ -93,7 +94,7 @@ def train(start: Path, scenes: int, seed: int, epochs: int, folder: Path) -> Non
 
 
 def main() -> None:
-    """Train, and say how good it became."""
+    """Train the detector, and print its figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     home = parser.parse_args().folder

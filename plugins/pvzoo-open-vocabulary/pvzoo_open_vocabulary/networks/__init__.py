@@ -1,1 +1,1 @@
-"""The networks that the adapters drive, in PyTorch."""
+"""The networks of the adapters, in PyTorch."""

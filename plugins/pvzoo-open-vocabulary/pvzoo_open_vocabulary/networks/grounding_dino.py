@@ -16,13 +16,13 @@ from pvzoo_open_vocabulary.networks.text import TextEncoder, TextNetwork
 
 
 class GroundingDinoNetwork(TextNetwork):
-    """Grounding DINO, and the one of MMDetection."""
+    """Grounding DINO and MM Grounding DINO (from MMDetection)."""
 
     auto_class = AutoModelForZeroShotObjectDetection
 
     def __init__(self, module: PreTrainedModel, processor: Any, tokenizer: Any) -> None:
         self.module = module
-        config: Any = module.config  # what a config has depends on its family
+        config: Any = module.config  # its attributes depend on the family
         self.spec = Spec(
             "pvzoo-open-vocabulary:grounding-dino",
             "zero-shot-object-detection",
@@ -38,12 +38,12 @@ class GroundingDinoNetwork(TextNetwork):
         )
 
     def prepare(self, image: Image.Image, **prompts: Any) -> tuple[Arrays, Meta]:
-        """``pixel_values`` (1, 3, h, w), ``pixel_mask``, and (1, tokens) of the joined prompts.
+        """``pixel_values`` (1, 3, h, w), ``pixel_mask``, and the (1, tokens) joined prompts.
 
-        ``own`` of the meta has the places of each prompt's tokens.
+        ``own`` in the meta has the token indices of each prompt.
 
         Raises:
-            UsageError: A prompt has a full stop, which is what parts prompts, or no token.
+            UsageError: A prompt has a full stop, which separates prompts, or has no token.
         """
         texts = prompts["prompts"]
         joined, indices = _joined(texts)
@@ -51,8 +51,8 @@ class GroundingDinoNetwork(TextNetwork):
         own = _tokens_of(indices, tokens.pop("offset_mapping")[0])
         if [] in own:
             raise UsageError(
-                f"The tokenizer sees nothing in the prompt {texts[own.index([])]!r}.",
-                "Say it in other letters.",
+                f"The tokenizer finds no tokens in the prompt {texts[own.index([])]!r}.",
+                "Write it with other letters.",
             )
         pixels = prepared(self._processor, image)
         return {**pixels, **tokens}, {"size": image.size[::-1], "prompts": texts, "own": own}
@@ -60,8 +60,8 @@ class GroundingDinoNetwork(TextNetwork):
     def forward(self, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Logits (n, queries, tokens) and boxes (n, queries, 4), relative, as float32.
 
-        The network fills logits up to the longest text it knows with minus infinity; those are
-        left out here.
+        The network pads logits to its longest text length with minus infinity; the padding is
+        removed here.
         """
         outputs = self.module(**inputs)
         logits = outputs["logits"][..., : inputs["input_ids"].shape[1]]
@@ -74,8 +74,9 @@ def _joined(prompts: tuple[str, ...]) -> tuple[str, list[tuple[int, int]]]:
     for prompt in prompts:
         if "." in prompt:
             raise UsageError(
-                f"The prompt {prompt!r} has a full stop, which parts prompts for Grounding DINO.",
-                'Leave it out; several are a list: prompts=["a cat", "remote control"].',
+                f"The prompt {prompt!r} has a full stop, which separates prompts for Grounding "
+                "DINO.",
+                'Leave it out; pass several prompts as a list: prompts=["a cat", "a remote"].',
             )
         text += " " if text else ""
         phrase = prompt.strip().lower()
@@ -85,7 +86,7 @@ def _joined(prompts: tuple[str, ...]) -> tuple[str, list[tuple[int, int]]]:
 
 
 def _tokens_of(indices: list[tuple[int, int]], offsets: np.ndarray) -> list[list[int]]:
-    """For each prompt its tokens' places; `offsets` has each token's letters, `places` its own."""
+    """For each prompt the indices of its tokens, from the (start, end) letters of each token."""
     start, stop = offsets.T
     some = start < stop
     return [

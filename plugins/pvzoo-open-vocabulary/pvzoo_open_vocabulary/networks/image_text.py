@@ -16,13 +16,13 @@ _TEXTS = ("input_ids", "attention_mask")
 
 
 class ImageTextNetwork(TextNetwork):
-    """Both halves of a CLIP or SigLIP: one for images, one for texts."""
+    """The image part and the text part of a CLIP or SigLIP."""
 
     auto_class = AutoModelForZeroShotImageClassification
 
     def __init__(self, module: PreTrainedModel, processor: Any, tokenizer: Any) -> None:
         self.module = module
-        config: Any = module.config  # what a config has depends on its family
+        config: Any = module.config  # its attributes depend on the family
         siglip = config.model_type.startswith("siglip")
         self.spec = Spec(
             "pvzoo-open-vocabulary:image-text",
@@ -33,12 +33,12 @@ class ImageTextNetwork(TextNetwork):
         )
         self._processor = processor
         longest = config.text_config.max_position_embeddings
-        # SigLIP was trained on texts filled up to the full length, and looks at its last token
+        # SigLIP was trained on texts padded to the full length, and uses the last token
         fill = {"padding": "max_length", "max_length": longest} if siglip else {"padding": True}
         self._encode = TextEncoder(tokenizer, longest, **fill)
 
     def prepare(self, image: Image.Image, **prompts: Any) -> tuple[Arrays, Meta]:
-        """The processor's inputs, and ``input_ids`` (1, prompts, tokens), perhaps with a mask."""
+        """The processor's inputs and ``input_ids`` (1, prompts, tokens), perhaps with a mask."""
         names = prompts["prompts"]
         tokens = self._encode(tuple(prompts["template"].replace("{}", name) for name in names))
         tokens = {name: tokens[name][None] for name in _TEXTS if name in tokens}
@@ -46,7 +46,7 @@ class ImageTextNetwork(TextNetwork):
         return {**pixels, **tokens}, {"size": image.size[::-1], "prompts": names}
 
     def forward(self, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Logits (n, prompts). A text that several images ask for is read once."""
+        """Logits (n, prompts). A text that several images use is encoded only once."""
         given = [name for name in _TEXTS if name in inputs]
         rows = torch.stack([inputs[name] for name in given])  # (given, n, prompts, tokens)
         texts, index = torch.unique(rows.flatten(1, 2), dim=1, return_inverse=True)

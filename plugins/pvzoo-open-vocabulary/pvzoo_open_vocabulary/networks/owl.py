@@ -20,7 +20,7 @@ class OwlNetwork(TextNetwork):
 
     def __init__(self, module: PreTrainedModel, processor: Any, tokenizer: Any) -> None:
         self.module = module
-        config: Any = module.config  # what a config has depends on its family
+        config: Any = module.config  # its attributes depend on the family
         self.spec = Spec(
             "pvzoo-open-vocabulary:owl",
             "zero-shot-object-detection",

@@ -1,4 +1,4 @@
-"""Networks that take texts beside images: prompts -> arrays of tokens."""
+"""Networks that take texts and images; turn prompts into arrays of tokens."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class TextNetwork(Network):
     """A network of transformers with an image processor and a tokenizer.
 
     Class attributes:
-        auto_class: What opens it.
+        auto_class: The class of transformers that loads it.
     """
 
     auto_class: ClassVar[Any]
@@ -30,13 +30,13 @@ class TextNetwork(Network):
 
     @abstractmethod
     def __init__(self, module: PreTrainedModel, processor: Any, tokenizer: Any) -> None:
-        """Of what `load` reads."""
+        """Make the network from the parts that `load` reads."""
 
     @classmethod
     def load(
         cls, checkpoint: Checkpoint, *, task: str | None, dtype: Any, trust_remote_code: bool
     ) -> Self:
-        """Load strictly."""
+        """Load the network strictly."""
         return cls(
             load_model(cls.auto_class, checkpoint, dtype, trust_remote_code),
             load_processor(checkpoint, trust_remote_code),
@@ -48,10 +48,10 @@ def _load_tokenizer(checkpoint: Checkpoint, trust_remote_code: bool) -> Any:
     """The checkpoint's own tokenizer.
 
     Raises:
-        WeightsError: It has none that can be read.
+        WeightsError: The checkpoint has no tokenizer that can be read.
     """
     if not any((checkpoint.folder / file).is_file() for file in _VOCABULARIES):
-        # transformers would make an empty one without a word
+        # transformers would create an empty tokenizer without a warning
         raise WeightsError(
             f"{checkpoint.name} has no tokenizer.", f"It needs one of: {', '.join(_VOCABULARIES)}."
         )
@@ -59,7 +59,7 @@ def _load_tokenizer(checkpoint: Checkpoint, trust_remote_code: bool) -> Any:
         return AutoTokenizer.from_pretrained(
             checkpoint.folder, trust_remote_code=trust_remote_code, local_files_only=True
         )
-    except Exception as error:  # transformers raises many things
+    except Exception as error:  # transformers raises many kinds of errors
         raise WeightsError(
             f"{checkpoint.name} has no tokenizer that transformers can read ({error}).",
             "It needs a tokenizer.json, or the vocabulary that its tokenizer_config.json names.",
@@ -67,12 +67,12 @@ def _load_tokenizer(checkpoint: Checkpoint, trust_remote_code: bool) -> Any:
 
 
 class TextEncoder:
-    """Tokens of texts; those of the last call are kept, for a stream asks the same of each image.
+    """Encode texts as tokens. The last call is cached: in a stream, all images have the same texts.
 
     Args:
-        tokenizer: Of transformers.
-        longest: Most tokens that the network takes for a text.
-        **options: Of the tokenizer's call.
+        tokenizer: A tokenizer of transformers.
+        longest: The most tokens of a text that the network takes.
+        **options: Options of the tokenizer's call.
     """
 
     def __init__(self, tokenizer: Any, longest: int, **options: Any) -> None:
@@ -80,7 +80,7 @@ class TextEncoder:
         self._longest = longest
         self._options = options
         self._kept: tuple[tuple[str, ...], dict[str, np.ndarray]] = ((), {})
-        self._lock = Lock()  # a tokenizer is not made for several threads at once
+        self._lock = Lock()  # a tokenizer is not thread-safe
 
     def __call__(self, texts: tuple[str, ...]) -> dict[str, np.ndarray]:
         """(texts, tokens) int64 arrays such as ``input_ids`` and ``attention_mask``.
@@ -100,7 +100,7 @@ class TextEncoder:
                 raise UsageError(
                     f"The text {text[:60]!r} has {length} tokens; this network reads "
                     f"{self._longest}.",
-                    "Shorten it, or ask in several calls.",
+                    "Shorten it, or use several calls.",
                 )
         found = self.tokenizer(list(texts), return_tensors="np", **self._options)
         return {name: np.asarray(array, dtype=np.int64) for name, array in found.items()}
