@@ -24,7 +24,7 @@ from pvzoo.testing.subject import Subject
     "number, a bool, texts, or a value for JSON."
 )
 def opens_in_demo(s: Subject) -> None:
-    """It opens in the demo, and the demo's endpoint answers twice what predict answers."""
+    """It opens in the demo, and two calls of its endpoint both give the result of predict."""
     if importlib.util.find_spec("gradio") is None:
         raise NotApplicable('Gradio is not installed: pip install "pvzoo[demo]".')
     from pvzoo.demo import build
