@@ -144,7 +144,7 @@ def cut_out(
     by_nearest: bool = False,
     wanted: Callable[[int, float], bool] | None = None,
 ) -> list[Cutout]:
-    """The masks of where each of (n, h, w) maps is positive; few are in memory at a time.
+    """Masks that are true where (n, h, w) maps are positive; few are in memory at a time.
 
     Args:
         mask_logits: An array, or a tensor on an accelerator.

@@ -17,7 +17,7 @@ from pvzoo.testing.compare import difference
 from pvzoo.testing.rules import Broken, NotApplicable, error_line, must, rule
 from pvzoo.testing.subject import Subject
 
-_SMALL = 2**20  # bytes: smaller files are copied with the weights
+_SMALL = 2**20  # bytes: smaller files of a checkpoint are copied
 
 
 @rule("In `load`, catch the errors of the reading library; raise a `WeightsError` with their text.")
