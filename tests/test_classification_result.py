@@ -288,7 +288,7 @@ def test_a_bad_value_is_refused_with_what_it_was_and_what_it_may_be(given: dict)
     with pytest.raises(UsageError) as caught:
         options(**given)
     assert str(caught.value).startswith(f"{name} is {value!r}.")
-    assert caught.value.hint.startswith("It is ")
+    assert caught.value.hint.startswith("Use ")
 
 
 @pytest.mark.parametrize(
