@@ -67,7 +67,7 @@ SHA = "ab" * 32
 
 
 @pytest.mark.parametrize(
-    ("change", "index", "says"),
+    ("change", "place", "says"),
     [
         (("adapter", "adaptor"), "model 'mine'", "unknown key 'adaptor'. Did you mean 'adapter'"),
         (("[[models]]", "[extra]"), "catalog.toml", "unknown key 'extra'"),
