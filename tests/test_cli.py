@@ -284,9 +284,9 @@ def test_sample_overwrites_nothing_and_leaves_nothing_behind_when_it_refuses(tmp
     for mine in ("coffee.jpg", "all/scene.jpg", "file"):
         (tmp_path / mine).write_text("mine")
     for path, code, said in (
-        ("coffee.jpg", 1, "coffee.jpg exists already"),
-        ("coffee", 1, "coffee.jpg exists already"),
-        ("all", 1, "scene.jpg exists already"),
+        ("coffee.jpg", 1, "coffee.jpg already exists"),
+        ("coffee", 1, "coffee.jpg already exists"),
+        ("all", 1, "scene.jpg already exists"),
         ("file/scene.png", 1, "cannot be written"),
         ("cofee.jpg", 2, "Did you mean 'coffee'"),
         ("scene.gif", 2, ".png"),

@@ -1,4 +1,4 @@
-"""``pvzoo new-plugin`` and ``verify-plugin``: for those who write plugins."""
+"""``pvzoo new-plugin`` and ``verify-plugin``: the commands for authors of plugins."""
 
 from __future__ import annotations
 
