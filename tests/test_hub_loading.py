@@ -570,7 +570,7 @@ def test_what_may_be_a_folder_that_is_not_there_is_told_to_be_none_first(
         pvzoo.load(name)
     assert caught.value.what.startswith(f"There is no folder {name} (here is {tmp_path}). ")
     assert caught.value.hint.startswith(f"Did you mean '{name}2'?")
-    said = {"answers": "no repo", "offline": "HF_HUB_OFFLINE is on", "down": "out of order"}[kind]
+    said = {"answers": "no repo", "offline": "HF_HUB_OFFLINE is on", "down": "is not working"}[kind]
     assert ("no id" if "deep" in name else said) in caught.value.what
 
 
