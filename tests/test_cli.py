@@ -65,7 +65,7 @@ def test_any_option_of_the_task_can_be_given_by_name(photographs):
         ("top=2", "'top_k'"),
         ("top_k", "NAME=VALUE"),
         ("top_k=two", "whole number"),
-        ("batch_size=2", "no option of a task"),
+        ("batch_size=2", "not an option of a task"),
     ):
         done = run("predict", coffee, "--option", option)
         assert done.returncode == 2

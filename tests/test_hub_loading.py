@@ -442,7 +442,7 @@ def test_code_that_comes_with_a_repo_runs_only_if_trusted(hub, vit, tmp_path, mo
             "helper.py": b"WIDTH = 3",
         },
     )
-    with pytest.raises(UnsupportedModelError, match=r"code of its own.*trust_remote_code=True"):
+    with pytest.raises(UnsupportedModelError, match=r"its own Python code.*trust_remote_code=True"):
         pvzoo.load("org/toy")
     assert not asked_for(hub, ".py")
     assert not downloads(hub)

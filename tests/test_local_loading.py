@@ -101,7 +101,7 @@ def test_a_file_in_the_place_of_a_folder_is_told(tmp_path):
 
 @pytest.mark.parametrize("name", ["", 3])
 def test_what_is_no_name_is_refused(name):
-    with pytest.raises(UsageError, match="no model name"):
+    with pytest.raises(UsageError, match="not a model name"):
         pvzoo.load(name)
 
 
