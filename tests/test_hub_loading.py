@@ -556,7 +556,7 @@ def test_a_repo_without_config_or_weights_is_refused(hub, vit):
 
 @pytest.mark.parametrize("name", ["runs/nope", "runs/deep/nope"])
 @pytest.mark.parametrize("kind", ["answers", "offline", "down"])
-def test_what_may_be_a_folder_that_is_not_there_is_told_to_be_none_first(
+def test_the_error_for_a_name_like_a_missing_folder_begins_with_the_folder(
     hub, tmp_path, monkeypatch, name, kind
 ):
     (tmp_path / name).parent.mkdir(parents=True)
@@ -570,8 +570,8 @@ def test_what_may_be_a_folder_that_is_not_there_is_told_to_be_none_first(
         pvzoo.load(name)
     assert caught.value.what.startswith(f"There is no folder {name} (here is {tmp_path}). ")
     assert caught.value.hint.startswith(f"Did you mean '{name}2'?")
-    said = {"answers": "no repo", "offline": "HF_HUB_OFFLINE is on", "down": "is not working"}[kind]
-    assert ("no id" if "deep" in name else said) in caught.value.what
+    hub_says = {"answers": "no repo", "offline": "HF_HUB_OFFLINE is on", "down": "is not working"}
+    assert ("not a Hub repo id" if "deep" in name else hub_says[kind]) in caught.value.what
 
 
 def test_unknown_private_and_gated_repos_say_what_to_do(hub, vit, monkeypatch, tmp_path):

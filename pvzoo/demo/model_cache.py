@@ -84,7 +84,7 @@ class Shelf:
     def _make_room(self, name: str, size: int) -> None:
         if size > self._budget:
             raise UsageError(
-                f"{name} needs {size / 2**30:.1f} GB. This demo has less for models "
+                f"{name} needs {size / 2**30:.1f} GB, more than the memory of this demo for models "
                 f"({self._budget / 2**30:.1f} GB).",
                 "Choose a smaller model.",
             )

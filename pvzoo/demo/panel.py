@@ -335,7 +335,7 @@ def _add_point(text: str, event: gr.SelectData) -> str:
         points = json.loads(text) if text.strip() else []
     except ValueError:
         points = []
-    return json.dumps([*points, [int(index) for index in event.index]])
+    return json.dumps([*points, [int(coordinate) for coordinate in event.index]])
 
 
 def _encoded(image: Image.Image, kind: str) -> bytes:

@@ -87,7 +87,7 @@ def write_space(
     for source in needs.folders.values():
         if folder.resolve().is_relative_to(source.resolve()):  # it would be copied into itself
             raise UsageError(
-                f"{folder} is inside {source}, which would be copied into it.",
+                f"{folder} is inside {source}, which is copied into it.",
                 "Choose another folder.",
             )
     title = title or ", ".join(needs.names) or "pvzoo"
