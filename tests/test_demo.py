@@ -346,7 +346,7 @@ def test_two_runs_are_told_apart_by_as_little_of_their_folders_as_does_it(tmp_pa
 
 
 def test_the_same_model_twice_is_refused(models):
-    with pytest.raises(pvzoo.PvzooError, match="The demo has .* twice"):
+    with pytest.raises(pvzoo.PvzooError, match=r"The demo has .* twice"):
         build([models["object-detection"], models["object-detection"]])
 
 
