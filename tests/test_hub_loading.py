@@ -384,11 +384,11 @@ def test_a_pickle_with_code_in_it_is_refused_and_the_code_not_run(
     _Attack.target = tmp_path / "attacked"
     config = vit_bin if kind == "transformers" else {"config.json": resnet["config.json"]}
     hub.add_repo("org/bad", {**config, "pytorch_model.bin": pickle.dumps({"x": _Attack()}, 2)})
-    with pytest.raises(WeightsError, match="pickle that holds more than tensors"):
+    with pytest.raises(WeightsError, match="pickle that contains more than tensors"):
         pvzoo.load("org/bad")
     torch.save({"x": _Attack()}, tmp_path / "zip.bin")
     hub.commit("org/bad", {"pytorch_model.bin": (tmp_path / "zip.bin").read_bytes()})
-    with pytest.raises(WeightsError, match="pickle that holds more than tensors"):
+    with pytest.raises(WeightsError, match="pickle that contains more than tensors"):
         pvzoo.load("org/bad")
     assert not _Attack.target.exists()
 

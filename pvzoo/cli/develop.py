@@ -14,7 +14,7 @@ from pvzoo.cli.predict import option_of
 
 
 class Kind(StrEnum):
-    """What a new plugin brings."""
+    """What a new plugin adds."""
 
     CATALOGUE = "catalogue"
     ADAPTER = "adapter"
