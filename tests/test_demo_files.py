@@ -235,7 +235,7 @@ def any_model():
 
 def test_what_comes_with_a_click_is_no_file(any_model, places):
     page = Page(any_model, endpoint="/predict_mask_generation")
-    click = {"place": [30, 40], "value": None, "selected": True}
+    click = {"index": [30, 40], "value": None, "selected": True}
     assert page.join("_add_point", [""], event_data=click) == ("complete", ["[[30, 40]]"])
     for place in some(places):
         for more in ({"path": str(place)}, {"value": [{"path": str(place), "meta": META}]}):

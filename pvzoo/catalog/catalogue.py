@@ -74,7 +74,7 @@ class Catalogue:
             return failed[dist]
         if dist is not None and dist not in {c.dist for c in self.cards}:
             return ModelNotFoundError(
-                f"No plugin {dist!r} with models is installed, so there is no model {name!r}.",
+                f"No installed plugin {dist!r} has models, so there is no model {name!r}.",
                 "pvzoo plugins lists what is installed.",
             )
         hints = [
