@@ -1,9 +1,9 @@
-"""Two models on the same images: an image with both side by side, and a table with their times.
+"""Compare two models on the same images: side by side in one image, and a table of their times.
 
     python demos/compare_models.py
     python demos/compare_models.py street.jpg --model detr-resnet50 --model rtdetr-r18
 
-Without arguments two sizes of EfficientNet-Lite label photographs that scikit-image brings.
+Without arguments, two sizes of EfficientNet-Lite label photographs of scikit-image.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ TILE = (400, 300)
 
 
 def main() -> None:
-    """Print the table while it goes, then write the image."""
+    """Print the table row by row, then write the image."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("images", nargs="*", metavar="IMAGE", help="files or URLs")
     parser.add_argument("--model", action="append", help="name, repo or folder; twice")
     parser.add_argument("--output", type=Path, default=Path("compared.png"))
-    told = parser.parse_args()
-    names = told.model or MODELS
-    images = told.images or [photograph(*p) for p in PHOTOGRAPHS if p[0] == "skimage"]
+    args = parser.parse_args()
+    names = args.model or MODELS
+    images = args.images or [photograph(*p) for p in PHOTOGRAPHS if p[0] == "skimage"]
     models = [pvzoo.load(name) for name in names]
     sheet = Image.new("RGB", (TILE[0] * len(names), TILE[1] * len(images)), "white")
     width = max(map(len, names))
@@ -45,8 +45,8 @@ def main() -> None:
             print(f"{Path(result.source).name:20} {name:{width}} {took:5.0f}  {found}")
             tile = ImageOps.pad(result.plot(), TILE, color="white")
             sheet.paste(tile, (column * TILE[0], row * TILE[1]))
-    sheet.save(told.output)
-    print(f"wrote {told.output}: {' | '.join(names)}")
+    sheet.save(args.output)
+    print(f"wrote {args.output}: {' | '.join(names)}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Fine-tune a classifier: EfficientNet-Lite0 learns scikit-learn's handwritten digits.
 
-The backbone stays as it is and the images are not varied, so its features are computed once: a
-minute or two on a CPU.
+The backbone is frozen and the images are not augmented, so the features are computed only once.
+This takes a minute or two on a CPU.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=1437, help="to train on")
     parser.add_argument("--epochs", type=int, default=20)
-    told = parser.parse_args()
+    args = parser.parse_args()
     data = digits()
     tuned = pvzoo.load("efficientnet-lite0-pip").fine_tune(
-        data["train"].select(range(told.images)),
-        epochs=told.epochs,
+        data["train"].select(range(args.images)),
+        epochs=args.epochs,
         batch_size=32,
         learning_rate=3e-2,
         freeze="backbone",
         augment=False,
         output_dir="runs/classification",
     )
-    print(tuned.evaluate(data["validation"].select(range(told.images // 4))))
+    print(tuned.evaluate(data["validation"].select(range(args.images // 4))))
     print(tuned.predict(data["validation"][0]["image"], top_k=3).to_json())
 
 

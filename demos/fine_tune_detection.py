@@ -1,6 +1,6 @@
-"""Fine-tune a detector: the one of drawn shapes learns two shapes that it has never seen.
+"""Fine-tune a detector: the detector of drawn shapes learns two new shapes.
 
-Your own data goes instead of `scenes`: a folder in COCO, YOLO or Pascal VOC format, or a Hub
+To use your own data, replace `scenes` by a folder in COCO, YOLO or Pascal VOC format, or by a Hub
 dataset.
 """
 
@@ -20,11 +20,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=300, help="to train on")
     parser.add_argument("--epochs", type=int, default=20)
-    told = parser.parse_args()
+    args = parser.parse_args()
     tuned = pvzoo.load("shapes-detector").fine_tune(
-        pvzoo_shapes.scenes(count=told.images, shapes=SHAPES, seed=10),
-        pvzoo_shapes.scenes(count=max(8, told.images // 3), shapes=SHAPES, seed=11),
-        epochs=told.epochs,
+        pvzoo_shapes.scenes(count=args.images, shapes=SHAPES, seed=10),
+        pvzoo_shapes.scenes(count=max(8, args.images // 3), shapes=SHAPES, seed=11),
+        epochs=args.epochs,
         batch_size=16,
         learning_rate=4e-4,
         output_dir="runs/detection",

@@ -1,7 +1,7 @@
 """Fine-tune panoptic segmentation, where every pixel belongs to a thing or a region.
 
-The Mask2Former of drawn shapes learns two shapes that it has never seen. Your own data goes in the
-place of `scenes`: see docs/data.md for the formats.
+The Mask2Former of drawn shapes learns two new shapes. To use your own data, replace `scenes` by
+it: see docs/data.md for the formats.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=300, help="to train on")
     parser.add_argument("--epochs", type=int, default=20)
-    told = parser.parse_args()
+    args = parser.parse_args()
     tuned = pvzoo.load("shapes-mask2former-panoptic").fine_tune(
-        pvzoo_shapes.scenes(TASK, count=told.images, shapes=SHAPES, seed=10),
-        pvzoo_shapes.scenes(TASK, count=max(8, told.images // 3), shapes=SHAPES, seed=11),
-        epochs=told.epochs,
+        pvzoo_shapes.scenes(TASK, count=args.images, shapes=SHAPES, seed=10),
+        pvzoo_shapes.scenes(TASK, count=max(8, args.images // 3), shapes=SHAPES, seed=11),
+        epochs=args.epochs,
         learning_rate=4e-4,
         output_dir="runs/panoptic",
     )

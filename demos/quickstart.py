@@ -1,7 +1,7 @@
 """Label photographs that come with scikit-image, scikit-learn and Gradio; find shapes in a scene.
 
-Prints what is found and writes annotated images to quickstart-output/. All weights are installed
-with pvzoo's plugins; nothing is downloaded.
+Prints the results and writes annotated images to quickstart-output/. All weights are installed with
+pvzoo's plugins; nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pvzoo
 
 OUTPUT = Path("quickstart-output")
 SCENE = 4
-"""Seed of the drawn scene; the networks were trained on others."""
+"""Seed of the drawn scene; the networks were trained on other scenes."""
 # package, file inside it: photographs with a clear subject
 PHOTOGRAPHS = (
     ("skimage", "data/coffee.png"),
@@ -29,7 +29,7 @@ PHOTOGRAPHS = (
 
 
 def photograph(package: str, file: str) -> Path:
-    """Where an installed package keeps a file; the package is not imported."""
+    """The path of a file of an installed package, which is not imported."""
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
         raise SystemExit(f"{package} is not installed; run: make quickstart")
@@ -58,7 +58,7 @@ def find_shapes() -> None:
 
 
 def main() -> None:
-    """Both, and where the images are."""
+    """Do both, then print where the images are."""
     label_photographs()
     find_shapes()
     print(f"Annotated images are in {OUTPUT.resolve()}")

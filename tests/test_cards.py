@@ -72,8 +72,8 @@ SHA = "ab" * 32
         (("adapter", "adaptor"), "model 'mine'", "unknown key 'adaptor'. Did you mean 'adapter'"),
         (("[[models]]", "[extra]"), "catalog.toml", "unknown key 'extra'"),
         (("hub =", "repo ="), "model 'mine', source", "unknown key 'repo'"),
-        (('task = "image-classification"\n', ""), "model 'mine'", "lacks the key 'task'"),
-        (('name = "mine"\n', ""), "model 'number 1'", "lacks the key 'name'"),
+        (('task = "image-classification"\n', ""), "model 'mine'", "does not have the key 'task'"),
+        (('name = "mine"\n', ""), "model 'number 1'", "does not have the key 'name'"),
         (('"mine"', '"My Model"'), "model 'My Model'", "key 'name' must be lower-case letters"),
         (('"timm"', '" "'), "model 'mine'", "key 'adapter' must be a text that is not empty"),
         (
@@ -116,7 +116,7 @@ def test_a_fault_names_the_file_the_model_and_the_key(tmp_path, change, place, s
         ('dist = "pvzoo"', "unknown key 'dist'"),
         ('config = "x"', "key 'config' must be a table"),
         ("metrics = [1]", "metric 1 must be a table, not 1"),
-        ('metrics = [{ name = "AP" }]', "metric 1 lacks the key 'value'"),
+        ('metrics = [{ name = "AP" }]', "metric 1 does not have the key 'value'"),
         ('metrics = [{ name = "AP", value = nan }]', "metric 1: the key 'value' must be a finite"),
         ('metrics = [{ name = "AP", value = 1, by = "me" }]', "metric 1 has the unknown key 'by'"),
     ],
@@ -179,7 +179,7 @@ def test_a_name_or_alias_may_occur_once_in_a_file(tmp_path):
 
 
 def test_a_default_must_be_a_model_of_the_same_plugin(tmp_path):
-    with pytest.raises(CatalogError, match="'nobody', which is no model here"):
+    with pytest.raises(CatalogError, match="'nobody', which is not a model"):
         read(tmp_path, '[defaults]\nimage-classification = "nobody"\n' + CARD)
     with pytest.raises(CatalogError, match="key 'defaults' must be a table of texts"):
         read(tmp_path, "[defaults]\nimage-classification = 3\n" + CARD)
@@ -476,7 +476,7 @@ def test_a_default_of_the_user_that_names_nothing_gets_the_nearest(user_catalog)
 
 
 def test_without_a_default_the_error_says_so():
-    with pytest.raises(ModelNotFoundError, match="no default for some-task"):
+    with pytest.raises(ModelNotFoundError, match="no installed catalogue has a default"):
         catalogue().default("some-task")
 
 
@@ -484,7 +484,7 @@ def test_one_plugins_default_counts_and_two_are_an_error_naming_both(plugins, us
     plugins("zoo_a", "net-a")
     assert catalogue().default("some-task").qualified_name == "zoo-a:net-a"
     plugins("zoo_b", "net-b")
-    with pytest.raises(NameClashError, match="zoo-a and zoo-b each bring a default for some-task"):
+    with pytest.raises(NameClashError, match="zoo-a and zoo-b each have a default for some-task"):
         catalogue().default("some-task")
     user_catalog('[defaults]\nsome-task = "zoo-b:net-b"')
     assert catalogue().default("some-task").qualified_name == "zoo-b:net-b"

@@ -65,7 +65,7 @@ def test_any_option_of_the_task_can_be_given_by_name(photographs):
         ("top=2", "'top_k'"),
         ("top_k", "NAME=VALUE"),
         ("top_k=two", "whole number"),
-        ("batch_size=2", "no option of a task"),
+        ("batch_size=2", "not an option of a task"),
     ):
         done = run("predict", coffee, "--option", option)
         assert done.returncode == 2
@@ -284,9 +284,9 @@ def test_sample_overwrites_nothing_and_leaves_nothing_behind_when_it_refuses(tmp
     for mine in ("coffee.jpg", "all/scene.jpg", "file"):
         (tmp_path / mine).write_text("mine")
     for path, code, said in (
-        ("coffee.jpg", 1, "coffee.jpg exists already"),
-        ("coffee", 1, "coffee.jpg exists already"),
-        ("all", 1, "scene.jpg exists already"),
+        ("coffee.jpg", 1, "coffee.jpg already exists"),
+        ("coffee", 1, "coffee.jpg already exists"),
+        ("all", 1, "scene.jpg already exists"),
         ("file/scene.png", 1, "cannot be written"),
         ("cofee.jpg", 2, "Did you mean 'coffee'"),
         ("scene.gif", 2, ".png"),

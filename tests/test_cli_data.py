@@ -296,7 +296,7 @@ def test_evaluate_prints_a_table_of_the_split_with_the_offline_default(folder_of
     assert ["Egyptian_cat", "-", "0.0000", "0.0000", "1"] in lines
     assert "does not know 1 of the data's 4 classes" in done.stderr
     assert "'spaceman'" in done.stderr
-    assert "Left out: 1 images without a class, or of one the model does not have" in done.stderr
+    assert "Left out: 1 images without a class that the model has" in done.stderr
 
 
 def test_evaluate_with_json_prints_the_figures_and_nothing_else(folder_of_classes):

@@ -221,7 +221,7 @@ def test_an_index_that_names_no_file_is_told(tmp_path):
     transformers_folder(tmp_path)
     (tmp_path / "model.safetensors").unlink()
     (tmp_path / "model.safetensors.index.json").write_text('{"weight_map": {}}')
-    with pytest.raises(WeightsError, match="names none"):
+    with pytest.raises(WeightsError, match="names no files"):
         pvzoo.load(tmp_path)
 
 

@@ -29,7 +29,7 @@ from pvzoo.demo.output_cache import Answers
 from pvzoo.errors import ImageError
 from pvzoo.plugins import registry
 
-SAID = "This image is not here, or no longer: uploaded images are kept for a while only."
+SAID = "This image is not on the server: it keeps uploaded images only for a while."
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no pipes among its files")
 LIMITS = Limits(max_bytes=3 * 2**20, max_pixels=500_000)
 LAUNCH = {"prevent_thread_lock": True, "quiet": True, "mcp_server": True}

@@ -64,5 +64,6 @@ source = {{ path = "{folder}" }}
     )
     with pytest.raises(pvzoo.PvzooError) as error:
         Shelf((), ["mine"], budget=10**10).get("mine")
-    assert str(error.value) == "mine cannot be loaded now. Try again later, or choose another."
+    message = "mine cannot be loaded now. Try again later, or choose another model."
+    assert str(error.value) == message
     assert str(folder) in caplog.text, "those who run the server read it in its log"

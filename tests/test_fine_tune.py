@@ -533,7 +533,7 @@ def test_an_option_that_takes_json_says_so(option, tmp_path):
     told = ["fine-tune", str(tmp_path), "--output-dir", str(tmp_path / "run"), "--epochs", "1"]
     done = forked.run_command(*told, option, "{high")
     assert done.returncode != 0
-    assert f"{option} is '{{high', which is no JSON" in " ".join(done.stderr.split())
+    assert f"{option} is '{{high', which is not JSON" in " ".join(done.stderr.split())
 
 
 def test_the_command_has_the_names_of_the_call_and_its_defaults():

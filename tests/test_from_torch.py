@@ -100,8 +100,8 @@ def test_loading_draws_nothing_from_the_callers_random_numbers(network, tmp_path
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"labels": "abc"}, "labels that are no list of names"),
-        ({"labels": ["a", 1, "c"]}, "labels that are no list of names"),
+        ({"labels": "abc"}, "are 'abc': expected a list of names"),
+        ({"labels": ["a", 1, "c"]}, "expected a list of names"),
         ({"labels": ["a", "b"]}, "does not fit little"),
         ({"width": "wide"}, "cannot be built from its config"),
         ({"width": 10**6}, "far larger network"),

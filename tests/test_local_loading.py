@@ -100,8 +100,8 @@ def test_a_file_in_the_place_of_a_folder_is_told(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["", 3])
-def test_what_is_no_name_is_refused(name):
-    with pytest.raises(UsageError, match="no model name"):
+def test_a_value_that_is_not_a_name_is_refused(name):
+    with pytest.raises(UsageError, match="not a model name"):
         pvzoo.load(name)
 
 
@@ -326,7 +326,7 @@ def test_a_pickle_of_something_else_is_refused(tmp_path, what):
     timm_folder(tmp_path, "test_resnet")
     (tmp_path / "model.safetensors").unlink()
     torch.save(what, tmp_path / "pytorch_model.bin")
-    with pytest.raises(WeightsError, match="something else than named tensors"):
+    with pytest.raises(WeightsError, match="something other than named tensors"):
         pvzoo.load(tmp_path)
 
 
@@ -456,7 +456,7 @@ def test_a_package_may_hold_a_whole_folder_and_is_not_imported(card, tmp_path, a
     assert "shelf" not in sys.modules
 
 
-def test_a_package_that_is_absent_changed_or_incomplete_is_told(card, tmp_path):
+def test_a_missing_changed_or_incomplete_package_is_an_error(card, tmp_path):
     timm_folder(tmp_path / "site" / "shelf", "test_resnet")
     file = tmp_path / "site" / "shelf" / "model.safetensors"
     card(f'package = "no_shelf", file = "model.safetensors", sha256 = "{"0" * 64}"')

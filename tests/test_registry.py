@@ -536,7 +536,7 @@ with warnings.catch_warnings(record=True) as caught:
         PVZOO_DISABLE_PLUGINS="pvz-hangs,pvz-kills",
     )
     assert kind == "UnsupportedModelError"
-    assert "No adapter here can drive" in message
+    assert "No installed adapter can run" in message
     (own,) = [w for w in warned if "pvz-needy" in w]
     assert "KeyError: 'model_type'" in own
     assert {n for n in FAIL_WHEN_LOADED if any(n in w for w in warned)} >= {"pvz-raises"}

@@ -254,7 +254,7 @@ def test_what_does_not_exist_is_refused_and_nothing_is_written(tmp_path, hub):
     for name, said in {
         "shapes-detecter": "'shapes-detector'",
         "me/nothing": "no repo me/nothing",
-        "me/words": "No adapter here can drive me/words",
+        "me/words": "No installed adapter can run me/words",
         "./nowhere": "no folder nowhere",
         str(tmp_path / "empty"): "config.json",
     }.items():

@@ -222,5 +222,5 @@ class Unprepared(Choosy):
 def test_an_adapter_that_prepares_no_images_is_told_so():
     spec = Spec("unprepared", "image-classification", ("a", "b"))
     model = Model("unprepared", Unprepared(spec, 100, ERRORS[0]), None, device="cpu")
-    with pytest.raises(UnsupportedModelError, match="Unprepared prepares no images itself"):
+    with pytest.raises(UnsupportedModelError, match="Unprepared cannot prepare images"):
         model.predict(IMAGE)

@@ -1,4 +1,4 @@
-"""A demo made by ``pvzoo space``; `pvzoo.demo` has what it does."""
+"""A demo written by ``pvzoo space``; `pvzoo.demo` has the code."""
 
 from pathlib import Path
 

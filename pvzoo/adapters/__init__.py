@@ -1,1 +1,1 @@
-"""Adapters: how a family of networks is driven. One file a family; `base` is the contract."""
+"""Adapters: how to run a family of networks. One file for each family; `base` is the contract."""

@@ -1,18 +1,18 @@
-"""The contract of an adapter: what a family of networks takes, and what its outputs mean.
+"""The contract of an adapter: the inputs of a family of networks, and the meaning of its outputs.
 
-A prediction goes ``read -> preprocess -> run -> postprocess -> result``. pvzoo reads images,
-builds batches, overlaps decoding with the network and hands out results; an adapter says:
+The steps of a prediction are ``read -> preprocess -> run -> postprocess -> result``. pvzoo reads
+images, builds batches, decodes images while the network runs, and returns results. An adapter has:
 
 * `matches`: which checkpoints are of its family;
 * `preprocess`: one upright RGB image -> the network's input arrays;
 * `run`: a batch of inputs -> outputs, by the graphs that a runtime runs;
 * `postprocess`: one image's outputs -> the task's result.
 
-An adapter imports no network library and computes with numpy. The network itself, its weights and
-its training are a `pvzoo.adapters.network.Network`, which `Adapter.network` names and which is
-imported when a checkpoint is loaded with PyTorch. The two are joined by a `Spec`, which is data:
-with it an exported network is driven without PyTorch. `docs/plugins.md` has the whole contract, its
-version and how it may change; `pvzoo.testing` checks it.
+An adapter computes with numpy and does not import a network library. The network, its weights and
+its training are in a `pvzoo.networks.base.Network`. `Adapter.network` names its class, which is
+imported when a checkpoint is loaded with PyTorch. A `Spec` connects the two. It is plain data, so
+that an exported network runs without PyTorch. `docs/plugins.md` has the whole contract, its version
+and how it may change; `pvzoo.testing` checks it.
 """
 
 from __future__ import annotations
@@ -33,24 +33,24 @@ from pvzoo.preprocess.steps import Step, from_json, to_json
 from pvzoo.results.base import Result
 
 Arrays = dict[str, np.ndarray]
-"""By name, each with a leading axis of network inputs."""
+"""Name -> array; the first axis of each array counts the network inputs."""
 
 Meta = dict[str, Any]
-"""What `Adapter.postprocess` needs to know of an image, as JSON can say it."""
+"""What `Adapter.postprocess` needs to know about an image, as values that JSON can hold."""
 
 Prepare = Callable[..., tuple[Arrays, Meta]]
 """``prepare(image, **prompts)``: as `Adapter.preprocess`."""
 
 Graphs = Callable[[str, Arrays], dict[str, Any]]
-"""``graphs(name, inputs)``: runs a part of a network; every runtime is one."""
+"""``graphs(name, inputs)`` runs a part of a network; every runtime is such a function."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A model's files on this disk.
+    """The files of a model on this disk.
 
     Attributes:
-        name: What the user called it; for messages.
+        name: The name that the user gave for the model; for messages.
         config: The parsed ``config.json``, or the ``config`` table of the card.
         folder: The folder that holds the configuration files.
         weights: The weights file, or the index of a sharded one.
@@ -67,17 +67,17 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Spec:
-    """What is known of a network without its weights; to JSON and back.
+    """The description of a network without its weights, which JSON can hold.
 
     Attributes:
         adapter: The name of the adapter's entry point.
-        task: The id of the task that is served.
-        labels: Class names in the order of the network's outputs; "" names no class.
-        family: The key of what is known of its family, in `Adapter.families`: the ``model_type``
-            of its checkpoint, or what a plugin calls it.
-        steps: How images are prepared; None if only the checkpoint's processor can do it.
-        prompts: What was said at export instead of the task's prompts.
-        extra: What else the adapter needs to know, as JSON can say it.
+        task: The id of the task that the model serves.
+        labels: Class names in the order of the network's outputs; "" is not a class.
+        family: The key of the record of its family in `Adapter.families`: the ``model_type`` of its
+            checkpoint, or a plugin's own name.
+        steps: The steps that prepare an image; None if only the checkpoint's processor can do it.
+        prompts: The prompts that were fixed at the export; predictions do not take them.
+        extra: What else the adapter needs to know, as values that JSON can hold.
     """
 
     adapter: str
@@ -89,7 +89,7 @@ class Spec:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values."""
+        """The spec as values that JSON can hold."""
         return {
             "adapter": self.adapter,
             "task": self.task,
@@ -102,10 +102,10 @@ class Spec:
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> Spec:
-        """What `to_json` wrote.
+        """The spec that `to_json` gave.
 
         Raises:
-            UsageError: A step of it is not known.
+            UsageError: A step is not known.
         """
         steps = found["steps"]
         return cls(
@@ -120,16 +120,16 @@ class Spec:
 
 
 class Adapter(ABC):
-    """Knows one family of networks.
+    """Reads and interprets the inputs and outputs of one family of networks.
 
     Class attributes:
         tasks: Ids of the tasks it can serve.
-        network: Where its `Network` is, as "package.module:Class"; None for an adapter without
-            one, which has `open` and `compute` instead.
-        families: What is known of the families that it drives, by `Spec.family`.
+        network: The class of its `Network`, as "package.module:Class"; None for an adapter
+            without one, which has `open` and `compute` instead.
+        families: The records of the families that it can run, by `Spec.family`.
         pixels: The name of the input that takes the pixels, for `Spec.steps`.
-        on_device: Names of outputs that `postprocess` takes as tensors where the network runs on
-            an accelerator, for they are large; all others are arrays everywhere.
+        on_device: Names of outputs that `postprocess` takes as tensors if the network runs on an
+            accelerator, because they are large; all other outputs are always arrays.
     """
 
     tasks: ClassVar[tuple[str, ...]]
@@ -144,7 +144,7 @@ class Adapter(ABC):
 
     @property
     def task(self) -> str:
-        """The id of the task this instance serves."""
+        """The id of the task that this instance serves."""
         return self.spec.task
 
     @property
@@ -154,74 +154,80 @@ class Adapter(ABC):
 
     @property
     def family(self) -> Family:
-        """What is known of its family; a record that says nothing if there is none."""
+        """The record of its family; a record of defaults if there is none."""
         return self.families.get(self.spec.family or "", Family())
 
     @classmethod
     @abstractmethod
     def matches(cls, config: Mapping[str, Any]) -> bool:
-        """Whether a checkpoint with this ``config.json`` is of this family. Reads nothing else."""
+        """Whether a checkpoint with this ``config.json`` is of this family; reads nothing else."""
 
-    @classmethod  # noqa: B027 (refusing nothing is a meaning)
+    @classmethod  # noqa: B027 (by default nothing is refused)
     def check(cls, name: str, config: Mapping[str, Any], task: str | None) -> None:
-        """Refuse, by its config, a checkpoint that cannot be driven, before weights are fetched.
+        """Refuse a checkpoint that cannot run, by its config, before its weights are downloaded.
 
-        ``name`` is what the user called it, ``task`` the one asked for. By default nothing is
-        refused. What only the network's library knows is for `Network.check`.
+        By default nothing is refused. `Network.check` checks what needs the network's library.
+
+        Args:
+            name: The name that the user gave for the model.
+            config: The parsed ``config.json``.
+            task: The task that the user asked for, if any.
 
         Raises:
-            UnsupportedModelError: With what is wrong with the checkpoint, and the way out.
+            UnsupportedModelError: The message says what is wrong with the checkpoint, the hint what
+                to do.
         """
 
     @classmethod
     def open(cls, checkpoint: Checkpoint, *, task: str | None) -> Self:
-        """Read a checkpoint, where `network` is None.
+        """Read a checkpoint, if `network` is None.
 
         Raises:
             WeightsError: A file is damaged.
             UnsupportedModelError: The checkpoint does not serve the task.
         """
         raise UnsupportedModelError(
-            f"{cls.__name__} cannot open {checkpoint.name}.", "Its plugin brings no code for it."
+            f"{cls.__name__} cannot open {checkpoint.name}.", "Its plugin has no code for this."
         )
 
     def compute(self, inputs: Arrays) -> Arrays:
-        """A batch of inputs -> outputs, where `network` is None; every output has the batch as its
-        leading axis.
+        """A batch of inputs -> outputs, if `network` is None.
+
+        The first axis of every output is the batch.
         """
         raise UnsupportedModelError(
-            f"{type(self).__name__} computes nothing itself.", "Its plugin brings no code for it."
+            f"{type(self).__name__} cannot compute outputs.", "Its plugin has no code for this."
         )
 
     def preprocess(self, image: Image.Image, **prompts: Any) -> tuple[Arrays, Meta]:
         """One upright RGB image -> (inputs, meta).
 
-        Each input array has a leading axis with one entry per network input this image needs
-        (usually 1). ``prompts`` are all fields of the task's ``prompts``; what the network needs of
-        them is an input like any other. Called from several threads at once.
+        The first axis of each input array has one entry for each network input of this image
+        (usually 1). ``prompts`` are all fields of the task's ``prompts``; if the network needs
+        them, they are inputs like any other. Several threads call this at once.
 
-        By default the steps of the spec are run, or the checkpoint's own processor.
+        By default, this runs the steps of the spec, or the checkpoint's own processor.
 
         Raises:
-            UsageError: A prompt this network cannot take.
+            UsageError: The network cannot take a prompt.
         """
         if self.spec.steps is not None:
             return run(self.spec.steps, image, self.pixels)
         if self._prepare is None:
             raise UnsupportedModelError(
-                f"{type(self).__name__} prepares no images itself.",
-                "Its plugin brings no code for it.",
+                f"{type(self).__name__} cannot prepare images.",
+                "Its plugin has no code for this.",
             )
         return self._prepare(image, **prompts)
 
     def run(self, graphs: Graphs, inputs: Arrays) -> dict[str, Any]:
-        """A batch of inputs -> outputs, each with the batch as its leading axis."""
+        """A batch of inputs -> outputs; the first axis of each output is the batch."""
         return graphs("model", inputs)
 
     @abstractmethod
     def postprocess(self, outputs: dict[str, Any], meta: Meta, **controls: Any) -> Result:
-        """The outputs of one image (leading axis: its inputs) -> its result.
+        """The outputs of one image (first axis: its inputs) -> its result.
 
-        ``controls`` are all fields of the task's ``controls``. Outputs are numpy arrays; those of
-        `on_device` are tensors if the network ran on an accelerator.
+        ``controls`` are all fields of the task's ``controls``. Outputs are numpy arrays; those that
+        `on_device` names are tensors if the network ran on an accelerator.
         """

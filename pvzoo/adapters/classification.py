@@ -1,4 +1,4 @@
-"""What adapters of classifiers share: from logits to a result.
+"""Code that adapters of classifiers share: from logits to a result.
 
 It is part of the contract with plugins (`docs/plugins.md`).
 """
@@ -29,7 +29,7 @@ def classify(
     threshold: float,
     probabilities: bool,
 ) -> Classification:
-    """(classes,) scores -> the best classes of an image: at most `top_k`, none below `threshold`"""
+    """(classes,) scores -> the best classes of an image: at most `top_k`, from `threshold` up."""
     ids = largest(scores, top_k or len(scores))
     ids = ids[scores[ids] >= threshold]
     return Classification(
@@ -43,8 +43,9 @@ def classify(
 
 
 class ClassifierAdapter(Adapter):
-    """A classifier that gives ``logits`` (n, classes); ``multi_label`` of the spec's `extra` says
-    whether an image can have several classes.
+    """A classifier whose output is ``logits`` (n, classes).
+
+    ``multi_label`` in the spec's `extra` says whether an image can have several classes.
     """
 
     tasks = ("image-classification",)

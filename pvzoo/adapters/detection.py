@@ -1,4 +1,4 @@
-"""What adapters of detectors share: from scored boxes to a result.
+"""Code that adapters of detectors share: from scored boxes to a result.
 
 It is part of the contract with plugins (`docs/plugins.md`).
 """
@@ -21,15 +21,15 @@ def detections(
     size: tuple[int, int],
     **controls: Any,
 ) -> Detections:
-    """The objects of an image that the options of a prediction leave, of classes with a name.
+    """The objects of an image that pass the controls and whose class has a name.
 
     Args:
         boxes: (n, 4) float32, left, top, right, bottom in pixels of the image.
         scores: (n,) float32 in 0..1.
         labels: (n,) int64 class ids.
-        names: Of the classes; "" names none.
+        names: Names of all classes; "" for an id that is not a class.
         size: (height, width) of the image.
-        **controls: Those of the task; see `pvzoo.postprocess.select`.
+        **controls: The controls of the task; see `pvzoo.postprocess.detection.select`.
     """
     if controls.get("classes") is None and not all(names):
         controls["classes"] = [i for i, name in enumerate(names) if name]

@@ -16,7 +16,7 @@ class TimmAdapter(ClassifierAdapter):
 
     @classmethod
     def matches(cls, config: Mapping[str, Any]) -> bool:
-        """A timm config has an architecture, and no model type or that of transformers' wrapper."""
+        """Whether the config has an architecture, and no model type but perhaps timm_wrapper."""
         return (
             isinstance(config.get("architecture"), str)
             and config.get("model_type", "timm_wrapper") == "timm_wrapper"

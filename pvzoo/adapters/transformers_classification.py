@@ -20,9 +20,9 @@ class TransformersClassificationAdapter(ClassifierAdapter):
 
     @classmethod
     def matches(cls, config: Mapping[str, Any]) -> bool:
-        """The architecture saved is an image-classification head of its model type.
+        """Whether the config names an image-classification head of its model type.
 
-        Remote code is judged by its ``auto_map``.
+        For remote code, ``auto_map`` decides.
         """
         if "AutoModelForImageClassification" in (config.get("auto_map") or {}):
             return True

@@ -1,4 +1,4 @@
-"""DETR and its family: every `AutoModelForObjectDetection` of transformers that gives boxes."""
+"""DETR and similar: every `AutoModelForObjectDetection` of transformers that gives boxes."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from pvzoo.results.detections import Detections
 
 
 class TransformersDetectionAdapter(Adapter):
-    """Any transformers detector; `Family.boxes` says how each is read.
+    """Any transformers detector; `Family.boxes` says how to read its outputs.
 
-    Its outputs are ``logits`` (n, queries, classes) and ``pred_boxes`` (n, queries, 4), relative.
+    The outputs are ``logits`` (n, queries, classes) and ``pred_boxes`` (n, queries, 4), relative.
 
-    Where no record says how, they are all that the network gives, for the image processor's own
-    function; its settings are in ``processor`` of the spec's ``extra``.
+    A family without a record is read by the function of its image processor. The outputs are then
+    all outputs of the network, and ``processor`` in the spec's ``extra`` has the settings.
     """
 
     tasks = ("object-detection",)
@@ -32,20 +32,20 @@ class TransformersDetectionAdapter(Adapter):
 
     def __init__(self, spec: Spec, prepare: Prepare | None = None) -> None:
         super().__init__(spec, prepare)
-        if prepare is None and self.family.boxes is None:  # what is exported is read without it
+        if prepare is None and self.family.boxes is None:  # an export has no processor
             raise UnsupportedModelError(
-                f"pvzoo does not know how boxes of the family {short(spec.family)} are read.",
-                "Load the original, which brings its own code for it.",
+                f"pvzoo does not know how to read the boxes of the family {short(spec.family)}.",
+                "Load the original model: its image processor can read them.",
             )
 
     @classmethod
     def matches(cls, config: Mapping[str, Any]) -> bool:
-        """The architecture saved is the object-detection head of its model type."""
+        """Whether the config names the object-detection head of its model type."""
         return has_head(DETECTION, config)
 
     @classmethod
     def check(cls, name: str, config: Mapping[str, Any], task: str | None) -> None:
-        """Refuse a network whose outputs are no boxes."""
+        """Refuse a network whose outputs are not boxes."""
         model_type = config.get("model_type")
         if refused := family_of(model_type).refused:
             raise UnsupportedModelError(
@@ -55,7 +55,7 @@ class TransformersDetectionAdapter(Adapter):
             )
 
     def postprocess(self, outputs: dict[str, Any], meta: Meta, **controls: Any) -> Detections:
-        """Boxes of one image: decoded, without nameless classes, then filtered as asked."""
+        """The boxes of one image: decoded, then filtered by class and by the controls."""
         size, threshold = meta["size"], controls.pop("threshold")
         if self.family.boxes is None:
             found = _by_processor(self.spec.extra["processor"], outputs, size, threshold)
@@ -77,7 +77,7 @@ class TransformersDetectionAdapter(Adapter):
 def _by_processor(
     settings: Mapping[str, Any], outputs: dict[str, Any], size: tuple[int, int], threshold: float
 ) -> Boxes:
-    """What ``post_process_object_detection`` of an image processor with these settings gives."""
+    """The boxes by ``post_process_object_detection`` of an image processor with these settings."""
     import torch
     import transformers
 
@@ -87,4 +87,4 @@ def _by_processor(
         transformers.BatchFeature(tensors), threshold=threshold, target_sizes=[size]
     )[0]
     scores, labels, boxes = (found[n].numpy() for n in ("scores", "labels", "boxes"))
-    return Boxes(scores, labels, boxes, np.zeros_like(labels))  # queries are not told
+    return Boxes(scores, labels, boxes, np.zeros_like(labels))  # the queries are unknown

@@ -37,11 +37,11 @@ SEMANTIC, INSTANCE, PANOPTIC = (
 class TransformersSegmentationAdapter(Adapter):
     """Any transformers segmentation model for images, for one of the tasks it can serve.
 
-    Outputs are ``logits`` (n, classes, h, w) of pixels, or of queries ``classes`` (n, queries,
+    Outputs are ``logits`` (n, classes, h, w) for pixels; or, for queries, ``classes`` (n, queries,
     classes), ``masks`` (n, queries, h, w) and perhaps ``boxes`` (n, queries, 4), relative.
 
     The spec's ``extra`` has ``own_task``, the task that the checkpoint was made for; ``stuff``, the
-    ids of classes that are stuff; and ``label_set``, the published one that the labels are of.
+    ids of classes that are stuff; and ``label_set``, the name of the published set of the labels.
     """
 
     tasks = (SEMANTIC, INSTANCE, PANOPTIC)
@@ -51,32 +51,32 @@ class TransformersSegmentationAdapter(Adapter):
 
     @classmethod
     def matches(cls, config: Mapping[str, Any]) -> bool:
-        """The architecture saved is a segmentation head of its model type."""
+        """Whether the config names a segmentation head of its model type."""
         return head_of(config) is not None
 
     @classmethod
     def check(cls, name: str, config: Mapping[str, Any], task: str | None) -> None:
-        """Refuse what is no segmentation model, or able to do several tasks and told none."""
+        """Refuse other models, and a model of several tasks if the user names none of them."""
         head, model_type = head_of(config), config.get("model_type", "")
         family = family_of(model_type)
         if head is None or (head != SEMANTIC_HEAD and family.masks is None):
             known = ", ".join(name for name, record in FAMILIES.items() if record.masks)
             raise UnsupportedModelError(
                 f"{name} ({model_type or 'no model type'}) "
-                f"{family.refused or 'is no segmentation model that pvzoo can drive'}.",
-                f"It can: {known} and the semantic models of transformers.",
+                f"{family.refused or 'is not a segmentation model that pvzoo can run'}.",
+                f"pvzoo can run: {known} and the semantic models of transformers.",
             )
-        if task or not family.windows:  # the processor, not yet fetched, may decide
+        if task or not family.windows:  # else the processor decides, which is not here yet
             choose_task(name, config, task, tasks_of(family))
 
     @property
     def _names(self) -> tuple[str, ...]:
-        """Every pixel belongs to some class, so one without a name needs a word too."""
+        """Class names for maps: every pixel has a class, so a class without a name gets one."""
         return tuple(name or f"class {i}" for i, name in enumerate(self.labels))
 
     @property
     def _record(self) -> MaskRecord:
-        """Of a network whose queries make masks, as instances and panoptic maps need."""
+        """The record of a network whose queries make masks: instances and panoptic maps need it."""
         return cast(MaskRecord, self.family.masks)
 
     @property
@@ -84,7 +84,7 @@ class TransformersSegmentationAdapter(Adapter):
         return frozenset(self.spec.extra["stuff"])
 
     def preprocess(self, image: Image.Image, **prompts: Any) -> tuple[Arrays, Meta]:
-        """As by default, for images of which a map can be made."""
+        """As `Adapter.preprocess`; refuses images that are too large for a map."""
         check_side(image)
         return super().preprocess(image, **prompts)
 
@@ -120,7 +120,7 @@ class TransformersSegmentationAdapter(Adapter):
             )
         else:
             classes, masks = outputs["classes"][0], outputs["masks"][0]
-            # Authors scale masks before classes are summed, but in checkpoints made for this alone.
+            # Authors scale masks before they sum classes, but not in checkpoints for this task.
             first = self.spec.extra["own_task"] != SEMANTIC or record.masks_first
             found = semantic.from_queries(
                 classes, masks, self._frame(masks, meta), masks_first=first, with_scores=scores
@@ -186,7 +186,7 @@ class TransformersSegmentationAdapter(Adapter):
 
 
 def head_of(config: Mapping[str, Any]) -> Kind | None:
-    """The kind of a config's head; None if it is none for segmentation."""
+    """The kind of a config's head; None if it is not a segmentation head."""
     kinds = (UNIVERSAL_HEAD, INSTANCE_HEAD, SEMANTIC_HEAD)
     return next((kind for kind in kinds if has_head(kind, config)), None)
 
@@ -199,16 +199,23 @@ def tasks_of(family: Family) -> tuple[str, ...]:
 def choose_task(
     name: str, config: Mapping[str, Any], task: str | None, able: tuple[str, ...]
 ) -> str:
-    """The task to serve, of those a checkpoint is able to: asked for, stated, or the only one.
+    """The task to serve: the one that the user or the config names, or the only one.
+
+    Args:
+        name: The name of the model; for messages.
+        config: The parsed ``config.json``.
+        task: The task that the user asked for, if any.
+        able: The tasks that the checkpoint can serve.
 
     Raises:
-        UnsupportedModelError: There are several and none is said, or it is not able to the one.
+        UnsupportedModelError: The checkpoint cannot serve the task, or it can serve several and
+            none is named.
     """
     task = task or (config.get("pvzoo") or {}).get("task") or (able[0] if len(able) == 1 else None)
     if task is None:
         raise UnsupportedModelError(
             f"{name} can serve several tasks.",
-            f"Say which: task={' or task='.join(map(repr, able))}.",
+            f"Name one: task={' or task='.join(map(repr, able))}.",
         )
     if task not in able:
         raise UnsupportedModelError(f"{name} cannot serve {task}.", f"It serves {', '.join(able)}.")

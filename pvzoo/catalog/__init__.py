@@ -1,1 +1,1 @@
-"""The catalogue: cards of models, read from TOML files, checked, looked up and searched."""
+"""The catalogue: read the cards of models from TOML files, check them, and search them."""

@@ -1,6 +1,6 @@
-"""Cards: one model each, and what is known of it.
+"""Cards of models: the facts that are known about a model.
 
-What is unknown is None (or empty) on the card; nothing is guessed.
+An unknown fact is None (or empty) on the card; nothing is guessed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PERMISSIVE = frozenset(
 
 @dataclass(frozen=True)
 class CardMetric:
-    """One reported figure. ``source`` says who reported it and where it was read."""
+    """One reported figure. ``source`` says who reported it, and where to read it."""
 
     name: str
     value: float
@@ -45,7 +45,7 @@ class WeightsSource:
 
     Attributes:
         hub: A Hub repo id, at ``revision`` (branch, tag or commit; None is the default branch).
-        package: The import name of an installed package; ``file`` is inside it, with ``sha256``.
+        package: The import name of an installed package; it contains ``file``, with ``sha256``.
         path: A folder on this machine.
         file: The weights file, relative to the repo, package or folder; None finds the usual ones.
         rename: (pattern, replacement) pairs, applied in order with `re.sub` to every tensor name.
@@ -74,12 +74,12 @@ class Card:
     Attributes:
         params: Number of parameters.
         license: The licence tag where the weights are published (an SPDX identifier, lower case).
-        license_upstream: What the authors say, where that differs from the tag.
+        license_upstream: The licence that the authors state, if it differs from the tag.
         input_size: Default side of the network's input, in pixels.
-        config: What a checkpoint's ``config.json`` would say, for weights that come without one.
-        facts: Where the facts on this card were looked up.
-        stuff: Names of the classes that are stuff, for panoptic models whose labels do not tell.
-        dist: The distribution that brought the card.
+        config: The content of a ``config.json``, for weights that come without one.
+        facts: The source of the facts on this card.
+        stuff: Names of the classes that are stuff, for panoptic models whose labels do not show it.
+        dist: The distribution that has the card.
     """
 
     name: str
@@ -103,33 +103,33 @@ class Card:
 
     @property
     def qualified_name(self) -> str:
-        """``dist:name``, which means this card whatever else is installed."""
+        """``dist:name``, which means this card, whatever else is installed."""
         return f"{self.dist}:{self.name}"
 
     @property
     def license_text(self) -> str:
-        """The licence for people: the tag, what upstream says, or "unknown"."""
+        """The licence as a text: the tag and, if it differs, the upstream licence; or "unknown"."""
         tag = self.license or "unknown"
         return f"{tag} (upstream: {self.license_upstream})" if self.license_upstream else tag
 
     @property
     def reported(self) -> str:
-        """The reported figures for people, such as "top1 80.1, top5 95"."""
+        """The reported figures as a text, such as "top1 80.1, top5 95"."""
         return ", ".join([f"{m.name} {m.value:g}" for m in self.metrics])
 
     @property
     def permissive(self) -> bool:
-        """Whether the tag is a permissive licence, and upstream does not say otherwise."""
+        """Whether the tag and, if there is one, the upstream licence are permissive."""
         return self.license in PERMISSIVE and self.license_upstream in (None, *PERMISSIVE)
 
     @property
     def size_text(self) -> str:
-        """The number of parameters for people, such as "41.5M"."""
+        """The number of parameters as a text, such as "41.5M"."""
         return f"{self.params / 1e6:.1f}M" if self.params else "unknown"
 
     @property
     def lines(self) -> list[tuple[str, str]]:
-        """All of the card for people: (heading, text)."""
+        """All facts of the card as pairs of (heading, text)."""
         found = [
             ("name", self.name),
             ("also called", ", ".join(self.aliases)),

@@ -1,4 +1,4 @@
-"""The catalogue: all cards known here, and which of them a name means."""
+"""The catalogue: all cards that are known here, and the card that a name means."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from pvzoo.plugins.installed import OWN, catalog_file
 
 
 class Catalogue:
-    """All cards known here, from pvzoo, its plugins and the user's own files.
+    """All cards of pvzoo, its plugins and the user's own files.
 
-    Of two cards of one name from one distribution the first counts: so the files of PVZOO_CATALOG
-    come before the one in the config folder.
+    If a distribution has two cards of the same name, the first one counts. So the files of
+    PVZOO_CATALOG take precedence over the file in the config folder.
     """
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class Catalogue:
             try:
                 registry.require_contract(part.dist)
                 read = read_catalog(catalog_file(part), part.dist)
-            except PvzooError as error:  # this plugin is set aside; list_plugins says why
+            except PvzooError as error:  # this plugin is skipped; list_plugins says why
                 registry.fail(part, error)
                 continue
             registry.succeed(part, read)
@@ -37,7 +37,7 @@ class Catalogue:
 
     @cached_property
     def _by_name(self) -> dict[str, list[Card]]:
-        """The cards that each name and alias may mean."""
+        """Each name and alias -> the cards that it may mean."""
         found: dict[str, list[Card]] = {}
         for card in self.cards:
             for name in (card.name, *card.aliases):
@@ -53,7 +53,7 @@ class Catalogue:
     def find(self, name: str) -> Card | None:
         """The card that a name, an alias or ``dist:name`` means; None if there is none.
 
-        Capitals and underscores are forgiven: ``ResNet_50`` is ``resnet-50``.
+        Case does not matter, and "_" counts as "-": ``ResNet_50`` is ``resnet-50``.
         """
         dist, bare = registry.split_name(name)
         bare = bare.lower().replace("_", "-")
@@ -63,23 +63,23 @@ class Catalogue:
         return registry.pick("model", bare, ((c.dist, c) for c in cards))
 
     def of_repo(self, repo: str) -> Card | None:
-        """The card whose weights are in a Hub repo; of several the user's, then pvzoo's own."""
+        """The card with weights in a Hub repo; of several the user's comes first, then pvzoo's."""
         return next((c for c in self.cards if c.source.hub == repo), None)
 
     def not_found(self, name: str) -> PvzooError:
-        """The error for a name that `find` does not know: the nearest names, or what hid it."""
+        """The error for a name that `find` does not know, with similar names or a failed plugin."""
         dist, bare = registry.split_name(name)
         failed = registry.failures("catalogs")
         if dist in failed:
             return failed[dist]
         if dist is not None and dist not in {c.dist for c in self.cards}:
             return ModelNotFoundError(
-                f"No installed plugin {dist!r} brings models, so {name!r} names nothing.",
+                f"No installed plugin {dist!r} has models, so there is no model {name!r}.",
                 "pvzoo plugins lists what is installed.",
             )
         hints = [
             nearest(bare.lower().replace("_", "-"), self._by_name),
-            "A Hub repo is written owner/name, a folder ./name; pvzoo list shows the catalogue.",
+            "Write a Hub repo as owner/name, a folder as ./name; pvzoo list shows the catalogue.",
         ]
         if failed:
             hints.append(
@@ -89,17 +89,17 @@ class Catalogue:
         return ModelNotFoundError(f"No model is called {name!r}.", " ".join(filter(None, hints)))
 
     def claimed_from_pvzoo(self, dist: str) -> list[str]:
-        """Names that `dist` gives to its cards although pvzoo's own catalogue has them."""
+        """Names of cards of `dist` that pvzoo's own catalogue uses too."""
         return sorted(
             name for name, cards in self._by_name.items() if {OWN, dist} <= {c.dist for c in cards}
         )
 
     def default(self, task: str) -> Card:
-        """The model a task uses when none is named: the user's choice, else a plugin's.
+        """The model that a task uses by default: the user's, else pvzoo's, else a plugin's.
 
         Raises:
-            ModelNotFoundError: Nobody names one.
-            NameClashError: Two plugins do, and the user does not.
+            ModelNotFoundError: No catalogue has a default for the task.
+            NameClashError: Several plugins have one, and neither the user nor pvzoo has one.
         """
         named = [(dist, defaults[task]) for dist, defaults in self.defaults if task in defaults]
         for dist, name in named:
@@ -110,16 +110,16 @@ class Catalogue:
                 return card
         if len(named) > 1:
             raise NameClashError(
-                f"No model was named, and {' and '.join(d for d, _ in named)} each bring a default "
+                f"No model was named, and {' and '.join(d for d, _ in named)} each have a default "
                 f"for {task}.",
-                "Name one, or choose in [defaults] of your own catalogue file.",
+                "Name a model, or set a default in [defaults] of your own catalogue file.",
             )
         if named:
             dist, name = named[0]
             return next(c for c in self._by_name[name] if c.dist == dist)
         raise ModelNotFoundError(
-            f"No model was named, and no default for {task} is installed.",
-            "Name one; pvzoo list shows them."
+            f"No model was named, and no installed catalogue has a default for {task}.",
+            "Name a model; pvzoo list shows them."
             + (
                 " Or install one that needs no download: pip install pvzoo-efficientnet-lite"
                 if task == "image-classification"
@@ -130,12 +130,12 @@ class Catalogue:
 
 @cache
 def catalogue() -> Catalogue:
-    """The catalogue of this process; `refresh` has it read anew."""
+    """The catalogue of this process; after `refresh` it is read again."""
     return Catalogue()
 
 
 def refresh() -> None:
-    """Forget what is installed and its catalogues: a plugin installed a moment ago is seen."""
+    """Forget the installed plugins and their catalogues, so that new plugins are found."""
     registry.forget()
     catalogue.cache_clear()
     forget()
@@ -145,7 +145,7 @@ def info(name: str) -> Card:
     """The card of a catalogue name, an alias, ``dist:name`` or a Hub repo of the catalogue.
 
     Raises:
-        ModelNotFoundError: No card has that name; the message has the nearest ones.
+        ModelNotFoundError: No card has that name; the message suggests similar names.
         NameClashError: Two plugins give a card that name.
         PluginError: The plugin named before the colon could not be used.
     """

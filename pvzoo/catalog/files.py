@@ -1,10 +1,10 @@
-"""Catalogue files: cards in TOML, and which files of the user's own are read.
+"""Read catalogue files: cards in TOML, of plugins and of the user.
 
 A file looks like this; `docs/catalog.md` explains every key::
 
     contract = 2
 
-    [defaults]                                  # optional: the model a task uses when none is named
+    [defaults]                                  # optional: the default model of a task
     image-classification = "my-classifier"
 
     [[models]]
@@ -30,7 +30,7 @@ from pvzoo.errors import CatalogError
 
 @dataclass(frozen=True)
 class CatalogFile:
-    """What one ``catalog.toml`` holds."""
+    """The content of one ``catalog.toml``."""
 
     cards: tuple[Card, ...]
     defaults: dict[str, str]
@@ -44,14 +44,14 @@ def read_catalog(file: Path, dist: str = USER) -> CatalogFile:
             the model and the key.
     """
     tables = read_toml(file)
-    # a user may make anybody's model a default
+    # a user may choose the model of any catalogue as a default
     schema.check_catalog(tables, file, foreign_defaults=dist == USER)
     cards = tuple([_card(table, file.parent, dist) for table in tables.get("models", ())])
     return CatalogFile(cards, tables.get("defaults", {}))
 
 
 def _card(table: dict[str, Any], base: Path, dist: str) -> Card:
-    """The card of a table that passed its check; `base` is where relative paths begin."""
+    """The card of a checked table; relative paths start at `base`."""
     source = dict(table["source"])
     if "path" in source:
         source["path"] = base / os.path.expanduser(source["path"])
@@ -81,5 +81,5 @@ def user_files() -> list[Path]:
                 f"PVZOO_CATALOG names {file}, which is not a file.", "Fix or unset PVZOO_CATALOG."
             )
     standard = user_config_path("pvzoo", appauthor=False) / "catalog.toml"
-    # os.path: a home that may not be looked into is one without a catalogue, not an error
+    # os.path.isfile: no error if the user may not read the folder
     return [*named, *([standard] if os.path.isfile(standard) else [])]

@@ -1,4 +1,4 @@
-"""From a name to where the weights are, and to the adapter that drives them."""
+"""Find the weights that a name means, and the adapter for them."""
 
 from __future__ import annotations
 
@@ -30,15 +30,22 @@ if TYPE_CHECKING:
 def resolve(
     name: str | Path, revision: str | None
 ) -> tuple[Card | None, WeightsSource, dict[str, Any]]:
-    """What a name means: (its card if it has one, where its weights are, the card's config)."""
+    """The meaning of a name: (card or None, source of the weights, config of the card).
+
+    Raises:
+        UsageError: `name` is not a name, or a folder or package cannot have a revision.
+        PvzooError: The catalogue does not know the name.
+    """
     folder = _as_folder(name)
     if folder is not None:
         if revision is not None:
-            raise UsageError(f"{name} is a folder, which has no revision {revision!r}.")
+            raise UsageError(
+                f"{name} is a folder, which has no revision {revision!r}.", "Leave revision out."
+            )
         return None, WeightsSource(path=folder), {}
     if "/" in str(name):
         card = catalogue().of_repo(str(name))
-        if card is not None and card.dist in (USER, OWN):  # plugins speak for their names
+        if card is not None and card.dist in (USER, OWN):  # a plugin's card counts only by its name
             return (
                 card,
                 replace(card.source, revision=revision or card.source.revision),
@@ -57,7 +64,7 @@ def resolve(
     if revision is not None:
         if card.source.hub is None:
             raise UsageError(
-                f"{card.name} is {card.source}, which has no revision {revision!r}.",
+                f"{card.name} has no revision {revision!r}: its weights are {card.source}.",
                 "Leave revision out.",
             )
         return card, replace(card.source, revision=revision), card.config
@@ -65,25 +72,27 @@ def resolve(
 
 
 def _as_folder(name: str | Path) -> Path | None:
-    """The folder that `name` means by its form, or because a path with a slash exists."""
+    """The folder that `name` means: by its form, or if it has a slash and is a folder."""
     if isinstance(name, Path):
         return name.expanduser()
     if not isinstance(name, str) or not name:
-        raise UsageError(f"{name!r} is no model name.", "Pass a name, a Hub repo id or a folder.")
+        raise UsageError(
+            f"{name!r} is not a model name.", "Pass a name, a Hub repo id or a folder."
+        )
     path = Path(name).expanduser()
     by_form = name.startswith((".", "/", "~")) or path.is_absolute()
     return path if by_form or ("/" in name and path.is_dir()) else None
 
 
 def _timm_source(name: str) -> tuple[WeightsSource, dict[str, Any]]:
-    """Where a ``timm/...`` name's weights are: timm's own table knows, for some are elsewhere."""
+    """The source and config of a ``timm/...`` name, by timm's table: some are in other repos."""
     needs(f"{name} is a network of timm and", "timm")
     from timm.models import get_pretrained_cfg
 
     model = name.removeprefix("timm/")
     try:
         cfg = get_pretrained_cfg(model)
-    except Exception:  # timm raises several things for names it does not know
+    except Exception:  # timm raises several types for unknown names
         cfg = None
     if cfg is None or cfg.hf_hub_id == name:
         return WeightsSource(hub=name), {}
@@ -98,9 +107,9 @@ def _timm_source(name: str) -> tuple[WeightsSource, dict[str, Any]]:
 
 
 def with_card(config: dict[str, Any], card: Card | None) -> dict[str, Any]:
-    """The config, with what its card knows and standard config files cannot say.
+    """The config, with facts of the card that standard config files do not have.
 
-    It goes where a folder saved by pvzoo has it: under the key ``pvzoo``.
+    They are under the key ``pvzoo``, as in a folder that pvzoo saved.
     """
     if card is None:
         return config
@@ -120,13 +129,13 @@ def adapter_class_of(
     """The adapter that the card names, else the one whose family the config belongs to.
 
     Raises:
-        UnsupportedModelError: None is, or the card names one and the config is another's.
+        UnsupportedModelError: No adapter fits, or the card names another one than fits the config.
     """
     if card is None:
         return choose_adapter(config, name, task, trust_remote_code)
     adapter: type[Adapter] = registry.get("adapters", card.adapter)
     part = registry.part_of(adapter)
-    try:  # some adapters are for cards alone, and match nothing or cannot say
+    try:  # some adapters are for cards only: they match nothing, or fail
         if part is None or _matches(part, adapter, config):
             return adapter
         other = choose_adapter(config, name, None, trust_remote_code)
@@ -136,16 +145,19 @@ def adapter_class_of(
     raise UnsupportedModelError(
         f"The card of {name} names the adapter {card.adapter!r}, but {card.source} is a model for "
         f"{theirs.name if theirs else other.__name__!r}.",
-        f"Correct 'adapter' in the card, which {card.dist} brings.",
+        f"Correct 'adapter' in the card, which is in the catalogue of {card.dist}.",
     )
 
 
 def choose_adapter(
     config: Mapping[str, Any], name: str, task: str | None, trust_remote_code: bool
 ) -> type[Adapter]:
-    """The adapter whose family a config belongs to: pvzoo's own are asked first.
+    """The adapter whose family a config belongs to; pvzoo's own adapters come first.
 
-    What a config says of code of its own counts only if that is trusted.
+    The key for Python code in the repo (``auto_map``) counts only if that code is trusted.
+
+    Raises:
+        UnsupportedModelError: No adapter fits.
     """
     own_code = config.get("auto_map") and not trust_remote_code
     if own_code:
@@ -157,33 +169,33 @@ def choose_adapter(
         except DisabledError:
             continue
         except PluginError as error:
-            warnings.warn(f"{error} It was passed over.", PvzooWarning, stacklevel=3)
+            warnings.warn(f"{error} It was skipped.", PvzooWarning, stacklevel=3)
             continue
         if fits:
             return adapter
     if own_code:
         raise UnsupportedModelError(
-            f"{name} comes with Python code of its own, which was not run.",
+            f"{name} comes with its own Python code, which was not run.",
             "If you trust its author, pass trust_remote_code=True.",
         )
     named = ", ".join(config.get("architectures") or ()) or config.get("architecture")
     what = short(named)[1:-1] if named else "no head"
     purpose = f" for {task}" if task else ""
     raise UnsupportedModelError(
-        f"No adapter here can drive {name}{purpose}: its config names {what}.",
-        "It needs a vision head for one of: "
+        f"No installed adapter can run {name}{purpose}: its config names {what}.",
+        "The model needs a head for one of these tasks: "
         + ", ".join(registry.names("tasks"))
-        + ". A backbone alone, or a model of another kind, has none.",
+        + ". A backbone alone, or a model of another kind, does not have one.",
     )
 
 
 def _matches(part: Part, adapter: type[Adapter], config: Mapping[str, Any]) -> bool:
     try:
         return adapter.matches(config)
-    except Exception as error:  # whatever it raises must not keep others from being asked
+    except Exception as error:  # an error of one adapter must not stop the search
         why = f"{type(error).__name__}: {error_message(error)}"
         raise PluginError(
-            f"The adapter {part.name!r} of plugin {part.dist!r} cannot say whether a config is of "
-            f"its family ({why}).",
+            f"The adapter {part.name!r} of plugin {part.dist!r} failed to check whether a config "
+            f"is of its family ({why}).",
             f"Report this to the author of {part.dist}, or uninstall it.",
         ) from error

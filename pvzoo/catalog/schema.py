@@ -1,4 +1,4 @@
-"""What a catalogue file may say: the keys of `docs/catalog.md`, each with its check."""
+"""Check the content of a catalogue file: the keys of `docs/catalog.md`, each with its check."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _texts(value: Any) -> dict[str, str]:
 
 
 def _package(value: Any) -> str:
-    if not isinstance(value, str) or not value.isidentifier():  # a dotted one would be imported
+    if not isinstance(value, str) or not value.isidentifier():  # finding a.b imports a
         raise ValueError("must be the import name of a top-level package")
     return value
 
@@ -141,7 +141,7 @@ _FILE: dict[str, Check] = {"contract": _count, "defaults": _texts, "models": _li
 def _checked(
     table: Any, schema: dict[str, Check], required: Iterable[str], where: str
 ) -> dict[str, Any]:
-    """The values of a table after their checks; `where` begins every complaint."""
+    """The values of a table, checked; `where` is the beginning of every message."""
     if not isinstance(table, dict):
         raise CatalogError(f"{where} must be a table, not {short(table)}.")
     for key in table:
@@ -152,7 +152,7 @@ def _checked(
             )
     for key in required:
         if key not in table:
-            raise CatalogError(f"{where} lacks the key {key!r}.", "Add it.")
+            raise CatalogError(f"{where} does not have the key {key!r}.", "Add it.")
     values = {}
     for key, value in table.items():
         try:
@@ -183,7 +183,7 @@ def _check_card(table: Any, number: int, file: Path) -> None:
 
 
 def check_catalog(tables: dict[str, Any], file: Path, *, foreign_defaults: bool) -> None:
-    """Check what a catalogue file holds.
+    """Check the content of a catalogue file.
 
     Args:
         tables: The content of the file.
@@ -207,5 +207,6 @@ def check_catalog(tables: dict[str, Any], file: Path, *, foreign_defaults: bool)
     for task, model in values.get("defaults", {}).items():
         if model not in taken and not foreign_defaults:
             raise CatalogError(
-                f"{file}: the default for {short(task)} is {short(model)}, which is no model here."
+                f"{file}: the default for {short(task)} is {short(model)}, which is not a model in "
+                "this file."
             )

@@ -1,4 +1,4 @@
-"""Searching the catalogue."""
+"""Search the catalogue."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pvzoo.plugins import registry
 
 
 class Cards(ShownList[Card]):
-    """What `list_models` returns: a list of cards, which a notebook shows as a table."""
+    """The result of `list_models`: a list of cards, which a notebook shows as a table."""
 
     def __repr__(self) -> str:
         wide = max((len(card.name) for card in self[:_SHOWN]), default=0)
@@ -42,16 +42,16 @@ def list_models(
     min_metric: float | None = None,
     offline: bool = False,
 ) -> Cards:
-    """The cards that fit every condition given, by name; with `metric`, best first.
+    """The cards that meet all conditions, sorted by name; with `metric`, the best first.
 
-    A card whose fact is unknown never passes a condition on that fact.
+    A card with an unknown fact does not meet a condition on that fact.
 
     Args:
-        text: Words that must all occur in the card's names, family, repo, dataset or summary.
-        task: Such as "object-detection", or just "detection".
+        text: Words that the card's names, family, repo, dataset or summary must all contain.
+        task: A task, such as "object-detection", or just "detection".
         family: A family of networks, such as "rt_detr".
-        license: A licence every statement about the weights agrees with; "permissive" for any in
-            `PERMISSIVE`, "unknown" for cards that state none.
+        license: A licence that all statements about the weights name; "permissive" for any in
+            `PERMISSIVE`, "unknown" for cards that state no licence.
         max_params: Most parameters, such as 50e6.
         metric: A metric the card must report, such as "AP".
         min_metric: The least value of `metric`.
@@ -59,7 +59,8 @@ def list_models(
             installed package, in a folder, or in the cache of `huggingface_hub`.
 
     Raises:
-        UsageError: A task, family, licence or metric that no card has; it names the nearest.
+        UsageError: No card has the task, family, licence or metric; the message suggests the
+            nearest.
     """
     cards = catalogue().cards
     if task is not None:
@@ -72,7 +73,7 @@ def list_models(
     if metric is not None:
         metric = _known("metric", metric, {m.name for c in cards for m in c.metrics})
     if min_metric is not None and metric is None:
-        raise UsageError("min_metric needs metric.", "Say which one, such as metric='AP'.")
+        raise UsageError("min_metric needs metric.", "Name the metric, such as metric='AP'.")
 
     def best(card: Card) -> float:
         """The card's best figure of `metric`; -inf if it reports none."""
@@ -90,7 +91,7 @@ def list_models(
         and (text is None or all(w in _haystack(card) for w in text.lower().split()))
     ]
     if offline:
-        from pvzoo.hub.download import is_here  # huggingface_hub: other searches need none
+        from pvzoo.hub.download import is_here  # imports huggingface_hub
 
         found = [card for card in found if is_here(card.source, card.config)]
     found.sort(key=lambda c: (c.name, c.dist))
@@ -98,7 +99,7 @@ def list_models(
 
 
 def _known(what: str, value: str, known: Iterable[str | None]) -> str:
-    """`value` in the spelling of `known`, compared without capitals, '-', '_' and spaces."""
+    """`value` in the spelling of `known`; case, '-', '_' and spaces do not matter."""
     folded = {_fold(k): k for k in sorted(filter(None, known))}
     if (found := folded.get(_fold(value))) is None:
         spellings = list(folded.values())
@@ -112,7 +113,7 @@ def _fold(name: str) -> str:
 
 
 def _licenses(card: Card) -> set[str]:
-    """The licences stated for a card's weights; empty if none is."""
+    """The licences that a card states for its weights; empty if it states none."""
     return {name for name in (card.license, card.license_upstream) if name}
 
 

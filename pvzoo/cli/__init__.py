@@ -1,10 +1,12 @@
 """The command line: a module for the commands of each kind, `app` for what they share.
 
-Answers go to standard output, everything else to standard error. Exit codes: 0 all went well, or
-the reader of the output, such as head, has seen enough; 1 nothing could be done (a `PvzooError`, in
-one line; ``--debug`` shows the traceback); 2 the command line was wrong, such as the value of an
-option; 3 some images were answered and others were not. ``check`` ends with 1 if it found errors in
-the data.
+Results go to standard output, everything else to standard error. Exit codes:
+
+* 0: success; also if the reader of the output, such as head, closes the pipe early.
+* 1: the command failed (a `PvzooError`, in one line; ``--debug`` shows the traceback); or ``check``
+  found errors in the data.
+* 2: the command line is wrong, such as the value of an option.
+* 3: some images have a result and others do not.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ from pvzoo.errors import PvzooError, UsageError
 
 def main() -> None:
     """Entry point: run a command and turn errors into one line and an exit code."""
-    # PIL warns of images that pvzoo then refuses with a clear error of its own
+    # PIL warns about images that pvzoo then refuses with a clear error of its own
     warnings.filterwarnings("ignore", module="PIL")
     warnings.showwarning = show_warning
     before = sys.stdout, sys.stderr
@@ -51,7 +53,7 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     finally:
-        try:  # here and not when Python ends, which would say that it failed
+        try:  # if this failed later, when Python exits, Python would print an error
             sys.stdout.flush()
             sys.stderr.flush()
         finally:
@@ -59,23 +61,23 @@ def main() -> None:
 
 
 class _Pipe(io.FileIO):
-    """Ends the program, as if all had gone well, once nobody reads what it writes."""
+    """A file that ends the program with exit code 0 when nobody reads its output any more."""
 
     def write(self, content: Any, /) -> int:
         try:
             return super().write(content)
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())  # for what is still buffered
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())  # takes what is still buffered
             raise SystemExit(0) from None
 
 
 def _piped(stream: Any) -> Any:
-    """Standard output or error, for a pipe or a file: in UTF-8, which Windows would not choose."""
+    """Standard output or error; in UTF-8 if it is a pipe or a file, where Windows differs."""
     if not isinstance(stream, io.TextIOWrapper) or stream.isatty():
         return stream
     try:
         raw = _Pipe(stream.fileno(), "w", closefd=False)
-    except OSError:  # it is in memory
+    except OSError:  # the stream is in memory
         stream.reconfigure(encoding="utf-8")
         return stream
     stream.flush()

@@ -22,11 +22,11 @@ _ORDER = (
     *("list", "info", "sample", "predict", "demo", "check", "convert", "evaluate", "fine-tune"),
     *("export", "verify", "space", "plugins", "new-plugin", "verify-plugin"),
 )
-"""The commands in the order of use; others come last."""
+"""The order of the commands in the help: the order of use. Other commands come last."""
 
 
 class _InOrder(typer.core.TyperGroup):
-    """Lists its commands in the order of use, not in that in which their modules are imported."""
+    """A group that lists its commands in the order of use, not in the order of the imports."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         order = {name: index for index, name in enumerate(_ORDER)}
@@ -42,7 +42,7 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["--help", "-h"]},
 )
-# Into a pipe or a file, tables keep their full width: nothing is cut to fit a screen.
+# In a pipe or a file, tables keep their full width: nothing is cut to fit a screen.
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 1000)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 _debug = False
@@ -59,30 +59,30 @@ def _set_debug(value: bool) -> None:
 
 
 def show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
-    """pvzoo's own warnings in one line, those of others only when debugging."""
+    """Show pvzoo's own warnings in one line, and warnings of other packages only when debugging."""
     if _debug or issubclass(category, pvzoo.PvzooWarning):
         err.print(f"[yellow]warning:[/] {escape(str(message))}")
 
 
 def progress_bar() -> AbstractContextManager[Progress]:
-    """A function (done, total) that shows how many images are done, where someone sees it."""
+    """A progress bar on standard error: gives a function (done, total) that updates it."""
     return showing(None, console=err)
 
 
 def print_columns(headings: Iterable[str], rows: Iterable[Iterable[str]], right: str = "") -> None:
-    """A table on standard output, its columns as wide as they need be; on a screen, lines are cut.
+    """Write a table to standard output. Columns are as wide as needed; a screen cuts long lines.
 
-    rich's own tables take a millisecond for every two rows, which thousands of models make long.
+    rich's own tables take a millisecond for every two rows: too slow for thousands of models.
 
     Args:
-        headings: Of the columns.
-        rows: The cells, plain text.
-        right: The heading of a column that is aligned at its right.
+        headings: The headings of the columns.
+        rows: The cells of each row, as plain text.
+        right: The heading of a column to align at the right.
     """
     columns = []
     for cells in zip(headings, *rows, strict=True):
         heading = cells[0]
-        if "".join(cells).isascii():  # where a character is a place, Python pads far faster
+        if "".join(cells).isascii():  # one cell for each character: Python pads much faster
             width = max(map(len, cells))
             pad = str.rjust if heading == right else str.ljust
             columns.append([pad(cell, width) for cell in cells])
@@ -102,12 +102,12 @@ def print_columns(headings: Iterable[str], rows: Iterable[Iterable[str]], right:
 
 
 def printable(text: str) -> str:
-    """The text without what would move the cursor or change colours."""
+    """The text with a space for each character that could move the cursor or change colours."""
     return "".join(c if c.isprintable() else " " for c in text)
 
 
 def _cells(text: str) -> int:
-    """How many places a text takes on a screen."""
+    """The width of a text on a screen, in character cells."""
     return len(text) if text.isascii() else cell_len(text)
 
 

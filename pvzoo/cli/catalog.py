@@ -26,12 +26,12 @@ def _size(params: str | None) -> float | None:
     try:
         return float(params[:-1]) * factor if factor else float(params)
     except ValueError:
-        raise UsageError(f"--max-params {params} is no size.", "Write it like 50M.") from None
+        raise UsageError(f"--max-params {params} is not a size.", "Write it like 50M.") from None
 
 
 @app.command("list")
 def list_(
-    text: Annotated[str | None, typer.Argument(help="Words that must be on the card.")] = None,
+    text: Annotated[str | None, typer.Argument(help="Words that the card must contain.")] = None,
     task: Task = None,
     family: Annotated[str | None, typer.Option(help="Family of networks, such as rt_detr.")] = None,
     license: Annotated[
@@ -54,7 +54,7 @@ def list_(
     debug: Debug = False,
 ) -> None:
     """List the models of the catalogue."""
-    gc.disable()  # the process ends soon, and thousands of cards are no garbage
+    gc.disable()  # the process ends soon, and thousands of cards hold no garbage
     cards = pvzoo.list_models(
         text,
         task=task,

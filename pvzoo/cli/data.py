@@ -1,4 +1,4 @@
-"""``pvzoo check``, ``convert`` and ``evaluate``: what concerns labelled data."""
+"""``pvzoo check``, ``convert`` and ``evaluate``: the commands for labelled data."""
 
 from __future__ import annotations
 
@@ -117,15 +117,15 @@ def check(
         with progress_bar() as show:
             data_module.write(fixed, fix, to, progress=show)
         err.print(f"wrote {escape(str(fix))}")
-        if _images(fixed):  # folders of classes without images are no data
+        if _images(fixed):  # data.load refuses folders of classes without images
             fixed = data_module.load(fix, task)
         with progress_bar() as show:
             left = data_module.check(fixed, progress=show)
         done = report.fixed(left)
         found |= {"fixed": done, "remaining": left.to_dict()}
         if not json:
-            said = ", ".join(f"{rule} ({count:,})" for rule, count in done.items()) or "nothing"
-            out.print(escape(f"\nFixed: {said}.\nWhat is in {fix} now: {left}"))
+            rules = ", ".join(f"{rule} ({count:,})" for rule, count in done.items()) or "nothing"
+            out.print(escape(f"\nFixed: {rules}.\nWhat is in {fix} now: {left}"))
     if json:
         sys.stdout.write(json_module.dumps(found, ensure_ascii=False) + "\n")
     if report.errors:
@@ -183,7 +183,7 @@ def evaluate(
         revision=revision,
         trust_remote_code=trust_remote_code,
     )
-    if dataset is None:  # the model says what to read the labels as
+    if dataset is None:  # the task of the model decides how to read the labels
         labels = registry.get("tasks", loaded.task).result.task
         dataset = _load(data, labels, split, reduce_labels, allow_outside)
     with progress_bar() as show:
@@ -215,8 +215,6 @@ def _print_evaluation(model: str, found: Evaluation) -> None:
             table.add_row(escape(name), *class_cells(row))
         out.print(table)
     if found.left_out:
-        err.print(
-            f"Left out: {found.left_out} images without a class, or of one the model does not have"
-        )
-    if found.labels.only_in_model and not found.labels.only_in_data:  # else a warning said both
+        err.print(f"Left out: {found.left_out} images without a class that the model has")
+    if found.labels.only_in_model and not found.labels.only_in_data:  # else a warning named both
         err.print(escape(str(found.labels)))

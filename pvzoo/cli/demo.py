@@ -65,7 +65,7 @@ def demo(
     """Open a page where you can try models on images."""
     from pvzoo.demo import serve
 
-    # What ends a service ends it as Ctrl-C does: the folder of its files is removed.
+    # SIGTERM, which ends a service, acts like Ctrl-C: the folder of the demo's files is removed.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     loaded = []
     default: list[str | None] = [None] if task else []
@@ -89,10 +89,11 @@ def demo(
             mcp_server=mcp,
             inbrowser=not no_browser and sys.stdout.isatty() and "SSH_CONNECTION" not in os.environ,
         )
-    except OSError as error:  # what Gradio says of it names its own options
+    except OSError as error:  # the message of Gradio names its own options, not ours
         address = host if port is None else f"{host}:{port}"
         raise PvzooError(
-            f"The page cannot be served at {address}.", "It may be taken: choose another --port."
+            f"The page cannot be served at {address}.",
+            "The port may be in use: choose another --port.",
         ) from error
 
 

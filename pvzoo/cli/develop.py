@@ -1,4 +1,4 @@
-"""``pvzoo new-plugin`` and ``verify-plugin``: for those who write plugins."""
+"""``pvzoo new-plugin`` and ``verify-plugin``: the commands for authors of plugins."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pvzoo.cli.predict import option_of
 
 
 class Kind(StrEnum):
-    """What a new plugin brings."""
+    """What a new plugin adds."""
 
     CATALOGUE = "catalogue"
     ADAPTER = "adapter"

@@ -55,7 +55,7 @@ def export(
     folder = folder or _place_of_twin(loaded)
     with progress_bar() as show:
 
-        def said(what: str, done: int, total: int) -> None:
+        def report(what: str, done: int, total: int) -> None:
             if what == "comparing":
                 show(done, total)
             elif done == 0:
@@ -66,7 +66,7 @@ def export(
             runtime=runtime or "onnxruntime",
             image_size=image_size,
             data=data,
-            progress=said,
+            progress=report,
             keep_failed=keep_failed,
             **dict(map(option_of, option or ())),
         )
@@ -121,7 +121,7 @@ def verify(
             )
         elif original is None:
             raise UsageError(
-                f"{export} is a file: what it should answer is not known.",
+                f"{export} is a file, and pvzoo does not know what results it should give.",
                 "Name the model it came from with --model.",
             )
         else:
@@ -130,10 +130,10 @@ def verify(
 
 
 def _place_of_twin(model: Any) -> Path:
-    """Where the export of a default model is looked for.
+    """The folder in which pvzoo looks for the export of a default model.
 
     Raises:
-        UsageError: It is not one of the catalogue, or was exported already.
+        UsageError: The model is not in the catalogue, or was exported already.
     """
     from pvzoo.errors import UsageError
     from pvzoo.export.manifest import is_in

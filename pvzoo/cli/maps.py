@@ -1,4 +1,4 @@
-"""``pvzoo predict --save-maps``: what a result says of every pixel, as files."""
+"""``pvzoo predict --save-maps``: write the values of every pixel to files."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 def write_maps(result: Result, folder: Path, stem: str) -> list[Path]:
-    """Write each array of a result that is of the size of its image; where they are.
+    """Write each array of a result that has the size of its image, and return the files.
 
     Whole numbers below 65,536 become a grey PNG, larger ones COCO's RGB (R + 256 G + 65536 B), and
-    fractions a ``.npy`` file. The first array has the name `stem`, others their own behind it.
+    fractions a ``.npy`` file. The first file is named `stem`, the others `stem` and their own name.
 
     Raises:
-        UsageError: There is no such array.
+        UsageError: The result has no such array.
     """
     written: list[Path] = []
     for field in fields(result):

@@ -122,7 +122,7 @@ def predict(
                 drawing = save / f"{drawings.of(result)}.png"
                 err.print(f"wrote {escape(str(result.save(drawing)))}")
             if save_maps:
-                from pvzoo.cli.maps import write_maps  # numpy: listing models needs none
+                from pvzoo.cli.maps import write_maps  # needs numpy, which other commands do not
 
                 for file in write_maps(result, save_maps, maps.of(result)):
                     err.print(f"wrote {escape(str(file))}")
@@ -138,7 +138,7 @@ def predict(
 
 
 def _default(task: str, *, plain: bool) -> str:
-    """The default model of a task: its export if one was made and nothing asks for PyTorch."""
+    """The default model of a task: its export if there is one and no option needs PyTorch."""
     from pvzoo.catalog.catalogue import catalogue
     from pvzoo.export.twins import twin_of
 
@@ -146,22 +146,24 @@ def _default(task: str, *, plain: bool) -> str:
     twin = twin_of(card) if plain else None
     if twin is None:
         return card.qualified_name
-    err.print(f"predicted by the export of {card.name}; --model {card.name} is the original")
+    err.print(f"using the export of {card.name}; --model {card.name} uses the original")
     return str(twin)
 
 
 def option_of(text: str) -> tuple[str, Any]:
-    """``NAME=VALUE`` as a keyword argument: JSON, a list of texts with commas between, or a text.
+    """``NAME=VALUE`` as a keyword argument: JSON, a list of texts with commas, or one text.
 
     Raises:
-        UsageError: There is no name or no value, or it is no option of the task.
+        UsageError: The name or the value is missing, or it is not an option of a task.
     """
     name, _, value = text.partition("=")
     if not name or not value:
-        raise UsageError(f"--option {text} says no value.", "Write NAME=VALUE, such as nms=0.5.")
+        raise UsageError(
+            f"--option {text} has no name or no value.", "Write NAME=VALUE, such as nms=0.5."
+        )
     if name in ("source", "batch_size", "on_error", "progress"):
         raise UsageError(
-            f"--option {text}: {name} is no option of a task.", "See pvzoo predict --help."
+            f"--option {text}: {name} is not an option of a task.", "See pvzoo predict --help."
         )
     try:
         return name, loads(value)
@@ -171,7 +173,7 @@ def option_of(text: str) -> tuple[str, Any]:
 
 
 def _expand(inputs: list[str]) -> list[str | Path]:
-    """The images that arguments mean: patterns and folders opened, the rest left as it is."""
+    """The images that the arguments name: patterns and folders are listed, the rest is kept."""
     from pvzoo.inputs.sources import images_of, stands_for_several
 
     images: list[str | Path] = []
@@ -179,7 +181,7 @@ def _expand(inputs: list[str]) -> list[str | Path]:
         if stands_for_several(text):
             try:
                 images += images_of(text)
-            except UsageError as error:  # that no image is there is no mistake of the command line
+            except UsageError as error:  # exit code 1: a folder without images is not wrong usage
                 raise PvzooError(error.what, error.hint) from error
         else:
             images.append(text)
@@ -187,7 +189,7 @@ def _expand(inputs: list[str]) -> list[str | Path]:
 
 
 def _predicted(kind: type[Result], names: Sequence[str], review: Path, to: str) -> Predicted:
-    """What gathers the answers; all that can be wrong with the folder and format is said first."""
+    """A collector of the results, after a check of the folder and the format."""
     from pvzoo.data.predicted import Predicted
     from pvzoo.data.write import check_new, writer_of
 
@@ -198,7 +200,7 @@ def _predicted(kind: type[Result], names: Sequence[str], review: Path, to: str) 
 
 
 class _FileNames:
-    """A name for the files of every result, without a suffix and never the same twice."""
+    """Gives the files of every result a name, without a suffix and never the same twice."""
 
     def __init__(self) -> None:
         self._taken: set[str] = set()
@@ -206,7 +208,7 @@ class _FileNames:
     def of(self, result: Result) -> str:
         stem = Path(result.image.file_name if result.image else "").stem or "image"
         name, number = stem, 1
-        while name.casefold() in self._taken:  # some file systems do not tell a from A
+        while name.casefold() in self._taken:  # some file systems ignore case
             number += 1
             name = f"{stem}-{number}"
         self._taken.add(name.casefold())

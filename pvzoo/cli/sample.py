@@ -1,4 +1,4 @@
-"""``pvzoo sample``: images to try the other commands on."""
+"""``pvzoo sample``: images for trying the other commands."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def sample(
     ] = None,
     debug: Debug = False,
 ) -> None:
-    """Write sample images, to try the other commands with."""
+    """Write sample images for trying the other commands."""
     if path is None:
         rows = [(name, *about) for name, about in _ABOUT.items()]
         print_columns(("name", "shows", "try"), rows)
@@ -45,11 +45,11 @@ def sample(
 
 
 def _write(path: Path) -> list[Path]:
-    """Write one image, or all of them into a folder; where they are now.
+    """Write one image, or all of them into a folder, and return the files.
 
     Raises:
         UsageError: No image has that name.
-        PvzooError: There is such a file already, or it cannot be written.
+        PvzooError: The file exists already, or cannot be written.
     """
     if path.name in _ABOUT and not path.is_dir():
         path = path.with_name(f"{path.name}.jpg")
@@ -59,14 +59,14 @@ def _write(path: Path) -> list[Path]:
         contents = {path / f"{name}.jpg": _shipped(name).read_bytes() for name in _ABOUT}
     for file in contents:
         if file.exists():
-            raise PvzooError(f"{file} exists already.", "Name another file or folder.")
+            raise PvzooError(f"{file} already exists.", "Name another file or folder.")
     for file, content in contents.items():
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content)
         except OSError as error:
             with suppress(OSError):
-                file.unlink()  # a part of it
+                file.unlink()  # it may be incomplete
             raise PvzooError(
                 f"{file} cannot be written ({error.strerror}).", "Name another file or folder."
             ) from error
@@ -80,7 +80,7 @@ def _encoded(path: Path) -> bytes:
         raise UsageError(f"No image is called {path.stem!r}.", hint)
     if path.suffix.lower() not in _SUFFIXES:
         raise UsageError(
-            f"{path.name} is in none of the formats for samples.",
+            f"{path.name} does not have the suffix of a format for samples.",
             f"End the name with {' or '.join(_SUFFIXES)}.",
         )
     shipped = _shipped(path.stem)

@@ -35,13 +35,13 @@ def _with_options(command: Any) -> Any:
     signature = inspect.signature(command, eval_str=True)
     own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
     types = get_type_hints(Options)
-    given = [_parameter(option, types[option.name]) for option in fields(Options)]
-    command.__signature__ = signature.replace(parameters=[*own[:1], *given, *own[1:]])
+    more = [_parameter(option, types[option.name]) for option in fields(Options)]
+    command.__signature__ = signature.replace(parameters=[*own[:1], *more, *own[1:]])
     return command
 
 
 def _parameter(option: Field[Any], kind: Any) -> inspect.Parameter:
-    """An option as typer takes it."""
+    """A field of `Options` as a parameter that typer understands."""
     if list[str] in get_args(kind):
         kind = list[str] | None
     elif bool in get_args(kind):
@@ -117,10 +117,10 @@ def fine_tune(
 
 
 def _read(option: Field[Any], value: Any) -> Any:
-    """What the text of an option says.
+    """The value of an option, parsed if it is a text.
 
     Raises:
-        UsageError: It has to be JSON, and is not.
+        UsageError: The text must be JSON, and is not.
     """
     if not isinstance(value, str):
         return value or None if option.default is None else value
@@ -132,6 +132,6 @@ def _read(option: Field[Any], value: Any) -> Any:
         return json.loads(value)
     except ValueError as error:
         raise UsageError(
-            f"{flag} is {value!r}, which is no JSON ({error}).",
-            f"Write such as {flag} '{example}'.",
+            f"{flag} is {value!r}, which is not JSON ({error}).",
+            f"Write it like {flag} '{example}'.",
         ) from error

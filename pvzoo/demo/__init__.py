@@ -3,10 +3,10 @@
     >>> import pvzoo
     >>> pvzoo.load("detr-resnet50").demo()
 
-`build` makes the app, `launch` serves it within limits that make it safe to expose, `serve` does
-both for a process that does nothing else. What a demo
-asks and shows follows from the task: its options become the controls, its results the table, the
-image and the downloads. So a task that a plugin brings has a demo as well.
+`build` makes the app. `launch` serves it, with limits that make it safe to expose. `serve` does
+both, for a process that does nothing else. The task decides what a demo asks and shows: its options
+become the controls, and its results become the table, the image and the downloads. So the tasks of
+plugins have a demo too.
 
 It needs the extra ``demo``: ``pip install "pvzoo[demo]"``.
 """
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pvzoo.demo.space import push_space, write_space
 
 EXAMPLES = Path(__file__).with_name("examples")
-"""Images to begin with; a README says where they are from."""
+"""Folder of example images; its README says where they are from."""
 
 __all__ = ["EXAMPLES", "Limits", "build", "launch", "push_space", "serve", "write_space"]
 

@@ -23,7 +23,7 @@ from pvzoo.catalog.catalogue import catalogue, info
 from pvzoo.catalog.search import list_models
 from pvzoo.demo.cards import titles
 from pvzoo.demo.client_images import fetch, keep
-from pvzoo.demo.error_message import OneLine, said
+from pvzoo.demo.error_message import OneLine, message_of
 from pvzoo.demo.guard import Guarded
 from pvzoo.demo.limits import Limits
 from pvzoo.demo.markdown import plain
@@ -46,25 +46,25 @@ def build(
     limits: Limits | None = None,
     examples: Sequence[str | Path] | None = None,
 ) -> Guarded:
-    """The app, not yet served; `launch` does that.
+    """Make the app; `launch` serves it.
 
     Args:
-        models: Loaded models, or what `pvzoo.load` takes: with several, their answers to one
-            image are side by side. Without any, the person picks a task and a model of the
-            catalogue, which is loaded when it is first asked.
-        limits: How much is taken from people, and of the machine.
-        examples: Image files to begin with; those that come with pvzoo unless given. The page
-            opens with the first one answered, if that needs neither a prompt nor a download.
+        models: Loaded models, or what `pvzoo.load` takes. Several models show their results for one
+            image side by side. Without models, the user picks a task and a model of the
+            catalogue, and the demo loads the model at its first use.
+        limits: How much the demo accepts from its users, and how much of the machine it uses.
+        examples: Example image files; by default those that come with pvzoo. The page opens with
+            the result for the first one, if that needs neither a prompt nor a download.
 
     Raises:
-        UsageError: The same model is there twice.
+        UsageError: `models` contains the same model twice.
         PvzooError: A model cannot be loaded.
     """
     limits = limits or Limits()
     loaded = [m if isinstance(m, pvzoo.Model) else pvzoo.load(m) for m in models]
     names = [model.name for model in loaded]
     if twice := {name for name in names if names.count(name) > 1}:
-        raise UsageError(f"{twice.pop()} is there twice.", "Name each model once.")
+        raise UsageError(f"The demo has {twice.pop()} twice.", "Name each model once.")
     app = Guarded(
         title="pvzoo demo", analytics_enabled=False, delete_cache=(60, limits.keep_seconds)
     )
@@ -96,8 +96,8 @@ def serve(
 ) -> Guarded:
     """`build` and `launch`, for a process that does nothing else, such as a Space.
 
-    The files of all requests are kept in a folder of this process, where whatever is old is
-    deleted: Gradio forgets those that were uploaded and never used.
+    This process keeps the files of all requests in a folder of its own and deletes old ones there:
+    Gradio never deletes files that were uploaded and not used.
 
     Args:
         models: As for `build`.
@@ -105,13 +105,13 @@ def serve(
         examples: As for `build`.
         **options: As for `launch`.
     """
-    # glibc keeps what the memory of each thread once grew to: have them share two of its arenas,
-    # and give back what is free. Without it 400 requests of 40 clients left 450 MB behind.
+    # glibc keeps the most memory that each thread ever used. To avoid this, all threads share two
+    # arenas, and `_sweep` trims them: without it 400 requests of 40 clients left 450 MB behind.
     _libc("mallopt", _M_ARENA_MAX, 2)
     folder = tempfile.mkdtemp(prefix="pvzoo-demo-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     os.environ["GRADIO_TEMP_DIR"] = folder
-    gr.mcp.DEFAULT_TEMP_DIR = folder  # read from there when Gradio was imported
+    gr.mcp.DEFAULT_TEMP_DIR = folder  # Gradio read GRADIO_TEMP_DIR for this when it was imported
     app = build(models, limits=limits, examples=examples)
     seconds = app.limits.keep_seconds
     threading.Thread(target=_sweep, args=(folder, seconds), daemon=True).start()
@@ -119,12 +119,12 @@ def serve(
 
 
 def launch(app: Guarded, **options: Any) -> Guarded:
-    """Serve an app that `build` made, within its limits.
+    """Serve an app of `build`, within its limits.
 
     Args:
         app: From `build`.
-        **options: Of `gradio.Blocks.launch`, such as ``server_name="0.0.0.0"``, ``share=True`` or
-            ``mcp_server=True``.
+        **options: Options of `gradio.Blocks.launch`, such as ``server_name="0.0.0.0"``,
+            ``share=True`` or ``mcp_server=True``.
     """
     limits = app.limits
     app.queue(max_size=limits.queue, default_concurrency_limit=limits.at_once)
@@ -135,7 +135,7 @@ def launch(app: Guarded, **options: Any) -> Guarded:
         (BodyLimit, [], {"limit": 2 * limits.max_bytes}),
     ]
     app_kwargs["middleware"] = [*app_kwargs.get("middleware", ()), *own]
-    # the answers to examples of other apps that ran in this folder, which Gradio would serve
+    # Gradio would serve the cached results of other apps that ran in this folder
     blocked = [*(options.pop("blocked_paths", None) or ()), str(get_cache_folder())]
     app.launch(
         **{
@@ -162,7 +162,7 @@ def _headline(models: Sequence[Model]) -> str:
 
 
 def _first_example(file: Path) -> Callable[[], str]:
-    """What a page that opens is given; old files of the demo are deleted, so it is written anew."""
+    """Gives the image for a new page; writes it each time, since the demo deletes old files."""
 
     def first_example() -> str:
         return keep(file.read_bytes(), file.name)
@@ -171,7 +171,7 @@ def _first_example(file: Path) -> Callable[[], str]:
 
 
 def _image(limits: Limits, examples: Sequence[Path]) -> gr.Image:
-    """The shared image: uploaded, pasted, from the camera, an address or an example."""
+    """The image that all panels share: uploaded, pasted, or from a camera, a URL or an example."""
     image = gr.Image(sources=["upload", "webcam", "clipboard"], label="image", elem_id="image")
     with gr.Row():
         url = gr.Textbox(
@@ -186,7 +186,7 @@ def _image(limits: Limits, examples: Sequence[Path]) -> gr.Image:
             handle = fetch(address, limits).handle
             return keep(handle.data, handle.name), ""
         except Exception as error:
-            return None, plain(said(error))
+            return None, plain(message_of(error))
 
     url.submit(take, url, [image, note], api_visibility="private")
     if examples:
@@ -221,9 +221,9 @@ def _side_by_side(models: Sequence[Model], image: gr.Image, limits: Limits) -> N
 
 
 def _any_model(image: gr.Image, limits: Limits) -> tuple[str, str]:
-    """The panels of all tasks; the task and the model that are chosen at first."""
+    """Make the panels of all tasks. Returns the task and the model that are selected at first."""
     cards = list_models()
-    ids = dict.fromkeys(part.name for part in registry.parts("tasks"))  # pvzoo's own are first
+    ids = dict.fromkeys(part.name for part in registry.parts("tasks"))  # pvzoo's own come first
     choices = {id: [c.name for c in cards if c.task == id] for id in ids}
     choices = {id: found for id, found in choices.items() if found}
     answers = Answers(limits)
@@ -231,7 +231,7 @@ def _any_model(image: gr.Image, limits: Limits) -> tuple[str, str]:
     shelf = Shelf((), every, budget=limits.models, dropped=answers.forget)
     tasks = [(id.replace("-", " "), id) for id in choices]
     task = gr.Radio(tasks, value=next(iter(choices)), label="task", elem_id="task")
-    turns = [gr.State(0) for _ in choices]  # a panel answers when its number changes
+    turns = [gr.State(0) for _ in choices]  # a panel predicts when its number changes
     columns = []
     for index, (id, names) in enumerate(choices.items()):
         with gr.Column(visible=index == 0) as column:
@@ -268,7 +268,7 @@ def _any_model(image: gr.Image, limits: Limits) -> tuple[str, str]:
 
 
 def _first(task: str, names: Sequence[str]) -> str:
-    """The catalogue's default for the task, which needs no download if there is such a one."""
+    """The catalogue's default model for the task, else the first of `names`."""
     try:
         return catalogue().default(task).name
     except PvzooError:
@@ -289,7 +289,7 @@ def _unused(name: str, used: set[str]) -> str:
 
 
 def _libc(name: str, *arguments: int) -> None:
-    with contextlib.suppress(OSError, AttributeError):  # another C library than glibc
+    with contextlib.suppress(OSError, AttributeError):  # the C library is not glibc
         getattr(ctypes.CDLL("libc.so.6"), name)(*arguments)
 
 
@@ -297,7 +297,7 @@ _M_ARENA_MAX = -8  # malloc.h
 
 
 def _sweep(folder: str, seconds: int) -> None:
-    """Delete old files and give back free memory, for ever."""
+    """Delete old files and return free memory to the system, every minute."""
     while Path(folder).exists():
         time.sleep(60)
         _libc("malloc_trim", 0)
@@ -307,4 +307,4 @@ def _sweep(folder: str, seconds: int) -> None:
                 if file.is_file() and file.stat().st_mtime < old:
                     file.unlink()
             except OSError:
-                continue  # another thread was quicker
+                continue  # another thread has already deleted it

@@ -1,4 +1,4 @@
-"""What a demo says of a model beside its answers."""
+"""Names and descriptions of models, for the page of a demo."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from pvzoo.model import Model
 
 _MOST = 50_000
-"""Most characters of a model card that are shown: a second of work at the worst."""
+"""Most characters of a model card that are shown: at worst they take a second to convert."""
 
 
 def titles(names: Sequence[str]) -> dict[str, str]:
-    """Models' names for people: of a folder no more of where it lies than tells it from others."""
+    """Short names of models: of a folder, only the end of its path that no other folder has."""
     found = {name: name for name in names}
     folders = {name: Path(name).resolve().parts for name in names if Path(name).is_dir()}
     for name, parts in folders.items():
@@ -48,9 +48,9 @@ def about(card: Card) -> str:
 
 
 def about_model(model: Model) -> str:
-    """The same of a loaded model, which need not be in a catalogue: its own model card then.
+    """A loaded model as Markdown: its card, or the model card of its folder.
 
-    That is Markdown by anybody: `pvzoo.demo.markdown.harmless` makes it fit for a page.
+    Anybody can write a model card: `pvzoo.demo.markdown.harmless` makes it safe for a page.
     """
     if model.card is not None:
         return about(model.card)
@@ -64,7 +64,7 @@ def about_model(model: Model) -> str:
 
 
 def _model_card(folder: Path) -> str:
-    """The text of a folder's README.md without its front matter, or nothing."""
+    """The text of a folder's README.md without its front matter; "" if there is none."""
     file = folder / "README.md"
     if not file.is_file():
         return ""

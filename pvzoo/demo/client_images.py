@@ -1,7 +1,7 @@
-"""What clients give a demo -> an image within the limits, or a sentence why not.
+"""Read the images that clients send to a demo, within the limits.
 
-`read` is the only place where something that a client said becomes a file that is opened or an
-address that is fetched; `pvzoo.demo.guard` sees to that.
+Only `read` and `fetch` open files or fetch addresses that a client names. `pvzoo.demo.guard` makes
+sure of that.
 """
 
 from __future__ import annotations
@@ -31,50 +31,51 @@ from pvzoo.inputs.images import ImageHandle
 
 @dataclass(frozen=True, eq=False)
 class ClientImage:
-    """An encoded image, small enough, and what it is known by.
+    """An encoded image within the limits.
 
     Attributes:
-        handle: Opens it. Its data is bytes, its name that of a file without folders.
-        digest: SHA-256 of its bytes.
+        handle: Opens the image. Its data is bytes, and its name is a file name without folders.
+        digest: SHA-256 of the bytes.
     """
 
     handle: ImageHandle
     digest: str
 
 
-def read(said: Any, limits: Limits) -> ClientImage:
-    """The image that a client means.
+def read(value: Any, limits: Limits) -> ClientImage:
+    """The image that a client sent or named.
 
     Args:
-        said: What the client sent: a dict whose "path" is that of a file which Gradio keeps for the
-            app (uploads, examples), or a web address; or whose "url" is a data URI.
-        limits: How large it may be.
+        value: What the client sent: a dict. Its "path" is a web address, or the path of a file that
+            Gradio keeps for the app (uploads, examples); or its "url" is a data URI.
+        limits: How large the image may be.
 
     Raises:
-        ImageError: It is no image, too large, or not to be had. A path gets one and the same
-            sentence, whatever is there, unless it is a regular file in Gradio's folder.
+        ImageError: It is not an image, is too large, or is not available. The message is the same
+            for every path that is not a regular file in Gradio's folder, whatever is there.
     """
-    indices = [said.get(key) for key in ("path", "url")] if isinstance(said, dict) else []
-    index = next(filter(None, indices), None)
-    if not isinstance(index, str):
+    places = [value.get(key) for key in ("path", "url")] if isinstance(value, dict) else []
+    place = next(filter(None, places), None)
+    if not isinstance(place, str):
         raise _not_here()
-    if index[:5].lower() == "data:":
-        return _checked(ImageHandle.of(index).data, "image.png", limits)
-    if _is_address(index):
-        return fetch(index, limits)
-    return _checked(*_kept(index, limits), limits)
+    if place[:5].lower() == "data:":
+        return _checked(ImageHandle.of(place).data, "image.png", limits)
+    if _is_address(place):
+        return fetch(place, limits)
+    return _checked(*_kept(place, limits), limits)
 
 
 def fetch(url: str, limits: Limits) -> ClientImage:
     """The image at a public web address.
 
     Raises:
-        ImageError: It is no address, not public, too large, too slow, or no image.
+        ImageError: It is not a web address, or not public; or the download is too large, too slow
+            or not an image.
     """
     url = url.strip()
     refuse = partial(_refusal, url[:200])
     if not _is_address(url):
-        raise refuse("is no web address.", "It begins with http:// or https://.")
+        raise refuse("is not a web address.", "A web address begins with http:// or https://.")
     data = download(
         url, refuse, max_bytes=limits.max_bytes, seconds=limits.url_seconds, public=True
     )
@@ -83,15 +84,16 @@ def fetch(url: str, limits: Limits) -> ClientImage:
 
 
 def keep(data: bytes, name: str) -> str:
-    """Write a file that others may be reading already: at once, under the digest of its bytes.
+    """Write a file into a folder named after the digest of its bytes, and return its path.
 
-    (Gradio's own function writes into the file that it is serving to somebody else.)
+    Others may be reading the same file, so it is written elsewhere and then moved. (Gradio's own
+    function writes into the file while it serves it to somebody else.)
     """
     home = Path(get_upload_folder()) / hashlib.sha256(data).hexdigest()
     home.mkdir(parents=True, exist_ok=True)
     file = home / strip_invalid_filename_characters(name)
     try:
-        os.utime(file)  # it is as new as its latest user
+        os.utime(file)  # used again: keep it as long as a new file
     except FileNotFoundError:
         with tempfile.NamedTemporaryFile(dir=home, delete=False) as part:
             part.write(data)
@@ -100,23 +102,23 @@ def keep(data: bytes, name: str) -> str:
     return str(file)
 
 
-def _is_address(index: str) -> bool:
-    return index.lower().startswith(("http://", "https://"))
+def _is_address(text: str) -> bool:
+    return text.lower().startswith(("http://", "https://"))
 
 
 def _kept(path: str, limits: Limits) -> tuple[bytes, str]:
     """The bytes and the name of a file in the folder where Gradio keeps what clients upload.
 
-    What a path names outside that folder is not even looked at; links in it are not followed. The
-    file is opened once, and what was opened is what is looked at and read.
+    Paths outside that folder are not looked at, and links in it are not followed. The file is
+    opened only once: the open file is what is checked and read.
     """
     try:
         folder = os.path.abspath(get_upload_folder())
         file = Path(folder).resolve() / Path(os.path.abspath(path)).relative_to(folder)
         if file.resolve() != file:
-            raise OSError("there is a link on the way")
+            raise OSError("the path contains a link")
         stream = open(file, "rb", opener=_open_regular)  # noqa: SIM115 (closed below)
-    except (OSError, ValueError, RuntimeError):  # the last two: NUL characters, circles of links
+    except (OSError, ValueError, RuntimeError):  # the last two: NUL characters, loops of links
         raise _not_here() from None
     with stream:
         size = os.fstat(stream.fileno()).st_size
@@ -126,13 +128,13 @@ def _kept(path: str, limits: Limits) -> tuple[bytes, str]:
 
 
 def _open_regular(path: str, flags: int) -> int:
-    """Open a regular file, and neither a link nor what would wait for somebody to write into it."""
+    """Open a regular file only: not a link, nor a pipe, which would wait for a writer."""
     for name in ("O_NOFOLLOW", "O_NONBLOCK"):  # where the system has them
         flags |= getattr(os, name, 0)
     descriptor = os.open(path, flags)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise OSError("no regular file")
+        raise OSError("not a regular file")
     return descriptor
 
 
@@ -150,15 +152,15 @@ def _checked(data: bytes, name: str, limits: Limits) -> ClientImage:
 
 
 def _pixels(data: bytes) -> int:
-    """How many pixels an image says it has, or 0: whoever opens it will say what is wrong."""
+    """The number of pixels by an image's header; 0 if unreadable: the error comes on opening it."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # this limit is lower than PIL's
             check_tags(io.BytesIO(data))
             width, height = Image.open(io.BytesIO(data)).size
     except Image.DecompressionBombError as error:
-        said = re.search(r"\d+", str(error))
-        return int(said[0]) if said else 0
+        count = re.search(r"\d+", str(error))
+        return int(count[0]) if count else 0
     except Exception:
         return 0
     return width * height
@@ -166,7 +168,7 @@ def _pixels(data: bytes) -> int:
 
 def _not_here() -> ImageError:
     return ImageError(
-        "This image is not here, or no longer: uploaded images are kept for a while only.",
+        "This image is not on the server: it keeps uploaded images only for a while.",
         "Upload it again.",
     )
 

@@ -1,4 +1,4 @@
-"""The options of a task -> components of a page, and what people set there -> options."""
+"""Turn the options of a task into components of a page, and their values into options."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ class Control:
     """One option of a task, as a component.
 
     Attributes:
-        name: Of the option.
+        name: The name of the option.
         about: Its first sentence in the docstring of its dataclass.
-        component: What sets it on the page.
-        typed: The same for programs: a component that is not shown, where the page has a text field
-            for a number that may be left out (`gradio.Number` shows that as 0, and sends it).
-        is_prompt: Whether the network sees it.
+        component: The component that sets it on the page.
+        typed: The component that sets it for programs, mostly the same. Where the page has a text
+            field for a number that may be left out, it is a number that is not shown
+            (`gradio.Number` shows an empty value as 0, and sends 0).
+        is_prompt: Whether the option is an input of the network.
         may_be_none: Whether None is one of its values, and not the default.
     """
 
@@ -39,7 +40,7 @@ class Control:
         self._kinds = _kinds(typing.get_type_hints(options)[field.name])
         self._number = next((kind for kind in (float, int) if kind in self._kinds), None)
         default = None if field.default is MISSING else field.default
-        # an empty field then says None, as in "at most 5, None for all"; else it says nothing
+        # an empty field then means None, as in "at most 5, None for all"; else it means the default
         self.may_be_none = default is not None and type(None) in self._kinds
         self.component = self._component(default, [name for name in labels if name])
         self.typed = self.component
@@ -51,7 +52,7 @@ class Control:
         shared: dict[str, Any] = {
             "label": self.name.replace("_", " "),
             "info": re.sub(r"\bNone\b", "empty", self.about),
-            "render": False,  # the panel says where
+            "render": False,  # the panel renders it
         }
         if self.name == "classes":
             return gr.Dropdown(labels, multiselect=True, allow_custom_value=True, **shared)
@@ -62,29 +63,29 @@ class Control:
         if self._number and default is not None:
             return gr.Number(default, precision=0 if self._number is int else None, **shared)
         if self._number:
-            unsaid = "the model's own" if self.name == "threshold" else "empty"
-            return gr.Textbox(placeholder=unsaid, max_lines=1, **shared)
+            placeholder = "the model's own" if self.name == "threshold" else "empty"
+            return gr.Textbox(placeholder=placeholder, max_lines=1, **shared)
         hint = "such as: a cat, remote control" if str in self._kinds else "such as: [[20, 30]]"
         return gr.Textbox(default or "", placeholder=hint, **shared)
 
-    def value(self, said: Any) -> Any:
-        """What was set, as the task takes it; None stands for nothing said.
+    def value(self, setting: Any) -> Any:
+        """The value of the component, as the task takes it; None if nothing is set.
 
         Raises:
-            UsageError: A text that should be JSON, or a number, is not; or a client sent something
-                of another kind.
+            UsageError: A text must be JSON or a number, and is not; or a client sent a value of
+                another kind.
         """
         if self.name == "classes":
-            if said and not isinstance(said, list):
-                raise UsageError(f"classes is {short(said)}, which is no list.", "Send a list.")
-            return said or None
-        if bool in self._kinds and not isinstance(said, bool | None):
+            if setting and not isinstance(setting, list):
+                raise UsageError(f"classes is {short(setting)}, not a list.", "Send a list.")
+            return setting or None
+        if bool in self._kinds and not isinstance(setting, bool | None):
             raise UsageError(
-                f"{self.name} is {short(said)}, which is neither true nor false.", "Send one."
+                f"{self.name} is {short(setting)}, not true or false.", "Send true or false."
             )
-        if not isinstance(said, str):
-            return said
-        text = said.strip()
+        if not isinstance(setting, str):
+            return setting
+        text = setting.strip()
         if not text:
             return None
         if self._number:
@@ -94,11 +95,12 @@ class Control:
                 return json.loads(text)
             except ValueError as error:
                 raise UsageError(
-                    f"{self.name} is {text[:100]!r}, which is no JSON.", "Write [[20, 30]]."
+                    f"{self.name} is {text[:100]!r}, which is not JSON.",
+                    "Write it like [[20, 30]].",
                 ) from error
         if Sequence in self._kinds:
             return [part.strip() for part in text.split(",") if part.strip()]
-        return said
+        return setting
 
     def _parsed(self, text: str, number: type[float]) -> float:
         try:
@@ -106,13 +108,14 @@ class Control:
         except ValueError as error:
             kind = "whole number" if number is int else "number"
             raise UsageError(
-                f"{self.name} is {text[:100]!r}, which is no {kind}.", "Leave it empty, or fix it."
+                f"{self.name} is {text[:100]!r}, which is not a {kind}.",
+                "Fix it, or leave it empty.",
             ) from error
 
     @property
     def triggers(self) -> list[Any]:
-        """The events at which what was set is used: text and numbers when they are finished."""
-        component: Any = self.component  # Gradio gives components their events as it starts
+        """The events that use the value: of text and numbers, when the user has finished typing."""
+        component: Any = self.component  # Gradio adds the events of components at run time
         if isinstance(component, gr.Textbox | gr.Number):
             return [component.submit, component.blur]
         return [component.change]
@@ -129,14 +132,14 @@ def controls_of(task: type[Task], labels: Sequence[str]) -> list[Control]:
 
 
 def options_of(controls: Sequence[Control], values: Sequence[Any]) -> dict[str, Any]:
-    """What was set, as keyword arguments of `predict`; where nothing was, the default holds.
+    """The values of the controls, as keyword arguments of `predict`; those not set are left out.
 
     Raises:
-        UsageError: A text that should be JSON is not.
+        UsageError: As `Control.value`.
     """
-    said = {c.name: c.value(v) for c, v in zip(controls, values, strict=True)}
+    options = {c.name: c.value(v) for c, v in zip(controls, values, strict=True)}
     kept = {c.name for c in controls if c.may_be_none}
-    return {name: value for name, value in said.items() if value is not None or name in kept}
+    return {name: value for name, value in options.items() if value is not None or name in kept}
 
 
 def _kinds(hint: Any) -> set[Any]:
@@ -147,5 +150,5 @@ def _kinds(hint: Any) -> set[Any]:
 
 
 def _about(options: type, name: str) -> str:
-    """The first sentence on a field in the docstring of its class or of one it derives from."""
+    """The first sentence about a field in the docstring of its class or of a base class."""
     return re.split(r"(?<=\.)\s", about(options, name))[0].replace("``", "")

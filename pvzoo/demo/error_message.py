@@ -1,7 +1,7 @@
-"""What goes wrong in a demo: a sentence for the person in front of it, a line in the server's log.
+"""Report the errors of a demo: a sentence for the user, a line in the log of the server.
 
-Only what is the server's own fault has a traceback there. A client can send anything, and should
-not be able to fill a log.
+Only errors that are the server's own fault have a traceback in the log. A client can send anything,
+and must not be able to fill the log.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from pvzoo.errors import PvzooError, short
 _log = logging.getLogger("pvzoo.demo")
 
 
-def said(error: BaseException) -> str:
-    """The sentence; what is not the person's doing goes into the log of the server only."""
+def message_of(error: BaseException) -> str:
+    """The sentence for the user; errors that are not the user's go only into the server's log."""
     if isinstance(error, PvzooError):
         return str(error)
     _log.error("a request failed", exc_info=error)
@@ -28,18 +28,18 @@ def said(error: BaseException) -> str:
 
 @contextmanager
 def sentence() -> Iterator[None]:
-    """Turn every error into Gradio's own, which is shown."""
+    """Turn every error into a `gr.Error`, which the page shows."""
     try:
         yield
     except gr.Error:
         raise
     except Exception as error:
-        raise gr.Error(said(error), print_exception=False) from None
+        raise gr.Error(message_of(error), print_exception=False) from None
 
 
 @contextmanager
 def value_error() -> Iterator[None]:
-    """Turn every error into one of a value that a client sent."""
+    """Turn every error into a `gr.Error` about the values that a client sent."""
     try:
         yield
     except gr.Error as error:
@@ -48,17 +48,17 @@ def value_error() -> Iterator[None]:
     except Exception as error:
         _log_line("a request was refused", error)
         raise gr.Error(
-            'The request has too few values, or one of the wrong kind. "Use via API" at the end of '
-            "the page says what it takes.",
+            "The request has too few values, or a value of the wrong kind. "
+            '"Use via API" at the end of the page lists the values.',
             print_exception=False,
         ) from None
 
 
 class OneLine:
-    """ASGI middleware that logs in one line what Gradio's routes raise, and answers 400.
+    """ASGI middleware that logs an error of Gradio's routes in one line, and answers 400.
 
-    They do for sessions, functions and events that a client makes up. A lack of disk or memory is
-    the server's own, and goes on as it is.
+    They raise errors for sessions, functions and events that a client made up. A lack of disk or
+    memory is the server's own fault, so that error is raised as it is.
     """
 
     def __init__(self, app: Any) -> None:

@@ -1,10 +1,9 @@
-"""The gate that everything passes which clients send to the functions of a demo.
+"""Check everything that clients send to the functions of a demo.
 
-Gradio looks for the paths and addresses of files in whatever it is sent, for any component. Those
-that come with a key "meta" it moves or downloads once their folder is checked; others it leaves to
-the components, which open them. So nothing of that kind is left to Gradio: the one input that may
-be a file, the image, goes past it as it was sent, to `pvzoo.demo.client_images.read`; elsewhere
-files are refused.
+Gradio looks for paths and addresses of files in all values that clients send, for any component.
+It moves or downloads those with a key "meta", after a check of their folder. The components open
+the others. So this module keeps files away from Gradio: only the image may be a file, and it goes
+unchanged to `pvzoo.demo.client_images.read`. Files in other values are refused.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ from pvzoo.demo.limits import Limits
 class Guarded(gr.Blocks):
     """Blocks whose functions get images as clients sent them, and no other files.
 
-    Endpoints, the queue and the tools of agents, public or private, all come through here. The
-    components are Gradio's own: those of a session are made anew when an event changes them, so
-    what is changed in one does not last.
+    All endpoints, the queue and the tools of agents, public or private, call these methods. The
+    check is not in the components: Gradio makes those of a session anew when an event changes
+    them, so changes of a component do not last.
 
     Attributes:
-        limits: Those of the app; set by what builds it.
+        limits: The limits of the app; `pvzoo.demo.app.build` sets them.
     """
 
     limits: Limits
@@ -34,7 +33,7 @@ class Guarded(gr.Blocks):
         """As `gradio.Blocks.process_api`.
 
         Raises:
-            gr.Error: What came with the event names a file.
+            gr.Error: The data of the event names a file.
         """
         with value_error():
             _refuse_files(getattr(options.get("event_data"), "_data", None))
@@ -43,33 +42,33 @@ class Guarded(gr.Blocks):
     async def preprocess_data(
         self, block_fn: Any, inputs: list[Any], state: Any, explicit_call: bool = False
     ) -> list[Any]:
-        """As `gradio.Blocks.preprocess_data`, save that images stay as they were sent.
+        """As `gradio.Blocks.preprocess_data`, but images stay as they were sent.
 
         Raises:
             gr.Error: Another input names a file, or has a value that its component cannot have.
         """
         images: dict[int, Any] = {}
         others: list[Any] = []
-        for place, said in enumerate(inputs):
-            if place < len(block_fn.inputs) and isinstance(block_fn.inputs[place], gr.Image):
-                images[place] = said
+        for index, value in enumerate(inputs):
+            if index < len(block_fn.inputs) and isinstance(block_fn.inputs[index], gr.Image):
+                images[index] = value
                 others.append(None)
             else:
-                _refuse_files(said)
-                others.append(said)
+                _refuse_files(value)
+                others.append(value)
         with value_error():
             values: list[Any] = await super().preprocess_data(
                 block_fn, others, state, explicit_call
             )
-        for place, said in images.items():
-            values[place] = said
+        for index, image in images.items():
+            values[index] = image
         return values
 
     async def call_function(self, *args: Any, **options: Any) -> Any:
         """As `gradio.Blocks.call_function`.
 
-        What fails in pvzoo's own functions is caught there; the others, such as the one that shows
-        an example, fail for what they were sent.
+        pvzoo's own functions catch their errors themselves. Other functions, such as the one that
+        shows an example, fail only because of the values that a client sent.
 
         Raises:
             gr.Error: The function failed.
@@ -78,16 +77,16 @@ class Guarded(gr.Blocks):
             return await super().call_function(*args, **options)
 
 
-def _refuse_files(said: Any) -> None:
-    """Refuse what Gradio could take for a file, in any depth.
+def _refuse_files(value: Any) -> None:
+    """Refuse a value that contains what Gradio could take for a file, at any depth.
 
     Raises:
-        gr.Error: There is such a thing.
+        gr.Error: The value contains one.
     """
-    if isinstance(said, dict):
-        if "path" in said:
+    if isinstance(value, dict):
+        if "path" in value:
             raise gr.Error("Only the image may be a file.", print_exception=False)
-        said = list(said.values())
-    if isinstance(said, list | tuple):
-        for part in said:
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for part in value:
             _refuse_files(part)

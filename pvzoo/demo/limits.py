@@ -1,4 +1,4 @@
-"""How much a demo takes from strangers, and how much of the machine it takes."""
+"""How much a demo accepts from its users, and how much of the machine it uses."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Limits:
-    """The defaults suit a machine of two cores and 16 GB.
+    """The limits of a demo. The defaults suit a machine of two cores and 16 GB.
 
     Attributes:
         max_bytes: Most bytes of an image, uploaded or downloaded.
         max_pixels: Most pixels of an image.
-        url_seconds: Most seconds until an image has come from its address.
-        seconds: Most seconds until the network has answered, waiting for others included.
-        queue: Most requests that wait; more are told to come back.
-        at_once: Requests that are worked on at the same time; the network runs for one.
-        models: Most bytes of weights that are held. When a further model is asked for, those that
-            were used least recently go.
-        outputs: Most bytes of outputs of networks that are remembered, so that another threshold
+        url_seconds: Most seconds for the download of an image from its address.
+        seconds: Most seconds for a run of the network, including the wait for other requests.
+        queue: Most requests that wait; further ones are asked to come back later.
+        at_once: Requests that are processed at the same time; the network runs for one of them.
+        models: Most bytes of weights in memory. If a further model needs room, the models that
+            were used least recently are dropped.
+        outputs: Most bytes of network outputs in memory. They are kept so that another threshold
             needs no second run.
-        keep_seconds: How long the files of a request are kept.
+        keep_seconds: Seconds for which the files of a request are kept.
     """
 
     max_bytes: int = 20 * 2**20

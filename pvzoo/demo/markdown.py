@@ -1,7 +1,7 @@
-"""Text by others -> what a page can show without loading anything from elsewhere.
+"""Make texts of other authors safe for a page, which then loads nothing from elsewhere.
 
-The browser of whoever opens a page would fetch the images of a model card, and so tell the server
-that has them who looks at it.
+Otherwise the browser of each visitor would fetch the images of a model card, and so tell the server
+of these images who looks at the page.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from markdown_it.token import Token
 def harmless(markdown: str) -> str:
     """Markdown -> HTML that a page shows without loading anything.
 
-    Images become links. HTML in the Markdown is dropped, its text stays. The HTML is one line, so
-    that Gradio, which takes it for Markdown with HTML in it, finds no Markdown in it.
+    Images become links. HTML in the Markdown is dropped, its text stays. Gradio reads the result as
+    Markdown with HTML in it; as it is one line, Gradio finds no Markdown in it.
     """
     return f"<div>{_RENDERER.render(markdown)}</div>".replace("\n", " ")
 
 
 def plain(text: str) -> str:
-    """Any text -> Markdown that shows it as it is."""
+    """Any text -> Markdown that shows the text as it is."""
     return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(text.split()))
 
 
@@ -41,7 +41,7 @@ def _image(self: Any, tokens: Sequence[Token], index: int, options: Any, env: An
 
 
 def _code(self: Any, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
-    """Without its language: a page draws the diagrams of some, which may have images."""
+    """Code without its language: for some a page draws a diagram, which may load images."""
     text = html.escape(tokens[index].content).replace("\n", "&#10;")
     return f"<pre><code>{text}</code></pre>"
 
@@ -59,7 +59,7 @@ def _text_of(self: Any, tokens: Sequence[Token], index: int, options: Any, env: 
 
 
 class _Text(HTMLParser):
-    """Collects what a reader of HTML sees."""
+    """Collects the text that a reader of the HTML sees."""
 
     def __init__(self) -> None:
         super().__init__()

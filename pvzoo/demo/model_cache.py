@@ -1,4 +1,4 @@
-"""The models of a demo: loaded when they are first used, dropped when the memory is needed."""
+"""Load the models of a demo at their first use, and drop them when memory is needed."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _log = logging.getLogger("pvzoo.demo")
 
 
 class Shelf:
-    """Models by name, at most `budget` bytes of weights.
+    """Models by name, with at most `budget` bytes of weights.
 
     Args:
-        loaded: Models that are there already, and stay.
-        names: Catalogue names of further ones, which may be loaded.
-        budget: Bytes of weights that may be held.
-        dropped: Called with the name of a model that has been dropped.
+        loaded: Models that are already loaded; they are never dropped and do not count.
+        names: Catalogue names of the models that may be loaded.
+        budget: Most bytes of weights of these models.
+        dropped: Called with the name of each model that was dropped.
     """
 
     def __init__(
@@ -39,20 +39,20 @@ class Shelf:
         self._names = frozenset(names)
         self._budget = budget
         self._dropped = dropped
-        self._recent: OrderedDict[str, Model] = OrderedDict()  # the least recently used first
+        self._recent: OrderedDict[str, Model] = OrderedDict()  # the least recently used comes first
         self._lock = threading.Lock()
 
     def is_loaded(self, name: str) -> bool:
-        """Whether `get` will answer at once."""
+        """Whether `get` returns the model without loading it."""
         return name in self._kept or name in self._recent
 
     def get(self, name: str) -> Model:
-        """The model of that name, loaded if need be; one is loaded at a time.
+        """The model of that name, loaded if necessary; only one is loaded at a time.
 
         Raises:
-            ModelNotFoundError: The demo does not offer it.
-            UsageError: It alone is larger than the budget.
-            PvzooError: It cannot be loaded.
+            ModelNotFoundError: The demo does not offer the model.
+            UsageError: The model alone is larger than the budget.
+            PvzooError: The model cannot be loaded.
         """
         if name in self._kept:
             return self._kept[name]
@@ -72,11 +72,11 @@ class Shelf:
             self._make_room(name, 4 * params)
         try:
             model = pvzoo.load(name)
-        except PvzooError as error:  # its message is for those who run the server
+        except PvzooError as error:  # its message is for the operator of the server
             _log.warning("%s cannot be loaded: %s", name, error)
             what = "fetched from the Hub" if isinstance(error, HubError) else "loaded"
             raise PvzooError(
-                f"{name} cannot be {what} now.", "Try again later, or choose another."
+                f"{name} cannot be {what} now.", "Try again later, or choose another model."
             ) from error
         self._make_room(name, model.nbytes)
         return model
@@ -84,9 +84,9 @@ class Shelf:
     def _make_room(self, name: str, size: int) -> None:
         if size > self._budget:
             raise UsageError(
-                f"{name} needs {size / 2**30:.1f} GB, more than this demo has for models "
+                f"{name} needs {size / 2**30:.1f} GB, more than the memory of this demo for models "
                 f"({self._budget / 2**30:.1f} GB).",
-                "Choose a smaller one.",
+                "Choose a smaller model.",
             )
         while sum(model.nbytes for model in self._recent.values()) + size > self._budget:
             self._dropped(self._recent.popitem(last=False)[0])

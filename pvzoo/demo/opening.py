@@ -1,4 +1,4 @@
-"""The images that a page offers, and whether it opens with the first of them answered."""
+"""The example images of a page, and whether it opens with the result for the first one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pvzoo.model import Model
 
 QUICK = 50e6
-"""Most parameters of a model that is loaded for the sake of the first image."""
+"""Most parameters of a model that a page loads for its first image."""
 
 _SHOWN = {
     "coffee": {"espresso", "cup"},
@@ -27,11 +27,11 @@ _SHOWN = {
     "astronaut": {"person", "face"},
     "scene": {"cross", "heart"},
 }
-"""pvzoo's own images, each with words for what it shows."""
+"""pvzoo's own images -> words in the names of classes that each shows."""
 
 
 def own_examples(models: Sequence[Model]) -> list[Path]:
-    """pvzoo's own images, first those that show something of the first model's classes."""
+    """pvzoo's own images; those that show classes of the first model come first."""
     labels = models[0].labels if models else ()
     words = set(re.findall("[a-z]+", " ".join(labels).lower()))
     names = sorted(_SHOWN, key=lambda name: not _SHOWN[name] & words)
@@ -39,11 +39,11 @@ def own_examples(models: Sequence[Model]) -> list[Path]:
 
 
 def answers_at_once(tasks: Sequence[str], card: Card | None = None) -> bool:
-    """Whether an image is answered without a prompt and without a long wait.
+    """Whether the page gets a result for an image without a prompt and without a long wait.
 
     Args:
-        tasks: Those of all models that would answer.
-        card: Of the one model that would have to be loaded first.
+        tasks: The tasks of all models that would predict.
+        card: The card of the model that would have to be loaded first; None if there is none.
     """
     if card is not None:
         small = card.params is not None and card.params <= QUICK
@@ -53,7 +53,7 @@ def answers_at_once(tasks: Sequence[str], card: Card | None = None) -> bool:
 
 
 def within(image: Path, limits: Limits) -> bool:
-    """Whether a page may show this image."""
+    """Whether an image is within the limits."""
     try:
         read({"path": keep(image.read_bytes(), image.name)}, limits)
     except (ImageError, OSError):
@@ -64,6 +64,6 @@ def within(image: Path, limits: Limits) -> bool:
 def _needs_prompt(task: str) -> bool:
     try:
         registry.get("tasks", task).prompts()
-    except (PvzooError, TypeError):  # the second: a field without a default
+    except (PvzooError, TypeError):  # TypeError: a field has no default
         return True
     return False

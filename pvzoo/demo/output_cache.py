@@ -1,4 +1,4 @@
-"""Images and options -> results, with one run of the network for each image."""
+"""Get results for images and options, with one run of the network for each image."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ class Answers:
     """Runs networks, one at a time, and remembers their latest outputs within `limits.outputs`.
 
     Args:
-        limits: How much is remembered, and how long a run may take.
+        limits: How much memory the outputs may take, and how long a run may take.
     """
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._known: OrderedDict[tuple[str, ...], tuple[Outputs, float]] = OrderedDict()
         self._lock = threading.Lock()
-        # A thread cannot be stopped: one that outlasts the limit must not be joined by others.
+        # one thread, as a thread cannot be stopped: no second run may start beside a late one
         self._network = ThreadPoolExecutor(1, thread_name_prefix="pvzoo-demo")
 
     def result(
         self, model: Model, task: type[Task], image: ClientImage, options: Mapping[str, Any]
     ) -> tuple[Result, float]:
-        """As ``model.predict(image, **options)``, and how many seconds the network ran for it.
+        """The result of ``model.predict(image, **options)``, and the seconds the network ran.
 
-        Of what is remembered these are the seconds of the one run that there was.
+        If the outputs were remembered, these are the seconds of the run that gave them.
 
         Raises:
-            PvzooError: As `predict`; or the network did not answer in time.
+            PvzooError: As `predict`; or the network did not finish in time.
         """
         prompts = {f.name for f in fields(task.prompts)}
         asked = {name: value for name, value in options.items() if name in prompts}
@@ -55,7 +55,7 @@ class Answers:
         return result, seconds
 
     def forget(self, name: str) -> None:
-        """Drop what a model has said, and with it the hold on the model."""
+        """Drop the outputs of a model, and with them the references to the model."""
         with self._lock:
             for key in [key for key in self._known if key[0] == name]:
                 del self._known[key]
@@ -63,7 +63,7 @@ class Answers:
     def _outputs(
         self, model: Model, image: ClientImage, prompts: dict[str, Any]
     ) -> tuple[Outputs, float]:
-        # with the name, which is in what is answered: another's is not everybody's business
+        # The result contains the file name; nobody may see the file name of another user.
         key = (model.name, image.digest, image.handle.name, repr(sorted(prompts.items())))
         with self._lock:
             if key in self._known:
@@ -74,7 +74,7 @@ class Answers:
             answer = run.result(timeout=self._limits.seconds)
         except FutureTimeout:
             run.cancel()
-            name = titles([model.name])[model.name]  # a folder's would say where it lies
+            name = titles([model.name])[model.name]  # not the whole path of a folder
             raise PvzooError(
                 f"{name} did not answer within {self._limits.seconds:g} seconds.",
                 "Try again later, with a smaller image or a smaller model.",

@@ -1,4 +1,4 @@
-"""One model's part of a demo, or one task's with a choice of models."""
+"""The part of a demo for one model, or for one task with a choice of models."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pvzoo.catalog.search import list_models
 from pvzoo.demo.cards import about, about_model
 from pvzoo.demo.client_images import ClientImage, keep, read
 from pvzoo.demo.controls import controls_of, options_of
-from pvzoo.demo.error_message import said, sentence
+from pvzoo.demo.error_message import message_of, sentence
 from pvzoo.demo.limits import Limits
 from pvzoo.demo.markdown import harmless, plain
 from pvzoo.demo.model_cache import Shelf
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 from pvzoo.tasks.base import Task
 
 SIDE = 1600
-"""Most pixels of a side of the image that is shown; the PNG to download has them all."""
+"""Longest side of the image on the page, in pixels; the PNG to download has the full size."""
 
 _NEEDED = inspect.Parameter.empty
 _SIZES = {"any size": None, "up to 10M parameters": 10e6, "up to 50M parameters": 50e6}
@@ -41,15 +41,16 @@ class Panel:
     """Components in a column, and the events that fill them.
 
     Args:
-        task: Says which controls there are.
-        names: The models; with several, the person chooses.
-        heading: What people call the one model, if it is one.
-        first: The one that is chosen at first.
-        image: The component that all panels share.
-        shelf: Has the models.
-        answers: Runs them.
-        api_name: What clients call.
-        starts: The events at which it answers, beside those of its own controls.
+        task: The task, which decides what controls there are.
+        names: The names of the models; if there are several, the user chooses one.
+        heading: The name to show, if there is one model.
+        first: The name of the model that is selected at first.
+        image: The image component that all panels share.
+        shelf: Loads and keeps the models.
+        answers: Runs the models.
+        limits: The limits of the demo.
+        api_name: The name of the endpoint for clients.
+        starts: The events that start a prediction, beside those of the panel's own controls.
     """
 
     def __init__(
@@ -93,7 +94,7 @@ class Panel:
                 self._fitting(size, licence) or self._names,
                 value=first,
                 label="model",
-                allow_custom_value=True,  # clients may name one that the filters leave out
+                allow_custom_value=True,  # clients may name a model that the filters hide
             )
         else:
             gr.Markdown(f"### {plain(self._heading)}")
@@ -160,7 +161,7 @@ class Panel:
                 narrow.change(
                     self._narrow, [self._size, self._license, self._model], self._model, **private
                 )
-        # One after the other: a late answer must not take the place of the one to a later image.
+        # One after the other: a late result must not replace the result for a later image.
         events = [*starts, *triggers]
         gr.on(events, self._show, inputs, outputs, trigger_mode="always_last", **private)
         self._objects.input(
@@ -175,7 +176,7 @@ class Panel:
         try:
             return self._about_text(name)
         except Exception as error:
-            return plain(said(error))
+            return plain(message_of(error))
 
     def _fitting(self, size: str, licence: str) -> list[str]:
         fitting = {
@@ -211,10 +212,10 @@ class Panel:
                 filled.append(gr.Dropdown(choices=[n for n in self._shelf.get(name).labels if n]))
             return filled
         except Exception as error:
-            return self._blank(said(error))
+            return self._blank(message_of(error))
 
     def _show_some(self, image: Any, *rest: Any) -> Any:
-        """The rows whose boxes are ticked, with the outputs that are remembered."""
+        """Show only the rows whose boxes are ticked, by the outputs that are remembered."""
         name, *values, chosen = rest
         if image is None:
             return self._blank("Choose an image.")
@@ -228,10 +229,10 @@ class Panel:
             filled = self._filled(handle, result[kept], status)
             return filled + [gr.skip()] * (self._outputs - len(filled))
         except Exception as error:
-            return self._blank(said(error))
+            return self._blank(message_of(error))
 
     def _result(self, image: ClientImage, name: str, values: Sequence[Any]) -> tuple[Result, float]:
-        """The answer, and the seconds that the network ran for it."""
+        """The result, and the seconds that the network ran for it."""
         options = options_of(self._controls, values)
         return self._answers.result(self._shelf.get(name), self._task, image, options)
 
@@ -248,7 +249,7 @@ class Panel:
         labels: list[tuple[str, int]] | None = None,
         ticked: list[int] | None = None,
     ) -> list[Any]:
-        """The values of the outputs; the boxes to tick stay as they are without `labels`."""
+        """The values of the outputs; without `labels` the boxes to tick stay as they are."""
         drawn = result.plot()
         small = drawn.copy()
         small.thumbnail((SIDE, SIDE))
@@ -271,7 +272,7 @@ class Panel:
         return [gr.DownloadButton(value=file, interactive=file is not None) for file in made]
 
     def _keep(self, data: bytes, image: ClientImage, suffix: str) -> str:
-        """A file for the browser, named after the image and the task."""
+        """Write a file for the browser, named after the image and the task; returns its path."""
         return keep(data, f"{Path(image.handle.name).stem[:60]}-{self._task.id}.{suffix}")
 
     # --- for programs -----------------------------------------------------------------------------
@@ -286,7 +287,7 @@ class Panel:
             image, *rest = values
             with sentence():
                 if image is None:
-                    raise gr.Error("No image came.")
+                    raise gr.Error("The request has no image.")
                 name, *options = [*first, *rest]
                 handle = read(image, self._limits)
                 result, _ = self._result(handle, name, options)
@@ -329,17 +330,17 @@ class Panel:
 
 
 def _add_point(text: str, event: gr.SelectData) -> str:
-    """Clicks on the image become points of the prompt."""
+    """Add the place of a click on the image to the points of the prompt."""
     try:
         points = json.loads(text) if text.strip() else []
     except ValueError:
         points = []
-    return json.dumps([*points, [int(index) for index in event.index]])
+    return json.dumps([*points, [int(coordinate) for coordinate in event.index]])
 
 
 def _encoded(image: Image.Image, kind: str) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, kind, compress_level=1)  # quick; other formats do not look at it
+    image.save(buffer, kind, compress_level=1)  # fast; formats other than PNG ignore it
     return buffer.getvalue()
 
 

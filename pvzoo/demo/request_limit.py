@@ -1,4 +1,4 @@
-"""A limit on the bodies of requests, which neither Gradio nor its server has."""
+"""Limit the size of request bodies, which neither Gradio nor its server does."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from typing import Any
 
 
 class BodyLimit:
-    """ASGI middleware that answers 413 to what is larger than `limit` bytes.
+    """ASGI middleware that answers 413 to requests with a body of more than `limit` bytes.
 
-    What says its length is refused before it is read; what does not is cut off at the limit.
+    A request that states its length is refused before it is read; any other is cut off at the
+    limit.
     """
 
     def __init__(self, app: Any, *, limit: int) -> None:
@@ -49,7 +50,7 @@ class BodyLimit:
                 raise
 
     async def _refuse(self, send: Any) -> None:
-        text = f"More than the {self._limit:,} bytes allowed.".encode()
+        text = f"The request is larger than {self._limit:,} bytes.".encode()
         headers = [(b"content-type", b"text/plain"), (b"content-length", str(len(text)).encode())]
         await send({"type": "http.response.start", "status": 413, "headers": headers})
         await send({"type": "http.response.body", "body": text})

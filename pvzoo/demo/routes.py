@@ -1,7 +1,7 @@
-"""Which of Gradio's routes a demo serves: those that its page, its clients and agents need.
+"""Serve only the routes of Gradio that the page of a demo, its clients and agents need.
 
-Gradio has more with every version: a converter of videos, a proxy for any public address, links to
-a saved state. They take files, addresses and machine time from anybody.
+Every version of Gradio adds routes: a video converter, a proxy for any public address, links to a
+saved state. They accept files and addresses from anybody, and use machine time.
 """
 
 from __future__ import annotations
@@ -38,6 +38,6 @@ def _is_needed(path: str) -> bool:
     _, below, rest = path.partition(_API)
     if not below:
         return True
-    if rest.startswith("file="):  # of an address Gradio would fetch what is there, of any size
+    if rest.startswith("file="):  # Gradio would fetch an address, whatever its size
         return "://" not in rest
     return rest.partition("/")[0] in _NEEDED

@@ -1,4 +1,4 @@
-"""A folder that Hugging Face hosts as a Space: a demo of one's own models, or of the catalogue."""
+"""Write and push a Space, which Hugging Face hosts: a demo of your models or the catalogue."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pvzoo.plugins import registry
 from pvzoo.plugins.installed import OWN, Group, normalise_dist
 
 _APP = '''\
-"""A demo made by ``pvzoo space``; `pvzoo.demo` has what it does."""
+"""A demo written by ``pvzoo space``; `pvzoo.demo` has the code."""
 
 from pathlib import Path
 
@@ -40,12 +40,12 @@ if __name__ == "__main__":
 
 @dataclass
 class _Needs:
-    """What the models of a Space take along.
+    """What the models of a Space need.
 
     Attributes:
-        names: What each is called, for people.
-        sources: A line of Python for each: what `serve` is given.
-        folders: Those that are copied, by the name they get.
+        names: The name of each model, for the title.
+        sources: A Python expression for each model: the argument of `serve`.
+        folders: The folders to copy, by their name in the Space.
         distributions: Python packages beside pvzoo.
         repos: Hub repos whose page links to the Space.
     """
@@ -67,15 +67,15 @@ def write_space(
     """Write ``README.md`` with the Space's settings, ``app.py`` and ``requirements.txt``.
 
     Args:
-        folder: A new or empty one.
-        models: Catalogue names, Hub repo ids or folders, which are copied. Without any, all of the
-            catalogue, with the plugins that are installed here.
-        title: Of the Space.
-        examples: Image files to begin with, which are copied; those of pvzoo unless given.
+        folder: A new or empty folder.
+        models: Catalogue names, Hub repo ids or folders, which are copied. Without models, the
+            Space offers the whole catalogue, with the plugins that are installed here.
+        title: The title of the Space; by default the names of the models.
+        examples: Example image files, which are copied; by default those of pvzoo.
 
     Raises:
         UsageError: The folder is not empty, or cannot be written; or a card of the user's own
-            catalogue says more than the Space could know.
+            catalogue has a key that the Space would not know.
         PvzooError: A model is not known, or its folder cannot be loaded.
     """
     folder = Path(folder).expanduser()
@@ -86,7 +86,10 @@ def write_space(
     needs = _needs(models)
     for source in needs.folders.values():
         if folder.resolve().is_relative_to(source.resolve()):  # it would be copied into itself
-            raise UsageError(f"{folder} is in {source}, which is copied.", "Choose another folder.")
+            raise UsageError(
+                f"{folder} is inside {source}, which is copied into it.",
+                "Choose another folder.",
+            )
     title = title or ", ".join(needs.names) or "pvzoo"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -107,18 +110,20 @@ def write_space(
         (folder / "requirements.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
         (folder / "README.md").write_text(_readme(title, needs), encoding="utf-8")
     except OSError as error:
-        raise UsageError(f"{folder} cannot be written ({error}).", "Choose another.") from error
+        raise UsageError(
+            f"{folder} cannot be written ({error}).", "Choose another folder."
+        ) from error
     return folder
 
 
 def push_space(folder: str | Path, repo_id: str, *, private: bool = False) -> str:
-    """Upload such a folder to a Space of the Hub, made if there is none; its address.
+    """Upload a folder of `write_space` to a Space, creating it if necessary. Returns its address.
 
     Raises:
-        UsageError: There is no such folder.
+        UsageError: The folder does not exist.
         HubError: The Hub cannot be reached, or refuses.
     """
-    if not Path(folder).is_dir():  # or a Space would be made for it, and stay empty
+    if not Path(folder).is_dir():  # else an empty Space would be created
         raise UsageError(f"There is no folder {folder}.", "Write it first: pvzoo space FOLDER.")
     try:
         with explained(repo_id):
@@ -131,7 +136,7 @@ def push_space(folder: str | Path, repo_id: str, *, private: bool = False) -> st
                 exist_ok=True,
             )
             api.upload_folder(
-                repo_id=made.repo_id,  # with its owner, whom repo_id need not name
+                repo_id=made.repo_id,  # with its owner, which repo_id may leave out
                 folder_path=Path(folder),
                 repo_type="space",
                 commit_message="Upload with pvzoo",
@@ -163,9 +168,9 @@ def _needs(models: Sequence[str | Path]) -> _Needs:
 
 
 def _need_card(needs: _Needs, card: Card, asked: str) -> None:
-    """A card of pvzoo or of a plugin is there as well, under the name it was asked for by."""
+    """Add a model with a card of pvzoo or a plugin: the Space has the same card."""
     name = card.name
-    if ":" in asked:  # the bare name may mean another's
+    if ":" in asked:  # the bare name may mean a card of another distribution
         name = card.qualified_name
     elif "/" in asked:
         name = asked
@@ -181,7 +186,7 @@ def _need_card(needs: _Needs, card: Card, asked: str) -> None:
 
 
 def _need_folder(needs: _Needs, folder: Path, card: Card | None) -> None:
-    """A folder is loaded, which shows that it is whole, and which plugin it needs."""
+    """Add a folder; loading it shows that it is complete, and which plugin it needs."""
     model = pvzoo.load(folder, device="cpu")
     if card is not None:
         _check_plain(card, type(model.adapter))
@@ -198,7 +203,7 @@ def _need_folder(needs: _Needs, folder: Path, card: Card | None) -> None:
 def _need_repo(
     needs: _Needs, asked: str, card: Card | None, source: WeightsSource, config: dict[str, Any]
 ) -> None:
-    """A repo is looked up, but not downloaded: its configuration says which plugin it needs."""
+    """Add a Hub repo, without downloading it: its configuration says which plugin it needs."""
     if card is not None and card.source.package:
         raise _not_plain(card, "package")
     found = hub.find(source, asked, config, trust_remote_code=False)
@@ -206,7 +211,7 @@ def _need_repo(
     if card is not None:
         _check_plain(card, adapter)
     needs.distributions.add(_dist(adapter))
-    assert source.hub is not None  # it is neither a package nor a folder
+    assert source.hub is not None  # the source is neither a package nor a folder
     repo = source.hub if card else asked
     needs.names.append(card.name if card else asked)
     needs.sources.append(repr(repo))
@@ -214,7 +219,7 @@ def _need_repo(
 
 
 def _check_plain(card: Card, adapter: type) -> None:
-    """Refuse a card of the user's own catalogue that says what its weights do not say alone."""
+    """Refuse a card of the user's own catalogue with facts that its weights alone do not have."""
     for key in ("revision", "file", "rename"):
         if getattr(card.source, key):
             raise _not_plain(card, key)
@@ -227,13 +232,13 @@ def _check_plain(card: Card, adapter: type) -> None:
 
 def _not_plain(card: Card, key: str) -> UsageError:
     return UsageError(
-        f"{card.name} is of your own catalogue, whose {key!r} a Space does not know.",
-        f"Save the model, pvzoo.load({card.name!r}).save(FOLDER), and give that folder.",
+        f"{card.name} is in your own catalogue, and a Space cannot know {key!r} of its card.",
+        f"Save the model, pvzoo.load({card.name!r}).save(FOLDER), and name that folder.",
     )
 
 
 def _bringer(group: Group, name: str) -> str:
-    """The distribution whose part a card means."""
+    """The distribution that has the part that a card names."""
     dist, bare = registry.split_name(name)
     dists = [p.dist for p in registry.parts(group) if p.name == bare and dist in (None, p.dist)]
     return registry.pick(group, bare, ((dist, dist) for dist in dists)) or OWN
@@ -245,13 +250,13 @@ def _dist(loaded: type) -> str:
 
 
 def _required_by(dist: str) -> set[str]:
-    """What pip installs with a distribution."""
+    """The distributions that pip installs together with a distribution."""
     always = [line for line in requires(dist) or () if "extra ==" not in line]
     return {normalise_dist(name[0]) for line in always if (name := re.match(r"[\w.-]+", line))}
 
 
 def _leading_back(folder: str, names: list[str]) -> list[str]:
-    """Those that are links to a folder that they are in: copied, they would have no end."""
+    """The names of links to a folder that contains them: copying them would never end."""
     here = Path(folder).resolve()
     links = (name for name in names if Path(folder, name).is_symlink())
     return [name for name in links if here.is_relative_to(Path(folder, name).resolve())]
@@ -286,5 +291,5 @@ def _readme(title: str, needs: _Needs) -> str:
     return (
         f"---\n{front}\n---\n\n# {title}\n\n"
         "Drop an image, look, move the threshold. Images are deleted after half an hour.\n\n"
-        "Here too:\n\n    pip install -r requirements.txt\n    python app.py\n"
+        "To run it on your own machine:\n\n    pip install -r requirements.txt\n    python app.py\n"
     )

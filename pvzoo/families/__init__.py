@@ -1,4 +1,4 @@
-"""What is known of each family of networks, in one record for each; `records` has them all."""
+"""Facts about each family of networks: one record for each; `records` has them all."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ __all__ = ["FAMILIES", "DetectionRecord", "Family", "MaskRecord", "Recipe", "fam
 
 
 def family_of(model_type: str | None) -> Family:
-    """The record of a family of transformers; one that says nothing if there is none."""
+    """The record of a family of transformers; a record of defaults if there is none."""
     return FAMILIES.get(model_type or "", Family())

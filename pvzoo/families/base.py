@@ -1,7 +1,7 @@
-"""What a record of a family can say, all of it read without a network library.
+"""The fields of the record of a family, which can be read without a network library.
 
-A family is a ``model_type`` of transformers, or whatever a plugin gives as `Spec.family`. Most
-fields say how a family differs from what most do; the defaults are right for the others.
+A family is a ``model_type`` of transformers, or the name that a plugin gives as `Spec.family`. Most
+fields say how a family differs from most others, for which the defaults are right.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pvzoo.families.recipes import Recipe
 
 Kind = Literal["classification", "detection", "universal", "instance", "semantic"]
-"""What a head is for, as transformers divides them."""
+"""The kinds of heads that transformers has."""
 
 PixelSteps = Literal["bilinear", "aligned", "bicubic"]
 """See `pvzoo.postprocess.semantic.from_pixels`."""
@@ -31,9 +31,9 @@ class DetectionRecord:
 
     Attributes:
         softmax: Scores are a softmax whose last column means "no object", and each query gives its
-            best class, in query order. Otherwise they are sigmoids, and the best pairs of a
-            query and a class are taken, best first.
-        pairs: Most pairs taken; None for as many as there are queries.
+            best class, in the order of the queries. Otherwise scores are sigmoids, and the result
+            is the best pairs of a query and a class, the best first.
+        pairs: Most pairs in the result; None for as many as there are queries.
         inclusive: Whether a score equal to the threshold is kept.
         reading_order: Whether the kept boxes are sorted by the network's ``order_logits``.
     """
@@ -60,27 +60,27 @@ class MaskRecord:
         competition: How queries compete for the pixels of a panoptic map: by class score times mask
             probability ("weighted"), or by a softmax of the mask logits over queries
             ("queries", DETR).
-        void_below_half: Whether a pixel that a query won with a mask probability below one half
-            is left void.
+        void_below_half: Whether a pixel stays void if the mask probability of the query that won
+            it is below one half.
         pairs: Instances are the best pairs of a query and a class ("all"), or each query's best
             class ("query").
         quality: Whether an instance's score is its class score times the mean mask probability
             inside the mask, or the class score alone.
         nearest: Whether an instance's mask is made binary on the network's input and enlarged with
             nearest neighbours, or scaled first.
-        predicted_boxes: Whether boxes are predicted by the network, whose outputs and labels are
-            then named as a detector's, or drawn around the masks.
-        inside: Whether predicted boxes are kept in the image.
+        predicted_boxes: Whether the network predicts boxes; its outputs and labels then have the
+            names of a detector's. Otherwise boxes are computed from the masks.
+        inside: Whether predicted boxes are clipped to the image.
         straight: Whether masks are scaled straight to the image, without the network's input and
             its padding in between.
-        masks_first: Whether checkpoints made for semantic maps alone scale masks before they sum
-            classes, too, as all others do.
+        masks_first: Whether checkpoints for semantic maps alone also scale masks before they sum
+            classes, as all others do.
         top_k: Most instances; None for as many as there are queries.
         score: Least class score of a query in a panoptic map.
-        scores: Likewise, for published label sets (`pvzoo.families.stuff_classes`) that differ.
+        scores: Other values of `score`, by published label set (`pvzoo.families.stuff_classes`).
         overlap: Least share of its own mask that a query must win.
-        stuff: By the number of classes, ids of those that are stuff, for labels that are none of
-            the published sets.
+        stuff: Number of classes -> ids of the classes that are stuff, for labels that are not a
+            published set.
     """
 
     tasks: tuple[str, ...] = (
@@ -107,33 +107,35 @@ class MaskRecord:
 
 @dataclass(frozen=True)
 class Family:
-    """What is known of a family.
+    """The record of a family.
 
     Attributes:
-        heads: The classes of transformers that a config names, by what they are for.
-        refused: Why pvzoo drives none of them, after "the network"; "" if it does.
-        boxes: How a detector is read; None if by its processor's own function.
-        masks: How masks of queries are read; None for families that score pixels.
-        pixels: How scores of pixels are brought to the image.
-        ignores_mask: Whether the network does not look at the mask of what is image and what is
-            padding, though its processor makes one.
-        options: What the processor is told for a map, instead of its own attributes.
+        heads: Kind of head -> names of the classes of transformers that a config may name.
+        refused: Why pvzoo cannot run the family, as the end of a sentence about the network; "" if
+            it can.
+        boxes: How to read a detector; None to use the function of its processor.
+        masks: How to read masks of queries; None for families that score pixels.
+        pixels: How to scale the scores of pixels to the image.
+        ignores_mask: Whether the network ignores the mask that separates the image from padding,
+            although its processor makes one.
+        options: Options for the processor of a map, which replace its own attributes.
         whole: Whether, for a map, the processor's centre crop is left out.
-        windows: Whether the processor fits images into a square or, for semantic maps alone, cuts
-            them into windows of one, and does not say where they lie in it.
-        multiple: What the sides of the input are padded to a multiple of.
-        words: Whether the task is an input of the network, as words.
-        zeroed: Buffers that training leaves with other values than the zeros of its end.
-        float32: Why the network runs in no other type; "" if it does.
-        recipe: How the authors train it; None for that of the task (`Task.training`).
+        windows: Whether the processor fits images into a square, or, for semantic maps alone, cuts
+            them into square windows, and does not say where the image lies in it.
+        multiple: The sides of the input are padded to a multiple of this number of pixels.
+        words: Whether the network takes the task as an input, in words.
+        zeroed: Buffers that are zero at the end of training, but not in every checkpoint.
+        float32: Why the network runs only in float32; "" if it runs in other types too.
+        recipe: How the authors train it; None for the recipe of the task (`Task.training`).
         untrained: Why it cannot be fine-tuned; "" if it can.
-        backbone: What the names of the backbone's parameters begin with, where that cannot be told
-            by the names that most have.
-        auxiliary_loss: Whether every layer of the decoder is trained, though configs say no.
-        patches: Names in `pvzoo.export.patches` of what its export needs.
+        backbone: Prefixes of the names of the backbone's parameters, if the backbone does not have
+            one of the usual names.
+        auxiliary_loss: Whether the loss includes every layer of the decoder, although configs turn
+            this off.
+        patches: Names in `pvzoo.export.patches` of the patches that its export needs.
         unexported: Why it cannot be exported; "" if it can.
-        ranking_class: Whether the first row of the last head ranks proposals, whatever class it is
-            of, in networks of two stages.
+        ranking_class: Whether the first row of the last head ranks proposals, independent of its
+            class, in networks of two stages.
     """
 
     heads: Mapping[Kind, tuple[str, ...]] = field(default_factory=dict)

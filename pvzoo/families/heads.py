@@ -1,6 +1,6 @@
-"""Which class names in a config mean which kind of head, known without transformers.
+"""Find the kind of head that a config names, without transformers.
 
-A model type that no record names is looked up in the transformers that is installed.
+A model type without a record is looked up in the installed transformers.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ MAPPINGS: dict[Kind, str] = {
     INSTANCE: "MODEL_FOR_INSTANCE_SEGMENTATION_MAPPING_NAMES",
     SEMANTIC: "MODEL_FOR_SEMANTIC_SEGMENTATION_MAPPING_NAMES",
 }
-"""What transformers' own tables are called (``modeling_auto.py``)."""
+"""Kind of head -> the name of transformers' own table (``modeling_auto.py``)."""
 
 _WORDS = ("ForImageClassification", "ForObjectDetection", "Segmentation")
 
 
 def has_head(kind: Kind, config: Mapping[str, Any]) -> bool:
-    """Whether the architecture that a config names is a head of that kind of its model type."""
+    """Whether a config names an architecture that is this kind of head for its model type."""
     model_type = config.get("model_type", "")
     named = [name for name in config.get("architectures") or () if isinstance(name, str)]
     if model_type in FAMILIES:

@@ -1,7 +1,7 @@
-"""How each family's authors train it, as far as fine-tuning takes it over.
+"""The training settings of each family's authors, as far as fine-tuning uses them.
 
-Rates are for the authors' batch sizes; they are used as they are, since AdamW minds the batch size
-little and clipping bounds a step.
+Rates are for the authors' batch sizes. They are used unchanged, since the batch size matters little
+for AdamW, and clipping limits a step.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Recipe:
-    """Settings of AdamW and what goes with it.
+    """Settings of AdamW and of the schedule.
 
     Attributes:
-        source: Where the numbers are from.
+        source: The source of the numbers.
         rate: Learning rate of all but the backbone.
-        backbone: That of the backbone, as a share of `rate`.
-        decay: Weight decay; vectors, that is biases and the scales of normalisation, have none.
-        clip: Greatest norm of the gradient; 0 for no bound.
-        schedule: Trainer's name of how the rate falls after the warm-up.
+        backbone: Learning rate of the backbone, as a factor of `rate`.
+        decay: Weight decay; 0 for vectors (biases and the scales of normalisation).
+        clip: Largest norm of the gradient; 0 for no limit.
+        schedule: How the rate falls after the warm-up, as `transformers.Trainer` names it.
         warm_up: Share of the steps over which the rate rises from 0.
         average: Decay of the moving average of the weights; None for none.
     """

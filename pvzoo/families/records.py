@@ -1,7 +1,7 @@
 """The families of transformers that pvzoo knows: one record for each model type.
 
-A family that is like another but for its name is another line here. Where a value needs a reason,
-`pvzoo.families.base` or docs/differences.md gives it.
+A family that differs from another only in its name is one more line here. If a value needs a
+reason, `pvzoo.families.base` or docs/differences.md gives it.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ _DETECTORS = {
         {DETECTION: ("DeformableDetrForObjectDetection",)},
         boxes=_HUNDRED,
         recipe=recipes.DEFORMABLE_DETR,
-        # its authors train every decoder layer, and checkpoints leave it off; in DETR's,
-        # Conditional DETR's and Table Transformer's code it would change what is predicted
+        # its authors train every decoder layer, but checkpoints turn this off; in the code of
+        # DETR, Conditional DETR and Table Transformer it would change the predictions
         auxiliary_loss=True,
         ranking_class=True,
         patches=("sizes", "unoptimised"),
@@ -133,7 +133,7 @@ _DETECTORS = {
         untrained=_NO_LOSS,
         patches=("length",),
     ),
-    # its boxes come from corner points and are sorted along a graph
+    # no record: its boxes come from corner points, and a graph sorts them
     "pp_doclayout_v4": Family(
         {DETECTION: ("PPDocLayoutV4ForObjectDetection",)},
         untrained=_NO_LOSS,
@@ -158,8 +158,8 @@ _EOMT = Family(
     masks=MaskRecord(),
     ignores_mask=True,
     windows=True,
-    # probabilities of masked attention during training; with anything between 0 and 1 the
-    # network draws lots at every call
+    # probabilities of masked attention during training; with a value between 0 and 1 the network
+    # makes a random choice at every call
     zeroed=("attn_mask_probs",),
     recipe=recipes.EOMT,
     backbone=("embeddings.", "layers.", "layernorm."),  # a ViT, with its heads beside the layers

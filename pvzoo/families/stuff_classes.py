@@ -1,9 +1,9 @@
-"""Which classes of a segmentation model are stuff (sky, road) rather than things (cars, people).
+"""Find the classes of a segmentation model that are stuff (sky, road), not things (cars, people).
 
-Configs do not say. It is looked for, in this order, in the card or the config's ``pvzoo`` entry
-(``stuff``: class names), in OneFormer's ``metadata.thing_ids``, and among the published label sets
-of ``things_and_stuff.json``, which must agree with the model's own labels name by name. Last it is
-what the record of the family says of so many classes.
+The usual keys of configs do not say. The sources are, in this order: the card or the config's
+``pvzoo`` entry (``stuff``: class names); OneFormer's ``metadata.thing_ids``; the published label
+sets of ``things_and_stuff.json``, if all names agree with the model's labels; and the record of the
+family, which may have the answer for this number of classes.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ class Stuff:
 def stuff_of(
     config: Mapping[str, Any], labels: Sequence[str], metadata: Mapping[str, Any] | None = None
 ) -> Stuff | None:
-    """The stuff classes of a model with these labels, None if nothing says.
+    """The stuff classes of a model with these labels; None if no source has them.
 
     Args:
         config: The parsed ``config.json``.
         labels: Class names in the model's order.
-        metadata: That of OneFormer's image processor.
+        metadata: The ``metadata`` of OneFormer's image processor.
     """
     label_set = next((name for name, known in _label_sets().items() if _agree(known, labels)), None)
     stated = (config.get("pvzoo") or {}).get("stuff")
@@ -60,9 +60,9 @@ def _label_sets() -> dict[str, list[dict[str, Any]]]:
 
 
 def _agree(known: list[dict[str, Any]], labels: Sequence[str]) -> bool:
-    """Whether every label is, up to spelling, the known one in its place.
+    """Whether every label is, apart from spelling, the known name at the same index.
 
-    A published name may list synonyms ("road, route"), of which one in common is enough.
+    A published name may list synonyms ("road, route"); one common synonym is enough.
     """
     return len(known) == len(labels) and all(
         _synonyms(entry["name"]) & _synonyms(label)

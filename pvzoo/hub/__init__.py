@@ -1,1 +1,1 @@
-"""Where weights come from, and what is published there."""
+"""Find and download weights, and publish models."""

@@ -1,6 +1,6 @@
-"""What a ``config.json``, or a card's ``config``, may say where pvzoo looks at it itself.
+"""Check the values that pvzoo itself reads in a ``config.json`` or the ``config`` of a card.
 
-The libraries that build networks check the rest, or build what their files then do not fit.
+The libraries that build networks check the rest, or build a network that the weights do not fit.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ _MOST = (
     (re.compile(r"layer|depth|block|stage|repeat"), 10_000),
     (re.compile(r"image_size|img_size"), 16_384),
 )
-"""Of layers and the like, and of pixels: far beyond any network there is. Some of what is made of
-them is made before the network."""
+"""The most layers and the like, and the most pixels: far more than any network has. Libraries use
+some of these numbers before they build the network."""
 
 
 def _text(value: Any) -> bool:
-    """A word for people to read in a message."""
+    """A text short enough for a message."""
     return isinstance(value, str) and len(value) <= 500
 
 
@@ -44,7 +44,7 @@ def _texts(value: Any) -> bool:
 
 
 def _names(value: Any) -> bool:
-    """Names by their number: texts in a list, or in a table whose keys are whole numbers."""
+    """Names by number: a list of texts, or a table whose keys are whole numbers."""
     if not isinstance(value, dict):
         return _texts(value)
     return all(re.fullmatch(r"-?\d{1,9}", str(key)) for key in value) and bool(value)
@@ -65,7 +65,7 @@ _CONFIG: dict[str, tuple[Check, str]] = {
     "architectures": (_texts, "a list of texts"),
     "problem_type": (_text, "a short text"),
     "auto_map": (_table, "an object"),
-    "id2label": (lambda value: _table(value) and _names(value), "an object from numbers to names"),
+    "id2label": (lambda value: _table(value) and _names(value), "an object of numbers and names"),
     "num_labels": (_whole, f"a whole number up to {MOST_CLASSES:,}"),
     "num_classes": (_whole, f"a whole number up to {MOST_CLASSES:,}"),
     "num_channels": (_whole, "a whole number"),
@@ -73,7 +73,7 @@ _CONFIG: dict[str, tuple[Check, str]] = {
     "backbone_kwargs": (_table, "an object"),
     "pretrained_cfg": (_table, "an object"),
     "model_args": (_table, "an object"),
-    "label_names": (_names, "a list of texts, or an object from numbers to names"),
+    "label_names": (_names, "a list of texts, or an object of numbers and names"),
     "label_descriptions": (lambda value: _table(value) or _texts(value), "an object or a list"),
     "pvzoo": (_table, "an object"),
 }
@@ -97,14 +97,14 @@ _OWN: dict[str, tuple[Check, str]] = {
 
 
 def check_config(name: str, config: Mapping[str, Any]) -> None:
-    """Refuse values that are of no use where pvzoo reads them, or that no memory has room for.
+    """Refuse values that pvzoo cannot use, or that would need too much memory.
 
     Args:
-        name: What the user called the model; for messages.
-        config: The parsed ``config.json``. ``null`` says as much as a key that is not there.
+        name: The name that the user gave for the model; for messages.
+        config: The parsed ``config.json``. ``null`` counts as a missing key.
 
     Raises:
-        WeightsError: It names the key.
+        WeightsError: A value is wrong; the message names its key.
     """
     for where, table, schema in (
         ("", config, _CONFIG),

@@ -1,8 +1,8 @@
-"""Where weights come from: a Hub repo, an installed package or a folder -> files on this disk.
+"""Find weights in a Hub repo, an installed package or a folder, and download them.
 
-Downloads go through `huggingface_hub` and its cache alone, so ``HF_HOME``, ``HF_HUB_OFFLINE``,
-``HF_ENDPOINT`` and ``HF_TOKEN`` mean what they mean everywhere. The configuration is fetched
-first, so that a repo nobody can drive is refused before its weights are downloaded.
+All downloads use `huggingface_hub` and its cache, so ``HF_HOME``, ``HF_HUB_OFFLINE``,
+``HF_ENDPOINT`` and ``HF_TOKEN`` work as usual. The configuration is downloaded first, so that an
+unsupported repo is refused before its weights are downloaded.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from pvzoo.errors import (
 from pvzoo.export import manifest
 from pvzoo.hub.errors import NotCached, Unreachable, explained
 
-# Weights files that adapters can read, the preferred first. Sharded ones are named by their index.
+# Weights files that adapters can read, the preferred first. A sharded one is named by its index.
 _WEIGHTS = (
     "model.safetensors",
     "model.safetensors.index.json",
@@ -46,9 +46,9 @@ _WEIGHTS = (
 
 @dataclass(frozen=True)
 class Found:
-    """A source whose configuration is here and whose weights can be had by `fetch`.
+    """A source whose configuration is read and whose weights `fetch` gets.
 
-    One that holds an exported model has `export` in its place, which gives the folder.
+    For an exported model, `export` gets the folder instead.
     """
 
     name: str
@@ -64,13 +64,13 @@ def find(
 
     Args:
         source: Where the weights are.
-        name: What the user called the model; for messages.
+        name: The name that the user gave for the model; for messages.
         config: The card's own ``config``; if empty, the source's ``config.json`` is read.
-        trust_remote_code: Whether Python files are fetched too.
+        trust_remote_code: Whether Python files are downloaded too.
 
     Raises:
         HubError: The Hub cannot be reached, or refuses (a gated repo, a wrong token).
-        ModelNotFoundError: No such repo, revision or folder.
+        ModelNotFoundError: The repo, revision or folder does not exist.
         WeightsError: The package or a file is missing or damaged.
     """
     if source.hub:
@@ -86,10 +86,10 @@ def find(
 
 
 def is_here(source: WeightsSource, config: dict[str, Any]) -> bool:
-    """Whether `find` and `fetch` would have a source without asking the Hub.
+    """Whether `find` and `fetch` work for a source without the Hub.
 
-    Its configuration and every file of its weights are then in an installed package, in a folder,
-    or in the cache of `huggingface_hub`. Files are looked for, not read: a damaged one counts too.
+    If so, its configuration and all files of its weights are in an installed package, in a folder,
+    or in the cache of `huggingface_hub`. The files exist, but are not read: they may be damaged.
     """
     try:
         folder = _cached(source.hub, source, config) if source.hub else _local_folder(source, "")
@@ -106,7 +106,7 @@ def _no_checkpoint() -> Checkpoint:
 
 
 def no_folder(folder: Path) -> tuple[str, str]:
-    """What is wrong, and the way out, for a folder that is not there."""
+    """The message and the hint for a path that is not a folder."""
     if folder.exists():
         return f"{folder} is a file, not a folder.", f"Name the folder it is in: {folder.parent}."
     hint = nearest_beside(folder, folders_only=True)
@@ -116,7 +116,7 @@ def no_folder(folder: Path) -> tuple[str, str]:
 def _checkpoint(
     source: WeightsSource, name: str, config: dict[str, Any], folder: Path
 ) -> Checkpoint:
-    """The checkpoint in a folder, its weights found and, where a digest is stated, verified."""
+    """The checkpoint in a folder; checks the digest of the weights if the source states one."""
     weights = _weights(source, name, folder)
     if source.sha256:
         with weights.open("rb") as file:
@@ -125,16 +125,16 @@ def _checkpoint(
             raise WeightsError(
                 f"{weights} is not the file that the card of {name} describes (SHA-256 {digest}, "
                 f"expected {source.sha256}).",
-                "Install the package again, in the version the card was made for.",
+                "Install the package again, in the version that the card was made for.",
             )
     return Checkpoint(name, config, weights.parent, weights, source.rename)
 
 
 def _weights(source: WeightsSource, name: str, folder: Path) -> Path:
-    """The file of weights in a folder; of a sharded checkpoint its index, all shards being there.
+    """The weights file in a folder; for a sharded checkpoint its index, if all shards are there.
 
     Raises:
-        _Absent: The weights, or a part of them, are not there.
+        _Absent: The weights, or a part of them, are missing.
         WeightsError: The index is damaged.
     """
     weights = next((folder / w for w in _names(source) if (folder / w).is_file()), None)
@@ -146,20 +146,19 @@ def _weights(source: WeightsSource, name: str, folder: Path) -> Path:
     lost = [s for s in shards(weights) if not s.is_file()]
     if lost:
         raise _Absent(
-            f"{name}: {short(lost[0].name)[1:-1]} is missing, one of the files that {weights} "
-            "names.",
+            f"{name}: the file {short(lost[0].name)[1:-1]} is missing, which {weights} names.",
             "Fetch it again.",
         )
     return weights
 
 
 def _names(source: WeightsSource) -> tuple[str, ...]:
-    """The weights files that may serve a source, the preferred first."""
+    """The names that the weights file of a source may have, the preferred first."""
     return (source.file,) if source.file else _WEIGHTS
 
 
 def shards(weights: Path) -> list[Path]:
-    """The files that the index of a sharded checkpoint names; the file itself if it is no index.
+    """The files that the index of a sharded checkpoint names; the file itself if not an index.
 
     Raises:
         WeightsError: The index is damaged.
@@ -174,10 +173,10 @@ def shards(weights: Path) -> list[Path]:
             f"{weights} cannot be read ({error_message(error)}).", "Fetch it again."
         ) from error
     if outside or not names:
-        wrong = f"names {short(outside[0])} as one" if outside else "names none"
+        wrong = f"names the file {short(outside[0])}" if outside else "names no files"
         raise WeightsError(
-            f"{weights} {wrong} of the files that hold the weights.",
-            "It may name only files that lie beside it. Fetch it again from where you trust it.",
+            f"The index {weights} {wrong}.",
+            "It must name files in its own folder. Fetch it again from a source that you trust.",
         )
     return [weights.parent / name for name in sorted(names)]
 
@@ -201,15 +200,15 @@ def _read_config(file: Path, name: str) -> dict[str, Any]:
 
 
 def _local_folder(source: WeightsSource, name: str) -> Path:
-    """The folder of a source that is no Hub repo."""
+    """The folder of a source that is not a Hub repo."""
     if source.package:
         return _package_folder(source.package, name)
-    assert source.path is not None  # a source says one of the three
+    assert source.path is not None  # a source has one of the three
     return source.path
 
 
 def _package_folder(package: str, name: str) -> Path:
-    """The folder of an installed package, located without importing it."""
+    """The folder of an installed package, found without importing it."""
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise WeightsError(
@@ -260,14 +259,14 @@ def _find_on_hub(
         reason = ""
         try:
             with explained(repo, revision):
-                # by `revision`, not by commit: that notes in the cache what the name meant
+                # `revision`, not the commit: so the cache records which commit the name means
                 folder = Path(snapshot_download(repo, revision=revision, allow_patterns=wanted))
         except Unreachable as error:
             reason = f" ({error})"
         if reason or not all((folder / file).is_file() for file in wanted):
             raise HubError(
-                f"The download of {repo} stopped before all of it was here{reason}.",
-                "Load it again; what has arrived is kept.",
+                f"The download of {repo} stopped before it was complete{reason}.",
+                "Load it again; what was downloaded so far is kept.",
             )
         return _checkpoint(source, name, config, folder)
 
@@ -275,7 +274,7 @@ def _find_on_hub(
 
 
 def _fetch_export(repo: str, revision: str | None, name: str) -> Path:
-    """The folder of the cache that an export of the Hub is downloaded to: the files it names."""
+    """Download the files of an export from the Hub, and return their folder in the cache."""
     try:
         with explained(repo, revision):
             first = snapshot_download(repo, revision=revision, allow_patterns=[manifest.NAME])
@@ -283,19 +282,19 @@ def _fetch_export(repo: str, revision: str | None, name: str) -> Path:
             return Path(snapshot_download(repo, revision=revision, allow_patterns=wanted))
     except Unreachable as error:
         raise HubError(
-            f"The download of {repo} stopped before all of it was here ({error}).",
-            "Load it again; what has arrived is kept.",
+            f"The download of {repo} stopped before it was complete ({error}).",
+            "Load it again; what was downloaded so far is kept.",
         ) from error
 
 
 def _find_in_cache(
     repo: str, source: WeightsSource, name: str, config: dict[str, Any], reason: str
 ) -> Found:
-    """What is left of a Hub repo when the Hub cannot be asked."""
+    """Find a Hub repo in the cache, without the Hub."""
     called = repo + (f" at {source.revision}" if source.revision else "")
     not_here = NotCached(
         f"{called} is not in the cache ({constants.HF_HUB_CACHE}), and {reason}.",
-        "Load it once with the Hub in reach, or name a model whose weights come as a package, "
+        "Load it once when the Hub is reachable, or name a model whose weights are in a package, "
         "such as efficientnet-lite0-pip.",
     )
     try:
@@ -316,10 +315,10 @@ def _find_in_cache(
 
 
 def _cached(repo: str, source: WeightsSource, config: dict[str, Any]) -> Path:
-    """The folder in the cache with the revision of a Hub repo, and its config if there is none.
+    """The folder of a Hub repo in the cache. It must have a config if `config` is empty.
 
     Raises:
-        Unreachable, WeightsError: It is not in the cache.
+        Unreachable, WeightsError: The folder or the config is not in the cache.
     """
     with explained(repo, source.revision):
         folder = Path(
@@ -340,7 +339,7 @@ def _cached(repo: str, source: WeightsSource, config: dict[str, Any]) -> Path:
 def _wanted(files: set[str], source: WeightsSource, trust_remote_code: bool) -> list[str]:
     """The files to download: configuration, one set of weights, and code only if trusted.
 
-    Empty if the repo has no weights.
+    The list is empty if the repo has no weights.
     """
     chosen = next((w for w in _names(source) if w in files), None)
     if chosen is None:
@@ -356,4 +355,4 @@ def _wanted(files: set[str], source: WeightsSource, trust_remote_code: bool) -> 
 
 
 class _Absent(WeightsError):
-    """The weights, or a part of them, are not there."""
+    """The weights, or a part of them, are missing."""

@@ -1,4 +1,4 @@
-"""What the Hub answers when something is wrong -> `PvzooError` with the way out."""
+"""Turn the errors of the Hub into `PvzooError` with a hint."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from pvzoo.errors import DataError, HubError, ModelNotFoundError, WeightsError, 
 
 
 class Unreachable(HubError):
-    """The Hub did not answer, or answered that it is out of order."""
+    """The Hub did not answer, or cannot serve requests now."""
 
 
 class NotCached(HubError):
-    """The Hub cannot be asked, and the cache does not have it."""
+    """The Hub cannot be reached, and the cache does not have the repo."""
 
 
 class NoRepo(ModelNotFoundError):
-    """The Hub has no repo of that name, or does not show it."""
+    """The Hub has no repo of that name, or hides it."""
 
 
 @contextmanager
 def explained(repo: str, revision: str | None = None) -> Iterator[None]:
-    """Turn what `huggingface_hub` raises about a repo into a `PvzooError` with the way out."""
+    """Turn the errors of `huggingface_hub` about a repo into `PvzooError` with a hint."""
     page = f"{constants.ENDPOINT}/{repo}"
     try:
         yield
@@ -62,23 +62,23 @@ def explained(repo: str, revision: str | None = None) -> Iterator[None]:
     except HfHubHTTPError as error:
         status = error.response.status_code
         if status >= 500 or status == 429:
-            what = "is out of order" if status >= 500 else "wants fewer requests"
+            what = "is not working" if status >= 500 else "got too many requests"
             raise Unreachable(
                 f"the Hub ({constants.ENDPOINT}) {what} (it answered {status})"
             ) from error
         raise _answered(error, repo) from error
     except (HTTPError, OfflineModeIsEnabled, ConnectionError, TimeoutError) as error:
         raise Unreachable(_out_of_reach(f"{type(error).__name__}: {error}")) from error
-    except OSError as error:  # a full disk, or a download that stays incomplete
+    except OSError as error:  # a full disk, or an incomplete download
         raise HubError(
             f"{repo} cannot be downloaded into the cache {constants.HF_HUB_CACHE} ({error}).",
-            "See that the disk has room and can be written; HF_HOME chooses another folder.",
+            "Check that the disk has space and is writable, or choose another folder with HF_HOME.",
         ) from error
 
 
 @contextmanager
 def explained_dataset(repo: str) -> Iterator[None]:
-    """Turn what `datasets` raises about a Hub dataset into a `PvzooError` with the way out."""
+    """Turn the errors of `datasets` about a Hub dataset into `PvzooError` with a hint."""
     from datasets.exceptions import DataFilesNotFoundError, DatasetNotFoundError, DatasetsError
 
     page = f"{constants.ENDPOINT}/datasets/{repo}"
@@ -88,7 +88,7 @@ def explained_dataset(repo: str) -> Iterator[None]:
     except DataFilesNotFoundError as error:
         raise DataError(
             f"The Hub dataset {repo} has no files that datasets can read.",
-            f"See {page}/tree/main for what it holds; download it and load the folder.",
+            f"See its files at {page}/tree/main; download it and load the folder.",
         ) from error
     except DatasetNotFoundError as error:
         if "gated" in str(error):
@@ -104,42 +104,42 @@ def explained_dataset(repo: str) -> Iterator[None]:
     except HfHubHTTPError as error:
         raise _answered(error, f"the dataset {repo}") from error
     except (DatasetsError, HTTPError, OSError, RuntimeError, ValueError) as error:
-        said = " ".join(str(error.__cause__ or error).split())
-        # datasets makes a FileNotFoundError of a Hub that does not answer
-        if isinstance(error, (HTTPError, ConnectionError)) or "LocalEntryNotFound" in said:
+        text = " ".join(str(error.__cause__ or error).split())
+        # datasets raises a FileNotFoundError if the Hub does not answer
+        if isinstance(error, (HTTPError, ConnectionError)) or "LocalEntryNotFound" in text:
             raise HubError(
-                f"{not_here} {_out_of_reach(said)}.",
+                f"{not_here} {_out_of_reach(text)}.",
                 nearest_beside(Path(repo))
-                or "Check the path, or load it once with the Hub in reach: then the cache has it.",
+                or "Check the path, or load it once when the Hub is reachable: then it is cached.",
             ) from error
-        hint = f"See {page} for what it holds."
-        if "onfig name is missing" in said or "BuilderConfig" in said:
+        hint = f"See its files at {page}."
+        if "onfig name is missing" in text or "BuilderConfig" in text:
             hint = f"Name the configuration with {repo}:config."
-        raise DataError(f"The Hub dataset {repo} cannot be read ({said}).", hint) from error
+        raise DataError(f"The Hub dataset {repo} cannot be read ({text}).", hint) from error
 
 
 def _gated(what: str, page: str) -> HubError:
     return HubError(
-        f"The {what} is gated: its authors want to be asked first.",
+        f"The {what} is gated: you must ask its authors for access first.",
         f"Ask for access at {page}, then log in with 'hf auth login' or set HF_TOKEN.",
     )
 
 
 def _no_id(repo: str, error: HFValidationError) -> NoRepo:
-    return NoRepo(f"{repo!r} is no id of a Hub repo ({error}).", "A repo id reads owner/name.")
+    return NoRepo(f"{repo!r} is not a Hub repo id ({error}).", "A repo id has the form owner/name.")
 
 
-def _out_of_reach(said: str) -> str:
-    return f"the Hub ({constants.ENDPOINT}) cannot be reached ({said})"
+def _out_of_reach(reason: str) -> str:
+    return f"the Hub ({constants.ENDPOINT}) cannot be reached ({reason})"
 
 
 def _answered(error: HfHubHTTPError, what: str) -> HubError:
     status = error.response.status_code
     if status in (401, 403):
         return HubError(
-            f"The Hub refused the access token while asked for {what} ({status}).",
+            f"The Hub refused the access token in a request for {what} ({status}).",
             "Fix or unset HF_TOKEN, or log in again with 'hf auth login'.",
         )
     return HubError(
-        f"The Hub answered {status} while asked for {what} ({error}).", "Try again later."
+        f"The Hub answered {status} to a request for {what} ({error}).", "Try again later."
     )

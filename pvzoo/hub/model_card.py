@@ -1,4 +1,4 @@
-"""The model card of a published model: the README.md of its repo on the Hub."""
+"""Write the model card of a published model: the README.md of its repo on the Hub."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from pvzoo.training.report import TrainingReport
 
 _FIGURES = 12
-"""Most figures in a card's table."""
+"""Most figures in the table of a card."""
 
 
 def model_card(network: Network, name: str, task: str, report: TrainingReport | None) -> str:
-    """A model card: the Hub's front matter, what it is, how good, from what, and how to use it."""
+    """A model card: the Hub's front matter, the kind of model, its training and its use."""
     from huggingface_hub import ModelCardData
 
     data = ModelCardData(
@@ -38,7 +38,7 @@ def model_card(network: Network, name: str, task: str, report: TrainingReport | 
         'result = model.predict("photo.jpg")\n```',
     ]
     if snippet := network.snippet(name):
-        parts.append(f"It opens without pvzoo too:\n\n```python\n{snippet}\n```")
+        parts.append(f"It also opens without pvzoo:\n\n```python\n{snippet}\n```")
     return "\n\n".join(parts) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""`Model.save` and `Model.push_to_hub`: a folder that other libraries open, with a model card."""
+"""`Model.save` and `Model.push_to_hub`: write a folder that other libraries can open."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
 def save(
     network: Network | None, folder: Path, *, name: str, task: str, report: TrainingReport | None
 ) -> Path:
-    """Write a model to a new folder, all of it or nothing.
+    """Write a model to a new folder with a model card, completely or not at all.
 
     Args:
-        network: The model's.
-        folder: Where to.
-        name: What messages call the model.
+        network: The network of the model.
+        folder: The new folder.
+        name: The name of the model; for messages.
         task: The id of its task.
-        report: How it was fine-tuned, if it was.
+        report: The report of its fine-tuning, if it was fine-tuned.
 
     Raises:
         UsageError: The folder is not empty, or cannot be written.
         UnsupportedModelError: The network cannot save.
     """
-    network = _that_is_there(network, name)
+    network = _required(network, name)
     with new_folder(folder) as part:
         network.save(part)
         text = model_card(network, folder.name, task, report)
@@ -44,10 +44,10 @@ def save(
 
 @contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
-    """Within it a folder that can be filled; in the end it is the new one, all of it or nothing.
+    """Give a temporary folder, which becomes the new folder at the end, unless there is an error.
 
     Raises:
-        UsageError: The new folder is there and not empty, or cannot be written.
+        UsageError: The new folder exists and is not empty, or cannot be written.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is not empty.", "Choose a new folder.")
@@ -63,23 +63,26 @@ def new_folder(folder: Path) -> Iterator[Path]:
         finally:
             shutil.rmtree(part, ignore_errors=True)
     except OSError as error:
-        raise UsageError(f"{folder} cannot be written ({error}).", "Choose another.") from error
+        raise UsageError(
+            f"{folder} cannot be written ({error}).", "Choose another folder."
+        ) from error
 
 
-def _that_is_there(network: Network | None, name: str) -> Network:
+def _required(network: Network | None, name: str) -> Network:
     if network is None:
         raise UnsupportedModelError(
-            f"{name} has no network that could be saved.", "Its plugin brings all of it."
+            f"{name} has no network to save.",
+            "Its plugin runs it without a PyTorch network.",
         )
     return network
 
 
 def open_to_others(paths: Iterable[Path]) -> None:
-    """Give files and folders the modes that new ones get here.
+    """Give files and folders the usual permissions of new ones.
 
-    Those that `tempfile` and safetensors make are for their owner alone.
+    `tempfile` and safetensors create files and folders that only their owner can read.
     """
-    masked = os.umask(0)  # there is no way to read it without setting it
+    masked = os.umask(0)  # it cannot be read without setting it
     os.umask(masked)
     for path in paths:
         path.chmod((0o777 if path.is_dir() else 0o666) & ~masked)
@@ -95,15 +98,15 @@ def push(
     private: bool | None,
     message: str,
 ) -> str:
-    """Upload a model to a repo of the Hub, made if it is not there; the address of the commit.
+    """Upload a model to a Hub repo, creating it if necessary. Returns the address of the commit.
 
-    Arguments are those of `save` and of `Model.push_to_hub`.
+    The arguments are those of `save` and of `Model.push_to_hub`.
 
     Raises:
         HubError: The Hub cannot be reached, or refuses.
         UnsupportedModelError: The network cannot save.
     """
-    network = _that_is_there(network, name)
+    network = _required(network, name)
     from huggingface_hub import HfApi
 
     from pvzoo.hub.errors import Unreachable, explained

@@ -1,1 +1,1 @@
-"""Networks in PyTorch, the other half of adapters: `base` is the contract."""
+"""Networks in PyTorch, which adapters need to load a checkpoint: `base` is the contract."""

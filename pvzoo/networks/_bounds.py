@@ -1,4 +1,4 @@
-"""A network is not built where its config describes one far larger than its weights file."""
+"""Stop building a network if its config describes one far larger than its weights file."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from pvzoo.errors import WeightsError
 from pvzoo.hub.download import shards
 
 _MORE_NUMBERS = 2**24
-"""Allowed beyond what the file can hold: buffers that are computed, not stored."""
+"""Numbers that a network may have beyond its file: buffers that are computed, not stored."""
 _MORE_TENSORS = 4096
 _BYTES = 48
-"""Of a file's header, at least, for each tensor."""
+"""Least size of the entry of a tensor in the header of a file."""
 
 
 @contextmanager
 def built_within(name: str, weights: Path) -> Iterator[None]:
-    """Within it networks of this thread may have as many numbers as the file has bytes.
+    """Limit the networks of this thread to about as many numbers as the file has bytes.
 
-    A config that names a size of billions would fill the memory before anybody sees that the
-    weights do not fit: networks are made first.
+    A network is built before its weights are read. So a config with a size of billions would fill
+    the memory before the error that the weights do not fit.
 
     Raises:
-        WeightsError: A network has more, or far more tensors than the file can describe.
+        WeightsError: A network has more numbers, or far more tensors than the file can describe.
     """
     size = sum(file.stat().st_size for file in shards(weights))
     left = [size + _MORE_NUMBERS, size // _BYTES + _MORE_TENSORS]
@@ -41,8 +41,8 @@ def built_within(name: str, weights: Path) -> Iterator[None]:
         left[1] -= 1
         if min(left) < 0:
             raise WeightsError(
-                f"The config of {name} describes a far larger network than {weights} has the "
-                "weights of.",
+                f"The config of {name} describes a far larger network than the weights in "
+                f"{weights} belong to.",
                 "The file and its config do not belong together; fetch both again.",
             )
 

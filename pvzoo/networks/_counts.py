@@ -1,4 +1,4 @@
-"""The number of objects in all processes, by which the losses of DETR and Mask2Former divide."""
+"""Correct the number of objects that the losses of DETR and Mask2Former divide by."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from accelerate.utils import reduce
 
 @contextmanager
 def counted_over_processes() -> Iterator[None]:
-    """Within it transformers' losses divide by the authors' number of objects.
+    """Make transformers' losses divide by the same number of objects as the authors' losses.
 
-    That is the sum over the processes divided by their number. transformers 5.23 divides by the
-    number of processes twice: ``accelerate.utils.reduce``, of which it expects the sum, gives the
-    mean. The parts of a loss that are divided would be that many times too large.
+    That number is the sum over the processes, divided by the number of processes. transformers 5.23
+    divides twice: it expects the sum from ``accelerate.utils.reduce``, which gives the mean. Parts
+    of the loss would be too large by a factor of the number of processes.
     """
     if not PartialState._shared_state or PartialState().num_processes == 1:
         yield

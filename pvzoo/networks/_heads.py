@@ -1,4 +1,4 @@
-"""A network for other classes: everything kept but what belongs to a class that is gone."""
+"""Give a network other classes, and keep all weights except those of removed classes."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pvzoo.networks.randomness import seeded
 
 Module = TypeVar("Module", bound=torch.nn.Module)
 Make = Callable[[int], Module]
-"""A new network for a number of classes, with the initialisation of its authors."""
+"""``make(count)`` gives a new network with `count` classes, initialised as its authors do."""
 
 Keep = Callable[[str, torch.Tensor, torch.Tensor], None]
-"""``keep(name, old, new)`` copies what stays of a tensor, both with the axis of classes first."""
+"""``keep(name, old, new)`` copies the kept part of a tensor; both have the class axis first."""
 
 
 def with_classes(
@@ -29,30 +29,31 @@ def with_classes(
 ) -> Module:
     """A new network: its class ``j`` is the old class ``kept[j]``, or a new one where that is None.
 
-    What the axis of the classes has beyond them (as "no object", which all families of transformers
-    have last) is kept too.
+    Entries of the class axis after the classes are kept too (such as "no object", which is last in
+    all families of transformers).
 
     Args:
         make: Makes such networks.
         module: The old network.
         old_count: Its number of classes.
-        kept: For each class of the new network the old class it is.
-        seed: For what is initialised anew.
-        new_bias: Bias of the new classes; None for that of `make`.
-        keep: What copies the entries of classes; None if entry ``i`` is the class ``i``.
+        kept: For each class of the new network, the index of the old class, or None.
+        seed: The seed of the new weights.
+        new_bias: Bias of the new classes; None for the bias that `make` gives.
+        keep: Copies the entries of classes; None if entry ``i`` is the class ``i``.
 
     Returns:
-        It, in evaluation mode.
+        The new network, in evaluation mode.
 
     Raises:
-        UnsupportedModelError: `make` does not make this network.
+        UnsupportedModelError: `make` does not give a network like `module`.
     """
     shapes, larger = (_shapes(make, old_count + more) for more in (0, 1))
     old = module.state_dict()
     if {k: v.shape for k, v in old.items()} != shapes:
         raise UnsupportedModelError(
-            f"A {type(module).__name__} cannot be made again from its configuration, so it cannot "
-            "be given other classes.",
+            f"A {type(module).__name__} cannot be built again from its configuration, so pvzoo "
+            "cannot change its classes.",
+            "Choose another model.",
         )
     axes = _differing(shapes, larger)
     with seeded(seed):
@@ -80,8 +81,8 @@ def with_classes(
 def class_axes(make: Make[torch.nn.Module], count: int) -> dict[str, int]:
     """The tensors of a network that have an entry for each class -> the axis of the classes.
 
-    Which they are is not written down anywhere; it is seen by building the network, without
-    memory for its weights, for one class more.
+    No library lists them. To find them, the network is built a second time with one class more
+    (without memory for its weights), and the shapes are compared.
     """
     return _differing(*(_shapes(make, count + more) for more in (0, 1)))
 
@@ -92,7 +93,7 @@ def _shapes(make: Make[torch.nn.Module], count: int) -> dict[str, torch.Size]:
 
 
 def _differing(shapes: dict[str, torch.Size], others: dict[str, torch.Size]) -> dict[str, int]:
-    """The names of shapes that differ from the others -> the first axis that does."""
+    """The names of shapes that differ between the two -> the first axis that differs."""
     return {
         name: next(axis for axis, size in enumerate(shape) if size != others[name][axis])
         for name, shape in shapes.items()

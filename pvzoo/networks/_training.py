@@ -1,4 +1,4 @@
-"""Fine-tuning of transformers' networks: all that does not depend on the task."""
+"""Fine-tune networks of transformers: the code that does not depend on the task."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from pvzoo.networks.from_transformers import TransformersNetwork, quiet
 N = TypeVar("N", bound=Network)
 
 PRIOR = 0.01
-"""Probability of every new class, as authors of focal losses have it (RetinaNet, section 4.1)."""
+"""First probability of every new class, as for the focal loss (RetinaNet, section 4.1)."""
 VOID = 255
-"""What transformers' losses of semantic maps leave out."""
+"""The value that transformers' losses of semantic maps ignore."""
 
 
 class TrainableNetwork(TransformersNetwork):
@@ -37,30 +37,30 @@ class TrainableNetwork(TransformersNetwork):
 
     @property
     def family(self) -> Family:
-        """What is known of its family."""
+        """The record of its family."""
         return family_of(self.module.config.model_type)
 
     def at_size(self, image_size: int) -> Self:
-        """With a processor that scales images to a square."""
+        """The same network, with a processor that scales images to a square."""
         sized = type(self)(self.module, resized(self._processor, image_size))
         return at_size(sized, image_size)
 
     @property
     def patches(self) -> tuple[str, ...]:
-        """Those of its family."""
+        """The patches of its family."""
         return self.family.patches
 
     @property
     def unexported(self) -> str:
-        """What its family's record says."""
+        """The reason in the record of its family; "" if there is none."""
         return self.family.unexported
 
     @property
     def backbone(self) -> tuple[str, ...]:
-        """The prefixes of its parameters, found by the places a backbone may be at.
+        """The prefixes of the backbone's parameters, found by the usual names of backbones.
 
         Raises:
-            UnsupportedModelError: It is at none of them.
+            UnsupportedModelError: The network has no parameter with such a name.
         """
         names = [name for name, _ in self.module.named_parameters()]
         for part in _BACKBONES:
@@ -70,20 +70,22 @@ class TrainableNetwork(TransformersNetwork):
         prefixes = self.family.backbone or (f"{self.module.base_model_prefix}.",)
         if any(name.startswith(prefixes) for name in names):
             return prefixes
-        raise UnsupportedModelError(f"The backbone of a {type(self.module).__name__} is not known.")
+        raise UnsupportedModelError(
+            f"pvzoo does not know which part of a {type(self.module).__name__} is the backbone."
+        )
 
     @cached_property
     def head(self) -> tuple[str, ...]:
-        """The tensors that have an entry for each class: heads have many names."""
+        """The tensors that have an entry for each class."""
         return tuple(class_axes_of(self.module))
 
     @property
     def saved(self) -> dict[str, Any]:
-        """What goes under the key ``pvzoo`` of config.json."""
+        """The content of the key ``pvzoo`` in config.json."""
         return {"task": self.spec.task}
 
     def save(self, folder: Path) -> None:
-        """As `from_pretrained` of its `auto_class` reads it."""
+        """Write files that `from_pretrained` of its `auto_class` reads."""
         with quiet():
             self.module.save_pretrained(folder, max_shard_size="1000GB")
         self._processor.save_pretrained(folder)
@@ -92,12 +94,12 @@ class TrainableNetwork(TransformersNetwork):
         file.write_text(json.dumps({**config, "pvzoo": self.saved}, indent=2), encoding="utf-8")
 
     def snippet(self, name: str) -> str:
-        """Python that opens what `save` wrote with transformers."""
+        """Python code that opens the files of `save` with transformers."""
         return snippet(self.auto_class, name)
 
 
 def maker(module: PreTrainedModel, names: Sequence[str]) -> Make[PreTrainedModel]:
-    """Makes networks like one, whose first classes have these names; see `with_classes`."""
+    """A function that makes networks like `module`, with these class names; see `with_classes`."""
 
     def make(count: int) -> PreTrainedModel:
         config = deepcopy(module.config)
@@ -112,14 +114,14 @@ def maker(module: PreTrainedModel, names: Sequence[str]) -> Make[PreTrainedModel
 def retargeted(module: PreTrainedModel, classes: TargetClasses, seed: int) -> PreTrainedModel:
     """The network with other classes; see `Network.retarget`.
 
-    New classes of detectors whose scores are sigmoids start at a probability of `PRIOR`. What
-    transformers' initialisation has depends on the family, and is 1 / (classes + 1) or a half for
-    most, so that the first steps would be spent on a loss many times as large.
+    If the scores of a detector are sigmoids, its new classes start at a probability of `PRIOR`. In
+    transformers, the first probability depends on the family. For most it is 1 / (classes + 1) or
+    1/2, which makes the loss of the first steps many times as large.
 
     Raises:
-        UnsupportedModelError: Its family cannot be trained.
+        UnsupportedModelError: Its family cannot be fine-tuned.
     """
-    config: Any = module.config  # what a config has depends on its family
+    config: Any = module.config  # its attributes depend on the family
     family = family_of(config.model_type)
     if family.untrained:
         raise refuse(config.model_type, family.untrained)
@@ -132,11 +134,11 @@ def retargeted(module: PreTrainedModel, classes: TargetClasses, seed: int) -> Pr
         seed,
         math.log(PRIOR / (1 - PRIOR)) if record and not record.softmax else None,
     )
-    networks: tuple[Any, Any] = (module, fresh)  # what they have depends on the family too
+    networks: tuple[Any, Any] = (module, fresh)  # their attributes depend on the family too
     if family.auxiliary_loss:
         networks[1].config.auxiliary_loss = True
     if family.ranking_class and config.two_stage:
-        # no loss of transformers would teach it anew
+        # no loss of transformers would train new weights here
         old, new = (m.model.decoder.class_embed[-1].state_dict() for m in networks)
         for name, value in new.items():
             value[0] = old[name][0]
@@ -144,15 +146,15 @@ def retargeted(module: PreTrainedModel, classes: TargetClasses, seed: int) -> Pr
 
 
 def resized(processor: Any, image_size: int | None) -> Any:
-    """A copy of an image processor that scales to a square, if one is asked for.
+    """A copy of an image processor that scales to a square, if `image_size` is not None.
 
-    Some keep the image's proportions whatever they are told: those of ConvNeXt cut a square out
-    of it, those of EoMT pad it to one.
+    Some processors always keep the proportions of the image: those of ConvNeXt cut out a square,
+    those of EoMT pad the image to a square.
 
-    Its ``do_reduce_labels`` is off: the new classes are numbered without a void one.
+    ``do_reduce_labels`` is off in the copy, since the new classes have no void class.
 
     Raises:
-        UnsupportedModelError: It cannot be told a size.
+        UnsupportedModelError: The processor cannot change the size of images.
     """
     processor = deepcopy(processor)
     images = getattr(processor, "image_processor", processor)
@@ -162,7 +164,7 @@ def resized(processor: Any, image_size: int | None) -> Any:
         return processor
     if not getattr(images, "size", None):
         raise UnsupportedModelError(
-            f"The {type(images).__name__} cannot be told an image size.", "Leave image_size out."
+            f"A {type(images).__name__} cannot change the image size.", "Leave image_size out."
         )
     edges = {edge for edge, pixels in dict(images.size).items() if pixels is not None}
     cropping = getattr(images, "do_center_crop", False)
@@ -176,10 +178,10 @@ def resized(processor: Any, image_size: int | None) -> Any:
 
 
 def at_size(network: N, image_size: int | None) -> N:
-    """The network, after a trial with a blank image if a size of images was asked for.
+    """The same network; if `image_size` is not None, after a test with a blank image of that size.
 
     Raises:
-        UnsupportedModelError: Its network does not take images of that size.
+        UnsupportedModelError: The network does not take images of that size.
     """
     if image_size is None:
         return network
@@ -190,11 +192,11 @@ def at_size(network: N, image_size: int | None) -> N:
     try:
         with torch.no_grad():
             network.forward(tensors)
-    except Exception as error:  # networks raise many things for sizes they are not made for
+    except Exception as error:  # networks raise many types for sizes they cannot take
         raise UnsupportedModelError(
             f"This {type(network.module).__name__} does not take images of {image_size} x "
             f"{image_size} pixels ({str(error).strip()}).",
-            "Leave image_size out for the size it was trained with, or choose another model.",
+            "Leave image_size out to use its own size, or choose another model.",
         ) from error
     return network
 
@@ -202,7 +204,7 @@ def at_size(network: N, image_size: int | None) -> N:
 def stack(inputs: Sequence[dict[str, np.ndarray]]) -> dict[str, torch.Tensor]:
     """The inputs of several images as one batch, padded with zeros on the right and below.
 
-    ``pixel_mask`` (n, height, width), for networks that look at one, is 0 in the padding.
+    ``pixel_mask`` (n, height, width), for networks that use it, is 0 in the padding.
     """
     batch: dict[str, torch.Tensor] = {}
     for name in inputs[0]:
@@ -213,8 +215,8 @@ def stack(inputs: Sequence[dict[str, np.ndarray]]) -> dict[str, torch.Tensor]:
         height = max(a.shape[-2] for a in arrays)
         width = max(a.shape[-1] for a in arrays)
         padded = np.zeros((len(arrays), *arrays[0].shape[1:-2], height, width), arrays[0].dtype)
-        for index, array in zip(padded, arrays, strict=True):
-            index[..., : array.shape[-2], : array.shape[-1]] = array[0]
+        for target, array in zip(padded, arrays, strict=True):
+            target[..., : array.shape[-2], : array.shape[-1]] = array[0]
         batch[name] = torch.from_numpy(padded)
     return batch
 
@@ -227,14 +229,14 @@ def relative_boxes(boxes: torch.Tensor, frame: tuple[float, float]) -> torch.Ten
 
 
 def absolute_boxes(boxes: torch.Tensor, frame: tuple[int, int]) -> torch.Tensor:
-    """The way back from `relative_boxes`."""
+    """The inverse of `relative_boxes`."""
     height, width = frame
     corners: torch.Tensor = box_convert(boxes, "cxcywh", "xyxy")
     return corners * torch.tensor([width, height, width, height])
 
 
 def extent(mask: torch.Tensor) -> tuple[int, int]:
-    """Height and width of what a mask (height, width) marks, from the upper left corner."""
+    """Height and width of the area that a mask (height, width) marks from its top left corner."""
     return int(mask.any(dim=1).sum()), int(mask.any(dim=0).sum())
 
 
@@ -250,7 +252,7 @@ def place_map(
 
 
 def refuse(name: str, why: str) -> UnsupportedModelError:
-    """That a family cannot be fine-tuned."""
+    """The error that a family cannot be fine-tuned."""
     return UnsupportedModelError(
         f"The family {name!r} cannot be fine-tuned: {why}.",
         "Choose a model of another family: pvzoo list.",
@@ -262,8 +264,9 @@ def class_axes_of(module: PreTrainedModel) -> dict[str, int]:
     return class_axes(maker(module, ()), len(module.config.id2label or ()))
 
 
-# The innermost first: what joins a backbone to its decoder (as LW-DETR's projector, next to the
-# ViT in model.backbone) is new to it and trained with the decoder, as authors have it.
+# The innermost names come first. Layers between a backbone and its decoder (such as LW-DETR's
+# projector, next to the ViT in model.backbone) are not pretrained; as the authors do, they are
+# trained like the decoder.
 _BACKBONES = (
     *("pixel_level_module.encoder", "conv_encoder.backbone", "conv_encoder.model"),
     *("backbone.backbone", "backbone"),
@@ -271,7 +274,7 @@ _BACKBONES = (
 
 
 def snippet(auto_class: type, name: str) -> str:
-    """Python that opens a saved network with a class of transformers."""
+    """Python code that opens a saved network with a class of transformers."""
     opener = auto_class.__name__
     return (
         f"from transformers import AutoImageProcessor, {opener}\n\n"

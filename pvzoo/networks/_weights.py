@@ -1,4 +1,4 @@
-"""Reading weights files: safetensors, or pickles of tensors and nothing else."""
+"""Read weights files: safetensors, or pickles that contain only tensors."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from pvzoo.adapters.base import Checkpoint
 from pvzoo.errors import UnsupportedModelError, WeightsError, error_message
 from pvzoo.hub.download import shards
 
-# What training scripts keep the weights under. The moving average comes first, as in timm's own
-# `load_state_dict`: its authors measure with it.
+# Keys under which training scripts save the weights. The moving average comes first, as in timm's
+# `load_state_dict`: authors measure with it.
 _NESTED = ("state_dict_ema", "model_ema", "state_dict", "model", "module")
-# What torch's DataParallel and torch.compile put before every name.
+# Prefixes that torch's DataParallel and torch.compile add to every name.
 _WRAPPERS = ("module.", "_orig_mod.")
 
 
 def read_state_dict(file: Path) -> dict[str, torch.Tensor]:
     """All tensors of a weights file, or of the shards that an index file names, on the CPU.
 
-    They have the names that the network itself has: what a training script, DataParallel or
-    torch.compile wrapped round them is taken off. Of a moving average of the weights and the
-    weights beside it, it is the average.
+    They have the names that the network uses: the keys and prefixes of a training script,
+    DataParallel or torch.compile are removed. If the file has the weights and their moving average,
+    the result is the average.
 
     Raises:
-        WeightsError: The file is damaged, or is a pickle of more than tensors.
+        WeightsError: The file is damaged, or is a pickle that contains more than tensors.
     """
     tensors = {k: v for shard in shards(file) for k, v in _read(shard, "cpu").items()}
     prefix = _wrapper(tensors)
@@ -39,10 +39,10 @@ def read_state_dict(file: Path) -> dict[str, torch.Tensor]:
 
 
 def is_wrapped(file: Path) -> bool:
-    """Whether `read_state_dict` takes something off, so that other readers would not understand it.
+    """Whether `read_state_dict` removes keys or prefixes, so that other readers would fail.
 
     Raises:
-        WeightsError: The file is damaged, or is a pickle of more than tensors.
+        WeightsError: The file is damaged, or is a pickle that contains more than tensors.
     """
     parts = shards(file)
     if parts[0].suffix == ".safetensors":
@@ -55,7 +55,7 @@ def is_wrapped(file: Path) -> bool:
 
 
 def _wrapper(names: Collection[str]) -> str:
-    """The prefix of all names that is not the network's own, such as "module."; mostly ""."""
+    """The prefix of all names that is not from the network, such as "module."; mostly ""."""
     prefix = ""
     while names:
         longer = (prefix + wrapper for wrapper in _WRAPPERS)
@@ -67,7 +67,7 @@ def _wrapper(names: Collection[str]) -> str:
 
 
 def _names(file: Path) -> list[str]:
-    """The names of a safetensors file's tensors."""
+    """The names of the tensors in a safetensors file."""
     try:
         with safe_open(file, framework="pt") as opened:
             return list(opened.keys())
@@ -78,43 +78,43 @@ def _names(file: Path) -> list[str]:
 
 
 def _inner(tensors: dict[str, Any]) -> dict[str, Any]:
-    """What is inside the wrapping of a training script."""
+    """The weights among the content that a training script saved."""
     return next((tensors[k] for k in _NESTED if isinstance(tensors.get(k), dict)), tensors)
 
 
 def _read(file: Path, device: str) -> dict[str, torch.Tensor]:
-    """The tensors of one file, without what a training script keeps beside them."""
+    """The tensors of one file, without the other content that a training script saved."""
     tensors = _inner(_opened(file, device))
     if not all(map(torch.is_tensor, tensors.values())) or not all(
         isinstance(name, str) for name in tensors
     ):
         raise WeightsError(
-            f"{file} holds something else than named tensors.", "It must be a state dict."
+            f"{file} contains something other than named tensors.", "It must be a state dict."
         )
     return tensors
 
 
 def _opened(file: Path, device: str) -> dict[str, Any]:
-    """What is in one file; on the device "meta" tensors have shapes and no values."""
+    """The content of one file; on the device "meta", tensors have shapes but no values."""
     try:
         if file.suffix == ".safetensors":
             return load_file(file, device)
         content = torch.load(file, map_location=device, weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsError(
-            f"{file} is damaged, or is a pickle that holds more than tensors, which could run any "
-            "code; it was not opened.",
+            f"{file} is damaged, or is a pickle that contains more than tensors, which could run "
+            "any code; it was not opened.",
             "Fetch it again, or ask its author for safetensors.",
         ) from error
     except MemoryError:
         raise
-    except Exception as error:  # damaged files make torch.load raise many things
+    except Exception as error:  # torch.load raises many types for damaged files
         raise WeightsError(
             f"{file} cannot be read ({error_message(error)}).", "Fetch it again."
         ) from error
     if not isinstance(content, dict):
         raise WeightsError(
-            f"{file} holds something else than named tensors.", "It must be a state dict."
+            f"{file} contains something other than named tensors.", "It must be a state dict."
         )
     return content
 
@@ -157,14 +157,14 @@ def renamed(tensors: dict[str, torch.Tensor], checkpoint: Checkpoint) -> dict[st
 
 
 def check_channels(name: str, channels: int) -> None:
-    """Refuse a network that takes images of other than three channels.
+    """Refuse a network that does not take images of three channels.
 
     Raises:
-        UnsupportedModelError: It does.
+        UnsupportedModelError: The number of channels is not 3.
     """
     if channels != 3:
         raise UnsupportedModelError(
-            f"{name} takes images of {channels} channels; pvzoo gives it three, red, green and "
-            "blue.",
+            f"{name} takes images of {channels} channels, but pvzoo's images have three: red, "
+            "green and blue.",
             "Choose a checkpoint for colour images.",
         )

@@ -1,12 +1,12 @@
 """The contract of a network: weights, forward pass and training, in PyTorch.
 
-What a family's inputs and outputs mean is the other half, `pvzoo.adapters.base.Adapter`, whose
-`Adapter.network` names a subclass of `Network`.
+An adapter (`pvzoo.adapters.base.Adapter`) says what the inputs and outputs of a family mean, and
+its `Adapter.network` names a subclass of `Network`.
 
-That is what a network must say for prediction and evaluation: `load`, `prepare`, `forward`.
-`steps` frees it from the checkpoint's processor. One that can be fine-tuned also says: `retarget`,
-`batch`, `loss`, `backbone`, `head` (for training at low rank), `save`; and perhaps `targets_of`,
-for the image of the first batch.
+For prediction and evaluation, a network must have `load`, `prepare` and `forward`. With `steps` it
+does not need the checkpoint's processor. For fine-tuning it must also have `retarget`, `batch`,
+`loss`, `backbone`, `head` (for training at low rank) and `save`; and perhaps `targets_of`, for the
+image of the first batch.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from pvzoo.preprocess.steps import Step
 
 @dataclass(frozen=True)
 class TargetClasses:
-    """The classes that a network is to be given.
+    """The classes of a new network.
 
     Attributes:
-        names: In the order of its outputs.
-        kept: For each the class of the old network that has its name, or None.
-        stuff: Names of those that are stuff, for panoptic segmentation.
-        multi_label: Whether an image can have several, for classification.
+        names: Their names, in the order of the outputs.
+        kept: For each class, the index of the old network's class of the same name, or None.
+        stuff: Names of the classes that are stuff, for panoptic segmentation.
+        multi_label: Whether an image can have several classes, for classification.
     """
 
     names: tuple[str, ...]
@@ -48,9 +48,9 @@ class Graph:
     """A part of a network that a runtime runs.
 
     Attributes:
-        name: What `Adapter.run` calls it.
-        module: Its ``forward`` takes the inputs by name and gives a dict of outputs, each with the
-            batch as its leading axis.
+        name: The name that `Adapter.run` uses.
+        module: Its ``forward`` takes the inputs by name and returns a dict of outputs; the first
+            axis of each output is the batch.
     """
 
     name: str
@@ -61,11 +61,11 @@ class Network(ABC):
     """A network with its weights.
 
     Class attributes:
-        library: The Hub's word for the library whose format `save` writes.
+        library: The Hub's name of the library whose format `save` writes.
 
     Instance attributes:
         module: The network.
-        spec: What is known of it without the weights; `Spec.adapter` names its other half.
+        spec: Its description without the weights; `Spec.adapter` names its adapter.
     """
 
     library: ClassVar[str] = "transformers"
@@ -73,9 +73,9 @@ class Network(ABC):
     module: nn.Module
     spec: Spec
 
-    @classmethod  # noqa: B027 (refusing nothing is a meaning)
+    @classmethod  # noqa: B027 (by default nothing is refused)
     def check(cls, name: str, config: Mapping[str, Any], task: str | None) -> None:
-        """As `Adapter.check`, for what only the network's library knows."""
+        """As `Adapter.check`, for checks that need the network's library."""
 
     @classmethod
     @abstractmethod
@@ -86,12 +86,12 @@ class Network(ABC):
 
         Args:
             checkpoint: The files.
-            task: The task asked for; None leaves it to the checkpoint.
-            dtype: A `torch.dtype` for the weights, or "auto" for the one they are stored in.
+            task: The task that the user asked for; None if the checkpoint decides.
+            dtype: A `torch.dtype` for the weights, or "auto" for the dtype in the file.
             trust_remote_code: Whether code that comes with the checkpoint may run.
 
         Raises:
-            WeightsError: A weight is missing, left over or of the wrong shape.
+            WeightsError: A weight is missing, not used or of the wrong shape.
             UnsupportedModelError: The checkpoint does not serve the task.
         """
 
@@ -101,36 +101,36 @@ class Network(ABC):
 
     @abstractmethod
     def forward(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Run the network on a batch; every output has the batch as its leading axis.
+        """Run the network on a batch; the first axis of every output is the batch.
 
-        Inputs are on the network's device and, where they are fractions, in its dtype.
+        Inputs are on the network's device; those of floating point have its dtype.
         """
 
     def steps(self) -> tuple[Step, ...]:
-        """What `prepare` does to an image, as data.
+        """The steps of `prepare`, as data.
 
         Raises:
-            UnsupportedModelError: No steps describe it; what prepares images is named.
+            UnsupportedModelError: Steps cannot describe it; the message names what prepares images.
         """
-        raise undescribed(type(self).__name__, "it says no steps")
+        raise undescribed(type(self).__name__, "it has no steps")
 
     def graphs(self) -> tuple[Graph, ...]:
-        """The parts that `Adapter.run` asks for: by default one called "model", `forward`."""
+        """The parts that `Adapter.run` runs: by default one, "model", which is `forward`."""
         return (Graph("model", _Whole(self)),)
 
     def at_size(self, image_size: int) -> Self:
         """The same network, with images scaled to squares of `image_size` pixels.
 
         Raises:
-            UnsupportedModelError: It does not take images of this size.
+            UnsupportedModelError: The network does not take images of this size.
         """
         raise UnsupportedModelError(
-            f"{type(self).__name__} cannot be told an image size.", "Leave image_size out."
+            f"{type(self).__name__} cannot change the image size.", "Leave image_size out."
         )
 
     @property
     def patches(self) -> tuple[str, ...]:
-        """Names in `pvzoo.export.patches` of what is changed in libraries for an export."""
+        """Names in `pvzoo.export.patches` of the changes in libraries that an export needs."""
         return ()
 
     @property
@@ -141,30 +141,30 @@ class Network(ABC):
     # --- fine-tuning, which is optional -----------------------------------------------------------
 
     def retarget(self, classes: TargetClasses, *, image_size: int | None, seed: int) -> Self:
-        """A new network that has other classes, and shares no memory with this one.
+        """A new network with other classes, which shares no memory with this one.
 
         Args:
-            classes: What it should tell apart; weights of kept classes are kept.
-            image_size: Side of the square that images are scaled to, in pixels; None for what the
-                network was trained with.
-            seed: For the weights that are new.
+            classes: The new classes; weights of kept classes are kept.
+            image_size: Side of the square that images are scaled to, in pixels; None for the size
+                that the network was trained with.
+            seed: The seed of the new weights.
 
         Raises:
-            UnsupportedModelError: This network cannot be trained, or not at this size.
+            UnsupportedModelError: This network cannot be fine-tuned, or not at this size.
         """
         raise self._lacks("fine-tune")
 
     def batch(self, images: Sequence[Image.Image], targets: Sequence[Any]) -> dict[str, Any]:
-        """Upright RGB images and targets (`pvzoo.training.samples`) -> what `loss` takes."""
+        """Upright RGB images and targets (`pvzoo.training.samples`) -> the input of `loss`."""
         raise self._lacks("fine-tune")
 
     def targets_of(self, batch: dict[str, Any]) -> list[dict[str, Any]] | None:
-        """The way back from `batch`: the targets in it, for an image of what is learnt.
+        """The inverse of `batch`: the targets in it, for a drawing of the first batch.
 
         Returns:
-            For each image its target, as `pvzoo.training.samples` has it, in pixels of the
-            network's input, which `batch` has under the name `Adapter.pixels`. None where there is
-            no way back: then the image and the target that `batch` was given are drawn.
+            For each image its target, as in `pvzoo.training.samples`, in pixels of the network's
+            input, which `batch` has under the name `Adapter.pixels`. None if there is no inverse:
+            then the drawing shows the arguments of `batch`.
         """
         return None
 
@@ -174,7 +174,7 @@ class Network(ABC):
 
     @property
     def backbone(self) -> tuple[str, ...]:
-        """What the names of the backbone's parameters begin with."""
+        """The prefixes of the names of the backbone's parameters."""
         raise self._lacks("fine-tune")
 
     @property
@@ -183,16 +183,16 @@ class Network(ABC):
         raise self._lacks("fine-tune")
 
     def save(self, folder: Path) -> None:
-        """Write what `load` reads, in the format of the network's own library, into a folder."""
+        """Python code for model cards that opens the files of `save` with its own library."""
         raise self._lacks("save")
 
     def snippet(self, name: str) -> str:
-        """Python that opens what `save` wrote with the network's own library, for model cards."""
+        """Python code for model cards: opens the files of `save` with the network's library."""
         return ""
 
     def _lacks(self, verb: str) -> UnsupportedModelError:
         return UnsupportedModelError(
-            f"{type(self).__name__} cannot {verb}.", "Its plugin brings no code for it."
+            f"{type(self).__name__} cannot {verb}.", "Its plugin has no code for this."
         )
 
 
@@ -201,7 +201,7 @@ class _Whole(nn.Module):
 
     def __init__(self, network: Network) -> None:
         super().__init__()
-        self.network = [network]  # in a list: its module must not be this one's a second time
+        self.network = [network]  # in a list, so that its module is not registered here twice
         self.module = network.module
 
     def forward(self, **inputs: Tensor) -> dict[str, Tensor]:

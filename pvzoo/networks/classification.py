@@ -1,4 +1,4 @@
-"""What networks of classifiers share: from logits to a loss.
+"""Code that networks of classifiers share: from logits to a loss.
 
 It is part of the contract with plugins (`docs/plugins.md`).
 """
@@ -12,20 +12,20 @@ import torch
 
 
 def class_targets(targets: Sequence[Any]) -> torch.Tensor:
-    """Targets (`pvzoo.training.samples`) of a batch: (n,) int64, or (n, classes) float32."""
+    """The targets (`pvzoo.training.samples`) of a batch: (n,) int64, or (n, classes) float32."""
     if "labels" in targets[0]:
         return torch.stack([target["labels"] for target in targets])
     return torch.tensor([target["label"] for target in targets])
 
 
 def targets_of_classes(labels: torch.Tensor) -> list[dict[str, Any]]:
-    """The way back from `class_targets`."""
+    """The inverse of `class_targets`."""
     key = "labels" if labels.is_floating_point() else "label"
     return [{key: own if key == "labels" else int(own)} for own in labels]
 
 
 def class_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy of (n, classes) logits with `class_targets`; binary if they are float."""
+    """Cross-entropy of (n, classes) logits and `class_targets`; binary if the targets are float."""
     logits = logits.float()
     if targets.is_floating_point():
         return torch.nn.functional.binary_cross_entropy_with_logits(logits, targets)

@@ -1,4 +1,4 @@
-"""What networks of plain PyTorch share: a module that is built from a config, and its weights.
+"""Code that networks in plain PyTorch share: build a module from a config, and load its weights.
 
 It is part of the contract with plugins (`docs/plugins.md`).
 """
@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from pvzoo.adapters.base import Arrays, Checkpoint, Meta, Spec
-from pvzoo.errors import PvzooError, UnsupportedModelError, WeightsError, error_message
+from pvzoo.errors import PvzooError, UnsupportedModelError, WeightsError, error_message, short
 from pvzoo.networks._bounds import built_within
 from pvzoo.networks._heads import class_axes, with_classes
 from pvzoo.networks._weights import read_state_dict, renamed
@@ -27,21 +27,21 @@ from pvzoo.preprocess.run import run
 
 
 class TorchNetwork(Network):
-    """A network whose module a plugin builds itself, from the checkpoint's ``config.json``.
+    """A network whose module a plugin builds from the checkpoint's ``config.json``.
 
-    A subclass sets the class attributes and says `build`, `steps` and `forward`. To be fine-tuned
-    it also says `backbone`, `batch` and `loss`. Loading, saving and new classes are written here.
+    A subclass sets the class attributes and defines `build`, `steps` and `forward`. For fine-tuning
+    it also defines `backbone`, `batch` and `loss`. This class loads, saves and changes classes.
 
     The config has ``labels``, the names of the classes in the order of the outputs; ``model_type``,
-    the key of the family's record; and what else `build` and postprocessing need, which is the
-    spec's ``extra``. Where it has ``image_size`` or ``multi_label``, fine-tuning sets them.
+    the key of the family's record; and the other values that `build` and postprocessing need, which
+    become the spec's ``extra``. If it has ``image_size`` or ``multi_label``, fine-tuning sets them.
 
     Class attributes:
         adapter: The entry point of its adapter, such as "my-zoo:my-zoo".
         task: The id of the task it serves.
 
     Instance attributes:
-        config: What its config.json says, and `save` writes.
+        config: The content of its config.json, which `save` writes.
     """
 
     library = "pvzoo"
@@ -63,16 +63,16 @@ class TorchNetwork(Network):
     @classmethod
     @abstractmethod
     def build(cls, config: Mapping[str, Any]) -> nn.Module:
-        """The module of a config, with random weights; its classes are ``config["labels"]``."""
+        """The module of a config with random weights, for the classes ``config["labels"]``."""
 
     @classmethod
     def load(
         cls, checkpoint: Checkpoint, *, task: str | None, dtype: Any, trust_remote_code: bool
     ) -> Self:
-        """Build the module and fill it: every weight must be in the file, in its shape.
+        """Build the module and load its weights: the file must have all, in the right shape.
 
-        The file is safetensors, or a pickle of tensors and nothing else, as ``torch.save`` writes a
-        state dict.
+        The file is safetensors, or a pickle that contains only tensors, such as a state dict that
+        ``torch.save`` wrote.
         """
         config, name = checkpoint.config, checkpoint.name
         tensors = read_state_dict(checkpoint.weights)
@@ -80,13 +80,16 @@ class TorchNetwork(Network):
             tensors = renamed(tensors, checkpoint)
         labels = config.get("labels", ())
         if not isinstance(labels, list | tuple) or not all(isinstance(n, str) for n in labels):
-            raise WeightsError(f"{name} has labels that are no list of names.", "Fix its config.")
+            raise WeightsError(
+                f"The labels of {name} are {short(labels)}: expected a list of names.",
+                "Fix its config.",
+            )
         try:
             with seeded(0), built_within(name, checkpoint.weights):
                 module = cls.build(config).eval()
         except PvzooError:
             raise
-        except Exception as error:  # modules raise many things for values they cannot have
+        except Exception as error:  # modules raise many types for wrong values
             raise WeightsError(
                 f"{name} cannot be built from its config ({error_message(error)}).",
                 "Fix its config.",
@@ -103,17 +106,17 @@ class TorchNetwork(Network):
         return cls(module.to(dtype), config)
 
     def prepare(self, image: Image.Image, **prompts: Any) -> tuple[Arrays, Meta]:
-        """``pixel_values`` (1, 3, height, width): there is no processor but the steps."""
+        """``pixel_values`` (1, 3, height, width), by the steps: there is no other processor."""
         return run(self.steps(), image)
 
     def save(self, folder: Path) -> None:
-        """config.json and model.safetensors, which `load` reads."""
+        """Write config.json and model.safetensors, which `load` reads."""
         (folder / "config.json").write_text(json.dumps(self.config, indent=2), encoding="utf-8")
         tensors = {name: tensor.contiguous() for name, tensor in self.module.state_dict().items()}
         save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
 
     def at_size(self, image_size: int) -> Self:
-        """With another ``image_size`` of its config, if that has one."""
+        """The same network with another ``image_size`` in its config, if the config has one."""
         config = self._sized(image_size)
         with seeded(0):
             module = self.build(config).to(next(self.module.parameters()))
@@ -124,14 +127,14 @@ class TorchNetwork(Network):
         """The config for images of a size."""
         if "image_size" not in self.config:
             raise UnsupportedModelError(
-                f"A {type(self).__name__} takes images of its own size.", "Leave image_size out."
+                f"A {type(self).__name__} cannot change the image size.", "Leave image_size out."
             )
         return self.config | {"image_size": image_size}
 
     # --- fine-tuning ------------------------------------------------------------------------------
 
     def retarget(self, classes: TargetClasses, *, image_size: int | None, seed: int) -> Self:
-        """A module with new entries for new classes; see `keep_classes`. All else is copied."""
+        """A network with new entries for new classes (see `keep_classes`); the rest is copied."""
         sized = self.config if image_size is None else self._sized(image_size)
         config = sized | {"labels": list(classes.names)}
         if classes.multi_label or "multi_label" in config:
@@ -143,17 +146,18 @@ class TorchNetwork(Network):
         return type(self)(module, config)
 
     def keep_classes(self, name: str, old: Tensor, new: Tensor, kept: Sequence[int | None]) -> None:
-        """Copy what stays of a tensor that has entries for classes.
+        """Copy the entries of kept classes in a tensor that has entries for classes.
 
-        By default entry ``i`` is the class ``i``, and what follows the classes, such as "no
-        object", stays. Tensors with several entries for each class stay new. Override it for a
-        network that counts otherwise: torchvision's Faster R-CNN has the background as entry 0.
+        By default entry ``i`` is the class ``i``, and entries after the classes, such as "no
+        object", are copied. Tensors with several entries for each class stay new. Override this for
+        a network with another order: in torchvision's Faster R-CNN, entry 0 is the background.
 
         Args:
-            name: Of the tensor, in the module's state dict.
-            old: This network's, the axis of the classes first.
-            new: That of the new network, likewise, with random numbers; is written to.
-            kept: For each class of the new network the class of this one that it is, or None.
+            name: The name of the tensor in the module's state dict.
+            old: The tensor of this network, with the class axis first.
+            new: The tensor of the new network, with the class axis first and random numbers; it is
+                changed in place.
+            kept: For each class of the new network, the index of this network's class, or None.
         """
         count = len(self.spec.labels)
         if len(old) - count != len(new) - len(kept):
@@ -165,9 +169,9 @@ class TorchNetwork(Network):
 
     @cached_property
     def head(self) -> tuple[str, ...]:
-        """The tensors that have entries for classes, found by building for one class more."""
+        """The tensors that have entries for classes, found with a network of one class more."""
         return tuple(class_axes(partial(self._make, self.config), len(self.spec.labels)))
 
     def _make(self, config: Mapping[str, Any], count: int) -> nn.Module:
-        """The module of a config, for so many classes."""
+        """The module of a config, with `count` classes."""
         return self.build({**config, "labels": [str(i) for i in range(count)]})

@@ -1,4 +1,4 @@
-"""What networks of transformers share: strict loading, processors, class names.
+"""Code that networks of transformers share: strict loading, processors, class names.
 
 It is part of the contract with plugins (`docs/plugins.md`).
 """
@@ -36,12 +36,12 @@ _WEIGHTS = (SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME, WEIGHTS_NAME, WEIGHTS_IN
 
 
 class TransformersNetwork(Network):
-    """A network of transformers whose images an image processor prepares.
+    """A network of transformers with an image processor.
 
-    A subclass sets `spec` when it is made, and says `forward`.
+    A subclass sets `spec` in its ``__init__`` and defines `forward`.
 
     Class attributes:
-        auto_class: What opens it, such as `transformers.AutoModelForObjectDetection`.
+        auto_class: The class that opens it, such as `transformers.AutoModelForObjectDetection`.
     """
 
     auto_class: ClassVar[Any]
@@ -56,38 +56,38 @@ class TransformersNetwork(Network):
     def load(
         cls, checkpoint: Checkpoint, *, task: str | None, dtype: Any, trust_remote_code: bool
     ) -> Self:
-        """By `load_model` and `load_processor`."""
+        """Load with `load_model` and `load_processor`."""
         module = load_model(cls.auto_class, checkpoint, dtype, trust_remote_code)
         return cls(module, load_processor(checkpoint, trust_remote_code))
 
     def prepare(self, image: Image.Image, **prompts: Any) -> tuple[Arrays, Meta]:
-        """The checkpoint's own processor; usually ``pixel_values`` (1, 3, height, width)."""
+        """The output of the processor; usually ``pixel_values`` (1, 3, height, width)."""
         return dict(prepared(self._processor, image)), {"size": image.size[::-1]}
 
     def steps(self) -> tuple[Step, ...]:
-        """Those of the processor."""
+        """The steps of the processor."""
         return steps_of(self._processor)
 
 
 def load_model(
     auto_class: Any, checkpoint: Checkpoint, dtype: Any, trust_remote_code: bool
 ) -> PreTrainedModel:
-    """`auto_class.from_pretrained` of a local folder, refusing weights that do not all fit.
+    """Load a local folder with `auto_class.from_pretrained`, and refuse weights that do not fit.
 
-    transformers fills what is missing with random numbers and warns; a model that predicts with
-    them is worse than none.
+    transformers replaces missing weights by random numbers and only warns. A model with random
+    weights must not predict.
 
     Raises:
-        WeightsError: A weight is missing, or of another shape than the config says.
-        UnsupportedModelError: The model needs code of its own and was not trusted to run it, or
-            this transformers does not know it.
+        WeightsError: A weight is missing, or has another shape than the config says.
+        UnsupportedModelError: The model needs its own Python code, which is not trusted; or this
+            version of transformers does not know it.
     """
     _check_trust(checkpoint, trust_remote_code)
     read = next((w for w in _WEIGHTS if (checkpoint.folder / w).is_file()), None)
     if checkpoint.rename or checkpoint.weights.name != read:
         raise UnsupportedModelError(
-            f"{checkpoint.name}: transformers cannot be told to read {checkpoint.weights.name} or "
-            "to rename tensors.",
+            f"{checkpoint.name}: transformers cannot read a weights file with the name "
+            f"{checkpoint.weights.name}, and cannot rename tensors.",
             f"Save the weights as {SAFE_WEIGHTS_NAME}, under the names that transformers uses.",
         )
     wrapped = is_wrapped(checkpoint.weights)
@@ -96,7 +96,7 @@ def load_model(
         with quiet(), built_within(checkpoint.name, checkpoint.weights):
             opener = auto_class
             folder: Path | None = checkpoint.folder
-            if wrapped:  # with its own reader transformers would know none of the names
+            if wrapped:  # transformers' own reader would not know the names
                 config = kwargs.pop("config", None) or AutoConfig.from_pretrained(
                     checkpoint.folder, local_files_only=True
                 )
@@ -109,7 +109,7 @@ def load_model(
                 trust_remote_code=trust_remote_code,
                 local_files_only=True,
                 output_loading_info=True,
-                ignore_mismatched_sizes=True,  # they are refused below, by name
+                ignore_mismatched_sizes=True,  # refused below, with their names
                 **kwargs,
             )
     except ImportError as error:
@@ -118,13 +118,13 @@ def load_model(
         ) from error
     except pickle.UnpicklingError as error:
         raise WeightsError(
-            f"{checkpoint.weights} is damaged, or is a pickle that holds more than tensors, which "
-            "could run any code; it was not opened.",
+            f"{checkpoint.weights} is damaged, or is a pickle that contains more than tensors, "
+            "which could run any code; it was not opened.",
             "Fetch it again, or ask its author for safetensors.",
         ) from error
     except (PvzooError, MemoryError):
         raise
-    except Exception as error:  # transformers, and code that comes with a model, raise many things
+    except Exception as error:  # transformers, and code in a repo, raise many types
         raise WeightsError(
             f"{checkpoint.name} cannot be loaded by transformers ({error_message(error)}).",
             "Its files may be damaged or incomplete, or made for another version of transformers.",
@@ -132,8 +132,8 @@ def load_model(
     missing = sorted(report["missing_keys"]) + [str(k[0]) for k in report["mismatched_keys"]]
     if missing:
         raise WeightsError(
-            f"{checkpoint.name} lacks {len(missing)} weights that its network needs, or has them "
-            f"in another shape, such as {short(missing[0])}.",
+            f"{checkpoint.name} does not have {len(missing)} weights that its network needs, or "
+            f"has them in another shape, such as {short(missing[0])}.",
             "It may be a backbone without the head for this task, or a damaged checkpoint.",
         )
     return module
@@ -141,10 +141,10 @@ def load_model(
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Within it transformers shows no bars, and says nothing but errors.
+    """Make transformers show no progress bars and no messages except errors.
 
-    What it says of weights that do not fit is an error here, and that it has not tried a backbone
-    with Mask2Former's code is no news to who trained the two together.
+    For weights that do not fit, pvzoo has its own error. The warning that a backbone was not tested
+    with Mask2Former's code does not matter, since the checkpoint was trained with both.
     """
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
@@ -161,7 +161,7 @@ def load_processor(checkpoint: Checkpoint, trust_remote_code: bool, **kwargs: An
     """The checkpoint's own image processor.
 
     Raises:
-        WeightsError: The checkpoint has none.
+        WeightsError: The checkpoint has no image processor.
     """
     try:
         return AutoImageProcessor.from_pretrained(
@@ -176,23 +176,24 @@ def load_processor(checkpoint: Checkpoint, trust_remote_code: bool, **kwargs: An
         raise WeightsError(
             f"{checkpoint.name} has no image processor that transformers can read "
             f"({error_message(error)}).",
-            "It needs a preprocessor_config.json, which says how its images are prepared.",
+            "It needs a preprocessor_config.json, which says how to prepare its images.",
         ) from error
 
 
 def prepared(processor: Any, image: Image.Image, **options: Any) -> Any:
-    """What a checkpoint's own processor makes of an image, in bounded memory.
+    """Prepare an image with a checkpoint's own processor, in bounded memory.
 
     Args:
-        processor: From `load_processor`, or one of transformers around it.
-        image: Upright, RGB. Of a very long one, the middle alone is scaled if that is cut out.
-        options: What else the processor is called with.
+        processor: From `load_processor`, or a processor of transformers that contains it.
+        image: Upright, RGB. If the processor cuts out the middle of a very long image, only the
+            middle is scaled.
+        options: Further arguments of the processor.
 
     Returns:
         The processor's dict of numpy arrays.
 
     Raises:
-        ImageError: The image would become one of more than 16 megapixels (4096 x 4096).
+        ImageError: The scaled image would have more than 16 megapixels (4096 x 4096).
     """
     images = getattr(processor, "image_processor", processor)
     image = fitting(images, image, options)
@@ -200,13 +201,13 @@ def prepared(processor: Any, image: Image.Image, **options: Any) -> Any:
 
 
 def class_names(config: Any) -> tuple[str, ...]:
-    """The names of a transformers config's classes, in the order of its outputs.
+    """The class names of a transformers config, in the order of the outputs.
 
-    transformers makes as many outputs as ``id2label`` has entries and numbers them from 0. Where
-    the entries are numbered from 1, the first one names the first output.
+    transformers makes as many outputs as ``id2label`` has entries and numbers them from 0. If the
+    entries are numbered from 1, the first one names the first output.
 
     Raises:
-        WeightsError: They are numbered otherwise, so that a name would belong to no output.
+        WeightsError: The entries have other numbers, so that a name would have no output.
     """
     names = {int(i): str(name) for i, name in (config.id2label or {}).items()}
     for first in (0, 1):
@@ -215,10 +216,10 @@ def class_names(config: Any) -> tuple[str, ...]:
     where = config.name_or_path or "the config"
     numbers = ", ".join(map(str, sorted(names)[:4])) + (", ..." if len(names) > 4 else "")
     raise WeightsError(
-        f"The id2label of {where} numbers its classes {numbers or 'not at all'}, and the "
-        f"{len(names)} outputs of the network are numbered from 0.",
-        "Number the classes in the order of the outputs, from 0 and without gaps; one that means "
-        'nothing is called "N/A".',
+        f"The id2label of {where} has the numbers {numbers or '(none)'}, but the {len(names)} "
+        "outputs of the network are numbered from 0.",
+        "Number the classes in the order of the outputs, from 0 and without gaps. Write "
+        '"N/A" for an output that is not a class.',
     )
 
 
@@ -228,21 +229,21 @@ def _check_trust(checkpoint: Checkpoint, trust_remote_code: bool) -> None:
 
         if checkpoint.config.get("model_type") not in CONFIG_MAPPING_NAMES:
             raise UnsupportedModelError(
-                f"{checkpoint.name} comes with Python code of its own, which was not run.",
+                f"{checkpoint.name} comes with its own Python code, which was not run.",
                 "If you trust its author, pass trust_remote_code=True.",
             )
 
 
 def named_classes(config: Any) -> tuple[str, ...]:
-    """`class_names`, but "" for "N/A", which in COCO's 91-id heads names no class."""
+    """`class_names` with "" for "N/A", which is not a class in COCO's heads with 91 ids."""
     return tuple("" if name == "N/A" else name for name in class_names(config))
 
 
 def _backbone_config(checkpoint: Checkpoint) -> dict[str, Any]:
     """A ``config`` argument for checkpoints that name their timm backbone in the old way.
 
-    transformers asks the Hub whether ``backbone`` is a repo as soon as such a config is built, also
-    when everything needed is on this disk; stating the backbone in full makes that needless.
+    When transformers builds such a config, it asks the Hub whether ``backbone`` is a repo, even if
+    all files are on this disk. With the full description of the backbone it does not.
     """
     from transformers import CONFIG_MAPPING
 

@@ -1,4 +1,4 @@
-"""The random generators of Python, NumPy and torch: put back, or set."""
+"""Restore or seed the random generators of Python, NumPy and torch."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import torch
 
 @contextmanager
 def put_back(devices: Sequence[int] | None = None) -> Iterator[None]:
-    """What is drawn within it does not change what is drawn after it.
+    """Restore the random generators at the end of the block.
 
     Args:
-        devices: Accelerators whose generators are put back too; None for all of them.
+        devices: Accelerators whose generators are restored too; None for all.
     """
     python, numpy = random.getstate(), np.random.get_state()
     with torch.random.fork_rng(devices):
@@ -28,8 +28,8 @@ def put_back(devices: Sequence[int] | None = None) -> Iterator[None]:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Within it what is drawn on the CPU follows from a whole number from 0; as `put_back`."""
-    with put_back(devices=[]):  # a worker process cannot ask accelerators for theirs
+    """Seed the generators of the CPU (`seed` from 0), and restore them at the end of the block."""
+    with put_back(devices=[]):  # a worker process cannot use accelerators
         random.seed(seed)
         np.random.seed(seed % 2**32)
         torch.random.default_generator.manual_seed(seed)

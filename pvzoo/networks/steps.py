@@ -1,6 +1,6 @@
-"""The adapter of a network, which prepares images by steps if that was proven.
+"""Make the adapter of a network, which prepares images by steps if a test proves them right.
 
-The steps are tried on a few images and compared with the network's own processor to the bit.
+The test compares the steps with the network's own processor on a few images, bit by bit.
 """
 
 from __future__ import annotations
@@ -19,32 +19,32 @@ from pvzoo.preprocess.steps import Step
 
 
 def adapter_of(network: Network) -> Adapter:
-    """The adapter of a network: with steps instead of the processor where they do the same."""
+    """The adapter of a network; it uses steps instead of the processor if they do the same."""
     adapter_class: type[Adapter] = registry.get("adapters", network.spec.adapter)
     spec = replace(network.spec, steps=proven_steps(network, adapter_class.pixels))
     return adapter_class(spec, network.prepare)
 
 
 def proven_steps(network: Network, pixels: str) -> tuple[Step, ...] | None:
-    """The network's steps; None where its own processor fails or gives anything else.
+    """The network's steps; None if its own processor fails or gives a different result.
 
     Args:
-        network: Whose `Network.prepare` the steps are to equal, in inputs and meta.
+        network: The network; the steps must give the same inputs and meta as its `prepare`.
         pixels: The name of the input that takes the pixels.
     """
     images = list(probes(QUICK))
     try:
-        # before the steps are asked for: settings that stop the processor may stop them too
+        # the processor first: settings that make it fail may make the steps fail too
         wanted = [network.prepare(image) for image in images]
-    except Exception:  # processors raise many things; `pvzoo.pipeline.trial` says that it fails
+    except Exception:  # of many types; `pvzoo.pipeline.trial` reports that it fails
         return None
     try:
         steps = network.steps()
         own = [run(steps, image, pixels) for image in images]
-    except PvzooError:  # no steps describe it, or they refuse images that large
+    except PvzooError:  # steps cannot describe it, or they refuse such large images
         return None
     for (inputs, meta), (own_inputs, own_meta) in zip(wanted, own, strict=True):
-        if unlike(own_inputs, inputs) or not _says(own_meta, meta):
+        if unlike(own_inputs, inputs) or not _agrees(own_meta, meta):
             return None
     return steps
 
@@ -52,21 +52,21 @@ def proven_steps(network: Network, pixels: str) -> tuple[Step, ...] | None:
 def thorough_steps(
     network: Network, pixels: str, prompts: Mapping[str, Any]
 ) -> tuple[Step, ...] | None:
-    """The network's steps, tried on many images: an export has nothing else.
+    """The network's steps, tested on many images, since an export has no other processor.
 
     Args:
         network: As for `proven_steps`.
-        pixels: Likewise.
-        prompts: The task's prompts, complete.
+        pixels: As for `proven_steps`.
+        prompts: All prompts of the task.
 
     Raises:
-        ExportError: Its preprocessing cannot be said in steps, or the steps do something else.
+        ExportError: Steps cannot describe its preprocessing, or they give another result.
     """
     try:
         steps = network.steps()
     except PvzooError as error:
         raise ExportError(
-            f"Images are prepared by code that only PyTorch's side has: {error.what}",
+            f"The code that prepares images needs PyTorch: {error.what}",
             "An export needs steps; see docs/preprocessing.md.",
             stage="preprocessing",
         ) from error
@@ -78,29 +78,29 @@ def thorough_steps(
             continue
         size = f"{image.width} x {image.height} pixels"
         try:
-            own, told = run(steps, image, pixels)
+            own, own_meta = run(steps, image, pixels)
         except Exception as error:
             raise ExportError(
                 f"The steps cannot prepare an image of {size} ({error_message(error)}).",
                 stage="preprocessing",
             ) from error
         differs = unlike(own, inputs, ROUNDING if scaled else 0.0)
-        if differs or not _says(told, meta):
+        if differs or not _agrees(own_meta, meta):
             raise ExportError(
-                f"The steps prepare an image of {size} otherwise than the processor: "
-                f"{differs or 'they say something else of it'}.",
+                f"The steps and the processor give different results for an image of {size}: "
+                f"{differs or 'the meta differs'}.",
                 stage="preprocessing",
             )
     return steps
 
 
-def _says(own: dict[str, Any], wanted: dict[str, Any]) -> bool:
-    """Whether postprocessing gets to know all that it is to know."""
+def _agrees(own: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    """Whether `own` has all the values of `wanted`, which postprocessing needs."""
     return all(repr(_plain(own.get(key))) == repr(_plain(wanted[key])) for key in wanted)
 
 
 def _plain(value: object) -> object:
-    """Sizes as lists of ints, whichever sequence they came in."""
+    """Sizes as lists of ints, from any sequence type."""
     if isinstance(value, (tuple, list)):
         return [_plain(v) for v in value]
     return int(value) if isinstance(value, (int, float)) or hasattr(value, "__index__") else value

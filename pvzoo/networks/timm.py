@@ -1,4 +1,4 @@
-"""timm image classifiers, preprocessed by timm's own evaluation transform."""
+"""Image classifiers of timm, with timm's own evaluation transform."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ from pvzoo.preprocess.derive import timm_steps
 from pvzoo.preprocess.long_images import middle
 from pvzoo.preprocess.steps import Step
 
-# What a pretrained_cfg may say here: all but where timm itself would fetch weights.
+# Keys that a pretrained_cfg may have here: all except those that make timm download weights.
 _STATED = {f.name for f in fields(PretrainedCfg)} - {
     *("url", "file", "state_dict", "hf_hub_id", "hf_hub_filename", "source", "custom_load")
 }
 
 
 class TimmNetwork(Network):
-    """A network of timm with a classifier, preprocessed by timm's own evaluation transform."""
+    """A network of timm with a classifier, and timm's own evaluation transform."""
 
     library = "timm"
 
-    module: Any  # the attributes that timm's networks have in common are declared nowhere
+    module: Any  # no type has the attributes that timm's networks share
 
     def __init__(self, module: Any, labels: tuple[str, ...], multi_label: bool) -> None:
         self.module = module
@@ -56,25 +56,25 @@ class TimmNetwork(Network):
 
     @classmethod
     def check(cls, name: str, config: Mapping[str, Any], task: str | None) -> None:
-        """Refuse what timm does not have, and a checkpoint without a classifier."""
+        """Refuse an architecture that timm does not have, and a checkpoint without a classifier."""
         architecture = config["architecture"]
         if not timm.is_model(architecture):
             raise UnsupportedModelError(
-                f"{name} is of the architecture {short(architecture)}, which timm "
+                f"{name} has the architecture {short(architecture)}, which timm "
                 f"{timm.__version__} does not have.",
                 "Try a newer timm.",
             )
         if not _classifies(_parsed(config)["pretrained_cfg"]):
             raise UnsupportedModelError(
                 f"{name} has no classifier: it gives features only.",
-                "Choose a checkpoint fine-tuned for classification, such as one ending in 'in1k'.",
+                "Choose a checkpoint for classification, such as one whose name ends in 'in1k'.",
             )
 
     @classmethod
     def load(
         cls, checkpoint: Checkpoint, *, task: str | None, dtype: Any, trust_remote_code: bool
     ) -> TimmNetwork:
-        """Load strictly."""
+        """Load the checkpoint; all weights must fit."""
         config = _parsed(checkpoint.config)
         checkpoint = replace(checkpoint, config=config)
         cfg = config["pretrained_cfg"]
@@ -87,35 +87,35 @@ class TimmNetwork(Network):
         check_channels(checkpoint.name, module.pretrained_cfg["input_size"][0])
         if dtype == "auto":
             dtype = next(v.dtype for v in state_dict.values() if v.is_floating_point())
-        # One output is a yes/no score, as transformers' pipeline has it.
+        # A single output is a yes/no score, as in transformers' pipeline.
         multi_label = (
             config["problem_type"] == "multi_label_classification" or cfg["num_classes"] == 1
         )
         return cls(module.to(dtype), _labels(cfg), multi_label)
 
     def prepare(self, image: Image.Image, **prompts: Any) -> tuple[Arrays, Meta]:
-        """timm's evaluation transform: ``x`` (1, 3, height, width) float32."""
+        """The output of timm's evaluation transform: ``x`` (1, 3, height, width) float32."""
         crops = self._data_config["crop_mode"] not in ("squash", "border")
         seen = middle(image) if crops else image
         return {"x": self._transform(seen)[None].numpy()}, {"size": image.size[::-1]}
 
     def steps(self) -> tuple[Step, ...]:
-        """Those of timm's evaluation transform."""
+        """The steps of timm's evaluation transform."""
         return timm_steps(self._data_config)
 
     def forward(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        """(n, classes) logits."""
+        """The logits (n, classes)."""
         return {"logits": self.module(inputs["x"])}
 
     def at_size(self, image_size: int) -> TimmNetwork:
-        """A copy that takes squares of `image_size`."""
+        """A copy that takes squares of `image_size` pixels."""
         module = _at_size(self.module, image_size).eval()
         return type(self)(module, self.spec.labels, self.spec.extra["multi_label"])
 
     # --- fine-tuning ------------------------------------------------------------------------------
 
     def retarget(self, classes: TargetClasses, *, image_size: int | None, seed: int) -> TimmNetwork:
-        """With the classifier of `classes`."""
+        """A new network with a classifier for `classes`."""
         module = self.module if image_size is None else _at_size(self.module, image_size)
         module = with_classes(
             lambda count: _alike(module, count), module, len(self.spec.labels), classes.kept, seed
@@ -123,12 +123,12 @@ class TimmNetwork(Network):
         return type(self)(module, classes.names, classes.multi_label)
 
     def batch(self, images: Sequence[Image.Image], targets: Sequence[Any]) -> dict[str, Any]:
-        """``x`` and ``labels``."""
+        """A batch of ``x`` and ``labels``."""
         inputs = [self.prepare(image)[0]["x"] for image in images]
         return {"x": torch.from_numpy(np.concatenate(inputs)), "labels": class_targets(targets)}
 
     def targets_of(self, batch: dict[str, Any]) -> list[dict[str, Any]]:
-        """``label`` or ``labels``."""
+        """For each image, ``label`` or ``labels``."""
         return targets_of_classes(batch["labels"])
 
     def loss(self, module: Any, batch: dict[str, Any]) -> torch.Tensor:
@@ -137,7 +137,7 @@ class TimmNetwork(Network):
 
     @property
     def backbone(self) -> tuple[str, ...]:
-        """All but the head."""
+        """All parameters but those of the head."""
         return tuple(name for name, _ in self.module.named_parameters() if name not in self.head)
 
     @cached_property
@@ -146,7 +146,7 @@ class TimmNetwork(Network):
         return tuple(class_axes(lambda count: _alike(self.module, count), len(self.spec.labels)))
 
     def save(self, folder: Path) -> None:
-        """As ``timm.create_model("local-dir:...")`` and transformers' wrapper read it."""
+        """Write files for ``timm.create_model("local-dir:...")`` and transformers' wrapper."""
         kind = "multi_label" if self.spec.extra["multi_label"] else "single_label"
         about = {
             "label_names": list(self.spec.labels),
@@ -160,7 +160,7 @@ class TimmNetwork(Network):
         file.write_text(json.dumps(config, indent=2), encoding="utf-8")
 
     def snippet(self, name: str) -> str:
-        """For model cards; of a folder as of a Hub repo."""
+        """Python code for model cards, for a folder and for a Hub repo."""
         return (
             "import os\n\nimport timm\n\n"
             f'name = "{name}"\n'
@@ -170,7 +170,7 @@ class TimmNetwork(Network):
 
 
 def _alike(module: Any, count: int) -> torch.nn.Module:
-    """A new network like one, but for `count` classes without names."""
+    """A new network like `module`, but with `count` classes without names."""
     named = ("label_names", "label_descriptions", "label_offset")
     cfg = {k: v for k, v in module.pretrained_cfg.items() if k not in named and k in _STATED}
     return timm.create_model(
@@ -181,10 +181,10 @@ def _alike(module: Any, count: int) -> torch.nn.Module:
 
 
 def _at_size(module: Any, image_size: int) -> Any:
-    """A copy that takes squares of `image_size`, to which images are scaled without cropping.
+    """A copy that takes squares of `image_size` pixels; images are scaled without cropping.
 
     Raises:
-        UnsupportedModelError: It cannot.
+        UnsupportedModelError: The network does not take images of this size.
     """
     module = deepcopy(module)
     try:
@@ -193,12 +193,12 @@ def _at_size(module: Any, image_size: int) -> Any:
         example = torch.zeros(1, 3, image_size, image_size)
         with torch.no_grad():
             module(example.to(next(module.parameters())))
-    except Exception as error:  # networks raise many things for sizes they are not made for
+    except Exception as error:  # networks raise many types for sizes they cannot take
         architecture = module.pretrained_cfg["architecture"]
         raise UnsupportedModelError(
             f"{architecture} does not take images of {image_size} x {image_size} pixels "
             f"({str(error).strip()}).",
-            "Leave image_size out for the size it was trained with, or choose another model.",
+            "Leave image_size out to use its own size, or choose another model.",
         ) from error
     squares = {
         "input_size": (3, image_size, image_size),
@@ -213,17 +213,17 @@ def _at_size(module: Any, image_size: int) -> Any:
 
 
 def _parsed(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A config of any age, read as timm's own loader reads one: all of it in ``pretrained_cfg``.
+    """A config of any version, parsed as timm's own loader does: all values in ``pretrained_cfg``.
 
-    A card may leave out how images are prepared: then its ``pretrained_cfg`` is that of timm's
-    table, which describes the architecture's default weights.
+    The config of a card may have no ``pretrained_cfg``. Then it comes from timm's table, which
+    describes the architecture's default weights.
     """
     given = deepcopy(dict(config))
     if given.get("model_args") is None:  # transformers' wrapper writes null
         given.pop("model_args", None)
     if given.get("pretrained_cfg") is None:
         given.pop("pretrained_cfg", None)
-        if "input_size" not in given:  # else it is timm's first format, which was flat
+        if "input_size" not in given:  # else it has timm's first format, which was flat
             listed = get_pretrained_cfg(given["architecture"])
             given["pretrained_cfg"] = listed.to_dict() if listed else {}
     problem_type = given.get("problem_type")
@@ -234,7 +234,7 @@ def _parsed(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _create(checkpoint: Checkpoint, state_dict: dict[str, torch.Tensor]) -> Any:
-    """timm's own loading, from tensors in hand: its key filters and label offsets apply."""
+    """Load tensors with timm's own code, so that its key filters and label offsets apply."""
     cfg = checkpoint.config["pretrained_cfg"]
     try:
         with built_within(checkpoint.name, checkpoint.weights):
@@ -246,10 +246,10 @@ def _create(checkpoint: Checkpoint, state_dict: dict[str, torch.Tensor]) -> Any:
             )
     except (PvzooError, MemoryError):
         raise
-    except Exception as error:  # networks raise many things for arguments and tensors they reject
+    except Exception as error:  # networks raise many types for wrong arguments and tensors
         raise WeightsError(
-            f"{checkpoint.weights} does not fit {cfg['architecture']!r} as its config has it: "
-            f"{error_message(error)}",
+            f"{checkpoint.weights} does not fit {cfg['architecture']!r} with the options of its "
+            f"config: {error_message(error)}",
             "The file and its config do not belong together; fetch both again.",
         ) from error
     module.pretrained_cfg.pop("state_dict", None)  # else timm keeps a second copy in memory
@@ -257,10 +257,10 @@ def _create(checkpoint: Checkpoint, state_dict: dict[str, torch.Tensor]) -> Any:
 
 
 def _classifies(pretrained_cfg: Mapping[str, Any]) -> bool:
-    """Whether the outputs are classes, not none at all or the embedding of CLIP's image tower.
+    """Whether the network has outputs that are classes, not the embedding of CLIP's image tower.
 
-    timm calls an embedding classes too. It is told by what timm's table has for these weights: no
-    classifier there has classes that timm cannot name and so few of them.
+    timm calls the numbers of an embedding classes too. timm's table tells them apart: no classifier
+    in it has so few classes without names.
     """
     count = pretrained_cfg["num_classes"]
     name = f"{pretrained_cfg['architecture']}.{pretrained_cfg.get('tag')}"
@@ -279,11 +279,11 @@ def _labels(pretrained_cfg: Mapping[str, Any]) -> tuple[str, ...]:
     count = pretrained_cfg["num_classes"]
     names = pretrained_cfg.get("label_names")
     descriptions = pretrained_cfg.get("label_descriptions")
-    if isinstance(names, dict):  # number -> name, where some numbers have none
+    if isinstance(names, dict):  # number -> name; some numbers may be missing
         by_number = {int(number): name for number, name in names.items()}
         first = 1 if set(by_number) == set(range(1, count + 1)) else 0
         names = [by_number.pop(i, f"class {i}") for i in range(first, first + count)]
-        if by_number:  # they are another network's
+        if by_number:  # the names are of another network
             return tuple(f"class {i}" for i in range(count))
     if names is None and (subset := infer_imagenet_subset(pretrained_cfg)):
         info = ImageNetInfo(subset)

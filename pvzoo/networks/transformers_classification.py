@@ -25,7 +25,7 @@ class TransformersClassificationNetwork(_training.TrainableNetwork):
     def __init__(self, module: PreTrainedModel, processor: Any) -> None:
         super().__init__(module, processor)
         labels = class_names(module.config)
-        # One output without a stated problem is a yes/no score, as transformers' pipeline has it.
+        # A single output without a problem type is a yes/no score, as in transformers' pipeline.
         several = module.config.problem_type == "multi_label_classification" or len(labels) == 1
         self.spec = Spec(
             "transformers-classification",
@@ -37,11 +37,11 @@ class TransformersClassificationNetwork(_training.TrainableNetwork):
 
     @classmethod
     def check(cls, name: str, config: Mapping[str, Any], task: str | None) -> None:
-        """Refuse a network that takes no RGB images."""
+        """Refuse a network that does not take RGB images."""
         check_channels(name, config.get("num_channels", 3))
 
     def forward(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        """(n, classes) logits."""
+        """The logits (n, classes)."""
         return {"logits": self.module(**inputs).logits}
 
     # --- fine-tuning ------------------------------------------------------------------------------
@@ -49,7 +49,7 @@ class TransformersClassificationNetwork(_training.TrainableNetwork):
     def retarget(
         self, classes: TargetClasses, *, image_size: int | None, seed: int
     ) -> TransformersClassificationNetwork:
-        """With the head of `classes`."""
+        """A new network with a head for `classes`."""
         module = _training.retargeted(self.module, classes, seed)
         module.config.problem_type = (
             "multi_label_classification" if classes.multi_label else "single_label_classification"
@@ -58,12 +58,12 @@ class TransformersClassificationNetwork(_training.TrainableNetwork):
         return _training.at_size(tuned, image_size)
 
     def batch(self, images: Sequence[Image.Image], targets: Sequence[Any]) -> dict[str, Any]:
-        """Inputs and ``labels``."""
+        """A batch of inputs and ``labels``."""
         inputs = [self.prepare(image)[0] for image in images]
         return {**_training.stack(inputs), "labels": class_targets(targets)}
 
     def targets_of(self, batch: dict[str, Any]) -> list[dict[str, Any]]:
-        """``label`` or ``labels``."""
+        """For each image, ``label`` or ``labels``."""
         return targets_of_classes(batch["labels"])
 
     def loss(self, module: Any, batch: dict[str, Any]) -> torch.Tensor:
@@ -73,5 +73,5 @@ class TransformersClassificationNetwork(_training.TrainableNetwork):
 
     @property
     def backbone(self) -> tuple[str, ...]:
-        """All but the head."""
+        """All parameters but those of the head."""
         return tuple(name for name, _ in self.module.named_parameters() if name not in self.head)

@@ -48,21 +48,21 @@ class TransformersDetectionNetwork(_training.TrainableNetwork):
     def load(
         cls, checkpoint: Checkpoint, *, task: str | None, dtype: Any, trust_remote_code: bool
     ) -> TransformersDetectionNetwork:
-        """Load strictly; a family without a record is read by its processor, with a warning."""
+        """Load the checkpoint; all weights must fit. Warns for a family without a record."""
         network = super().load(
             checkpoint, task=task, dtype=dtype, trust_remote_code=trust_remote_code
         )
         family, why = network.module.config.model_type, network.family.float32
         if why and network.module.dtype != torch.float32:
             raise UnsupportedModelError(
-                f"{checkpoint.name} ({family}) runs in float32 alone: {why}.", "Leave dtype out."
+                f"{checkpoint.name} ({family}) runs only in float32: {why}.", "Leave dtype out."
             )
         if family not in FAMILIES:
             _check_reader(checkpoint.name, family, network.spec.extra["processor"])
         return network
 
     def prepare(self, image: Image.Image, **prompts: Any) -> tuple[Arrays, Meta]:
-        """The checkpoint's own processor: ``pixel_values`` (1, 3, h, w), perhaps ``pixel_mask``."""
+        """The processor's output: ``pixel_values`` (1, 3, h, w) and perhaps ``pixel_mask``."""
         found, meta = super().prepare(image)
         inputs = {n: found[n] for n in _INPUTS if n in found}
         if self.family.ignores_mask:
@@ -70,7 +70,7 @@ class TransformersDetectionNetwork(_training.TrainableNetwork):
         return inputs, meta
 
     def steps(self) -> tuple[Step, ...]:
-        """Those of the processor."""
+        """The steps of the processor."""
         steps = super().steps()
         if self.family.ignores_mask:
             steps = tuple(replace(s, mask=None) if isinstance(s, Pad) else s for s in steps)
@@ -79,7 +79,7 @@ class TransformersDetectionNetwork(_training.TrainableNetwork):
     def forward(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """Logits (n, queries, classes) and boxes (n, queries, 4), relative, as float32.
 
-        All outputs that have the batch as their leading axis, where the processor reads them.
+        If the processor reads the outputs, these are all whose first axis is the batch.
         """
         outputs = self.module(**inputs)
         if self.family.boxes is None:
@@ -93,9 +93,9 @@ class TransformersDetectionNetwork(_training.TrainableNetwork):
 
     @property
     def unexported(self) -> str:
-        """Boxes of an unknown family are read by PyTorch's side alone."""
+        """The reason of its family; boxes of an unknown family can only be read with PyTorch."""
         if self.family.boxes is None:
-            return "its boxes are read by its processor, which needs PyTorch"
+            return "its processor reads its boxes, and needs PyTorch"
         return super().unexported
 
     # --- fine-tuning ------------------------------------------------------------------------------
@@ -103,10 +103,10 @@ class TransformersDetectionNetwork(_training.TrainableNetwork):
     def retarget(
         self, classes: TargetClasses, *, image_size: int | None, seed: int
     ) -> TransformersDetectionNetwork:
-        """With the head of `classes`."""
+        """A new network with a head for `classes`."""
         family = self.module.config.model_type
         if family not in FAMILIES:
-            raise _training.refuse(family, "nothing is known here of how it is trained")
+            raise _training.refuse(family, "pvzoo does not know how to train it")
         module = _training.retargeted(self.module, classes, seed)
         tuned = type(self)(module, _training.resized(self._processor, image_size))
         return _training.at_size(tuned, image_size)
@@ -114,9 +114,9 @@ class TransformersDetectionNetwork(_training.TrainableNetwork):
     def batch(self, images: Sequence[Image.Image], targets: Sequence[Any]) -> dict[str, Any]:
         """Padded inputs, and ``labels``: classes and relative boxes.
 
-        Boxes are relative to the image where the network is told by a mask what is padding, as
-        DETR's authors have it; their port rescales them to the padded frame, so that what is
-        learned depends on the rest of the batch. Other networks see the frame.
+        If the network gets a mask of the padding, boxes are relative to the image, as in the code
+        of DETR's authors. (In transformers they are relative to the padded frame, so that the
+        targets depend on the rest of the batch.) For other networks they are relative to the frame.
         """
         inputs = [self.prepare(image)[0] for image in images]
         batch = _training.stack(inputs)
@@ -133,7 +133,7 @@ class TransformersDetectionNetwork(_training.TrainableNetwork):
         return {**batch, "labels": labels}
 
     def targets_of(self, batch: dict[str, Any]) -> list[dict[str, Any]]:
-        """``boxes`` and ``categories``."""
+        """For each image, ``boxes`` and ``categories``."""
         frames = [batch["pixel_values"].shape[-2:]] * len(batch["labels"])
         if "pixel_mask" in batch:
             frames = [_training.extent(mask) for mask in batch["pixel_mask"]]
@@ -153,22 +153,22 @@ class TransformersDetectionNetwork(_training.TrainableNetwork):
 
 
 def _check_reader(name: str, family: str, settings: Mapping[str, Any]) -> None:
-    """Warn that a detector is read by its own processor.
+    """Warn that the processor of a detector reads its outputs.
 
     Raises:
-        UnsupportedModelError: It cannot be.
+        UnsupportedModelError: The processor has no function for this.
     """
     kind = settings["image_processor_type"]
     if not hasattr(getattr(transformers, kind, None), "post_process_object_detection"):
         raise UnsupportedModelError(
             f"{name} is of the family {family!r}, which pvzoo does not know, and the {kind} of "
-            "transformers does not say how its boxes are read.",
-            f"Known: {', '.join(n for n, record in FAMILIES.items() if record.boxes)}.",
+            "transformers has no function that reads its boxes.",
+            f"Known families: {', '.join(n for n, record in FAMILIES.items() if record.boxes)}.",
         )
     warnings.warn(
-        f"{name} is of the family {family!r}, which pvzoo does not know: its boxes are read by "
-        f"{kind}.post_process_object_detection, and were compared with no reference. It needs "
-        "PyTorch and cannot be fine-tuned.",
+        f"{name} is of the family {family!r}, which pvzoo does not know. Its boxes are read by "
+        f"{kind}.post_process_object_detection; they were not compared with a reference. The model "
+        "needs PyTorch and cannot be fine-tuned.",
         PvzooWarning,
         stacklevel=4,
     )

@@ -48,8 +48,8 @@ from pvzoo.preprocess.derive import steps_of
 from pvzoo.preprocess.steps import Constant, Pad, Step
 
 BACKGROUND = "background"
-"""What is not the one class of a network with one channel."""
-_AUTO: dict[Kind | None, Any] = {  # None is no head for segmentation, which the adapter refused
+"""The name of the pixels outside the single class of a network with one channel."""
+_AUTO: dict[Kind | None, Any] = {  # the adapter refuses a None: no segmentation head
     UNIVERSAL_HEAD: AutoModelForUniversalSegmentation,
     INSTANCE_HEAD: AutoModelForInstanceSegmentation,
     SEMANTIC_HEAD: AutoModelForSemanticSegmentation,
@@ -64,8 +64,8 @@ class TransformersSegmentationNetwork(_training.TrainableNetwork):
     ) -> None:
         super().__init__(module, processor)
         labels = named_classes(module.config)
-        # One channel alone is a sigmoid: transformers' own loss (SegFormer's) makes it the
-        # probability that a pixel has the label 1, and not 0.
+        # A single channel is a sigmoid: in transformers' own loss (SegFormer's) it is the
+        # probability that a pixel has the label 1, not 0.
         self._alone = self.family.masks is None and len(labels) == 1
         if self._alone:
             named = labels[0] if labels[0].casefold() != BACKGROUND else ""
@@ -74,8 +74,8 @@ class TransformersSegmentationNetwork(_training.TrainableNetwork):
         stuff = stuff_of(config, labels, getattr(self._images, "metadata", None))
         if task == PANOPTIC and stuff is None:
             warnings.warn(
-                "Nothing says which classes of this model are stuff; all count as things, so their "
-                "segments are not fused. A 'stuff' list in its card or config would say it.",
+                "Nothing says which classes of this model are stuff. All classes count as things, "
+                "so their segments are not merged. Add a 'stuff' list to its card or config.",
                 PvzooWarning,
                 stacklevel=5,
             )
@@ -96,7 +96,7 @@ class TransformersSegmentationNetwork(_training.TrainableNetwork):
     def load(
         cls, checkpoint: Checkpoint, *, task: str | None, dtype: Any, trust_remote_code: bool
     ) -> TransformersSegmentationNetwork:
-        """Load strictly, for `task` or the one the config states."""
+        """Load the checkpoint, for `task` or the task in its config; all weights must fit."""
         config = checkpoint.config
         family = family_of(config["model_type"])
         kwargs = {"class_info_file": None} if family.words else {}
@@ -115,9 +115,9 @@ class TransformersSegmentationNetwork(_training.TrainableNetwork):
     # --- the network's input ----------------------------------------------------------------------
 
     def prepare(self, image: Image.Image, **prompts: Any) -> tuple[Arrays, Meta]:
-        """The checkpoint's own processor: ``pixel_values`` (n, 3, h, w), n > 1 for windows.
+        """The processor's output: ``pixel_values`` (n, 3, h, w), with n > 1 for windows.
 
-        ``meta`` says where the image lies in the input.
+        ``meta`` has the place of the image in the input.
         """
         size, options = image.size[::-1], self._options()
         if self.family.words:
@@ -140,7 +140,7 @@ class TransformersSegmentationNetwork(_training.TrainableNetwork):
                 inputs["pixel_mask"] = mask[None]
         if self.family.words:
             inputs["task_inputs"] = np.asarray(found["task_inputs"])
-        if self.family.multiple > 1:  # authors pad where the processor does not
+        if self.family.multiple > 1:  # the authors pad, the processor does not
             margins = [(0, -side % self.family.multiple) for side in pixels.shape[-2:]]
             inputs["pixel_values"] = np.pad(pixels, [(0, 0), (0, 0), *margins])
             meta["padded"] = inputs["pixel_values"].shape[-2:]
@@ -148,21 +148,21 @@ class TransformersSegmentationNetwork(_training.TrainableNetwork):
 
     @property
     def _masked(self) -> bool:
-        """Whether the network is given the mask of what is image and what is padding."""
+        """Whether the network gets the mask that separates the image from padding."""
         return self.family.masks is not None and not self.family.ignores_mask
 
     def _options(self) -> dict[str, Any]:
-        """What the processor is told, instead of its own attributes."""
+        """Options of the processor, which replace its own attributes."""
         options = dict(self.family.options)
         if self.family.whole and getattr(self._images, "do_center_crop", False):
-            # A centre crop would leave the rest of the image without an answer.
+            # With a centre crop, the rest of the image would have no result.
             crop = self._images.crop_size
             size = {"height": crop["height"], "width": crop["width"]}
             options |= {"do_center_crop": False, "size": size}
         return options
 
     def steps(self) -> tuple[Step, ...]:
-        """Those of the processor, the authors' padding, and the task as words."""
+        """The steps of the processor, the authors' padding, and the task in words."""
         steps = steps_of(self._images, **self._options())
         if not self._masked:
             steps = tuple(replace(s, mask=None) if isinstance(s, Pad) else s for s in steps)
@@ -176,14 +176,14 @@ class TransformersSegmentationNetwork(_training.TrainableNetwork):
     # --- forward ----------------------------------------------------------------------------------
 
     def forward(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        """``logits`` (n, classes, h, w), or ``classes``, ``masks`` (and ``boxes``) of queries."""
+        """``logits`` (n, classes, h, w); or, of queries, ``classes``, ``masks`` (and ``boxes``)."""
         outputs = self.module(**inputs)
         if self.family.masks is None:
             return {"logits": outputs.logits.float()}
         if not self.family.masks.predicted_boxes:
             classes, masks = outputs.class_queries_logits, outputs.masks_queries_logits
             return {"classes": classes.float(), "masks": masks.float()}
-        masks = outputs.pred_masks  # DETR's keep an axis of length 1
+        masks = outputs.pred_masks  # those of DETR have an axis of length 1
         masks = masks.reshape(*outputs.logits.shape[:2], *masks.shape[-2:])
         return {
             "classes": outputs.logits.float(),
@@ -196,15 +196,15 @@ class TransformersSegmentationNetwork(_training.TrainableNetwork):
     def retarget(
         self, classes: TargetClasses, *, image_size: int | None, seed: int
     ) -> TransformersSegmentationNetwork:
-        """With the head of `classes`; what cuts images into windows is refused."""
+        """A new network with a head for `classes`; refuses one that cuts images into windows."""
         if self._windowed:
             raise _training.refuse(self.module.config.model_type, "it cuts images into windows")
         own = classes
-        if self._alone:  # its one channel is that of the foreground
+        if self._alone:  # its single channel is the foreground
             own = replace(classes, kept=tuple(0 if i == 1 else None for i in classes.kept))
         module = _training.retargeted(self.module, own, seed)
         if self._alone and 1 in classes.kept:
-            # a sigmoid is the softmax of its logit and of zero, which is the background's
+            # sigmoid(x) is the softmax of (x, 0): the logit of the background is 0
             background = [index for index, i in enumerate(classes.kept) if i == 0]
             state = module.state_dict()
             for name, axis in _training.class_axes_of(module).items():
@@ -237,7 +237,7 @@ class TransformersSegmentationNetwork(_training.TrainableNetwork):
         return {**batch, "labels": labels}
 
     def targets_of(self, batch: dict[str, Any]) -> list[dict[str, Any]]:
-        """``map``, or the segments as the task has them."""
+        """For each image, ``map`` or the segments, as the task has them."""
         if self.family.masks is None:
             maps = batch["labels"].int()
             return [{"map": torch.where(own == _training.VOID, -1, own)} for own in maps]
@@ -248,13 +248,13 @@ class TransformersSegmentationNetwork(_training.TrainableNetwork):
         return [_target_of(self.spec.task, classes, masks.bool()) for classes, masks in found]
 
     def loss(self, module: Any, batch: dict[str, Any]) -> torch.Tensor:
-        """The family's own loss; nothing for a batch without a pixel or object to learn from."""
+        """The family's own loss; 0 for a batch without labelled pixels."""
         with counted_over_processes():
             outputs = module(**batch)
         loss: torch.Tensor = outputs.loss
         if self.family.masks is None and not (batch["labels"] != _training.VOID).any():
             loss = outputs.logits.sum() * 0  # a mean over no pixel is not a number
-        elif loss.ndim:  # so RF-DETR's if no image of the batch has an object
+        elif loss.ndim:  # of RF-DETR, if no image of the batch has an object
             loss = sum(v for v in outputs.loss_dict.values() if v.ndim == 0)
         return loss
 
@@ -265,7 +265,7 @@ class TransformersSegmentationNetwork(_training.TrainableNetwork):
         return {**super().saved, "stuff": stuff}
 
     def snippet(self, name: str) -> str:
-        """By the `AutoModelFor...Segmentation` of the family."""
+        """Python code with the `AutoModelFor...Segmentation` of the family."""
         kind = type(self.module).__name__
         config = {"model_type": self.spec.family, "architectures": [kind]}
         return _training.snippet(_AUTO[head_of(config)], name)
@@ -278,8 +278,8 @@ def _void(values: torch.Tensor) -> torch.Tensor:
 def _segments(target: Any, valid: Size, padded: Size) -> tuple[torch.Tensor, torch.Tensor]:
     """(n,) classes and (n, height, width) float32 masks of a target, in the network's frame.
 
-    A semantic map gives a segment for each class that occurs, as Mask2Former's authors train it.
-    Segments too small to be left after scaling are dropped.
+    A semantic map gives a segment for each class in it, as in the training of Mask2Former's
+    authors. Segments that are too small and disappear in scaling are dropped.
     """
     if "masks" in target:
         masks = _training.place_map(target["masks"].to(torch.uint8), valid, padded, 0)
@@ -296,7 +296,7 @@ def _segments(target: Any, valid: Size, padded: Size) -> tuple[torch.Tensor, tor
 
 
 def _target_of(task: str, categories: torch.Tensor, masks: torch.Tensor) -> dict[str, Any]:
-    """The way back from `_segments`: (n,) classes and (n, height, width) masks as a target."""
+    """The inverse of `_segments`: (n,) classes and (n, height, width) masks -> a target."""
     if task == INSTANCE:
         return {"boxes": _corners(masks), "masks": masks, "categories": categories}
     values = categories if task == SEMANTIC else torch.arange(len(masks))
@@ -307,21 +307,21 @@ def _target_of(task: str, categories: torch.Tensor, masks: torch.Tensor) -> dict
 
 
 def _corners(masks: torch.Tensor) -> torch.Tensor:
-    """(n, 4) float32: left, top, right, bottom of the boxes round masks."""
-    from torchvision.ops import masks_to_boxes  # slow to import, and for training alone
+    """(n, 4) float32: left, top, right, bottom of the boxes around masks."""
+    from torchvision.ops import masks_to_boxes  # slow to import, and only training needs it
 
     boxes: torch.Tensor = masks_to_boxes(masks) if len(masks) else torch.zeros(0, 4)
-    boxes[:, 2:] += 1  # torchvision gives the last pixel, not its edge
+    boxes[:, 2:] += 1  # torchvision gives the index of the last pixel, not its edge
     return boxes
 
 
 def _boxes_of(masks: torch.Tensor, valid: Size) -> torch.Tensor:
-    """(n, 4) float32: centre and size of the boxes round masks, as shares of the image."""
+    """(n, 4) float32: centre and size of the boxes around masks, as shares of the image."""
     return _training.relative_boxes(_corners(masks), valid)
 
 
 def _with_words(checkpoint: Checkpoint, images: Any) -> Any:
-    """OneFormer's processor around an image processor that fetches no class list from the Hub."""
+    """OneFormer's processor, with an image processor that does not use the Hub."""
     from transformers import AutoTokenizer, OneFormerProcessor
 
     tokenizer = AutoTokenizer.from_pretrained(checkpoint.folder, local_files_only=True)
