@@ -232,9 +232,9 @@ def test_several_mistakes_are_fixed_at_once():
 def test_a_report_of_other_data_is_refused():
     data = dataset(DETECTION, rows(DETECTION))
     other = dataset(DETECTION, rows(DETECTION, seed=1))
-    with pytest.raises(DataError, match="of other data"):
+    with pytest.raises(DataError, match="about other data"):
         fix(data, check(other))
-    with pytest.raises(DataError, match="of other data"):
+    with pytest.raises(DataError, match="about other data"):
         fix(data, check(DatasetDict(train=data)))
 
 

@@ -1,1 +1,1 @@
-"""What is wrong with labelled data, and how it is fixed."""
+"""Find mistakes in labelled data, and fix them."""

@@ -1,7 +1,7 @@
-"""What can be wrong with the boxes of a dataset, and how it is undone.
+"""What can be wrong with the boxes of a dataset, and how to correct it.
 
-Boxes are (n, 4) float64, left, top, width, height in pixels, as in `pvzoo.data.schema`; frames are
-(width, height), or (n, 2) with one for each box.
+Boxes are (n, 4) float64, left, top, width, height in pixels, as in `pvzoo.data.schema`. Frames are
+(width, height), or (n, 2) with one frame for each box.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from pvzoo.data.quality import rules
 from pvzoo.data.quality.rules import Rule
 
 TOLERANCE = 1.0
-"""Pixels that a box may reach out of its frame: formats that count pixels from 1 or include the
-last one differ by that much."""
+"""Pixels that a box may reach out of its frame. Formats that count pixels from 1, or include the
+last pixel, differ by this much."""
 
 CARELESS = 0.01
-"""Share of the longer side of its frame that a carelessly drawn box may reach out of it without
-telling that it was meant otherwise."""
+"""Share of the longer side of the frame that a box may reach out of it and still count as drawn
+carelessly, rather than as written in another convention."""
 
 LEAST_SIDE = 1e-3
-"""Pixels: a box of a smaller width or height is empty."""
+"""Pixels: a box with a smaller width or height is empty."""
 
 TINY_SIDE = 1.01
-"""Pixels: a box of no more, in width or height, is rather a slip of the hand than an object."""
+"""Pixels: a box with at most this width or height is probably a slip of the mouse."""
 
 _LEAST_FRAME = 8
-"""Pixels: of smaller images no box says in which numbers it is."""
+"""Pixels: in smaller images, a box does not show which convention it is in."""
 
 
 _FROM_ONE = np.array([1, 1, -1, -1])
@@ -39,26 +39,26 @@ _FROM_ONE = np.array([1, 1, -1, -1])
 
 
 def positive(boxes: np.ndarray) -> np.ndarray:
-    """The same boxes with left and right, top and bottom in order: no negative width or height."""
+    """The same boxes without negative width or height: left before right, top above bottom."""
     corners, sides = boxes[:, :2], boxes[:, 2:]
     return np.hstack([np.minimum(corners, corners + sides), np.abs(sides)])
 
 
 def clip(boxes: np.ndarray, frame: tuple[int, int]) -> np.ndarray:
-    """The part of each box that lies in the frame; none has a width or height of 0 or less."""
+    """The part of each box in the frame; width or height is 0 or less if there is no such part."""
     first = np.clip(boxes[:, :2], 0, frame)
     last = np.clip(boxes[:, :2] + boxes[:, 2:], 0, frame)
     return np.hstack([first, last - first])
 
 
 def finite(boxes: np.ndarray) -> np.ndarray:
-    """(n,) bool: whether all four are numbers."""
+    """(n,) bool: whether all four values are finite numbers."""
     good: np.ndarray = np.isfinite(boxes).all(axis=1)
     return good
 
 
 def faults(boxes: np.ndarray, frame: tuple[int, int]) -> dict[Rule, np.ndarray]:
-    """Which box breaks which rule: (n,) bool each. None is out of a frame without pixels."""
+    """Which boxes break each rule, (n,) bool. No box is out of a frame that has no pixels."""
     good = finite(boxes)
     empty = good & _is_empty(boxes)
     solid = good & ~empty
@@ -91,9 +91,9 @@ def _is_empty(boxes: np.ndarray) -> np.ndarray:
 
 
 def _are_shares(boxes: np.ndarray) -> np.ndarray:
-    """Whether each box is within the first pixel and is not just that pixel.
+    """Whether each box lies in the first pixel and is not exactly that pixel.
 
-    A reader of Pascal VOC, which counts pixels from 1, makes of such edges a box that begins before
+    Pascal VOC counts pixels from 1, so its reader turns such edges into a box that begins outside
     the frame.
     """
     plain = ((boxes >= 0) & (boxes <= 1)).all(axis=1)
@@ -104,24 +104,24 @@ def _are_shares(boxes: np.ndarray) -> np.ndarray:
 
 
 def overhang(boxes: np.ndarray, frame: tuple[int, int] | np.ndarray) -> np.ndarray:
-    """(n,) pixels by which each box, of positive size, reaches out of its frame at most."""
+    """(n,) the most pixels by which each box, of positive size, reaches out of its frame."""
     beyond = boxes[:, :2] + boxes[:, 2:] - frame
     most: np.ndarray = np.maximum(-boxes[:, :2], beyond).max(axis=1, initial=0)
     return most
 
 
 def leave(boxes: np.ndarray, frame: tuple[int, int]) -> bool:
-    """Whether any box reaches out of a frame by more than carelessness does."""
+    """Whether any box reaches out of a frame further than a carelessly drawn one."""
     slack = max(TOLERANCE, CARELESS * max(frame))
     return bool((overhang(positive(boxes[finite(boxes)]), frame) > slack).any())
 
 
 def turn(boxes: np.ndarray, orientation: int, raw: tuple[int, int]) -> np.ndarray:
-    """Boxes in the stored pixels of an image -> in the image turned upright.
+    """Convert boxes in the stored pixels of an image to boxes in the upright image.
 
     Args:
-        boxes: Of positive size.
-        orientation: EXIF's, 1 to 8.
+        boxes: Boxes of positive size.
+        orientation: The EXIF orientation, 1 to 8.
         raw: (width, height) of the stored pixels.
     """
     x0, y0, w, h = boxes.T
@@ -145,7 +145,7 @@ def turn(boxes: np.ndarray, orientation: int, raw: tuple[int, int]) -> np.ndarra
 
 _Convert = Callable[[np.ndarray, np.ndarray], np.ndarray]
 _CONVENTIONS: dict[str, _Convert] = {
-    # what four numbers may be instead of what they should be -> what they should be
+    # what the four numbers of a box are by mistake -> a function that makes them xywh in pixels
     "xywh": lambda b, frame: b,
     "xyxy": lambda b, frame: np.hstack([b[:, :2], b[:, 2:] - b[:, :2]]),
     "xywh read as xyxy": lambda b, frame: np.hstack([b[:, :2], b[:, 2:] + b[:, :2]]),
@@ -154,7 +154,7 @@ _CONVENTIONS: dict[str, _Convert] = {
     "normalised xywh": lambda b, frame: b * np.tile(frame, 2),
     "normalised xyxy": lambda b, frame: _CONVENTIONS["xyxy"](b * np.tile(frame, 2), frame),
     "normalised cxcywh": lambda b, frame: _CONVENTIONS["cxcywh"](b * np.tile(frame, 2), frame),
-    # as a reader of Pascal VOC makes them, which counts pixels from 1 to the last one
+    # what a reader of Pascal VOC makes of them: it counts pixels from 1 to the last one
     "normalised xyxy from 1": lambda b, frame: (b + _FROM_ONE) * np.tile(frame, 2),
     "normalised xywh from 1": lambda b, frame: _CONVENTIONS["xywh read as xyxy"](
         (b + _FROM_ONE) * np.tile(frame, 2), frame
@@ -162,7 +162,7 @@ _CONVENTIONS: dict[str, _Convert] = {
     "normalised cxcywh from 1": lambda b, frame: _CONVENTIONS["cxcywh"](
         _CONVENTIONS["normalised xywh from 1"](b, frame), frame
     ),
-    # as a reader of YOLO makes them, which takes half of the sides off what it holds for centres
+    # what a reader of YOLO makes of them: it subtracts half of the sides from supposed centres
     "xywh read as cxcywh": lambda b, frame: np.hstack([b[:, :2] + b[:, 2:] / 2, b[:, 2:]]),
     "xyxy read as cxcywh": lambda b, frame: np.hstack(
         [b[:, :2] + b[:, 2:] / 2, b[:, 2:] / 2 - b[:, :2]]
@@ -176,41 +176,46 @@ _CONVENTIONS: dict[str, _Convert] = {
 }
 
 UNCLEAR = ("unclear", "normalised, unclear")
-"""Boxes of which several conventions explain as many, or none explains them."""
+"""The convention cannot be found: several conventions explain the boxes equally well, or none."""
 
 SUSPECT = 0.05
-"""Share of impossible boxes from which on another convention is considered."""
+"""Other conventions are considered if at least this share of boxes is impossible."""
 
 EXPLAINED = 0.98
-"""Share of boxes that another convention must make possible. (Of the boxes of large objects in the
-middle of the image, nine in ten are possible as left, top, right, bottom too.)"""
+"""Share of boxes that another convention must make possible. (Nine in ten boxes of large objects in
+the middle of the image are also possible as left, top, right, bottom.)"""
 
 FILLED = 0.1
-"""Share of boxes that reach, in one direction, beyond half of their frame at least, once they are
-divided by it; boxes of an image scaled down since, or in thousandths, stay near its corner."""
+"""Share of boxes that must reach beyond half of their frame in at least one direction, once they
+are divided by the frame. Boxes in thousandths, or from before the image was scaled down, stay near
+the corner."""
 
 FEW_BOXES = 8
-"""Of fewer boxes half must be impossible; nothing is concluded from one or two."""
+"""With fewer boxes, half must be impossible; one or two boxes are never enough."""
 
 
 def to_pixels(boxes: np.ndarray, frame: tuple[int, int], convention: str) -> np.ndarray:
-    """Boxes that are of another convention, as left, top, width, height in pixels."""
+    """Convert boxes of another convention to left, top, width, height in pixels."""
     frames = np.broadcast_to(np.array(frame, float), (len(boxes), 2))
     return _CONVENTIONS[convention](boxes, frames)
 
 
 def votes(boxes: np.ndarray, frames: np.ndarray) -> Counter[str]:
-    """How many boxes each convention makes possible, and of how many ("all").
+    """Count how many boxes each convention makes possible.
 
-    Under the key "suspect": how many are impossible as they are, beyond carelessness: inverted,
-    more than a tenth of the frame out of it, or all within its first pixel. Under "before": how
-    many begin left of or above the frame. Under "turned": how many are possible as they are, once
-    some of the frames are laid on their side. Under "filled" and a convention of pixels read as
-    normalised: how many of those it makes possible reach beyond half of the frame once undone.
+    Further keys count other boxes:
+
+    * "all": all boxes that count.
+    * "suspect": boxes that are impossible as they are, and not just carelessly drawn: inverted,
+      more than a tenth of the frame out of it, or within its first pixel.
+    * "before": boxes that begin left of the frame or above it.
+    * "turned": boxes that are possible as they are if some of the frames are laid on their side.
+    * "filled" and the name of a convention of pixels read as normalised: the boxes that it makes
+      possible and that reach beyond half of the frame once they are converted.
 
     Args:
-        boxes: Of any number of images.
-        frames: (n, 2), those of their images; boxes of images of a few pixels do not count.
+        boxes: Boxes of any number of images.
+        frames: (n, 2), the frame of each box; boxes in frames of a few pixels do not count.
     """
     use = finite(boxes) & (frames.min(axis=1) >= _LEAST_FRAME)
     boxes, frames = boxes[use], frames[use].astype(float)
@@ -245,18 +250,19 @@ def _is_scaled(convention: str) -> bool:
 
 
 def convention(count: Mapping[str, int]) -> str:
-    """The convention that boxes are in, by the sum of their `votes`.
+    """The convention of boxes, given the sum of their `votes`.
 
-    It is "xywh", as it should be, unless many boxes are impossible as such and one other convention
-    explains (nearly) all of them; one of `UNCLEAR` if several do, or one that leaves the frames
-    empty, or if most boxes are impossible and none does.
+    It is "xywh", the right one, unless many boxes are impossible and one other convention explains
+    (nearly) all of them. It is one of `UNCLEAR` if several other conventions explain them, if the
+    only one that does leaves the frames almost empty, or if most boxes are impossible and no other
+    convention explains them.
     """
     total, suspect = count.get("all", 0), count.get("suspect", 0)
     if total < 3 or suspect < (SUSPECT if total >= FEW_BOXES else 0.5) * total:
         return "xywh"
     others = [name for name in _CONVENTIONS if name != "xywh"]
     fitting = {name: count[name] for name in others if count[name] >= EXPLAINED * total}
-    if count["before"] < SUSPECT * total:  # as only those that lost half of a side are
+    if count["before"] < SUSPECT * total:  # only boxes that lost half of a side begin there
         fitting = {name: n for name, n in fitting.items() if not name.endswith("as cxcywh")}
     empty = [n for n in fitting if _is_scaled(n) and count[f"filled {n}"] < FILLED * total]
     for name in empty:
@@ -266,7 +272,7 @@ def convention(count: Mapping[str, int]) -> str:
     best = [name for name in fitting if fitting[name] == max(fitting.values())]
     if len(fitting) == 1 or (len(best) == 1 and fitting[best[0]] == total):
         return best[0]
-    if not fitting:  # boxes of photos on their side are possible as they are
+    if not fitting:  # boxes in frames on their side are possible as they are
         lost = total >= FEW_BOXES and suspect > total / 2 and count["turned"] < EXPLAINED * total
         return UNCLEAR[0] if lost else "xywh"
     return UNCLEAR[all(name.startswith("normalised") for name in fitting)]

@@ -1,7 +1,7 @@
-"""`check`: what is wrong with labelled data, before anything is trained on it.
+"""`check`: find mistakes in labelled data before training on it.
 
-Two passes: one over the labels alone, which says how their boxes and classes are to be read, and
-one over images and labels together. Memory grows by the digests of the images only.
+There are two passes. The first reads the labels only and decides how to read their boxes and
+classes. The second reads images and labels together. Of each image, only a digest stays in memory.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ def check(source: Any, task: str | None = None, *, progress: Progress | None = N
 
     Args:
         source: Anything that `pvzoo.data.load` takes.
-        task: What to read the labels as; by default the one they are of.
-        progress: Called after each image with how many are done, and how many there are.
+        task: The task to read the labels for; by default the task that they belong to.
+        progress: Called after each image with the number of images done, and of all images.
 
     Raises:
-        DataError: The source is no labelled data.
+        DataError: The source is not labelled data.
     """
     from pvzoo.data.load import load
 
@@ -45,13 +45,13 @@ def check(source: Any, task: str | None = None, *, progress: Progress | None = N
 
 
 def check_loaded(data: Dataset | DatasetDict, progress: Progress | None = None) -> Report:
-    """`check` on what `pvzoo.data.load` gave."""
+    """Check a dataset that `pvzoo.data.load` returned."""
     parts = [
         CheckedSplit(name, dataset, class_names(dataset.features))
         for name, dataset in splits(data).items()
     ]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of frames and broken EXIF, once per image
+        warnings.simplefilter("ignore")  # several frames, broken EXIF: one per image
         notes = Notes()
         task = task_for(parts[0].dataset.features)
         return _report(task.check(parts, notes), parts, notes, progress)

@@ -1,4 +1,4 @@
-"""`fix`: labelled data without the mistakes that can be fixed in one way only."""
+"""`fix`: correct the mistakes in labelled data that can be fixed in only one way."""
 
 from __future__ import annotations
 
@@ -27,24 +27,25 @@ if TYPE_CHECKING:
 def fix(
     source: Any, report: Report | None = None, task: str | None = None
 ) -> Dataset | DatasetDict:
-    """Labelled data with all fixed that `check` calls fixable, and nothing else changed.
+    """Fix every mistake that `check` calls fixable, and change nothing else.
 
-    Boxes are converted to left, top, width, height in pixels, put in order and cut off at the edges
-    of the image; what then has no part in it is left out. Class ids are shifted by one. Labels that
-    were drawn on the stored pixels of an image that its EXIF turns are turned with it. Images are
-    left out that cannot be read, that are there twice, or that are in the split that is learnt from
-    and in one that is measured on.
+    * Boxes are converted to left, top, width, height in pixels. Inverted ones are put in order, all
+      are cut off at the edges of the image, and those that lie outside are left out.
+    * Class ids that are off by one are shifted.
+    * Labels that were drawn on the stored pixels are turned upright with their image.
+    * Images that cannot be read are left out. So are repeated images, and images of the training
+      split that are in an evaluation split too.
 
     Args:
         source: Anything that `pvzoo.data.load` takes.
-        report: What `check` found in it; checked here if it is not given.
-        task: What to read the labels as; by default the one they are of.
+        report: What `check` found in the source; by default the source is checked now.
+        task: The task to read the labels for; by default the task that they belong to.
 
     Returns:
         As `pvzoo.data.load`, memory-mapped; images are neither copied nor decoded.
 
     Raises:
-        DataError: The source is no labelled data, or the report is of another one.
+        DataError: The source is not labelled data, or the report is about other data.
     """
     from datasets import DatasetDict
 
@@ -58,8 +59,8 @@ def fix(
         plan = report.plans.get(name)
         if plan is None or plan.fingerprint != fingerprint(dataset):
             raise DataError(
-                "The report is of other data, or the data has changed since.",
-                "Leave the report out, and the data is checked anew.",
+                "The report is about other data, or the data has changed since the check.",
+                "Call fix without a report: it then checks the data again.",
             )
         fixed[name] = _fixed(dataset, plan)
     return DatasetDict(fixed) if isinstance(data, Mapping) else fixed[""]
@@ -160,7 +161,7 @@ def _objects(row: Mapping[str, Any], plan: Plan, turned: _Turned) -> dict[str, A
         if "segmentation" in objects:
             codes = objects["segmentation"]
             new["segmentation"] = [_turned_code(code, orientation, raw) for code in codes]
-    numbers = box.finite(boxes)  # what is no number stays as it was
+    numbers = box.finite(boxes)  # boxes that are not numbers stay as they are
     new["bbox"] = [
         b.tolist() if is_number else old
         for b, is_number, old in zip(boxes, numbers, objects["bbox"], strict=True)
@@ -170,7 +171,7 @@ def _objects(row: Mapping[str, Any], plan: Plan, turned: _Turned) -> dict[str, A
 
 
 def _areas(areas: list[float | None], given: np.ndarray, boxes: np.ndarray) -> list[float | None]:
-    """The areas, those that are no more than width times height said anew."""
+    """The areas; those that were width times height of the box are computed from the new box."""
     return [
         float(np.prod(new[2:]))
         if area is not None

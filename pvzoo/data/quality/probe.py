@@ -1,4 +1,4 @@
-"""What the images and maps of a dataset say: decoded one by one, a few ahead in threads."""
+"""Look at the images and maps of a dataset, one by one; threads decode a few of them ahead."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Look:
-    """What an image file and its map say.
+    """What is known about an image and its map once both are decoded.
 
     Attributes:
-        problem: Why one of them cannot be read; the rest is then meaningless.
+        problem: Why one of them cannot be read; the other attributes then mean nothing.
         raw: Size of the stored pixels.
         upright: Size of the image turned upright.
-        orientation: EXIF's, 1 to 8.
-        digest: Of the upright pixels.
+        orientation: The EXIF orientation, 1 to 8.
+        digest: Digest of the upright pixels.
         map_size: Size of the map.
-        seen: What the check of the task keeps of its values (`LabelCheck.seen_in`); of maps of
-            classes and segments those that occur, with their numbers of pixels.
-        map_digest: Of its values.
+        seen: What the task's check needs from the values of the map (`LabelCheck.seen_in`); for
+            classes and segments, the values that occur and how many pixels each has.
+        map_digest: Digest of the values of the map.
     """
 
     problem: str = ""
@@ -64,7 +64,7 @@ def _look(image: Any, cell: Any, check: LabelCheck) -> Look:
         values = check.read_map(cell)
     except ImageError as error:
         return Look(error.what.removeprefix(error.source).strip())
-    except (DataError, OSError) as error:  # an OSError: the file went away meanwhile
+    except (DataError, OSError) as error:  # OSError: the file was deleted meanwhile
         return Look(str(getattr(error, "what", error)))
     return replace(
         look,
@@ -75,7 +75,7 @@ def _look(image: Any, cell: Any, check: LabelCheck) -> Look:
 
 
 def digest_of(*parts: Any) -> bytes:
-    """16 bytes that tell arrays, and anything with a `repr`, apart."""
+    """A digest of 16 bytes of arrays, and of anything else by its `repr`."""
     digest = hashlib.blake2b(digest_size=16)
     for part in parts:
         if isinstance(part, np.ndarray):
@@ -86,7 +86,7 @@ def digest_of(*parts: Any) -> bytes:
 
 
 def looks(dataset: Dataset, check: LabelCheck) -> Iterator[tuple[int, dict[str, Any], Look]]:
-    """Each row of a canonical dataset: its number, its labels, and what its image and map say."""
+    """Each row of a canonical dataset: its number, its labels, and the look at image and map."""
     from pvzoo.data.derive import rows
 
     columns = [*label_columns(dataset.features), "image", *([check.map] if check.map else [])]

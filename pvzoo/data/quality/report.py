@@ -1,4 +1,4 @@
-"""What `pvzoo.data.check` found, and what `pvzoo.data.fix` is to do about it."""
+"""What `pvzoo.data.check` found, and what `pvzoo.data.fix` does about it."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class Finding:
     """A rule that is broken, how often and where.
 
     Attributes:
-        rule: Its name, such as "box-out-of-frame".
+        rule: The name of the rule, such as "box-out-of-frame".
         severity: "error" or "warning".
         count: How many images, objects or classes break it.
         what: What is wrong.
         fix: What to do about it.
         fixable: Whether `pvzoo.data.fix` does it.
-        where: The first few, in words.
-        rows: The images of those: (split, row) each; the split of unsplit data is "".
+        where: The first few places, in words.
+        rows: The images of these places, as (split, row). Data without splits has the split "".
     """
 
     rule: str
@@ -56,10 +56,11 @@ class Plan:
     """What `pvzoo.data.fix` does to one split.
 
     Attributes:
-        fingerprint: Of the labels that were checked, see `pvzoo.data.labels.fingerprint`.
+        fingerprint: `pvzoo.data.labels.fingerprint` of the labels that were checked.
         drop: Rows to leave out.
-        turned: Rows whose labels are in stored pixels: EXIF orientation, (width, height) of those.
-        convention: What the boxes are in, see `pvzoo.data.quality.boxes`.
+        turned: Rows whose labels are in stored pixels -> (EXIF orientation, (width, height) of the
+            stored pixels).
+        convention: The convention of the boxes, see `pvzoo.data.quality.boxes`.
         class_shift: What to add to class ids.
         value_shift: What to add to the values listed for semantic maps.
         relabel: Whether any label changes.
@@ -80,9 +81,9 @@ class Report:
 
     Attributes:
         findings: The broken rules, errors first.
-        images: How many images were looked at.
-        objects: How many objects or segments they have; 0 for tasks without.
-        plans: What `fix` does, by split; the split of unsplit data is "".
+        images: How many images were checked.
+        objects: How many objects or segments they have; 0 for tasks without objects or segments.
+        plans: What `fix` does, by split. Data without splits has the split "".
     """
 
     findings: tuple[Finding, ...]
@@ -92,17 +93,17 @@ class Report:
 
     @property
     def errors(self) -> tuple[Finding, ...]:
-        """What spoils training or figures."""
+        """Mistakes that spoil training or metrics."""
         return tuple(f for f in self.findings if f.severity == "error")
 
     @property
     def warnings(self) -> tuple[Finding, ...]:
-        """What may be meant."""
+        """Things that may be intended."""
         return tuple(f for f in self.findings if f.severity == "warning")
 
     @property
     def rows(self) -> tuple[tuple[str, int], ...]:
-        """The images that findings name: (split, row) each, once, those of errors first."""
+        """The images that findings name, as (split, row), each once, those of errors first."""
         return tuple(dict.fromkeys(row for f in self.findings for row in f.rows))
 
     def raise_for_errors(self) -> None:
@@ -115,7 +116,7 @@ class Report:
             raise DataError(f"The labelled data has mistakes: {named}.", hint)
 
     def fixed(self, left: Report) -> dict[str, int]:
-        """By rule, how many mistakes of this report `left`, that of the fixed data, lacks."""
+        """How many mistakes of each rule were fixed; `left` is the report on the fixed data."""
         before, after = (
             sum((Counter({f.rule: f.count}) for f in report.findings if f.fixable), Counter())
             for report in (self, left)
@@ -154,7 +155,7 @@ class Report:
 
 
 class Notes:
-    """Broken rules as they are met: how often, and the first rows."""
+    """Collects broken rules during the check: how often, and the first rows."""
 
     def __init__(self) -> None:
         self.count: Counter[Rule] = Counter()
@@ -167,19 +168,19 @@ class Notes:
         index: tuple[str, int] | None,
         count: int = 1,
     ) -> None:
-        """Note it; a `text` that is not at hand is asked for if it is one of the first."""
+        """Note that a rule is broken; a `text` that is a function is called only if it is shown."""
         self.count[rule] += count
         where = self.where.setdefault(rule, [])
         if len(where) < SHOWN:
             where.append((text if isinstance(text, str) else text(), index))
 
     def rename(self, old: Rule, new: Rule) -> None:
-        """What was noted as `old` is `new`."""
+        """Move everything noted for rule `old` to rule `new`."""
         if old in self.count:
             self.count[new], self.where[new] = self.count.pop(old), self.where.pop(old)
 
     def findings(self) -> tuple[Finding, ...]:
-        """All that was noted, errors first."""
+        """Everything that was noted, errors first."""
         found = [
             Finding(
                 rule=rule.name,

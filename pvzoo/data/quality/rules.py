@@ -1,4 +1,4 @@
-"""What `pvzoo.data.check` looks for: each rule by name, and how it is fixed."""
+"""The rules of `pvzoo.data.check`: their names, and how to fix what breaks them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ class Rule:
     """One kind of mistake.
 
     Attributes:
-        name: What people call it; two rules of one name differ in how sure or how bad it is.
-        severity: "error" for what spoils training or figures, "warning" for what may be meant.
+        name: The common name of the mistake. Two rules with the same name differ in how certain or
+            how bad the mistake is.
+        severity: "error" if it spoils training or metrics, "warning" if it may be intended.
         what: What is wrong, as a sentence.
         fix: What to do about it, as a sentence.
         fixable: Whether `pvzoo.data.fix` does it.
@@ -28,40 +29,40 @@ class Rule:
 # --- images ---------------------------------------------------------------------------------------
 
 NO_IMAGES = Rule(
-    "no-images", "error", "A split has no images.", "Check where its images are, or leave it out."
+    "no-images", "error", "A split has no images.", "Find its images, or leave the split out."
 )
 UNREADABLE = Rule(
     "unreadable-image",
     "error",
     "Images, or maps of their labels, cannot be read.",
-    "Fetch them again; or leave them out.",
+    "Download or copy them again, or leave them out.",
     fixable=True,
 )
 DUPLICATE = Rule(
     "duplicate-image",
     "warning",
-    "Images have the pixels and the labels of an earlier one of their split.",
+    "Images have the same pixels and labels as an earlier image of their split.",
     "Leave out all but the first.",
     fixable=True,
 )
 CONTRADICTION = Rule(
     "duplicate-image",
     "warning",
-    "Images have the pixels of an earlier one of their split, but other labels.",
+    "Images have the same pixels as an earlier image of their split, but other labels.",
     "Decide which labels are right and leave out the other image.",
 )
 LEAK = Rule(
     "image-in-two-splits",
     "error",
-    "Images of the split that is measured on are in the one that is learnt from.",
-    "Leave them out of the one that is learnt from.",
+    "Images of an evaluation split are also in the training split.",
+    "Leave them out of the training split.",
     fixable=True,
 )
 SHARED = Rule(
     "image-in-two-splits",
     "error",
     "Images are in two splits, and the names of the splits do not say where they belong.",
-    "Leave them out of one.",
+    "Leave them out of one of the splits.",
 )
 
 # --- sizes and orientation ------------------------------------------------------------------------
@@ -69,7 +70,7 @@ SHARED = Rule(
 SIZE = Rule(
     "size-mismatch",
     "error",
-    "Images have another size than their labels say.",
+    "The size of images differs from the size in their labels.",
     "If the images were scaled after they were labelled, scale the labels too; else correct the "
     "size in the labels.",
 )
@@ -83,8 +84,8 @@ ROTATED = Rule(
 MAYBE_ROTATED = Rule(
     "exif-rotated",
     "warning",
-    "The EXIF of images turns them upright, and nothing says whether their labels were drawn on "
-    "the upright image, as is taken to be so, or on the stored pixels.",
+    "The EXIF of images turns them upright. It is not clear whether their labels were drawn on the "
+    "upright image, as pvzoo assumes, or on the stored pixels.",
     "Look at them on a contact sheet.",
 )
 
@@ -108,7 +109,7 @@ XYWH = Rule(
 CXCYWH = Rule(
     "cxcywh-as-xywh",
     "error",
-    "The boxes of a split have the centre instead of left and top.",
+    "The boxes of a split start with the centre instead of left and top.",
     "Subtract half of the width and height from the first two numbers.",
     fixable=True,
 )
@@ -132,9 +133,9 @@ XYXY_AS_CENTRE = Rule(
 UNCLEAR = Rule(
     "unclear-boxes",
     "error",
-    "Many boxes of a split are impossible as left, top, width, height; as what they were meant "
-    "cannot be told.",
-    "Find out, and convert them to left, top, width, height in pixels.",
+    "Many boxes of a split are impossible as left, top, width, height, and it is not clear what "
+    "their numbers mean.",
+    "Find out what they mean, and convert them to left, top, width, height in pixels.",
 )
 NORMALISED = Rule(
     "normalised-boxes",
@@ -146,8 +147,8 @@ NORMALISED = Rule(
 NORMALISED_UNCLEAR = Rule(
     "normalised-boxes",
     "error",
-    "The boxes of a split are shares of the image's width and height instead of pixels; "
-    "whether they are corners, centres or left, top, width, height cannot be told.",
+    "The boxes of a split are shares of the image's width and height instead of pixels. It is not "
+    "clear whether they are corners, centres or left, top, width, height.",
     "Find out which, and convert them to left, top, width, height in pixels.",
 )
 FRACTION = Rule(
@@ -155,7 +156,7 @@ FRACTION = Rule(
     "error",
     "Boxes lie within the first pixel of their image: their numbers are shares of its width and "
     "height instead of pixels.",
-    "Multiply by the width and height of the image, or draw the boxes anew.",
+    "Multiply by the width and height of the image, or draw the boxes again.",
 )
 TWICE_SCALED = Rule(
     "pixels-as-normalised",
@@ -169,7 +170,7 @@ NOT_FINITE = Rule(
     "box-not-a-number",
     "error",
     "Boxes have a coordinate that is missing, not a number or infinite.",
-    "Draw the boxes anew.",
+    "Draw the boxes again.",
 )
 INVERTED = Rule(
     "inverted-box",
@@ -188,13 +189,13 @@ EMPTY = Rule(
 TINY = Rule(
     "tiny-box",
     "warning",
-    "Boxes are at most one pixel wide or high, as by a slip of the mouse.",
-    "Look at them on a contact sheet; draw them anew, or leave the objects out.",
+    "Boxes are at most one pixel wide or high; they may be slips of the mouse.",
+    "Look at them on a contact sheet; draw them again, or leave the objects out.",
 )
 OUTSIDE = Rule(
     "box-out-of-frame",
     "error",
-    "Boxes lie wholly outside of their image.",
+    "Boxes lie completely outside their image.",
     "Leave the objects out.",
     fixable=True,
 )
@@ -202,7 +203,7 @@ OVERHANG = Rule(
     "box-out-of-frame",
     "warning",
     "Boxes reach out of their image by more than a pixel.",
-    "Cut them off at its edges.",
+    "Cut them off at the edges of the image.",
     fixable=True,
 )
 REPEATED = Rule(
@@ -216,7 +217,7 @@ UNEVEN = Rule(
     "uneven-labels",
     "error",
     "Images have lists of labels of different lengths, such as more boxes than classes.",
-    "Export the labels anew.",
+    "Export the labels again.",
 )
 
 # --- classes --------------------------------------------------------------------------------------
@@ -224,14 +225,14 @@ UNEVEN = Rule(
 OFF_BY_ONE = Rule(
     "class-ids-off-by-one",
     "error",
-    "Class ids are one too high or too low throughout: the names of the classes count from 0.",
+    "All class ids are one too high or too low: class ids count from 0.",
     "Shift them by one.",
     fixable=True,
 )
 OUT_OF_RANGE = Rule(
     "class-id-out-of-range",
     "error",
-    "Class ids stand for no class.",
+    "There is no class for some class ids.",
     "Add the missing names to the list of classes, or correct the ids.",
 )
 NO_LABEL = Rule(
@@ -244,13 +245,13 @@ NO_LABELS_HERE = Rule(
     "missing-label",
     "warning",
     "A split has no labels at all.",
-    "Nothing can be learnt from it or measured on it; it is good for predictions only.",
+    "Training and evaluation cannot use it; use it for predictions only.",
 )
 NOTHING = Rule(
     "no-objects",
     "error",
-    "There is not one object in all of the data.",
-    "Check where the labels are, and whether their names match those of the images.",
+    "There are no objects in the data at all.",
+    "Check where the labels are, and whether their file names match those of the images.",
 )
 NOTHING_HERE = Rule(
     "no-objects",
@@ -262,8 +263,8 @@ ABSENT = Rule(
     "class-absent-from-split",
     "warning",
     "Classes that occur in one split do not occur in another.",
-    "Divide the images into splits anew so that each class is in each; a class cannot be learnt "
-    "or measured where it does not occur.",
+    "Divide the images into splits again so that every split has every class. A model cannot learn "
+    "a class that the training split lacks, and a split without it cannot measure it.",
 )
 NEVER = Rule(
     "class-without-examples",
@@ -277,40 +278,40 @@ NEVER = Rule(
 MASK_SIZE = Rule(
     "mask-size",
     "error",
-    "Masks or maps have another size than their image.",
+    "The size of masks or maps differs from the size of their image.",
     "Export them at the size of the image; scale maps without interpolation.",
 )
 MASK_BROKEN = Rule(
     "broken-mask",
     "error",
-    "Masks have a run-length code that is damaged or missing.",
-    "Export them anew.",
+    "The run-length code of masks is damaged or missing.",
+    "Export them again.",
 )
 MASK_EMPTY = Rule(
     "empty-mask",
     "warning",
-    "Masks have no pixel, as that of a polygon of less than three points.",
-    "Draw them anew, or leave the objects out.",
+    "Masks have no pixels, such as the mask of a polygon with fewer than three points.",
+    "Draw them again, or leave the objects out.",
 )
 MASK_ELSEWHERE = Rule(
     "box-does-not-fit-mask",
     "warning",
-    "Objects have a box that is not that of their mask (they overlap by less than half).",
-    "Look at them on a contact sheet; if the masks are right, take the boxes from them.",
+    "The box of an object does not fit its mask (the overlap is less than half).",
+    "Look at them on a contact sheet; if the masks are right, compute the boxes from them.",
 )
 VALUES = Rule(
     "mask-values",
     "error",
-    "Maps have values that stand for no class or segment.",
-    "List what they stand for. If 0 is void and the classes count from 1, read the data with "
+    "Maps have values without a class or segment.",
+    "List the class or segment of each value. If 0 is void and classes count from 1, load with "
     "reduce_labels.",
 )
 UNNAMED = Rule(
     "unnamed-classes",
     "warning",
-    "Nothing names the classes of the maps, which are called by their values. If one of them is "
-    "void, such as 0, it is trained and measured as a class all the same.",
-    'Name the values in a classes.txt or id2label.json, that of void "void"; read the data with '
+    "No file names the classes of the maps, so the values are their names. A value that means "
+    "void, such as 0, is then trained and measured as a class.",
+    'Name the values in a classes.txt or id2label.json, with "void" for void; load the data with '
     "reduce_labels if 0 is void.",
 )
 OVERLAP = Rule(
@@ -322,13 +323,14 @@ OVERLAP = Rule(
 PAINTED_OVER = Rule(
     "overlapping-segments",
     "warning",
-    "Segments have another area than pixels in the map, as where one was painted over another.",
-    "Look at them on a contact sheet; draw the maps anew, or correct the areas.",
+    "The area of segments differs from their number of pixels in the map; other segments may be "
+    "painted over them.",
+    "Look at them on a contact sheet; draw the maps again, or correct the areas.",
 )
 SEGMENT_EMPTY = Rule(
     "empty-segment",
     "warning",
-    "Segments are listed that have no pixel in the map.",
+    "The list has segments without pixels in the map.",
     "Leave them out of the list, or draw them.",
 )
 SEGMENT_ZERO = Rule(

@@ -1,4 +1,4 @@
-"""The splits that are checked, and the images that are in them more than once."""
+"""The splits that are checked, and images that occur in them more than once."""
 
 from __future__ import annotations
 
@@ -36,25 +36,25 @@ class CheckedSplit:
     turned: dict[int, tuple[int, Size]] = field(default_factory=dict)
     unsure: dict[int, tuple[int, Size]] = field(default_factory=dict)
     upright: int = 0
-    listed: dict[int, int] = field(default_factory=dict)  # a semantic row's values and classes
+    listed: dict[int, int] = field(default_factory=dict)  # value -> class, of semantic maps
 
     def index(self, row: int) -> tuple[str, int]:
-        """An image, for a finding."""
+        """The (split, row) of an image, for a finding."""
         return (self.name, row)
 
     def text(self, file_name: str | None, row: int) -> str:
-        """What messages call an image whose file name is known."""
+        """The name of an image in messages, if its file name is at hand."""
         name = file_name or f"row {row}"
         return f"{self.name}: {name}" if self.name else name
 
     def text_of(self, row: int) -> str:
-        """What messages call an image."""
+        """The name of an image in messages."""
         names = self.dataset.with_format(None).select_columns(["file_name"])
         return self.text(names[row]["file_name"], row)
 
 
 def note_repeats(parts: Sequence[CheckedSplit], notes: Notes) -> None:
-    """Note images that are there more than once, and which of them to leave out."""
+    """Note images that occur more than once, and which of them to leave out."""
     for part in parts:
         first: dict[bytes, int] = {}
         for row, digest in enumerate(part.digests):
@@ -76,7 +76,7 @@ def note_repeats(parts: Sequence[CheckedSplit], notes: Notes) -> None:
 
 
 def _note_shared(part: CheckedSplit, other: CheckedSplit, notes: Notes) -> None:
-    """Images of `part` that are in `other` too, which ranks at least as high."""
+    """Note images of `part` that are also in `other`, whose rank is at least as high."""
     theirs = {digest[:16]: row for row, digest in enumerate(other.digests) if digest}
     sure = _RANKS.get(part.name, 0) < _RANKS.get(other.name, 0)
     for row, digest in enumerate(part.digests):

@@ -1,1 +1,1 @@
-"""What `pvzoo.data.check` asks of the labels of each task; `base` is the contract."""
+"""The checks of `pvzoo.data.check` for the labels of each task; `base` is the contract."""

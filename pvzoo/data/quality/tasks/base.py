@@ -23,11 +23,11 @@ class Sample:
     """One image with its labels.
 
     Attributes:
-        notes: Where what is wrong is noted.
-        part: The split that it is in, which learns what the image says of the whole.
+        notes: Collects the mistakes.
+        part: The split of the image; it collects what images tell about the whole split.
         number: The row of the image in the split.
-        row: Its labels.
-        look: The image itself, which can be read.
+        row: The labels of the image.
+        look: What the image and its map contain; both could be read.
     """
 
     notes: Notes
@@ -37,26 +37,27 @@ class Sample:
     look: Look
 
     def note(self, rule: Rule, text: str = "", count: int = 1) -> None:
-        """Note that the image breaks a rule `count` times; `text` follows its name."""
+        """Note that the image breaks a rule `count` times; `text` follows the image's name."""
         name = self.part.text(self.row["file_name"], self.number)
         self.notes.add(rule, f"{name}{text}", self.part.index(self.number), count)
 
 
 class LabelCheck:
-    """What is wrong with the labels of one task. One instance serves one call of `check`.
+    """Checks the labels of one task. Each call of `pvzoo.data.check` makes one instance.
 
-    The calls are `survey` for the labels of every image, `conclude`, `check` for every image that
-    can be read, `orientations`, `finish`. By default nothing is wrong.
+    The methods are called in this order: `survey` for the labels of every image, `conclude`,
+    `check` for every image that can be read, `orientations`, `finish`. By default they find
+    nothing wrong.
 
     Class attributes:
-        map: The Image column that holds a map of labels, if there is one; an image whose map
-            cannot be read is reported as such.
+        map: The Image column that holds a map of labels, if there is one. An image whose map
+            cannot be read is reported as unreadable.
 
     Attributes:
         parts: The splits.
-        notes: Where what is wrong with more than one image is noted.
+        notes: Collects the mistakes that concern more than one image.
         class_shift: What `pvzoo.data.fix` adds to class ids.
-        value_shift: What it adds to the values that are listed for maps.
+        value_shift: What `pvzoo.data.fix` adds to the values that are listed for maps.
     """
 
     map: ClassVar[str | None] = None
@@ -68,66 +69,69 @@ class LabelCheck:
         self.value_shift = 0
 
     def read_map(self, cell: Any) -> np.ndarray:
-        """The values of a map, (height, width); `cell` is that of an Image column, not decoded.
+        """The values of a map, (height, width); `cell` is a cell of an Image column, not decoded.
 
         Raises:
-            DataError: It cannot be read.
+            DataError: The map cannot be read.
         """
         return read_map(cell, "the map of its labels")
 
     def seen_in(self, values: np.ndarray) -> Any:
-        """What `check` needs of the values of a map, as `Look.seen`: they are not kept."""
+        """What `check` needs from the values of a map. It becomes `Look.seen`; the map is dropped.
+
+        By default the values that occur, and how many pixels each has.
+        """
         return areas_of(values)
 
     def told(self, row: Mapping[str, Any]) -> Any:
-        """What images of the same pixels must share, beside their maps, to be the same."""
+        """The labels, apart from maps, that must be equal for images to count as duplicates."""
         return {name: value for name, value in row.items() if name != "file_name"}
 
     def survey(self, part: CheckedSplit, row: Mapping[str, Any]) -> None:
         """Look at the labels of an image, without the image and its map."""
 
     def conclude(self) -> None:
-        """Say how labels are to be read, after all were surveyed."""
+        """Decide how to read the labels, after `survey` has seen all of them."""
 
     def check(self, sample: Sample) -> None:
-        """Note all that is wrong with an image and its labels."""
+        """Note everything that is wrong with an image and its labels."""
 
     def orientations(self) -> None:
-        """Judge images that EXIF turns, and of which nothing else says how they were labelled."""
+        """Judge images that EXIF turns if nothing else tells how they were labelled."""
 
     def finish(self) -> None:
-        """Note what only the whole says."""
+        """Note mistakes that show only in the data as a whole."""
 
     def is_labelled(self, part: CheckedSplit) -> bool:
-        """Whether any image of a split that has images has a label."""
+        """Whether any image of a split has a label; the split has images."""
         return True
 
 
 class ClassedCheck(LabelCheck):
-    """For labels with classes.
+    """A check of labels with classes.
 
     Class attributes:
-        nothing: The rules for a split without labels: where no split has any, and where some have.
-        none: Class ids that say that there is no label.
+        nothing: The rules for a split without labels: if no split has labels, and if another has.
+        none: Class ids that mean that there is no label.
     """
 
     nothing: ClassVar[tuple[Rule, Rule]] = (rules.NOTHING, rules.NOTHING_HERE)
     none: ClassVar[frozenset[int]] = frozenset({VOID})
 
     def told(self, row: Mapping[str, Any]) -> Any:
-        """Ids of objects and stated sizes may differ."""
-        told = {key: row[key] for key in ("label", "labels", "segments") if key in row}
+        """All labels but the ids of objects and the size, which duplicates may differ in."""
+        labels = {key: row[key] for key in ("label", "labels", "segments") if key in row}
         if row.get("objects"):
-            told["objects"] = {key: row["objects"][key] for key in row["objects"] if key != "id"}
-        return told
+            labels["objects"] = {key: row["objects"][key] for key in row["objects"] if key != "id"}
+        return labels
 
     def conclude(self) -> None:
-        """Whether class ids are counted from another number."""
+        """Find out whether class ids are one too high or too low."""
         seen = {i for part in self.parts for i in part.classes if i is not None} - self.none
         self.class_shift = shift(seen, range(len(self.parts[0].names)))
 
     def check_class(self, sample: Sample, label: int | None, of: str) -> None:
-        """Note a class id that is no place in the names."""
+        """Note a class id that is not an index of the class names."""
         names = sample.part.names
         if label is not None and 0 <= label < len(names) and not self.class_shift:
             return
@@ -141,7 +145,7 @@ class ClassedCheck(LabelCheck):
         return any(count for i, count in part.classes.items() if i not in (None, VOID))
 
     def orientations(self) -> None:
-        """By the others of the data."""
+        """Judge them by the other images of the data."""
         raw = any(part.turned for part in self.parts)
         upright = any(part.upright for part in self.parts)
         if upright and not raw:
@@ -156,10 +160,10 @@ class ClassedCheck(LabelCheck):
                     self.turn(part, row, how)
 
     def turn(self, part: CheckedSplit, row: int, how: tuple[int, Size]) -> None:
-        """Note what follows from an image's labels being in its stored pixels."""
+        """Note further mistakes of an image whose labels are in its stored pixels."""
 
     def finish(self) -> None:
-        """Splits without images or labels, and classes that do not occur."""
+        """Note splits without labels, and classes that do not occur."""
         used = {
             part.name: {
                 i + self.class_shift
@@ -188,9 +192,9 @@ class ClassedCheck(LabelCheck):
 
 
 def shift(seen: set[int], known: range) -> int:
-    """1 or -1 if all ids would be known, and some are not, when that was added; else 0.
+    """1 or -1 if some ids are unknown and adding this number makes all of them known; else 0.
 
-    Not from ids that are fewer than half of what is known, which may be single mistakes.
+    It is 0 too if the ids are at most half as many as the known ones: they may be single mistakes.
     """
     if not known or 2 * len(seen) <= len(known):
         return 0

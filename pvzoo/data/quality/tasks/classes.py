@@ -12,16 +12,16 @@ from pvzoo.data.schema import VOID
 
 
 class ClassificationCheck(ClassedCheck):
-    """A class an image, or several."""
+    """Checks data with one class or several classes per image."""
 
     nothing = (rules.NO_LABEL, rules.NO_LABELS_HERE)
 
     def survey(self, part: CheckedSplit, row: Mapping[str, Any]) -> None:
-        """Count its classes."""
+        """Count the classes of an image."""
         part.classes.update(row["labels"] or [] if "labels" in row else [row["label"]])
 
     def check(self, sample: Sample) -> None:
-        """Whether it has a class, and all are known."""
+        """Check that the image has a class, and that all its classes are known."""
         row = sample.row
         labels = row["labels"] if "labels" in row else [row["label"]]
         if labels is None or ("label" in row and labels[0] in (None, VOID)):

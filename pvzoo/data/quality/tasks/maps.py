@@ -1,4 +1,4 @@
-"""What can be wrong with maps of classes and of segments."""
+"""What can be wrong with maps of classes and maps of segments."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from pvzoo.data.schema import SEMANTIC_VOID, VOID
 
 
 class _MapCheck(ClassedCheck):
-    """A map, and a list of what its values mean.
+    """A check of a map, and of the list of what its values mean.
 
     Class attributes:
-        void: The value that is void unless it is listed.
+        void: The value that means void unless the list has it.
     """
 
     map = "annotation"
     void: ClassVar[int]
 
     def check(self, sample: Sample) -> None:
-        """Its size, its orientation, and that its values are listed once, each with a class."""
+        """Check the map's size and orientation, and that each value is listed once with a class."""
         part, row, look = sample.part, sample.row, sample.look
         turned = look.raw != look.upright
         if turned and look.map_size == look.raw:
@@ -53,22 +53,22 @@ class _MapCheck(ClassedCheck):
         self.check_listed(sample, ids, categories)
 
     def check_listed(self, sample: Sample, ids: list[int], categories: list[int]) -> None:
-        """Go on with the values that are listed."""
+        """Check the listed values further."""
 
 
 class SemanticCheck(_MapCheck):
-    """Maps of classes, whose values mean the same in every image."""
+    """Checks maps of classes, whose values mean the same in every image."""
 
     void = SEMANTIC_VOID
 
     def check_listed(self, sample: Sample, ids: list[int], categories: list[int]) -> None:
-        """Keep which values occur and what is listed, for the whole."""
+        """Collect the values that occur, and the list, for the whole split."""
         part = sample.part
         part.values |= sample.look.seen.keys() - ({self.void} - set(ids))
         part.listed = part.listed or dict(zip(ids, categories, strict=True))
 
     def finish(self) -> None:
-        """Which classes occur; and whether all values are one higher than those listed."""
+        """Find out which classes occur, and whether all values are one higher than listed."""
         listed = next((part.listed for part in self.parts if part.listed), {})
         own = [i for i, label in listed.items() if label != VOID]
         values = set().union(*(part.values for part in self.parts))
@@ -87,25 +87,25 @@ class SemanticCheck(_MapCheck):
 
 
 def _is_unnamed(listed: Mapping[int, int], names: tuple[str, ...]) -> bool:
-    """Whether all values are classes and are called by their numbers."""
+    """Whether all values are classes, and their names are just their numbers."""
     called = {value: names[i] for value, i in listed.items() if 0 <= i < len(names)}
     numbers = all(name == str(value) for value, name in called.items())
     return bool(called) and numbers and VOID not in listed.values()
 
 
 class PanopticCheck(_MapCheck):
-    """Maps of segments."""
+    """Checks maps of segments."""
 
     void = 0
 
     def survey(self, part: CheckedSplit, row: Mapping[str, Any]) -> None:
-        """Count its segments."""
+        """Count the segments of an image."""
         categories = (row["segments"] or {}).get("category") or []
         part.classes.update(categories)
         part.objects += len(categories)
 
     def check_listed(self, sample: Sample, ids: list[int], categories: list[int]) -> None:
-        """Segments that are not there, or not whole."""
+        """Note segments that are not in the map, or have other areas there."""
         look = sample.look
         for i in sorted(set(ids) - look.seen.keys()):
             sample.note(rules.SEGMENT_EMPTY, f", segment {i}")

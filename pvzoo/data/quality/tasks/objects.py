@@ -40,7 +40,7 @@ _CONVENTION_RULES = {
 
 
 class ObjectsCheck(ClassedCheck):
-    """Boxes, each of a class."""
+    """Checks boxes with classes."""
 
     none: ClassVar[frozenset[int]] = frozenset()
 
@@ -49,7 +49,7 @@ class ObjectsCheck(ClassedCheck):
         self._waiting: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {p.name: [] for p in parts}
 
     def survey(self, part: CheckedSplit, row: Mapping[str, Any]) -> None:
-        """Count its objects, and let its boxes vote on what boxes are in."""
+        """Count the objects of an image, and let its boxes vote on their convention."""
         objects = row["objects"] or {}
         part.classes.update(objects.get("category") or [])
         part.objects += len(objects.get("bbox") or [])
@@ -65,7 +65,7 @@ class ObjectsCheck(ClassedCheck):
             waiting.clear()
 
     def conclude(self) -> None:
-        """What the boxes of each split are in."""
+        """Decide on the convention of the boxes of each split."""
         for part in self.parts:
             self._vote(part)
         together = sum((part.votes for part in self.parts), Counter())
@@ -79,7 +79,7 @@ class ObjectsCheck(ClassedCheck):
         return part.objects > 0
 
     def check(self, sample: Sample) -> None:
-        """Its lists, boxes, classes and masks."""
+        """Check the lists, boxes, classes and masks of an image."""
         part, row = sample.part, sample.row
         objects = row["objects"] or {}
         if is_uneven(objects):
@@ -113,10 +113,10 @@ class ObjectsCheck(ClassedCheck):
 
 
 class InstancesCheck(ObjectsCheck):
-    """Objects with masks."""
+    """Checks objects with masks."""
 
     def turn(self, part: CheckedSplit, row: int, how: tuple[int, Size]) -> None:
-        """Masks read as those of the upright image were cut off at its edges."""
+        """Note masks that were read at the upright size, and so were cut off at its edges."""
         width, height = how[1]
         if how[0] >= 5 and width != height:
             text = f"{part.text_of(row)}: {height} x {width}, {size_in_words(how[1])}"
@@ -124,13 +124,13 @@ class InstancesCheck(ObjectsCheck):
 
 
 def _frame(sample: Sample, boxes: np.ndarray) -> Size:
-    """The (width, height) that the labels of an image are in."""
+    """The (width, height) of the frame that the labels of an image belong to."""
     part, look, number = sample.part, sample.look, sample.number
     declared = size_of(sample.row)
     turned = look.raw != look.upright
     if turned and declared in (look.raw, look.upright):
         out_of_raw, out_of_upright = (box.leave(boxes, size) for size in (look.raw, look.upright))
-        # An upright size says nothing: it is that of the file where the labels say none.
+        # An upright size tells nothing: it comes from the file if the labels have no size.
         says_raw = declared == look.raw if out_of_raw == out_of_upright else out_of_upright
         if says_raw:
             part.turned[number] = (look.orientation, look.raw)
@@ -167,7 +167,7 @@ def _check_mask(
     elif bbox is not None and not _fits(bbox, np.array(coco.toBbox(code))):
         of_mask = _numbers(coco.toBbox(code))
         sample.note(
-            rules.MASK_ELSEWHERE, f"{about}: box {_numbers(bbox)}, that of the mask {of_mask}"
+            rules.MASK_ELSEWHERE, f"{about}: box {_numbers(bbox)}, box of the mask {of_mask}"
         )
 
 
@@ -178,14 +178,14 @@ def _fits(bbox: np.ndarray, of_mask: np.ndarray) -> bool:
     """Whether two boxes differ by at most 2 pixels a side, or overlap by half (IoU)."""
     a, b = (np.concatenate([v[:2], v[:2] + v[2:]]) for v in (bbox, of_mask))
     if not np.isfinite(a).all() or np.abs(a - b).max() <= 2:
-        return True  # what is no box at all is reported as such
+        return True  # another rule reports boxes that are not numbers
     sides = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
     common = sides.clip(0).prod()
     return bool(common >= 0.5 * (bbox[2:].prod() + of_mask[2:].prod() - common))
 
 
 def size_of(row: Mapping[str, Any]) -> Size:
-    """The (width, height) that the labels of an image say; 0 for what they do not."""
+    """The (width, height) in the labels of an image; 0 for a side that they do not have."""
     return (row["width"] or 0, row["height"] or 0)
 
 
