@@ -62,13 +62,13 @@ HANGING = {
     "a counted class": ("nc: 100000000\n", "has 100000000 classes, of which it names 0"),
     "a numbered class": (
         "names: {0: a, 100000000: b}\n",
-        "has 100000001 classes, of which it names 2",
+        "has 100000001 classes but names only 2",
     ),
     "both": ("nc: 100000001\nnames: {100000000: b}\n", "has 100000001 classes"),
 }
 STRANGE = {
-    "lists in lists": ("names: " + "[" * 100_000, "lists in lists"),
-    "mappings in mappings": ("names: " + "{a: " * 5000, "lists in lists"),
+    "lists in lists": ("names: " + "[" * 100_000, "is nested 50 deep"),
+    "mappings in mappings": ("names: " + "{a: " * 5000, "is nested 50 deep"),
     "a long number": ("nc: " + "9" * 5000, "a number of 5000 characters"),
     "a long number to the base 16": ("nc: 0x" + "f" * 5000, "a number of 5002 characters"),
     "a long time": ("nc: " + "1:" * 5000 + "1", "a number of 10001 characters"),
@@ -266,7 +266,7 @@ PLACES = ["images.id", "annotations.id", "image_id", "category_id", "categories.
 
 
 @pytest.mark.parametrize("value", NUMBERS)
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("index", PLACES)
 @pytest.mark.filterwarnings("ignore::pvzoo.errors.PvzooWarning")
 def test_numbers_of_any_size_give_rows_or_an_error(tmp_path, place, value):
     root = coco(tmp_path / "set", "1.jpg")
@@ -300,7 +300,7 @@ def test_values_that_no_pixel_has_name_nothing(tmp_path, value, order):
     Image.new("L", (8, 6)).save(tmp_path / "masks/1.png")
     names = {"0": "road", str(value): "sky"} if order == "values" else {"road": 0, "sky": value}
     (tmp_path / "id2label.json").write_text(json.dumps(names))
-    with pytest.raises(DataError, match="does not name values"):
+    with pytest.raises(DataError, match="does not give names to values"):
         load(tmp_path)
 
 

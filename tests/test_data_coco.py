@@ -354,11 +354,11 @@ BROKEN = {
     "no box": (one_image(bbox="absent"), "neither bbox nor segmentation"),
     "a word as crowd": (one_image(iscrowd="some"), r"\(id 7\) has iscrowd: 'some'"),
     "a number to ignore": (one_image(ignore=2), r"\(id 7\) has ignore: 2"),
-    "no class": (one_image(category_id="absent"), "no whole number as category_id"),
+    "no class": (one_image(category_id="absent"), "no category_id that is a whole number"),
     "no classes": ({**one_image(), "categories": []}, "has no categories"),
     "a class named by a truth": (
         {**one_image(), "categories": [{"id": 1, "name": False}]},
-        r"categories\[0\] has no whole number as id, or no name",
+        r"categories\[0\] has no name, or its id is not a whole number",
     ),
     "two classes of an id": (
         {**one_image(), "categories": [{"id": 1, "name": "a"}, {"id": 1, "name": "b"}]},
@@ -366,7 +366,7 @@ BROKEN = {
     ),
     "odd polygon": (one_image(segmentation=[[1, 2, 3, 4, 5, 6, 7]]), "not pairs of numbers"),
     "text polygon": (one_image(segmentation=[["a"] * 6]), "not pairs of numbers"),
-    "text mask": (one_image(segmentation="abc"), "no list or object"),
+    "text mask": (one_image(segmentation="abc"), "not a list or object"),
     "short runs": (one_image(segmentation={"size": [8, 10], "counts": [3, 4]}), "do not fill"),
     "negative runs": (one_image(segmentation={"size": [8, 10], "counts": [-3, 83]}), "do not fill"),
     "mangled code": (one_image(segmentation={"size": [8, 10], "counts": "~~oo"}), "do not fill"),

@@ -81,7 +81,7 @@ def test_folders_that_are_no_classes_are_not_taken_for_them(tmp_path, names):
         label = tmp_path / name.replace("images", "labels").replace(".png", ".txt")
         label.parent.mkdir(parents=True, exist_ok=True)
         label.write_text("0 0.5 0.5 0.1 0.1")
-    with pytest.raises(DataError, match="in no format that pvzoo reads"):
+    with pytest.raises(DataError, match="not in a format that pvzoo reads"):
         load(tmp_path)
 
 
@@ -282,7 +282,7 @@ def test_reduced_labels_make_zero_void_and_move_the_rest(tmp_path):
     assert reduced["segments"] == [{"id": [0, 1, 2], "category": [-1, 0, 1]}] * 2
     assert np.array_equal(np.asarray(reduced[0]["annotation"]), values)
     image_file(tmp_path / "classes/cat/1.png")
-    with pytest.raises(DataError, match="reduce_labels is for semantic masks"):
+    with pytest.raises(DataError, match="reduce_labels is only for semantic masks"):
         load(tmp_path / "classes", reduce_labels=True)
 
 
@@ -327,8 +327,8 @@ def test_masks_that_cannot_serve_are_named(tmp_path):
     ("name", "text", "match"),
     [
         ("classes.txt", "\n", "is empty"),
-        ("id2label.json", '{"a": "b"}', "does not name values"),
-        ("id2label.json", "[1, 2]", "does not name values"),
+        ("id2label.json", '{"a": "b"}', "does not give names to values"),
+        ("id2label.json", "[1, 2]", "does not give names to values"),
         ("id2label.json", "{", "is not JSON"),
         ("classes.csv", "name,r,g,b\nsky,1,2\n", r"class number 1 \(sky\) has no colour"),
         ("classes.csv", "name,r,g,b\nsky,1,2,900\n", r"class number 1 \(sky\) has no colour"),

@@ -90,7 +90,7 @@ def test_boxes_with_scores_are_predictions_of_label_studio(tmp_path):
     assert first["value"] == value | {"rectanglelabels": ["dog"]}
     config = ElementTree.parse(tmp_path / "out/label_config.xml").getroot()
     assert [label.get("value") for label in config.iter("Label")] == ["cat", "dog"]
-    with pytest.raises(DataError, match="without an annotation"), pytest.warns(match="left out"):
+    with pytest.raises(DataError, match="without annotations"), pytest.warns(match="left out"):
         load(tmp_path / "out")
 
 

@@ -74,9 +74,9 @@ def test_what_is_to_be_ignored_comes_through_coco_and_voc(tmp_path):
 
 
 @pytest.mark.parametrize("form", ["voc", "cvat", "label-studio"])
-def test_what_a_format_cannot_say_is_counted(tmp_path, form):
+def test_labels_that_a_format_cannot_store_are_counted(tmp_path, form):
     data = objects(4, "object-detection", 6)
-    with pytest.warns(PvzooWarning, match="Left out, as .* cannot say them: .* crowds"):
+    with pytest.warns(PvzooWarning, match="Left out, because .* cannot store them: .* crowds"):
         write(data, tmp_path / "out", form)
 
 

@@ -350,7 +350,7 @@ def test_a_list_of_names_beside_the_maps_names_their_values(tmp_path):
 def test_maps_that_nothing_names_are_named_by_their_values(tmp_path):
     drawn = maps(tmp_path, np.random.default_rng(2))
     values = {v for kinds, _ in drawn.values() for v in np.unique(kinds)} - {255}
-    with pytest.warns(PvzooWarning, match="does not name the classes"):
+    with pytest.warns(PvzooWarning, match="has no file with the names of the classes"):
         dataset = load(tmp_path, "semantic-segmentation")
     assert class_names(dataset.features) == tuple(str(v) for v in sorted(values))
 
@@ -397,7 +397,7 @@ def test_xml_and_maps_in_folders_of_the_annotations_are_told_apart_by_the_task(t
     (row,) = load(tmp_path, "object-detection")
     assert row["file_name"] == "images/cat_1.jpg"
     assert row["objects"]["bbox"] == [[2, 1, 4, 4]]
-    with pytest.warns(PvzooWarning, match="does not name the classes"):
+    with pytest.warns(PvzooWarning, match="has no file with the names of the classes"):
         dataset = load(tmp_path, "semantic-segmentation")
     assert class_names(dataset.features) == ("1", "2", "3")
     assert np.array_equal(np.asarray(dataset[0]["annotation"]), trimap)

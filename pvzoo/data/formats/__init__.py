@@ -1,1 +1,1 @@
-"""Formats of labelled data: each reads and writes one; plugins bring others."""
+"""Formats of labelled data: each module or folder has one format; plugins may add others."""

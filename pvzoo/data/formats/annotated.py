@@ -1,8 +1,8 @@
-"""What files of annotation tools come to: images with shapes and tags, and the rows of these.
+"""Convert images with shapes and tags, from files of annotation tools, to rows of a dataset.
 
-A tool's reader makes an `Annotated` of each image. The task is instance segmentation where a shape
-is a polygon or a mask, object detection where all are boxes, and classification where no image has
-a shape but some have tags. Of each shape box, area and mask are made as those of COCO are.
+A tool's reader makes an `Annotated` for each image. The task is instance segmentation if any shape
+is a polygon or a mask, classification if there are tags but no shapes, and otherwise object
+detection. Boxes, areas and masks are computed from shapes in the same way as for COCO.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Shape:
-    """One thing that is drawn in an image: a box, a polygon or a mask.
+    """One shape in an image: a box, a polygon or a mask.
 
     Attributes:
         label: Its class.
-        where: What messages call it.
+        where: Its name in messages.
         box: Left, top, width, height in pixels.
         polygon: x1, y1, x2, y2, ... in pixels.
         code: COCO's compressed run-length code.
@@ -46,7 +46,7 @@ class Shape:
     code: Mapping[str, Any] | None = None
 
     def object(self, size: tuple[int, int], task: str) -> dict[str, Any]:
-        """Box, area and mask of it in an image of (height, width)."""
+        """The box, area and mask of the shape in an image of (height, width)."""
         if self.box is not None and task == DETECTION:
             return {"bbox": list(self.box), "area": self.box[2] * self.box[3]}
         outline = self.polygon
@@ -65,15 +65,15 @@ class Shape:
 
 @dataclass(frozen=True)
 class Annotated:
-    """An image with what was said of it.
+    """An image with its annotations.
 
     Attributes:
-        name: Its path, as the file writes it.
-        size: (height, width) in pixels, or zeros where the file does not say them.
-        shapes: What is drawn in it.
-        tags: The classes of all of it.
-        split: Its split, or None where there are none.
-        other: Shapes that are not read, by their kinds, such as "keypoints".
+        name: Its path, as written in the file.
+        size: (height, width) in pixels; zeros if the file does not have them.
+        shapes: The shapes in the image.
+        tags: The classes of the whole image.
+        split: Its split, or None if there are no splits.
+        other: The kinds of shapes that pvzoo does not read, such as "keypoints".
     """
 
     name: str
@@ -86,15 +86,16 @@ class Annotated:
 
 @dataclass(frozen=True)
 class Annotations:
-    """The images of some files of a tool.
+    """The images in the files of an annotation tool.
 
     Attributes:
-        title: The format, for messages.
+        title: The name of the format in messages.
         source: The file or folder that was read.
-        files: All files the labels are in.
+        files: All files that contain labels.
         root: The folder that file names are relative to.
         images: The images.
-        names: The classes in their order; () for those in use, in the order of the alphabet.
+        names: The classes in their order; () for the classes in use, in alphabetical order.
+        area: The files that the labels may name.
     """
 
     title: str
@@ -107,7 +108,7 @@ class Annotations:
 
     @cached_property
     def natural(self) -> str:
-        """What the labels are of."""
+        """The task that the labels belong to."""
         shapes = [shape for image in self.images for shape in image.shapes]
         if any(shape.box is None for shape in shapes):
             return INSTANCE
@@ -115,7 +116,7 @@ class Annotations:
         return CLASSIFICATION if tagged and not shapes else DETECTION
 
     def classes(self, task: str) -> list[str]:
-        """The names of the classes that labels of a task have."""
+        """The names of the classes for a task."""
         if self.names:
             return list(self.names)
         if task == CLASSIFICATION:
@@ -125,7 +126,7 @@ class Annotations:
         return sorted(used)
 
     def splits(self, folders: Mapping[str | None, Sequence[Path]]) -> list[Split]:
-        """The splits; `folders` are where the images of each may be, the likeliest first."""
+        """The splits; `folders` has the possible folders of their images, the likeliest first."""
         return [
             Split(name, partial(self._read, name, folders[name]))
             for name in dict.fromkeys(image.split for image in self.images)
@@ -153,7 +154,7 @@ class Annotations:
         if others:
             raise DataError(
                 f"{self.source} ({self.title}) has {', '.join(others)}, which pvzoo does not read.",
-                f'To read all else pass the task, such as task="{self.natural}".',
+                f'To read everything else, pass the task, such as task="{self.natural}".',
             )
 
     def _rows(
@@ -165,7 +166,7 @@ class Annotations:
         multi_label: bool,
     ) -> Iterator[dict[str, Any]]:
         indices = {name: index for index, name in enumerate(names)}
-        numbers = itertools.count(1)  # of objects; pycocotools takes a match with 0 for none
+        numbers = itertools.count(1)  # from 1: pycocotools takes a match with 0 as no match
         for image_id, (image, at) in enumerate(zip(images, found, strict=True)):
             labels = (
                 _tagged(image, indices, multi_label)

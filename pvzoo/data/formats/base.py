@@ -1,8 +1,8 @@
-"""The contract of a format: how files of it are recognised, read and written.
+"""The contract of a format: how its files are recognised, read and written.
 
-An entry point of the group ``pvzoo.formats`` names a subclass of `Format`. Nothing is made of it:
-its functions are static. What they give and get is in the columns of `pvzoo.data.schema`, so that
-every format can be written as every other one.
+An entry point of the group ``pvzoo.formats`` names a subclass of `Format`. The class has no
+instances: its functions are static. They return and take datasets with the columns of
+`pvzoo.data.schema`, so that data in any format can be written in any other.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from pvzoo.data.paths import Area
 
 @dataclass(frozen=True)
 class DataSource:
-    """What `pvzoo.data.load` is asked for.
+    """The source that `pvzoo.data.load` is to read.
 
     Attributes:
-        path: A file or folder that is there.
-        area: Which files its labels may name.
-        reduce_labels: Whether 0 is void in semantic maps, and k the k-th class.
+        path: An existing file or folder.
+        area: The files that its labels may name.
+        reduce_labels: Whether in semantic maps 0 is void and k is the k-th class.
     """
 
     path: Path
@@ -36,13 +36,13 @@ class Format(ABC):
     """A format of labelled files. Subclasses set the class attributes.
 
     Attributes:
-        name: What `pvzoo.data.write` calls it. Several formats may have the same name: the one
-            that has a place for the labels of the task is written.
-        title: What messages call it.
-        layout: How its files look, for the message about a source that is in no format.
-        reads: The tasks it is taken for where a source has labels in other formats too.
-        writes: The tasks it can write.
-        guessed: Whether it has no mark of its own, so that it is tried last.
+        name: The name for `pvzoo.data.write`. Several formats may have the same name: the one that
+            can write the task of the labels is used.
+        title: The name in messages.
+        layout: What its files look like, for the message about a source in no known format.
+        reads: The tasks for which this format is preferred if a source has several formats.
+        writes: The tasks that it can write.
+        guessed: Whether nothing in its files identifies the format, so that it is tried last.
     """
 
     name: ClassVar[str]
@@ -58,14 +58,14 @@ class Format(ABC):
         """The splits of a source, not read yet; none if it is not of this format.
 
         Raises:
-            DataError: It is of this format, but damaged.
+            DataError: The source is of this format, but damaged.
         """
 
     @staticmethod
     def write(parts: Parts, folder: Path) -> None:
-        """Write a dataset of one of the tasks in `writes` to a folder, which is empty.
+        """Write a dataset of one of the tasks in `writes` to an empty folder.
 
         Raises:
-            DataError: The format has no place for the labels of an image.
+            DataError: The format cannot store the labels of an image.
         """
         raise NotImplementedError

@@ -1,8 +1,8 @@
-"""Roboflow's ``_classes.csv``: several classes an image, or the values of semantic masks.
+"""Read Roboflow's ``_classes.csv``: several classes per image, or the values of semantic masks.
 
-It is in the folder of each split beside the images (roboflow.com/formats). For multi-label
-classification its columns are ``filename`` and one for each class, 0 or 1. For semantic masks it
-has a row for each class, ``Pixel Value, Class``, and the mask of ``1.jpg`` is ``1_mask.png``.
+The file is in the folder of each split, beside the images (roboflow.com/formats). For multi-label
+classification its columns are ``filename`` and one for each class, with 0 or 1. For semantic masks
+it has a row for each class, ``Pixel Value, Class``, and the mask of ``1.jpg`` is ``1_mask.png``.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class ClassesCsv(Format):
 
     @staticmethod
     def splits(source: DataSource) -> list[Split]:
-        """One for each folder of a split that has such a file."""
+        """One split for each folder that has such a file."""
         path = source.path.parent if source.path.name == NAME else source.path
         places = {split_name(f.name): f for f in folders(path) if split_name(f.name)}
         found = {name: f for name, f in {None: path, **places}.items() if is_file(f / NAME)}
@@ -66,7 +66,7 @@ class ClassesCsv(Format):
 
 
 def _rows(file: Path) -> list[list[str]]:
-    """The cells of a table, the first line of which is its head."""
+    """The cells of a table; its first line is the header."""
     try:
         rows = list(csv.reader(read_text(file).splitlines(), skipinitialspace=True))
     except csv.Error as error:
@@ -107,7 +107,9 @@ def _labels(
 
 def _flag(cell: str, folder: Path, row: int) -> bool:
     if cell not in ("0", "1"):
-        raise DataError(f"{folder / NAME}:{row + 2} has {quoted(cell)}.", "A class is 0 or 1.")
+        raise DataError(
+            f"{folder / NAME}:{row + 2} has {quoted(cell)} for a class.", "Write 0 or 1."
+        )
     return cell == "1"
 
 
@@ -116,7 +118,7 @@ def _maps(folder: Path, rows: list[list[str]], root: Path, task: str | None) -> 
     for line, (value, name) in enumerate(rows[1:], 2):
         if not (value.isascii() and value.isdecimal() and len(value) < 6) or not name:
             raise DataError(
-                f"{folder / NAME}:{line} is no pixel value with its class.", "Export it again."
+                f"{folder / NAME}:{line} is not a pixel value with its class.", "Export it again."
             )
         names[int(value)] = name
     found = images(folder)
@@ -126,7 +128,7 @@ def _maps(folder: Path, rows: list[list[str]], root: Path, task: str | None) -> 
     if without:
         raise DataError(
             f"Images in {folder} have no mask: {listing(without, 3)}.",
-            "The mask of 1.jpg is 1_mask.png.",
+            "Add the masks: the mask of 1.jpg is 1_mask.png.",
         )
     pairs = [(f, masks[f.stem]) for f in unmasked]
     return semantic_rows(pairs, classes_of(names, list(masks.values()), NAME), root)

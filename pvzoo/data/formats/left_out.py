@@ -1,4 +1,4 @@
-"""What a format has no place for, counted while it is written."""
+"""Count the labels that a format cannot store while it is written."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from pvzoo.errors import PvzooWarning
 
 
 class Lost:
-    """The labels that a format cannot say, by what they are."""
+    """Counts labels that a format cannot store, by kind."""
 
     def __init__(self, title: str) -> None:
-        """`title` is what the warning calls the format."""
+        """`title` is the name of the format in the warning."""
         self._title = title
         self._counts: Counter[str] = Counter()
 
     def count(self, what: str) -> None:
-        """One more is left out."""
+        """Count one more label of a kind."""
         self._counts[what] += 1
 
     def is_flagged(self, objects: Mapping[str, Sequence[Any]], i: int) -> bool:
-        """Whether an object is a crowd or to be ignored; then it is counted."""
+        """Whether an object is a crowd or an object to ignore; if so, count it."""
         if objects["iscrowd"][i]:
             self.count("crowds")
         elif objects["ignore"][i]:
@@ -31,16 +31,18 @@ class Lost:
         return bool(objects["iscrowd"][i] or objects["ignore"][i])
 
     def has_no_class(self, label: int, names: Sequence[str]) -> bool:
-        """Whether a label is no place in `names`; then it is counted."""
+        """Whether a label is not an index of `names`; if so, count it."""
         if 0 <= label < len(names):
             return False
-        self.count("labels that are no class")
+        self.count("labels without a class")
         return True
 
     def warn(self) -> None:
-        """Say what was left out, if anything was."""
+        """Warn of the labels that were left out, if there are any."""
         if self._counts:
-            said = ", ".join(f"{count} {what}" for what, count in sorted(self._counts.items()))
+            counts = ", ".join(f"{count} {what}" for what, count in sorted(self._counts.items()))
             warnings.warn(
-                f"Left out, as {self._title} cannot say them: {said}.", PvzooWarning, stacklevel=4
+                f"Left out, because {self._title} cannot store them: {counts}.",
+                PvzooWarning,
+                stacklevel=4,
             )

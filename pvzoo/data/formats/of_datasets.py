@@ -1,8 +1,8 @@
-"""What `datasets` itself writes or reads.
+"""Read the files that `datasets` itself writes or reads.
 
-That is a folder of `save_to_disk`; images with ``metadata.csv``, ``.jsonl`` or ``.parquet`` beside
-them; and Parquet files, in the folder or in ``data/``, as a dataset of the Hub is downloaded: their
-splits are in their names (``train-00000-of-00002.parquet``).
+These are folders written by `save_to_disk`; images with ``metadata.csv``, ``.jsonl`` or
+``.parquet`` beside them; and Parquet files in the folder or in ``data/``, as in a download of a
+Hub dataset. The names of Parquet files contain their split (``train-00000-of-00002.parquet``).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def opened(path: Path, area: Area) -> Any:
-    """What `datasets` opens of a file or folder; None for what is not its own."""
+    """A file or folder opened by `datasets`; None if it is not in a form of `datasets`."""
     dataset = _opened(path)
     if dataset is not None and not area.allow_outside:
         for part in dataset.values() if isinstance(dataset, Mapping) else [dataset]:
@@ -33,7 +33,7 @@ def opened(path: Path, area: Area) -> Any:
 
 
 def _refuse_outside(dataset: Dataset, path: Path, area: Area) -> None:
-    """Raise a `DataError` if a dataset names an image that is out of the area."""
+    """Raise a `DataError` if a dataset names an image outside the area."""
     from pvzoo.data.columns.source import paths_apart
 
     for name, text in paths_apart(dataset):
@@ -49,7 +49,7 @@ def _opened(path: Path) -> Any:
 
         try:
             return load_from_disk(str(path))
-        except Exception as error:  # whatever Arrow, JSON and the disk raise
+        except Exception as error:  # Arrow, JSON and the disk raise many types
             raise DataError(
                 f"{path} was written by save_to_disk but cannot be read ({error}).",
                 "Write it again.",
@@ -71,7 +71,7 @@ def _opened(path: Path) -> Any:
         raise DataError(
             f"{path} has metadata of images that datasets cannot read "
             f"({str(error.__cause__ or error)[:300]}).",
-            "Each row of the metadata names an image in file_name, relative to it.",
+            "Give each row of the metadata a file_name: the path of an image relative to it.",
         ) from error
 
 
@@ -87,7 +87,7 @@ def _is_metadata(file: Path) -> bool:
         return False
     first = head(file, 10_000).partition("\n")[0]
     if "file_name" in first and is_utf16(file):
-        raise DataError(f"{file} is UTF-16 text.", "Save it as UTF-8, as datasets wants it.")
+        raise DataError(f"{file} is UTF-16 text, which datasets cannot read.", "Save it as UTF-8.")
     return "file_name" in first
 
 
@@ -95,7 +95,7 @@ def _shards(path: Path) -> list[Path]:
     """The Parquet files of a dataset.
 
     Raises:
-        DataError: There are several datasets in folders.
+        DataError: Several folders contain datasets.
     """
     if path.is_file():
         return [path] if path.suffix == ".parquet" else []
@@ -120,10 +120,10 @@ def _of_parquet(path: Path, shards: list[Path]) -> Any:
         parts[split_in(name) or (name if name != file.stem else "")].append(str(file))
     try:
         data = load_dataset("parquet", data_files={name or "train": f for name, f in parts.items()})
-    except Exception as error:  # whatever Arrow raises, and columns that differ
+    except Exception as error:  # Arrow raises many types; columns may differ
         raise DataError(
             f"{path} has Parquet files that datasets cannot read "
             f"({str(error.__cause__ or error)[:300]}).",
-            "Fetch them again, or keep those of one dataset.",
+            "Download them again, or keep the files of only one dataset.",
         ) from error
     return data["train"] if [*parts] == [""] else data

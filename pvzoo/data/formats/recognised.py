@@ -1,4 +1,4 @@
-"""The formats that are installed, and the one that a file or folder is in."""
+"""List the installed formats, and recognise the format of a file or folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pvzoo.plugins import registry
 
 
 def formats() -> list[type[Format]]:
-    """Those of pvzoo and of plugins; one that cannot be loaded is left out."""
+    """The formats of pvzoo and of plugins; formats that cannot be loaded are left out."""
     found = []
     for part in registry.parts("formats"):
         try:
@@ -23,19 +23,19 @@ def formats() -> list[type[Format]]:
 
 
 def splits(source: DataSource, task: str | None) -> list[Split]:
-    """The splits of a file or folder, in the format that its contents are of.
+    """The splits of a file or folder, in the format of its contents.
 
     Args:
-        source: What to read.
-        task: What it is to be read as, which decides between formats; None if nobody said.
+        source: The source to read.
+        task: The task to read it for, which decides between several formats; None for any task.
 
     Raises:
-        DataError: It is in no format, or in several.
+        DataError: The source is in no known format, or in several.
     """
     known = formats()
     found = _marked(source, known)
     inner = folders(source.path)
-    if not found and len(inner) == 1 and not split_name(inner[0].name):  # as archives have them
+    if not found and len(inner) == 1 and not split_name(inner[0].name):  # as in archives
         found = _marked(DataSource(inner[0], source.area, source.reduce_labels), known)
     if len(found) > 1:  # COCO's own folder has instances beside panoptic labels
         found = {form: parts for form, parts in found.items() if task in form.reads} or found
@@ -43,7 +43,7 @@ def splits(source: DataSource, task: str | None) -> list[Split]:
         raise DataError(
             f"{source.path} has labels in several formats: "
             f"{', '.join(form.title for form in found)}.",
-            "Say the task, or point at the labels you mean: the JSON, the data.yaml or the "
+            "Pass the task, or point at the labels you mean: the JSON, the data.yaml or the "
             "Annotations folder.",
         )
     if found:
@@ -57,14 +57,16 @@ def splits(source: DataSource, task: str | None) -> list[Split]:
 
 
 def _marked(source: DataSource, known: list[type[Format]]) -> dict[type[Format], list[Split]]:
-    """The splits in each format that has a mark of its own."""
+    """The splits in each format that its files identify."""
     return {form: parts for form in known if not form.guessed and (parts := form.splits(source))}
 
 
 def _in_no_format(path: Path, known: list[type[Format]]) -> DataError:
-    what = f"{path} is in no format that pvzoo reads"
+    what = f"{path} is not in a format that pvzoo reads"
     if path.is_dir():
         inside = [p.name + "/" * p.is_dir() for p in entries(path)]
         what += f"; it holds {listing(inside, 8)}" if inside else "; it is empty"
     looked = [f"{form.title} ({form.layout})" for form in known]
-    return DataError(f"{what}.", f"Looked for: {', '.join(looked)}, and what datasets writes.")
+    return DataError(
+        f"{what}.", f"Use one of: {', '.join(looked)}, or a folder that datasets writes."
+    )

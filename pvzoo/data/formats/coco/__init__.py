@@ -21,7 +21,7 @@ class Coco(Format):
 
 
 class CocoPanoptic(Format):
-    """Maps of segments, and what they mean."""
+    """Maps of segments, and their classes."""
 
     name = "coco"
     title = "COCO panoptic"

@@ -13,15 +13,15 @@ from pvzoo.errors import DataError, PvzooWarning
 
 
 class CocoClasses:
-    """The classes of all the files of a source: the same, in the same order, for each split.
+    """The classes of all files of a source: the same, in the same order, for each split.
 
-    Of several classes with the same name those without annotations are left out: Roboflow's files
+    If several classes have the same name, those without annotations are left out: Roboflow's files
     begin with a class named after the project.
 
     Attributes:
-        ids: In the files, ascending.
-        names: In the order of `ids`.
-        entries: The declared categories, likewise.
+        ids: The category ids in the files, ascending.
+        names: The class names, in the order of `ids`.
+        entries: The declared categories, in the order of `ids`.
     """
 
     def __init__(self, sources: Collection[Labels]) -> None:
@@ -32,9 +32,9 @@ class CocoClasses:
                 other = declared.setdefault(number_, entry)
                 if other["name"] != entry["name"]:
                     raise DataError(
-                        f"{source.file} names the class {number_} {entry['name']!r}, which is "
-                        f"{other['name']!r} in another split.",
-                        "Point at one of the files, or give a class the same id in all of them.",
+                        f"{source.file} calls the class {number_} {entry['name']!r}, but another "
+                        f"split calls it {other['name']!r}.",
+                        "Point at one of the files, or give each class the same id in all files.",
                     )
         for file, ids in used_in.items():
             if undeclared := sorted(ids - declared.keys()):
@@ -58,7 +58,7 @@ class CocoClasses:
         self._indices = {number_: index for index, number_ in enumerate(self.ids)}
 
     def index(self, number_: int) -> int:
-        """The place of a declared id in `names`; for another one a number that is no place."""
+        """The index of a declared id in `names`; for any other id, a number out of range."""
         if number_ in self._indices:
             return self._indices[number_]
         low, high = min(self._indices), max(self._indices)
@@ -69,7 +69,7 @@ class CocoClasses:
 
 
 def _is_name(value: Any) -> bool:
-    """Whether a class can be called so; a number can, but true is what became of a name."""
+    """Whether a value can be the name of a class: a text or a whole number, but not true."""
     return bool(value) if isinstance(value, str) else whole(value) is not None
 
 
@@ -79,7 +79,7 @@ def _categories(source: Labels) -> dict[int, dict[str, Any]]:
         number_, name = whole(entry.get("id")), entry.get("name")
         if number_ is None or not _is_name(name):
             raise DataError(
-                f"{source.file}: categories[{index}] has no whole number as id, or no name.",
+                f"{source.file}: categories[{index}] has no name, or its id is not a whole number.",
                 LAYOUT,
             )
         if number_ in found:

@@ -1,4 +1,4 @@
-"""A COCO JSON: its images and annotations, and where the images may be."""
+"""Read a COCO JSON: its images and annotations, and the folders its images may be in."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from pvzoo.data.store import write
 from pvzoo.errors import DataError, PvzooWarning
 
 LAYOUT = "See cocodataset.org/#format-data for the layout, or export it again."
-"""What to do about a file that is not as it should be."""
+"""The hint for a file with a wrong layout."""
 
 
 @dataclass(frozen=True)
 class ImageNames:
-    """The images of a COCO JSON in its order.
+    """The images of a COCO JSON, in the order of the file.
 
     Attributes:
         names: Their file names.
-        sized: Whether it says their width and height.
-        maps: The names of the PNGs of panoptic labels, of images that have one.
+        sized: Whether the file has their width and height.
+        maps: The names of their PNGs of panoptic labels; None for an image without one.
     """
 
     names: list[str]
@@ -38,7 +38,7 @@ class ImageNames:
 
 
 class Labels:
-    """One COCO JSON, parsed when it is first asked for, and where its images may be."""
+    """One COCO JSON, parsed on first use, and the folders its images may be in."""
 
     def __init__(self, file: Path, split: str | None) -> None:
         self.file = file
@@ -47,7 +47,7 @@ class Labels:
 
     @property
     def content(self) -> dict[str, list[Any]]:
-        """Its lists of images, annotations and categories, the entries of which are objects."""
+        """The lists of images, annotations and categories; their entries are JSON objects."""
         if self._content is None:
             self._content = self._parse()
         return self._content
@@ -68,7 +68,7 @@ class Labels:
                 raise DataError(f"{self.file} has no list of {key}.", LAYOUT)
             for index, entry in enumerate(entries):
                 if not isinstance(entry, dict):
-                    raise DataError(f"{self.file}: {key}[{index}] is no object.", LAYOUT)
+                    raise DataError(f"{self.file}: {key}[{index}] is not a JSON object.", LAYOUT)
             parsed[key] = entries
         for image in parsed["images"]:
             if not image.get("file_name") and isinstance(image.get("coco_url"), str):  # LVIS
@@ -77,10 +77,10 @@ class Labels:
 
     @cached_property
     def summary(self) -> dict[str, Any]:
-        """What reading any split needs of it; each state of the file is parsed for it once.
+        """What reading any split needs; each state of the file is parsed once for it.
 
         The ``categories``, the ids of classes in use (``used``), whether there are ``masks``, and
-        where the first ``keypoints`` are, or None.
+        the name of the first annotation with ``keypoints``, or None.
         """
         from datasets import Features, Value
 
@@ -89,7 +89,7 @@ class Labels:
             Features({"summary": Value("string")}),
             [self.file],
             "coco summary",
-            str(self.file),  # which a message may name
+            str(self.file),  # the summary contains its name
         )
         summary: dict[str, Any] = json.loads(kept[0]["summary"])
         return summary
@@ -108,16 +108,16 @@ class Labels:
 
     @property
     def root(self) -> Path:
-        """The folder that the JSON, or the folder ``annotations`` with it, is in."""
+        """The folder of the JSON, or the one above if the JSON is in ``annotations``."""
         return root_of(self.file)
 
     def image_folders(self) -> list[Path]:
-        """Where an image may be, the likeliest first."""
+        """The folders that images may be in, the likeliest first."""
         return image_folders(self.file, self._split)
 
     @cached_property
     def image_names(self) -> ImageNames:
-        """What each image of the file is called; each state of the file is parsed for it once."""
+        """The names of the images in the file; each state of the file is parsed once for them."""
         from datasets import Features, Value
 
         kept = write(
@@ -143,16 +143,16 @@ class Labels:
             }
 
     def locate(self, names: Sequence[str], places: Sequence[Path], area: Area) -> list[Located]:
-        """Files that it names in folders of its own; see `Area.locate`."""
+        """Find files that the JSON names; see `Area.locate`."""
         apart = (p for p in places if p.name.lower() not in LABEL_FOLDERS)
         expected = next(apart, places[0])
         return area.locate(names, places, str(self.file), expected=expected)
 
     def images(self) -> list[tuple[int, dict[str, Any]]]:
-        """The images with their ids; ids that are no whole numbers are made up.
+        """The images with their ids; if any id is not a whole number, the ids are 0, 1, 2, ...
 
         Raises:
-            DataError: An image has no id or file name, or two have the same id.
+            DataError: An image has no id or file name, or two images have the same id.
         """
         seen = set()
         for index, image in enumerate(self.content["images"]):
@@ -162,8 +162,8 @@ class Labels:
                 raise DataError(f"{self.file}: images[{index}] has no id.", LAYOUT)
             if image["id"] in seen:
                 raise DataError(
-                    f"{self.file}: two images have the id {quoted(image['id'])}; which one an "
-                    "annotation belongs to cannot be told.",
+                    f"{self.file}: two images have the id {quoted(image['id'])}, so it is not "
+                    "clear which one an annotation belongs to.",
                     "Give each image an id of its own.",
                 )
             seen.add(image["id"])
@@ -175,11 +175,12 @@ class Labels:
     def by_image(self) -> dict[Any, list[dict[str, Any]]]:
         """The annotations by the ids of their images.
 
-        Those of images that are not in the file are left out, which is said: a part of a dataset
-        often comes with all of its annotations.
+        Annotations of images that are not in the file are left out with a warning: a part of a
+        dataset often comes with all annotations.
 
         Raises:
-            DataError: One names no image, or there is none of the images of the file.
+            DataError: An annotation has no image_id, or no annotation belongs to an image of the
+                file.
         """
         known = {image["id"] for _, image in self.images()}
         found = defaultdict(list)
@@ -194,22 +195,22 @@ class Labels:
                 lost.append(image)
         if lost and known and not found:
             raise DataError(
-                f"{self.file}: no annotation is of an image of the file; the first names the image "
-                f"{quoted(lost[0])}, and the first image is "
+                f"{self.file}: no annotation belongs to an image of the file; the first annotation "
+                f"has image_id {quoted(lost[0])}, and the first image has id "
                 f"{quoted(self.content['images'][0]['id'])}.",
                 "Export it again, with the same ids in both lists.",
             )
         if lost:
             names = listing(map(repr, dict.fromkeys(lost)), 3)
             warn(
-                f"{self.file}: {len(lost)} annotations are left out, as their images are not in "
-                f"the file (image_id {names}).",
+                f"{self.file}: {len(lost)} annotations are left out, because their images are not "
+                f"in the file (image_id {names}).",
                 PvzooWarning,
                 stacklevel=2,
             )
         return found
 
     def where(self, index: int) -> str:
-        """An annotation, for a message."""
+        """The name of an annotation in messages."""
         name = self.content["annotations"][index].get("id")
         return f"{self.file}: annotations[{index}]" + (f" (id {name})" if name is not None else "")

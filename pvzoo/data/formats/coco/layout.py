@@ -1,4 +1,4 @@
-"""Where COCO's files are: the JSON of each split, and the folders that its images may be in."""
+"""Find COCO's files: the JSON of each split, and the folders that its images may be in."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _IMAGE_FOLDERS = ("images", "image", "imgs", "img", "data", "jpegimages")
 
 
 def label_files(path: Path, *, panoptic: bool) -> dict[str | None, Path]:
-    """The JSON files of one kind by their splits; a file itself is of no split.
+    """The JSON files of one kind by their splits; if `path` is a file, it has no split.
 
     Raises:
-        DataError: Two files are of the same split.
+        DataError: Two files belong to the same split.
     """
     if path.is_file():
         kind = _kind(path) if path.suffix == ".json" else None
@@ -36,7 +36,7 @@ def label_files(path: Path, *, panoptic: bool) -> dict[str | None, Path]:
         if split in chosen:
             raise DataError(
                 f"{path} has two COCO files for "
-                f"{f'the split {split}' if split else 'the whole of it'}: "
+                f"{f'the split {split}' if split else 'all the data'}: "
                 f"{relative(chosen[split], path)} and {relative(file, path)}.",
                 "Point at the one you mean, or name them after their splits.",
             )
@@ -45,7 +45,7 @@ def label_files(path: Path, *, panoptic: bool) -> dict[str | None, Path]:
 
 
 def _kind(file: Path) -> tuple[bool, bool] | None:
-    """(whether it is panoptic, whether it is of objects), by the keys; None if it is not COCO."""
+    """(is it panoptic, does it have objects), judged by its keys; None if it is not COCO."""
     if file.stat().st_size == 0:
         return None
     if is_utf16(file):
@@ -67,13 +67,13 @@ def _kind_of(text: mmap.mmap | bytes) -> tuple[bool, bool] | None:
 
 
 def root_of(file: Path) -> Path:
-    """The folder that a JSON, or the folder ``annotations`` with it, is in."""
+    """The folder of a JSON, or the one above if the JSON is in ``annotations``."""
     inside = file.parent.name.lower() in LABEL_FOLDERS
     return file.parent.parent if inside else file.parent
 
 
 def image_folders(file: Path, split: str | None) -> list[Path]:
-    """Where an image that a JSON names may be, the likeliest first."""
+    """The folders that the images of a JSON may be in, the likeliest first."""
     here, root, stem = file.parent, root_of(file), file.stem
     places = dict.fromkeys([here, root])
     inner = [f for p in places for f in folders(p)]

@@ -1,17 +1,17 @@
-"""COCO: boxes and masks of objects in a JSON file, images beside it.
+"""Read COCO: boxes and masks of objects in a JSON file, with the images beside it.
 
-``annotations/instances_train2017.json`` with ``train2017/``, Roboflow's
-``train/_annotations.coco.json``, and a JSON with its images beside it, in ``images/`` or ``data/``
-are all found. Image and annotation ids are kept where they are whole numbers; images without
-annotations are images without objects. LVIS, whose images have a ``coco_url`` instead of a
-``file_name``, is read too; its lists of the classes that were looked for are not.
+These layouts are found: ``annotations/instances_train2017.json`` with ``train2017/``, Roboflow's
+``train/_annotations.coco.json``, and a JSON with images beside it, in ``images/`` or in ``data/``.
+Image and annotation ids are kept if they are whole numbers. Images without annotations are images
+without objects. LVIS, whose images have a ``coco_url`` instead of a ``file_name``, is read too, but
+without its lists of the classes that annotators looked for.
 
-Classes are in the order of their ids in the JSON. An annotation of an undeclared class gets a
-number that is no class: counted on from the last class if its id is above all declared ids or in a
-gap, and below zero if it is under them. A `PvzooWarning` says the ids of the file.
+Classes are in the order of their ids in the JSON. An annotation of an undeclared class gets a class
+id out of range: after the last class if its id is above all declared ids or in a gap, and below
+zero if its id is below them. A `PvzooWarning` names the ids of the file.
 
-Masks are in the forms that `pvzoo.data.rle` reads. An object without a mask among others that
-have one gets an empty mask.
+Masks have the forms that `pvzoo.data.rle` reads. If only some objects have masks, the others get an
+empty mask.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
 
 def splits(source: DataSource) -> list[Split]:
-    """The splits of a JSON file or a folder with JSON files; none if it is no COCO data."""
+    """The splits of a JSON file or a folder with JSON files; none if it is not COCO data."""
     files = label_files(source.path, panoptic=False)
     sources = {name: Labels(file, name) for name, file in files.items()}
 
@@ -71,7 +71,7 @@ def splits(source: DataSource) -> list[Split]:
 
 
 def _task(sources: Iterable[Labels]) -> str:
-    """What the labels of all splits are of."""
+    """The task that the labels of all splits belong to."""
     return INSTANCE if any(source.summary["masks"] for source in sources) else DETECTION
 
 
@@ -79,7 +79,7 @@ def _refuse_keypoints(labels: Labels) -> None:
     if where := labels.summary["keypoints"]:
         raise DataError(
             f"{where} has keypoints, which pvzoo has no task for.",
-            f'To read the boxes alone pass task="{DETECTION}".',
+            f'To read only the boxes, pass task="{DETECTION}".',
         )
 
 
@@ -118,34 +118,34 @@ def _rows(
 
 
 def _annotation_ids(labels: Labels) -> list[int]:
-    """The ids of the annotations; counted from 1 if they have none, or some have the same."""
+    """The ids of the annotations; counted from 1 if some have no id, or the same id."""
     annotations = labels.content["annotations"]
     ids = [i for a in annotations if (i := whole(a.get("id"))) is not None]
     twice = [i for i, count in Counter(ids).items() if count > 1]
     if twice:
         warn(
-            f"{labels.file}: annotations have the same id ({listing(twice)}); they are numbered "
-            "anew.",
+            f"{labels.file}: several annotations have the same id ({listing(twice)}); all get new "
+            "ids.",
             PvzooWarning,
             stacklevel=2,
         )
     if twice or len(ids) < len(annotations):
-        return list(range(1, len(annotations) + 1))  # pycocotools takes a match with 0 for none
+        return list(range(1, len(annotations) + 1))  # pycocotools takes a match with 0 as no match
     return ids
 
 
 @dataclass(frozen=True)
 class _Annotation:
-    """One entry of ``annotations``, and how to name it in a message."""
+    """One entry of ``annotations``, and its name in messages."""
 
     entry: Mapping[str, Any]
     where: str
 
     def object(self, classes: CocoClasses, task: str, size: tuple[int, int]) -> dict[str, Any]:
-        """What `pvzoo.data.schema` calls an object, but for its id."""
+        """The object of `pvzoo.data.schema` for this entry, without its id."""
         category = whole(self.entry.get("category_id"))
         if category is None:
-            raise DataError(f"{self.where} has no whole number as category_id.", LAYOUT)
+            raise DataError(f"{self.where} has no category_id that is a whole number.", LAYOUT)
         box = self._box()
         given = self.entry.get("segmentation")
         code = None
@@ -177,6 +177,6 @@ class _Annotation:
         sides = [n for n in numbers if n is not None]
         if len(numbers) != 4 or len(sides) != 4:
             raise DataError(
-                f"{self.where} has the bbox {quoted(given)}.", "A box is left, top, width, height."
+                f"{self.where} has the bbox {quoted(given)}.", "Write [left, top, width, height]."
             )
         return sides

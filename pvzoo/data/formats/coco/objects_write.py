@@ -1,7 +1,7 @@
-"""COCO's JSON of boxes and masks.
+"""Write COCO's JSON of boxes and masks.
 
-Category ids are the places of the classes, counted from 1; image and annotation ids, areas, crowds
-and ``ignore`` are the dataset's own. Masks are compressed run-length codes.
+Category ids are the indices of the classes, counted from 1. Image and annotation ids, areas, crowds
+and ``ignore`` are taken from the dataset. Masks are compressed run-length codes.
 """
 
 from __future__ import annotations
@@ -57,9 +57,9 @@ Add = Callable[[Mapping[str, Any], Iterable[Mapping[str, Any]]], None]
 
 @contextmanager
 def json_file(file: Path, categories: list[dict[str, Any]]) -> Iterator[Add]:
-    """A COCO JSON written entry by entry, so that it need not fit in memory.
+    """Write a COCO JSON entry by entry, so that it need not fit in memory.
 
-    Gives a function that takes an entry of ``images`` and those of ``annotations`` about it.
+    Yields a function that takes an entry of ``images`` and the entries of ``annotations`` for it.
     """
     file.parent.mkdir(exist_ok=True)
     with (

@@ -1,8 +1,8 @@
-"""COCO panoptic: a JSON that says what the segments of PNG maps are.
+"""Read COCO panoptic: a JSON with the classes of the segments in PNG maps.
 
-The maps are in a folder of the JSON's own name, in any folder beside it of the right split, or
-beside the JSON itself. Where a thing and a stuff class have the same name, the latter is told
-apart as in ``"grass (stuff)"``.
+The maps are in a folder with the name of the JSON, in a folder of the right split beside it, or
+beside the JSON itself. If a thing class and a stuff class have the same name, the stuff class gets
+another one, such as ``"grass (stuff)"``.
 """
 
 from __future__ import annotations
@@ -76,15 +76,14 @@ def _things(labels: Labels, classes: CocoClasses) -> list[bool]:
     for entry in classes.entries:
         if entry.get("isthing") not in (0, 1):
             raise DataError(
-                f"{labels.file}: the category {entry['name']!r} does not say whether it is a "
-                "thing.",
-                'Give it "isthing": 1, or 0 for stuff.',
+                f"{labels.file}: the category {entry['name']!r} has no isthing of 0 or 1.",
+                'Write "isthing": 1 for a thing, or 0 for stuff.',
             )
     return [bool(entry["isthing"]) for entry in classes.entries]
 
 
 def _folders(labels: Labels) -> tuple[list[Path], list[Path]]:
-    """Where an image and where a map may be, the likeliest first."""
+    """The folders that images may be in, and those that maps may be in, the likeliest first."""
     places = labels.image_folders()
     maps = [f for p in (labels.file.parent, labels.root) for f in folders(p)]
     maps = [f for f in maps if f.name == labels.file.stem or "panoptic" in f.name.lower()]
@@ -110,10 +109,10 @@ def _rows(
         if len(annotations) > 1:
             raise DataError(
                 f"{labels.file}: the image {image['id']!r} has {len(annotations)} annotations.",
-                "Panoptic data has one an image.",
+                "Keep one annotation per image.",
             )
         if drawn is None:
-            raise DataError(f"{where} has no file_name.", "It names the PNG of the segments.")
+            raise DataError(f"{where} has no file_name.", "Add the name of the PNG of segments.")
         yield {
             "image": image_cell(located.path),
             "image_id": image_id,
@@ -132,7 +131,7 @@ def _rows(
 
 
 def _area(info: dict[str, Any]) -> int | None:
-    """How many pixels a segment is said to have; what is no such number says nothing."""
+    """The area of a segment in pixels, as the file has it; None if it is not such a number."""
     area = number(info.get("area"))
     return round(area) if area is not None and 0 <= area < 2**63 else None
 
@@ -149,7 +148,7 @@ def _segments(
         number, category = whole(info.get("id")), whole(info.get("category_id"))
         if number is None or category is None:
             raise DataError(
-                f"{where}: segments_info[{index}] has no whole numbers as id and category_id.",
+                f"{where}: id and category_id of segments_info[{index}] are not whole numbers.",
                 "Export it again.",
             )
         category = classes.index(category)

@@ -1,7 +1,7 @@
-"""COCO's panoptic JSON and PNGs.
+"""Write COCO's panoptic JSON and PNGs.
 
-Category ids are the places of the classes, counted from 1. Segments that are void become 0 in the
-PNG; all others keep their ids.
+Category ids are the indices of the classes, counted from 1. Void segments become 0 in the PNG; all
+others keep their ids.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def write(parts: Parts, folder: Path) -> None:
         for i, name in enumerate(parts.names)
     ]
     for split in parts.splits:
-        # not "images": beside "annotations" with PNGs that is how semantic masks look
+        # not "images": with PNGs in "annotations" beside it, this would look like semantic masks
         images, names = folder / (split or "data"), Names(parts.file_names(split))
         images.mkdir()
         stem = f"panoptic{f'_{split}' if split else ''}"
@@ -74,7 +74,7 @@ def _segments(row: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _stuff(parts: Parts) -> set[int]:
-    """The classes that have segments, none of which is a thing."""
+    """The classes that occur only as stuff."""
     stuff: set[int] = set()
     things: set[int] = set()
     for part in parts.splits.values():

@@ -8,7 +8,7 @@ from pvzoo.data.schema import CLASSIFICATION, DETECTION, INSTANCE
 
 
 class Cvat(Format):
-    """What CVAT itself exports and imports."""
+    """CVAT's own format for exports and imports."""
 
     name = "cvat"
     title = read.TITLE

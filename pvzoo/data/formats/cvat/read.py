@@ -1,14 +1,14 @@
-"""CVAT for images 1.1: an ``annotations.xml`` about all images.
+"""Read CVAT for images 1.1: one ``annotations.xml`` for all images.
 
-The layout is that of docs.cvat.ai/docs/dataset_management/formats/format-cvat and of its page on
-the XML format. Exports of a job, a task and a project are read; the images are in ``images/``, in
-folders of their subsets there, or beside the XML. Classes are in the order of the labels in
-``<meta>``; the colours of these are CVAT's own affair.
+The layout is described in docs.cvat.ai/docs/dataset_management/formats/format-cvat and on CVAT's
+page about the XML format. Exports of jobs, tasks and projects are read. The images are in
+``images/``, in folders of their subsets there, or beside the XML. Classes are in the order of the
+labels in ``<meta>``; the colours of the labels are ignored.
 
-Boxes, polygons and masks are objects, tags are classes of images. A mask is run lengths of a box,
-row by row, beginning with what is not the object. Groups are not joined: each shape is an object.
-Rotated boxes, ellipses, points, polylines, cuboids and skeletons are refused, and so is CVAT for
-video, which has ``<track>`` instead of ``<image>``.
+Boxes, polygons and masks are objects; tags are classes of images. A mask is a list of run lengths
+in a box, row by row; the first run is not part of the object. Groups are not joined: each shape is
+an object. Rotated boxes, ellipses, points, polylines, cuboids and skeletons are refused, and so is
+CVAT for video, which has ``<track>`` instead of ``<image>``.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 TITLE = "CVAT for images"
 MOST_CUT_OUT = 2**27
-"""Pixels of the box of a mask, which is unpacked."""
+"""How many pixels the box of a mask may have: the mask is unpacked in memory."""
 
 _OTHER = {
     "ellipse": "ellipses",
@@ -44,11 +44,11 @@ _OTHER = {
 }
 _AGAIN = "Export it again."
 _DEFAULT = "default"
-"""What CVAT calls the images of no subset where others have one."""
+"""CVAT's name for the subset of images without one, if other images have a subset."""
 
 
 def splits(source: DataSource) -> list[Split]:
-    """The splits of an XML file or the folder with it; none if it is not CVAT's."""
+    """The splits of an XML file or of the folder with it; none if it is not CVAT's."""
     path = source.path
     indices = [path] if path.is_file() else entries(path)
     files = [f for f in indices if f.suffix.lower() == ".xml" and "<annotations" in head(f)]
@@ -73,14 +73,14 @@ def _with_split(image: Annotated, split: str | None) -> Annotated:
 
 
 def _folders(root: Path, split: str | None) -> list[Path]:
-    """Where the images of a split may be, the likeliest first."""
+    """The folders that the images of a split may be in, the likeliest first."""
     inner = [f for f in entries(root / "images") if f.is_dir()]
     inner = [f for f in inner if split and split in (f.name, split_name(f.name))]
     return [*inner, root / "images", root]
 
 
 def _images(file: Path, names: dict[str, None]) -> Iterator[Annotated]:
-    """The images of a file; the labels that it declares or uses are put into `names`."""
+    """The images of a file; adds the labels that the file declares or uses to `names`."""
     given = split_in(file.stem)
     for index, element in enumerate(xml_elements(file, frozenset({"meta", "image", "track"}))):
         if element.tag == "track":
@@ -90,7 +90,7 @@ def _images(file: Path, names: dict[str, None]) -> Iterator[Annotated]:
             )
         if element.tag == "meta":
             for label in element.iter("label"):
-                # the labels of a skeleton's points have a parent, and are no classes of shapes
+                # labels with a parent are points of a skeleton, not classes of shapes
                 if (name := label.findtext("name")) and label.find("parent") is None:
                     names[name] = None
             subset = (element.findtext("*/subset") or "").strip()

@@ -1,8 +1,8 @@
-"""CVAT for images 1.1: ``annotations.xml`` with boxes, masks or tags, and ``images/``.
+"""Write CVAT for images 1.1: ``annotations.xml`` with boxes, masks or tags, and ``images/``.
 
 CVAT imports the XML into a task or project that has these images and labels; ``labels.json`` is
-for the raw editor of a new project's labels. Scores are the attribute "score" of a shape, which
-CVAT keeps where the label has it.
+for the raw editor of a new project's labels. Scores are written as the attribute "score" of a
+shape; CVAT keeps it if the label has this attribute.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ def _elements(
         if parts.task == INSTANCE:
             index = _mask(objects["segmentation"][i])
             if index is None:
-                lost.count("objects without a pixel")
+                lost.count("objects without pixels")
                 continue
             element = ("mask", head | index)
         else:
@@ -150,7 +150,7 @@ def _elements(
 
 
 def _mask(code: Mapping[str, Any]) -> dict[str, str] | None:
-    """A mask as run lengths of the box around it, row by row; None for one without a pixel."""
+    """A mask as run lengths in the box around it, row by row; None for one without pixels."""
     height, width = code["size"]
     masks = Masks((height, width), (code["counts"].encode("ascii"),))
     left, top, right, bottom = masks.boxes[0].astype(int).tolist()

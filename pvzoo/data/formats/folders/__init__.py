@@ -1,4 +1,4 @@
-"""Folders whose places are the labels."""
+"""Folders of images: the folder or a mask file is the label."""
 
 from __future__ import annotations
 

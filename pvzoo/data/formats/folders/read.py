@@ -1,17 +1,17 @@
-"""Folders of images whose places are their labels: folders of classes, and images with masks.
+"""Read folders of classes, and folders of images with masks.
 
-**Classes**: ``class/image.jpg``, with the splits above (``train/class/image.jpg``) or not. A class
-is a folder of the first level, also when it has folders in it or is empty; but where that level is
-a single folder of folders, as archives unpack to, the data is what is in it.
+**Classes**: ``class/image.jpg``, with or without splits above (``train/class/image.jpg``). Each
+folder of the first level is a class, even if it is empty or has subfolders. If the only folder of
+the first level contains folders, as in an unpacked archive, its contents are read as the data.
 
 **Semantic masks**: ``images/`` and ``masks/`` (or labels, annotations, gt), with the splits below
-(``images/train``) or above (``train/images``), or ``train`` and ``trainannot``. A mask has the
-name of its image, with or without ``mask_`` before it or an ending such as ``_mask`` or
-``_labelIds``, and is a PNG or another format without loss; it may be in another subfolder than the
-image where no other has its name. Its values are greys (8 or 16 bit), palette indices or, in RGB,
+(``images/train``) or above (``train/images``), or ``train`` and ``trainannot``. A mask is a PNG or
+another lossless format. It has the name of its image, optionally with ``mask_`` before it or an
+ending such as ``_mask`` or ``_labelIds``. It may be in another subfolder than the image if no other
+mask has its name. Its values are greys (8 or 16 bit), palette indices or, in RGB,
 R + 256 G + 65536 B.
 
-What the values mean is said by a file beside the two folders: `pvzoo.data.map_classes`.
+A file beside the two folders tells what the values mean: `pvzoo.data.map_classes`.
 """
 
 from __future__ import annotations
@@ -61,13 +61,13 @@ def class_splits(source: DataSource) -> list[Split]:
         return []
     lost = [relative(f, path) for f in tops if f not in split.values()]
     if lost:
-        _warn(f"{path}: left out, as no split with folders of classes: {listing(lost)}.")
+        _warn(f"{path}: folders that are not splits with classes are left out: {listing(lost)}.")
     parts = list(split.values())
     return [Split(name, partial(_read_classes, path, f, parts)) for name, f in split.items()]
 
 
 def wrapped(path: Path) -> Path | None:
-    """The one folder in which all of the data is, as where an archive was unpacked; else None.
+    """The only folder, if all the data is in it, as in an unpacked archive; else None.
 
     Raises:
         DataError: There are several folders, and each holds its images in folders of its own.
@@ -79,16 +79,17 @@ def wrapped(path: Path) -> Path | None:
         return None
     if len(tops) > 1:
         raise DataError(
-            f"{path} has folders of folders: {listing(f.name for f in tops)}. Which level is that "
-            "of the classes cannot be told.",
-            f"Point at one of them, such as {tops[0]}. If they are the classes, move the images "
-            "of each up into it; if they are splits, call them train, validation and test.",
+            f"{path} has folders of folders: {listing(f.name for f in tops)}. It is not clear "
+            "which level names the classes.",
+            f"Point at one of them, such as {tops[0]}. If they are classes, move the images of "
+            "their subfolders up into them; if they are splits, call them train, validation and "
+            "test.",
         )
     return tops[0]
 
 
 def _is_of_images(folder: Path) -> bool:
-    """Whether it has the name of a folder of images of any class, as beside YOLO's labels."""
+    """Whether a folder has a name such as images, which is not a class (as in YOLO data)."""
     return folder.name.lower() in _IMAGES
 
 
@@ -149,7 +150,7 @@ def mask_splits(source: DataSource) -> list[Split]:
         found = images(masks)
         if found and all(f.suffix.lower() in _LOSSY for f in found):
             raise DataError(
-                f"The masks in {masks} are JPEG files, in which values are not kept.",
+                f"The masks in {masks} are JPEG files, which change the values of pixels.",
                 "Save them as PNG.",
             )
 
@@ -166,7 +167,7 @@ def mask_splits(source: DataSource) -> list[Split]:
 
 
 def _mask_folders(root: Path) -> dict[str | None, tuple[Path, Path]]:
-    """Where the images and the masks of each split are."""
+    """The folders of images and of masks of each split."""
     pair = _pair_in(root)
     if pair is not None:
         inputs, masks = (
@@ -194,7 +195,7 @@ def _pair_in(folder: Path) -> tuple[Path, Path] | None:
 
 
 def _is_mask(file: Path) -> bool:
-    """Whether it keeps values, and is not one of Cityscapes' further images of masks."""
+    """Whether a file is lossless, and is not one of Cityscapes' other images of masks."""
     further = re.search(r"_(color|instanceIds|labelTrainIds)$", file.stem)
     return file.suffix.lower() not in _LOSSY and not further
 
@@ -203,7 +204,7 @@ def _pairs(image_folder: Path, masks: Path) -> list[tuple[Path, Path]]:
     """Each image with its mask.
 
     Raises:
-        DataError: An image has several masks, or none has one.
+        DataError: An image has several masks, or no image has a mask.
     """
     whole_names: dict[str, list[Path]] = defaultdict(list)
     bare_names: dict[str, list[Path]] = defaultdict(list)
@@ -256,7 +257,7 @@ def _pairs(image_folder: Path, masks: Path) -> list[tuple[Path, Path]]:
 
 
 def semantic_rows(pairs: Sequence[tuple[Path, Path]], classes: MapClasses, root: Path) -> Dataset:
-    """The semantic dataset of pairs of an image and a map."""
+    """The semantic dataset of (image, map) pairs."""
     segments = classes.segments()
 
     def rows() -> Iterator[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Folders whose places are the labels: of classes, and of images and masks."""
+"""Write folders of classes, and folders of images and masks."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from pvzoo.inputs.images import ImageHandle
 
 
 def write_classes(parts: Parts, folder: Path) -> None:
-    """Write ``<split>/<class>/``, or ``<split>/metadata.jsonl`` for several labels an image."""
+    """Write ``<split>/<class>/``, or ``<split>/metadata.jsonl`` for several labels per image."""
     multi_label = any("labels" in part.features for part in parts.splits.values())
     lost = (_write_labels if multi_label else _write_class_folders)(parts, folder)
     if lost:
-        warnings.warn(f"Left out, as they are no class: {lost} labels.", PvzooWarning, stacklevel=3)
+        warnings.warn(f"{lost} labels without a class are left out.", PvzooWarning, stacklevel=3)
 
 
 def _write_class_folders(parts: Parts, folder: Path) -> int:
-    """Returns how many images have no class, and no place."""
+    """Write the folders; returns how many images have no class and are left out."""
     refused = [name for name in parts.names if not _names_folder(name)]
     if refused:
         raise DataError(
-            f"Classes cannot name a folder: {listing(map(repr, refused))}.",
-            "Rename them: dataset.cast_column with a ClassLabel of other names.",
+            f"Class names that cannot be names of folders: {listing(map(repr, refused))}.",
+            "Rename the classes: dataset.cast_column with a ClassLabel of other names.",
         )
     lost = 0
     for split in parts.splits:
@@ -61,7 +61,7 @@ def _names_folder(name: str) -> bool:
 
 
 def _write_labels(parts: Parts, folder: Path) -> int:
-    """Returns how many labels are no class."""
+    """Write ``metadata.jsonl``; returns how many labels have no class and are left out."""
     lost = 0
     for split in parts.splits:
         root, names = folder / (split or "."), Names(parts.file_names(split))
@@ -85,20 +85,21 @@ def _write_labels(parts: Parts, folder: Path) -> int:
 def write_maps(parts: Parts, folder: Path) -> None:
     """Write ``images/<split>/``, ``masks/<split>/`` and ``id2label.json``.
 
-    Maps keep their values where a list of values and names says all, else the value of each pixel
-    becomes its class, and void 255. PNGs that keep their values are copied.
+    Maps keep their values if ``id2label.json`` can describe them; PNGs are then copied. Otherwise
+    the value of each pixel becomes its class id, and void becomes 255.
     """
     rows = (row for part in parts.splits.values() for row in sound_rows(part, ["segments"]))
     first = next((row for row in rows if row["segments"]["id"]), None)
     if first is not None:
         _check_classes(first, len(parts.names))
-    said = _said(first["segments"] if first else {"id": [], "category": []}, parts.names)
+    given = _value_names(first["segments"] if first else {"id": [], "category": []}, parts.names)
     void = SEMANTIC_VOID if len(parts.names) <= SEMANTIC_VOID else 65535
-    value_names = said or dict(enumerate(parts.names))
-    value_names.setdefault(SEMANTIC_VOID if said else void, "void")  # which black and white is not
+    value_names = given or dict(enumerate(parts.names))
+    # in a map of only 0 and 255, a reader takes 255 as a class unless it is named void
+    value_names.setdefault(SEMANTIC_VOID if given else void, "void")
     if MapClasses(value_names).labels != list(parts.names):
         raise DataError(
-            f"A class has a name that stands for void: {listing(parts.names)}.", "Rename it."
+            f"A class has a name that means void: {listing(parts.names)}.", "Rename the class."
         )
     for split in parts.splits:
         below = split or "."
@@ -108,7 +109,7 @@ def write_maps(parts: Parts, folder: Path) -> None:
         for row in parts.rows(split):
             _check_classes(row, len(parts.names))
             name = copy_image(row, folder / "images" / below, names)
-            change = None if said else _numbered(row["segments"], len(parts.names), void)
+            change = None if given else _numbered(row["segments"], len(parts.names), void)
             target = folder / "masks" / below / Path(name).with_suffix(".png")
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(_map(row, change))
@@ -117,27 +118,33 @@ def write_maps(parts: Parts, folder: Path) -> None:
 
 
 def _check_classes(row: Mapping[str, Any], count: int) -> None:
-    """Raise a `DataError` if a segment of an image is of a class that is none of `count`."""
+    """Raise a `DataError` if a segment of an image has a class id that is not below `count`."""
     for value, index in zip(row["segments"]["id"], row["segments"]["category"], strict=True):
         if index != VOID and not 0 <= index < count:
             raise DataError(
-                f"{image_of(row)} has a segment {value} of class {index}, of {count} classes.",
-                "Correct the class, or add the name it lacks.",
+                f"{image_of(row)} has a segment {value} of class id {index}, but there are {count} "
+                "classes.",
+                "Correct the class id, or add the missing name.",
             )
 
 
-def _said(segments: Mapping[str, list[int]], names: tuple[str, ...]) -> dict[int, str] | None:
-    """The name of each value, or None if the list would be read as other classes than these."""
+def _value_names(
+    segments: Mapping[str, list[int]], names: tuple[str, ...]
+) -> dict[int, str] | None:
+    """The name of each value, or None if a reader would make other classes of this list."""
     pairs = sorted(zip(segments["id"], segments["category"], strict=True))
-    said = {value: "void" if index == VOID else names[index] for value, index in pairs}
-    same = MapClasses(said).labels == list(names)
-    return said if same and all(0 <= value <= 65535 for value in said) else None
+    found = {value: "void" if index == VOID else names[index] for value, index in pairs}
+    same = MapClasses(found).labels == list(names)
+    return found if same and all(0 <= value <= 65535 for value in found) else None
 
 
 def _numbered(
     segments: Mapping[str, list[int]], count: int, void: int
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """What makes a class id of each value; a value that means nothing gets one that does not."""
+    """A function that replaces each value by its class id.
+
+    Values that are not listed become a value that is neither a class nor void.
+    """
     known = {SEMANTIC_VOID: void}
     known |= {
         value: void if index == VOID else index

@@ -8,7 +8,7 @@ from pvzoo.data.schema import CLASSIFICATION, DETECTION, INSTANCE
 
 
 class LabelStudio(Format):
-    """What Label Studio exports as JSON, and imports."""
+    """The JSON that Label Studio exports and imports."""
 
     name = "label-studio"
     title = read.TITLE

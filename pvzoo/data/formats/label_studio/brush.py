@@ -1,11 +1,16 @@
-"""The run lengths that Label Studio keeps a brush's mask in.
+"""Read and write the run lengths of Label Studio's brush masks.
 
-They are of an image's RGBA values, row by row, of which the last of each four says whether the
-pixel is in the mask. The bits are, the highest first: 32 for the number of values; 5 for the bits
-of a value, less one; four times 4 for the bits of a length, less one. Then for each run: 1 bit,
-whether one value is repeated or several follow; 2 bits, which of the four sizes its length has; the
-length, less one; the value or values. It is the format of the package rle-pack
-(github.com/thi-ng/umbrella), as label_studio_converter's brush.py reads it.
+They encode the RGBA values of an image, row by row; the alpha value tells whether the pixel is in
+the mask. The code is a string of bits; each number has its highest bit first:
+
+* 32 bits: how many values there are;
+* 5 bits: the bits of a value, minus one;
+* 4 times 4 bits: the four possible sizes of a run's length in bits, minus one;
+* then for each run: 1 bit (1: one value is repeated, 0: as many values follow), 2 bits (which of
+  the four sizes), the length minus one, and the value or values.
+
+It is the format of the package rle-pack (github.com/thi-ng/umbrella), as brush.py of
+label_studio_converter reads it.
 """
 
 from __future__ import annotations
@@ -19,15 +24,23 @@ _MOST_PIXELS = 2**27
 
 
 def decode(rle: bytes, size: tuple[int, int], where: str) -> np.ndarray:
-    """The mask of an image of (height, width), bool.
+    """Decode run lengths to a (height, width) bool mask.
+
+    Args:
+        rle: The run lengths.
+        size: (height, width) of the image.
+        where: What messages call the object.
 
     Raises:
-        DataError: The run lengths are damaged or of another size; `where` is what has them.
+        DataError: The run lengths are damaged or for another size.
     """
     height, width = size
     damaged = DataError(f"{where} has a damaged mask.", "Export it again.")
     if height * width > _MOST_PIXELS:
-        raise DataError(f"{where} is of {width} x {height} pixels.", "Correct the size.")
+        raise DataError(
+            f"{where} is in an image of {width} x {height} pixels, which is too large.",
+            "Correct the size.",
+        )
     bits = np.unpackbits(np.frombuffer(rle, np.uint8))
     text = (bits + ord("0")).tobytes().decode("ascii")
     at = 0
@@ -51,14 +64,14 @@ def decode(rle: bytes, size: tuple[int, int], where: str) -> np.ndarray:
         if end > 4 * height * width:
             raise damaged
         for stop in [end] if repeated else range(start + 1, end + 1):
-            if read(word):  # of the values here those are alphas whose place is 3, 7, 11, ...
+            if read(word):  # values 3, 7, 11, ... are alphas
                 mask[start // 4 : stop // 4] = True
             start = stop
     return mask.reshape(height, width)
 
 
 def encode(mask: np.ndarray) -> list[int]:
-    """The bytes for a (height, width) bool mask."""
+    """Encode a (height, width) bool mask as bytes."""
     flat = mask.reshape(-1)
     bounds = np.flatnonzero(np.diff(flat)) + 1
     starts = np.concatenate([[0], bounds]).astype(int)

@@ -1,14 +1,15 @@
-"""Label Studio's JSON export: a list of tasks with their annotations.
+"""Read Label Studio's JSON export: a list of tasks with their annotations.
 
-The layout is that of labelstud.io/guide/task_format and of the pages on the tags RectangleLabels,
-PolygonLabels, BrushLabels and Choices. Places are in per cent of the image. Of several annotations
-of a task the one marked as ground truth counts, else the last that was not cancelled, which a
-`PvzooWarning` says; tasks without one are left out. Classes are in the order of the alphabet, or of
-the project's labelling interface where that is beside the JSON as ``label_config.xml``.
+The layout is described in labelstud.io/guide/task_format and on the pages of the tags
+RectangleLabels, PolygonLabels, BrushLabels and Choices. Positions are in per cent of the image. If
+a task has several annotations, the one marked as ground truth is used, else the last one that was
+not cancelled (with a `PvzooWarning`). Tasks without annotations are left out. Classes are in
+alphabetical order, or in the order of the project's labelling interface if it is beside the JSON as
+``label_config.xml``.
 
-An image is looked for by the end of its path or URL, also without the eight digits that an upload
-puts before its name, beside the JSON and in ``images/``. Rotated boxes and images, ellipses, key
-points and labels of videos are refused, and so is JSON-MIN, which does not say what is drawn how.
+Images are looked for beside the JSON and in ``images/``, by the end of their path or URL, with and
+without the eight digits that an upload puts before the name. Rotated boxes and images, ellipses,
+key points and labels of videos are refused, and so is JSON-MIN, which lacks the kinds of shapes.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ _OTHER = {
 
 
 def splits(source: DataSource) -> list[Split]:
-    """The splits of a JSON file or a folder with some; none if it is not Label Studio's."""
+    """The splits of a JSON file or of a folder with some; none if it is not Label Studio's."""
     path = source.path
     indices = [path] if path.is_file() else entries(path)
     files = [f for f in indices if f.suffix == ".json" and f.is_file() and _is_tasks(f)]
@@ -70,8 +71,8 @@ def splits(source: DataSource) -> list[Split]:
     images = [image for file in files for image in _images(file)]
     if not images:
         raise DataError(
-            f"{path} is an export of Label Studio without an annotation.",
-            "Annotate its tasks, or submit what was predicted, and export it again.",
+            f"{path} is an export of Label Studio without annotations.",
+            "Annotate its tasks, or submit the predictions, and export it again.",
         )
     root = files[0].parent
     config = root / "label_config.xml"
@@ -84,7 +85,7 @@ def splits(source: DataSource) -> list[Split]:
 
 
 def _declared(config: Path, images: Sequence[Annotated]) -> list[str]:
-    """The classes of a project's labelling interface, and any other that is used after them."""
+    """The classes of a project's labelling interface, then any other classes in use."""
     names = [e.get("value") for e in read_xml(config).iter() if e.tag in ("Label", "Choice")]
     used = {s.label for p in images for s in p.shapes} | {tag for p in images for tag in p.tags}
     return list(dict.fromkeys([*(name for name in names if name), *sorted(used)]))
@@ -110,7 +111,7 @@ def _folders(root: Path, split: str | None) -> list[Path]:
 
 
 def _named(images: Sequence[Annotated], root: Path) -> list[Annotated]:
-    """The images, those that are only there without what an upload puts first by that name."""
+    """The images; upload digits are removed from a name if only the name without them exists."""
     there = {f.name for folder in (root, *_inner(root)) for f in entries(folder)}
     named = []
     for image in images:
@@ -137,7 +138,7 @@ def _images(file: Path) -> list[Annotated]:
             raise DataError(f"{where} has no data.", "Export the project as JSON.")
         given = task.get("annotations", task.get("completions")) or []
         if not isinstance(given, list) or not all(isinstance(a, dict) for a in given):
-            raise DataError(f"{where} has annotations that are no list.", _AGAIN)
+            raise DataError(f"{where} has annotations that are not a list of objects.", _AGAIN)
         given = [a for a in given if not a.get("was_cancelled")]
         if not given:
             without += 1
@@ -147,7 +148,7 @@ def _images(file: Path) -> list[Annotated]:
         results = (truths or given)[-1].get("result")
         found.append(_annotated(_image(task["data"], where), results, where, split))
     for count, what in (
-        (several, "have several annotations, of which the last is taken"),
+        (several, "have several annotations; the last one is used"),
         (without, "have no annotation and are left out"),
     ):
         if count:
@@ -156,13 +157,13 @@ def _images(file: Path) -> list[Annotated]:
 
 
 def _image(data: Mapping[str, Any], where: str) -> str:
-    """The path of the image of a task, without what says where it is served."""
+    """The path of the image of a task, without the address of the server."""
     texts = {key: text for key, text in data.items() if isinstance(text, str)}
     named = [texts[key] for key in ("image", "img") if key in texts] or [
         text for text in texts.values() if is_image(_path(text))
     ]
     if not named or not _path(named[0]):
-        raise DataError(f"{where} names no image.", 'It is in data, under the key "image".')
+        raise DataError(f"{where} names no image.", 'Put its path into data, as "image".')
     return _path(named[0])
 
 
@@ -181,7 +182,7 @@ def _path(text: str) -> str:
 
 def _annotated(name: str, results: Any, where: str, split: str | None) -> Annotated:
     if not isinstance(results, list) or not all(isinstance(r, dict) for r in results):
-        raise DataError(f"{where} has no list of results.", _AGAIN)
+        raise DataError(f"{where} has a result that is not a list of objects.", _AGAIN)
     shapes, tags, other, size = [], [], [], (0, 0)
     for index, result in enumerate(results):
         what, kind = f"{where}, result {index}", str(result.get("type")).lower()
@@ -194,12 +195,12 @@ def _annotated(name: str, results: Any, where: str, split: str | None) -> Annota
             tags += _labels(value, "choices", what)
             continue
         if kind not in ("rectanglelabels", "polygonlabels", "brushlabels", "labels"):
-            continue  # what is written or chosen about a region, or a region without a label
+            continue  # text or a choice about a region, or a region without a label
         labels = _labels(value, kind, what)
         if not labels:
             continue
         if len(labels) > 1:
-            raise DataError(f"{what} has several labels: {quoted(labels)}.", "Leave one.")
+            raise DataError(f"{what} has several labels: {quoted(labels)}.", "Keep one of them.")
         if number(result.get("image_rotation") or 0) != 0:
             other.append("rotated images")
         elif number(value.get("rotation") or 0) != 0:
@@ -215,7 +216,7 @@ def _annotated(name: str, results: Any, where: str, split: str | None) -> Annota
 def _labels(value: Mapping[str, Any], key: str, where: str) -> list[str]:
     labels = value.get(key) or []
     if not isinstance(labels, list) or not all(isinstance(name, str) for name in labels):
-        raise DataError(f"{where} has {key} that are no list of texts.", _AGAIN)
+        raise DataError(f"{where} has {key} that are not a list of strings.", _AGAIN)
     return labels
 
 
@@ -226,7 +227,7 @@ def _shape(value: Mapping[str, Any], label: str, size: tuple[int, int], where: s
     if "points" in value:
         pairs: list[Any] = value["points"] if isinstance(value["points"], list) else [None]
         if not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
-            raise DataError(f"{where} has points that are no pairs.", _AGAIN)
+            raise DataError(f"{where} has points that are not pairs.", _AGAIN)
         outline = [
             _share(v, where) * s
             for pair in pairs
@@ -238,7 +239,7 @@ def _shape(value: Mapping[str, Any], label: str, size: tuple[int, int], where: s
 
 
 def _share(value: Any, where: str) -> float:
-    """Per cent as a fraction."""
+    """Convert per cent to a fraction."""
     found = number(value)
     if found is None or not math.isfinite(found):
         raise DataError(f"{where} has {quoted(value)} instead of a number.", _AGAIN)

@@ -1,8 +1,8 @@
-"""Label Studio's JSON of tasks: boxes, masks as brushes, or choices, and the labels' configuration.
+"""Write Label Studio's JSON of tasks: boxes, brush masks or choices, and the label configuration.
 
-``label_config.xml`` is for the project's labelling interface. Images are named as files of a local
-storage whose root is the folder (labelstud.io/guide/storage, "Local storage"). Labels are
-annotations; predictions, with their scores, are what Label Studio calls predictions.
+``label_config.xml`` is for the project's labelling interface. The JSON names images as files of a
+local storage whose root is the folder (labelstud.io/guide/storage, "Local storage"). Labels become
+annotations; predictions with scores become what Label Studio calls predictions.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ def write(parts: Parts, folder: Path) -> None:
                     results.append({"id": f"r{number}", "to_name": "image"} | result)
                     if score is not None:
                         results[-1]["score"] = score
-                said: dict[str, Any] = {"result": results}
+                entry: dict[str, Any] = {"result": results}
                 if scores := row.get("scores"):
-                    said["score"] = sum(scores) / len(scores)
-                task = {"data": data, "predictions" if parts.scored else "annotations": [said]}
+                    entry["score"] = sum(scores) / len(scores)
+                task = {"data": data, "predictions" if parts.scored else "annotations": [entry]}
                 file.write(f"{comma}\n{json.dumps(task)}")
                 comma = ","
             file.write("[]\n" if comma == "[" else "\n]\n")
@@ -101,7 +101,7 @@ def _results(
             continue
         value = _value(objects, i, row, masks=parts.task == INSTANCE)
         if value is None:
-            lost.count("objects without a pixel")
+            lost.count("objects without pixels")
             continue
         kind = "brushlabels" if parts.task == INSTANCE else "rectanglelabels"
         result = {"from_name": "label", "type": kind, "image_rotation": 0}
@@ -113,7 +113,7 @@ def _results(
 def _value(
     objects: Mapping[str, Any], i: int, row: Mapping[str, Any], *, masks: bool
 ) -> dict[str, Any] | None:
-    """Where an object is; None for a mask without a pixel."""
+    """The box or mask of an object; None for a mask without pixels."""
     if masks:
         code = objects["segmentation"][i]
         mask = Masks(tuple(code["size"]), (code["counts"].encode("ascii"),))[0]

@@ -1,4 +1,4 @@
-"""Where Pascal VOC's files are: the XML, the images and the maps of each split."""
+"""Find Pascal VOC's files: the XML, the images and the maps of each split."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class VocSplit:
 
     Attributes:
         root: The folder of the source.
-        split: As its lists are called, or None for all that is there.
-        xmls: Where the XML files are.
-        images: Where the images are.
+        split: The split of its lists, or None for all files.
+        xmls: The folder of the XML files.
+        images: The folder of the images.
     """
 
     root: Path
@@ -31,7 +31,7 @@ class VocSplit:
     images: Path
 
     def ids(self, kind: str) -> list[str] | None:
-        """The images of the split by its list in ``ImageSets/Main`` or ``Segmentation``."""
+        """The names in the split's list in ``ImageSets/Main`` or ``Segmentation``, or None."""
         file = _lists(self.root, kind).get(self.split) if self.split else None
         if file is None:
             return None
@@ -40,7 +40,7 @@ class VocSplit:
 
 
 def parts_of(path: Path) -> dict[str | None, VocSplit]:
-    """The splits of a folder; none if it is not of VOC."""
+    """The splits of a folder; none if it is not VOC data."""
     if not path.is_dir():
         return {}
     if path.name.lower() in ("annotations", "annotation") and _has_xml(path):
@@ -63,7 +63,7 @@ def parts_of(path: Path) -> dict[str | None, VocSplit]:
 
 
 def _pair_in(folder: Path) -> tuple[Path, Path]:
-    """Where the XML files and the images in a folder are; the folder itself if not apart."""
+    """The folders of the XML files and of the images in a folder; by default the folder itself."""
     inner = {f.name.lower(): f for f in reversed(folders(folder))}
     xmls = next((inner[n] for n in ("annotations", "annotation") if n in inner), folder)
     images = next((inner[n] for n in ("jpegimages", "images", "image") if n in inner), xmls)
@@ -77,13 +77,13 @@ def _has_xml(folder: Path) -> bool:
 
 
 def map_folder(root: Path, kind: str) -> Path | None:
-    """The folder with the maps of every "Class" or "Object", if there is one."""
+    """The folder with the maps of a kind, "Class" or "Object", if there is one."""
     folder = root / f"Segmentation{kind}"
     return folder if folder.is_dir() else None
 
 
 def _lists(root: Path, kind: str) -> dict[str, Path]:
-    """The lists of images by split; trainval only where it is not told apart."""
+    """The lists of images by split; trainval counts as train if there is no list of its parts."""
     files = [f for f in entries(root / "ImageSets" / kind) if f.suffix == ".txt"]
     found = {split_name(f.stem): f for f in files if split_name(f.stem)}
     if "train" not in found and "validation" not in found:
@@ -93,32 +93,32 @@ def _lists(root: Path, kind: str) -> dict[str, Path]:
 
 
 def images_of(part: VocSplit, stated: dict[str, str], area: Area) -> dict[str, Located]:
-    """The image of each XML file, by its own name as in the devkit, else by what it states.
+    """The image of each XML file: the one with the same name, else the one of its ``<filename>``.
 
-    What a file states is often left from before it was renamed.
+    A ``<filename>`` is often out of date, because files were renamed.
     """
     own = {name: _own_image(part, name) for name in stated}
     texts = []
     for name, text in stated.items():
-        if own[name] and not is_plain(text):  # it is only asked for to warn of another name
+        if own[name] and not is_plain(text):  # needed only to warn of another name
             text = re.split(r"[\\/]", text)[-1]
         texts.append(text or f"{name}.jpg")
-    told = area.locate(texts, [part.images], f"<filename> of XML files in {part.xmls}")
+    by_filename = area.locate(texts, [part.images], f"<filename> of XML files in {part.xmls}")
     found, other = {}, []
-    for name, said in zip(stated, told, strict=True):
+    for name, located in zip(stated, by_filename, strict=True):
         path = own[name]
         if path is None:
-            found[name] = said
+            found[name] = located
             continue
-        if said.found and path.with_suffix(said.path.suffix) == said.path:
-            path = said.path  # of several of its name
-        found[name] = Located(path, said.name, True)
-        if said.found and path != said.path:
-            other.append(f"{name}.xml, which says {stated[name][:100]}")
+        if located.found and path.with_suffix(located.path.suffix) == located.path:
+            path = located.path  # the same name with another suffix
+        found[name] = Located(path, located.name, True)
+        if located.found and path != located.path:
+            other.append(f"{name}.xml names {stated[name][:100]}")
     if other:
         warn(
-            f"{part.xmls}: {len(other)} XML files say another image than that of their own name, "
-            f"which is taken ({listing(other, 1)}).",
+            f"{part.xmls}: {len(other)} XML files name another image in <filename> than the one "
+            f"with their own name; the image with their own name is used ({listing(other, 1)}).",
             PvzooWarning,
             stacklevel=2,
         )
@@ -126,11 +126,11 @@ def images_of(part: VocSplit, stated: dict[str, str], area: Area) -> dict[str, L
 
 
 def _own_image(part: VocSplit, name: str) -> Path | None:
-    """The image of the name of an XML file or map."""
+    """The image with the name of an XML file or map."""
     paths = (part.images / (name + suffix) for suffix in _SUFFIXES)
     return next(filter(is_file, paths), None)
 
 
 def image_of(part: VocSplit, name: str) -> Path:
-    """The same; where it should be if it is not there."""
+    """The image with the name of an XML file or map, or the path where it should be."""
     return _own_image(part, name) or part.images / f"{name}.jpg"

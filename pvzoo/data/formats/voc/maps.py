@@ -1,4 +1,4 @@
-"""The maps of Pascal VOC that show its objects: ``SegmentationObject``."""
+"""Read objects from the maps of Pascal VOC: ``SegmentationObject`` and ``SegmentationClass``."""
 
 from __future__ import annotations
 
@@ -24,38 +24,43 @@ _BORDER = (255, int(ids_of((224, 224, 192))))  # as an index, and as a colour of
 def drawn_objects(
     file: Path, kinds_file: Path, indices: dict[int, int], number: int
 ) -> tuple[list[dict[str, Any]], tuple[int, int]]:
-    """The objects of a map of objects and one of classes, numbered from `number`; their size.
+    """Read the objects of a map of objects and a map of classes, with ids from `number`.
+
+    Returns the objects and the (height, width) of the maps.
 
     Raises:
         DataError: The maps do not fit each other, or cannot be read.
     """
-    told, kinds = (read_map(image_cell(f), str(f)) for f in (file, kinds_file))
-    if told.shape != kinds.shape:
+    values, kinds = (read_map(image_cell(f), str(f)) for f in (file, kinds_file))
+    if values.shape != kinds.shape:
         raise DataError(
-            f"{file} and {kinds_file} are of different sizes.", "Export them from the same image."
+            f"{file} and {kinds_file} have different sizes.", "Export them from the same image."
         )
     found: list[dict[str, Any]] = []
-    wanted = [v for v in areas_of(told) if v != 0]
-    masks = Masks.from_map(told, wanted)
+    wanted = [v for v in areas_of(values) if v != 0]
+    masks = Masks.from_map(values, wanted)
     for value, code, area in zip(wanted, masks.to_coco(), masks.areas, strict=True):
-        inside, counts = np.unique(kinds[told == value], return_counts=True)
+        inside, counts = np.unique(kinds[values == value], return_counts=True)
         votes = {v: c for v, c in zip(inside.tolist(), counts, strict=True) if v in indices}
-        if value in _BORDER and 2 * sum(votes.values()) <= area:  # else the one white object
+        if value in _BORDER and 2 * sum(votes.values()) <= area:  # else it is an object
             continue
         if not votes:
             raise DataError(
                 f"{file}: the object {value} has no class in {kinds_file}.",
-                "Remove it from one, or draw it in both.",
+                "Remove it from the map of objects, or draw it in both maps.",
             )
         category = indices[max(votes, key=lambda v: votes[v])]
         found.append(masked_object(code, number + len(found), category))
-    return found, (told.shape[0], told.shape[1])
+    return found, (values.shape[0], values.shape[1])
 
 
 def mark_difficult(
     found: list[dict[str, Any]], things: Sequence[Object], names: Sequence[str]
 ) -> None:
-    """Give drawn objects the ``difficult`` of those in an XML, each to one at most."""
+    """Give each object from a map the ``difficult`` of the object in the XML that fits it best.
+
+    Each object of the XML is used at most once.
+    """
     if not found or not things:
         return
     boxes = np.array([thing.shape((0, 0), DETECTION, "")["bbox"] for thing in things], float)

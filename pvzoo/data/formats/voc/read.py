@@ -1,24 +1,24 @@
-"""Pascal VOC: an XML file for each image, and maps of its pixels in ``SegmentationClass``.
+"""Read Pascal VOC: an XML file for each image, and maps of pixels in ``SegmentationClass``.
 
-Folders are found as in the devkit (``Annotations``, ``JPEGImages``, ``ImageSets/Main``), with
-``images`` instead of ``JPEGImages``, with the XML in the one folder of ``annotations`` that
-has any, and with the XML beside the images. Folders called after splits may be in these
+Folders may be as in the devkit (``Annotations``, ``JPEGImages``, ``ImageSets/Main``), with
+``images`` instead of ``JPEGImages``, with the XML in the only subfolder of ``annotations`` that has
+any, or with the XML beside the images. Folders named after splits may be inside these folders
 (``Annotations/train``, ``JPEGImages/train``) or around them (``train/Annotations``, or ``train``
-with the XML beside the images, as Roboflow writes it). Edges of boxes are the devkit's: pixels
-counted from 1, the last one included, so that left = xmin - 1 and width = xmax - xmin + 1.
-(LabelImg and others write edges counted from 0; such boxes come out at most a pixel off.) Classes
-are in the order of the alphabet. The image of an XML file is the one of its own name, else the one
-that its ``<filename>`` says; where both are there and differ, a `PvzooWarning` says so.
+with the XML beside the images, as Roboflow writes it). Classes are in alphabetical order.
 
-Objects marked difficult are kept, with ``ignore`` set. Instance masks are the objects'
-``<polygon>`` elements (vertices counted from 1) where there are any, else what
-``SegmentationObject`` and ``SegmentationClass`` show: the class of an object is the one that most
-of its pixels have, and difficult is that of the object of this class in the XML, if there is one,
-whose box fits the mask best.
+Edges of boxes count pixels from 1 and include the last one, as in the devkit: left = xmin - 1 and
+width = xmax - xmin + 1. (LabelImg and others count from 0; their boxes are then off by at most one
+pixel.) The image of an XML file is the one with the same name, else the one in its ``<filename>``;
+if both exist and differ, there is a `PvzooWarning`.
 
-The names of the values of ``SegmentationClass`` are taken from a file beside it, as
-`pvzoo.data.map_classes` says; without one they are VOC's 20 classes after the background if the XML
-files name no others, else the values themselves. 255, the border of objects, is void.
+Objects marked difficult are kept, with ``ignore`` set. Instance masks are the ``<polygon>``
+elements of objects (vertices counted from 1) if there are any, else the objects in
+``SegmentationObject`` and ``SegmentationClass``: the class of an object is the class of most of its
+pixels. It is difficult if the object of this class in the XML whose box fits the mask best is.
+
+A file beside ``SegmentationClass`` names its values, as described in `pvzoo.data.map_classes`.
+Without one, the names are the background and VOC's 20 classes if the XML files have no other
+classes, else the values themselves. 255, the border of objects, is void.
 """
 
 from __future__ import annotations
@@ -77,14 +77,14 @@ CLASSES = (
     "train",
     "tvmonitor",
 )
-"""Of the VOC challenges; in their maps the first is 1 and the background is 0."""
+"""The classes of the VOC challenges; in their maps the first is 1 and the background is 0."""
 
 
 def splits(source: DataSource) -> list[Split]:
-    """The splits of a folder of VOC data; none if it is not.
+    """The splits of a folder of VOC data; none if it is not VOC data.
 
     Raises:
-        DataError: It holds several such folders, as VOCdevkit does.
+        DataError: The folder contains several VOC datasets, as VOCdevkit does.
     """
     parts = parts_of(source.path)
     if not parts:
@@ -109,7 +109,7 @@ class _Source:
 
     @cached_property
     def annotations(self) -> dict[Path, dict[str, Annotation]]:
-        """By folder and by the path in it without its suffix."""
+        """The contents of XML files, by folder and by the path in it without the suffix."""
         found: dict[Path, dict[str, Annotation]] = {}
         for folder in dict.fromkeys(part.xmls for part in self.parts):
             files = sorted(here / name for here, names in walk(folder) for name in names)
@@ -130,29 +130,30 @@ class _Source:
 
     def read(self, part: VocSplit, task: str | None) -> Dataset:
         outlined = any(thing.polygons for a in self._all() for thing in a.objects)
-        drawn, told = map_folder(part.root, "Class"), map_folder(part.root, "Object")
+        kinds, objects = map_folder(part.root, "Class"), map_folder(part.root, "Object")
         if task not in (DETECTION, INSTANCE, SEMANTIC):
             if self.names:
                 task = INSTANCE if outlined else DETECTION
             else:
-                task = INSTANCE if told and drawn else SEMANTIC if drawn else DETECTION
+                task = INSTANCE if objects and kinds else SEMANTIC if kinds else DETECTION
         if task == SEMANTIC:
-            if drawn is None:
+            if kinds is None:
                 raise DataError(
-                    f"{part.root} has no folder SegmentationClass.", f"Its boxes are {DETECTION}."
+                    f"{part.root} has no folder SegmentationClass.",
+                    f"Its boxes can be read as {DETECTION}.",
                 )
-            return self._semantic(part, drawn)
+            return self._semantic(part, kinds)
         if self.names and (task == DETECTION or outlined):
             return self._from_xml(part, task)
-        if drawn is None or told is None:
-            if not self.names and task == DETECTION:  # images without any object
+        if kinds is None or objects is None:
+            if not self.names and task == DETECTION:  # images without objects
                 return self._from_xml(part, task)
             raise DataError(
                 f"{part.root} has no masks of objects (SegmentationObject and SegmentationClass, "
                 "or polygons in the XML files).",
-                f"Its boxes are {DETECTION}.",
+                f"Its boxes can be read as {DETECTION}.",
             )
-        return self._from_maps(part, drawn, told, task)
+        return self._from_maps(part, kinds, objects, task)
 
     # the boxes and outlines of the XML files
 
@@ -167,7 +168,9 @@ class _Source:
         else:
             used = {image.path for image in found.values()}
             lost = [relative(p, part.root) for p in images(part.images) if p not in used]
-            _warn_left_out(lost, "images", "XML; one without objects needs one without <object>")
+            _warn_left_out(
+                lost, "images", "XML; an image without objects needs an XML without <object>"
+            )
         sizeless = [found[name].path for name in chosen if 0 in annotations[name].size]
         return write(
             lambda: self._xml_rows(part, found, task),
@@ -194,7 +197,7 @@ class _Source:
                 number += 1
                 objects.append(
                     {
-                        "id": number,  # from 1: pycocotools takes a match with 0 for none
+                        "id": number,  # from 1: pycocotools takes a match with 0 as no match
                         "category": indices[thing.name],
                         "iscrowd": False,
                         "ignore": thing.difficult,
@@ -216,7 +219,7 @@ class _Source:
         """The maps of a split by the names of their images."""
         found = {f.relative_to(folder).with_suffix("").as_posix(): f for f in images(folder)}
         ids = part.ids("Segmentation")
-        if ids is None:  # the list in Main has images without a map, too
+        if ids is None:  # the list in Main also has images without a map
             ids = [name for name in part.ids("Main") or found if name in found]
         lost = [name for name in ids if name not in found]
         _warn_left_out(lost, f"images of the split {part.split}", f"map in {folder}")
@@ -238,24 +241,26 @@ class _Source:
         pairs = [(image_of(part, name), file) for name, file in maps.items()]
         return semantic_rows(pairs, classes, part.root)
 
-    def _from_maps(self, part: VocSplit, drawn: Path, told: Path, task: str) -> Dataset:
-        classes = self._map_classes(drawn)
+    def _from_maps(
+        self, part: VocSplit, kinds_folder: Path, objects_folder: Path, task: str
+    ) -> Dataset:
+        classes = self._map_classes(kinds_folder)
         names = [name for name in classes.labels if name != classes.names.get(0)]
         indices = {v: names.index(n) for v, n in classes.names.items() if n in names}
-        kinds, maps = self._maps(part, drawn), self._maps(part, told)
+        kinds, maps = self._maps(part, kinds_folder), self._maps(part, objects_folder)
         maps = {name: maps[name] for name in maps if name in kinds}
         image_files = {name: image_of(part, name) for name in maps}
         state = [*maps.values(), *(kinds[name] for name in maps)]
-        told_of = {n: a for n, a in self.annotations[part.xmls].items() if n in maps}
-        state += [annotation.file for annotation in told_of.values()]
+        xmls = {n: a for n, a in self.annotations[part.xmls].items() if n in maps}
+        state += [annotation.file for annotation in xmls.values()]
 
         def rows() -> Iterator[dict[str, Any]]:
             number = 1
             for image_id, (name, file) in enumerate(maps.items()):
                 objects, size = drawn_objects(file, kinds[name], indices, number)
                 number += len(objects)
-                if name in told_of:
-                    mark_difficult(objects, told_of[name].objects, names)
+                if name in xmls:
+                    mark_difficult(objects, xmls[name].objects, names)
                 path = image_files[name]
                 yield {
                     "image": image_cell(path),
@@ -273,7 +278,7 @@ class _Source:
 def _warn_left_out(lost: Sequence[str], what: str, lack: str) -> None:
     if lost:
         warn(
-            f"{len(lost)} {what} are left out, as they have no {lack} ({listing(lost, 3)}).",
+            f"{len(lost)} {what} are left out, because they have no {lack} ({listing(lost, 3)}).",
             PvzooWarning,
             stacklevel=2,
         )

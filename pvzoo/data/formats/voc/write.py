@@ -1,7 +1,8 @@
-"""Pascal VOC: an XML file for each image in ``Annotations``, and lists of the splits.
+"""Write Pascal VOC: an XML file for each image in ``Annotations``, and lists of the splits.
 
-Edges are VOC's, counted from 1 with the last pixel included, and not rounded. ``difficult`` is
-``ignore``. A mask is one ``<polygon>`` (`pvzoo.data.polygons`), whose vertices are counted from 1.
+Edges count pixels from 1, include the last pixel, and are not rounded. ``ignore`` is written as
+``difficult``. A mask is written as one ``<polygon>`` (`pvzoo.data.polygons`) with vertices counted
+from 1.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ def write(parts: Parts, folder: Path) -> None:
     """Write ``Annotations/``, ``JPEGImages/`` and ``ImageSets/Main/<split>.txt``."""
     if other := [split for split in parts.splits if split is not None and split not in _LISTS]:
         raise DataError(
-            f"Pascal VOC has no place for the split {other[0]!r}.",
-            "Call the splits train, validation and test.",
+            f"Pascal VOC cannot store the split {other[0]!r}.",
+            "Name the splits train, validation and test.",
         )
     lost, taken = Lost("Pascal VOC"), Names()
     xmls, images, lists = (folder / f for f in ("Annotations", "JPEGImages", "ImageSets/Main"))
@@ -37,7 +38,7 @@ def write(parts: Parts, folder: Path) -> None:
     for split in parts.splits:
         stems = []
         for row in parts.rows(split):
-            # a list has a name a line, and what follows a space is no part of it
+            # a list has one name per line, and readers drop what follows a space
             base = os.path.basename((row["file_name"] or "").replace("\\", "/"))
             name = copy_image(row, images, taken, re.sub(r"\s", "_", base))
             stems.append(Path(name).stem)

@@ -1,4 +1,4 @@
-"""The XML files of Pascal VOC: an image's objects with their edges and outlines."""
+"""Read the XML files of Pascal VOC: the objects of an image with their edges and outlines."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Object:
-    """An ``<object>``: its class, its edges, counted as in the file, its outlines."""
+    """An ``<object>``: its class, its edges counted as in the file, and its outlines."""
 
     name: str
     edges: tuple[float, float, float, float] | None
@@ -29,7 +29,7 @@ class Object:
     difficult: bool
 
     def shape(self, size: tuple[int, int], task: str, where: str) -> dict[str, Any]:
-        """Box, area and mask of it, in an image of (height, width)."""
+        """The box, area and mask of the object, in an image of (height, width)."""
         polygons = [[v - 1 for v in polygon] for polygon in self.polygons]
         if self.edges is not None:
             left, top, right, bottom = self.edges
@@ -44,7 +44,7 @@ class Object:
 
 @dataclass(frozen=True)
 class Annotation:
-    """An XML file: the name of the image, (height, width) or zeros, the objects."""
+    """An XML file: the name of the image, its (height, width) or zeros, and the objects."""
 
     file: Path
     image: str
@@ -53,10 +53,10 @@ class Annotation:
 
 
 def read_xml(file: Path) -> Annotation:
-    """Read one.
+    """Read an XML file.
 
     Raises:
-        DataError: It is no XML, or an object has no name or no place.
+        DataError: The file is not XML, or an object has no name, or neither box nor polygon.
     """
     root = xml_file.read_xml(file)
     height, width = (side(_number(root.find(f"size/{key}"))) for key in ("height", "width"))
@@ -82,18 +82,20 @@ def _read_object(item: Element, where: str) -> Object:
         if left is None or top is None or right is None or bottom is None:
             raise DataError(
                 f"{where} has a bndbox that is not four numbers.",
-                "It has xmin, ymin, xmax and ymax.",
+                "Write numbers for xmin, ymin, xmax and ymax.",
             )
         edges = (left, top, right, bottom)
     polygons = [_vertices(polygon, where) for polygon in item.findall("polygon")]
     if edges is None and not polygons:
-        raise DataError(f"{where} has no bndbox.", "It has xmin, ymin, xmax and ymax.")
+        raise DataError(
+            f"{where} has no bndbox.", "Add one with xmin, ymin, xmax and ymax, or a polygon."
+        )
     difficult = truth(item.findtext("difficult"), where, "difficult")
     return Object(name, edges, tuple(polygons), difficult)
 
 
 def _vertices(polygon: Element, where: str) -> tuple[float, ...]:
-    """x1, y1, x2, y2, ... of elements of these names in any order, or of LabelMe's ``<pt>``."""
+    """x1, y1, x2, y2, ... from elements with these names in any order, or LabelMe's ``<pt>``."""
     points = polygon.findall("pt")
     if points:
         pairs = [(p.find("x"), p.find("y")) for p in points]
@@ -107,7 +109,7 @@ def _vertices(polygon: Element, where: str) -> tuple[float, ...]:
     numbers = [_number(item) for pair in pairs for item in pair]
     if None in numbers:
         raise DataError(
-            f"{where} has a polygon that is not pairs of numbers.", "It has x1, y1, x2, y2, ..."
+            f"{where} has a polygon that is not pairs of numbers.", "Write x1, y1, x2, y2, ..."
         )
     return tuple(n for n in numbers if n is not None)
 

@@ -1,11 +1,12 @@
-"""YOLO: a data.yaml with the names of the classes, and a text file beside each image.
+"""Read YOLO: a data.yaml with the names of the classes, and a text file for each image.
 
-``data.yaml`` names for each of train, val and test a folder, several folders, or a text file with
-a list of images, relative to its ``path`` or to itself; without any of them ``images/`` beside it
-is taken. The labels of ``images/a/1.jpg`` are in ``labels/a/1.txt``: in the path the last folder
-``images`` becomes ``labels``; without one they lie beside the image. A line is the number of a
-class and a box (the centre, width and height) or a polygon (x1 y1 x2 y2 ...), in fractions of the
-image turned upright. An image without a label file, or with an empty one, has no objects.
+For each of train, val and test, ``data.yaml`` names a folder, several folders, or a text file with
+a list of images. The paths are relative to its ``path`` or to the file itself. If it names none of
+them, ``images/`` beside it is used. The labels of ``images/a/1.jpg`` are in ``labels/a/1.txt``: the
+last folder ``images`` in the path becomes ``labels``; without such a folder, the labels are beside
+the image. A line is the number of a class and a box (the centre, width and height) or a polygon
+(x1 y1 x2 y2 ...), in fractions of the upright image. An image without a label file, or with an
+empty one, has no objects.
 """
 
 from __future__ import annotations
@@ -52,11 +53,11 @@ if TYPE_CHECKING:
 _CLASSES = re.compile(r"""^["']?(names|nc)["']?\s*:""", re.MULTILINE)
 _KEYS = ("train", "val", "valid", "validation", "test")
 MOST_UNNAMED = 10_000
-"""Classes that a data.yaml may count without naming them."""
+"""How many classes of ``nc`` may have no name in a data.yaml."""
 
 
 def splits(source: DataSource) -> list[Split]:
-    """The splits of a data.yaml, the folder with one or what stands in its place; or none."""
+    """The splits of a data.yaml, of a folder with one, or of `without_yaml`; or none."""
     if (file := _yaml_file(source.path)) is not None:
         data = _Source(file, _content(file), source.area)
     elif (found := without_yaml(source.path)) is not None:
@@ -78,7 +79,7 @@ def splits(source: DataSource) -> list[Split]:
 
 
 def _yaml_file(path: Path) -> Path | None:
-    """The data.yaml of a source: of its name if there is one, else any that names classes."""
+    """The data.yaml of a source; without a file of this name, any YAML that names classes."""
     if path.is_file():
         return path if path.suffix in (".yaml", ".yml") else None
     files = [f for f in entries(path) if f.suffix in (".yaml", ".yml") and f.is_file()]
@@ -93,13 +94,14 @@ def _yaml_file(path: Path) -> Path | None:
 
 
 def _content(file: Path) -> dict[str, Any]:
-    """What a YAML file holds; the names of classes, folders and lists as they are written there.
+    """The contents of a YAML file; names of classes, folders and lists are kept as written.
 
-    YAML takes ``no`` for false, ``007`` for 7, ``1.0`` for a number and ``2024-01-01`` for a date.
+    YAML itself reads ``no`` as false, ``007`` as 7, ``1.0`` as a number and ``2024-01-01`` as a
+    date.
     """
     content = read_yaml(file)
     if not isinstance(content, dict):
-        raise DataError(f"{file} is not a YAML mapping.", "It has keys such as names and train.")
+        raise DataError(f"{file} is not a YAML mapping.", "Write keys such as names and train.")
     written = read_yaml(file, as_written=True)
     named = [key for key in ("names", "path", *_KEYS) if content.get(key) is not None]
     return content | {key: written[key] for key in named if key in written}
@@ -113,7 +115,7 @@ class _Source:
 
     @cached_property
     def names(self) -> list[str]:
-        """The names of the classes by their numbers; a number without a name is its own."""
+        """The names of the classes by their numbers; without a name, the number is the name."""
         given, count = self.content.get("names"), whole(self.content.get("nc"))
         if isinstance(given, list):
             given = dict(enumerate(given))
@@ -130,19 +132,19 @@ class _Source:
             if number is None or number < 0 or number in names or not isinstance(name, str):
                 raise DataError(
                     f"{self.file} has names: {str(key)[:100]}: {quoted(name)}.",
-                    "It has a text for each number of a class, the first of which is 0.",
+                    "Write a text for the number of each class; the first number is 0.",
                 )
             names[number] = name or str(number)
         total = max(names) + 1 if names else count or 0
         if count is not None and total != count:
             raise DataError(
                 f"{self.file} says nc: {count} but names {total} classes.",
-                "Make them agree.",
+                "Correct one of them.",
             )
         if total - len(names) > MOST_UNNAMED:
             raise DataError(
-                f"{self.file} has {total} classes, of which it names {len(names)}; more than "
-                f"{MOST_UNNAMED:,} without a name are not read.",
+                f"{self.file} has {total} classes but names only {len(names)}; at most "
+                f"{MOST_UNNAMED:,} classes may have no name.",
                 "Correct nc or the numbers in names, or name the classes.",
             )
         return [names.get(number, str(number)) for number in range(total)]
@@ -155,7 +157,7 @@ class _Source:
         if "kpt_shape" in self.content:
             raise DataError(
                 f"{self.file} describes keypoints (kpt_shape), which pvzoo has no task for.",
-                f'To read the boxes alone pass task="{DETECTION}".',
+                f'To read only the boxes, pass task="{DETECTION}".',
             )
 
     def parts(self) -> dict[str | None, list[Located]]:
@@ -178,13 +180,12 @@ class _Source:
         if not parts:
             key, value = next(iter(missing.items()))
             raise DataError(
-                f"{self.file} says {key}: {_as_text(value)}, but there is no such folder or list "
-                "here.",
+                f"{self.file} has {key}: {_as_text(value)}, but there is no such folder or list.",
                 f"Fix the path; it is relative to {self._bases[0]}.",
             )
         for key, value in missing.items():
             warn(
-                f"{self.file} says {key}: {_as_text(value)}, which is not here and is left out.",
+                f"{self.file} has {key}: {_as_text(value)}, which does not exist and is left out.",
                 PvzooWarning,
                 stacklevel=2,
             )
@@ -194,7 +195,7 @@ class _Source:
         inside = self.root / "images"
         if not inside.is_dir():
             raise DataError(
-                f"{self.file} names neither train nor val nor test, and no folder images is "
+                f"{self.file} names neither train nor val nor test, and there is no folder images "
                 "beside it.",
                 "Add a line such as: train: images/train",
             )
@@ -206,42 +207,42 @@ class _Source:
 
     @cached_property
     def _bases(self) -> list[Path]:
-        """What the paths of the YAML may be relative to, the likeliest first."""
+        """The folders that the paths in the YAML may be relative to, the likeliest first."""
         given = self.content.get("path")
         given = [self.root / given.replace("\\", "/")] if isinstance(given, str) else []
         return [*filter(self.area.allows, given), self.root]
 
     def _entries(self, key: str, value: Any) -> list[str]:
-        """The paths that an entry gives."""
+        """The paths in an entry."""
         values = value if isinstance(value, list) else [value]
         if not all(isinstance(v, str) for v in values):
             raise DataError(
-                f"{self.file} has {key}: {quoted(value)}.", "Write a folder or a list of them."
+                f"{self.file} has {key}: {quoted(value)}.", "Write a folder or a list of folders."
             )
         return values
 
     def _resolved(self, texts: Iterable[str]) -> dict[str, Path | None]:
-        """Where the folders and lists are that paths of the YAML mean; None for what is nowhere."""
+        """The folders and lists that paths in the YAML mean; None for a path that leads nowhere."""
         texts = sorted(texts)
         found = self.area.locate(texts, self._bases, str(self.file), folders=True)
         indices = {text: f.path if f.found else None for text, f in zip(texts, found, strict=True)}
         base = self.content.get("path")
         lost = [text for text, index in indices.items() if index is None]
-        if lost and isinstance(base, str):  # also where that is no base, as it leads out
+        if lost and isinstance(base, str):  # also if it leads out and so is not a base
             full = [f"{base}/{text}" for text in lost]
             found = self.area.locate(full, [self.root], str(self.file), folders=True)
             indices |= {t: f.path if f.found else None for t, f in zip(lost, found, strict=True)}
         return indices
 
     def _listed(self, file: Path) -> list[Located]:
-        """The images that a text file lists, each relative to it or to the root."""
+        """The images that a text file lists; paths are relative to the file or to the bases."""
         texts = []
         for index, line in enumerate(read_text(file).splitlines(), 1):
             text = line.strip()
             if text and not is_image(re.split(r"[\\/]", text)[-1]):
-                # nobody knows what a file is that a stranger calls a list: it is not quoted
+                # the line is not quoted: strangers may have named a secret file as a list
                 raise DataError(
-                    f"{file}:{index} is no image.", "A list has the path of an image a line."
+                    f"{file}:{index} is not an image.", "Write the path of one image per line."
                 )
             texts += [text] if text else []
         return self.area.locate(texts, [file.parent, *self._bases], str(file))
@@ -272,7 +273,7 @@ class _Source:
                 number += 1
                 objects.append(
                     {
-                        "id": number,  # from 1: pycocotools takes a match with 0 for none
+                        "id": number,  # from 1: pycocotools takes a match with 0 as no match
                         "category": category,
                         "iscrowd": False,
                         "ignore": False,
@@ -292,7 +293,7 @@ class _Source:
         """The class and the numbers of each line of the labels of an image.
 
         Raises:
-            DataError: A line is no class with a box or a polygon.
+            DataError: A line is not a class with a box or a polygon.
         """
         file = _label_file(image)
         if not is_file(file):
@@ -312,17 +313,17 @@ class _Source:
                 values = values[:4]
             is_shape = len(values) == 4 or (len(values) >= 6 and len(values) % 2 == 0)
             if category is None or not is_shape:
-                # what a path beside the data led to may be anything: only what is in it is quoted
-                said = f": {quoted(line.strip(), 80)}" if self.area.holds(file) else ""
+                # only files in the data's folder are quoted: paths may lead to secrets beside it
+                quote = f": {quoted(line.strip(), 80)}" if self.area.holds(file) else ""
                 raise DataError(
-                    f"{file}:{index} is neither a box nor a polygon{said}.",
-                    "A line is: class x y width height, or: class x1 y1 x2 y2 x3 y3 ...",
+                    f"{file}:{index} is neither a box nor a polygon{quote}.",
+                    "Write: class x y width height, or: class x1 y1 x2 y2 x3 y3 ...",
                 )
             yield category, values
 
 
 def _label_file(image: Path) -> Path:
-    """Where the labels of an image are, whether or not there are any."""
+    """The path of the label file of an image, whether or not it exists."""
     parts = list(image.with_suffix(".txt").parts)
     for index in range(len(parts) - 2, -1, -1):
         if parts[index] == "images":
@@ -338,7 +339,7 @@ def _as_text(value: Any) -> str:
 
 
 def _class_id(value: Any) -> int | None:
-    """The number of a class, also when written ``3.0``; None if it is none."""
+    """The number of a class, also if written ``3.0``; None for anything else."""
     try:
         return whole(float(value))
     except (TypeError, ValueError):
@@ -346,7 +347,7 @@ def _class_id(value: Any) -> int | None:
 
 
 def _shape(values: Sequence[float], size: tuple[int, int], task: str, where: str) -> dict[str, Any]:
-    """Box, area and mask of a line's numbers in an image of (height, width)."""
+    """The box, area and mask for the numbers of a line, in an image of (height, width)."""
     height, width = size
     if len(values) == 4:
         x, y, w, h = values

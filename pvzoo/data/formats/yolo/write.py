@@ -1,6 +1,6 @@
-"""YOLO: data.yaml and a text file beside each image, in fractions of the upright image.
+"""Write YOLO: data.yaml, and a text file for each image in fractions of the upright image.
 
-A mask is one polygon; see `pvzoo.data.polygons`.
+A mask is written as one polygon; see `pvzoo.data.polygons`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def write(parts: Parts, folder: Path) -> None:
         images.mkdir(parents=True)
         labels.mkdir(parents=True)
         for row in parts.rows(split):
-            # without folders: "images" among them would change where labels are looked for
+            # no subfolders: one called "images" would change where readers look for labels
             base = os.path.basename((row["file_name"] or "").replace("\\", "/"))
             name = copy_image(row, images, names, base)
             if row["objects"]["id"]:
@@ -46,7 +46,7 @@ def write(parts: Parts, folder: Path) -> None:
 
 
 def _lines(row: Mapping[str, Any], lost: Lost, *, masks: bool) -> Iterable[str]:
-    """The line of each object; counts those that have none."""
+    """The line of each object; objects without a line are counted as lost."""
     objects, size = row["objects"], (row["width"], row["height"])
     for i, category in enumerate(objects["category"]):
         if lost.is_flagged(objects, i):
@@ -55,7 +55,7 @@ def _lines(row: Mapping[str, Any], lost: Lost, *, masks: bool) -> Iterable[str]:
             code = objects["segmentation"][i]
             corners = outline(code)
             if corners is None:
-                lost.count("objects without a pixel")
+                lost.count("objects without pixels")
                 continue
             height, width = code["size"]
             values = (corners / (width, height)).flatten().tolist()
