@@ -184,7 +184,7 @@ def test_one_split_of_maps_has_the_values_of_all_of_them() -> None:
     }
     streams = IterableDatasetDict({k: v.to_iterable_dataset() for k, v in plain.items()})
     for data in (DatasetDict(plain), streams):
-        with pytest.warns(PvzooWarning, match="Nothing names the classes"):
+        with pytest.warns(PvzooWarning, match="have no names"):
             found = canonical(data, split="test")
         assert class_names(found.features) == ("0", "1", "7")
         assert len(found) == 1
@@ -506,7 +506,7 @@ def test_a_scene_category_beside_a_map_does_not_make_it_ambiguous() -> None:
 
 def test_arguments_without_a_meaning_for_the_dataset_are_refused() -> None:
     data = labelled(1, "label", [0, 1], ClassLabel(names=["a", "b"]))
-    with pytest.raises(UsageError, match="names its classes itself"):
+    with pytest.raises(UsageError, match="has its own class names"):
         canonical(data, names=["c", "d"])
     with pytest.raises(UsageError, match="reduce_labels"):
         canonical(data, reduce_labels=True)
@@ -539,12 +539,12 @@ def test_a_class_beside_a_map_needs_the_task() -> None:
     ]
     kinds = {"mask": ImageColumn(), "label": Value("int64"), "scene": ClassLabel(num_classes=4)}
     both = from_rows(rows, **kinds)
-    message = r"semantic-segmentation and as image-classification: .*label.*Say the task"
+    message = r"semantic-segmentation and as image-classification: .*label.*Pass the task"
     with pytest.raises(DataError, match=message):
         canonical(both)
     assert canonical(both, "image-classification")["label"][:] == [0, 1, 0, 1]
     for data, task in ((both, "semantic-segmentation"), (both.remove_columns("label"), None)):
-        with pytest.warns(PvzooWarning, match="Nothing names the classes"):
+        with pytest.warns(PvzooWarning, match="have no names"):
             found = canonical(data, task)
         assert task_of(found.features) == "semantic-segmentation"
 

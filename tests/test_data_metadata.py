@@ -88,7 +88,7 @@ def test_an_image_with_two_lines_keeps_both(tmp_path):
 def test_measures_are_no_classes(tmp_path):
     root = folder(tmp_path, "0.5,NA", "1.5,US", head="file_name,target,label")
     assert labels_of(load(root, split="train")) == ["NA", "US"]
-    with pytest.raises(DataError, match="of no known form"):
+    with pytest.raises(DataError, match="do not fit any task"):
         load(folder(tmp_path / "other", "0.5", "1.5", head="file_name,target"))
 
 

@@ -125,7 +125,7 @@ def test_a_missing_image_is_called_what_the_labels_call_it(tmp_path, name):
     text = str(data.check(dataset))
     assert f"train: {name.replace(chr(92), '/')}: does not exist" in text
     assert "annotations" not in text
-    with pytest.raises(DataError, match="is not at") as caught:
+    with pytest.raises(DataError, match="is missing at") as caught:
         data.write(dataset, tmp_path / "new", "yolo")
     assert f"{root}/train/" in caught.value.what
 

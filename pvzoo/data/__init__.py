@@ -1,4 +1,4 @@
-"""Labelled data: read any common form into `datasets`, check it, fix it, write it.
+"""Labelled data: read any common format into `datasets`, check it, fix it, write it.
 
 The public names are imported when they are first used, as in `pvzoo`.
 """
@@ -37,7 +37,7 @@ def __getattr__(name: str) -> Any:
 
 
 class _Package(ModuleType):
-    """Keeps ``pvzoo.data.load`` the function, also once the module of that name is imported."""
+    """Keeps ``pvzoo.data.load`` a function when the module of the same name is imported."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         if not (name in _HOMES and isinstance(value, ModuleType)):

@@ -1,8 +1,8 @@
-"""Data in a zip or tar file: unpacked once for each state of it, beside the other cached data.
+"""Unpack zip and tar files into the cache, once for each state of the file.
 
-Archives come from strangers. Nothing is written outside of the folder of the cache: a member whose
-path would lead out of it is refused, and so are links, devices and passwords. An archive may hold a
-million files and 200 times its own size: labels are text, which is packed well, and images are not.
+Archives come from strangers. Nothing is written outside the folder of the cache: members whose path
+leads out of it, links, devices and encrypted files are refused. An archive may hold at most a
+million files and 200 times its own size, because labels are text, which compresses well.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from pvzoo.errors import DataError
 
 MOST_MEMBERS = 1_000_000
 MOST_TIMES = 200
-"""How much larger than the archive what is in it may be, beyond `LITTLE`."""
+"""The contents may have `LITTLE` bytes plus this many times the size of the archive."""
 LITTLE = 2**26
 _CHUNK = 2**20
 _ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a file is called like a zip or tar file."""
+    """Whether a file has the suffix of a zip or tar file."""
     return path.name.lower().endswith(_ENDINGS) and path.is_file()
 
 
 def unpacked(path: Path) -> Path:
-    """The folder with what is in a zip or tar file, from the cache if it is there.
+    """The folder with the contents of a zip or tar file, from the cache if it is there.
 
     Raises:
         DataError: The archive is damaged, too large or leads out of its folder.
@@ -55,7 +55,7 @@ def unpacked(path: Path) -> Path:
     work = Path(tempfile.mkdtemp(dir=folder, suffix=".part"))
     try:
         _unpack(path, work, MOST_TIMES * state.st_size + LITTLE)
-        if not target.is_dir():  # another process may have been quicker
+        if not target.is_dir():  # another process may have been faster
             os.replace(work, target)
     finally:
         shutil.rmtree(work, ignore_errors=True)
@@ -69,12 +69,13 @@ def _unpack(path: Path, folder: Path, room: int) -> None:
             count += 1
             if count > MOST_MEMBERS:
                 raise DataError(
-                    f"{path} holds more than {MOST_MEMBERS:,} files.", "Unpack it and load that."
+                    f"{path} holds more than {MOST_MEMBERS:,} files.",
+                    "Unpack it and load the folder.",
                 )
             if not is_plain(name) or "\0" in name or ":" in name.split("/")[0]:
                 raise DataError(
                     f"{path} holds {quoted(name)}, which leads out of its folder.",
-                    "Make the archive anew; do not trust this one.",
+                    "Do not trust this archive; make a new one.",
                 )
             target = folder / name.replace("\\", "/")
             if opened is None:
@@ -94,7 +95,7 @@ def _unpack(path: Path, folder: Path, room: int) -> None:
 
 @contextmanager
 def _members(path: Path) -> Iterator[Iterator[tuple[str, IO[bytes] | None]]]:
-    """The names of the members and what is in them, None for folders."""
+    """The names of the members and their contents, None for folders."""
     try:
         if path.name.lower().endswith(".zip"):
             with zipfile.ZipFile(path) as packed:
@@ -104,14 +105,16 @@ def _members(path: Path) -> Iterator[Iterator[tuple[str, IO[bytes] | None]]]:
                 yield _of_tar(path, archive)
     except DataError:
         raise
-    except Exception as error:  # what zlib, lzma, struct and the two modules raise has no end
-        said = str(error)[:200] or type(error).__name__
-        raise DataError(f"{path} cannot be unpacked ({said}).", "Fetch it again.") from error
+    except Exception as error:  # zlib, lzma, struct and the two modules raise many types
+        reason = str(error)[:200] or type(error).__name__
+        raise DataError(
+            f"{path} cannot be unpacked ({reason}).", "Download or copy it again."
+        ) from error
 
 
 def _of_zip(path: Path, packed: zipfile.ZipFile) -> Iterator[tuple[str, IO[bytes] | None]]:
     for member in packed.infolist():
-        mode = member.external_attr >> 16  # of Unix; 0 where it was made elsewhere
+        mode = member.external_attr >> 16  # Unix mode; 0 if made on another system
         if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
             raise _no_file(path, member.filename)
         if member.flag_bits & 1:
@@ -121,7 +124,7 @@ def _of_zip(path: Path, packed: zipfile.ZipFile) -> Iterator[tuple[str, IO[bytes
 
 def _of_tar(path: Path, archive: tarfile.TarFile) -> Iterator[tuple[str, IO[bytes] | None]]:
     while (member := archive.next()) is not None:
-        # it keeps all of them, which takes memory, and has no public way to forget them
+        # tarfile keeps all members in memory and has no public way to drop them
         archive.members = []  # type: ignore[attr-defined]
         if not (member.isreg() or member.isdir()):
             raise _no_file(path, member.name)
@@ -130,6 +133,6 @@ def _of_tar(path: Path, archive: tarfile.TarFile) -> Iterator[tuple[str, IO[byte
 
 def _no_file(path: Path, name: str) -> DataError:
     return DataError(
-        f"{path} holds {quoted(name)}, which is a link or no file.",
+        f"{path} holds {quoted(name)}, which is a link or another special file.",
         "Put the file itself into the archive, or unpack it and load the folder.",
     )

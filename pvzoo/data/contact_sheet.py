@@ -1,4 +1,4 @@
-"""Images of labelled data, drawn as predictions are."""
+"""Draw labelled data in the same style as predictions."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ _GAP = 12
 
 
 def draw(row: Mapping[str, Any], columns: Features) -> Image.Image:
-    """The upright image of a row with its labels; small ones are enlarged.
+    """Draw the labels of a row on its upright image; small images are enlarged.
 
-    Crowds and ignored objects are marked as such in their names, and so is what stands for no
-    class. What lies out of the frame is cut off; boxes that are no numbers are left out.
+    The names mark crowds, ignored objects and labels without a class. Labels are cut off at the
+    edges of the image; boxes that are not numbers are left out.
 
     Args:
-        row: Of a canonical dataset (see `pvzoo.data.schema`), images decoded or not.
+        row: A row of a canonical dataset (see `pvzoo.data.schema`), its image decoded or not.
         columns: The features of that dataset.
 
     Raises:
@@ -54,27 +54,27 @@ def contact_sheet(
     seed: int = 0,
     report: Report | None = None,
 ) -> Image.Image:
-    """An image of samples with their labels drawn and the names of their files.
+    """Make one image of several samples with their labels drawn and the names of their files.
 
     Args:
         data: Anything that `pvzoo.data.load` takes.
-        path: Where to write it; the suffix says in which format.
+        path: The file to write; its suffix is the image format.
         count: How many samples at most.
-        seed: Of the choice of samples.
+        seed: Seed for the random choice of samples.
         report: What `check` found in the data; images that it names come first.
 
     Raises:
-        DataError: The source is no labelled data, or has no images.
+        DataError: The source is not labelled data, or has no images.
         UsageError: `count` is less than 1, or the file cannot be written.
     """
     from pvzoo.data.load import load
 
     if count < 1:
-        raise UsageError(f"count is {count}.", "It is a whole number from 1.")
+        raise UsageError(f"count is {count}.", "Pass a whole number from 1.")
     parts = splits(load(data))
     everything = [(name, row) for name, dataset in parts.items() for row in range(len(dataset))]
     if not everything:
-        raise DataError("The data has no images.", "Check where they are.")
+        raise DataError("The data has no images.", "Check where the images are.")
     first = list(report.rows if report else ())[:count]
     others = random.Random(seed).sample(everything, min(len(everything), count + len(first)))
     indices = list(dict.fromkeys([*first, *others]))[:count]
@@ -84,7 +84,9 @@ def contact_sheet(
 def sheet_of(
     samples: Sequence[tuple[Dataset, str, int]], path: str | Path | None = None
 ) -> Image.Image:
-    """`contact_sheet` of rows of canonical datasets, each with the name of its split, in order.
+    """Make the `contact_sheet` of samples in the given order.
+
+    A sample is a canonical dataset, the name of its split, and the number of a row.
 
     Raises:
         UsageError: The file cannot be written.
@@ -94,13 +96,13 @@ def sheet_of(
         try:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
             sheet.save(path)
-        except (OSError, ValueError) as error:  # a ValueError says that the suffix is no format
+        except (OSError, ValueError) as error:  # ValueError: unknown suffix
             raise UsageError(f"{path} cannot be written ({error}).", "Choose another.") from error
     return sheet
 
 
 def _tile(dataset: Dataset, split: str, number: int) -> Image.Image:
-    """A sample with its name above; or why it cannot be read."""
+    """A sample with its name above it, or the reason why it cannot be read."""
     part = dataset.with_format("arrow")
     row = part[number : number + 1].to_pylist()[0]
     try:
@@ -140,7 +142,7 @@ def _grid(tiles: Sequence[Image.Image]) -> Image.Image:
 
 
 def _draw(row: Mapping[str, Any], columns: Features, longest: int | None) -> Image.Image:
-    """See `draw`; scaled down first to what is at most `longest`, so that names can be read."""
+    """`draw`, after scaling the image down to at most `longest`, so that names can be read."""
     image = open_image(row["image"])
     size = image.size
     if longest and max(size) > longest:

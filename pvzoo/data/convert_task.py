@@ -1,10 +1,10 @@
-"""Labels of one task as those of another that needs less.
+"""Convert the labels of one task into labels of another task that needs less.
 
 | from | to | how |
 | --- | --- | --- |
 | instance-segmentation | object-detection | masks are left out |
 | panoptic-segmentation | semantic-segmentation | maps are rewritten: the class of each segment, 255 for void |
-| panoptic-segmentation | instance-segmentation | things, crowds too, as masks with the boxes around them |
+| panoptic-segmentation | instance-segmentation | things, crowds included, become masks with the boxes around them |
 | panoptic-segmentation | object-detection | the same without masks |
 """  # noqa: E501
 
@@ -38,18 +38,18 @@ if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
 
 _FAR_VOID = 65535
-"""Void in maps of more than 255 classes."""
+"""The value of void in maps of more than 255 classes."""
 
 
 def convert_task(data: Dataset | DatasetDict, task: str) -> Dataset | DatasetDict:
-    """A canonical dataset as one of another task; images are neither copied nor decoded.
+    """Convert a canonical dataset to another task; images are neither copied nor decoded.
 
-    Classes that are only ever stuff are left out of objects. Give all splits at once, so that they
-    keep the same classes.
+    Datasets of objects do not get the classes that only occur as stuff. Give all splits at once,
+    so that they keep the same classes.
 
     Raises:
-        DataError: The labels do not say what the task needs, the segments of an image are not
-            whole, or a map cannot be read.
+        DataError: The labels do not contain what the task needs, the segments of an image are
+            incomplete, or a map cannot be read.
     """
     from datasets import DatasetDict
 
@@ -71,24 +71,24 @@ def convert_task(data: Dataset | DatasetDict, task: str) -> Dataset | DatasetDic
     if change is None:
         ways = [other.id for other in labelled_tasks() if source in other.made_from]
         raise DataError(
-            f"Labels of {source} cannot be made into {task}.",
-            f"They can be made into {' or '.join(ways)}."
+            f"Labels of {source} cannot be converted to {task}.",
+            f"They can be converted to {' or '.join(ways)}."
             if ways
-            else "They say too little for any other task.",
+            else "They contain too little for any other task.",
         )
     changed = registry.named(change)(parts, task)
     return DatasetDict(changed) if isinstance(data, DatasetDict) else changed[""]
 
 
 def without_masks(parts: Mapping[str, Dataset], task: str) -> dict[str, Dataset]:
-    """The objects of instance segmentation as boxes."""
+    """Convert objects of instance segmentation to boxes."""
     classes = class_names(_first(parts).features)
     columns = features(task, classes)
 
     def labels(part: Dataset) -> Iterator[dict[str, Any]]:
         names = ["image_id", "file_name", "width", "height", "objects"]
         for row in derive.rows(part, names):
-            objects = filled(row["objects"], columns["objects"])  # mistakes are for the check
+            objects = filled(row["objects"], columns["objects"])  # the check reports mistakes
             yield row | {"objects": objects}
 
     return _changed(parts, task, classes, labels)
@@ -98,7 +98,7 @@ def without_masks(parts: Mapping[str, Dataset], task: str) -> dict[str, Dataset]
 
 
 def to_objects(parts: Mapping[str, Dataset], task: str) -> dict[str, Dataset]:
-    """The things of panoptic maps as objects."""
+    """Convert the things of panoptic maps to objects."""
     names = class_names(_first(parts).features)
     things: set[int] = set()
     stuff: set[int] = set()
@@ -136,7 +136,7 @@ def _things(segments: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
 
 
 def _beyond(category: int, names: tuple[str, ...], kept: list[int]) -> int:
-    """A number that is no class before, as one that is none after."""
+    """A class id out of range, changed so that it is out of range of the kept classes too."""
     return category if category < 0 else category - len(names) + len(kept)
 
 
@@ -144,7 +144,7 @@ def _beyond(category: int, names: tuple[str, ...], kept: list[int]) -> int:
 
 
 def to_semantic(parts: Mapping[str, Dataset], task: str) -> dict[str, Dataset]:
-    """The classes of panoptic maps."""
+    """Convert panoptic maps to maps of classes."""
     names = class_names(_first(parts).features)
     void = SEMANTIC_VOID if len(names) <= SEMANTIC_VOID else _FAR_VOID
     meaning = {"id": list(range(len(names))), "category": list(range(len(names)))}

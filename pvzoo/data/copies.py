@@ -1,4 +1,4 @@
-"""The rows of a dataset to be written, and the copies of their images."""
+"""Read the rows of a dataset that is written to a folder, and copy their images."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Parts:
     """The splits of a canonical dataset.
 
     Attributes:
-        splits: By name; None for a dataset that is not split.
-        task: Of all of them.
-        names: The classes of all of them.
+        splits: The splits by name; the name is None for a dataset without splits.
+        task: The task of all splits.
+        names: The classes of all splits.
     """
 
     splits: Mapping[str | None, Dataset]
@@ -43,10 +43,10 @@ class Parts:
     def of(
         cls, splits: Mapping[str | None, Dataset], progress: Callable[[int, int], None] | None
     ) -> Parts:
-        """Take hold of them.
+        """Check that the splits are canonical and agree.
 
         Raises:
-            DataError: They are not canonical, or differ in task or classes.
+            DataError: The splits are not canonical, or differ in task or classes.
         """
         kinds = {task_of(part.features) for part in splits.values()}
         task = kinds.pop() if len(kinds) == 1 else None
@@ -60,11 +60,13 @@ class Parts:
             raise DataError("The splits have different classes.", "Load them together.")
         for name in splits:
             if name is not None and not re.fullmatch(r"\w[\w.-]*", name):
-                raise DataError(f"The split {name!r} cannot name a folder.", "Rename it.")
+                raise DataError(
+                    f"The split name {name!r} cannot be the name of a folder.", "Rename the split."
+                )
         return cls(splits, task, names.pop(), progress)
 
     def rows(self, split: str | None) -> Iterator[dict[str, Any]]:
-        """The rows of a split as `sound_rows` gives them; says how far it is."""
+        """The rows of a split, from `sound_rows`; calls the progress function after each."""
         part = self.splits[split]
         sizes = {name: len(other) for name, other in self.splits.items()}
         before = sum(list(sizes.values())[: list(sizes).index(split)])
@@ -75,7 +77,7 @@ class Parts:
 
     @property
     def scored(self) -> bool:
-        """Whether the labels are predictions: a column ``scores`` has one for each of a row's."""
+        """Whether the labels are predictions: there is a column ``scores``, with a score each."""
         return any("scores" in part.features for part in self.splits.values())
 
     def file_names(self, split: str | None) -> Iterator[str]:
@@ -84,19 +86,22 @@ class Parts:
 
 
 class Names:
-    """Names for files in a folder: none leaves it, and no two are the same but for the suffix.
+    """Names for files in a folder. They stay in the folder, and differ in more than the suffix.
 
-    Labels and maps go by the name of their image without its suffix.
+    Labels and maps have the name of their image with another suffix.
     """
 
     def __init__(self, names: Iterable[str] = ()) -> None:
-        """`names` are those to come; the folders that all of them are in are left out."""
+        """`names` are all names to come; the folders that they have in common are left out."""
         folders = {os.path.dirname(_inside(name)) for name in names}
         self._root = os.path.commonpath(folders) if folders and "" not in folders else ""
-        self._taken: dict[str, int] = {}  # a stem and the last number tried behind it
+        self._taken: dict[str, int] = {}  # stem -> the last number tried after it
 
     def take(self, name: str, suffix: Callable[[], str]) -> str:
-        """A name like this one, with slashes; `suffix` is asked if it has none of an image."""
+        """A free name like this one, with slashes.
+
+        `suffix` returns the suffix to add if the name does not have the suffix of an image.
+        """
         inside = _inside(name)
         if self._root:
             inside = os.path.relpath(inside, self._root)
@@ -116,16 +121,16 @@ def copy_image(row: Mapping[str, Any], folder: Path, names: Names, name: str | N
     """Copy the image of a row into a folder, byte for byte.
 
     Args:
-        row: Of a canonical dataset, images not decoded.
-        folder: Made where it is missing.
-        names: Those of the folder.
-        name: By default the row's own.
+        row: A row of a canonical dataset, its image not decoded.
+        folder: The folder to copy to; created if it is missing.
+        names: The names in that folder.
+        name: The name to give the copy; by default the file name in the row.
 
     Returns:
-        The name it got.
+        The name of the copy.
 
     Raises:
-        DataError: There is no such image.
+        DataError: The image is missing.
     """
     where = image_of(row)
     try:
@@ -133,7 +138,7 @@ def copy_image(row: Mapping[str, Any], folder: Path, names: Names, name: str | N
     except ImageError as error:
         raise DataError(f"{where}: {error.what}", error.hint) from error
     if isinstance(data, Path) and not is_file(data):
-        raise DataError(f"{where} is not at {data}.", "Restore it, or leave the row out.")
+        raise DataError(f"{where} is missing at {data}.", "Restore it, or leave the row out.")
     given = row["file_name"] or "" if name is None else name
     source = io.BytesIO(data) if isinstance(data, bytes) else data
     taken = names.take(given, lambda: suffix_of(source))
@@ -147,28 +152,29 @@ def copy_image(row: Mapping[str, Any], folder: Path, names: Names, name: str | N
 
 
 def check_size(row: Mapping[str, Any], upright: tuple[int, int]) -> None:
-    """Refuse labels whose fractions would be of another frame than the image's.
+    """Refuse labels that belong to another size than the image's: their fractions would be wrong.
 
-    `upright` is (0, 0) for an image that cannot be read.
+    `upright` is the (width, height) of the upright image; (0, 0) if it cannot be read.
 
     Raises:
-        DataError: Its size is not known, or another.
+        DataError: The size in the labels is missing, or differs from the image's.
     """
     size = (row["width"], row["height"])
     if not all(size):
         raise DataError(
-            f"The image {row['file_name']} has no known size, which fractions need.",
-            "Leave it out, or say its width and height.",
+            f"The width and height of the image {row['file_name']} are not known, but the format "
+            "needs them.",
+            "Leave the image out, or set its width and height.",
         )
     if all(upright) and size != upright:
         raise DataError(
-            f"The labels of {row['file_name']} are of {size[0]} x {size[1]} pixels, but the "
-            f"upright image has {upright[0]} x {upright[1]}: their fractions would be wrong.",
+            f"The labels of {row['file_name']} are for {size[0]} x {size[1]} pixels, but the "
+            f"upright image has {upright[0]} x {upright[1]}: fractions would be wrong.",
             "Run pvzoo.data.check; pvzoo.data.fix turns the labels of images that EXIF rotates.",
         )
 
 
 def _inside(name: str) -> str:
-    """A file name without what would lead out of a folder, or hide the file in it."""
+    """A file name without the parts that lead out of a folder, and without leading dots."""
     parts = (part.strip().lstrip(".") for part in re.split(r"[\\/]", name.replace("\0", "")))
     return "/".join(part for part in parts if part and not re.fullmatch(r"[A-Za-z]:", part))

@@ -1,4 +1,4 @@
-"""A dataset with the images of another and labels of its own; no image is copied or decoded."""
+"""Make a dataset with the images of another and new labels; no image is copied or decoded."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def with_labels(
     *about: Any,
     files: Iterable[Path] = (),
 ) -> Dataset:
-    """A dataset of the columns given, some taken from `dataset` as they are, the others new.
+    """A dataset with image columns taken from `dataset` as they are, and new columns of labels.
 
     The new columns are written once for each state of `dataset`; see `store.write`.
 
@@ -57,10 +57,10 @@ def with_labels(
         dataset: Where the images are.
         images: The image columns to take: new name -> name in `dataset`.
         columns: All columns of the result.
-        labels: Called for the new columns, row by row in the order of `dataset`, if they are not
-            written yet.
+        labels: Returns the new columns, row by row in the order of `dataset`. Called only if they
+            are not written yet.
         about: What else the labels depend on.
-        files: Files outside of `dataset` that the labels depend on.
+        files: Files outside `dataset` that the labels depend on.
     """
     from datasets import Features, concatenate_datasets
 
@@ -83,7 +83,7 @@ def write(
     *about: Any,
     files: Iterable[Path] = (),
 ) -> Dataset:
-    """What was found out about a dataset, written once for each state of it; see `store.write`."""
+    """Rows computed from a dataset, written once for each state of it; see `store.write`."""
     from datasets import Dataset
 
     if not _is_held(dataset):
@@ -94,7 +94,7 @@ def write(
 
 
 def image_files(dataset: Dataset, columns: Iterable[str]) -> list[Path]:
-    """The image files that a dataset holds by path only."""
+    """The image files of a dataset that has only their paths, not their bytes."""
     found = []
     for name in columns:
         for table in tables(dataset, [name]):
@@ -108,19 +108,19 @@ def image_files(dataset: Dataset, columns: Iterable[str]) -> list[Path]:
 
 
 def hold(stream: IterableDataset) -> Dataset:
-    """All rows of a stream in a memory-mapped file that lasts as long as the process.
+    """Write all rows of a stream to a memory-mapped file that lasts as long as the process.
 
-    Images are not decoded; remote ones are fetched, once.
+    Images are not decoded; remote images are downloaded once.
 
     Raises:
-        DataError: The rows differ in their columns, or break what the stream says of them.
+        DataError: The rows have different columns, or do not fit the features of the stream.
     """
     from datasets import Dataset, Image
 
     stream = stream.with_format(None)
     columns: Any = stream.features
     prepare: Callable[..., Any] = _fetched
-    if columns is None:  # after a map that does not say them
+    if columns is None:  # after a `map` without `features`
         head = list(stream.take(_ROWS_THAT_SHOW_THE_COLUMNS))
         columns = Dataset.from_list(head).features if head else {}
         prepare = columns.encode_example if head else _fetched
@@ -133,10 +133,10 @@ def hold(stream: IterableDataset) -> Dataset:
     path = _folder() / f"{uuid.uuid4().hex}.arrow"
     try:
         store.save(path, map(prepare, stream), columns)
-    except (ValueError, TypeError, KeyError) as error:  # pyarrow's own are ValueErrors
+    except (ValueError, TypeError, KeyError) as error:  # pyarrow's errors are ValueErrors
         raise DataError(
             f"The rows of the stream do not fit its columns ({error}).",
-            "Say what the columns are with stream.cast(datasets.Features(...)).",
+            "Set the types of the columns with stream.cast(datasets.Features(...)).",
         ) from error
     held = Dataset.from_file(str(path), split=stream.split)
     held.info.dataset_name = stream.info.dataset_name
@@ -144,7 +144,7 @@ def hold(stream: IterableDataset) -> Dataset:
 
 
 def _fetched(row: dict[str, Any]) -> dict[str, Any]:
-    """The row with the bytes of remote images in it."""
+    """The row with the bytes of its remote images."""
     return {name: _fetched_cell(value) for name, value in row.items()}
 
 
@@ -158,7 +158,7 @@ def _fetched_cell(value: Any) -> Any:
 
 @cache
 def _folder() -> Path:
-    """A folder of this process beside datasets' other caches, which need room too."""
+    """A folder of this process in the cache of `datasets`, where large files are expected."""
     from datasets import config
 
     Path(config.HF_DATASETS_CACHE).mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Images with the labels of pvzoo's tasks, drawn as predictions are."""
+"""Draw the labels of pvzoo's tasks on images, in the same style as predictions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pvzoo.results.semantic import SemanticMap
 
 
 def draw_classes(image: Image.Image, row: Mapping[str, Any], names: Sequence[str]) -> Image.Image:
-    """With the classes of the image in a legend."""
+    """Draw the classes of an image in a legend."""
     labels = row["labels"] or [] if "labels" in row else [row["label"]]
     legend = [(_name(names, label), class_colour(_known(label))) for label in labels]
     return add_legend(enlarge(image)[0], legend)
@@ -42,7 +42,7 @@ def _name(names: Sequence[str], label: int | None) -> str:
 def draw_objects(
     image: Image.Image, objects: Mapping[str, Any], names: Sequence[str], size: tuple[int, int]
 ) -> Image.Image:
-    """With boxes, and masks where there are some; crowds and ignored objects are marked."""
+    """Draw boxes, and masks if there are any; crowds and ignored objects are marked."""
     boxes = np.zeros((0, 4)) if is_uneven(objects) else box_array(objects)
     keep = np.flatnonzero(box.finite(boxes))
     boxes = box.positive(boxes[keep])
@@ -63,7 +63,7 @@ def draw_objects(
 
 
 def _decoded(code: Mapping[str, Any] | None, size: tuple[int, int]) -> np.ndarray:
-    """The mask of an object in an image of `size`; nothing for one that is far larger."""
+    """The mask of an object in an image of `size`; empty if it is damaged or far too large."""
     if code and is_whole(code) and np.prod(code["size"], dtype=float) <= 16.0 * np.prod(size):
         mask: np.ndarray = coco.decode(code)
         return mask
@@ -73,7 +73,7 @@ def _decoded(code: Mapping[str, Any] | None, size: tuple[int, int]) -> np.ndarra
 def _fitted(
     pixels: np.ndarray, size: tuple[int, int], shown: tuple[int, int], fill: int = 0
 ) -> np.ndarray:
-    """A (h, w) array of an image of `size`, cut or filled up if it is of another, scaled."""
+    """Cut or pad a (h, w) array to the `size` of its image, then scale it to `shown`."""
     canvas = np.full((size[1], size[0]), fill, pixels.dtype)
     part = pixels[: size[1], : size[0]]
     canvas[: part.shape[0], : part.shape[1]] = part
@@ -95,7 +95,7 @@ def _values(row: Mapping[str, Any]) -> np.ndarray:
 def draw_semantic(
     image: Image.Image, row: Mapping[str, Any], names: Sequence[str], size: tuple[int, int]
 ) -> Image.Image:
-    """With a colour for each class, and a legend; values that mean nothing are named."""
+    """Draw each class in its colour, with a legend; it lists values without a class too."""
     segments = row["segments"] or {}
     listed = dict(zip(segments.get("id") or [], segments.get("category") or [], strict=False))
     listed.setdefault(SEMANTIC_VOID, VOID)
@@ -116,7 +116,7 @@ def draw_semantic(
 def draw_panoptic(
     image: Image.Image, row: Mapping[str, Any], names: Sequence[str], size: tuple[int, int]
 ) -> Image.Image:
-    """With segments in the colours of their classes; what is not listed is named."""
+    """Draw segments in the colours of their classes; segments that are not listed are marked."""
     segments = row["segments"] or {}
     lists = [segments.get(k) or [] for k in ("id", "category", "isthing", "iscrowd")]
     listed = {i: rest for i, *rest in zip(*lists, strict=False)}

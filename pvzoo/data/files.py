@@ -1,4 +1,4 @@
-"""What every reader of labelled files needs: listings, names of splits, sizes, damaged files."""
+"""Helpers for readers of labelled files: listings, names of splits, sizes, safe parsing."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ class Split:
     """One part of a source, not read yet.
 
     Attributes:
-        name: "train", "validation", "test", or a name of the source's own; None if the source is
-            not split.
-        read: Called with a task, or None for the one that the labels are of; a reader that cannot
-            give the task gives its own.
+        name: "train", "validation", "test", or the source's own name; None if the source has no
+            splits.
+        read: Returns the dataset for a task, or with None for the task that the labels belong to.
+            A reader that does not know the task returns the latter.
     """
 
     name: str | None
@@ -63,16 +63,18 @@ def split_in(name: str) -> str | None:
 
 
 def entries(folder: Path) -> list[Path]:
-    """What is in a folder, in the order of names; no hidden files and none if it is no folder.
+    """The contents of a folder in the order of names, without hidden files.
+
+    Empty if it is not a folder.
 
     Raises:
-        DataError: The folder may not be read.
+        DataError: The folder cannot be read.
     """
     return [folder / entry.name for entry in _entries(folder)]
 
 
 def folders(folder: Path) -> list[Path]:
-    """The folders in a folder, in the order of names; no hidden ones."""
+    """The folders in a folder, in the order of names, without hidden ones."""
     return [folder / entry.name for entry in _entries(folder) if entry.is_dir()]
 
 
@@ -88,10 +90,10 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def walk(folder: Path) -> Iterator[tuple[Path, list[str]]]:
-    """Each folder in a folder, itself included, with the names of its files; no hidden ones.
+    """A folder and all folders below it, with the names of their files, without hidden ones.
 
-    Links are followed, after all that is no link, but no folder comes twice, nor one that the
-    first is in: links may lead back.
+    Symbolic links are followed last. Because links may lead back, no folder comes twice, and no
+    folder that contains the first one.
     """
     seen = {_identity(parent) for parent in Path(os.path.realpath(folder)).parents}
     waiting = [folder]
@@ -111,7 +113,7 @@ def walk(folder: Path) -> Iterator[tuple[Path, list[str]]]:
                         (links if entry.is_symlink() else waiting).append(here / entry.name)
                     else:
                         names.append(entry.name)
-        except OSError:  # as lost+found, which is not everybody's
+        except OSError:  # such as lost+found, which only root may read
             continue
         links.sort()
         yield here, names
@@ -126,7 +128,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def images(folder: Path) -> list[Path]:
-    """The image files below a folder, in the order of paths; no hidden ones."""
+    """The image files below a folder, in the order of paths, without hidden ones."""
     return sorted(here / name for here, names in walk(folder) for name in names if is_image(name))
 
 
@@ -136,7 +138,7 @@ def has_images(folder: Path) -> bool:
 
 
 def exists(path: Path) -> bool:
-    """Whether there is a file or folder; also of a text that can be no path."""
+    """Whether a file or folder exists; False for a text that cannot be a path."""
     try:
         return path.exists()
     except (OSError, ValueError):
@@ -144,7 +146,7 @@ def exists(path: Path) -> bool:
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is such a file; as `exists`."""
+    """Whether a file exists; False for a text that cannot be a path."""
     try:
         return path.is_file()
     except (OSError, ValueError):
@@ -161,12 +163,12 @@ def _is_hidden(name: str) -> bool:
 
 
 def _is_special(entry: os.DirEntry[str]) -> bool:
-    """Whether it is a pipe, socket or device: to read one may never end."""
+    """Whether it is a pipe, socket or device: reading one may never end."""
     return not (entry.is_file() or entry.is_dir() or entry.is_symlink())
 
 
 def relative(path: Path, root: Path) -> str:
-    """The path from a root, with slashes; the whole path if it leads out of the root."""
+    """The path relative to a root, with slashes; the whole path if it is not in the root."""
     try:
         return path.relative_to(root).as_posix()
     except ValueError:
@@ -174,84 +176,87 @@ def relative(path: Path, root: Path) -> str:
 
 
 def image_cell(path: Path) -> dict[str, Any]:
-    """An image file as a row of a dataset holds it: by its path, to be decoded on access."""
+    """The cell of a dataset for an image file: its path, to be decoded on access."""
     return {"path": os.path.abspath(path), "bytes": None}
 
 
 def upright_size(path: Path) -> tuple[int, int]:
-    """(width, height) of an image turned upright by its EXIF, from its header alone.
+    """(width, height) of an image turned upright by its EXIF, read from its header alone.
 
-    (0, 0) for a file that is missing or no image: the check names it.
+    (0, 0) for a file that is missing or not an image: the check reports it.
     """
     try:
         return encoded.upright_size(*encoded.header(path))
-    except Exception:  # what PIL raises for damaged files knows no bounds
+    except Exception:  # PIL raises many types for damaged files
         return (0, 0)
 
 
 def read_text(file: Path) -> str:
-    """The text of a UTF-8 file, with or without a byte-order mark, or a UTF-16 one with it.
+    """The text of a UTF-8 file, with or without a byte-order mark, or of UTF-16 with one.
 
     Raises:
-        DataError: The file cannot be read or is no text.
+        DataError: The file cannot be read or is not text.
     """
     try:
         data = file.read_bytes()
         return data.decode(_encoding(data)).replace("\r\n", "\n").replace("\r", "\n")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
-            f"{file} cannot be read ({error}).", "Save it as UTF-8 text, or fetch it again."
+            f"{file} cannot be read ({error}).", "Save it as UTF-8 text, or download it again."
         ) from error
 
 
 def head(file: Path, size: int = 2000) -> str:
-    """The first bytes of a file as text, whatever it is."""
+    """The first bytes of any file as text."""
     with file.open("rb") as opened:
         data = opened.read(size)
     return data.decode(_encoding(data), errors="replace")
 
 
 def is_utf16(file: Path) -> bool:
-    """Whether a text has the byte-order mark of UTF-16."""
+    """Whether a text file has the byte-order mark of UTF-16."""
     with file.open("rb") as opened:
         return _encoding(opened.read(2)) == "utf-16"
 
 
 def _encoding(data: bytes) -> str:
-    """How a text is encoded, by its byte-order mark."""
+    """The encoding of a text, judged by its byte-order mark."""
     return "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
 
 
 def read_json(file: Path) -> Any:
-    """What a JSON file holds.
+    """The contents of a JSON file.
 
     Raises:
-        DataError: The file cannot be read or is no JSON.
+        DataError: The file cannot be read or is not JSON.
     """
     try:
         return json.loads(read_text(file))
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{file} is not JSON ({error}).", "Export or fetch it again.") from error
+        raise DataError(
+            f"{file} is not JSON ({error}).", "Export it or download it again."
+        ) from error
 
 
 def read_yaml(file: Path, *, as_written: bool = False) -> Any:
-    """What a YAML file holds, if it is plain: a few lines of YAML can stand for gigabytes.
+    """The contents of a plain YAML file: with aliases, a few lines can expand to gigabytes.
 
     Args:
-        file: Of UTF-8 text.
-        as_written: Whether numbers, dates and words such as ``no`` stay the texts they are.
+        file: A file of UTF-8 text.
+        as_written: Whether numbers, dates and words such as ``no`` stay texts.
 
     Raises:
-        DataError: The file cannot be read, is no YAML or not plain.
+        DataError: The file cannot be read, is not YAML, or is not plain.
     """
     try:
         return yaml.load(read_text(file), _TextLoader if as_written else _PlainLoader)
     except _NotPlain as error:
         raise DataError(
-            f"{file}: {error}, which is not read.", "Write out what is meant, or export it again."
+            f"{file}: {error}, which pvzoo does not read.",
+            "Replace it by plain YAML, or export the file again.",
         ) from error
     except (yaml.YAMLError, ValueError, ArithmeticError) as error:
-        raise DataError(f"{file} is not YAML ({error}).", "Fix or export it again.") from error
+        raise DataError(f"{file} is not YAML ({error}).", "Fix it or export it again.") from error
 
 
 class _NotPlain(yaml.YAMLError):
@@ -259,7 +264,7 @@ class _NotPlain(yaml.YAMLError):
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """YAML without aliases (``*name``), long numbers, or lists in lists in lists without end."""
+    """YAML without aliases (``*name``), long numbers and deep nesting."""
 
     _DEEPEST = 50
     _LONGEST_NUMBER = 100
@@ -271,7 +276,7 @@ class _PlainLoader(yaml.SafeLoader):
         if self.check_event(yaml.AliasEvent):
             raise _NotPlain(f"line {line} has an alias")
         if self._depth == self._DEEPEST:
-            raise _NotPlain(f"line {line} has lists in lists, {self._DEEPEST} deep")
+            raise _NotPlain(f"line {line} is nested {self._DEEPEST} deep")
         self._depth += 1
         try:
             return super().compose_node(parent, index)
@@ -287,7 +292,7 @@ class _PlainLoader(yaml.SafeLoader):
 
 
 class _TextLoader(_PlainLoader):
-    """The same, with every scalar as a text."""
+    """Plain YAML with every scalar as text."""
 
     def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
         if kind is yaml.ScalarNode:
@@ -296,7 +301,7 @@ class _TextLoader(_PlainLoader):
 
 
 def number(value: Any) -> float | None:
-    """A number as float; None for what is no number, such as text and true."""
+    """A number as float; None for anything else, such as text and true."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     try:
@@ -314,12 +319,12 @@ def whole(value: Any) -> int | None:
 
 
 def truth(value: Any, where: str, name: str) -> bool:
-    """A yes or no: 0, 1, false, true, as text too; null and empty text are no.
+    """A truth value: 0, 1, false, true, also as text; null and empty text are false.
 
     Args:
-        value: As it was found.
-        where: What has it, in a message.
-        name: What it is called there.
+        value: The value to read.
+        where: What messages call the object that has the value.
+        name: The name of the value.
 
     Raises:
         DataError: It is none of these.
@@ -331,7 +336,7 @@ def truth(value: Any, where: str, name: str) -> bool:
 
 
 def side(value: Any) -> int:
-    """The width or height of an image in pixels; 0 for what can be none."""
+    """The width or height of an image in pixels; 0 for any other value."""
     value = whole(value)
     return value if value is not None and 0 < value < 2**31 else 0
 
@@ -344,13 +349,13 @@ def listing(names: Iterable[Any], count: int = 5) -> str:
 
 
 def quoted(value: Any, most: int = 100) -> str:
-    """A value of a file as a message shows it: the beginning of its `repr`."""
+    """A value for a message: the beginning of its `repr`."""
     text = repr(value)
     return text if len(text) <= most else f"{text[:most]}..."
 
 
 def objects_of(found: Iterable[Mapping[str, Any]], *, masks: bool) -> dict[str, list[Any]]:
-    """Objects one by one -> the lists of `pvzoo.data.schema`."""
+    """Convert objects to the lists of `pvzoo.data.schema`."""
     keys = ["id", "bbox", "category", "area", "iscrowd", "ignore", *["segmentation"] * masks]
     lists: dict[str, list[Any]] = {key: [] for key in keys}
     for thing in found:

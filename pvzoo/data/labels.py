@@ -1,4 +1,4 @@
-"""The labels of canonical datasets, split by split and row by row."""
+"""Read the labels of canonical datasets, split by split and row by row."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def label_rows(dataset: Dataset) -> Iterator[dict[str, Any]]:
 
 
 def fingerprint(dataset: Dataset) -> str:
-    """What tells whether a report is of the labels of a dataset."""
+    """A digest of the labels of a dataset; it shows whether a report belongs to the dataset."""
     digest = hashlib.blake2b(digest_size=16)
     for row in label_rows(dataset):
         digest.update(repr(row).encode())
@@ -30,24 +30,24 @@ def fingerprint(dataset: Dataset) -> str:
 
 
 def splits(data: Dataset | DatasetDict) -> dict[str, Dataset]:
-    """The splits of what `pvzoo.data.load` gives, by name; "" for data that is not split."""
+    """The splits of data from `pvzoo.data.load`, by name; "" for data without splits."""
     return dict(data) if isinstance(data, Mapping) else {"": data}
 
 
 def box_array(objects: Mapping[str, Any]) -> np.ndarray:
-    """The boxes of a row, (n, 4) float64; nan for what is missing."""
+    """The boxes of a row, (n, 4) float64; nan for missing values."""
     found = [b if b is not None else [None] * 4 for b in objects.get("bbox") or []]
     return np.array(found, dtype=float).reshape(-1, 4)
 
 
 def repeated(objects: Mapping[str, Any], boxes: np.ndarray) -> list[int]:
-    """The objects of a row that are the same as an earlier one."""
+    """The indices of objects in a row that are the same as an earlier one."""
     seen: set[Any] = set()
     found = []
     for i, numbers in enumerate(boxes.tolist()):
-        told = [objects[k][i] for k in ("category", "iscrowd", "ignore") if objects.get(k)]
+        flags = [objects[k][i] for k in ("category", "iscrowd", "ignore") if objects.get(k)]
         code = objects["segmentation"][i] if objects.get("segmentation") else None
-        key = (*numbers, *told, code["counts"] if code else None)
+        key = (*numbers, *flags, code["counts"] if code else None)
         if key in seen and np.isfinite(numbers).all():
             found.append(i)
         seen.add(key)
@@ -55,5 +55,5 @@ def repeated(objects: Mapping[str, Any], boxes: np.ndarray) -> list[int]:
 
 
 def is_uneven(lists: Mapping[str, Any]) -> bool:
-    """Whether a row's lists differ in length; one that is missing counts as empty."""
+    """Whether the lists of a row differ in length; a missing list counts as empty."""
     return len({len(v or []) for v in lists.values()}) > 1

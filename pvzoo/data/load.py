@@ -1,4 +1,4 @@
-"""`load`: labelled data in any common form -> canonical `datasets`."""
+"""`load`: read labelled data in any common format into canonical `datasets`."""
 
 from __future__ import annotations
 
@@ -34,35 +34,35 @@ def load(
     reduce_labels: bool = False,
     allow_outside: bool = False,
 ) -> Dataset | DatasetDict:
-    """Labelled data as canonical datasets (see `pvzoo.data.schema`), memory-mapped.
+    """Load labelled data as canonical datasets (see `pvzoo.data.schema`), memory-mapped.
 
     Args:
         source: One of
 
             * a file or folder in one of the formats of `docs/data.md`, recognised by its contents,
-              or what `datasets` itself writes: `save_to_disk`, Parquet files, metadata of images;
+              or in a form of `datasets`: `save_to_disk`, Parquet files, metadata of images;
             * a zip or tar file with any of these;
             * a dataset of the Hub, ``owner/name`` or ``owner/name:config``;
-            * a dataset that an installed plugin brings, by its name;
+            * the name of a dataset in an installed plugin;
             * a `datasets.Dataset`, `DatasetDict`, `IterableDataset` or `IterableDatasetDict` in
               the Hub's usual columns.
-        task: What to read the labels as, such as "object-detection" or just "detection"; by
-            default the task they are of. Masks can be read as boxes, panoptic labels as those of
-            any other dense task.
+        task: The task to read the labels for, such as "object-detection" or just "detection"; by
+            default the task that they belong to. Masks can be read as boxes, and panoptic labels
+            as labels of any other dense task.
         split: The one split to return.
-        reduce_labels: For semantic labels in which 0 is void and the value k stands for the k-th
-            class, counted from 1, as in ADE20K.
-        allow_outside: Whether paths in label files may lead out of the folder that is read and
-            those beside it, to any file of this computer. Only for labels that you trust.
+        reduce_labels: For semantic labels in which 0 is void and the value k means the k-th class,
+            counted from 1, as in ADE20K.
+        allow_outside: Whether paths in label files may lead to any file of this computer, not only
+            into the folder that is read and the folders beside it. Only for labels that you trust.
 
     Returns:
         A DatasetDict if the source has named splits and `split` is None, else a Dataset. A file
         or folder called val, valid or dev is the split "validation".
 
     Raises:
-        DataError: The source is not found, in no or several of the formats, damaged, not of the
-            task, or names files elsewhere. Labels with impossible *values* are no error here:
-            `pvzoo.data.check` finds them.
+        DataError: The source is not found, is in no known format or in several, is damaged, has
+            labels of another task, or names files elsewhere. Labels with impossible *values* are
+            not an error here: `pvzoo.data.check` finds them.
         HubError: The Hub cannot be reached, or refuses.
         UsageError: There is no such task or split.
     """
@@ -71,12 +71,12 @@ def load(
     task = own.id if own else None
     if isinstance(source, (str, os.PathLike)):
         if not str(source):
-            raise DataError("The name of the data is empty.", "Pass '.' for the present folder.")
+            raise DataError("The name of the data is empty.", "Pass '.' for the current folder.")
         path = expand(Path(source))
         if _is_of_plugin(str(source)) and not exists(path):
             dataset = registry.get("datasets", str(source))(task, split)
             if not isinstance(dataset, dict):
-                split = None  # it is that one
+                split = None  # the plugin returned that split
         elif not exists(path):
             dataset = _from_hub(str(source))
         else:
@@ -105,7 +105,7 @@ def _check_type(source: Any) -> None:
 
     if not isinstance(source, (Dataset, DatasetDict, IterableDataset, IterableDatasetDict)):
         raise DataError(
-            f"A {type(source).__name__} is no labelled data that pvzoo knows.",
+            f"A {type(source).__name__} is not labelled data that pvzoo can read.",
             "Make it a dataset first, with datasets.Dataset.from_list or from_dict."
             if isinstance(source, (list, tuple, dict))
             else "Pass a path, the id of a dataset on the Hub, or a datasets.Dataset.",
@@ -113,7 +113,7 @@ def _check_type(source: Any) -> None:
 
 
 def _named(split: str, names: Sequence[str], source: Any) -> str:
-    """The split of that name; "val" is also "validation", as where folders are read."""
+    """The split with this name; "val" also means "validation", as it does for folders."""
     for name in (split, split_name(split)):
         if name is not None and name in names:
             return name
@@ -122,7 +122,7 @@ def _named(split: str, names: Sequence[str], source: Any) -> str:
 
 def _no_split(split: str, names: Sequence[str], source: Any) -> UsageError:
     what = str(source) if isinstance(source, (str, os.PathLike)) else "The dataset"
-    hint = f"It has {', '.join(names)}." if names else "It is not split: leave split out."
+    hint = f"It has {', '.join(names)}." if names else "It has no splits: leave split out."
     return UsageError(f"{what} has no split {split!r}.", hint)
 
 
@@ -155,7 +155,10 @@ def _from_hub(name: str) -> Any:
 
 
 def _no_source(name: str) -> DataError:
-    hint = f"Check the path (here is {Path.cwd()}); a Hub id reads owner/name or owner/name:config."
+    hint = (
+        f"Check the path (the current folder is {Path.cwd()}). The id of a dataset on the Hub is "
+        "owner/name or owner/name:config."
+    )
     return DataError(
         f"{name!r} is neither a file or folder here nor the id of a dataset on the Hub.",
         nearest(name, registry.names("datasets")) or hint,
@@ -167,24 +170,25 @@ def _no_source(name: str) -> DataError:
 
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    """Say which data it was that the disk or the memory failed on."""
+    """Turn errors of the disk or the memory into a `DataError` that names the data."""
     try:
         yield
     except OSError as error:
         raise DataError(
-            f"{path} cannot be read ({error}).", "Check its permissions, and the room on the disk."
+            f"{path} cannot be read ({error}).",
+            "Check its permissions, and the free space on the disk.",
         ) from error
     except MemoryError as error:
         raise DataError(
-            f"{path} cannot be read: there is too little memory for it.",
-            "Look for a number that is far too large in its labels, or read a part of it.",
+            f"{path} cannot be read: there is not enough memory.",
+            "Look for numbers in its labels that are far too large, or read a part of it.",
         ) from error
 
 
 def _read(
     parts: Sequence[Split], path: Path, task: str | None, split: str | None, reduce_labels: bool
 ) -> Dataset | DatasetDict:
-    """The splits of a file or folder as datasets of the task, or the one that is asked for."""
+    """The splits of a file or folder as datasets of the task, or the split that is asked for."""
     names = [part.name for part in parts if part.name]
     if split is not None:
         split = _named(split, names, path)
@@ -192,7 +196,10 @@ def _read(
     read = {part.name: part.read(task) for part in chosen}
     found = task_of(next(iter(read.values())).features)
     if reduce_labels and found != SEMANTIC:
-        raise DataError(f"reduce_labels is for semantic masks; {path} has {found} labels.")
+        raise DataError(
+            f"reduce_labels is only for semantic masks, but {path} has {found} labels.",
+            "Leave reduce_labels out.",
+        )
     from datasets import DatasetDict
 
     if task not in (None, found):

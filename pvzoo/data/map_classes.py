@@ -1,29 +1,29 @@
-"""What the values of semantic maps mean.
+"""Find out what the values of semantic maps mean.
 
-A file beside the folders names them:
+A file beside the folders names the values:
 
 | file | contents |
 | --- | --- |
-| ``classes.txt``, ``labels.txt``, ``class_names.txt`` | a name a line, the first of the value 0 (-1 if it is ``__ignore__``, as labelme writes it) |
+| ``classes.txt``, ``labels.txt``, ``class_names.txt`` | one name per line, the first for the value 0 (-1 if it is ``__ignore__``, as labelme writes it) |
 | ``id2label.json``, ``label_map.json``, ``labels.json``, ``classes.json`` | a list of names, or an object from values to names or names to values |
 | ``classes.csv``, ``class_dict.csv``, ``labels.csv`` | columns name, r, g, b |
 | ``labelmap.txt`` | CVAT's ``name:r,g,b::`` |
 
-Maps in colours need one with colours; in others a file with colours counts the values by its lines.
-A map saved in RGB all of whose pixels are grey has these greys as values. A value named void,
-unlabeled, unlabelled or ignore is void.
+Maps in colours need a file with colours. For other maps, a file with colours names the values 0, 1,
+2, ... in the order of its lines. If all pixels of an RGB map are grey, the greys are its values. A
+value named void, unlabeled, unlabelled or ignore is void.
 
 **255** (white, which is 65535 in 16 bit) is void unless the file lists it, or it must be a class:
 
-| all maps of the source hold | and are named | 255 is |
+| the maps of the source hold | the file names | 255 is |
 | --- | --- | --- |
 | only 0 and 255 | two classes, 0 and 1 | the second class |
-| only 0 and 255 | another number of classes | not to be told: a `DataError` |
-| only 0 and 255 | not at all | a class of its own |
+| only 0 and 255 | another number of classes | not clear: a `DataError` |
+| only 0 and 255 | nothing | a class of its own |
 | other values too | | void |
 
-What an image of one bit has for white is the value 1. Without a file the values are the names,
-which is said in a `PvzooWarning`.
+White in an image of one bit is the value 1. Without a file, the values serve as names, and a
+`PvzooWarning` tells so.
 """  # noqa: E501
 
 from __future__ import annotations
@@ -63,15 +63,15 @@ _HOW = "Write a classes.csv beside the folders, with the columns name,r,g,b."
 
 _WHITE = frozenset({SEMANTIC_VOID, 65535})
 _GREY = int(ids_of((1, 1, 1)))
-"""The value in RGB of a grey of 1."""
+"""The value of an RGB pixel whose grey is 1."""
 
 BIT = -1
-"""Among values that were seen: the white of images of one bit, which is 255 in others of them."""
+"""Stands for white of one-bit images among the values of maps; other images have 255 for white."""
 
 
 @dataclass(frozen=True)
 class MapClasses:
-    """The names of the values of semantic maps, void ones included."""
+    """The names of the values of semantic maps, including void values."""
 
     names: Mapping[int, str]
 
@@ -103,20 +103,21 @@ def seen_in(image: Image.Image, values: np.ndarray) -> set[int]:
 
 
 def is_grey_scale(seen: set[int]) -> bool:
-    """Whether there is another value than black and white, so that no more need be seen."""
+    """Whether some value is neither black nor white; then no more maps need to be read."""
     return bool(seen - {0, BIT} - _WHITE)
 
 
 def with_white(names: Mapping[int, str], seen: set[int], source: str) -> dict[int, str]:
-    """The names of values, with those of white where it is a class and is not listed.
+    """Add a name for white if white is a class but is not listed.
 
     Args:
-        names: As a file or the caller lists them.
-        seen: The values in all maps (see `seen_in`), or some that are neither black nor white.
-        source: What names them, for a message.
+        names: The names of values, from a file or the caller.
+        seen: The values in all maps (see `seen_in`); if some value is neither black nor white,
+            the values up to the first such one are enough.
+        source: What a message calls the source of the names.
 
     Raises:
-        DataError: There is nothing but black and white, and other names than for two classes.
+        DataError: The maps hold only black and white, and the names are not for two classes.
     """
     white = seen & _WHITE - names.keys()
     if not white or is_grey_scale(seen):
@@ -125,16 +126,16 @@ def with_white(names: Mapping[int, str], seen: set[int], source: str) -> dict[in
         return {**names, **dict.fromkeys(sorted(white), names[1])}
     count = f"{len(names)} class" + "es" * (len(names) != 1)
     raise DataError(
-        f"The maps hold nothing but 0 and {min(white)}, and {source} names {count}: whether "
-        f"{min(white)} is void or one of them cannot be told.",
-        f'Name two classes, that of 0 first; or list the values, as in {{"0": "background", '
-        f'"{min(white)}": "lesion"}} in an id2label.json instead of other lists ("void" names '
-        "what is none).",
+        f"The maps hold only 0 and {min(white)}, and {source} names {count}, so it is not clear "
+        f"whether {min(white)} is void or a class.",
+        f"Name two classes, the class of 0 first. Or replace the list by an id2label.json with the "
+        f'values, such as {{"0": "background", "{min(white)}": "lesion"}} ("void" for a value '
+        "without a class).",
     )
 
 
 def named_by_value(seen: set[int]) -> dict[int, str]:
-    """The values that were seen as the names of their classes; white is void or one of two."""
+    """Name the values in maps by their numbers; white is one of two classes, or void."""
     if {*_WHITE} & seen and not is_grey_scale(seen):
         white = str(max(seen))
         return {v: str(v) for v in sorted(seen - {BIT})} | ({1: white} if BIT in seen else {})
@@ -146,16 +147,16 @@ def named_by_value(seen: set[int]) -> dict[int, str]:
 
 
 def find_map_classes(root: Path, maps: Sequence[Path], *, reduce_labels: bool) -> MapClasses | None:
-    """What a file in the root says about the values of these maps; None if there is none.
+    """The names that a file in the root gives to the values of maps; None without such a file.
 
     Args:
-        root: Where to look.
-        maps: All of them; the first one shows whether they are in RGB.
-        reduce_labels: Whether 0 is void, and the first name of the file that of the value 1.
+        root: The folder to look in.
+        maps: All maps; the first shows whether they are in RGB.
+        reduce_labels: Whether 0 is void and the first name in the file is for the value 1.
 
     Raises:
-        DataError: The file is damaged, has no colours while the maps have, or what 255 stands for
-            cannot be told.
+        DataError: The file is damaged, the maps are in colours but the file has no colours, or it
+            is not clear what 255 means.
     """
     file = next((root / name for name in _NAMES_FILES if (root / name).is_file()), None)
     if file is None:
@@ -165,17 +166,17 @@ def find_map_classes(root: Path, maps: Sequence[Path], *, reduce_labels: bool) -
     if step != 1 and colours:
         return MapClasses(colours)
     if step == 0:
-        raise DataError(f"{maps[0]} is in RGB, and {file} says no colours for the classes.", _HOW)
+        raise DataError(f"{maps[0]} is in RGB, but {file} has no colours for the classes.", _HOW)
     if reduce_labels:
         names = {0: "void"} | {value + 1: name for value, name in names.items()}
     return classes_of(names, maps, str(file))
 
 
 def classes_of(names: Mapping[int, str], maps: Sequence[Path], source: str) -> MapClasses:
-    """The classes of maps whose values are named; each state of the maps is looked at once.
+    """The classes of maps whose values have names; each state of the maps is read once.
 
     Raises:
-        DataError: What 255 stands for cannot be told.
+        DataError: It is not clear what 255 means.
     """
     step = _step(maps)
     if SEMANTIC_VOID not in names:
@@ -184,16 +185,14 @@ def classes_of(names: Mapping[int, str], maps: Sequence[Path], source: str) -> M
 
 
 def unnamed_classes(where: Path, maps: Sequence[Path], *, reduce_labels: bool) -> MapClasses:
-    """Classes named after the values that are in the maps; each state of these is read once."""
+    """Classes named after the values in the maps; each state of the maps is read once."""
     step = _step(maps)
     if step == 0:
-        raise DataError(
-            f"{maps[0]} is in RGB, and nothing says which class a colour stands for.", _HOW
-        )
+        raise DataError(f"{maps[0]} is in RGB, and no file names the classes of the colours.", _HOW)
     names = named_by_value(_seen(maps, all_of_them=True))
     warn(
-        f"{where} does not name the classes of its masks; they are called by their values. Write "
-        "the names into a classes.txt there, a line each, beginning with that of the value 0.",
+        f"{where} has no file with the names of the classes, so the values of the masks are their "
+        "names. Write the names into a classes.txt there, one per line, the first for the value 0.",
         PvzooWarning,
         stacklevel=2,
     )
@@ -202,12 +201,12 @@ def unnamed_classes(where: Path, maps: Sequence[Path], *, reduce_labels: bool) -
 
 
 def _seen(maps: Sequence[Path], *, all_of_them: bool) -> set[int]:
-    """The values in maps; in colours, those of their reds.
+    """The values in maps; of RGB maps, the values of the red channel.
 
     Args:
-        maps: All of a source.
-        all_of_them: Else only until one is seen that is neither black nor white, and maps that
-            cannot be read say nothing.
+        maps: All maps of a source.
+        all_of_them: Whether to read every map. If not, stop after the first value that is neither
+            black nor white, and skip maps that cannot be read.
     """
     from datasets import Features, Value
 
@@ -231,22 +230,22 @@ def _seen(maps: Sequence[Path], *, all_of_them: bool) -> set[int]:
 
 
 def _step(maps: Sequence[Path]) -> int:
-    """What a grey is multiplied by in the values of maps, by the first: 1, `_GREY` in RGB.
+    """The factor from greys to the values of maps: 1, or `_GREY` for grey maps in RGB.
 
-    0 if it is in colours.
+    0 for maps in colours. The first map decides.
     """
     try:
         with opened(maps[0]) as image:
             if image.mode not in ("RGB", "RGBA"):
                 return 1
             pixels = np.asarray(image)[..., :3]
-    except Exception:  # there is none, or it is damaged, which the check names
+    except Exception:  # no maps, or the first is damaged: the check reports it
         return 1
     return _GREY if (pixels == pixels[..., :1]).all() else 0
 
 
 def _in_steps(names: Mapping[int, str], step: int) -> dict[int, str]:
-    """The names of the values of maps whose greys are multiplied."""
+    """The names with their values multiplied by `step`, see `_step`."""
     if step == 1:
         return dict(names)
     scaled = {step * value: name for value, name in names.items()}
@@ -257,7 +256,7 @@ def _in_steps(names: Mapping[int, str], step: int) -> dict[int, str]:
 
 
 def _read_names(file: Path) -> tuple[dict[int, str], dict[int, str]]:
-    """The names by values, and by colours as R + 256 G + 65536 B where the file has them."""
+    """The names by value; and by colour, R + 256 G + 65536 B, if the file has colours."""
     if file.suffix == ".json":
         return _json_names(file), {}
     if file.suffix == ".csv":
@@ -271,7 +270,7 @@ def _read_names(file: Path) -> tuple[dict[int, str], dict[int, str]]:
         return _coloured(file, [(f[0], f[1].split(",") if len(f) > 1 else []) for f in fields])
     names = [line for line in lines if line]
     if not names:
-        raise DataError(f"{file} is empty.", "Write the name of a class a line.")
+        raise DataError(f"{file} is empty.", "Write the name of one class per line.")
     first = -1 if names[0] == "__ignore__" else 0
     return {v: name for v, name in enumerate(names, first) if v >= 0}, {}
 
@@ -287,13 +286,13 @@ def _coloured(
             red = green = blue = -1
         if not name or not all(0 <= v <= 255 for v in (red, green, blue)):
             raise DataError(
-                f"{file}: the class number {index + 1} ({str(name)[:100]}) has no colour.",
-                "It has a name and three numbers r, g, b from 0 to 255.",
+                f"{file}: class number {index + 1} ({str(name)[:100]}) has no colour.",
+                "Give it a name and three numbers r, g, b from 0 to 255.",
             )
         names[index] = name.strip()
         colours[int(ids_of((red, green, blue)))] = name.strip()
     if not names:
-        raise DataError(f"{file} has no classes.", "Its columns are name,r,g,b.")
+        raise DataError(f"{file} has no classes.", "Write a line per class: name,r,g,b.")
     return names, colours
 
 
@@ -315,7 +314,7 @@ def _json_names(file: Path) -> dict[int, str]:
         if len(found) == len(pairs):
             return dict(sorted(found))
     raise DataError(
-        f"{file} does not name values.",
+        f"{file} does not give names to values.",
         'Write {"0": "background", "1": "road"}, or a list of names.',
     )
 

@@ -1,4 +1,4 @@
-"""Maps: images whose pixels are numbers, as semantic and panoptic labels hold them."""
+"""Read and write maps: images whose pixels are numbers, for semantic and panoptic labels."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ from pvzoo.results.ids_as_colours import colours_of, ids_of
 def read_map(cell: Any, name: str) -> np.ndarray:
     """The values of a map: (height, width) int32.
 
-    Grey and palette images hold the values themselves; of a coloured one a value is
+    Grey and palette images hold the values themselves. In a colour image a value is
     R + 256 G + 65536 B, as in COCO's panoptic PNGs.
 
     Args:
-        cell: What an Image column holds when it is not decoded, with ``path`` and ``bytes``.
-        name: What messages call it.
+        cell: A cell of an Image column that is not decoded, with ``path`` and ``bytes``.
+        name: What messages call the map.
 
     Raises:
-        DataError: It cannot be read, or its pixels are fractions or only differ in transparency.
+        DataError: The map cannot be read, its pixels are fractions, or they differ in transparency
+            only.
     """
     return values_of(open_map(cell, name), name)
 
@@ -36,23 +37,23 @@ def open_map(cell: Any, name: str) -> Image.Image:
     """The map in its own mode, upright.
 
     Raises:
-        DataError: It is missing, cannot be read, or is in a format that does not keep values.
+        DataError: The map is missing, cannot be read, or is in a format that changes values.
     """
     if cell is None:
         raise DataError(f"{name} is missing.", "Restore it, or leave the row out.")
     try:
         handle = ImageHandle.of(cell)
         image = handle.open_as_is()
-        with opened(handle.data) as head:  # turning an image takes its format away
+        with opened(handle.data) as head:  # a turned image has lost its format
             lossy = head.format in ("JPEG", "MPO") or head.info.get("compression") == "jpeg"
     except ImageError as error:
-        said = error.what.removeprefix(error.source).strip().removesuffix(".")
+        reason = error.what.removeprefix(error.source).strip().removesuffix(".")
         hint = "Copy or download it again, or leave the row out."
-        raise DataError(f"{name} cannot be read (it {said}).", hint) from let_go(error)
+        raise DataError(f"{name} cannot be read (it {reason}).", hint) from let_go(error)
     if lossy:
         raise DataError(
-            f"{name} is compressed as JPEG, in which values are not kept.",
-            "Save maps as PNG; one in black and white so that 128 and more becomes 255.",
+            f"{name} is a JPEG, which changes the values of pixels.",
+            "Save maps as PNG. In a black and white map, first set values from 128 to 255.",
         )
     return image
 
@@ -61,11 +62,11 @@ def values_of(image: Image.Image, name: str) -> np.ndarray:
     """The values of a decoded map; see `read_map`."""
     if image.mode in ("RGBA", "LA") and _is_drawn_in_alpha(image):
         raise DataError(
-            f"{name} has one colour throughout and differs in transparency only.",
-            "Save it as grey or palette PNG of class ids.",
+            f"The pixels of {name} have one colour and differ in transparency only.",
+            "Save it as a grey or palette PNG of class ids.",
         )
     if image.mode == "F":
-        raise DataError(f"{name} holds fractions.", "Save it as PNG of whole numbers.")
+        raise DataError(f"{name} holds fractions.", "Save it as a PNG of whole numbers.")
     values = np.empty(image.size[::-1], np.int32)
     for strip, (_, top) in strips(image):
         pixels = np.asarray(strip)
@@ -76,9 +77,9 @@ def values_of(image: Image.Image, name: str) -> np.ndarray:
 
 
 def areas_of(values: np.ndarray) -> dict[int, int]:
-    """The values that occur in a map, in ascending order, and the pixels of each.
+    """The values that occur in a map, in ascending order, and how many pixels each has.
 
-    They are counted by their runs, which is quicker than sorting pixels.
+    Counting runs of equal pixels is faster than sorting all pixels.
     """
     flat = values.reshape(-1)
     starts = np.flatnonzero(np.concatenate([[True], flat[1:] != flat[:-1]])[: flat.size])
@@ -89,7 +90,7 @@ def areas_of(values: np.ndarray) -> dict[int, int]:
 
 
 def replaced(values: np.ndarray, table: Mapping[int, int], rest: int) -> np.ndarray:
-    """A map with each value replaced by what a table has for it, or by `rest`; int32."""
+    """Replace each value of a map by its entry in `table`, or by `rest`; returns int32."""
     result = np.full(values.shape, rest, np.int32)
     if not values.size:
         return result
@@ -114,18 +115,18 @@ def _is_drawn_in_alpha(image: Image.Image) -> bool:
 
 
 def encode_grey(values: np.ndarray) -> bytes:
-    """(height, width) values from 0 to 65535 as a grey PNG of 8 bit if they fit, else of 16."""
+    """Encode (height, width) values from 0 to 65535 as a grey PNG, 8 bit if they fit, else 16."""
     small = values.size == 0 or values.max() <= 255
     return _png(Image.fromarray(values.astype(np.uint8 if small else np.uint16)))
 
 
 def encode_colour(values: np.ndarray) -> bytes:
-    """(height, width) values from 0 to 2**24 - 1 as an RGB PNG: R + 256 G + 65536 B."""
+    """Encode (height, width) values from 0 to 2**24 - 1 as an RGB PNG: R + 256 G + 65536 B."""
     return _png(Image.fromarray(colours_of(values)))
 
 
 def encode_map(values: np.ndarray) -> bytes:
-    """(height, width) values from 0 to 2**24 - 1 as a grey PNG where they fit, else in colour."""
+    """Encode (height, width) values from 0 to 2**24 - 1 as a grey PNG if they fit, else as RGB."""
     return (encode_colour if values.max(initial=0) > 65535 else encode_grey)(values)
 
 

@@ -1,10 +1,10 @@
-"""What stands beside the images of a folder: ``metadata.csv`` and ``metadata.jsonl``.
+"""Make ``metadata.csv`` and ``metadata.jsonl`` beside images safe and correct to read.
 
-`datasets` reads them, with two gaps that are closed here. Of a CSV file, pandas takes texts for
-other things: it reads NA and None as null, True as a truth, 007 as 7 and 1.0 as a fraction, and
-none of them is then the name of a class. Columns of whole numbers, and of measures such as 0.5,
-stay as they are. Of JSON, Arrow reads lists in lists without a bound, until its stack is full and
-the process ends.
+`datasets` reads these files, but with two faults that are corrected here. In CSV, pandas reads the
+texts NA and None as null, True as a truth value, 007 as 7 and 1.0 as a fraction, so that they are
+lost as names of classes; here they stay texts. Columns of whole numbers, and of measures such as
+0.5, do not change. In JSON, Arrow reads nested lists without a limit, until its stack overflows and
+the process dies; here deep nesting is refused.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
 
 DEEPEST = 100
-"""Lists and objects within each other in a ``metadata.jsonl``; Arrow fails at about 10,000."""
+"""How deep a ``metadata.jsonl`` may nest lists and objects; Arrow fails at about 10,000."""
 
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _STEP = np.zeros(256, np.int8)
@@ -40,7 +40,7 @@ def check_depth(file: Path) -> None:
     """Refuse JSON Lines that are nested deeper than `DEEPEST`.
 
     Raises:
-        DataError: They are; the message names the line.
+        DataError: A line is nested deeper; the message names it.
     """
     with file.open("rb") as lines:
         depth = 0
@@ -49,22 +49,21 @@ def check_depth(file: Path) -> None:
             depths = depth + np.cumsum(_STEP[brackets], dtype=np.int64)
             if depths.max(initial=0) > DEEPEST:
                 raise DataError(
-                    f"{file}, line {number}, has lists or objects in each other, more than "
-                    f"{DEEPEST} deep.",
+                    f"{file}, line {number}, has lists or objects nested more than {DEEPEST} deep.",
                     "Fix the line, or export the file again.",
                 )
             depth = max(0, int(depths[-1])) if len(depths) else depth
 
 
 def with_texts(data: DatasetDict, files: Iterable[Path]) -> DatasetDict:
-    """What `datasets` read of an image folder, with the columns that it took for other things.
+    """Restore the texts of columns that `datasets` read from CSV as something else.
 
     Args:
-        data: With a column ``image`` of paths.
+        data: An image folder read by `datasets`, with a column ``image`` of paths.
         files: The ``metadata.csv`` files that it was read from.
 
     Raises:
-        DataError: One of them is no UTF-8 text.
+        DataError: A file is not UTF-8 text.
     """
     from datasets import Value
 
@@ -77,7 +76,7 @@ def with_texts(data: DatasetDict, files: Iterable[Path]) -> DatasetDict:
     rows: dict[Any, list[Mapping[str, Any]]] = {}
     for split, part in data.items():
         found = _rows_of(part, written)
-        if found is None:  # it is from other files
+        if found is None:  # the data comes from other files
             return data
         rows[split] = found
     for name, kind in next(iter(data.values())).features.items():
@@ -89,7 +88,7 @@ def with_texts(data: DatasetDict, files: Iterable[Path]) -> DatasetDict:
         change: type[int] | type[str]
         if all(_WHOLE.fullmatch(text) for text in everything if text):
             change, new = int, Value("int64")
-        elif _is_told(everything, [v for column in columns.values() for v in column], kind):
+        elif _is_intact(everything, [v for column in columns.values() for v in column], kind):
             continue
         else:
             change, new = str, Value("string")
@@ -108,7 +107,7 @@ def _column(part: Dataset, name: str) -> list[Any]:
 def _rows_of(
     part: Dataset, written: Mapping[str, deque[Mapping[str, Any]]]
 ) -> list[Mapping[str, Any]] | None:
-    """What is written of each image; None if of one there is nothing."""
+    """The CSV row of each image; None if an image has no row."""
     from datasets import Image
 
     if not isinstance(part.features.get("image"), Image):
@@ -122,8 +121,8 @@ def _rows_of(
     return found
 
 
-def _is_told(texts: list[str], column: list[Any], kind: Any) -> bool:
-    """Whether a column that is not of whole numbers says what is written."""
+def _is_intact(texts: list[str], column: list[Any], kind: Any) -> bool:
+    """Whether a column that is not of whole numbers still has what the file contains."""
     if any(text and value is None for text, value in zip(texts, column, strict=True)):
         return False
     if kind.dtype == "float64":

@@ -1,13 +1,13 @@
-"""Paths that stand in label files: which file each means, and which may be opened at all.
+"""Paths in label files: find the file that each path means, and refuse paths that are not safe.
 
-Label files come from strangers and from other machines. A path in one may lead into the folder that
-the user named and into folders beside it (``../images``), hidden ones excepted; with
-``allow_outside`` anywhere. What is on the disk is the user's own doing: symbolic links are
-followed, and only the text of a path is judged.
+Label files come from strangers and from other machines. A path in a label file may lead into the
+folder that the user named and into folders beside it (``../images``), but not into hidden ones;
+with ``allow_outside`` it may lead anywhere. Only the text of a path is checked: symbolic links are
+followed, because the user put them on the disk.
 
-A path that leads nowhere as it is written means what the longest end of it leads to:
+If there is no file at a path, the longest end of the path that leads to a file is used:
 ``/content/ds/images/train/1.jpg`` is ``images/train/1.jpg``, else ``train/1.jpg``, else ``1.jpg``.
-Windows' paths are read likewise.
+Paths of Windows are read in the same way.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pvzoo.data.files import exists, listing, quoted, relative
 from pvzoo.errors import DataError, PvzooWarning
 
 _DEEPEST = 32
-"""Folders of a path that count: no data has more, and each is looked for."""
+"""How many parts of a path, from its end, are looked for. No data has deeper folders."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class Located:
     """A file that a label file names.
 
     Attributes:
-        path: Where it is; where it should be if it is not there.
-        name: What the label file calls it, with slashes.
-        found: Whether it is there.
+        path: Where the file is, or where it should be if it is missing.
+        name: The path in the label file, with slashes.
+        found: Whether the file exists.
     """
 
     path: Path
@@ -43,7 +43,7 @@ class Located:
     found: bool
 
     def file_name(self, root: Path) -> str:
-        """Its path from a root; of a file that is not there, what the label file says."""
+        """The path relative to `root`; for a missing file, the path in the label file."""
         return relative(self.path, root) if self.found else self.name
 
 
@@ -52,7 +52,7 @@ class Area:
     """Where the files of a source may be.
 
     Attributes:
-        root: The folder that the user named, or the one with the file that was named.
+        root: The folder that the user named, or the folder of the file that the user named.
         allow_outside: Whether paths in label files may lead anywhere.
     """
 
@@ -61,16 +61,16 @@ class Area:
 
     @classmethod
     def of(cls, source: Path, *, allow_outside: bool = False) -> Area:
-        """That of a file or folder."""
+        """The area of a file or folder."""
         return cls(source if source.is_dir() else source.parent, allow_outside)
 
     @cached_property
     def _roots(self) -> tuple[str, ...]:
-        """The root as it was named, and where it is if links lead there."""
+        """The root as the user named it, and with symbolic links resolved."""
         return (os.path.abspath(self.root), os.path.realpath(self.root))
 
     def holds(self, path: Path) -> bool:
-        """Whether a path leads into the root."""
+        """Whether a path is the root or in it."""
         text = os.path.abspath(path)
         return any(_inside(text, root) is not None for root in self._roots)
 
@@ -79,7 +79,7 @@ class Area:
         if self.allow_outside or self.holds(Path(path)):
             return True
         for parent in map(os.path.dirname, self._roots):
-            if os.path.dirname(parent) == parent:  # beside it is all of the disk
+            if os.path.dirname(parent) == parent:  # the parent is the whole disk
                 continue
             inside = _inside(os.path.abspath(path), parent)
             if inside and not any(part.startswith(".") for part in inside.split(os.sep)):
@@ -95,27 +95,29 @@ class Area:
         expected: Path | None = None,
         folders: bool = False,
     ) -> list[Located]:
-        """The files that paths mean.
+        """Find the files that paths mean.
 
-        A file is taken for one path only: for that which it has in full, else for that whose
-        beginning the others share (of ``/ds/1.jpg`` and ``/ds/a/1.jpg`` the first). The others, or
-        all of them if there is no such path, count as missing, which a `PvzooWarning` says.
+        If several paths lead to one file, only one path gets it: the path that matches in full,
+        else the path whose folders all the other paths begin with (``/ds/1.jpg`` rather than
+        ``/ds/a/1.jpg``). The other paths, or all if there is no such path, count as missing; a
+        `PvzooWarning` names them.
 
         Args:
-            texts: As they are written.
-            bases: What they may be relative to, the likeliest first.
-            where: What says them, in a message.
-            expected: Where missing files should be if none is found; by default the first base.
-            folders: Whether they may be folders. Of these a relative path is not shortened: there
-                is an ``images`` in most data.
+            texts: The paths as they are written.
+            bases: Folders that the paths may be relative to, the likeliest first.
+            where: What a message calls the label file.
+            expected: The folder where missing files should be if no file is found; by default the
+                first base.
+            folders: Whether the paths may lead to folders. Then relative paths are not shortened,
+                because most data has a folder ``images``.
 
         Raises:
-            DataError: One leads out of the area.
+            DataError: A path leads out of the area.
         """
         texts = list(texts)
         there = _path_exists if folders else _Listings().have
         found: list[str | None] = []
-        cuts: list[tuple[str, ...]] = []  # what is left out before the end that is there
+        cuts: list[tuple[str, ...]] = []  # the part before the end that was found
         claims: dict[str, set[tuple[str, ...]]] = defaultdict(set)
         used: Counter[Path] = Counter()
         for text in texts:
@@ -149,8 +151,8 @@ class Area:
             here = path if path is not None else self._should_be(text, usual)
             located.append(Located(Path(here), _slashed(text), path is not None))
         for lost, why in (
-            (unclear, "are not there as they are written, and their ends are those of others"),
-            (elsewhere, "lead out of the data's folder; what their ends fit in it is taken"),
+            (unclear, "lead to no file, and other paths end in the same way"),
+            (elsewhere, "lead out of the data's folder; files in it with the same ends are used"),
         ):
             if lost:
                 shown = listing(map(quoted, dict.fromkeys(lost)), 3)
@@ -164,14 +166,14 @@ class Area:
         return os.path.join(base, *_parts(text))
 
     def _outside(self, text: str, bases: Sequence[Path]) -> str | None:
-        """What a path leads to out of the area, if that is there."""
-        if is_plain(text) or _slashed(text).startswith("//"):  # another computer would be asked
+        """The existing file outside the area that a path leads to, if there is one."""
+        if is_plain(text) or _slashed(text).startswith("//"):  # this would ask another computer
             return None
         paths = (p for p in _exact(text, bases) if not self.allows(p))
         return next(filter(_path_exists, paths), None)
 
     def leads_out(self, text: str, where: str) -> DataError:
-        """The error of a path that may not be followed."""
+        """The error for a path that leads out of the area."""
         return DataError(
             f"{where} names {quoted(text)}, which leads out of the data's folder {self.root}.",
             "Put the files into that folder, or a folder beside it. If you trust the labels: "
@@ -180,7 +182,7 @@ class Area:
 
 
 class _Listings:
-    """Which files there are; each folder is read once."""
+    """The files in folders; each folder is read once."""
 
     def __init__(self) -> None:
         self._names: dict[str, frozenset[str]] = {}
@@ -197,7 +199,7 @@ class _Listings:
 
 
 def _inside(path: str, folder: str) -> str | None:
-    """The way from a folder to what is in it, "" for itself; None for what is not in it."""
+    """The path relative to a folder; "" for the folder itself, None if the path is not in it."""
     if path == folder:
         return ""
     folder = folder.rstrip(os.sep) + os.sep
@@ -209,16 +211,16 @@ def _slashed(text: str) -> str:
 
 
 def is_plain(text: str) -> bool:
-    """Whether a path stays in whatever folder it is relative to."""
+    """Whether a path stays in the folder that it is relative to."""
     path = os.path.normpath(_slashed(text))
     return not os.path.isabs(path) and path.split(os.sep, 1)[0] != os.pardir
 
 
 def _exact(text: str, bases: Iterable[Path]) -> Iterator[str]:
-    """What a path is in each of the bases, as it is written."""
+    """The path in each of the bases, not shortened."""
     plain, text = is_plain(text), _slashed(text)
     for base in bases:
-        # a base is left as it is: links in it may make its own ".." mean something
+        # the base is not normalised: after a symbolic link, ".." leads elsewhere
         yield (
             os.path.join(base, os.path.normpath(text))
             if plain
@@ -227,7 +229,7 @@ def _exact(text: str, bases: Iterable[Path]) -> Iterator[str]:
 
 
 def _parts(text: str) -> list[str]:
-    """The folders and the name in a path, without what makes it absolute or leads upwards."""
+    """The folders and the name in a path, without a drive, a leading slash, "." and ".."."""
     path = os.path.normpath(re.sub(r"^[A-Za-z]:", "", _slashed(text)))
     return [p for p in _slashed(path).split("/") if p not in ("", ".", "..")][-_DEEPEST:]
 
@@ -239,7 +241,10 @@ def _is_absolute(text: str) -> bool:
 def _ends(
     text: str, bases: Sequence[Path], *, whole: bool
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """The ends of a path in each of the bases, the longest first or only, and what is before it."""
+    """The ends of a path in each base, the longest first, each with the part before it.
+
+    With `whole`, only the longest end.
+    """
     parts = _parts(text)
     if not parts:
         return
@@ -250,7 +255,7 @@ def _ends(
 
 
 def _is_first(cut: tuple[str, ...], others: Iterable[tuple[str, ...]]) -> bool:
-    """Whether all others begin with it."""
+    """Whether all others begin with `cut`."""
     return all(other[: len(cut)] == cut for other in others)
 
 

@@ -1,8 +1,8 @@
-"""Masks as one polygon each.
+"""Convert each mask to one polygon.
 
-The outlines of all parts and holes are joined by ways there and back, which have no area. That is
-how ultralytics joins the parts of COCO's masks; pycocotools, which fills by the even-odd rule,
-makes the same mask of it.
+The outlines of all parts and holes are joined by lines that go there and back, and so have no area.
+ultralytics joins the parts of COCO's masks in the same way. pycocotools fills by the even-odd rule,
+so it makes the same mask from the polygon.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from pvzoo.results.masks import Masks
 
 
 def outline(code: Mapping[str, Any]) -> np.ndarray | None:
-    """(k, 2) corners in pixels of a run-length code's mask; None for one without a pixel."""
+    """(k, 2) corners in pixels of the mask of a run-length code; None for one without pixels."""
     height, width = code["size"]
     outlines = _outlines({"size": [height, width], "counts": code["counts"].encode("ascii")})
     return join(outlines) if outlines else None
 
 
 def _outlines(code: Mapping[str, Any]) -> list[np.ndarray]:
-    """(k, 2) outlines of the parts of a mask, of the holes in them, of the parts in those ..."""
+    """(k, 2) outlines of the parts of a mask, of the holes in them, of parts in the holes, ..."""
     (height, width), found = code["size"], []
     while outlines := Masks((height, width), (code["counts"],)).polygons(0):
         filled = coco.merge(coco.frPyObjects(outlines, height, width))
-        # of the parts that lie in no hole
+        # only the parts that do not lie in a hole
         outlines = Masks((height, width), (filled["counts"],)).polygons(0)
         found += [np.reshape(outline, (-1, 2)) for outline in outlines]
         code = coco.encode(coco.decode(filled) - coco.decode(code))
@@ -36,7 +36,7 @@ def _outlines(code: Mapping[str, Any]) -> list[np.ndarray]:
 
 
 def join(outlines: Sequence[np.ndarray]) -> np.ndarray:
-    """(k, 2) outlines as one, each reached from those before by a way there and back."""
+    """Join (k, 2) outlines into one; a line there and back connects each to those before it."""
     path = outlines[0]
     for outline in outlines[1:]:
         here = int(((path - outline[0]) ** 2).sum(axis=1).argmin())

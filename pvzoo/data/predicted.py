@@ -1,4 +1,4 @@
-"""Predictions as labels: for a tool in which somebody reviews them."""
+"""Turn predictions into labels, for review in an annotation tool."""
 
 from __future__ import annotations
 
@@ -25,24 +25,25 @@ if TYPE_CHECKING:
 
 
 class Predicted:
-    """Results that become a canonical dataset; they are kept in a file, however many come.
+    """Collects results and makes a canonical dataset of them.
 
-    Objects with masks become those of instance-segmentation, and so does each class of a semantic
-    map and each segment of a panoptic one; objects without are object-detection. Of the classes of
-    an image the best is its label, or all are where each was scored on its own. The dataset has
-    the column ``scores`` besides, one for each object or class that has one. It lasts as long as
-    the process.
+    The results are kept in a file, so that there may be any number of them. Objects with masks,
+    the classes of a semantic map and the segments of a panoptic map become objects of
+    instance-segmentation; objects without masks become objects of object-detection. The best class
+    of an image becomes its label; all its classes do if the model scores each on its own. A
+    further column ``scores`` has the score of each object or class that has one. The dataset lasts
+    as long as the process.
     """
 
     def __init__(self, kind: type[Result], names: Sequence[str]) -> None:
-        """Make room for results.
+        """Prepare a file for results.
 
         Args:
-            kind: What the model's results are.
-            names: Its classes; those of the results that are not among them come after these.
+            kind: The type of the model's results.
+            names: The model's classes; further classes of the results come after these.
 
         Raises:
-            DataError: Such results are no labels.
+            DataError: Results of this type cannot be labels.
         """
         if hasattr(kind, "masks") or "masks" in kind.__dataclass_fields__:
             self.task = INSTANCE
@@ -63,28 +64,28 @@ class Predicted:
         """Keep a result.
 
         Raises:
-            DataError: It does not know its image.
+            DataError: The result has no image.
         """
         if result.image is None:
-            raise DataError("A result does not know its image, which labels are of.")
-        said = result.to_dict()
-        found = said["predictions"]
+            raise DataError("A result has no image, so it cannot become a label.")
+        content = result.to_dict()
+        found = content["predictions"]
         if self.task == CLASSIFICATION:
             self._several |= (several := getattr(result, "multi_label", False))
             found = found if several else found[:1]
         self._names |= {row["name"]: None for row in found}
         data = result.image.data
-        if not isinstance(data, Path):  # it never was a file
+        if not isinstance(data, Path):  # the image was never a file
             self._path(f"{self._count}").write_bytes(data)
             data = self._path(f"{self._count}")
         name = result.image.file_name or f"{self._count:06d}.png"
         head = {"path": os.path.abspath(data), "name": name}
-        size = {"width": said["width"], "height": said["height"]}
+        size = {"width": content["width"], "height": content["height"]}
         self._file.write(json.dumps(head | size | {"found": found}) + "\n")
         self._count += 1
 
     def dataset(self) -> Dataset:
-        """All that was kept."""
+        """The dataset of all results that were added."""
         needs("Labelled data", "datasets")
         from datasets import Dataset, List, Value
 
@@ -122,7 +123,7 @@ class Predicted:
 
 
 def _object(number: int, thing: Mapping[str, Any], category: int) -> dict[str, Any]:
-    """An object of `pvzoo.data.schema` of a row of a result."""
+    """The object of `pvzoo.data.schema` for a row of a result."""
     if "mask" in thing:
         return masked_object(thing["mask"], number, category)
     left, top, right, bottom = (thing[side] for side in ("xmin", "ymin", "xmax", "ymax"))

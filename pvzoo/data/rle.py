@@ -1,9 +1,9 @@
-"""Masks of objects as COCO's compressed run-length codes, whatever form they are given in.
+"""Convert masks of objects in any form to COCO's compressed run-length codes.
 
-Polygons are in pixels, the corner of the image is (0, 0); pycocotools makes masks of them. COCO's
-own form is a list of polygons, each a list x1, y1, x2, y2, ...; also understood are a single such
-list, and points instead of pairs of numbers: ``[x, y]`` or ``{"x": x, "y": y}``. Run lengths
-are an object with ``size`` and ``counts``, compressed (text) or not (a list).
+Polygons are in pixels, the corner of the image is (0, 0), and pycocotools fills them. COCO's own
+form is a list of polygons, each a list x1, y1, x2, y2, ... A single such list is accepted too, and
+points instead of pairs of numbers: ``[x, y]`` or ``{"x": x, "y": y}``. Run lengths are an object
+with ``size`` and ``counts``, compressed (text) or not (a list).
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from pvzoo.data.files import quoted, whole
 from pvzoo.errors import DataError
 
 MOST_PIXELS = 2**28
-"""Of an image, more than PIL opens unless told to. To put polygons together pycocotools takes four
-bytes for each pixel that the image is said to have, and crashes where it does not get them."""
+"""The most pixels of an image; PIL by default opens fewer. To merge polygons, pycocotools needs
+four bytes for each pixel of the stated size, and crashes if it does not get them."""
 
 MOST_OUTLINE = 2**22
-"""Pixels: the length of the outline of a polygon, by which pycocotools needs memory."""
+"""The longest outline of a polygon, in pixels; pycocotools needs memory in proportion to it."""
 
 _DEEPEST = 4
-"""Lists in each other: of numbers, of points, of polygons, and one more that some put around."""
+"""Levels of lists: of numbers, of points, of polygons, and one more that some tools add."""
 
 
 def empty_code(size: tuple[int, int], where: str) -> dict[str, Any]:
-    """The run-length code of a mask of (height, width) without a pixel.
+    """The run-length code of a mask of (height, width) without pixels.
 
     Raises:
-        DataError: No image is that large; `where` is what a message calls the object.
+        DataError: The size is too large for an image; `where` is what messages call the object.
     """
     if not _is_size(size):
         raise DataError(
-            f"{where} is in an image that is said to have {size[1]} x {size[0]} pixels.",
+            f"{where} is in an image of {size[1]} x {size[0]} pixels, which is not possible.",
             "Correct the width and height of the image.",
         )
     return _packed([size[0] * size[1]], size)
@@ -47,15 +47,15 @@ def polygon_code(
 ) -> dict[str, Any]:
     """The run-length code of polygons x1, y1, x2, y2, ... in pixels, in an image (height, width).
 
-    The mask is what pycocotools makes of them. Polygons of less than three points have no area.
+    pycocotools makes the mask. Polygons with fewer than three points have no area.
 
     Raises:
-        DataError: No image is that large, or the outline of a polygon is too long to be meant;
-            `where` is what a message calls the object.
+        DataError: The size is too large for an image, or the outline of a polygon is too long;
+            `where` is what messages call the object.
     """
     height, width = size
     empty = empty_code(size, where)
-    far = 4.0 * max(size)  # what is further out is of no matter
+    far = 4.0 * max(size)  # how far beyond this a point lies does not matter
     solid = [np.clip(np.asarray(p, float), -far, far) for p in polygons if len(p) >= 6]
     if not solid or not height or not width:
         return empty
@@ -63,16 +63,16 @@ def polygon_code(
         steps = np.abs(np.diff(polygon.reshape(-1, 2), axis=0))
         if steps.max(axis=1).sum() > MOST_OUTLINE:
             raise DataError(
-                f"{where} has a polygon whose {len(polygon) // 2} points are, from one to the "
-                f"next, more than {MOST_OUTLINE:,} pixels apart in all.",
-                "Check what its numbers are of.",
+                f"{where} has a polygon of {len(polygon) // 2} points whose outline is longer than "
+                f"{MOST_OUTLINE:,} pixels.",
+                "Check whether its numbers are pixels.",
             )
     codes = pycoco.frPyObjects(solid, height, width)
     return _as_text(pycoco.merge(codes) if len(codes) > 1 else codes[0])
 
 
 def outline_box(polygons: Sequence[Sequence[float]]) -> list[float]:
-    """Left, top, width, height of polygons x1, y1, x2, y2, ..., of which there is one at least."""
+    """Left, top, width, height of one or more polygons x1, y1, x2, y2, ..."""
     xs, ys = ([v for polygon in polygons for v in polygon[axis::2]] for axis in (0, 1))
     return [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
 
@@ -80,7 +80,7 @@ def outline_box(polygons: Sequence[Sequence[float]]) -> list[float]:
 def masked_object(
     code: Mapping[str, Any], number: int, category: int, *, iscrowd: bool = False
 ) -> dict[str, Any]:
-    """An object of `pvzoo.data.schema` that is known by its mask: box and area are the mask's."""
+    """An object of `pvzoo.data.schema` made from its mask: box and area are the mask's."""
     return {
         "id": number,
         "bbox": pycoco.toBbox(code).tolist(),
@@ -93,20 +93,20 @@ def masked_object(
 
 
 def compressed(given: Any, size: tuple[int, int], where: str) -> dict[str, Any]:
-    """A mask in any form as a compressed run-length code.
+    """Convert a mask in any form to a compressed run-length code.
 
     Args:
         given: Polygons or run lengths; see the module.
-        size: (height, width) of the image, which polygons need.
-        where: What to call it in a message.
+        size: (height, width) of the image, needed for polygons.
+        where: What messages call the object.
 
     Raises:
-        DataError: It is none of these, or damaged.
+        DataError: The mask is in no such form, or damaged.
     """
     if isinstance(given, dict) and not _is_point(given):
         return _run_lengths(given, where)
     if not isinstance(given, list):
-        raise DataError(f"{where} has a segmentation that is no list or object.", _FORMS)
+        raise DataError(f"{where} has a segmentation that is not a list or object.", _FORMS)
     polygons = _polygons(given)
     if polygons is None or any(len(polygon) % 2 for polygon in polygons):
         raise DataError(f"{where} has a polygon that is not pairs of numbers.", _FORMS)
@@ -114,7 +114,7 @@ def compressed(given: Any, size: tuple[int, int], where: str) -> dict[str, Any]:
 
 
 _FORMS = (
-    "A mask is a list of polygons, each x1, y1, x2, y2, ... in pixels; or an object with size and "
+    "Write a list of polygons, each x1, y1, x2, y2, ... in pixels; or an object with size and "
     "counts."
 )
 
@@ -140,7 +140,7 @@ def _is_point(given: Any) -> bool:
 
 
 def _numbers(given: list[Any]) -> np.ndarray | None:
-    """A list of finite numbers as float64; None if it is none."""
+    """A list of finite numbers as float64; None for any other list."""
     try:
         numbers = np.array(given) if given else np.empty(0)
     except (ValueError, OverflowError):  # lists of different lengths
@@ -155,7 +155,7 @@ def _run_lengths(given: dict[str, Any], where: str) -> dict[str, Any]:
     if sides is None or len(sides) != 2 or not _is_size(sides):
         raise DataError(
             f"{where} has a mask of the size {quoted(size)}.",
-            f"It is [height, width], of {MOST_PIXELS:,} pixels at most.",
+            f"Write [height, width], at most {MOST_PIXELS:,} pixels.",
         )
     height, width = sides
     if isinstance(counts, str):
@@ -169,7 +169,7 @@ def _run_lengths(given: dict[str, Any], where: str) -> dict[str, Any]:
             "width).",
             "Export it again.",
         )
-    if 0 in sides:  # of which pycocotools makes a box of any size
+    if 0 in sides:  # pycocotools would make a box of any size
         return empty_code((height, width), where)
     if isinstance(counts, str):
         return {"size": sides, "counts": counts}
@@ -177,25 +177,25 @@ def _run_lengths(given: dict[str, Any], where: str) -> dict[str, Any]:
 
 
 def _whole_numbers(given: Any) -> list[int] | None:
-    """A list of whole numbers; None if it is none."""
+    """A list of whole numbers; None for anything else."""
     found = [whole(v) for v in given] if isinstance(given, list) else [None]
     numbers = [n for n in found if n is not None]
     return numbers if len(numbers) == len(found) else None
 
 
 def _fills(runs: np.ndarray, size: Sequence[int]) -> bool:
-    """Whether run lengths are possible and as many pixels as a mask of (height, width) has."""
+    """Whether run lengths are possible and add up to the pixels of a (height, width) mask."""
     total = size[0] * size[1]
     if ((runs < 0) | (runs > total)).any():
         return False
-    numbers: list[int] = runs.tolist()  # Python's own, which do not overflow
+    numbers: list[int] = runs.tolist()  # Python's integers do not overflow
     return sum(numbers) == total
 
 
 def is_whole(code: Mapping[str, Any]) -> bool:
-    """Whether a compressed run-length code has a possible size and as many pixels as it says.
+    """Whether a compressed run-length code has a possible size and fills it exactly.
 
-    pycocotools itself only notices those that have too many.
+    pycocotools itself notices only codes with too many pixels.
     """
     size, counts = code.get("size"), code.get("counts")
     if not size or not counts or not _is_size(size) or 0 in size:
@@ -205,7 +205,7 @@ def is_whole(code: Mapping[str, Any]) -> bool:
 
 
 def _is_size(size: Sequence[int | None]) -> bool:
-    """Whether the (height, width) of a mask can be that of an image."""
+    """Whether an image can have this (height, width)."""
     height, width = size
     if height is None or width is None or min(height, width) < 0:
         return False
@@ -222,11 +222,12 @@ def _as_text(code: dict[str, Any]) -> dict[str, Any]:
 
 
 def _unpacked(counts: str) -> np.ndarray | None:
-    """The run lengths in a compressed code, or None if it is none. (pycocotools trusts it.)
+    """The run lengths in a compressed code, or None if it is damaged; pycocotools does not check.
 
-    Each is written in digits to the base 32, the lowest first, a character each, from "0"; the
-    bit 32 says that more follow, and the bit 16 of the last one is the sign. From the fourth on
-    it is the difference from the last run but one (`rleToString` in maskApi.c of pycocotools).
+    Each run length is written in digits of base 32, the lowest first, one character per digit,
+    starting at "0". Bit 32 means that more digits follow; bit 16 of the last digit is the sign.
+    From the fourth on, a number is the difference from the run length two before it (`rleToString`
+    in maskApi.c of pycocotools).
     """
     if not counts.isascii():
         return None
@@ -236,7 +237,7 @@ def _unpacked(counts: str) -> np.ndarray | None:
     last = np.flatnonzero(~digits & 32)
     first = np.concatenate([[0], last[:-1] + 1])
     length = last - first + 1
-    if length.max() > 7:  # 35 bits, of which the sums below do not overflow
+    if length.max() > 7:  # at most 35 bits, so that the sums below do not overflow
         return None
     index = np.arange(digits.size) - np.repeat(first, length)
     values = np.add.reduceat((digits & 31) << (5 * index), first)

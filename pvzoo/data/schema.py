@@ -1,51 +1,52 @@
-"""The one form that labelled data of each task takes: the columns of a `datasets.Dataset`.
+"""The canonical form of labelled data: the columns of a `datasets.Dataset` for each task.
 
-Every reader writes these columns; the check, `evaluate` and `fine_tune` read no others. A task says
-its own (`pvzoo.tasks.base.Task.columns`); those of pvzoo's tasks are these.
+Every reader writes these columns; the check, `evaluate` and `fine_tune` read no other columns. A
+task defines its own columns (`pvzoo.tasks.base.Task.columns`); pvzoo's tasks have these.
 
 | column | type | meaning |
 | --- | --- | --- |
 | `image` | Image | the image, encoded; decoded (and turned upright by its EXIF) on access |
 | `image_id` | int64 | unique in its split |
-| `file_name` | string | the path relative to the source's root, with slashes; a made-up name such as `000012.png` for an image that never was a file |
+| `file_name` | string | the path relative to the source's root, with slashes; a made-up name such as `000012.png` for an image that was never a file |
 
 image-classification
 
 | `label` | ClassLabel | the class |
-| `labels` | List(ClassLabel) | instead of `label`, for data with several classes an image |
+| `labels` | List(ClassLabel) | instead of `label`, for data with several classes per image |
 
 object-detection and instance-segmentation
 
-| `width`, `height` | int32 | of the image as its annotator saw it, in pixels; what the labels say where they say it, else of the upright image |
-| `objects` | struct of lists of equal length | one entry an object; empty lists for an image without objects |
+| `width`, `height` | int32 | size of the image as its annotator saw it, in pixels: from the labels if they have it, else from the upright image |
+| `objects` | struct of lists of equal length | one entry per object; empty lists for an image without objects |
 | `objects.id` | int64 | unique in its split |
 | `objects.bbox` | 4 float64 | COCO's left, top, width, height in pixels; the top left corner of the image is (0, 0) |
 | `objects.category` | ClassLabel | the class |
 | `objects.area` | float64 | pixels, as COCO uses it to tell small from large objects |
-| `objects.iscrowd` | bool | COCO's crowd: a region with several objects of the class, none of them told apart |
-| `objects.ignore` | bool | an object that is neither asked for nor an error when found, such as VOC's `difficult` |
+| `objects.iscrowd` | bool | COCO's crowd: a region with several objects of the class that are not separated |
+| `objects.ignore` | bool | an object that a model need not find, and that is no error if it does, such as VOC's `difficult` |
 | `objects.segmentation` | struct size, counts | instance-segmentation only: COCO's compressed run-length code, `size` is (height, width) |
 
 semantic-segmentation and panoptic-segmentation
 
-| `annotation` | Image | a map of the size of the image; a panoptic map's values are R + 256 G + 65536 B when it is RGB |
+| `annotation` | Image | a map with the size of the image; the values of a panoptic map in RGB are R + 256 G + 65536 B |
 | `segments` | struct of lists of equal length | what the values of the map mean |
 | `segments.id` | int64 | a value of the map |
 | `segments.category` | ClassLabel | the class it stands for; -1 for void, which is neither trained nor evaluated |
 | `segments.isthing` | bool | panoptic only: whether its class is countable |
 | `segments.iscrowd` | bool | panoptic only: COCO's crowd |
-| `areas` | List(int64) | panoptic only, and only of COCO's files: the pixels that each segment is said to have, for the check |
+| `areas` | List(int64) | panoptic only, and only from COCO's files: the area in pixels that the file has for each segment, for the check |
 
-In a semantic dataset `segments` lists the values of every class, in each row the same; the value
-255 is void unless it is listed. In a panoptic one it lists the segments of the image, and 0 is
-void. A value of the map that is neither listed nor void is a mistake, which the check reports.
+In a semantic dataset, `segments` lists the values of all classes and is the same in every row; the
+value 255 is void unless it is listed. In a panoptic dataset, `segments` lists the segments of the
+image, and 0 is void. A value of the map that is neither listed nor void is a mistake, which the
+check reports.
 
-The classes of a plugin's task are likewise those of a ``label``, of ``labels``, or of the ``category``
-of a column that is a struct.
+The classes of a plugin's task are found in the same places: a column ``label`` or ``labels``, or
+the ``category`` of a column that is a struct.
 
-The ids of a ClassLabel column are the place of the class in its ``names``. Labels with mistakes are
-kept as they are, so that the check can name them: a class id out of range is an integer that is no
-place in ``names``, and a box may lie anywhere.
+The ids in a ClassLabel column are indices of its ``names``. Labels with mistakes are kept as they
+are, so that the check can report them: a class id may be out of the range of ``names``, and a box
+may lie anywhere.
 """  # noqa: E501
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ SEMANTIC = "semantic-segmentation"
 PANOPTIC = "panoptic-segmentation"
 
 VOID = -1
-"""The category of what is neither trained nor evaluated."""
+"""The category of pixels and segments that are neither trained nor evaluated."""
 
 VOID_NAMES = frozenset({"void", "unlabeled", "unlabelled", "ignore", "__ignore__"})
 """Lower-case names of classes that are void."""
@@ -78,7 +79,7 @@ SEMANTIC_VOID = 255
 
 
 def labelled(task: str) -> Task:
-    """The task of that id, or of some of its words, for which there is labelled data.
+    """The task with this id, or with an id that contains these words; it has labelled data.
 
     Raises:
         UsageError: There is no such task, or it has no columns of labelled data.
@@ -90,13 +91,13 @@ def labelled(task: str) -> Task:
     if found.result.task != task:
         raise UsageError(
             f"{task} has no labelled data of its own.",
-            f"It is measured on that of {found.result.task}.",
+            f"Use labelled data of {found.result.task}.",
         )
-    raise UsageError(f"{task} has no labelled data.", "Its plugin says no columns for it.")
+    raise UsageError(f"{task} has no labelled data.", "Its plugin defines no columns for it.")
 
 
 def labelled_tasks() -> Iterator[Task]:
-    """Those that have columns, pvzoo's own first; a plugin that cannot be loaded has none."""
+    """The tasks with columns of labelled data, pvzoo's own first; broken plugins are skipped."""
     for part in registry.parts("tasks"):
         try:
             task: Task = registry.load_part(part)()
@@ -107,11 +108,11 @@ def labelled_tasks() -> Iterator[Task]:
 
 
 def features(task: str, names: Sequence[str] = (), *, multi_label: bool = False) -> Features:
-    """The columns of a task's dataset whose classes are `names`.
+    """The columns of a dataset of a task with the classes `names`.
 
     Args:
-        task: Its id, or some of its words.
-        names: Empty for a task without classes.
+        task: The id of the task, or some words of it.
+        names: The class names; empty for a task without classes.
         multi_label: For classification: whether an image can have several classes.
 
     Raises:
@@ -146,7 +147,7 @@ def task_for(columns: Any) -> Task:
     """The task whose columns these `datasets.Features` are.
 
     Raises:
-        DataError: They are of none.
+        DataError: No task has these columns.
     """
     task = task_of(columns)
     if task is None:
@@ -158,7 +159,7 @@ def task_for(columns: Any) -> Task:
 
 
 def label_columns(columns: Any) -> list[str]:
-    """The columns of a canonical dataset that hold labels, but for maps, and the file names."""
+    """The columns of a canonical dataset with labels, except maps, and with the file names."""
     from datasets import Image
 
     task = task_for(columns)
@@ -167,9 +168,9 @@ def label_columns(columns: Any) -> list[str]:
 
 
 def class_names(columns: Any) -> tuple[str, ...]:
-    """The class names of a dataset in one of the forms above, given its `datasets.Features`.
+    """The class names of a canonical dataset, given its `datasets.Features`.
 
-    None for tasks without classes.
+    Empty for tasks without classes.
     """
     label = _label(columns)
     return tuple(label.names) if label else ()

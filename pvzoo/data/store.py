@@ -1,4 +1,4 @@
-"""Rows -> a memory-mapped `datasets.Dataset`, written once for each state of the source."""
+"""Write rows to a memory-mapped `datasets.Dataset`, once for each state of the source."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from datasets import Dataset, Features
 
 FORMAT = 3
-"""Raised when a reader's rows change, so that what an older pvzoo wrote is read anew."""
+"""Increase this when a reader's rows change, so that files of an older pvzoo are not used."""
 
 ROWS_AT_ONCE = 1000
 BYTES_AT_ONCE = 32 * 2**20
@@ -31,14 +31,14 @@ def write(
     """The dataset of `rows`, from the cache if none of the source's files has changed.
 
     Rows hold an image as ``{"path": str, "bytes": None}`` or with its bytes, and class ids as
-    integers. They are not checked, so that mistakes in labels reach the check as they are.
+    integers. Rows are not checked, so that mistakes in labels reach `pvzoo.data.check`.
 
     Args:
-        rows: Called, and gone through, only if the cache does not have them.
-        columns: From `schema.features`.
-        files: All files that the rows are made from, also those that are not there: one that is
-            changed, comes or goes makes a new dataset.
-        about: What else the rows depend on, such as the task and the places of the images.
+        rows: Returns the rows. Called only if the cache does not have them.
+        columns: The columns, from `schema.features`.
+        files: All files that the rows are made from, including missing ones: if one is changed,
+            added or deleted, a new dataset is written.
+        about: What else the rows depend on, such as the task and the paths of the images.
     """
     from datasets import Dataset, config
 
@@ -50,14 +50,14 @@ def write(
         os.close(handle)
         try:
             save(Path(name), rows(), columns)
-            os.replace(name, target)  # other processes see all of it or nothing
+            os.replace(name, target)  # other processes see the whole file or none
         finally:
             Path(name).unlink(missing_ok=True)
     return Dataset.from_file(str(target))
 
 
 def save(path: Path, rows: Iterable[Mapping[str, Any]], columns: Features) -> None:
-    """Write rows as an Arrow file, for `Dataset.from_file`; see `write` for what they hold."""
+    """Write rows as an Arrow file for `Dataset.from_file`; see `write` for what rows hold."""
     import pyarrow as pa
     from datasets.arrow_writer import ArrowWriter
 
@@ -72,7 +72,7 @@ def save(path: Path, rows: Iterable[Mapping[str, Any]], columns: Features) -> No
 
 
 def _unfit(chunk: list[Any], schema: Any, error: Exception) -> DataError:
-    """The error of rows of which one has what no column holds, such as half a character."""
+    """The error for rows with a value that no column can hold, such as half a character."""
     import pyarrow as pa
 
     for row in chunk:
@@ -81,14 +81,14 @@ def _unfit(chunk: list[Any], schema: Any, error: Exception) -> DataError:
         except (UnicodeEncodeError, OverflowError, pa.ArrowException) as cause:
             name = quoted(row.get("file_name") or row.get("name"))
             return DataError(
-                f"The labels of the image {name} cannot be kept ({str(cause)[:200]}).",
+                f"The labels of the image {name} cannot be stored ({str(cause)[:200]}).",
                 "Correct the text or number, or leave the image out.",
             )
-    return DataError(f"The labels cannot be kept ({str(error)[:200]}).", "Correct them.")
+    return DataError(f"The labels cannot be stored ({str(error)[:200]}).", "Correct them.")
 
 
 def _chunks(rows: Iterable[Mapping[str, Any]]) -> Iterator[list[Any]]:
-    """The rows, so many at once that neither their number nor their images fill the memory."""
+    """The rows in chunks with a limited number of rows and a limited size of images."""
     chunk: list[Any] = []
     size = 0
     for row in rows:

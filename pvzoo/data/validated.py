@@ -1,6 +1,6 @@
-"""Rows whose labels can be gone through: null is no label, and what is no label at all is refused.
+"""Read rows with labels that are safe to use: nulls become empty, and damaged labels are refused.
 
-`pvzoo.data.check` names such rows instead; a file, or another task, has no place for them.
+Files and other tasks cannot store damaged labels. `pvzoo.data.check` reports such rows instead.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _NEEDED = {"objects": ("bbox", "category", "segmentation"), "segments": ("id", "
 def sound_rows(dataset: Dataset, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Some columns of a canonical dataset row by row, images not decoded.
 
-    Objects, segments and labels that are null are empty lists, a class that is null is `VOID`, a
-    flag that is null is false.
+    Objects, segments and labels that are null become empty lists, null classes become `VOID`, and
+    null flags become false.
 
     Raises:
-        DataError: Lists of an image differ in length, an object or segment has no box, class or id,
-            or a mask is damaged.
+        DataError: The lists of an image differ in length, an object or segment has no box, class or
+            id, or a mask is damaged.
     """
     names = ("image_id", "file_name")
     for row in derive.rows(dataset, [*dict.fromkeys([*names, *columns])]):
@@ -48,17 +48,17 @@ def filled(given: Mapping[str, Any] | None, kinds: Mapping[str, Any]) -> dict[st
 
 
 def image_of(row: Mapping[str, Any]) -> str:
-    """The image of a row, for a message."""
+    """The name of the image of a row in messages."""
     return f"The image {row['file_name']} (image_id {row['image_id']})"
 
 
 def _sound(name: str, lists: dict[str, list[Any]], where: str) -> dict[str, list[Any]]:
     one = name.removesuffix("s")
     if is_uneven(lists):
-        said = ", ".join(f"{len(values)} of {key}" for key, values in lists.items())
+        counts = ", ".join(f"{len(values)} of {key}" for key, values in lists.items())
         raise DataError(
-            f"{where}: its {name} have {said}.",
-            f"Make it one of each for every {one}, or leave the image out.",
+            f"{where}: its {name} have {counts}.",
+            f"Give each {one} one of each, or leave the image out.",
         )
     for key in lists.keys() & {*_FLAGS}:
         lists[key] = [bool(value) for value in lists[key]]
@@ -71,11 +71,11 @@ def _sound(name: str, lists: dict[str, list[Any]], where: str) -> dict[str, list
             if key == "segmentation" and _is_damaged(value):
                 raise DataError(
                     f"{where}: the mask of its {one} {i} is a damaged run-length code.",
-                    f"Make it anew, or remove the {one}.",
+                    f"Export it again, or remove the {one}.",
                 )
     return lists
 
 
 def _is_damaged(code: Mapping[str, Any]) -> bool:
     size = code.get("size")
-    return not size or (0 not in size and not is_whole(code))  # an unknown size is no damage
+    return not size or (0 not in size and not is_whole(code))  # an unknown size is not damage

@@ -1,4 +1,4 @@
-"""`write`: canonical datasets as files that other tools read."""
+"""`write`: write canonical datasets as files that other tools read."""
 
 from __future__ import annotations
 
@@ -25,42 +25,44 @@ def write(
     *,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Write a canonical dataset to a new folder, in a form that `pvzoo.data.load` reads too.
+    """Write a canonical dataset to a new folder, in a format that `pvzoo.data.load` reads too.
 
-    | format | task | files, for a split called train | what it cannot say |
+    | format | task | files, for a split called train | what it cannot store |
     | --- | --- | --- | --- |
     | coco | detection, instance | `annotations/instances_train.json`, `train/` | |
     | coco | panoptic | `annotations/panoptic_train.json`, PNGs in `annotations/panoptic_train/`, `train/` | |
-    | yolo | detection, instance | `data.yaml`, `images/train/`, `labels/train/` | crowds, objects to ignore, ids, areas, and a box that is not that of its mask |
-    | voc | detection, instance | `Annotations/`, `JPEGImages/`, `ImageSets/Main/train.txt` | crowds, ids, areas; the order of the classes, which is that of their names; splits but train, validation and test; spaces in names of images |
-    | cvat | detection, instance, classification | `annotations.xml`, `labels.json`, `images/train/` | crowds, objects to ignore, ids, areas, a box that is not that of its mask |
+    | yolo | detection, instance | `data.yaml`, `images/train/`, `labels/train/` | crowds, objects to ignore, ids, areas, and boxes that differ from their masks |
+    | voc | detection, instance | `Annotations/`, `JPEGImages/`, `ImageSets/Main/train.txt` | crowds, ids, areas; the order of the classes, which becomes alphabetical; splits other than train, validation and test; spaces in names of images |
+    | cvat | detection, instance, classification | `annotations.xml`, `labels.json`, `images/train/` | crowds, objects to ignore, ids, areas, and boxes that differ from their masks |
     | label-studio | detection, instance, classification | `tasks_train.json`, `label_config.xml`, `images/train/` | the same |
-    | folder | classification | `train/<class>/`; with several labels an image `train/metadata.jsonl` | ids; the order of the classes, which is that of their names |
+    | folder | classification | `train/<class>/`; with several labels per image `train/metadata.jsonl` | ids; the order of the classes, which becomes alphabetical |
     | folder | semantic | `id2label.json`, `images/train/`, `masks/train/` | ids |
 
-    A `Dataset` has no level of splits: `annotations/instances.json` with `images/`,
-    `annotations/panoptic.json` with `data/`, `images/` with `labels/` or `masks/`, `<class>/`.
+    A `Dataset` has no splits and is written as `annotations/instances.json` with `images/`,
+    `annotations/panoptic.json` with `data/`, `images/` with `labels/` or `masks/`, or `<class>/`.
 
-    Images are copied byte for byte under their file names, without the folders that all of them are
-    in; a name that would leave the folder or is taken, with any suffix, is changed. Boxes and masks
-    are in the upright image, also where its file says by EXIF that it has to be turned: tools
-    that ignore EXIF will not see them in place. Labels with mistakes are written as they are, but
-    for objects without a box or class, lists of different lengths and damaged masks: no file has a
-    place for those, and they are refused. Labels that are null are none. Predictions, which have
-    a column ``scores``, are written with them as coco, cvat and label-studio.
+    Images are copied byte for byte under their file names, without the folders that they have in
+    common. A name is changed if it leads out of the folder, or if it is taken, with any suffix.
+
+    Boxes and masks belong to the upright image, even if the EXIF of its file rotates it; tools that
+    ignore EXIF then show them in the wrong place. Labels with mistakes are written as they are,
+    with three exceptions that are refused because no file can store them: objects without a box or
+    class, lists of different lengths, and damaged masks. Null labels count as no labels. Scores of
+    predictions, in a column ``scores``, are written to coco, cvat and label-studio.
 
     Args:
-        data: Of one task.
-        folder: Must not exist or be empty. It appears when all is written, or not at all.
-        format: A name of the table, or of a plugin's format.
-        progress: Called with the number of images written and that of all.
+        data: A dataset of one task.
+        folder: A folder that does not exist or is empty. It appears when everything is written, or
+            not at all.
+        format: A format in the table, or a plugin's format.
+        progress: Called with the number of images written, and of all images.
 
     Returns:
         The folder.
 
     Raises:
-        DataError: The format has no place for the task or the labels of an image, an image cannot
-            be read, or the folder cannot be written.
+        DataError: The format cannot store the task or the labels of an image, an image cannot be
+            read, or the folder cannot be written.
         UsageError: There is no such format.
     """  # noqa: E501
     from datasets import DatasetDict
@@ -77,39 +79,40 @@ def write(
 
 
 def named(format: str) -> list[type[Format]]:
-    """The formats of a name that can be written, each for other tasks.
+    """The formats with this name that can be written, each for other tasks.
 
     Raises:
-        UsageError: There is none.
+        UsageError: There is no such format.
     """
     indices = [form for form in formats() if form.writes]
     if found := [form for form in indices if form.name == format]:
         return found
     names = sorted({form.name for form in indices})
     raise UsageError(
-        f"There is no format {format!r}.", nearest(format, names) or f"Known: {', '.join(names)}."
+        f"There is no format {format!r}.",
+        nearest(format, names) or f"Choose one of: {', '.join(names)}.",
     )
 
 
 def writer_of(format: str, task: str) -> type[Format]:
-    """The format of a name that labels of a task are written in.
+    """The format with this name that can write labels of a task.
 
     Raises:
-        UsageError: There is no format of that name.
-        DataError: It has no place for them.
+        UsageError: There is no format with this name.
+        DataError: The format cannot store such labels.
     """
     writer = next((form for form in named(format) if task in form.writes), None)
     if writer is None:
         fitting = sorted({form.name for form in formats() if task in form.writes})
         raise DataError(
-            f"The format {format} has no place for labels of {task}.",
+            f"The format {format} cannot store labels of {task}.",
             f"Write them as {' or '.join(fitting)}.",
         )
     return writer
 
 
 def check_new(target: Path) -> None:
-    """Raise a `DataError` if a folder is there and not empty."""
+    """Raise a `DataError` if a folder exists and is not empty."""
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise DataError(
             f"{target} exists and is not empty.", "Choose a new folder, or remove that one."
@@ -118,7 +121,7 @@ def check_new(target: Path) -> None:
 
 @contextmanager
 def _new_folder(target: Path) -> Iterator[Path]:
-    """A folder that takes its place when the block ends, and leaves nothing if it fails."""
+    """A folder that is moved to `target` when the block ends; nothing is left if it fails."""
     try:
         check_new(target)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -126,7 +129,7 @@ def _new_folder(target: Path) -> Iterator[Path]:
     except OSError as error:
         raise DataError(f"{target} cannot be written ({error}).", "Choose another.") from error
     try:
-        work = beside / "work"  # mkdtemp's own folder may be entered by nobody else
+        work = beside / "work"  # only the owner may enter mkdtemp's own folder
         work.mkdir()
         yield work
         if target.exists():
@@ -134,7 +137,7 @@ def _new_folder(target: Path) -> Iterator[Path]:
         work.rename(target)
     except OSError as error:
         raise DataError(
-            f"{target} cannot be written ({error}).", "Make room, or choose another folder."
+            f"{target} cannot be written ({error}).", "Free some space, or choose another folder."
         ) from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""XML files: those of strangers are read by `defusedxml`, which refuses entities."""
+"""Read XML files of strangers with `defusedxml`, which refuses entities."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def read_xml(file: Path) -> Element:
     """The root of an XML file.
 
     Raises:
-        DataError: It cannot be read, is no XML, or has entities.
+        DataError: The file cannot be read, is not XML, or has entities.
     """
     needs("XML", "defusedxml")
     from defusedxml import ElementTree
@@ -30,7 +30,7 @@ def read_xml(file: Path) -> Element:
 
 
 def xml_elements(file: Path, tags: frozenset[str]) -> Iterator[Element]:
-    """The elements of some names that are not in each other, each forgotten after it was used.
+    """The outermost elements with these tags; each is freed after it was used.
 
     Raises:
         DataError: As `read_xml`.
@@ -54,11 +54,11 @@ def xml_elements(file: Path, tags: frozenset[str]) -> Iterator[Element]:
 
 
 _NO_XML = re.compile("[^\\t\\n\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
-"""What an XML file cannot hold (www.w3.org/TR/xml, 2.2), or would not give back."""
+"""Characters that an XML file cannot hold (www.w3.org/TR/xml, 2.2), or that change when read."""
 
 
 def check_text(text: str, what: str) -> None:
-    """Raise a `DataError` if a text cannot be written to an XML file; `what` is what it names."""
+    """Raise a `DataError` if a text cannot be written to XML; `what` begins the message."""
     if _NO_XML.search(text):
         raise DataError(f"{what} {quoted(text)} cannot be written to an XML file.", "Rename it.")
 
@@ -71,5 +71,5 @@ def _explained(file: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, ElementTree.ParseError, ValueError, LookupError, RecursionError) as error:
-        said = str(error)[:200]
-        raise DataError(f"{file} is not XML ({said}).", "Fix or export it again.") from error
+        reason = str(error)[:200]
+        raise DataError(f"{file} is not XML ({reason}).", "Fix it or export it again.") from error

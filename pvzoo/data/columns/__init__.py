@@ -1,15 +1,14 @@
-"""The Hub's usual columns -> the canonical ones of `pvzoo.data.schema`.
+"""Convert the Hub's usual columns to the canonical columns of `pvzoo.data.schema`.
 
-| task | what is understood beside the image |
+| task | columns beside the image |
 | --- | --- |
-| image-classification | `label`, or the one column that names a class: ClassLabel, whole numbers or text; a list of those is multi-label |
-| object-detection | `objects`, a struct of lists or a list of structs, with `bbox` (left, top, width, height in pixels) and `category`; or both as lists of their own |
-| instance-segmentation | the same with `segmentation`: polygons or run-length codes as in COCO; or a coloured `annotation` whose red is the class and green the instance, 0 for none |
+| image-classification | `label`, or the only column that names a class: ClassLabel, whole numbers or text; a list of these is multi-label |
+| object-detection | `objects`, a struct of lists or a list of structs, with `bbox` (left, top, width, height in pixels) and `category`; or `bbox` and `category` as columns of lists |
+| instance-segmentation | the same with `segmentation`: polygons or run-length codes as in COCO; or a coloured `annotation` with the class in red and the instance in green, 0 for no instance |
 | semantic-segmentation | a second image `annotation`, `label`, `mask` ... of class ids |
 | panoptic-segmentation | a second image `label`, `annotation` ... of segment ids, and `segments_info`, with `id` and `category_id` |
 
-Images are used where they are, neither decoded nor copied; labels are rewritten once for each
-state of the dataset.
+Images are neither decoded nor copied; labels are rewritten once for each state of the dataset.
 """  # noqa: E501
 
 from __future__ import annotations
@@ -42,23 +41,25 @@ def canonical(
     names: Sequence[str] | None = None,
     reduce_labels: bool = False,
 ) -> Dataset | DatasetDict:
-    """A dataset in the Hub's usual columns as a canonical one.
+    """Convert a dataset in the Hub's usual columns to a canonical one.
 
-    A dataset that is canonical already is returned as it is, or as `convert_task` converts it. A
-    stream is written to a file that lasts as long as the process. Class ids out of range and boxes
-    of any kind are kept, for the check to find.
+    A dataset that is already canonical is returned as it is, or converted by `convert_task`. A
+    stream is written to a file that lasts as long as the process. Class ids out of range and
+    impossible boxes are kept, so that the check can find them.
 
     Args:
-        dataset: All splits of a dictionary get the same classes, those of all of them together.
-        task: By default the one that the columns are of.
-        split: Only this one of a dictionary. Of the others nothing is read where the columns name
-            their classes, else only the labels; its classes are those of all splits all the same.
-        names: Class names in the order of the class ids, for labels that are numbers only.
-        reduce_labels: For maps in which 0 is void and k the k-th class, as in ADE20K.
+        dataset: The dataset. All splits of a dictionary get the same classes, those of all splits
+            together.
+        task: The task to convert to; by default the task that the columns belong to.
+        split: The only split of a dictionary to return. It still gets the classes of all splits.
+            The other splits are not read if the columns name their classes; otherwise only their
+            labels are.
+        names: Class names in the order of the class ids, for labels that are only numbers.
+        reduce_labels: For maps in which 0 is void and k is the k-th class, as in ADE20K.
 
     Raises:
-        DataError: The columns are of no known form or of several, or a row breaks it.
-        UsageError: `split`, `names` or `reduce_labels` does not go with the dataset.
+        DataError: The columns have no known form or several, or a row does not fit the form.
+        UsageError: `split`, `names` or `reduce_labels` does not fit the dataset.
     """
     from datasets import DatasetDict, IterableDataset, IterableDatasetDict
 
@@ -69,14 +70,14 @@ def canonical(
     if not given:
         raise DataError("The dataset has no splits.", "Check how it was loaded.")
     if split is not None and (split not in given or not is_split):
-        hint = f"It has {listing(given)}." if is_split else "It has none: leave split out."
+        hint = f"It has {listing(given)}." if is_split else "It has no splits: leave split out."
         raise UsageError(f"The dataset has no split {split!r}.", hint)
     wanted = list(given) if split is None else [split]
     everything: dict[str, Dataset | IterableDataset] = {}
     for name, part in given.items():
         if not isinstance(part, IterableDataset):
             part = part.with_format(None)
-        elif name in wanted or part.features is None:  # else it says what its columns are
+        elif name in wanted or part.features is None:  # else its columns are known
             part = derive.hold(part)
         everything[name] = part
     parts = {name: everything[name] for name in wanted}
@@ -102,7 +103,7 @@ def _check(
     names: Sequence[str] | None,
     reduce_labels: bool,
 ) -> None:
-    """Refuse what has no meaning for canonical datasets."""
+    """Refuse arguments that have no meaning for canonical datasets, and unequal splits."""
     if names is not None or reduce_labels:
         raise UsageError(
             "The dataset has pvzoo's own columns: names and reduce_labels do not apply.",
@@ -113,7 +114,7 @@ def _check(
         same = task_of(part.features) == task
         if not same or class_names(part.features) != class_names(first.features):
             raise DataError(
-                f"The split {name!r} is of another task than the first one, or has other classes.",
+                f"The split {name!r} has another task or other classes than the first split.",
                 "Load the splits together.",
             )
 
@@ -125,19 +126,21 @@ def _build(
     names: Sequence[str] | None,
     reduce_labels: bool,
 ) -> tuple[str, dict[str, Dataset]]:
-    """The task that the columns are of, and the canonical dataset of each of `parts`."""
+    """The task that the columns belong to, and the canonical dataset of each of `parts`."""
     first = next((part for part in parts.values() if len(part)), next(iter(parts.values())))
     source = TaskColumns.of(first, task)
     for name, part in everything.items():
         for column in source.columns:
             if part.features.get(column) != first.features[column]:
                 raise DataError(
-                    f"The split {name!r} has no column {column!r}, or one of another kind: "
+                    f"The split {name!r} lacks the column {column!r}, or has it with another type: "
                     f"{part.features.get(column)}.",
-                    f"It needs {first.features[column]}.",
+                    f"Make its type {first.features[column]}.",
                 )
     if reduce_labels and (source.map is None or source.task == PANOPTIC):
-        raise UsageError("reduce_labels is for maps of classes.", "Leave it out.")
+        raise UsageError(
+            "reduce_labels is only for maps of classes, and the dataset has none.", "Leave it out."
+        )
     others = [part for name, part in everything.items() if name not in parts]
     naming = Naming(parts.values(), others, [*source.naming, CLASS_TO_ID])
     if source.label is not None:
@@ -145,6 +148,6 @@ def _build(
     if source.records is not None:
         of_records = objects if source.map is None else panoptic
         return source.task, of_records(parts, naming, source, source.records, names)
-    assert source.map is not None  # one of the three is there
+    assert source.map is not None  # one of the three exists
     of_map = semantic if source.task == SEMANTIC else instances
     return source.task, of_map(parts, naming, source, source.map, names, reduce_labels)

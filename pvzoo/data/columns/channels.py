@@ -1,8 +1,8 @@
-"""Maps whose red is a class and whose green is an instance -> canonical instance data.
+"""Convert maps with classes in red and instances in green to canonical instance data.
 
-This is the form of transformers' example of instance segmentation and of ADE20K's own maps: a
-green of 0 is no instance, and a column `semantic_class_to_id` may name the classes. A class 0 with
-a name such as "background" is none.
+transformers' example of instance segmentation and ADE20K's own maps have this form. A green of 0
+means no instance. A column `semantic_class_to_id` may name the classes. If class 0 has a name such
+as "background", it is not a class.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def instances(
     names: Sequence[str] | None,
     reduce_labels: bool,
 ) -> dict[str, Dataset]:
-    """The splits with canonical `objects`, one for each instance in the map, which is `column`."""
+    """The splits with canonical `objects`, one for each instance in the maps of `column`."""
     known = said_names(naming, names, reduce_labels)
     if known is None:
         known = {value: str(value) for value in seen_values(naming, column, _kinds)}
@@ -57,7 +57,7 @@ def instances(
                 kind = value % 256
                 if kind not in indices and kind in (0, SEMANTIC_VOID):
                     continue
-                # a number that is no class is for the check to find
+                # a number that is not a class is kept for the check to find
                 category = indices.get(kind, len(indices) + kind)
                 found.append(masked_object(code, next(numbers), category))
             head |= {"width": pixels.shape[1], "height": pixels.shape[0]}
@@ -68,18 +68,18 @@ def instances(
 
 
 def _pixels(cell: Any, name: str) -> np.ndarray:
-    """(height, width) values, class + 256 x instance + 65536 x whatever is blue."""
+    """(height, width) values, class + 256 x instance; blue is ignored."""
     image = open_map(cell, name)
     if len(image.getbands()) < 3:
         raise DataError(
             f"{name} has no channel of instances.",
-            "Read it as semantic-segmentation, or save the instances as green.",
+            "Read it as semantic-segmentation, or save the instances in the green channel.",
         )
     return values_of(image, name) % 65536
 
 
 def _instances(pixels: np.ndarray) -> list[int]:
-    """The values that stand for an instance."""
+    """The values of instances."""
     return [int(value) for value in np.unique(pixels) if value >= 256]
 
 

@@ -1,4 +1,4 @@
-"""The names of classes that a column of ClassLabel, whole numbers or text stands for."""
+"""Find the class names of a column of ClassLabel, whole numbers or text."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from datasets import Dataset, IterableDataset
 
 MOST_CLASSES = 10_000
-"""More are taken for something else than classes."""
+"""A column with more values is not taken as classes."""
 
 
 class Naming:
-    """The datasets that say together which classes there are, as often as they are asked for.
+    """The datasets that together determine the classes; they can be iterated more than once.
 
-    Streams are held on the way to them: where the column names its classes that is never.
+    Streams are written to a file only when the iteration reaches them. A column that names its
+    classes needs no iteration.
     """
 
     def __init__(
@@ -32,7 +33,7 @@ class Naming:
         others: Iterable[Dataset | IterableDataset],
         columns: Sequence[str],
     ) -> None:
-        """`held` come first; of streams only `columns` are held, as far as they have them."""
+        """`held` come first; of streams in `others`, only the `columns` that they have are kept."""
         self._held = list(held)
         self._others = list(others)
         self._columns = columns
@@ -52,11 +53,11 @@ class Naming:
 
 @dataclass(frozen=True)
 class ColumnClasses:
-    """The names of classes, and the place of a value in them.
+    """The names of classes, and the index of a value in them.
 
     Attributes:
         names: All classes.
-        indices: By the values, if those are text.
+        indices: The index of each value, if values are text.
     """
 
     names: tuple[str, ...]
@@ -74,25 +75,27 @@ class ColumnClasses:
 
         Args:
             parts: The splits.
-            path: The way to the values.
-            kind: What they are.
-            names: What the caller calls them, if they are numbers.
+            path: The way to the values in the columns.
+            kind: The type of the values.
+            names: The caller's names of the classes, if any.
 
         Raises:
-            DataError: The values are no classes.
-            UsageError: `names` does not go with them.
+            DataError: The values cannot be classes.
+            UsageError: `names` does not fit the values.
         """
         import pyarrow.compute as pc
 
         column = path[0]
         if is_class(kind):
             if names is not None:
-                raise UsageError(f"{column!r} names its classes itself.", "Leave names out.")
+                raise UsageError(
+                    f"The column {column!r} has its own class names.", "Leave names out."
+                )
             return cls(tuple(kind.names))
         if not is_number(kind) and not is_text(kind):
             raise DataError(
-                f"{column!r} is of {kind}, which names no classes.",
-                "It is ClassLabel, whole numbers or text.",
+                f"The column {column!r} has values of type {kind}, which cannot be classes.",
+                "Cast it to ClassLabel, whole numbers or text.",
             )
         if is_number(kind) and names is not None:
             return cls(tuple(names))
@@ -102,26 +105,27 @@ class ColumnClasses:
             highest = max(values, default=-1)
             if highest >= MOST_CLASSES:
                 raise DataError(
-                    f"{column!r} has the number {highest}, too high for the id of a class.",
+                    f"The column {column!r} has the number {highest}, too high for a class id.",
                     f'Cast it to text: dataset.cast_column("{column}", datasets.Value("string")).',
                 )
             return cls(tuple(str(i) for i in range(highest + 1)))
         known = tuple(sorted(values) if names is None else names)
         if unknown := sorted(values - set(known)):
             raise UsageError(
-                f"{column!r} has classes not in names: {listing(unknown)}.", "Add them."
+                f"The column {column!r} has classes that are not in names: {listing(unknown)}.",
+                "Add them to names.",
             )
         return cls(known, {name: i for i, name in enumerate(known)})
 
     def index(self, value: Any) -> int:
-        """The place of a value; a number that is no place is kept, and None is void."""
+        """The index of a value; a number out of range is kept, and None becomes void."""
         if value is None:
             return VOID
         return int(value) if self.indices is None else self.indices[value]
 
 
 def leaves(dataset: Dataset, path: Way) -> Iterator[pa.ChunkedArray]:
-    """The values of a column or of a field within it, some rows at once."""
+    """The values of a column or of a field in it, several rows at a time."""
     import pyarrow.compute as pc
 
     column, *steps = path
@@ -133,7 +137,7 @@ def leaves(dataset: Dataset, path: Way) -> Iterator[pa.ChunkedArray]:
 
 
 def are_unique(dataset: Dataset, path: Way) -> bool:
-    """Whether no value occurs twice or is missing."""
+    """Whether every value is present and none occurs twice."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

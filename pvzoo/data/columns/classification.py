@@ -1,4 +1,4 @@
-"""Columns of classes -> canonical classification data."""
+"""Convert columns of classes to canonical classification data."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def classification(
     column: str,
     names: Sequence[str] | None,
 ) -> dict[str, Dataset]:
-    """The splits with `label`, or `labels` where the column is of lists."""
+    """The splits with `label`, or with `labels` if the column has lists."""
     kind = next(iter(parts.values())).features[column]
     each = item(kind)
     path: Way = (column,) if each is None else (column, None)
@@ -32,7 +32,7 @@ def classification(
             value = row[column]
             if each is None:
                 yield head | {"label": classes.index(value)}
-            else:  # null is not known, an empty list is none of the classes
+            else:  # null: not known; an empty list: none of the classes
                 indices = None if value is None else [classes.index(one) for one in value]
                 yield head | {"labels": indices}
 

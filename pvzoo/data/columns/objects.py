@@ -1,4 +1,4 @@
-"""Boxes and masks in columns of objects -> canonical detection and instance data."""
+"""Convert columns of objects to canonical detection and instance-segmentation data."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ def objects(
     records: Records,
     names: Sequence[str] | None,
 ) -> dict[str, Dataset]:
-    """The splits with canonical `objects`, and the width and height that the dataset says.
+    """The splits with canonical `objects`, and the width and height of the dataset.
 
     Raises:
-        DataError: The objects have no category, or an object is not what it should be.
+        DataError: The objects have no category, or an object is damaged.
     """
     masks = source.task == INSTANCE
     category = records.category()
     if category is None:
         raise DataError(
             f"The objects have no category, only {', '.join(records.fields)}.",
-            "Add one with dataset.map, also where there is one class only.",
+            "Add one with dataset.map, even if there is only one class.",
         )
     classes = ColumnClasses.of(naming, records.path(category), records.fields[category], names)
     roles = {
@@ -56,7 +56,7 @@ def objects(
         fields = {role: name for role, name in (roles | {"id": kept}).items() if name}
         sized = [n for n in ("width", "height") if is_number(kinds.get(n))]
         columns = [*{records.path(name)[0] for name in fields.values()}, *sized]
-        numbers = itertools.count(1)  # pycocotools takes a match with 0 for none
+        numbers = itertools.count(1)  # pycocotools takes a match with 0 as no match
         for i, (row, head, image) in enumerate(rows.read(columns)):
             width, height = _size(row, image)
             lists = records.lists(row, list(fields.values()), f"Row {i}")
@@ -75,17 +75,17 @@ def objects(
 
 
 def _size(row: Mapping[str, Any], image: StoredImage) -> tuple[int, int]:
-    """(width, height) as the row says, else as the header of the image does."""
+    """(width, height) from the row, else from the header of the image."""
     width, height = side(row.get("width")), side(row.get("height"))
     return (width, height) if width and height else upright_size(image.open())
 
 
 def _each(lists: Mapping[str, list[Any]], where: str) -> Iterator[dict[str, Any]]:
-    """The objects of lists one by one."""
+    """The objects in the lists, one by one."""
     lengths = {name: len(values) for name, values in lists.items()}
     if len(set(lengths.values())) > 1:
-        said = ", ".join(f"{length} of {name}" for name, length in lengths.items())
-        raise DataError(f"{where}: the objects have {said}.", "It is one of each an object.")
+        counts = ", ".join(f"{length} of {name}" for name, length in lengths.items())
+        raise DataError(f"{where}: the objects have {counts}.", "Give each object one of each.")
     for values in zip(*lists.values(), strict=True):
         yield dict(zip(lists, values, strict=True))
 
@@ -99,7 +99,7 @@ def _object(
     sides = [n for n in numbers if n is not None]
     if len(numbers) != 4 or len(sides) != 4:
         raise DataError(
-            f"{where} has the box {quoted(box)}.", "A box is left, top, width, height in pixels."
+            f"{where} has the box {quoted(box)}.", "Write left, top, width, height in pixels."
         )
     area = number(given.get("area"))
     if area is None:
@@ -116,14 +116,14 @@ def _object(
 
 
 def _code(given: Any, size: tuple[int, int], where: str) -> dict[str, Any]:
-    """A mask in any of COCO's forms, or as JSON of one, as a compressed run-length code."""
+    """Convert a mask in any of COCO's forms, or its JSON, to a compressed run-length code."""
     if isinstance(given, str):
         try:
             given = json.loads(given)
         except ValueError as error:
             raise DataError(
-                f"{where} has a mask that is text, but no JSON ({error}).",
-                "Make it polygons or a run-length code as in COCO.",
+                f"{where} has a mask that is text but not JSON ({error}).",
+                "Write polygons or a run-length code as in COCO.",
             ) from error
     if isinstance(given, dict) and isinstance(given.get("counts"), bytes):
         given = {**given, "counts": given["counts"].decode("ascii", "replace")}

@@ -1,4 +1,4 @@
-"""Rows with what the canonical columns of every task say of an image."""
+"""Read rows with the columns that all tasks have: image, image_id and file_name."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ _IMAGE_ID = ("image_id", "img_id", "id")
 
 @dataclass(frozen=True)
 class StoredImage:
-    """An image, not decoded: its path, or its bytes where the dataset has them in its file."""
+    """An image that is not decoded: its path, or its bytes if the dataset's file has them."""
 
     path: str | None
     stored: pa.Buffer | None
 
     def open(self) -> Any:
-        """What PIL can open; only what is looked at is read."""
+        """Something that PIL can open; only the bytes that PIL asks for are read."""
         if self.stored is None:
             return Path(self.path or "")
         return io.BufferedReader(_Stored(memoryview(self.stored).cast("B")))
 
 
 class _Stored(io.RawIOBase):
-    """Bytes as a file, which are not copied.
+    """A file object for bytes, without a copy.
 
-    Not `pyarrow.BufferReader`: some of PIL's readers read lines or go beyond the end before they
-    see that a file is none of theirs, and it raises what PIL does not expect.
+    `pyarrow.BufferReader` cannot be used: some of PIL's readers read lines or go beyond the end
+    before they see that a file is not theirs. It then raises errors that PIL does not expect.
     """
 
     def __init__(self, data: memoryview) -> None:
@@ -67,10 +67,10 @@ class _Stored(io.RawIOBase):
 
 @dataclass(frozen=True)
 class Rows:
-    """A dataset to be read row by row.
+    """A dataset to read row by row.
 
     Attributes:
-        dataset: With an Image column of images.
+        dataset: The dataset; it has an Image column.
         image: The name of that column.
     """
 
@@ -79,7 +79,7 @@ class Rows:
 
     @classmethod
     def of(cls, dataset: Dataset, image: str) -> Rows:
-        """Those of a dataset, the images of which may be paths or bytes as well."""
+        """The rows of a dataset; its images may also be paths or bytes."""
         from datasets import Image as ImageColumn
 
         if dataset.features[image] != ImageColumn():
@@ -89,7 +89,7 @@ class Rows:
     def read(
         self, columns: Sequence[str]
     ) -> Iterator[tuple[dict[str, Any], dict[str, Any], StoredImage]]:
-        """Of each row: `columns`, the canonical ``image_id`` and ``file_name``, the image."""
+        """For each row: its `columns`, its ``image_id`` and ``file_name``, and its image."""
         kinds = self.dataset.features
         ids = (n for n in _IMAGE_ID if is_number(kinds.get(n)))
         id_column = next((n for n in ids if are_unique(self.dataset, (n,))), None)
@@ -109,13 +109,13 @@ class Rows:
 
     def _images(self) -> Iterator[StoredImage]:
         for table in derive.tables(self.dataset, [self.image]):
-            for cells in table[self.image].chunks:  # put together they would be copied
+            for cells in table[self.image].chunks:  # combining the chunks would copy them
                 paths = cells.field("path").to_pylist()
                 for path, stored in zip(paths, cells.field("bytes"), strict=True):
                     yield StoredImage(path, stored.as_buffer() if stored.is_valid else None)
 
     def _root(self) -> str:
-        """The folder that all images are in, if they are files here."""
+        """The common folder of all images, if they are files on this computer; else ""."""
         root = None
         for leaf in leaves(self.dataset, (self.image, "path")):
             for path in leaf.to_pylist():
@@ -139,12 +139,12 @@ def build(
 
     Args:
         parts: The splits.
-        source: What their columns are.
+        source: The columns that matter.
         columns: The canonical columns.
-        labels: Gives the canonical columns but for the image.
-        about: What the labels depend on beside the dataset.
+        labels: Returns the rows with all canonical columns except images.
+        about: What else the labels depend on, beside the dataset.
         files: The image columns whose files the labels depend on.
-        annotation: The column of maps that is the canonical ``annotation`` as it is.
+        annotation: The column of maps to use unchanged as the canonical ``annotation``.
     """
     images = {"image": source.image} | ({"annotation": annotation} if annotation else {})
     built = {}
@@ -163,12 +163,12 @@ def build(
 
 
 def take(parts: Mapping[str, Dataset], names: Mapping[str, str], task: str) -> dict[str, Dataset]:
-    """The canonical dataset of each split, whose columns are there already.
+    """The canonical dataset of each split, for splits that have all columns of the task.
 
     Args:
         parts: The splits.
-        names: What each canonical column is called there; see `Task.find_columns`.
-        task: What they are of.
+        names: Canonical column -> its name in the splits; see `Task.find_columns`.
+        task: The task of the columns.
     """
 
     def heads(rows: Rows) -> Iterator[dict[str, Any]]:
@@ -188,17 +188,17 @@ def take(parts: Mapping[str, Dataset], names: Mapping[str, str], task: str) -> d
 
 
 def suffix_of(source: Any) -> str:
-    """The usual suffix of an image's format, by its header; ``.png`` if it cannot be read."""
+    """The usual suffix for the format in an image's header; ``.png`` if it cannot be read."""
     try:
         with opened(source) as image:
             kind = image.format or "PNG"
-    except Exception:  # what PIL raises for damaged files knows no bounds
+    except Exception:  # PIL raises many types for damaged files
         kind = "PNG"
     return {"JPEG": ".jpg", "MPO": ".jpg", "TIFF": ".tif"}.get(kind, f".{kind.lower()}")
 
 
 def _name(path: str | None, root: str) -> str:
-    """A path as a file name with slashes, from the root if there is one."""
+    """A path as a file name with slashes, relative to the root if there is one."""
     path = path or ""
     if "://" in path:  # "zip://a/b.jpg::https://host/images.zip"
         path = path.partition("://")[2].partition("::")[0]

@@ -1,4 +1,4 @@
-"""Maps of classes and of segments -> canonical semantic and panoptic data."""
+"""Convert maps of classes and of segments to canonical semantic and panoptic data."""
 
 from __future__ import annotations
 
@@ -34,14 +34,13 @@ def semantic(
 ) -> dict[str, Dataset]:
     """The splits with a canonical `annotation`, and the same `segments` in every row.
 
-    The maps are those in `column`.
-    Grey and palette maps are used as they are. Those saved in colours are written anew if they
-    are grey in truth, or have classes as red and instances as green. Classes with one of
-    `schema.VOID_NAMES` are void. Where nothing names the classes they are the values that occur.
-    What 255 is `pvzoo.data.map_classes` says.
+    The maps are in `column`. Grey and palette maps are used as they are. RGB maps are rewritten if
+    all their pixels are grey, or if they have classes in red and instances in green. Classes with a
+    name in `schema.VOID_NAMES` are void. If the classes have no names, they are named after the
+    values that occur. `pvzoo.data.map_classes` tells what 255 means.
 
     Raises:
-        DataError: A map cannot be read, or has colours; or what 255 is cannot be told.
+        DataError: A map cannot be read or has colours, or it is not clear what 255 means.
     """
     known = said_names(naming, names, reduce_labels)
     source_of_names = "names" if names is not None else f"the column {CLASS_TO_ID}"
@@ -55,8 +54,8 @@ def semantic(
         pixels = np.asarray(image.convert("RGB"))
         if not declared and not is_grey(pixels):
             raise DataError(
-                f"{name} is in colours, which do not say what they stand for.",
-                "Save maps as grey or palette PNG of class ids.",
+                f"{name} is in colours, and it is not known what the colours mean.",
+                "Save maps as grey or palette PNGs of class ids.",
             )
         return pixels[..., 0]
 
@@ -69,7 +68,7 @@ def semantic(
         if len(known) > MOST_CLASSES:
             raise DataError(
                 f"The {column} has {len(known)} values, too many for classes.",
-                "Save maps as grey or palette PNG of class ids.",
+                "Save maps as grey or palette PNGs of class ids.",
             )
         known = {value: name for value, name in known.items() if value > 0 or not reduce_labels}
         warn_of_numbers(known)
@@ -111,7 +110,7 @@ def panoptic(
     records: Records,
     names: Sequence[str] | None,
 ) -> dict[str, Dataset]:
-    """The splits with the map as `annotation` and canonical `segments`, made of `records`.
+    """The splits with the map as `annotation` and canonical `segments`, made from `records`.
 
     Raises:
         DataError: The segments have no id or category.
@@ -120,13 +119,13 @@ def panoptic(
     if number is None or category is None:
         raise DataError(
             f"The segments have no id or category, only {', '.join(records.fields)}.",
-            "Each needs id, its value in the map, and category_id.",
+            "Give each segment an id, which is its value in the map, and a category_id.",
         )
     thing, crowd = records.first(THING), records.first(CROWD)
     classes = ColumnClasses.of(naming, records.path(category), records.fields[category], names)
     if thing is None:
         warnings.warn(
-            "The segments do not say whether they are things (isthing): all are taken for things.",
+            "The segments have no isthing, so all of them are taken as things.",
             PvzooWarning,
             stacklevel=4,
         )
@@ -141,7 +140,8 @@ def panoptic(
             count = len(lists[number])
             if None in lists[number] or {len(v) for v in lists.values()} != {count}:
                 raise DataError(
-                    f"Row {i}: a segment lacks one of {', '.join(fields)}.", "Each needs all."
+                    f"Row {i}: a segment lacks one of {', '.join(fields)}.",
+                    "Give each segment all of them.",
                 )
             segments = {
                 "id": lists[number],

@@ -1,4 +1,4 @@
-"""Which column of a dataset is what, and the task that its columns are of."""
+"""Find the columns of a dataset that matter, and the task that they belong to."""
 
 from __future__ import annotations
 
@@ -46,17 +46,17 @@ _NEEDED = (
 
 
 Way = tuple[str, *tuple[str | None, ...]]
-"""To values in Arrow: a column, then None to go into a list, a name to go into a struct."""
+"""The way to values in Arrow: a column, then None to enter a list, a name to enter a struct."""
 
 
 @dataclass(frozen=True)
 class Records:
-    """Things of an image: a struct of lists, a list of structs, or lists of their own.
+    """The columns with the things in an image: a struct of lists, a list of structs, or lists.
 
     Attributes:
-        column: None if each field is a column.
-        fields: What each field is of.
-        listed: Whether it is a list of structs.
+        column: The column of the struct or list; None if each field is a column of lists.
+        fields: The type of the values of each field.
+        listed: Whether the column is a list of structs.
     """
 
     column: str | None
@@ -64,11 +64,11 @@ class Records:
     listed: bool = False
 
     def first(self, names: Sequence[str]) -> str | None:
-        """The first of these fields that there is."""
+        """The first of these fields that exists."""
         return next((name for name in names if name in self.fields), None)
 
     def category(self) -> str | None:
-        """The field with the class: one that has names before one of numbers."""
+        """The field with the class; fields with names are preferred to fields of numbers."""
         for kind in (is_class, is_text, is_number):
             for name in CLASS:
                 if name in self.fields and kind(self.fields[name]):
@@ -82,7 +82,7 @@ class Records:
     def lists(
         self, row: Mapping[str, Any], fields: Sequence[str], where: str
     ) -> dict[str, list[Any]]:
-        """Some fields of the things of a row, which a message calls `where`.
+        """Some fields of the things in a row; messages call the row `where`.
 
         Raises:
             DataError: One of the things is null.
@@ -98,7 +98,7 @@ class Records:
 
     @property
     def columns(self) -> list[str]:
-        """The columns that it is in."""
+        """The columns that hold the fields."""
         return list(self.fields) if self.column is None else [self.column]
 
     def path(self, field: str) -> Way:
@@ -110,7 +110,7 @@ class Records:
 
 @dataclass(frozen=True)
 class TaskColumns:
-    """The columns of a dataset that matter, and the task they are of."""
+    """The columns of a dataset that matter, and the task that they belong to."""
 
     task: str
     image: str
@@ -120,13 +120,13 @@ class TaskColumns:
 
     @classmethod
     def of(cls, dataset: Dataset, task: str | None) -> TaskColumns:
-        """What the columns are; a map is looked at once to tell its kind.
+        """Find the columns; the first map is read to find its kind.
 
-        `task` decides where the columns are of several; where they cannot be of it, it has no
+        If the columns fit several tasks, `task` decides; if they do not fit `task`, it has no
         effect.
 
         Raises:
-            DataError: The columns are of no task, or of several.
+            DataError: The columns fit no task, or several.
         """
         columns = dataset.features
         image = _image_column(columns)
@@ -157,9 +157,9 @@ class TaskColumns:
         there = listing((f"{n} ({_kind_name(k)})" for n, k in columns.items()), 20)
         if kinds:
             raise DataError(
-                f"The columns can be read as {' and as '.join(kinds)}: {there}.", "Say the task."
+                f"The columns can be read as {' and as '.join(kinds)}: {there}.", "Pass the task."
             )
-        raise DataError(f"The columns are of no known form: {there}.", _NEEDED)
+        raise DataError(f"The columns do not fit any task: {there}.", _NEEDED)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -171,7 +171,7 @@ class TaskColumns:
 
     @property
     def naming(self) -> tuple[str, ...]:
-        """Those of them that all classes can be told from."""
+        """The columns that are enough to find all classes."""
         apart = (self.image, self.map if self.task == PANOPTIC else None)
         return tuple(name for name in self.columns if name not in apart)
 
@@ -180,28 +180,28 @@ class TaskColumns:
 
 
 def is_class(kind: Any) -> bool:
-    """Whether it is a ClassLabel."""
+    """Whether a type is ClassLabel."""
     from datasets import ClassLabel
 
     return isinstance(kind, ClassLabel)
 
 
 def is_number(kind: Any) -> bool:
-    """Whether it is of whole numbers."""
+    """Whether a type is whole numbers."""
     from datasets import Value
 
     return isinstance(kind, Value) and re.match(r"u?int\d", kind.dtype) is not None
 
 
 def is_text(kind: Any) -> bool:
-    """Whether it is of text."""
+    """Whether a type is text."""
     from datasets import Value
 
     return isinstance(kind, Value) and "string" in kind.dtype
 
 
 def item(kind: Any) -> Any:
-    """What a list is of; None for what is no list."""
+    """The type of a list's items; None if the type is not a list."""
     from datasets import LargeList, List
 
     return kind.feature if isinstance(kind, List | LargeList) else None
@@ -221,7 +221,7 @@ def _kind_name(kind: Any) -> str:
 
 
 def paths_apart(dataset: Dataset) -> Iterator[tuple[str, str]]:
-    """The images that a dataset names without having them in its file: column and path."""
+    """The (column, path) of images that a dataset has by path only, not in its file."""
     from datasets import Image
 
     kinds = dataset.features
@@ -252,7 +252,7 @@ def _image_column(columns: Features) -> str:
     if likely:
         raise DataError(
             f"There are several image columns: {', '.join(likely)}.",
-            f'Name the image: dataset.rename_column("{likely[0]}", "image").',
+            f'Rename the right one: dataset.rename_column("{likely[0]}", "image").',
         )
     for name in _IMAGE:
         kind = columns.get(name)
@@ -264,7 +264,7 @@ def _image_column(columns: Features) -> str:
             return name
     raise DataError(
         f"There is no image column among {', '.join(columns) or 'no columns at all'}.",
-        'Make one of paths or bytes: dataset.cast_column("image", datasets.Image()).',
+        'Add a column of paths or bytes, then dataset.cast_column("image", datasets.Image()).',
     )
 
 
@@ -280,9 +280,9 @@ def _label_column(columns: Features) -> str | None:
     if len(found) > 1:
         raise DataError(
             f"Several columns name a class: {', '.join(found)}.",
-            f'Leave one: dataset.remove_columns("{found[1]}").'
+            f'Keep one: dataset.remove_columns("{found[1]}").'
             if plain
-            else f'Say which: dataset.rename_column("{found[0]}", "label").',
+            else f'Rename the right one: dataset.rename_column("{found[0]}", "label").',
         )
     return found[0] if found else None
 
@@ -292,7 +292,7 @@ def _plain_labels(columns: Features) -> list[str]:
 
 
 def _names_class(kind: Any) -> bool:
-    """Whether a column of it, or of lists of it, can be of classes."""
+    """Whether a column of this type, or of lists of it, can be of classes."""
     kind = item(kind) or kind
     return is_class(kind) or is_number(kind) or is_text(kind)
 
@@ -307,7 +307,7 @@ def _map_column(columns: Features, image: str, task: str | None) -> str | None:
     if len(likely) > 1 and "annotation" not in likely:
         raise DataError(
             f"Several image columns may be the map of labels: {', '.join(likely)}.",
-            f'Say which: dataset.rename_column("{likely[0]}", "annotation").',
+            f'Rename the right one: dataset.rename_column("{likely[0]}", "annotation").',
         )
     return "annotation" if "annotation" in likely else next(iter(likely), None)
 
@@ -332,7 +332,7 @@ def _objects(columns: Features) -> Records | None:
 
 
 def _kind_of_map(dataset: Dataset, column: str) -> str:
-    """Whether a map is of classes, or of classes and instances, by its first row."""
+    """Whether maps have classes, or classes and instances, judged by the first row."""
     if len(dataset) == 0:
         return SEMANTIC
     cell = next(derive.rows(dataset, [column]))[column]
@@ -342,6 +342,6 @@ def _kind_of_map(dataset: Dataset, column: str) -> str:
     if (pixels[..., 2] == 0).all():
         return INSTANCE
     raise DataError(
-        f"Row 0: the {column} is an image in colours, which do not say what they stand for.",
-        "Save maps as grey or palette PNG of class ids.",
+        f"Row 0: the {column} is a colour image, and it is not known what the colours mean.",
+        "Save maps as grey or palette PNGs of class ids.",
     )

@@ -1,4 +1,4 @@
-"""What the values of maps are called."""
+"""Find the names of the values of maps."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 CLASS_TO_ID = "semantic_class_to_id"
-"""The column that transformers' example of instance segmentation has the names in."""
+"""The column with the names in transformers' example of instance segmentation."""
 
 
 def said_names(
     parts: Iterable[Dataset], names: Sequence[str] | None, reduce_labels: bool
 ) -> dict[int, str] | None:
-    """The name of each value, by the caller or the column `semantic_class_to_id`; else None."""
+    """The name of each value, from the caller or the column `semantic_class_to_id`; else None."""
     if names is not None:
         return dict(enumerate(names, start=1 if reduce_labels else 0))
     for part in parts:
@@ -38,13 +38,16 @@ def seen_values(
     values: Callable[[Any, str], set[int]],
     enough: Callable[[set[int]], bool] | None = None,
 ) -> set[int]:
-    """What `values` finds in the maps of all splits; each is read once for each state of it.
+    """The values that `values` finds in the maps of all splits.
+
+    Each state of a split is read once.
 
     Args:
         parts: The splits.
         column: The column of maps.
-        values: Given a map, not decoded, and its name in messages, the values that matter.
-        enough: Whether nothing more need be seen; then maps that cannot be read are passed over.
+        values: Returns the values that matter, given a map, not decoded, and its name in messages.
+        enough: Returns whether the values so far are enough, so that reading may stop. If given,
+            maps that cannot be read are skipped.
     """
     from datasets import Features, Value
 
@@ -77,10 +80,10 @@ def seen_values(
 
 
 def warn_of_numbers(known: Mapping[int, str]) -> None:
-    """Say that the classes are called by their numbers."""
+    """Warn that the numbers of the classes serve as their names."""
     warnings.warn(
-        f"Nothing names the classes of the maps: they are called {listing(known.values())}. "
-        "Give pvzoo.data.columns.canonical their names.",
+        f"The classes of the maps have no names, so they are called {listing(known.values())}. "
+        "Pass their names to pvzoo.data.columns.canonical.",
         PvzooWarning,
         stacklevel=5,
     )
