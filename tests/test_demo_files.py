@@ -204,7 +204,7 @@ def test_an_image_whose_tags_claim_more_than_it_has_fills_no_memory():
     finally:
         tracemalloc.stop()
     assert peak < 20e6
-    with pytest.raises(ImageError, match="tags that claim more bytes than it has"):
+    with pytest.raises(ImageError, match="tags that claim more bytes than the file has"):
         image.handle.open()
 
 

@@ -490,8 +490,8 @@ def test_an_array_whose_axes_are_ambiguous_is_read_by_the_rule() -> None:
         (np.zeros((5, 7, 2), np.uint8), ["(5, 7, 2)", "1, 3 or 4 channels"]),
         (np.zeros(5, np.uint8), ["(5,)", "(height, width)"]),
         (np.array(3), ["()", "(height, width)"]),
-        (np.zeros((0, 7, 3), np.uint8), ["7 x 0", "single pixel"]),
-        (np.zeros((5, 0), np.uint8), ["0 x 5", "single pixel"]),
+        (np.zeros((0, 7, 3), np.uint8), ["7 x 0", "has no pixels"]),
+        (np.zeros((5, 0), np.uint8), ["0 x 5", "has no pixels"]),
         (np.full((5, 7), np.nan), ["NaN", "nan_to_num"]),
         (np.full((5, 7), np.inf), ["infinite"]),
         (np.full((5, 7), 128.0), ["float pixels from 128 to 128", "Divide by 255"]),
@@ -545,7 +545,7 @@ def test_a_tensor_that_breaks_the_rules_is_refused() -> None:
     refused(torch.zeros(1, 3, 5, 7), "(1, 3, 5, 7)", "list(batch)")
     refused(torch.zeros(2, 5, 7), "(2, 5, 7)", "1, 3 or 4 channels")
     refused(torch.zeros(7), "(7,)")
-    refused(torch.zeros(3, 0, 7), "single pixel")
+    refused(torch.zeros(3, 0, 7), "has no pixels")
     refused(torch.full((3, 5, 7), float("nan")), "NaN")
     refused(torch.full((3, 5, 7), 255.0), "Divide by 255")
     refused(torch.zeros(3, 5, 7, device="meta"), "numpy cannot read")
@@ -678,8 +678,8 @@ def test_base64_pasted_as_a_path_is_refused_in_a_short_message(length: int) -> N
 
 
 def test_impossible_texts_are_refused(tmp_path: Path) -> None:
-    refused("", "empty text")
-    refused("  \n", "empty text")
+    refused("", "empty string")
+    refused("  \n", "empty string")
     refused("a\0b.jpg", "null character", name="a\\0b.jpg")
     refused(Path("a\0b.jpg"), "null character", name="a\\0b.jpg")
     for url in ("ftp://h/a.png", "file:///etc/passwd", "S3://bucket/key.jpg", "gs://b/k"):
@@ -709,7 +709,7 @@ def test_file_objects_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
         refused(text, "text file")
     closed = io.BytesIO(b"x")
     closed.close()
-    refused(closed, "cannot be read", "Open it anew")
+    refused(closed, "cannot be read", "Open it again")
     refused(io.BytesIO(), "empty")
 
     class Odd:

@@ -1,1 +1,1 @@
-"""Any image, or any number of them -> upright RGB images."""
+"""Read images in any form, one or many, as upright RGB images."""

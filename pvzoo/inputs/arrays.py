@@ -1,4 +1,4 @@
-"""numpy arrays and torch tensors -> arrays of 8 bit; `pvzoo.inputs.images` has the rules."""
+"""Convert numpy arrays and torch tensors to 8-bit arrays; `pvzoo.inputs.images` has the rules."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _CHANNELS = (1, 3, 4)
 
 
 def of_array(array: np.ndarray, refuse: Refuse) -> np.ndarray:
-    """An array as RGB or grey, uint8; a copy, for loops that write every frame into one buffer.
+    """A uint8 copy of an array, RGB or grey; a copy, because loops may reuse one buffer.
 
     Raises:
-        ImageError: Made by `refuse`: its shape or its numbers are not those of an image.
+        ImageError: Made by `refuse`: the array does not have the shape or numbers of an image.
     """
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in _CHANNELS):
         if array.ndim == 3 and array.shape[0] in _CHANNELS:
@@ -33,16 +33,16 @@ def of_array(array: np.ndarray, refuse: Refuse) -> np.ndarray:
 
 
 def is_tensor(source: Any) -> bool:
-    """Whether it is a torch tensor, asked without importing torch."""
+    """Whether it is a torch tensor; does not import torch."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(source, torch.Tensor)
 
 
 def of_tensor(tensor: Any, refuse: Refuse) -> np.ndarray:
-    """A torch tensor (C, H, W) or (H, W) as `of_array` has it.
+    """A torch tensor (C, H, W) or (H, W) as an array, like `of_array`.
 
     Raises:
-        ImageError: As there.
+        ImageError: As for `of_array`.
     """
     shape = tuple(tensor.shape)
     if tensor.ndim == 3 and shape[0] in _CHANNELS:
@@ -83,7 +83,7 @@ def _wrong_rank(kind: str, shape: tuple[int, ...], wanted: str) -> tuple[str, st
 def _eight_bit(
     shape: tuple[int, ...], dtype: np.dtype, rows: Callable[[slice], np.ndarray], refuse: Refuse
 ) -> np.ndarray:
-    """What is kept of an array, as `PIL.Image.fromarray` takes it."""
+    """The array to keep, in a form that `PIL.Image.fromarray` accepts."""
     try:
         check_pixels((shape[1], shape[0]))
         pixels = to_uint8(shape, dtype, rows)

@@ -1,9 +1,9 @@
-"""The bytes at a web address, within a size and a time, and if need be from public hosts only.
+"""Download the bytes at a web address, with limits on size, time and, optionally, the host.
 
-A server that takes addresses from strangers must not fetch what only it can reach: other services
-of its machine or network, or the metadata service of a cloud (server-side request forgery). With
-``public=True`` the address that a name stands for is checked at the moment of connecting, so
-neither a redirect nor a name server that answers differently the second time gets around it.
+A server that takes addresses from strangers must not fetch what only the server can reach: other
+services on its machine or network, or the metadata service of a cloud (server-side request
+forgery). With ``public=True``, the IP address is checked when the connection is made, so neither a
+redirect nor a name server that answers differently the second time can get around the check.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from pvzoo.inputs.names import Refuse
 def download(
     url: str, refuse: Refuse, *, max_bytes: int, seconds: float, public: bool = False
 ) -> bytes:
-    """The bytes at `url`, or an error within `seconds`.
+    """Return the bytes at `url`, or raise an error within `seconds`.
 
-    In a thread of its own, since no timeout of a socket bounds a name server or a server that sends
-    its headers one byte at a time.
+    The download runs in its own thread, because the timeout of a socket limits neither the name
+    server nor a server that sends its headers one byte at a time.
 
     Args:
-        url: ``http://`` or ``https://``.
+        url: An address that begins with ``http://`` or ``https://``.
         refuse: Makes the errors.
-        max_bytes: Most bytes that are read.
+        max_bytes: Most bytes to read.
         seconds: Most seconds from start to end.
-        public: Whether to refuse hosts that are not on the public internet. Proxies that the
-            environment names are not used then.
+        public: Whether to refuse hosts that are not on the public internet. If so, proxies of the
+            environment are not used.
 
     Raises:
         ImageError: Made by `refuse`.
@@ -70,9 +70,9 @@ def download(
                 f"did not arrive within {seconds:g} seconds.",
                 "Try again, or download it yourself and pass the file.",
             ) from error
-        said = str(cause)[:300]
+        reason = str(cause)[:300]
         raise refuse(
-            f"could not be downloaded ({said}).", "Check the address and the network."
+            f"could not be downloaded ({reason}).", "Check the address and the network."
         ) from error
 
 
@@ -92,7 +92,7 @@ def _fetch(url: str, refuse: Refuse, max_bytes: int, deadline: float, public: bo
         if expected is not None and expected > max_bytes:
             raise refuse(*too_many_bytes(f"{expected:,} bytes", max_bytes))
         chunks, size = [], 0
-        # read1 returns what has arrived, so a server that drips cannot outlast the deadline
+        # read1 returns what has arrived, so even a slow server cannot pass the deadline
         while size != expected and (chunk := answer.read1(1 << 16)):
             chunks.append(chunk)
             size += len(chunk)
@@ -112,7 +112,7 @@ class _WebOnly(urllib.request.HTTPRedirectHandler):
         self, req: Any, fp: Any, code: int, msg: str, headers: Any, url: str
     ) -> Any:
         if not url.startswith(("http://", "https://")):
-            raise urllib.error.URLError(f"redirected to {url}, which is no web address")
+            raise urllib.error.URLError(f"redirected to {url}, which is not a web address")
         return super().redirect_request(req, fp, code, msg, headers, url)
 
 
@@ -120,13 +120,13 @@ class _WebOnly(urllib.request.HTTPRedirectHandler):
 
 
 class _NotPublicError(Exception):
-    """Not an OSError, for urllib would wrap that."""
+    """Not an OSError, because urllib would wrap an OSError."""
 
 
 def is_public(host: str) -> bool:
-    """Whether an IP address is one of the public internet.
+    """Whether an IP address is on the public internet.
 
-    An IPv6 address that carries an IPv4 one (mapped, 6to4, NAT64) is as public as that.
+    If an IPv6 address contains an IPv4 address (mapped, 6to4, NAT64), that one decides.
     """
     address = ipaddress.ip_address(host)
     if isinstance(address, ipaddress.IPv6Address):
@@ -144,7 +144,7 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052
 def _connect(
     address: tuple[str, int], timeout: Any = None, source_address: Any = None
 ) -> socket.socket:
-    """As `socket.create_connection`, to public addresses only: those that were checked."""
+    """`socket.create_connection`, for public addresses only: it checks what it connects to."""
     failure: OSError | None = None
     for family, kind, protocol, _, index in socket.getaddrinfo(*address, type=socket.SOCK_STREAM):
         if not is_public(str(index[0])):

@@ -1,7 +1,7 @@
-"""Encoded images: opened by PIL within limits, decoded, and turned upright.
+"""Open encoded images with PIL within limits, and turn them upright.
 
-Files say what they like. Before any pixel is decoded a file is refused that has too many pixels,
-that is a program (EPS), or whose tags claim more bytes than it has.
+Files may be hostile. Before any pixel is decoded, a file is refused if it has too many pixels, if
+it is a program (EPS), or if its tags claim more bytes than it has.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""How an image of each EXIF orientation is turned upright."""
+"""How to turn an image upright, by its EXIF orientation."""
 
 ONE_IMAGE_FORMATS = frozenset({"MPO", "JPEG"})
-"""Formats whose further frames are not pages or animation: MPO is what phones call a JPEG with a
-preview or a depth map behind the photograph."""
+"""Formats whose further frames are not pages or animation. MPO is a JPEG of a phone with a preview
+or a depth map after the photograph."""
 
 PIL_LOCK = threading.Lock()
-"""One PIL image may be in two places of a list, and PIL's decoders do not expect two threads."""
+"""One PIL image may occur twice in a list, and PIL's decoders are not safe for two threads."""
 
 _TIFF = tuple(order + bytes(kind) for order in (b"II", b"MM") for kind in ((42, 0), (0, 42)))
 _TIFF += (b"II\x2b\0", b"MM\0\x2b")
@@ -45,14 +45,14 @@ _TAG_SIZES = dict(enumerate((1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4), start=1)) |
 
 
 def opened(data: Path | bytes | BinaryIO) -> Image.Image:
-    """An image that PIL has open, and has decoded nothing of yet.
+    """Open an image with PIL, without decoding it.
 
     Raises:
-        ImageError: It is beyond a limit.
-        Exception: PIL raises many things for what is no image.
+        ImageError: The image is beyond a limit.
+        Exception: PIL raises many types for data that is not an image.
     """
     if isinstance(data, Path):
-        if not data.is_file():  # a pipe would be waited for
+        if not data.is_file():  # reading a pipe would wait
             raise ImageError("is not a file.", "Check the path.")
         with data.open("rb") as file:
             check_tags(file)
@@ -64,7 +64,7 @@ def opened(data: Path | bytes | BinaryIO) -> Image.Image:
     try:
         if image.format == "EPS":
             raise ImageError(
-                "is PostScript, a program that would have to run.", "Save the image as PNG."
+                "is PostScript, a program that pvzoo does not run.", "Save the image as PNG."
             )
         check_pixels(image.size, image.format, image.mode)
     except ImageError:
@@ -76,46 +76,46 @@ def opened(data: Path | bytes | BinaryIO) -> Image.Image:
 def header(
     data: Path | bytes | BinaryIO, upright: tuple[int, int] | None = None
 ) -> tuple[tuple[int, int], int]:
-    """(width, height) of the stored pixels, and EXIF's orientation, without decoding the image.
+    """(width, height) of the stored pixels, and the EXIF orientation, without decoding the image.
 
     Args:
         data: The file.
-        upright: The size of the image turned upright, if that is known: a PNG of another size
-            is decoded, for its EXIF may come behind the pixels.
+        upright: The size of the upright image, if it is known. If the stored size of a PNG differs,
+            the PNG is decoded, because its EXIF may come after the pixels.
 
     Raises:
         Exception: As `opened`.
     """
     with opened(data) as image:
-        told = image.format != "PNG" or "exif" in image.info or upright not in (None, image.size)
-        return image.size, orientation(image) if told else 1
+        needed = image.format != "PNG" or "exif" in image.info or upright not in (None, image.size)
+        return image.size, orientation(image) if needed else 1
 
 
 def orientation(image: Image.Image) -> int:
-    """EXIF's, from 1 to 8; 1 where none is told, or by a note that is broken."""
+    """The EXIF orientation, 1 to 8; 1 if there is none or the EXIF is broken."""
     try:
         note = image.info.get("exif", b"")
         if not _fits(io.BytesIO(note.removeprefix(_EXIF))):
             return 1
         found = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # an image is no worse for a broken note beside it
+    except Exception:  # the image is still good if its EXIF is broken
         return 1
     return found if found in UPRIGHT else 1
 
 
 def upright(image: Image.Image, turn: int) -> Image.Image:
-    """An image turned as its orientation says."""
+    """An image turned upright; `turn` is its EXIF orientation."""
     return image.transpose(UPRIGHT[turn]) if turn in UPRIGHT else image
 
 
 def upright_size(size: tuple[int, int], turn: int) -> tuple[int, int]:
-    """What (width, height) of the stored pixels become in the image turned upright."""
+    """(width, height) of the upright image, given that of the stored pixels."""
     return size[::-1] if turn >= 5 else size
 
 
 def warn_of_frames(image: Image.Image, name: str) -> None:
-    """Say of an image with several frames or pages that the first one is used."""
-    # how many there are would take minutes to find out for some files
+    """Warn that only the first of several frames or pages is used."""
+    # counting the frames would take minutes for some files
     several = getattr(image, "is_animated", False)
     if several and image.tell() == 0 and image.format not in ONE_IMAGE_FORMATS:
         warn_of_image(f"{shown(name)} has several frames or pages; the first one is used.", 6)
@@ -125,18 +125,20 @@ def warn_of_frames(image: Image.Image, name: str) -> None:
 
 
 def check_tags(file: BinaryIO) -> None:
-    """Refuse a TIFF or JPEG that says over and over that the same bytes are the value of a tag.
+    """Refuse a TIFF or JPEG in which many tags claim the same bytes as their value.
 
-    PIL would hold a copy for each tag.
+    PIL would keep a copy for each tag.
     """
     start = file.read(4)
     note = _exif_of_jpeg(file) if start.startswith(b"\xff\xd8") else b""
     if (start in _TIFF and not _fits(file)) or not _fits(io.BytesIO(note)):
-        raise ImageError("has tags that claim more bytes than it has.", "Save it without EXIF.")
+        raise ImageError(
+            "has tags that claim more bytes than the file has.", "Save it without EXIF."
+        )
 
 
 def _exif_of_jpeg(file: BinaryIO) -> bytes:
-    """What PIL puts together from the segments before the image."""
+    """The EXIF that PIL joins from the segments before the image."""
     note = b""
     file.seek(2)
     while True:
@@ -151,9 +153,9 @@ def _exif_of_jpeg(file: BinaryIO) -> bytes:
 
 
 def _fits(file: BinaryIO) -> bool:
-    """Whether the values in the first directory of a TIFF, or of EXIF, may lie side by side.
+    """Whether a TIFF or EXIF is large enough for the values in its first directory.
 
-    What lies beyond the end does not count: PIL does not read it.
+    Values beyond the end do not count: PIL does not read them.
     """
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
@@ -165,7 +167,7 @@ def _fits(file: BinaryIO) -> bool:
         file.seek(index)
         (count,) = struct.unpack(order + ("Q" if big else "H"), file.read(8 if big else 2))
     except (struct.error, OverflowError, ValueError, OSError):
-        return True  # too short to be one: PIL will say so
+        return True  # too short for a TIFF: PIL will raise an error
     entries = file.read(min(count * entry.size, size))
     whole = entries[: len(entries) // entry.size * entry.size]
     values = ((n * _TAG_SIZES.get(kind, 0), at) for _, kind, n, at in entry.iter_unpack(whole))
@@ -174,9 +176,9 @@ def _fits(file: BinaryIO) -> bool:
 
 
 def no_image(head: bytes) -> tuple[str, str]:
-    """What a file that PIL does not know may be, by its first bytes, and the way out."""
+    """The message and hint for a file that PIL does not know, judged by its first bytes."""
     if head.startswith(b"version https://git-lfs"):
-        return "is a Git LFS pointer, not the image itself.", "Fetch it with: git lfs pull"
+        return "is a Git LFS pointer, not the image itself.", "Download it with: git lfs pull"
     if head[4:12] in (b"ftypheic", b"ftypheix", b"ftyphevc", b"ftypmif1", b"ftypmsf1"):
         return (
             "is a HEIC image, which PIL alone cannot read.",

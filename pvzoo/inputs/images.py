@@ -1,30 +1,29 @@
-"""Any input a person may call an image -> one upright RGB image.
+"""Read anything that may be called an image as one upright RGB image.
 
-The rules, so that nothing has to be guessed:
+These are the rules:
 
 * **Orientation**: the EXIF orientation is applied; all boxes and masks are in the upright image.
 * **Colour**: everything becomes 8-bit RGB. Transparent pixels are laid over white. 16-bit grey is
   scaled to 8 bit (PIL alone would clip it to white).
-* **Several frames or pages**: the first one, said in a `PvzooWarning`. A PIL image that is already
-  at a later frame stands for that frame.
+* **Several frames or pages**: the first one is used, with a `PvzooWarning`. A PIL image that is
+  already at a later frame means that frame.
 * **numpy arrays** are (height, width) or (height, width, channels), **torch tensors** are
   (channels, height, width) or (height, width), with 1, 3 or 4 channels: grey, RGB, RGBA. (OpenCV's
-  BGR looks the same and cannot be told apart: pass ``array[..., ::-1]``.)
-* **uint8** is taken as it is; **bool** is black and white; **uint16** is 0..65535; **floats** are
-  0..1 and other **integers** 0..255, and are refused when a value lies outside (for floats: by
-  more than the half level that rounding takes away).
-* PIL's mode **I** is 0..65535, and refused where that is a guess; its mode **F** is 0..1.
-* **File objects** are read from their start if they can be rewound, as PIL does, else from where
-  they stand.
-
+  BGR cannot be distinguished from RGB: pass ``array[..., ::-1]``.)
+* **uint8** is used as it is; **bool** is black and white; **uint16** is 0..65535. **Floats** are
+  0..1 and other **integers** 0..255. They are refused if a value is outside this range (for floats:
+  by more than half a level, which rounding removes).
+* PIL's mode **I** is 0..65535, and is refused if its range is not clear; its mode **F** is 0..1.
+* **File objects** are read from their start if they can be rewound, as PIL does, else from their
+  current position.
 * **PostScript** (EPS) is a program and is not run.
 
-Limits against hostile input: `PIL.Image.MAX_IMAGE_PIXELS` (PIL's own switch, 89 megapixels unless
-set; half of it for WebP and LAB and a third for JPEG 2000, which take more memory and time), and of
-`pvzoo.inputs.limits` `MAX_BYTES` for a file or download, `URL_SECONDS` for a download as a whole.
-Within them no small file takes 1 GB of memory, or two seconds. An image is also refused that would
-become one of more than 16 megapixels for a network. One with a side of more than 131,072 pixels is
-not segmented, and results are not drawn on it.
+These are the limits against hostile input. `PIL.Image.MAX_IMAGE_PIXELS` is PIL's own limit, 89
+megapixels by default; half of it is allowed for WebP and LAB and a third for JPEG 2000, which need
+more memory and time. `pvzoo.inputs.limits` has `MAX_BYTES` for a file or download, and
+`URL_SECONDS` for a whole download. Within these limits, no small file takes 1 GB of memory or two
+seconds. An image is also refused if it would have more than 16 megapixels as input of a network.
+An image with a side of more than 131,072 pixels is not segmented, and results are not drawn on it.
 """
 
 from __future__ import annotations
@@ -50,13 +49,14 @@ from pvzoo.inputs.pixels import to_rgb
 
 @dataclass(frozen=True, eq=False)
 class ImageHandle:
-    """An input, kept as compactly as it came, that can be opened more than once.
+    """An input that can be opened more than once, kept in the compact form in which it came.
 
-    Results hold one, so that they can be drawn later without keeping decoded pixels in memory.
+    Each result has one, so that it can be drawn later without keeping decoded pixels in memory.
 
     Attributes:
-        name: The path or URL, or what kind of object it was; used in messages and JSON.
-        index: Its place in the list or stream it came in.
+        data: A path, bytes, a PIL image or an array.
+        name: The path or URL, or the kind of object; used in messages and JSON.
+        index: Its index in the list or stream it came in.
     """
 
     data: Any = field(repr=False)
@@ -65,18 +65,18 @@ class ImageHandle:
 
     @property
     def file_name(self) -> str:
-        """The last part of a path or URL; empty for what has neither."""
+        """The last part of the path or URL; empty if there is neither."""
         place = self.name.partition("?")[0]
         return "" if place.startswith(("data:", "image ")) else Path(place).name
 
     @classmethod
     def of(cls, source: Any, index: int = 0) -> ImageHandle:
-        """Take hold of any accepted input; a file object and a URL are read here, once.
+        """Make a handle for any accepted input; file objects and URLs are read here, once.
 
         Arrays and images in memory are copied, so that the caller may reuse them.
 
         Raises:
-            ImageError: The input is of no accepted kind, or cannot be read.
+            ImageError: The input has a type that is not accepted, or cannot be read.
         """
         if isinstance(source, ImageHandle):
             return replace(source, index=index)
@@ -87,8 +87,8 @@ class ImageHandle:
         """The upright RGB image (mode "RGB").
 
         Raises:
-            ImageError: It cannot be decoded, is too large, or its numbers break the rules above. It
-                holds none of the pixels, so errors may be kept.
+            ImageError: The image cannot be decoded, is too large, or its numbers break the rules
+                above. The error holds no pixels, so errors may be kept.
         """
         return self._read(to_rgb)
 
@@ -103,10 +103,10 @@ class ImageHandle:
     def _read(self, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
         try:
             return self._converted(convert)
-        except PvzooWarning:  # made an error by the caller
+        except PvzooWarning:  # the caller turned warnings into errors
             raise
         except Exception as error:
-            raise self._error(*self._said_of(error)) from let_go(error)
+            raise self._error(*self._explain(error)) from let_go(error)
 
     def _converted(self, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
         if isinstance(self.data, np.ndarray):
@@ -132,25 +132,25 @@ class ImageHandle:
         del image  # two images are enough in memory
         return encoded.upright(converted, turn)
 
-    def _said_of(self, error: Exception) -> tuple[str, str]:
-        """What is wrong, and the way out."""
+    def _explain(self, error: Exception) -> tuple[str, str]:
+        """The message and hint for an error."""
         if isinstance(error, ImageError):
             return error.what, error.hint
         if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
             count = re.search(r"\d+", str(error))
-            said = f"it has {int(count[0]):,}" if count else str(error)
-            return too_many_pixels(Image.MAX_IMAGE_PIXELS or 0, said)
+            amount = f"it has {int(count[0]):,}" if count else str(error)
+            return too_many_pixels(Image.MAX_IMAGE_PIXELS or 0, amount)
         if isinstance(error, UnidentifiedImageError):
             return encoded.no_image(_head(self.data))
         if isinstance(error, PermissionError):
-            return "may not be read.", "Check its permissions."
+            return "cannot be read: permission denied.", "Check its permissions."
         if isinstance(error, MemoryError):
             return "needs more memory than there is.", "Make it smaller."
-        # what PIL raises for damaged files knows no bounds
+        # PIL raises many types for damaged files
         hint = "Copy or download it again."
         if isinstance(self.data, Image.Image):
             hint = "If its file was closed, call image.load() before that."
-        return f"is damaged or cut short ({shown(str(error))}).", hint
+        return f"is damaged or truncated ({shown(str(error))}).", hint
 
     def _error(self, what: str, hint: str) -> ImageError:
         name = shown(self.name)
@@ -162,7 +162,7 @@ class Array(Protocol):
 
     @property
     def __array__(self) -> Callable[..., Any]:
-        """Both have it, as a method."""
+        """Both types have this method."""
 
 
 OneImage = (
@@ -181,27 +181,33 @@ OneImage = (
 
 
 def open_image(source: OneImage) -> Image.Image:
-    """Any accepted input as an upright RGB image; see the module's text for the rules.
+    """Open any accepted input as an upright RGB image; see `pvzoo.inputs.images` for the rules.
 
     Args:
         source: A path, ``http(s)://`` or ``data:`` URL, bytes, binary file object, PIL image, numpy
-            array, torch tensor, or the dict a `datasets` image column gives when it is not decoded.
-            The image that comes out is a new one.
+            array, torch tensor, or the dict of a `datasets` image column that is not decoded.
+
+    Returns:
+        A new image, mode "RGB".
 
     Raises:
-        ImageError: With what is wrong, which input it is, and the way out.
+        ImageError: The input cannot be read. The message tells what is wrong with which input, and
+            what to do.
     """
     return ImageHandle.of(source).open()
 
 
 def _check_path(path: Path) -> None:
-    """Refuse what need not be opened to see that it is no image."""
+    """Refuse paths that cannot be images, before they are opened."""
     try:
         size = path.stat().st_size
     except (FileNotFoundError, NotADirectoryError) as error:
-        hint = f"Check the path (here is {Path.cwd()})."
+        hint = f"Check the path (the current folder is {Path.cwd()})."
         if not path.parent.exists():
-            hint = f"There is no folder {shown(str(path.parent))} (here is {Path.cwd()})."
+            hint = (
+                f"There is no folder {shown(str(path.parent))} (the current folder is "
+                f"{Path.cwd()})."
+            )
         raise ImageError("does not exist.", hint) from error
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
@@ -211,7 +217,7 @@ def _check_path(path: Path) -> None:
         raise ImageError(*no_path(str(path))) from error
     if path.is_dir():
         raise ImageError(
-            "is a folder, not an image.", "model.stream(folder) goes through a whole folder."
+            "is a folder, not an image.", "Use model.stream(folder) for all images in a folder."
         )
     if not path.is_file():
         raise ImageError("is a pipe or a device, not a file.", "Pass open(path, 'rb') instead.")

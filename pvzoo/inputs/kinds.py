@@ -1,4 +1,4 @@
-"""Every kind of input -> what is kept of it: a path, bytes, a PIL image or an array."""
+"""Convert every kind of input to what is kept of it: a path, bytes, a PIL image or an array."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from pvzoo.inputs.names import Refuse, expand, no_path, readable, shown
 
 
 def take(source: Any, index: int) -> tuple[Any, str]:
-    """What to keep of an input, which is the `index`-th of many, and its name.
+    """What to keep of an input, and its name; `index` is its index among many.
 
     Raises:
-        ImageError: It is of no accepted kind, or cannot be read.
+        ImageError: The input has a type that is not accepted, or cannot be read.
     """
     name = f"image {index}"
 
@@ -69,11 +69,11 @@ def _take_text(text: str, name: str, refuse: Refuse) -> tuple[Path | bytes, str]
         return _data_uri(text, refuse), f"{name} (data URI)"
     if re.match(r"[a-z][a-z0-9+.-]+://", start):
         raise refuse(
-            "is not an address pvzoo reads: only http://, https:// and data: are.",
+            "is an address that pvzoo cannot read; it reads only http://, https:// and data:.",
             "Pass a local path, the bytes or an open file, such as fsspec.open(url).open().",
         )
     if not text.strip():
-        raise refuse("is an empty text.", "Pass a path or a URL.")
+        raise refuse("is an empty string.", "Pass a path or a URL.")
     if len(text) > 4096:  # longer than any system's paths
         raise refuse(*no_path(text))
     return expand(Path(text)), readable(text)
@@ -100,7 +100,7 @@ def _take_image(image: Image.Image, name: str) -> tuple[Image.Image, str]:
 
 
 def _take_row(row: dict[Any, Any], index: int, refuse: Refuse) -> tuple[Any, str]:
-    """What `datasets` gives for an image that it has not decoded."""
+    """Take the dict that `datasets` returns for an image that is not decoded."""
     if not {"bytes", "path"} <= set(row):
         keys = shown(", ".join(map(str, row)))
         raise refuse(
@@ -111,7 +111,7 @@ def _take_row(row: dict[Any, Any], index: int, refuse: Refuse) -> tuple[Any, str
     if row["bytes"] is not None:
         if not isinstance(row["bytes"], bytes | bytearray | memoryview):
             kind = type(row["bytes"]).__name__
-            raise refuse(f"is a dict whose 'bytes' are of the type {kind}.", "Pass real bytes.")
+            raise refuse(f"is a dict whose 'bytes' have the type {kind}.", "Pass bytes.")
         data, name = take(row["bytes"], index)
         return data, readable(path) if path else name
     if not path:
@@ -122,7 +122,7 @@ def _take_row(row: dict[Any, Any], index: int, refuse: Refuse) -> tuple[Any, str
 
 
 def _read_remote(path: str, refuse: Refuse) -> bytes:
-    """A file as a streamed dataset names it, such as ``zip://a.jpg::hf://datasets/me/it/a.zip``."""
+    """Read a file of a streamed dataset, such as ``zip://a.jpg::hf://datasets/me/it/a.zip``."""
     import fsspec
 
     try:
@@ -147,19 +147,21 @@ def _read_file(file: Any, refuse: Refuse) -> bytes:
             chunks.append(chunk)
             size += len(chunk)
     except (OSError, ValueError) as error:  # such as a closed file
-        raise refuse(f"is a file object that cannot be read ({error}).", "Open it anew.") from error
+        raise refuse(
+            f"is a file object that cannot be read ({error}).", "Open it again."
+        ) from error
     if isinstance(chunk, str):
         raise refuse("is a text file object.", "Open it in binary mode: open(path, 'rb').")
     if not isinstance(chunk, bytes):
         kind = type(chunk).__name__
-        raise refuse(f"is a file object whose read() gives a {kind}.", "Pass its bytes instead.")
+        raise refuse(f"is a file object whose read() returns a {kind}.", "Pass its bytes instead.")
     return b"".join(chunks)
 
 
 def _data_uri(uri: str, refuse: Refuse) -> bytes:
     head, comma, body = uri.partition(",")
     if not comma:
-        raise refuse("is a data URI without a comma.", "It should read data:image/png;base64,...")
+        raise refuse("is a data URI without a comma.", "Write data:image/png;base64,...")
     body_bytes = urllib.parse.unquote_to_bytes(body)
     if not head.lower().endswith(";base64"):
         return body_bytes

@@ -1,4 +1,4 @@
-"""Limits against hostile input, and what is said of what is beyond them."""
+"""Limits against hostile input, and the messages for input that is beyond them."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ URL_SECONDS = 30.0
 """Most seconds a download may take from start to end."""
 
 MAX_SIDE = 2**17
-"""Most pixels of a side of an image that is segmented or drawn on."""
+"""Most pixels that a side of an image may have if the image is segmented or drawn on."""
 
 COSTLY = {"WEBP": 2, "LAB": 2, "JPEG2000": 3}
-"""How many times fewer pixels are allowed in formats and modes that take more memory and time."""
+"""The limit of pixels is divided by this for formats and modes that need more memory and time."""
 
 
 def check_bytes(count: int) -> None:
-    """Refuse an encoded image without a byte, or with too many.
+    """Refuse an encoded image that is empty or has too many bytes.
 
     Raises:
-        ImageError: It is one.
+        ImageError: The image is empty or has too many bytes.
     """
     if count == 0:
         raise ImageError("is empty (0 bytes).", "Copy or download it again.")
@@ -31,23 +31,23 @@ def check_bytes(count: int) -> None:
         raise ImageError(*too_many_bytes(f"{count:,} bytes", MAX_BYTES))
 
 
-def too_many_bytes(said: str, allowed: int) -> tuple[str, str]:
-    """What is wrong with an image that has more bytes than allowed, and the way out."""
+def too_many_bytes(amount: str, allowed: int) -> tuple[str, str]:
+    """The message and hint for an image with more bytes than allowed."""
     hint = "Make it smaller"
     if allowed == MAX_BYTES:  # not the limit of a server
         hint += ", or raise pvzoo.inputs.limits.MAX_BYTES"
-    return f"has {said}, more than the {allowed:,} allowed.", f"{hint}."
+    return f"has {amount}, more than the {allowed:,} allowed.", f"{hint}."
 
 
 def check_pixels(size: tuple[int, int], *kinds: str | None) -> None:
-    """Refuse an image without a pixel, or with too many; `kinds` are its format and mode.
+    """Refuse an image that has no pixels or too many; `kinds` are its format and mode.
 
     Raises:
-        ImageError: It is one.
+        ImageError: The image has no pixels or too many.
     """
     width, height = size
     if width * height == 0:
-        raise ImageError(f"is {width} x {height}, without a single pixel.", "Check the crop.")
+        raise ImageError(f"is {width} x {height} and has no pixels.", "Check how it was cropped.")
     if Image.MAX_IMAGE_PIXELS is None:
         return
     costs = (COSTLY.get(kind or "", 1) for kind in kinds)
@@ -56,9 +56,9 @@ def check_pixels(size: tuple[int, int], *kinds: str | None) -> None:
         raise ImageError(*too_many_pixels(allowed, f"it is {width:,} x {height:,}"))
 
 
-def too_many_pixels(allowed: int, said: str) -> tuple[str, str]:
-    """What is wrong with an image that has more pixels than allowed, and the way out."""
+def too_many_pixels(allowed: int, amount: str) -> tuple[str, str]:
+    """The message and hint for an image with more pixels than allowed."""
     return (
-        f"is larger than the {allowed:,} pixels allowed ({said}).",
+        f"is larger than the {allowed:,} pixels allowed ({amount}).",
         "If you trust it, raise PIL.Image.MAX_IMAGE_PIXELS.",
     )

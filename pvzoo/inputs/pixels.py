@@ -1,7 +1,7 @@
-"""Pixels of every mode and type -> 8-bit RGB; `pvzoo.inputs.images` has the rules.
+"""Convert pixels of every mode and type to 8-bit RGB; `pvzoo.inputs.images` has the rules.
 
-It is done strip by strip, so that no more is held than what is converted and what comes out: at 89
-megapixels PIL's own conversions, and numpy's of whole arrays, hold several gigabytes.
+Images are converted strip by strip, so that only the input and the output are in memory. At 89
+megapixels, PIL's own conversions and numpy's conversions of whole arrays take several gigabytes.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from PIL import Image
 from pvzoo.errors import ImageError
 
 STRIP = 2**21
-"""Pixels that are converted at a time."""
+"""How many pixels are converted at a time."""
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """A decoded image of any mode as 8-bit RGB; itself if it is that.
+    """Convert a decoded image of any mode to 8-bit RGB; such an image is returned itself.
 
     Raises:
-        ImageError: It has numbers of which it is not known which is white.
+        ImageError: It is not known which number is white.
     """
     if image.mode == "RGB" and "transparency" not in image.info:
         return image
@@ -34,7 +34,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def strips(image: Image.Image) -> Iterator[tuple[Image.Image, tuple[int, int]]]:
-    """Parts of an image that are as wide as it is, and where they lie in it."""
+    """Strips of an image, as wide as the image, each with its (left, top)."""
     rows = max(1, STRIP // image.width)
     for top in range(0, image.height, rows):
         bottom = min(top + rows, image.height)
@@ -42,14 +42,14 @@ def strips(image: Image.Image) -> Iterator[tuple[Image.Image, tuple[int, int]]]:
 
 
 def _conversion(image: Image.Image) -> Callable[[Image.Image], Image.Image]:
-    """What makes RGB of each strip of an image."""
+    """A function that converts a strip of the image to RGB."""
     mode = image.mode
     if mode == "I" or mode.startswith("I;16"):
         return _of_numbers(image)
     if mode == "F":
         scale = _scale(np.dtype(np.float32), *_extremes(_arrays(image)))
         return lambda strip: Image.fromarray(scale(np.asarray(strip))).convert("RGB")
-    if mode == "La":  # PIL knows no shorter way
+    if mode == "La":  # PIL has no direct conversion
         return lambda strip: _over_white(strip.convert("LA").convert("RGBA"))
     if mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in image.info:
         return lambda strip: _over_white(strip.convert("RGBA"))
@@ -57,7 +57,7 @@ def _conversion(image: Image.Image) -> Callable[[Image.Image], Image.Image]:
 
 
 def _of_numbers(image: Image.Image) -> Callable[[Image.Image], Image.Image]:
-    """For 16-bit grey. Mode I is how PIL may hold it, but also any other whole numbers."""
+    """A conversion of 16-bit grey. PIL may use mode I for it, but also for other whole numbers."""
     low, high = _extremes(_arrays(image))
     unsure = image.mode == "I" and image.format != "PPM" and 0 < high <= 255
     if low < 0 or high > 65535 or unsure:
@@ -91,15 +91,15 @@ def _over_white(strip: Image.Image) -> Image.Image:
 def to_uint8(
     shape: tuple[int, ...], dtype: np.dtype, rows: Callable[[slice], np.ndarray]
 ) -> np.ndarray:
-    """A copy of an image array, with pixels of 8 bit.
+    """A copy of an image array with 8-bit pixels.
 
     Args:
         shape: (height, width) or (height, width, channels).
-        dtype: Of its pixels.
-        rows: Gives some rows of it.
+        dtype: The type of the pixels.
+        rows: Returns the rows in a slice.
 
     Raises:
-        ImageError: A pixel is not what the rules allow.
+        ImageError: A pixel has a value or type that the rules do not allow.
     """
     step = max(1, STRIP // shape[1])
     places = [slice(top, top + step) for top in range(0, shape[0], step)]
@@ -114,13 +114,13 @@ def to_uint8(
 
 
 def _extremes(arrays: Iterable[np.ndarray]) -> tuple[Any, Any]:
-    """The least and the largest number of several arrays; not a number if any of them is none."""
+    """The least and the largest number in several arrays; nan if any of their numbers is nan."""
     low, high = zip(*((array.min(), array.max()) for array in arrays), strict=True)
     return np.min(low).item(), np.max(high).item()
 
 
 _LEVELS = ((np.arange(65536) * 255 + 32767) // 65535).astype(np.uint8)
-"""The 8-bit level of each of 16 bits."""
+"""The 8-bit level for each 16-bit value."""
 
 
 def _of_fractions(part: np.ndarray) -> np.ndarray:
@@ -129,7 +129,7 @@ def _of_fractions(part: np.ndarray) -> np.ndarray:
 
 
 def _scale(dtype: np.dtype, low: Any, high: Any) -> Callable[[np.ndarray], np.ndarray]:
-    """What makes 8 bits of pixels of a type, which lie between two numbers."""
+    """A function that converts pixels of a type to 8 bits; they lie between `low` and `high`."""
     if dtype == np.uint8:
         return lambda part: part
     if dtype == np.bool_:
@@ -142,7 +142,7 @@ def _scale(dtype: np.dtype, low: Any, high: Any) -> Callable[[np.ndarray], np.nd
         half = 0.5 / 255
         if low < -half or high > 1 + half:
             hint = (
-                "Undo the normalisation (pvzoo does its own), or clip it."
+                "Undo the normalisation (pvzoo normalises images itself), or clip it."
                 if low < 0
                 else "Divide by 255, or cast to uint8 if it is 0..255."
             )

@@ -1,4 +1,4 @@
-"""What `Model.stream` accepts -> an iterable of images."""
+"""Convert what `Model.stream` accepts to an iterable of images."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from pvzoo.inputs.names import expand
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 )
-"""What counts as an image file when a folder is read."""
+"""Suffixes of the files in a folder that count as images."""
 
 
 def images_of(source: Any) -> Iterable[Any]:
     """The images of a folder, a glob pattern, a dataset or any other iterable.
 
-    A folder gives its image files and those of its subfolders, by name; hidden ones (whose name
-    begins with a dot, such as the ``._photo.jpg`` of macOS) are left out. A pattern gives every
-    file it matches.
+    For a folder, these are its image files and those of its subfolders, in the order of names;
+    hidden files (whose name begins with a dot, such as the ``._photo.jpg`` of macOS) are left out.
+    For a pattern, these are all files that match.
 
     Raises:
-        UsageError: It is none of these, or a folder or pattern without any image.
+        UsageError: The source is none of these, or the folder or pattern has no images.
     """
     if isinstance(source, Path):
         return _folder(source)
@@ -55,23 +55,23 @@ def images_of(source: Any) -> Iterable[Any]:
 
 
 def count_of(source: Any, images: Iterable[Any]) -> int | None:
-    """How many images there are, where that can be known before they are read.
+    """The number of images, if it can be known before they are read; else None.
 
     Args:
-        source: What `images_of` was given.
-        images: What it gave.
+        source: The argument of `images_of`.
+        images: What `images_of` returned.
     """
     for thing in (images, source):
         if isinstance(thing, Sized) and not isinstance(thing, str):
             try:
                 return len(thing)
-            except TypeError:  # a dataset of torch's may have a length in vain
+            except TypeError:  # torch datasets may have a __len__ that fails
                 continue
     return None
 
 
 def _is_one_image(source: Any) -> bool:
-    """Whether it is an image that Python would take apart into lines, rows or channels."""
+    """Whether it is one image that Python would iterate by lines, rows or channels."""
     if isinstance(source, bytes | bytearray | memoryview) or hasattr(source, "read"):
         return True
     if isinstance(source, dict):
@@ -82,7 +82,7 @@ def _is_one_image(source: Any) -> bool:
 
 
 def _is_a(source: Any, module: str, *names: str) -> bool:
-    """Whether it is of a class of another library, asked without importing the library."""
+    """Whether it is an instance of another library's class; does not import the library."""
     found = sys.modules.get(module)
     kinds = tuple(getattr(found, name) for name in names if hasattr(found, name))
     return isinstance(source, kinds)
@@ -92,11 +92,11 @@ def _is_a(source: Any, module: str, *names: str) -> bool:
 
 
 _WINDOWS_NAME = 123
-"""Windows' error for a name with characters that no name has there, such as ``*``."""
+"""Windows' error for a name with characters that it forbids, such as ``*``."""
 
 
 def stands_for_several(text: str) -> bool:
-    """Whether a text names a folder, or is a glob pattern and no file's name."""
+    """Whether a text names a folder, or is a glob pattern and not the name of a file."""
     path = expand(Path(text))
     is_pattern = glob.has_magic(text) and not os.path.exists(path)
     return not _is_address(text) and (os.path.isdir(path) or is_pattern)
@@ -114,7 +114,7 @@ def _folder_or_pattern(text: str) -> Iterable[Path]:
             "Use model.predict for one image, or pass a list of addresses.",
         )
     if not text.strip():
-        raise UsageError("The name of the folder is empty.", "Pass '.' for the present folder.")
+        raise UsageError("The name of the folder is empty.", "Pass '.' for the current folder.")
     path = expand(Path(text))
     try:
         path.stat()
@@ -124,7 +124,8 @@ def _folder_or_pattern(text: str) -> Iterable[Path]:
     except (OSError, ValueError) as error:  # too long, or with a null character
         if getattr(error, "winerror", None) != _WINDOWS_NAME:
             raise UsageError(
-                f"{text[:200]!r} is no folder or pattern ({str(error)[:60]}).", "Check the path."
+                f"{text[:200]!r} is not a folder or pattern ({str(error)[:60]}).",
+                "Check the path.",
             ) from error
         exists = False
     return _folder(path) if exists or not glob.has_magic(text) else _glob(str(path))
@@ -137,18 +138,20 @@ def _folder(folder: Path) -> Iterable[Path]:
             f"{folder} is a file, not a folder.", "Use model.predict for one image, or a list."
         )
     if not folder.is_dir():
-        raise UsageError(f"{folder} is not a folder.", f"Check the path (here is {Path.cwd()}).")
+        raise UsageError(
+            f"{folder} is not a folder.", f"Check the path (the current folder is {Path.cwd()})."
+        )
     files = _walk(folder)
     first = next(files, None)
     if first is None:
         raise UsageError(
-            f"{folder} holds no image files ({', '.join(sorted(SUFFIXES))}).", "Check the path."
+            f"{folder} has no image files ({', '.join(sorted(SUFFIXES))}).", "Check the path."
         )
     return chain([first], files)
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    """Image files as sorted paths come, with the names of no more than a folder at a time."""
+    """Image files in the order of sorted paths; one folder is listed at a time."""
     try:
         with os.scandir(folder) as found:
             entries = sorted(found, key=lambda entry: entry.name)
@@ -166,12 +169,15 @@ def _walk(folder: Path) -> Iterator[Path]:
 def _glob(pattern: str) -> list[Path]:
     files = sorted({path for p in _matches(pattern) if (path := Path(p)).is_file()})
     if not files:
-        raise UsageError(f"No file matches {pattern!r}.", f"Here is {Path.cwd()}.")
+        raise UsageError(
+            f"No file matches {pattern!r}.",
+            f"Check the pattern (the current folder is {Path.cwd()}).",
+        )
     return files
 
 
 def _matches(pattern: str) -> Iterator[str]:
-    """What `glob.glob` finds, but that ``**`` goes into each folder once: links may lead back."""
+    """Like `glob.glob`, but ``**`` enters each folder only once, because links may lead back."""
     anywhere = re.search(r"(^|[\\/])\*\*([\\/]|$)", pattern)
     if anywhere is None:
         yield from glob.glob(pattern)
@@ -207,10 +213,10 @@ def _image_column(dataset: Any) -> Iterable[Any]:
 
 
 def _column(dataset: Any, name: str) -> Iterable[Any]:
-    """The images of a column, still encoded where they are.
+    """The images of a column, still encoded if they are.
 
-    So they are decoded here, in threads, and a damaged one is an `ImageError` with its place
-    rather than PIL's error out of the middle of `datasets`.
+    pvzoo then decodes them in threads, and a damaged image raises an `ImageError` with its index
+    instead of PIL's error from inside `datasets`.
     """
     import datasets
 
@@ -223,7 +229,7 @@ def _column(dataset: Any, name: str) -> Iterable[Any]:
 
 
 def _is_transformed(dataset: Any) -> bool:
-    """Whether the images come out of the user's own function (`set_transform`)."""
+    """Whether the images come from the user's own function (`set_transform`)."""
     return isinstance(getattr(dataset, "format", None), dict) and dataset.format["type"] == "custom"
 
 
