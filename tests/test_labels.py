@@ -160,8 +160,8 @@ def test_an_id_matches_the_name_of_its_class_in_any_other_list() -> None:
     assert LabelMatch.of(["n01440764"], ["n01440764"]).to_data == (0,)
 
 
-def test_what_only_looks_like_an_id_is_a_name() -> None:
-    with pytest.raises(DataError, match=r"knows none of the data's classes"):
+def test_a_name_that_only_looks_like_an_id_is_a_name() -> None:
+    with pytest.raises(DataError, match=r"does not know any of the data's classes"):
         LabelMatch.of(["tench"], ["n99999999", "n014407641"])
 
 

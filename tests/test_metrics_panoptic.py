@@ -291,7 +291,7 @@ def test_labels_that_mean_nothing_are_refused_with_the_name_of_the_image() -> No
         return row | {"segments": row["segments"] | changes}
 
     for bad, message in (
-        (changed(id=[ord("a"), 7]), r"values that stand for nothing: \[98\]"),
+        (changed(id=[ord("a"), 7]), r"values without a segment: \[98\]"),
         (changed(id=[97, 97]), r"lists a segment twice"),
         (changed(category=[0, 6]), r"class id 6"),
         (changed(category=[0, -2]), r"class id -2"),

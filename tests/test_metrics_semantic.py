@@ -135,7 +135,7 @@ def test_a_map_in_palette_colours_means_its_numbers(tmp_path: Any) -> None:
     file = io.BytesIO()
     drawn.convert("RGB").save(file, "PNG")
     row["annotation"] = {"bytes": file.getvalue(), "path": None}
-    with pytest.raises(DataError, match="stand for nothing"):
+    with pytest.raises(DataError, match="values without a segment"):
         evaluated(TWO, [(result, row)])
 
 

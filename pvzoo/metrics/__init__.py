@@ -1,1 +1,1 @@
-"""Figures of merit, one module a task; each takes results one by one in bounded memory."""
+"""Metrics, one module per task; each takes results one by one, in bounded memory."""

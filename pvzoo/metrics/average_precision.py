@@ -1,9 +1,9 @@
-"""COCO's precision and recall by faster-coco-eval, which does in C++ what pycocotools does.
+"""COCO's precision and recall, computed by faster-coco-eval: pycocotools in C++.
 
-faster-coco-eval's own classes hold every box of the dataset as a Python dict, and an evaluation of
-every class in every image. Its C++ functions are called here for one class and a few hundred
-images at a time, and only for images that have something of the class. The figures are the same,
-since in COCO no class knows of another.
+The classes of faster-coco-eval keep every box of the dataset as a Python dict, and an evaluation of
+every class in every image. Here its C++ functions are called for one class and a few hundred images
+at a time, and only for images with boxes of the class. The results are the same, because in COCO
+classes do not depend on each other.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import numpy as np
 from pvzoo.extras import needs
 
 IMAGES_AT_ONCE = 256
-"""Images whose boxes are Python dicts at one time."""
+"""The number of images whose boxes are Python dicts at the same time."""
 
 MANY = 20_000
-"""Detections of a class above which sizes are evaluated one after another: slower, but the matches,
-200 bytes for each detection and size, are not all held at one time."""
+"""With more detections of a class, sizes are evaluated one after another. This is slower, but not
+all matches, which take 200 bytes for each detection and size, are in memory at the same time."""
 
 Overlaps = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -28,19 +28,19 @@ Overlaps = Callable[[np.ndarray, np.ndarray], np.ndarray]
 def curves(
     found: np.ndarray, objects: np.ndarray, classes: Sequence[int], overlaps: Overlaps
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What pycocotools' ``COCOeval.eval`` has as "precision" and "recall".
+    """The "precision" and "recall" of pycocotools' ``COCOeval.eval``.
 
     Args:
-        found: (n,) detections, a structured array with the fields image, label, score and area. Of
-            those with the same score the one in the lower `image` comes first, then the one that
-            comes first here.
+        found: (n,) detections, a structured array with the fields image, label, score and area. If
+            scores are equal, detections with the lower `image` come first, then those that come
+            first in this array.
         objects: (m,) objects with the fields image, label, area and crowd.
         classes: The labels to evaluate.
-        overlaps: COCO's IoU of some detections with some objects of their image: (d, o) float64.
+        overlaps: Returns COCO's IoU of detections with objects of the same image, (d, o) float64.
 
     Returns:
         Precision, (thresholds, recalls, classes, sizes, limits), and the highest recall,
-        (thresholds, classes, sizes, limits); -1 where there is no object to be found.
+        (thresholds, classes, sizes, limits); -1 where there is no object to find.
     """
     needs("COCO's average precision", "faster_coco_eval")
     from faster_coco_eval.core.cocoeval import Params
@@ -54,7 +54,7 @@ def curves(
     found = found[np.lexsort((-found["score"], found["image"], found["label"]))]
     objects = objects[np.lexsort((objects["image"], objects["label"]))]
     for k, (some, others) in enumerate(_groups(found, objects, "label", classes)):
-        if others["crowd"].all():  # none at all, or none to be found
+        if others["crowd"].all():  # no objects, or none to find
             continue
         rank = np.arange(len(some)) - np.searchsorted(some["image"], some["image"])
         some = some[rank < params.maxDets[-1]]
@@ -72,7 +72,7 @@ def curves(
 def _curves_of_class(
     params: Any, images: np.ndarray, some: np.ndarray, others: np.ndarray, overlaps: Overlaps
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(thresholds, recalls, sizes, limits) and (thresholds, sizes, limits); of `params`' sizes."""
+    """(thresholds, recalls, sizes, limits) and (thresholds, sizes, limits), for `params`' sizes."""
     from faster_coco_eval import faster_eval_api_cpp as cpp
 
     matches: list[list[Any]] = [[] for _ in params.areaRng]
@@ -103,13 +103,13 @@ def _curves_of_class(
 
 
 def _in_images(rows: np.ndarray, images: np.ndarray) -> np.ndarray:
-    """The rows from the first to the last of the images, by which they are sorted."""
+    """The rows from the first to the last of the images; rows are sorted by image."""
     start, end = np.searchsorted(rows["image"], [images[0], images[-1] + 1])
     return rows[start:end]
 
 
 def _detections(dataset: Any, images: np.ndarray, rows: np.ndarray) -> Any:
-    """The dataset with the rows, each instead of its image."""
+    """Add detections to faster-coco-eval's dataset, by the index of their image in `images`."""
     indices = np.searchsorted(images, rows["image"]).tolist()
     values = zip(indices, rows["area"].tolist(), rows["score"].tolist(), strict=True)
     for id, (index, area, score) in enumerate(values, 1):  # an id of 0 would mean "no match"
@@ -118,7 +118,7 @@ def _detections(dataset: Any, images: np.ndarray, rows: np.ndarray) -> Any:
 
 
 def _truths(dataset: Any, images: np.ndarray, rows: np.ndarray) -> Any:
-    """Likewise."""
+    """Add objects to faster-coco-eval's dataset, by the index of their image in `images`."""
     indices = np.searchsorted(images, rows["image"]).tolist()
     values = zip(indices, rows["area"].tolist(), rows["crowd"].tolist(), strict=True)
     for id, (index, area, crowd) in enumerate(values, 1):
@@ -129,7 +129,7 @@ def _truths(dataset: Any, images: np.ndarray, rows: np.ndarray) -> Any:
 def _groups(
     found: np.ndarray, objects: np.ndarray, field: str, values: Sequence[int] | np.ndarray
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The rows of both tables for each of the values; both are sorted by the field."""
+    """The rows of both tables for each value of a field; both tables are sorted by the field."""
     bounds = [
         np.searchsorted(table[field], values, side).tolist()
         for table in (found, objects)

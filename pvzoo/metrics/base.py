@@ -22,19 +22,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation(Mapping[str, float]):
-    """The metrics of a model on a dataset; reads like a dict: ``evaluation["map_50"]``.
+    """The metrics of a model on a dataset; it can be read like a dict: ``evaluation["map_50"]``.
 
     Attributes:
-        metrics: Name and value of each; nan where the data cannot say (no object of that size).
+        metrics: The name and value of each metric; nan if the data cannot tell (for example no
+            object of that size).
         per_class: The metrics of each class, by its name in the data.
-        confusion: (rows, columns) int64 counts where the task has them, else None; a row is a
-            class of the data, a column a class of `confusion_names`.
-        confusion_names: What the columns of `confusion` stand for; its rows are the first ones.
-        images: How many images they are of.
+        confusion: (rows, columns) int64 counts, None if the task has no such counts. A row is a
+            class of the data, a column is a class of `confusion_names`.
+        confusion_names: The names of the columns of `confusion`; the first of them name its rows.
+        images: The number of images that were evaluated.
         labels: How the classes of the model and of the data were matched.
-        left_out: How many images were not judged, as they have no class, or one that is none of
-            the model's.
-        note: What the figures are of, where that is not the same for all models of the task.
+        left_out: The number of images that were left out, because they have no class, or a class
+            that the model does not have.
+        note: What the metrics measure, if that is not the same for all models of the task.
     """
 
     metrics: dict[str, float]
@@ -93,7 +94,7 @@ class Evaluation(Mapping[str, float]):
         return json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False)
 
     def to_pandas(self) -> pd.DataFrame:
-        """One row a class."""
+        """One row per class."""
         needs("A table", "pandas")
         import pandas as pd
 
@@ -101,11 +102,11 @@ class Evaluation(Mapping[str, float]):
 
 
 _COUNTS = ("support", "objects", "pixels", "segments")
-"""Figures of a class that are counts; all others are shares."""
+"""The metrics of a class that are counts; all others are shares."""
 
 
 def class_cells(figures: Mapping[str, float]) -> list[str]:
-    """The figures of a class for people."""
+    """The metrics of a class as text."""
     return [f"{v:.0f}" if name in _COUNTS else figure(v) for name, v in figures.items()]
 
 
@@ -114,10 +115,10 @@ def _plain(figures: Mapping[str, float]) -> dict[str, float | None]:
 
 
 class Metric(ABC):
-    """Takes the results of a dataset one by one and says the figures.
+    """Takes the results of a dataset one by one and computes the metrics.
 
-    Under several processes each has its own part of the images; `parts` of all of them, put
-    together by `merge`, give what one process would have.
+    With several processes, each has its own part of the images. `merge` joins the `state` of all
+    processes, which gives the same metrics as one process.
     """
 
     def __init__(self, match: LabelMatch) -> None:
@@ -125,42 +126,44 @@ class Metric(ABC):
 
     @abstractmethod
     def update(self, index: int, result: Any, row: Mapping[str, Any]) -> None:
-        """Take the result of one image.
+        """Add the result of one image.
 
         Args:
-            index: The place of the image in the dataset.
-            result: What the model predicts for it.
-            row: Its row of the dataset (see `pvzoo.data.schema`), images not decoded.
+            index: The index of the image in the dataset.
+            result: The model's prediction.
+            row: The row of the dataset (see `pvzoo.data.schema`), images not decoded.
 
         Raises:
-            DataError: The row does not fit the image, or has labels that mean nothing.
+            DataError: The row does not fit the image, or has labels without a meaning.
         """
 
     @abstractmethod
     def state(self) -> Any:
-        """What was taken so far, picklable and compact."""
+        """Everything that was added so far, picklable and compact."""
 
     @abstractmethod
     def merge(self, states: Sequence[Any]) -> None:
-        """Replace what was taken so far by what several `state` calls gave."""
+        """Replace the current state by the joined results of several `state` calls."""
 
     @abstractmethod
     def compute(self) -> Evaluation:
-        """The figures of all that was taken."""
+        """The metrics of everything that was added."""
 
 
 def column(
     row: Mapping[str, Any], name: str, values: Any, shape: tuple[int, ...], dtype: type
 ) -> np.ndarray:
-    """Lists of a row as an array of that shape.
+    """Convert lists of a row to an array of a shape.
 
     Raises:
-        DataError: They are none, such as a null or a box of three numbers.
+        DataError: The lists do not fit, such as a null or a box of three numbers.
     """
     try:
         array = np.asarray(values)
         array = array if array.size else np.zeros(array.shape, dtype)  # [] has no type of its own
-        fits = np.can_cast(array.dtype, dtype, "same_kind")  # a null or a text would be cast, too
+        fits = np.can_cast(
+            array.dtype, dtype, "same_kind"
+        )  # astype alone would also cast null and text
         fits &= array.shape == shape or array.size == 0 == np.prod(shape)
     except ValueError:  # lists of several lengths
         fits = False
@@ -168,7 +171,7 @@ def column(
         text = repr(values)
         raise DataError(
             f"The {name} of {row['file_name']} is {text if len(text) < 80 else text[:80] + '...'}.",
-            "pvzoo.data.schema says what it should be; pvzoo.data.check finds all such rows.",
+            "pvzoo.data.schema describes the column; pvzoo.data.check finds all such rows.",
         )
     return array.reshape(shape).astype(dtype)
 
@@ -184,7 +187,7 @@ def class_ids(
     """Class ids of a row as (n,) int64; with `void`, `schema.VOID` may be among them.
 
     Raises:
-        DataError: They are missing, or one of them is no class of the data.
+        DataError: The ids are missing, or one of them is not a class of the data.
     """
     ids = column(row, name, values, (len(values or ()),), np.int64)
     wrong = ids[(ids >= classes) | (ids < (VOID if void else 0))]
@@ -198,22 +201,22 @@ def class_ids(
 
 
 def check_numbers(row: Mapping[str, Any], *predicted: np.ndarray) -> None:
-    """Raise a `PvzooError` if the model predicts something that is not a number."""
+    """Raise a `PvzooError` if the model predicts values that are not finite numbers."""
     if not all(np.isfinite(values).all() for values in predicted):
         raise PvzooError(
-            f"What the model predicts for {row['file_name']} are not numbers.",
+            f"The model's predictions for {row['file_name']} are not numbers.",
             "The network overflowed; if it ran in float16, use float32 or bfloat16.",
         )
 
 
 def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """Float64 shares; nan where the whole is 0."""
+    """part / whole as float64; nan where the whole is 0."""
     shares = np.full(np.shape(whole), np.nan)
     np.divide(part, whole, out=shares, where=np.not_equal(whole, 0))
     return shares
 
 
 def mean(values: np.ndarray) -> float:
-    """The mean of those that are not nan; nan if there are none."""
+    """The mean of the values that are not nan; nan if there are no such values."""
     values = values[~np.isnan(values)]
     return float(values.mean()) if values.size else float("nan")

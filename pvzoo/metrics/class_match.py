@@ -1,4 +1,4 @@
-"""Which class of a model is which class of a dataset: by name, never by number."""
+"""Match the classes of a model and of a dataset by name, never by number."""
 
 from __future__ import annotations
 
@@ -16,17 +16,16 @@ from pvzoo.metrics.imagenet import description, synset, synsets
 class LabelMatch:
     """The classes of a model and of a dataset, matched by name.
 
-    The same names match; then, among the others, those that are the same without regard to case,
-    hyphens and underscores; then an id of ImageNet (see `pvzoo.metrics.imagenet`) and the class
-    that has it; then those with the same first of the synonyms that ImageNet lists in one name
-    ("tabby, tabby cat"), if that points to one class only. Several classes of one name are told
-    apart by their places if both sides are evidently the same list: more than half of the classes
-    match, all of them in their places.
+    Equal names match first. Among the other classes, these match in turn: names that are equal
+    except for case, hyphens and underscores; an id of ImageNet (see `pvzoo.metrics.imagenet`) and
+    the class with this id; names with the same first synonym ("tabby, tabby cat"), if only one
+    class has it. Several classes with the same name are matched by their indices if both sides are
+    evidently the same list: more than half of the classes match, all of them with equal indices.
 
     Attributes:
-        model: Class names of the model, in the order of its outputs; "" for one that means nothing.
+        model: Class names of the model, in the order of its outputs; "" for an unused output.
         data: Class names of the dataset.
-        to_data: For each class of the model its class in the dataset, or -1.
+        to_data: For each class of the model, its index in the dataset, or -1.
     """
 
     model: tuple[str, ...]
@@ -35,16 +34,16 @@ class LabelMatch:
 
     @classmethod
     def of(cls, model: Sequence[str], data: Sequence[str]) -> LabelMatch:
-        """Match them.
+        """Match the classes of a model and of a dataset.
 
         Raises:
-            DataError: Not one class of the data is known to the model.
+            DataError: The model does not know any class of the data.
         """
         to_data = [-1] * len(model)
         taken: set[int] = set()
 
         def match(named: Callable[[Sequence[str]], Sequence[str]]) -> None:
-            """Pair what has the same of these names; what has a pair is in nobody's way."""
+            """Pair classes with equal `named` names; classes that have a pair are left out."""
             theirs = [n if to_data[i] < 0 else "" for i, n in enumerate(named(model))]
             ours = [n if j not in taken else "" for j, n in enumerate(named(data))]
             indices = _unique(ours)
@@ -69,7 +68,7 @@ class LabelMatch:
         if data and not taken:
             raise DataError(
                 found._unclear()
-                or "The model knows none of the data's classes: the data has "
+                or "The model does not know any of the data's classes: the data has "
                 f"{_few(data)}; the model has {_few([n for n in model if n])}.",
                 "Rename the classes of one of them, or fine-tune the model on the data.",
             )
@@ -90,16 +89,16 @@ class LabelMatch:
 
     @property
     def common(self) -> tuple[int, ...]:
-        """The classes of the data that the model has: places in `data`, ascending."""
+        """The classes of the data that the model has: indices of `data`, ascending."""
         return tuple(sorted(j for j in self.to_data if j >= 0))
 
     def translate(self, labels: np.ndarray) -> np.ndarray:
-        """Class ids of the model, of any shape, as class ids of the data; -1 for those it lacks."""
+        """Convert class ids of the model, of any shape, to class ids of the data, or -1."""
         translated: np.ndarray = np.array([*self.to_data, -1], dtype=np.int64)[labels]
         return translated
 
     def __str__(self) -> str:
-        """What matches nowhere, in a sentence for each side; empty when all classes match."""
+        """The classes without a match, a sentence for each side; empty if all classes match."""
         lines = []
         if self.only_in_data:
             lines.append(
@@ -116,7 +115,7 @@ class LabelMatch:
         return " ".join(lines)
 
     def _unclear(self) -> str:
-        """What is said of classes of the data that may be several of the model; else ""."""
+        """A message about classes of the data that may be one of several of the model, or ""."""
         indices: dict[str, list[int]] = {}
         for i, name in enumerate(self.model):
             if name and self.to_data[i] < 0:
@@ -129,7 +128,7 @@ class LabelMatch:
             such = " and ".join(f"{i} ({ids[i]})" if ids[i] else str(i) for i in found)
             lines.append(f"{quoted(name)} may be any of the model's classes {such}.")
         if lines and any(ids):
-            lines.append("Call a class by its id, as in brackets, to say which one it is.")
+            lines.append("Use the id in brackets as the name of a class to choose one.")
         return " ".join(lines)
 
 
@@ -138,17 +137,17 @@ def _fold(name: str) -> str:
 
 
 def _first(name: str) -> str:
-    """The first synonym of a class, also of one that is called by its id."""
+    """The first synonym of a class, also if its name is an id."""
     return _fold((description(name) or name).partition(",")[0])
 
 
 def _unnumbered(name: str) -> str:
-    """The same without the number that tells "crane2" from "crane"."""
+    """`_first` without the number at the end, as in "crane2"."""
     return _first(name).rstrip(" 0123456789")
 
 
 def _unique(names: Sequence[str]) -> dict[str, int]:
-    """The place of each name that occurs once."""
+    """The index of each name that occurs only once."""
     indices: dict[str, int] = {}
     for i, name in enumerate(names):
         indices[name] = -1 if name in indices else i
@@ -156,14 +155,14 @@ def _unique(names: Sequence[str]) -> dict[str, int]:
 
 
 def _few(names: Sequence[str]) -> str:
-    """All names if they are five at most, else three, without their synonyms, and a count."""
+    """All names if there are at most five; else three without synonyms, and how many more."""
     if len(names) <= 5:
         return ", ".join(
-            f"{quoted(name)} ({said})" if (said := description(name)) else quoted(name)
+            f"{quoted(name)} ({words})" if (words := description(name)) else quoted(name)
             for name in names
         )
     shown = []
     for name in names[:3]:
-        said = description(name).partition(",")[0]
-        shown.append(f"{quoted(name)} ({said})" if said else quoted(name.partition(",")[0]))
+        word = description(name).partition(",")[0]
+        shown.append(f"{quoted(name)} ({word})" if word else quoted(name.partition(",")[0]))
     return f"{', '.join(shown)} and {len(names) - 3:,} more"

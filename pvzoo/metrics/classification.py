@@ -1,4 +1,4 @@
-"""Accuracy of classification, and average precision where an image may have several classes."""
+"""Accuracy of classification, and average precision if an image may have several classes."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from pvzoo.results.classification import Classification
 
 THRESHOLD = 0.5
-"""Least score of a class that counts as predicted where an image may have several."""
+"""Least score of a class that counts as predicted if an image may have several classes."""
 
 MOST_CONFUSED = 1000
-"""Most classes of a confusion matrix: that of 20,000 would need 3 GB."""
+"""Most classes of a confusion matrix; with 20,000 classes it would need 3 GB."""
 
 
 class ClassificationMetric(Metric):
@@ -32,37 +32,38 @@ class ClassificationMetric(Metric):
         self._multi = MultiLabelMetric(match)
 
     def update(self, index: int, result: Classification, row: Mapping[str, Any]) -> None:
-        """Take the scores of one image."""
+        """Add the scores of one image."""
         (self._multi if "labels" in row else self._single).update(index, result, row)
 
     def state(self) -> tuple[Any, Any]:
-        """The states of both; one of them is empty."""
+        """The states of both metrics; one of them is empty."""
         return self._single.state(), self._multi.state()
 
     def merge(self, states: Sequence[tuple[Any, Any]]) -> None:
-        """Take what all states have."""
+        """Join the states of both metrics."""
         self._single.merge([single for single, _ in states])
         self._multi.merge([multi for _, multi in states])
 
     def compute(self) -> Evaluation:
-        """The figures of the one that was used."""
+        """The result of the metric that was used."""
         multi = self._multi.compute()
         return multi if multi.images or multi.left_out else self._single.compute()
 
 
 class SingleLabelMetric(Metric):
-    """Accuracy where an image has one class.
+    """Accuracy if each image has one class.
 
-    Figures: ``top1`` and, of a model with at least five classes, ``top5``: the share of images
-    whose class is the best one, or among the best five, of the model's. Of equal scores the later
-    class is the better one, as in scikit-learn's `top_k_accuracy_score`. For each class
-    ``precision``, ``recall``, ``f1`` (nan where they are 0 / 0) and ``support``, how many images
-    are of it. The confusion matrix has a row for each class of the data; its last column, "other",
-    is for answers that are no class of the data. Above `MOST_CONFUSED` classes there is none.
+    The metrics are ``top1`` and, for a model with at least five classes, ``top5``: the share of
+    images whose class has the best score, or one of the best five scores, of the model's classes.
+    If scores are equal, the later class ranks higher, as in scikit-learn's `top_k_accuracy_score`.
+    Each class has ``precision``, ``recall``, ``f1`` (nan for 0 / 0) and ``support``, the number of
+    its images. The confusion matrix has a row for each class of the data; its last column, "other",
+    counts predictions that are not a class of the data. With more than `MOST_CONFUSED` classes
+    there is no confusion matrix.
 
-    Images without a class (`schema.VOID` or a null) and those of a class that the model does not
-    have are left out, and counted in ``left_out``. An answer that is no class of the data is wrong
-    like any other.
+    Images without a class (`schema.VOID` or null), and images of a class that the model does not
+    have, are left out and counted in ``left_out``. A prediction that is not a class of the data is
+    simply wrong.
     """
 
     def __init__(self, match: LabelMatch) -> None:
@@ -72,7 +73,7 @@ class SingleLabelMetric(Metric):
         self._left_out = 0
 
     def update(self, index: int, result: Classification, row: Mapping[str, Any]) -> None:
-        """Take the scores of one image."""
+        """Add the scores of one image."""
         scores = _scores(result, row)
         label = VOID if row["label"] is None else row["label"]
         classes = len(self.match.data)
@@ -87,16 +88,16 @@ class SingleLabelMetric(Metric):
         self._answers.extend((label, self.match.to_data[answer], int(better)))
 
     def state(self) -> tuple[bytes, int]:
-        """Three numbers for each image, and how many were left out."""
+        """Three numbers for each image, and the number of images left out."""
         return self._answers.tobytes(), self._left_out
 
     def merge(self, states: Sequence[tuple[bytes, int]]) -> None:
-        """Take the images of all states."""
+        """Join the images of all states."""
         self._answers = array("i", b"".join(answers for answers, _ in states))
         self._left_out = sum(left_out for _, left_out in states)
 
     def compute(self) -> Evaluation:
-        """See the class."""
+        """The metrics; see the class."""
         names = self.match.data
         labels, answers, better = np.array(self._answers, dtype=np.int64).reshape(-1, 3).T
         answers = np.where(answers < 0, len(names), answers)  # "other"
@@ -124,26 +125,26 @@ class SingleLabelMetric(Metric):
 
 
 class MultiLabelMetric(Metric):
-    """Average precision and F1 where an image may have several classes, or none.
+    """Average precision and F1 if an image may have several classes, or none.
 
-    Figures: ``map``, the mean over the classes that occur of scikit-learn's
-    `average_precision_score`; ``f1_micro`` and ``f1_macro`` of the classes with a score of at least
-    `THRESHOLD`. For each class ``ap``, ``precision``, ``recall``, ``f1`` and ``support``. What is
-    0 / 0 is nan, and left out of the means.
+    The metrics are ``map``, the mean of scikit-learn's `average_precision_score` over the classes
+    that occur, and ``f1_micro`` and ``f1_macro``; for F1, classes with a score of at least
+    `THRESHOLD` count as predicted. Each class has ``ap``, ``precision``, ``recall``, ``f1`` and
+    ``support``. 0 / 0 is nan, and is left out of the means.
 
-    Classes that only the model or only the data has are left out, and so are images with a null in
-    the place of their classes, which ``left_out`` counts.
+    Classes that only the model or only the data has are left out. Images whose classes are null
+    are left out too, and counted in ``left_out``.
     """
 
     def __init__(self, match: LabelMatch) -> None:
         super().__init__(match)
         self._outputs = [match.to_data.index(label) for label in match.common]
         self._scores = array("f")  # a row of the common classes for each image
-        self._truth = bytearray()  # likewise, 1 for the classes it has
+        self._truth = bytearray()  # the same rows, 1 for the classes of the image
         self._images = self._left_out = 0
 
     def update(self, index: int, result: Classification, row: Mapping[str, Any]) -> None:
-        """Take the scores of one image."""
+        """Add the scores of one image."""
         scores = _scores(result, row)[self._outputs]
         if row["labels"] is None:
             self._left_out += 1
@@ -154,21 +155,21 @@ class MultiLabelMetric(Metric):
         self._images += 1
 
     def state(self) -> tuple[bytes, bytes, int, int]:
-        """The scores as float32 and the truth as bool, both (images, classes).
+        """The scores as float32 and the truth as bool, both (images, classes), in bytes.
 
-        How many images that are, and how many were left out.
+        Then the number of images, and of images left out.
         """
         return self._scores.tobytes(), bytes(self._truth), self._images, self._left_out
 
     def merge(self, states: Sequence[tuple[bytes, bytes, int, int]]) -> None:
-        """Take the images of all states."""
+        """Join the images of all states."""
         self._scores = array("f", b"".join(scores for scores, *_ in states))
         self._truth = bytearray(b"".join(truth for _, truth, *_ in states))
         self._images = sum(images for _, _, images, _ in states)
         self._left_out = sum(left_out for *_, left_out in states)
 
     def compute(self) -> Evaluation:
-        """See the class."""
+        """The metrics; see the class."""
         shape = (self._images, len(self.match.common))
         scores = np.frombuffer(self._scores, np.float32).reshape(shape)
         truth = np.frombuffer(self._truth, np.bool_).reshape(shape)
@@ -189,11 +190,13 @@ class MultiLabelMetric(Metric):
 
 
 def average_precision(scores: np.ndarray, truth: np.ndarray) -> float:
-    """The precision at each distinct score, weighted with the recall gained there; nan without any.
+    """The sum of the precision at each distinct score, weighted with the recall gained there.
+
+    nan if the class does not occur.
 
     Args:
-        scores: (n,).
-        truth: (n,) bool.
+        scores: (n,) the scores of a class.
+        truth: (n,) bool, whether the images have the class.
     """
     if not truth.any():
         return float("nan")
@@ -206,7 +209,8 @@ def average_precision(scores: np.ndarray, truth: np.ndarray) -> float:
 def _scores(result: Classification, row: Mapping[str, Any]) -> np.ndarray:
     if result.probabilities is None:
         raise UsageError(
-            "The result lacks the scores of all classes.", "Predict with probabilities=True."
+            "The result does not have the scores of all classes.",
+            "Predict with probabilities=True.",
         )
     check_numbers(row, result.probabilities)
     return result.probabilities
@@ -215,7 +219,7 @@ def _scores(result: Classification, row: Mapping[str, Any]) -> np.ndarray:
 def _per_class(
     match: LabelMatch, hits: np.ndarray, predicted: np.ndarray, support: np.ndarray
 ) -> dict[str, dict[str, float]]:
-    """What follows from three counts of each class of the data, for those that the model has."""
+    """The metrics of each class that the model has, from three counts per class of the data."""
     precision, recall = ratio(hits, predicted), ratio(hits, support)
     f1 = ratio(2 * hits, predicted + support)
     return {

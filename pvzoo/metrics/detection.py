@@ -1,16 +1,16 @@
 """COCO's average precision and recall, of boxes and of masks.
 
-The figures are those of pycocotools. What is COCO's own:
+The results equal those of pycocotools. These are COCO's rules:
 
-* Detections and objects of a class match by IoU, at the thresholds 0.50, 0.55, ..., 0.95. Of the
-  detections of a class in an image the best 100 count (10 for ``mar_10``, 1 for ``mar_1``).
-* Small is up to 32 x 32 pixels, large from 96 x 96: an object by `objects.area` of its row, also
-  when boxes are compared; a detection by its own box or mask.
-* A crowd is neither asked for nor an error when found. pycocotools knows no other such region, so
-  what `objects.ignore` marks is evaluated as a crowd.
-* A figure is a mean over the classes that have an object to be found.
-* Of detections with the same score the one in the image with the lower `image_id` comes first, and
-  within an image the one that comes first in the result.
+* Detections and objects of a class match by IoU, at the thresholds 0.50, 0.55, ..., 0.95. In each
+  image, only the best 100 detections of a class count (10 for ``mar_10``, 1 for ``mar_1``).
+* Small is up to 32 x 32 pixels, large from 96 x 96. The size of an object is `objects.area` in its
+  row, even if boxes are compared; the size of a detection is that of its own box or mask.
+* A model need not find a crowd, and finding one is not an error. pycocotools has no other such
+  regions, so objects with `objects.ignore` are evaluated as crowds.
+* Each metric is a mean over the classes that have objects to find.
+* If detections have the same score, the one in the image with the lower `image_id` comes first;
+  within an image, the one that comes first in the result.
 """
 
 from __future__ import annotations
@@ -44,17 +44,16 @@ _NO_OBJECTS = dict.fromkeys(("category", "bbox", "area", "iscrowd", "ignore"))
 
 
 class DetectionMetric(Metric):
-    """COCO's figures of boxes.
+    """COCO's metrics of boxes.
 
-    Figures, under torchmetrics' names: ``map`` (the mean over all thresholds), ``map_50``,
+    The metrics have torchmetrics' names: ``map`` (the mean over all thresholds), ``map_50``,
     ``map_75``, ``map_small``, ``map_medium``, ``map_large``, ``mar_1``, ``mar_10``, ``mar_100``,
-    ``mar_small``, ``mar_medium``, ``mar_large``. They are nan where there is nothing to be found;
-    pycocotools says -1. For each class ``map``, ``map_50``, ``mar_100`` and ``objects``, the number
-    to be found.
+    ``mar_small``, ``mar_medium``, ``mar_large``. They are nan if there are no objects to find;
+    pycocotools returns -1. Each class has ``map``, ``map_50``, ``mar_100`` and ``objects``, the
+    number of objects to find.
 
-    Objects of a class that the model does not have are left out as if they were not there, and so
-    are detections of a class that the data does not have. An image whose `objects` are null has
-    none.
+    Objects of a class that the model does not have are left out, and so are detections of a class
+    that the data does not have. An image whose `objects` are null has no objects.
     """
 
     found_fields: ClassVar[np.dtype] = np.dtype(_FOUND)
@@ -69,7 +68,7 @@ class DetectionMetric(Metric):
         self._objects: list[np.ndarray] = []
 
     def update(self, index: int, result: Detections, row: Mapping[str, Any]) -> None:
-        """Take the boxes of one image."""
+        """Add the boxes of one image."""
         image_id = column(row, "image_id", row["image_id"], (), np.int64)
         found, objects = self._found_in(result, row), self._objects_of(result, row)
         found["image"] = objects["image"] = index
@@ -89,24 +88,24 @@ class DetectionMetric(Metric):
         return found
 
     def _objects_of(self, result: Any, row: Mapping[str, Any]) -> np.ndarray:
-        """The objects that the data has for the image; nulls are none."""
-        said = {name: values or [] for name, values in (row["objects"] or _NO_OBJECTS).items()}
-        count = len(said["category"])
+        """The objects of the image in the data; null means no objects."""
+        lists = {name: values or [] for name, values in (row["objects"] or _NO_OBJECTS).items()}
+        count = len(lists["category"])
         objects = np.zeros(count, self.object_fields)
         classes = len(self.match.data)
         (height, width), (w, h) = result.size, (row.get("width") or 0, row.get("height") or 0)
         if count and min(w, h) > 0 and (w, h) != (width, height):
             raise DataError(
-                f"{row['file_name']} is {width} x {height} pixels, but its boxes are of an image "
+                f"{row['file_name']} is {width} x {height} pixels, but its boxes are for an image "
                 f"of {w} x {h}.",
                 "Run pvzoo.data.check; pvzoo.data.fix turns the labels of images that EXIF "
                 "rotates.",
             )
-        objects["label"] = class_ids(row, "objects.category", said["category"], classes)
-        objects["box"] = column(row, "objects.bbox", said["bbox"], (count, 4), np.float64)
-        objects["area"] = column(row, "objects.area", said["area"], (count,), np.float64)
-        crowd = column(row, "objects.iscrowd", said["iscrowd"], (count,), np.bool_)
-        ignore = column(row, "objects.ignore", said["ignore"], (count,), np.bool_)
+        objects["label"] = class_ids(row, "objects.category", lists["category"], classes)
+        objects["box"] = column(row, "objects.bbox", lists["bbox"], (count, 4), np.float64)
+        objects["area"] = column(row, "objects.area", lists["area"], (count,), np.float64)
+        crowd = column(row, "objects.iscrowd", lists["iscrowd"], (count,), np.bool_)
+        ignore = column(row, "objects.ignore", lists["ignore"], (count,), np.bool_)
         objects["crowd"] = crowd | ignore
         return objects
 
@@ -119,16 +118,16 @@ class DetectionMetric(Metric):
         )
 
     def merge(self, states: Sequence[State]) -> None:
-        """Take the arrays of all states."""
+        """Join the arrays of all states."""
         self._images = [images for images, _, _ in states]
         self._found = [found for _, found, _ in states]
         self._objects = [objects for _, _, objects in states]
 
     def compute(self) -> Evaluation:
-        """COCO's figures; see the class."""
+        """COCO's metrics; see the class."""
         images, found, objects = self.state()
         images = images[np.lexsort((images["index"], images["image_id"]))]
-        # from here on an image is its place among all of them
+        # from here on, an image is its index among all images
         indices = np.argsort(images["index"])
         for table in (found, objects):
             table["image"] = indices[np.searchsorted(images["index"][indices], table["image"])]
@@ -143,7 +142,7 @@ class DetectionMetric(Metric):
         return self._summary(objects, *curves(found, objects, self._classes, overlaps))
 
     def _summary(self, objects: np.ndarray, precision: np.ndarray, recall: np.ndarray) -> Figures:
-        """What pycocotools' ``summarize`` prints, under other names, and the same of each class."""
+        """The numbers that pycocotools' ``summarize`` prints, under other names, and per class."""
         figures = {
             "map": _mean(precision[:, :, :, 0, 2]),
             "map_50": _mean(precision[0, :, :, 0, 2]),
@@ -169,9 +168,9 @@ class DetectionMetric(Metric):
 
 
 class InstanceMetric(DetectionMetric):
-    """COCO's figures of masks, under the names of `DetectionMetric`.
+    """COCO's metrics of masks, with the names of `DetectionMetric`.
 
-    ``box_map`` and ``box_map_50`` are those of the boxes, which are not taken from the masks.
+    ``box_map`` and ``box_map_50`` are for the boxes, which are not computed from the masks.
     """
 
     found_fields = np.dtype([*_FOUND, ("mask_area", "f8"), _MASK])
@@ -189,7 +188,7 @@ class InstanceMetric(DetectionMetric):
         if len(codes) != len(objects) or not all(code and is_whole(code) for code in codes):
             raise DataError(
                 f"{row['file_name']} has an object whose mask is damaged or missing.",
-                "Export the masks anew; pvzoo.data.check finds all such rows.",
+                "Export the masks again; pvzoo.data.check finds all such rows.",
             )
         for index, code in enumerate(codes):
             if tuple(code["size"]) != result.size:
@@ -226,6 +225,6 @@ def _joined(arrays: list[np.ndarray], fields: np.dtype) -> np.ndarray:
 
 
 def _mean(values: np.ndarray) -> float:
-    """The mean of what COCO defines; it says -1 for the rest."""
+    """The mean without -1, which COCO uses for undefined values."""
     values = values[values > -1]
     return float(values.mean()) if values.size else float("nan")

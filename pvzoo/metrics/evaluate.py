@@ -1,4 +1,4 @@
-"""`Model.evaluate`: predictions against labels, in bounded memory, in one process or many."""
+"""`Model.evaluate`: compare predictions with labels, in bounded memory, in one or many processes."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ def evaluate(
     """See `Model.evaluate`.
 
     Args:
-        stream: ``stream(images, batch_size=..., progress=False, **options)`` gives the results of
-            images, one by one and in order; such as `Model.stream`.
-        task: What the results are of; it has a metric.
+        stream: ``stream(images, batch_size=..., progress=False, **options)`` returns the results of
+            images, one by one and in order, as `Model.stream` does.
+        task: The task of the results; it has a metric.
         labels: Class names in the order of the results' classes.
         data: As for `Model.evaluate`.
-        options: Instead of those that the task's figures are defined with.
+        options: Options that replace the ones that the task's metrics are defined with.
         split: As for `Model.evaluate`.
-        batch_size: Likewise.
-        progress: Called with the number of images done and of all.
+        batch_size: As for `Model.evaluate`.
+        progress: Called with the number of images done, and of all images.
     """
     needs("Evaluation", "datasets")
     dataset = one_split(load(data, task.result.task, split=split))
@@ -60,10 +60,10 @@ def measure(
     batch_size: int,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """`evaluate` on a dataset that is loaded."""
+    """`evaluate` on a dataset that is already loaded."""
     asked = {**task.evaluation, **options}
     if not len(dataset):
-        raise DataError("The dataset has no images.", "There is nothing to evaluate on.")
+        raise DataError("The dataset has no images.", "Evaluate on a dataset with images.")
     names = class_names(dataset.features)
     if task.class_prompt is not None:
         asked.setdefault(task.class_prompt, list(names))
@@ -73,7 +73,7 @@ def measure(
     if match.only_in_data and state.is_main_process:
         warnings.warn(str(match), PvzooWarning, stacklevel=4)  # the caller of Model.evaluate
     taken = task.metric(match)
-    # Each process has a run of images of its own, none twice; lengths may differ by one.
+    # Each process has its own range of images, none twice; their lengths differ by at most one.
     count, rest = divmod(len(dataset), state.num_processes)
     start = state.process_index * count + min(state.process_index, rest)
     stop = start + count + (state.process_index < rest)
@@ -85,9 +85,9 @@ def measure(
             taken.update(index, result, row)
             if progress is not None and state.is_main_process:
                 progress(min(done * state.num_processes, len(dataset)), len(dataset))
-    except Exception as error:  # the others are waiting: they must hear of it
+    except Exception as error:  # the other processes are waiting and must know
         failure = error
-    said = failure and (str(failure) or repr(failure))
+    reason = failure and (str(failure) or repr(failure))
     if state.num_processes == 1:
         if failure is not None:
             raise failure
@@ -95,7 +95,7 @@ def measure(
         return taken.compute()
     from accelerate.utils import broadcast_object_list, gather_object
 
-    parts = gather_object([(state.process_index, said, taken.state())])
+    parts = gather_object([(state.process_index, reason, taken.state())])
     if failure is not None:
         raise failure
     for process, message, _ in parts:
@@ -110,15 +110,15 @@ def measure(
 
 
 def has_figures(task: Task) -> bool:
-    """Whether the models of a task can be measured."""
+    """Whether a task has a metric, so that its models can be evaluated."""
     return type(task).metric is not Task.metric
 
 
 def one_split(data: Any) -> Dataset:
-    """The dataset, or the only split there is.
+    """The dataset, or its only split.
 
     Raises:
-        DataError: There are several; the message names them.
+        DataError: There are several splits; the message names them.
     """
     if not isinstance(data, dict):
         return data
@@ -135,7 +135,7 @@ def _predictions(
     stop: int,
     **options: Any,
 ) -> Iterator[tuple[int, Any, dict[str, Any]]]:
-    """(place, result, row with images not decoded) of the images `start` to `stop`."""
+    """(index, result, row with images not decoded) for the images from `start` to `stop`."""
     from datasets import Image
 
     if start == stop:  # more processes than images

@@ -1,4 +1,4 @@
-"""Panoptic quality, by the definition of panopticapi (Kirillov et al., arXiv:1801.00868)."""
+"""Panoptic quality, as panopticapi defines it (Kirillov et al., arXiv:1801.00868)."""
 
 from __future__ import annotations
 
@@ -16,29 +16,31 @@ if TYPE_CHECKING:
 
 _VOID_VALUE = 0
 _UNIT = 2**40
-"""IoUs are added up as whole multiples of 1 / _UNIT, so that their order does not matter."""
+"""IoUs are added as whole multiples of 1 / _UNIT, so that their order does not matter."""
 
-# what is counted of each class
+# the counts of each class
 _IOU, _TP, _FP, _FN, _STUFF, _THING, _MAYBE_STUFF, _MAYBE_THING = range(8)
 
 
 class PanopticMetric(Metric):
     """Panoptic, segmentation and recognition quality.
 
-    A segment of the labels and a predicted one match if they are of one class and their IoU is
-    above 0.5, void pixels not counted. Of a class with matches TP, predicted segments without match
-    FP and segments of the labels without match FN, RQ is TP / (TP + FP / 2 + FN / 2), SQ the mean
-    IoU of the matches (0 without any), and PQ their product. A predicted segment without match is
-    no FP if more than half of it lies on void or on crowds of its class. A crowd is not asked for.
-    (panopticapi looks at one crowd of a class in an image only; here all count.)
+    A labelled segment and a predicted segment match if they have the same class and their IoU,
+    without void pixels, is above 0.5. Matches are TP, predicted segments without a match FP, and
+    labelled segments without a match FN. For each class, RQ is TP / (TP + FP / 2 + FN / 2), SQ is
+    the mean IoU of the matches (0 if there are none), and PQ is their product. A predicted segment
+    without a match is not an FP if more than half of it lies on void or on crowds of its class. A
+    crowd without a match is not an FN. (panopticapi looks at only one crowd per class and image;
+    here all crowds count.)
 
-    Figures, from 0 to 1: ``pq``, ``sq``, ``rq``, the means over the classes that occur in the
-    labels or are an FP; ``pq_things`` and so on over those whose segments the labels, or failing
-    that the predictions, call things; ``pq_stuff`` and so on over the others. For each class
-    ``pq``, ``sq``, ``rq`` and ``segments``, how many were to be found.
+    The metrics are from 0 to 1: ``pq``, ``sq``, ``rq`` are means over the classes that occur in the
+    labels or as FP. ``pq_things`` and so on are means over the classes that are things, and
+    ``pq_stuff`` and so on over the others; the labels decide this, or the predictions if the class
+    is not in the labels. Each class has ``pq``, ``sq``, ``rq`` and ``segments``, the number of
+    segments to find.
 
     Segments of a class that the model does not have are void. Predicted segments of a class that
-    the data does not have are left out; what they cover is not found.
+    the data does not have are left out; labelled segments under them count as not found.
     """
 
     def __init__(self, match: LabelMatch) -> None:
@@ -47,7 +49,7 @@ class PanopticMetric(Metric):
         self._images = 0
 
     def update(self, index: int, result: Panoptic, row: Mapping[str, Any]) -> None:
-        """Take the map of one image."""
+        """Add the map of one image."""
         places, classes = read_truth(row, result.size, self.match, _VOID_VALUE)
         shape = (len(classes) - 1,)
         crowd = column(row, "segments.iscrowd", row["segments"]["iscrowd"], shape, np.bool_)
@@ -68,7 +70,7 @@ class PanopticMetric(Metric):
         same = classes[:, None] == labels
         asked = ~void & ~crowd
         union = area[:, None] + found_area - shared - on_void
-        # above a half of a union with anything at all; each segment has one such partner at most
+        # an IoU above a half: each segment can have only one such partner
         hit = same & asked[:, None] & (2 * shared > union)
         ignored = on_void + (shared * (same & crowd[:, None])).sum(0)
         wrong = (labels >= 0) & ~hit.any(0) & (found_area > 0) & (2 * ignored <= found_area)
@@ -93,18 +95,18 @@ class PanopticMetric(Metric):
         return self._counts, self._images
 
     def merge(self, states: Sequence[tuple[np.ndarray, int]]) -> None:
-        """Add them up."""
+        """Add up the states."""
         self._counts = np.sum([counts for counts, _ in states], axis=0)
         self._images = sum(images for _, images in states)
 
     def compute(self) -> Evaluation:
-        """See the class."""
+        """The metrics; see the class."""
         iou, tp, fp, fn, stuff, thing, maybe_stuff, maybe_thing = self._counts
         occurs = tp + fp + fn > 0
         rq = ratio(2 * tp, 2 * tp + fp + fn)
         sq = np.where(occurs, iou / _UNIT / np.maximum(tp, 1), np.nan)
         quality = {"pq": sq * rq, "sq": sq, "rq": rq}
-        # a class is what most of its segments are
+        # a class is a thing if most of its segments are
         is_thing = np.where(stuff + thing > 0, thing > stuff, maybe_thing > maybe_stuff)
         figures = {name: mean(values) for name, values in quality.items()}
         for group, members in (("things", is_thing), ("stuff", ~is_thing)):

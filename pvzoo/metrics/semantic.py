@@ -19,15 +19,20 @@ if TYPE_CHECKING:
 class SemanticMetric(Metric):
     """IoU and accuracy over the pixels of all images together.
 
-    Figures: ``miou``, the mean of the IoU of the classes that occur in the labels or are predicted
-    (mmsegmentation's; scikit-learn's `jaccard_score` of those classes); ``pixel_accuracy``, the
-    share of pixels that are right; ``mean_accuracy``, the mean over the classes that occur in the
-    labels of the share of their pixels that is right. For each class ``iou``, ``accuracy`` and
-    ``pixels``, how many are of it. The confusion matrix counts pixels.
+    The metrics are:
 
-    Void pixels count for nothing, whatever is predicted there, and so do pixels of a class that the
-    model does not have. A prediction of a class that the data does not have is wrong; the last
-    column of the confusion matrix, "other", counts those.
+    * ``miou``: the mean IoU of the classes that occur in the labels or are predicted, as in
+      mmsegmentation (scikit-learn's `jaccard_score` of these classes);
+    * ``pixel_accuracy``: the share of pixels that are right;
+    * ``mean_accuracy``: for each class in the labels, the share of its pixels that are right, and
+      the mean of these shares.
+
+    Each class has ``iou``, ``accuracy`` and ``pixels``, the number of its pixels. The confusion
+    matrix counts pixels.
+
+    Void pixels do not count, whatever is predicted there, and pixels of a class that the model does
+    not have do not count either. A prediction of a class that the data does not have is wrong; the
+    last column of the confusion matrix, "other", counts such predictions.
     """
 
     def __init__(self, match: LabelMatch) -> None:
@@ -36,7 +41,7 @@ class SemanticMetric(Metric):
         self._images = 0
 
     def update(self, index: int, result: SemanticMap, row: Mapping[str, Any]) -> None:
-        """Take the map of one image."""
+        """Add the map of one image."""
         places, classes = read_truth(row, result.size, self.match, SEMANTIC_VOID)
         truth = classes[places]
         predicted = self.match.translate(result.map)
@@ -53,12 +58,12 @@ class SemanticMetric(Metric):
         return self._confusion, self._images
 
     def merge(self, states: Sequence[tuple[np.ndarray, int]]) -> None:
-        """Add them up."""
+        """Add up the states."""
         self._confusion = np.sum([confusion for confusion, _ in states], axis=0)
         self._images = sum(images for _, images in states)
 
     def compute(self) -> Evaluation:
-        """See the class."""
+        """The metrics; see the class."""
         names = self.match.data
         hits = np.diagonal(self._confusion)
         pixels = self._confusion.sum(1)

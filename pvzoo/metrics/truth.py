@@ -1,4 +1,4 @@
-"""The labels of a semantic or panoptic row, as metrics need them."""
+"""Read the labels of a semantic or panoptic row for metrics."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ def read_truth(
     """The segment of each pixel and the class of each segment.
 
     Args:
-        row: With `annotation` and `segments`.
+        row: A row with `annotation` and `segments`.
         size: (height, width) of the image.
-        match: Classes that the model does not have are void.
+        match: The matched classes; classes that the model does not have become void.
         void: The value of the map that is void unless it is listed.
 
     Returns:
-        (height, width) int64 places in `segments`, n for `void`; (n + 1,) int64 classes of the
+        (height, width) int64 indices of `segments`, n for `void`; (n + 1,) int64 classes of the
         data, or `VOID`.
 
     Raises:
-        DataError: The map is missing, cannot be read, has another size than the image or a value
-            that is neither listed nor void; or the segments are missing or make no sense.
+        DataError: The map is missing, cannot be read, has another size than the image, or has a
+            value that is neither listed nor void; or the segments are missing or damaged.
     """
     name = row["file_name"]
     values = read_map(row["annotation"], f"The map of {name}")
@@ -44,23 +44,25 @@ def read_truth(
     segments = row["segments"]
     if not segments or segments["id"] is None:
         raise DataError(
-            f"{name} has no segments, which say what the values of its map mean.",
-            "Export it anew, or leave the row out; pvzoo.data.check finds all such rows.",
+            f"{name} has no segments, so it is not known what the values of its map mean.",
+            "Export it again, or leave the row out; pvzoo.data.check finds all such rows.",
         )
     count = len(segments["id"])
     ids = column(row, "segments.id", segments["id"], (count,), np.int64)
     if len(np.unique(ids)) < count:
-        raise DataError(f"{name} lists a segment twice: {ids.tolist()}.", "Number them anew.")
+        raise DataError(
+            f"{name} lists a segment twice: {ids.tolist()}.", "Give each segment its own id."
+        )
     classes = class_ids(row, "segments.category", segments["category"], len(match.data), void=True)
     if len(classes) != count:
         raise DataError(
-            f"{name} lists {count} segments but {len(classes)} classes.", "Export it anew."
+            f"{name} lists {count} segments but {len(classes)} classes.", "Export it again."
         )
     indices = find(values, ids)
     strange = (indices == count) & (values != void)
     if strange.any():
         raise DataError(
-            f"The map of {name} has values that stand for nothing: "
+            f"The map of {name} has values without a segment: "
             f"{np.unique(values[strange])[:5].tolist()}.",
             "List them in its segments; pvzoo.data.check finds all such maps.",
         )
@@ -68,6 +70,6 @@ def read_truth(
 
 
 def find(values: np.ndarray, ids: np.ndarray) -> np.ndarray:
-    """The place of each value in `ids`, of the shape of the values; len(ids) where it is none."""
+    """The index of each value in `ids`, in the shape of the values; len(ids) if it is not there."""
     table = {value: index for index, value in enumerate(ids.tolist())}
     return replaced(values, table, len(ids)).astype(np.int64)
