@@ -1,4 +1,4 @@
-"""``python -m pvzoo`` is ``pvzoo``."""
+"""Run the command line: ``python -m pvzoo`` is the same as ``pvzoo``."""
 
 from pvzoo.cli import main
 

@@ -1,4 +1,4 @@
-"""What is known of a loaded model, for people."""
+"""Describe a loaded model for people."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def lines(model: Model) -> list[tuple[str, str]]:
-    """(heading, text): what it does and where it runs, then its card, or what else is known."""
+    """(heading, text) lines: the task and the device, then the card, or what else is known."""
     classes = [name for name in model.labels if name]
     named = ", ".join(classes[:10]) + (", ..." if len(classes) > 10 else "")
     precision = f", in {str(model.dtype).removeprefix('torch.')}" if model.dtype else ""

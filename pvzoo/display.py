@@ -1,4 +1,4 @@
-"""What notebooks show: images of a bounded size, and HTML in which every text is escaped."""
+"""Make what notebooks show: images of a bounded size, and HTML in which every text is escaped."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ T = TypeVar("T")
 LONGEST = 1024
 """Pixels: the longest side of an image in a notebook."""
 MOST_BYTES = 1_000_000
-"""How much the images of an output may take together."""
+"""How many bytes the images of an output may take together."""
 MOST_ROWS = 200
 """How many rows a table shows."""
 
 
 class ShownList(list[T]):
-    """A list whose slices are of its kind, so that a notebook shows them alike."""
+    """A list whose slices have the same class, so that a notebook shows them in the same way."""
 
     @overload
     def __getitem__(self, index: SupportsIndex) -> T: ...
@@ -34,7 +34,7 @@ class ShownList(list[T]):
 
 
 def jpeg(image: Image.Image, longest: int = LONGEST, most: int = MOST_BYTES) -> bytes:
-    """The RGB image as JPEG, its sides at most `longest` pixels; it takes about `most` bytes."""
+    """The RGB image as JPEG, at most about `most` bytes, its sides at most `longest` pixels."""
     small = image.copy()
     small.thumbnail((longest, longest))
     for quality in (90, 75, 50, 25):
@@ -46,12 +46,12 @@ def jpeg(image: Image.Image, longest: int = LONGEST, most: int = MOST_BYTES) -> 
 
 
 def figure(value: float) -> str:
-    """Four decimals; what the data cannot say as a dash."""
+    """A number with four decimals; nan as a dash."""
     return "-" if value != value else f"{value:.4f}"
 
 
 def lines(title: str, shown: Iterable[str], left_out: int) -> str:
-    """A `repr` of several lines, which ends with how many more there are."""
+    """A `repr` of several lines that ends with how many more there are."""
     more = [f"and {left_out:,} more"] if left_out > 0 else []
     return "\n  ".join([f"<{title}", *shown, *more]) + ">"
 
@@ -67,12 +67,12 @@ def note(text: str) -> str:
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, right: bool = False) -> str:
-    """An HTML table of the first rows, within a frame of some height.
+    """An HTML table of the first rows, in a frame that scrolls.
 
     Args:
-        headings: Of the columns; none for a table that needs none.
+        headings: The headings of the columns; empty for a table without headings.
         rows: The cells, plain text.
-        right: Whether all columns but the first are aligned at their right.
+        right: Whether all columns but the first are aligned to the right.
     """
     sides = ["left"] + ["right" if right else "left"] * len(max([headings, *rows], key=len))
 
@@ -94,18 +94,17 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, right: bool
 def grid(
     things: Sequence[T], draw: Callable[[T], Image.Image | None], text: Callable[[T], str]
 ) -> str:
-    """HTML with an image of each of the first twelve, its text below; or its text alone."""
+    """HTML for the first twelve things: each an image with its text below, or only its text."""
     shown = things[:_MOST_TILES]
     tiles = []
     for thing in shown:
-        drawn, image, said = draw(thing), "", escape(text(thing))
+        drawn, image, caption = draw(thing), "", escape(text(thing))
         if drawn is not None:
             most = MOST_BYTES * 3 // 4 // len(shown)  # base64 takes a third more
             code = base64.b64encode(jpeg(drawn, _TILE, most)).decode()
-            image = f'<img alt="{said}" style="width:100%" src="data:image/jpeg;base64,{code}">'
-        tiles.append(
-            f'<figure style="width:280px;margin:0">{image}<figcaption>{said}</figcaption></figure>'
-        )
+            image = f'<img alt="{caption}" style="width:100%" src="data:image/jpeg;base64,{code}">'
+        caption = f"<figcaption>{caption}</figcaption>"
+        tiles.append(f'<figure style="width:280px;margin:0">{image}{caption}</figure>')
     more = f"and {len(things) - len(shown):,} more" if len(things) > len(shown) else ""
     style = "display:flex;flex-wrap:wrap;gap:12px;align-items:flex-start"
     return f'<div style="{style}">{"".join(tiles)}</div>{note(more)}'

@@ -1,7 +1,7 @@
-"""Every error a user can cause, and the one warning class.
+"""The errors that a user can cause, and the only warning class.
 
-Each message says what was wrong, with which input, and what to do next; the last part is also in
-``hint`` so that a screen can set it apart. Catch `PvzooError` to catch them all.
+Each message tells what was wrong with which input, and what to do. The latter is also in ``hint``,
+so that it can be shown separately. Catch `PvzooError` to catch all errors.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _LONG_WORD = re.compile(r"\S{1000,}")
 
 
 class PvzooError(Exception):
-    """What went wrong (`what`) and the way out (`hint`), 2,000 characters of each at most."""
+    """What went wrong (`what`) and what to do (`hint`), at most 2,000 characters each."""
 
     def __init__(self, what: str, hint: str = "") -> None:
         what, hint = _readable(what), _readable(hint)
@@ -33,9 +33,9 @@ class PvzooError(Exception):
 
 
 class ImageError(PvzooError):
-    """An input that is not an image pvzoo can read, or on which a network fails.
+    """An input is not an image that pvzoo can read, or a network fails on it.
 
-    ``source`` names the input as the caller gave it; ``index`` is its place in a list or stream.
+    ``source`` is the name of the input; ``index`` is its index in a list or stream.
     """
 
     def __init__(self, what: str, hint: str = "", *, source: str = "", index: int = 0) -> None:
@@ -49,61 +49,62 @@ class UsageError(PvzooError, ValueError):
 
 
 class RowError(UsageError, IndexError):
-    """A row that is not there, or something that chooses no rows."""
+    """A row does not exist, or an index cannot choose rows."""
 
 
 class CatalogError(PvzooError):
-    """A catalogue file that breaks the schema; the message names the file and the key."""
+    """A catalogue file does not follow the schema; the message names the file and the key."""
 
 
 class ModelNotFoundError(PvzooError, LookupError):
-    """No card, folder or Hub repo of that name."""
+    """There is no card, folder or Hub repo with this name."""
 
 
 class NameClashError(PvzooError):
-    """Two plugins claim one name; the message names both."""
+    """Two plugins use the same name; the message names both plugins."""
 
 
 class PluginError(PvzooError):
-    """A plugin that could not be loaded, with its own error."""
+    """A plugin could not be loaded; the message has the plugin's own error."""
 
 
 class DisabledError(PluginError):
-    """A plugin that the environment variable ``PVZOO_DISABLE_PLUGINS`` turned off."""
+    """The environment variable ``PVZOO_DISABLE_PLUGINS`` turned this plugin off."""
 
 
 class MissingExtraError(PvzooError, ImportError):
-    """A package that only a part of pvzoo needs is not installed; the message has the extra."""
+    """A package that only a part of pvzoo needs is not installed; the message names the extra."""
 
 
 class WeightsError(PvzooError):
-    """Weights that are missing, damaged or do not fit the network."""
+    """Weights are missing, damaged or do not fit the network."""
 
 
 class HubError(PvzooError):
-    """The Hub, or the way to it, said no."""
+    """The Hub cannot be reached, or refuses a request."""
 
 
 class DeviceError(PvzooError):
-    """A device that is not here, or too small."""
+    """A device does not exist or has too little memory."""
 
 
 class UnsupportedModelError(PvzooError):
-    """A checkpoint that no adapter can drive for the task."""
+    """No adapter can use a checkpoint for the task."""
 
 
 class DataError(PvzooError):
-    """Labelled data that cannot be read or used; the message names the file or row."""
+    """Labelled data cannot be read or used; the message names the file or row."""
 
 
 class TrainingError(PvzooError):
-    """A training run that cannot go on, or may not be resumed; the message says at which step."""
+    """A training run cannot continue or be resumed; the message names the step."""
 
 
 class ExportError(PvzooError):
-    """A network that cannot be exported, or whose export answers otherwise than the original.
+    """A network cannot be exported, or its export gives other results than the original.
 
-    ``stage`` is where: "preprocessing", "graph" or "postprocessing"; "" if it was not begun.
+    ``stage`` is where it failed: "preprocessing", "graph" or "postprocessing"; "" if the comparison
+    had not begun.
     """
 
     def __init__(self, what: str, hint: str = "", *, stage: str = "") -> None:
@@ -116,7 +117,7 @@ class PvzooWarning(UserWarning):
 
 
 def _readable(text: str) -> str:
-    """A message without what no one reads: a damaged file may have names of any length."""
+    """Shorten a message: names in damaged files may have any length."""
     text = _LONG_WORD.sub(lambda word: f"{word[0][:250]}...{word[0][-250:]}", text)
     return text if len(text) <= 2000 else f"{text[:1000]} ... {text[-1000:]}"
 
@@ -128,18 +129,18 @@ def short(value: Any, most: int = 80) -> str:
 
 
 def error_message(error: BaseException, most: int = 500) -> str:
-    """What an error of another library says, in one line, for a message; cut if it is long."""
+    """The message of another library's error in one line, cut if it is long."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def lacks_memory(error: BaseException | None) -> bool:
-    """Whether an error, or what caused it, is that there was too little memory."""
+    """Whether an error, or its cause, is a lack of memory."""
     while error is not None:
-        # CPUs and Metal have no class of error for it
+        # CPUs and Metal have no error class for it
         if isinstance(error, MemoryError) or (
             isinstance(error, RuntimeError)
-            and any(said in str(error) for said in ("out of memory", "allocate memory"))
+            and any(words in str(error) for words in ("out of memory", "allocate memory"))
         ):
             return True
         error = error.__cause__
@@ -148,21 +149,21 @@ def lacks_memory(error: BaseException | None) -> bool:
 
 @contextmanager
 def reading(name: str) -> Iterator[None]:
-    """Within it whatever damaged files make libraries raise is a `PvzooError`."""
+    """Turn all errors that libraries raise for damaged files into a `PvzooError`."""
     try:
         yield
     except Exception as error:
         if lacks_memory(error):
             raise DeviceError(
                 f"There is too little memory to load {name}.",
-                "Use dtype='float16' to halve it, device_map='auto' to spread it, or choose a "
-                "smaller model.",
+                "Use dtype='float16' to halve the memory, device_map='auto' to use several "
+                "devices, or choose a smaller model.",
             ) from error
         if isinstance(error, PvzooError | ImportError):
             raise
         raise WeightsError(
             f"{name} cannot be loaded ({type(error).__name__}: {error_message(error)}).",
-            "Its config or its weights are damaged, or do not belong together; fetch both again.",
+            "Its config or weights are damaged, or do not belong together; download both again.",
         ) from error
 
 
@@ -173,11 +174,11 @@ def nearest(name: str, known: Iterable[str], *, count: int = 3) -> str:
 
 
 def nearest_beside(path: Path, *, folders_only: bool = False) -> str:
-    """``Did you mean a, b?`` for a mistyped path, of what lies where it should lie; or nothing."""
+    """``Did you mean a, b?`` for a mistyped path, from the files beside it, or an empty string."""
     try:
         there = list(islice(path.parent.iterdir(), _MOST_BESIDE))
         names = [p.name for p in there if not folders_only or p.is_dir()]
-    except OSError:  # there is no such place either
+    except OSError:  # its folder does not exist either
         return ""
     close = difflib.get_close_matches(path.name, names, n=3, cutoff=0.55)
     found = ", ".join(repr(str(path.parent / name)) for name in close)
@@ -185,14 +186,14 @@ def nearest_beside(path: Path, *, folders_only: bool = False) -> str:
 
 
 _MOST_BESIDE = 1000
-"""How much of a folder is looked through for a name that may have been meant."""
+"""How many files of a folder are searched for a similar name."""
 
 
 def let_go(error: E) -> E:
-    """The error, once it holds nothing of what it was met with.
+    """The error without references to large objects.
 
-    A traceback keeps alive the variables of all functions that were running, such as the pixels
-    decoded so far. Here tracebacks, those of causes too, become notes that name the lines.
+    A traceback keeps alive the variables of all functions that were running, such as decoded
+    pixels. Tracebacks, also those of causes, are replaced by notes that name the lines.
     """
     waiting: list[BaseException | None] = [error]
     while waiting:
@@ -207,9 +208,9 @@ def let_go(error: E) -> E:
 
 
 def warn_of_image(message: str, stacklevel: int) -> None:
-    """`warnings.warn` for one image of many, of which Python keeps nothing.
+    """`warnings.warn` for one image of many, without a record in memory.
 
-    It would keep every text that it has shown, to show it only once.
+    Python otherwise records every message that it has shown, so as to show it only once.
     """
     frame = sys._getframe(1)
     for _ in range(stacklevel - 1):

@@ -1,4 +1,4 @@
-"""Packages that only some of pvzoo needs, and the extra that installs each."""
+"""Packages that only parts of pvzoo need, and the extra that installs each."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ EXTRAS = {
     "peft": "train",
     "supervision": "supervision",
 }
-"""By the name of the module."""
+"""Name of the module -> extra."""
 
 
 def needs(what: str, *modules: str) -> None:
-    """Refuse what cannot be done without a package that is not installed; nothing is imported.
+    """Raise an error if a package is not installed; nothing is imported.
 
     Args:
-        what: Who asks, as the beginning of a sentence: "Evaluation".
+        what: What needs the package, as the beginning of a sentence: "Evaluation".
         modules: Names of top-level modules in `EXTRAS`.
 
     Raises:
-        MissingExtraError: One is not there; the message has the command that installs it.
+        MissingExtraError: A package is missing; the message has the command that installs it.
     """
     for module in modules:
         if not _is_installed(module):
@@ -49,5 +49,5 @@ def needs(what: str, *modules: str) -> None:
 def _is_installed(module: str) -> bool:
     try:
         return find_spec(module) is not None
-    except (ImportError, ValueError):  # one that is barred, or half there
+    except (ImportError, ValueError):  # blocked, or only partly installed
         return False

@@ -1,4 +1,4 @@
-"""`load`: from a name, a repo id or a folder to a model ready to predict."""
+"""`load`: load a model by its name, repo id or folder."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from pvzoo.results.panoptic import Panoptic
     from pvzoo.results.semantic import SemanticMap
 
-# transformers changes how modules are made while it builds one, for all threads
+# while transformers builds a module, it changes for all threads how modules are made
 _BUILDING = threading.RLock()
 
 
 class _How(TypedDict, total=False):
-    """The arguments of `load` that say nothing of the task, for type checkers."""
+    """The arguments of `load` that do not depend on the task, for type checkers."""
 
     device: Any
     device_map: Any
@@ -96,29 +96,29 @@ def load(
     """Load a pretrained model.
 
     Args:
-        name: A catalogue name (``"detr-resnet50"``, or ``"dist:name"`` to pick a plugin's), a Hub
-            repo id (``"facebook/detr-resnet-50"``, ``"timm/resnet50.a1_in1k"``), or a folder
+        name: A catalogue name (``"detr-resnet50"``, or ``"dist:name"`` for a plugin's model), a
+            Hub repo id (``"facebook/detr-resnet-50"``, ``"timm/resnet50.a1_in1k"``), or a folder
             (a `Path`, or a text that starts with ``.``, ``/`` or ``~`` or names an existing
-            folder). A name without ``/`` is looked up in the catalogue first. Without a name it
-            is the default model of `task`: the one that your own catalogue names, or a plugin.
-        task: Which task to serve, for checkpoints that can serve several, such as
-            "panoptic-segmentation" or just "panoptic". Written out, it also tells type checkers
-            and editors which results and options the model has.
-        device: Such as "cuda:0" or "cpu"; by default Accelerate's choice, one device.
-        device_map: "auto" to spread a network that does not fit one device over all of them, or
-            a dict as Accelerate's `dispatch_model` takes.
-        dtype: Type of the weights: a `torch.dtype`, its name ("float16"), or "auto" for the one
-            they are stored in. The default is float32.
+            folder). A name without ``/`` is looked up in the catalogue first. Without a name, the
+            default model of `task` is loaded, which your own catalogue or a plugin sets.
+        task: The task, for checkpoints that can serve several, such as "panoptic-segmentation" or
+            just "panoptic". If it is a literal, type checkers and editors also know the results
+            and options of the model.
+        device: The device, such as "cuda:0" or "cpu"; by default one device of Accelerate's choice.
+        device_map: "auto" to spread a network over all devices if it does not fit one device, or a
+            dict for Accelerate's `dispatch_model`.
+        dtype: Type of the weights: a `torch.dtype`, its name ("float16"), or "auto" for the type
+            in which they are stored. The default is float32.
         revision: Branch, tag or commit of a Hub repo.
-        trust_remote_code: Whether Python code that comes with a Hub repo may run.
-        runtime: What runs the network; by default "torch", "numpy" for what has no network, and
-            for an exported folder the one it was exported for.
+        trust_remote_code: Whether Python code in a Hub repo may run.
+        runtime: The runtime of the network: by default "torch", "numpy" for models without a
+            network, and for an exported folder the runtime that it was exported for.
         threads: Most threads that compute one batch of an exported model.
 
     Raises:
-        PvzooError: One of its subclasses, with what was wrong and what to do next; also for a model
-            that could not answer any image, such as one whose images are prepared in another
-            size than its network takes.
+        PvzooError: One of its subclasses; the message tells what was wrong and what to do. A model
+            that cannot process any image is an error too, for example if images are prepared in
+            another size than its network accepts.
     """
     from pvzoo.hub import download as hub
     from pvzoo.hub.errors import NoRepo, NotCached
@@ -143,17 +143,19 @@ def load(
         except (NotCached, NoRepo) as error:
             if card is not None or source.hub != str(name):
                 raise
-            what, hint = hub.no_folder(Path(name))  # which it may have been meant to be
+            what, hint = hub.no_folder(Path(name))  # the name may have been meant as a folder
             raise type(error)(f"{what} {error.what}", f"{hint} {error.hint}".strip()) from error
         if found.export is not None:
             given = {"dtype": dtype, "device_map": device_map}
             if unfit := [key for key, value in given.items() if value is not None]:
                 raise UsageError(
-                    f"{name} was exported, so {unfit[0]} has no meaning.", f"Leave {unfit[0]} out."
+                    f"{name} was exported, so {unfit[0]} does not apply.", f"Leave {unfit[0]} out."
                 )
             return _exported(found.export(), str(name), wanted_task, runtime, device, threads)
         if threads is not None:
-            raise UsageError(f"{name} is no exported model, which alone takes threads.")
+            raise UsageError(
+                f"{name} is not an exported model, so threads does not apply.", "Leave threads out."
+            )
         config = with_card(found.config, card)
         check_config(str(name), config)
         adapter_class = adapter_class_of(card, config, str(name), wanted_task, trust_remote_code)
@@ -163,7 +165,7 @@ def load(
         if adapter_class.network is None:
             if dtype is not None:
                 raise UsageError(
-                    f"{name} has no weights that a dtype could be of.", "Leave dtype out."
+                    f"{name} has no weights, so dtype does not apply.", "Leave dtype out."
                 )
             checkpoint = replace(found.fetch(), config=config)
             with _lacking(adapter_class):
@@ -192,17 +194,17 @@ def load(
             device=device,
             device_map=device_map,
         )
-        if device_map is None:  # a network that is spread has its weights moved about
+        if device_map is None:  # the weights of a spread network are moved between devices
             trial.at_load(model.name, adapter, model.runtime, network)
         return model
 
 
 def _default(task: str | None) -> str:
-    """The name of the model that a task uses when none is named."""
+    """The name of a task's default model."""
     if task is None:
         raise UsageError(
-            "Neither a model nor a task was named.",
-            "Name a model, or a task to get its default model, such as task='detection'.",
+            "Neither a model nor a task was given.",
+            "Pass the name of a model, or a task such as task='detection' for its default model.",
         )
     return catalogue().default(task).qualified_name
 
@@ -227,10 +229,10 @@ def _exported(
 
 
 def network_of(adapter_class: type[Adapter], name: str) -> type[Network]:
-    """The network class of an adapter, imported now; `name` is what the user called the model.
+    """Import the network class of an adapter; `name` is the user's name of the model.
 
     Raises:
-        MissingExtraError: There is no PyTorch.
+        MissingExtraError: PyTorch is not installed.
     """
     _needs_torch(name)
     network_class: type[Network] = registry.named(str(adapter_class.network))
@@ -243,7 +245,7 @@ def _needs_torch(name: str) -> None:
 
 @contextmanager
 def _lacking(adapter_class: type[Adapter]) -> Iterator[None]:
-    """Within it a module that a plugin imports and that is not there is named with what brings it.
+    """If a plugin imports a missing module, raise an error that names the package to install.
 
     Plugins may import what they need as late as this.
     """
@@ -272,12 +274,12 @@ def _check_dtype(dtype: Any) -> None:
     known = dtype in _DTYPES if isinstance(dtype, str) else getattr(dtype, "is_floating_point", 0)
     if not known:
         raise UsageError(
-            f"{dtype!r} is no floating-point dtype.", "Use 'float32', 'float16' or 'bfloat16'."
+            f"{dtype!r} is not a floating-point dtype.", "Use 'float32', 'float16' or 'bfloat16'."
         )
 
 
 def _dtype(dtype: Any) -> Any:
-    """As torch has it; "auto" stays."""
+    """The `torch.dtype`, or "auto"."""
     import torch
 
     return dtype if dtype == "auto" or not isinstance(dtype, str) else getattr(torch, dtype)

@@ -1,4 +1,4 @@
-"""`Model`: a network with its weights, and the verbs a user calls beside those of `Predictor`."""
+"""`Model`: a network with its weights; adds training, saving and exporting to `Predictor`."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class Model(Predictor[R]):
 
     Attributes:
         name: Its catalogue name, Hub repo id or folder.
-        adapter: Knows what the network's inputs and outputs mean.
-        network: The network with its weights, whose ``module`` is the `torch.nn.Module`; None for
-            an adapter that computes itself.
+        adapter: Prepares the network's inputs and interprets its outputs.
+        network: The network with its weights; its ``module`` is the `torch.nn.Module`. None for
+            an adapter that computes results itself.
         runtime: Runs the network on its device.
-        card: Its catalogue entry, if it was loaded by catalogue name.
-        report: How it was fine-tuned, if `fine_tune` made it.
+        card: Its catalogue entry, if it was loaded by its catalogue name.
+        report: The report of the training, if `fine_tune` made the model.
     """
 
     def __init__(
@@ -51,11 +51,11 @@ class Model(Predictor[R]):
         device_map: Any = None,
         report: TrainingReport | None = None,
     ) -> None:
-        """A model of its parts; ``runtime``, ``device`` and ``device_map`` as for `pvzoo.load`.
+        """Put a model together; ``runtime``, ``device`` and ``device_map`` as for `pvzoo.load`.
 
         Raises:
-            DeviceError: The device is not here or too small.
-            UsageError: The runtime cannot run it.
+            DeviceError: The device does not exist or has too little memory.
+            UsageError: The runtime cannot run the model.
         """
         if isinstance(runtime, Runtime):
             running = runtime
@@ -69,12 +69,12 @@ class Model(Predictor[R]):
 
     @property
     def device(self) -> Any:
-        """Where the network's inputs go."""
+        """The device of the network's inputs."""
         return self.runtime.device
 
     @property
     def dtype(self) -> Any:
-        """The type the network computes in."""
+        """The type in which the network computes."""
         return self.runtime.dtype
 
     def __repr__(self) -> str:
@@ -106,50 +106,53 @@ class Model(Predictor[R]):
         trainer_args: Mapping[str, Any] | None = None,
         callbacks: Sequence[TrainerCallback] = (),
     ) -> Model[R]:
-        """A new model, trained further on labelled data; this one stays as it is.
+        """Train on labelled data and return a new model; this model does not change.
 
-        The classes become those of the data; what the network knows of classes with the same name
-        is kept. The data is checked first (`pvzoo.data.check`): errors stop the run before it
-        begins. Under ``accelerate launch`` or ``torchrun`` all processes train one model.
+        The new model has the classes of the data; weights for classes with the same name are kept.
+        The data is checked first (`pvzoo.data.check`): errors stop the run before it begins. Under
+        ``accelerate launch`` or ``torchrun``, all processes train one model.
 
-        A run that was killed goes on from its last whole checkpoint when the same call is made
-        again, and ends with the weights it would have had.
+        If a run was killed, the same call continues it from its last complete checkpoint, and ends
+        with the weights that the run would have had.
 
         Args:
-            train: Whatever `pvzoo.data.load` takes. Of data with splits, "train" is trained on
-                and "validation", if there is one, evaluated.
-            eval: What to evaluate on at the end of every epoch; the weights of the best epoch are
-                kept. Without either those of the last are, which is said.
+            train: Anything that `pvzoo.data.load` takes. If it has splits, the model is trained on
+                "train" and, if there is one, evaluated on "validation".
+            eval: The data to evaluate on at the end of every epoch; the weights of the best epoch
+                are kept. Without evaluation data, the weights of the last epoch are kept, with a
+                message.
             epochs: How often every image is seen.
-            output_dir: A new folder, which gets the tuned model, its report and checkpoints; or
-                that of the same call, to go on with it.
-            batch_size: Images a step and process; "auto" is 8 on a CPU, and on an accelerator what
-                Accelerate finds to fit, from 64 down.
-            learning_rate: The highest, of all but the backbone, whose own keeps the proportion of
-                its family's recipe (docs/families.md); or a dict, "backbone" and "rest".
-            freeze: "backbone" to train the rest only.
+            output_dir: A new folder for the tuned model, its report and checkpoints; or the folder
+                of an earlier run of the same call, to continue it.
+            batch_size: Images per step and process. "auto" is 8 on a CPU; on an accelerator,
+                Accelerate finds the largest size that fits, from 64 down.
+            learning_rate: The highest learning rate of everything but the backbone; that of the
+                backbone follows in the proportion of its family's recipe (docs/families.md). Or a
+                dict with "backbone" and "rest".
+            freeze: "backbone" to train everything but the backbone.
             augment: True for the task's own augmentation, False for none, or a function
                 (image, target) -> (image, target); see `pvzoo.training.samples`.
             image_size: Side of the square that images are scaled to, in pixels.
-            early_stopping: Stop after this many epochs without a better figure.
-            seed: Of all random choices.
-            resume: Whether to go on with a run that `output_dir` holds; False refuses it.
+            early_stopping: Stop after this many epochs without a better metric.
+            seed: Seed of all random choices.
+            resume: Whether to continue a run in `output_dir`; False makes such a run an error.
             lora: Rank of the matrices that are trained instead of the linear layers (LoRA, by
-                PEFT), such as 16; they are merged into the layers in the end. Or a dict, arguments
-                of `peft.LoraConfig`. The learning rate is ten times the recipe's by default.
+                PEFT), such as 16; they are merged into the layers at the end. Or a dict of
+                arguments for `peft.LoraConfig`. The default learning rate is ten times the
+                recipe's.
             report_to: Where Trainer reports to, such as "tensorboard".
-            push_to_hub: A Hub repo that the tuned model is uploaded to in the end.
+            push_to_hub: A Hub repo to upload the tuned model to at the end.
             trainer_args: Further arguments of `transformers.TrainingArguments`.
-            callbacks: Objects that Trainer calls too, in every process. They are no part of the
-                run's settings: a call that goes on with it may have others.
+            callbacks: Further callbacks for Trainer, called in every process. They do not belong to
+                the settings of the run: a call that continues it may have other callbacks.
 
         Raises:
             DataError: The data cannot be read, or the check found errors in it.
             UnsupportedModelError: A network of this family cannot be trained.
-            TrainingError: A loss or gradient is not a number, `output_dir` is another run's, or a
-                checkpoint cannot be written.
+            TrainingError: A loss or gradient is not a number, `output_dir` belongs to another run,
+                or a checkpoint cannot be written.
         """
-        # the arguments by their names, while there are no others; `Options` knows which it takes
+        # all arguments by name: there are no other locals yet; `Options` picks those it needs
         given = {**locals(), "output_dir": Path(output_dir).expanduser()}
         self._refuse_if_exported("fine-tuned")
         needs("Fine-tuning", "torch", "datasets", "matplotlib")
@@ -175,13 +178,14 @@ class Model(Predictor[R]):
         return tuned
 
     def demo(self, **options: Any) -> gradio.Blocks:
-        """Open a page in a browser on which images can be tried; needs ``pvzoo[demo]``.
+        """Open a page in a browser to try the model on images; needs ``pvzoo[demo]``.
 
         Args:
-            **options: Of `gradio.Blocks.launch`, such as ``share=True`` or ``server_port=7861``.
+            **options: Arguments of `gradio.Blocks.launch`, such as ``share=True`` or
+                ``server_port=7861``.
 
         Returns:
-            The app, which goes on running where the interpreter does (a notebook, for example).
+            The app. It runs as long as the interpreter, for example that of a notebook.
         """
         from pvzoo.demo import build, launch
 
@@ -189,15 +193,16 @@ class Model(Predictor[R]):
 
     @property
     def nbytes(self) -> int:
-        """The memory its weights take, in bytes."""
+        """The memory for its weights, in bytes."""
         if self.network is None:
             return 0
         return sum(p.nbytes for p in self.network.module.parameters())
 
     def save(self, folder: str | Path) -> Path:
-        """Write the model to a new folder, which `pvzoo.load` and its own library open.
+        """Write the model to a new folder that `pvzoo.load` and the model's own library can open.
 
-        With a model card: what it is, how good, trained on what, and how to use it.
+        The folder has a model card: what the model is, its metrics, its training data and how to
+        use it.
 
         Raises:
             UsageError: The folder is not empty, or cannot be written.
@@ -219,29 +224,29 @@ class Model(Predictor[R]):
         keep_failed: str | Path | None = None,
         **prompts: Any,
     ) -> Certificate:
-        """Write the model to a new folder that runs without PyTorch, once that is proven.
+        """Write the model to a new folder that runs without PyTorch, and verify the export.
 
-        `pvzoo.load` opens the folder, with the same `predict`, `stream`, `evaluate` and `demo`. It
-        holds an ordinary ONNX or OpenVINO file. Before it is handed over, its answers to real
-        images are compared with this model's, in the runtime it is for (docs/export.md).
+        The folder has an ordinary ONNX or OpenVINO file. `pvzoo.load` opens it, with the same
+        `predict`, `stream`, `evaluate` and `demo`. The folder appears only after its results on
+        real images were compared with this model's, in the runtime it is for (docs/export.md).
 
         Args:
-            folder: A new one.
-            runtime: "onnxruntime" or "openvino", or that of a plugin.
-            image_size: Side of the square that images are scaled to, in pixels; None for what the
-                network was trained with.
-            data: Further images to compare with: whatever `stream` takes, or labelled data, by
-                which both are then evaluated too.
-            progress: Called with what is done, how much of it and how much there is.
-            keep_failed: A new folder for the files if they are not proven.
-            **prompts: Prompts of the task, such as texts, which the export then has fixed.
+            folder: A new folder.
+            runtime: "onnxruntime", "openvino" or a plugin's runtime.
+            image_size: Side of the square that images are scaled to, in pixels; None for the size
+                that the network was trained with.
+            data: Further images for the comparison: anything that `stream` takes. Or labelled data;
+                then both models are evaluated on it too.
+            progress: Called with the current stage, what is done of it, and its total.
+            keep_failed: A new folder for the exported files if the comparison fails.
+            **prompts: Prompts of the task, such as texts; they are fixed in the export.
 
         Returns:
-            What was compared, and how far apart it was.
+            What was compared, and the differences.
 
         Raises:
-            ExportError: It cannot be exported, or the export answers otherwise.
-            UsageError: The folder is not empty, or an argument cannot be.
+            ExportError: The model cannot be exported, or the export gives other results.
+            UsageError: The folder is not empty, or an argument has an impossible value.
         """
         self._refuse_if_exported("exported again")
         from pvzoo.export.write import export
@@ -263,12 +268,12 @@ class Model(Predictor[R]):
     def push_to_hub(
         self, repo_id: str, *, private: bool | None = None, message: str = "Upload with pvzoo"
     ) -> str:
-        """Upload what `save` writes to a repo of the Hub, made if there is none; its address.
+        """Upload the files of `save` to a repo of the Hub; return the address of the repo.
 
         Args:
-            repo_id: ``owner/name``.
-            private: Whether a new repo is private; None is the owner's default.
-            message: Of the commit.
+            repo_id: ``owner/name``; the repo is created if it does not exist.
+            private: Whether a new repo is private; None for the owner's default.
+            message: The message of the commit.
 
         Raises:
             HubError: The Hub cannot be reached, or refuses.
@@ -289,5 +294,6 @@ class Model(Predictor[R]):
     def _refuse_if_exported(self, verb: str) -> None:
         if self.runtime.suffixes:
             raise UnsupportedModelError(
-                f"{self.name} was exported, and cannot be {verb}.", "Load the original for that."
+                f"{self.name} was exported and cannot be {verb}.",
+                "Load the original model for that.",
             )

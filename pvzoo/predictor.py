@@ -1,7 +1,7 @@
-"""`Predictor`: what a model does with images, typed by the task it serves.
+"""`Predictor`: the methods of a model that predict, typed by the model's task.
 
-For type checkers each method has an overload for each of pvzoo's tasks, with the options of that
-task. For `help` and notebooks `_shows` does the same at run time, for plugins' tasks too.
+For type checkers, each method has an overload for each of pvzoo's tasks, with the options of that
+task. For `help` and notebooks, `_shows` does the same at run time, also for tasks of plugins.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from pvzoo.tasks.semantic_segmentation import SemanticOptions
 
     class _Unknown(Result):
-        """Of no model, so that only a ``Predictor[Any]`` is taken for a ``Predictor[_Unknown]``."""
+        """No model has this result, so only ``Predictor[Any]`` matches ``Predictor[_Unknown]``."""
 
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -46,7 +46,7 @@ S = TypeVar("S", bound="Result")
 
 
 def _shows(listed: Listed) -> Callable[[F], F]:
-    """Make a method show the options of its model's task instead of its ``**options``."""
+    """Decorate a method to show the options of its model's task instead of ``**options``."""
 
     def shown(function: F) -> F:
         return cast(F, _Shown(cast(types.FunctionType, function), listed))
@@ -55,7 +55,7 @@ def _shows(listed: Listed) -> Callable[[F], F]:
 
 
 class _Shown:
-    """The function itself where its class is asked for it; a model's own method is bound."""
+    """A descriptor: the class has the plain function, a model has a method with its options."""
 
     def __init__(self, function: types.FunctionType, listed: Listed) -> None:
         self.function = function
@@ -68,11 +68,11 @@ class _Shown:
 
 
 class Predictor(Generic[R]):
-    """An adapter and its runtime, asked about images; the part of `pvzoo.Model` that predicts.
+    """An adapter and its runtime; the part of `pvzoo.Model` that predicts.
 
     Attributes:
-        name: What messages call it.
-        adapter: Knows what the network's inputs and outputs mean.
+        name: The name of the model in messages.
+        adapter: Prepares the network's inputs and interprets its outputs.
         runtime: Runs the network on its device.
     """
 
@@ -164,23 +164,24 @@ class Predictor(Generic[R]):
         progress: bool | Progress | None = None,
         **options: Any,
     ) -> S | Results[S]:
-        """One image in, one result out; a list in, a list out, in the same order.
+        """Predict one image or a list: one result for one image, a list of results for a list.
 
-        What is predicted for an image does not depend on the others.
+        Results have the order of the images. The prediction for an image does not depend on the
+        other images.
 
         Args:
             images: An image (see `pvzoo.inputs.images`), or a list or other sequence of images.
             batch_size: Most network inputs in one forward pass.
-            on_error: As for `stream`, but for lists only; the list of results is shorter by what
-                is skipped.
+            on_error: As for `stream`, but only for lists. Skipped images have no result in the
+                list.
             progress: As for `stream`.
-            **options: The task's own, such as ``top_k`` or ``threshold``.
+            **options: Options of the task, such as ``top_k`` or ``threshold``.
 
         Raises:
-            ImageError: With ``on_error="raise"``: an input is no image.
-            UsageError: An option the task does not have.
+            ImageError: With ``on_error="raise"``: an input is not an image.
+            UsageError: The task does not have an option.
         """
-        stream = cast(Predictor[Any], self).stream  # which may have any options
+        stream = cast(Predictor[Any], self).stream  # typed to accept any options
         several = partial(stream, batch_size=batch_size, progress=progress, **options)
         answer: S | Results[S] = prediction.predict(several, images, on_error)
         return answer
@@ -237,29 +238,30 @@ class Predictor(Generic[R]):
         progress: bool | Progress | None = None,
         **options: Any,
     ) -> Iterator[S]:
-        """Results one by one, in order, in memory that does not grow with their number.
+        """Predict any number of images; yields results one by one, in order, in bounded memory.
 
-        Reading and preprocessing of what comes next overlap with the forward pass.
+        The next images are read and preprocessed during the forward pass.
 
         Args:
-            source: A folder (its image files by name, those of subfolders included, hidden ones
-                not), a glob pattern, any iterable of images, a `datasets.Dataset` or
+            source: A folder (its image files and those of subfolders, by name, without hidden
+                ones), a glob pattern, any iterable of images, a `datasets.Dataset` or
                 `IterableDataset` with one image column, or one of its columns.
             batch_size: Most network inputs in one forward pass.
-            on_error: What happens to an input that is no image, or on which the network fails:
-                "raise"; "skip" it with a `PvzooWarning`; or a function that is called with the
+            on_error: What to do if an input is not an image, or the network fails on it: "raise" an
+                error; "skip" it with a `PvzooWarning`; or a function that is called with the
                 `ImageError`, after which the image is skipped.
-            progress: Whether there is a bar on standard error or in the notebook; a count where
-                nobody knows how many images there are. None for one on a terminal or in a notebook
-                once it has taken three seconds. Or a function that is called with the number of
-                images done and of all, or None.
-            **options: The task's own, such as ``top_k`` or ``threshold``.
+            progress: Whether to show a bar on standard error or in the notebook (only a count if
+                the number of images is not known). None shows it on a terminal or in a notebook
+                after three seconds. Or a function that is called with the number of images done,
+                and of all images or None.
+            **options: Options of the task, such as ``top_k`` or ``threshold``.
 
         Raises:
-            ImageError: With ``on_error="raise"``, instead of the bad image.
+            ImageError: With ``on_error="raise"``: an input is not an image, or the network fails on
+                it.
             DeviceError: There is too little memory.
             UnsupportedModelError: The model fails on every image.
-            UsageError: An option the task does not have, or a source that is none.
+            UsageError: The task does not have an option, or the source cannot be streamed.
         """
         return prediction.stream(
             self.adapter,
@@ -275,21 +277,21 @@ class Predictor(Generic[R]):
 
     @_shows(of_network)
     def outputs(self, image: Any, **prompts: Any) -> Outputs:
-        """What the network says of one image, before it becomes a result.
+        """The network's outputs for one image, before they become a result.
 
             seen = model.outputs("street.jpg")
             for threshold in (0.3, 0.5, 0.7):
                 print(len(seen.result(threshold=threshold)))
 
-        The network runs once, however many results are made.
+        The network runs only once for any number of results.
 
         Args:
             image: An image (see `pvzoo.inputs.images`).
-            **prompts: Those options of the task that the network sees.
+            **prompts: Options of the task that are inputs of the network.
 
         Raises:
-            ImageError: The input is no image.
-            UsageError: A prompt the task does not have.
+            ImageError: The input is not an image.
+            UsageError: The task does not have a prompt.
         """
         return prediction.outputs(
             self.adapter, self.runtime, self._task, image, prompts, name=self.name
@@ -349,36 +351,38 @@ class Predictor(Generic[R]):
         progress: bool | Progress | None = None,
         **options: Any,
     ) -> Evaluation:
-        """How good the predictions are on labelled data: the task's figures.
+        """Measure the predictions on labelled data with the metrics of the task.
 
-        A model that is told by a prompt what to look for is told the classes of the data. Else
-        classes of the model and of the data are matched by name; a `PvzooWarning` names classes of
-        the data that the model does not have, and which are left out. Under ``accelerate launch``
-        or ``torchrun`` each process takes its part of the images, and all return the same figures.
+        A model with a prompt for classes gets the classes of the data as its prompt. For other
+        models, classes of the model and of the data are matched by name. Classes of the data that
+        the model does not have are left out, and a `PvzooWarning` names them. Under
+        ``accelerate launch`` or ``torchrun``, each process takes its part of the images, and all
+        return the same metrics.
 
         Args:
-            data: Whatever `pvzoo.data.load` takes: a dataset, a Hub dataset id, a folder or file.
-            split: Which split, for data that has several.
+            data: Anything that `pvzoo.data.load` takes: a dataset, a Hub dataset id, a folder or a
+                file.
+            split: The split to evaluate on, for data with several.
             batch_size: Most network inputs in one forward pass.
             progress: As for `stream`.
-            **options: The task's own, instead of those that its figures are defined with (a
-                detector, for example, is asked for every object, however low its score).
+            **options: Options of the task that replace the ones its metrics are defined with. (By
+                default a detector, for example, returns objects with any score.)
 
         Raises:
-            DataError: The data cannot be read, or no class of it is known to the model.
-            ImageError: An image of it cannot be read.
+            DataError: The data cannot be read, or the model does not know any of its classes.
+            ImageError: An image of the data cannot be read.
         """
         from pvzoo.metrics.evaluate import evaluate, has_figures
 
         if not has_figures(self._task):
             raise UsageError(
-                f"{self.name} cannot be evaluated: {self.task} has no figures.",
-                "It can predict: use model.predict, or pvzoo predict.",
+                f"{self.name} cannot be evaluated: {self.task} has no metrics.",
+                "Use model.predict or pvzoo predict instead.",
             )
         if "on_error" in options:
             raise UsageError(
-                "evaluate takes no on_error: without an image the figures would be others.",
-                "Take images that cannot be read out of the data; pvzoo.data.check names them.",
+                "evaluate does not take on_error: skipped images would change the metrics.",
+                "Remove unreadable images from the data; pvzoo.data.check names them.",
             )
         with showing(progress) as show:
             return evaluate(

@@ -1,4 +1,4 @@
-"""The processes of a run, as Accelerate knows them."""
+"""The processes of a run, from Accelerate."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ if TYPE_CHECKING:
     from accelerate import PartialState
 
 _LAUNCHERS = ("ACCELERATE_", "MV2_COMM_WORLD_", "OMPI_COMM_WORLD_", "PMI_")
-"""How the environment variables of launchers begin, beside ``WORLD_SIZE``, which most set."""
+"""Prefixes of the environment variables of launchers, beside ``WORLD_SIZE``, which most set."""
 
 
 @dataclass(frozen=True)
 class OneProcess:
-    """The answers of Accelerate's state where no launcher has started any."""
+    """Accelerate's state if no launcher has started processes."""
 
     num_processes: int = 1
     process_index: int = 0
     is_main_process: bool = True
 
     def wait_for_everyone(self) -> None:
-        """There is nobody to wait for."""
+        """Do nothing: there are no other processes."""
 
 
 def processes() -> PartialState | OneProcess:
-    """The processes of this run; without a launcher's variables nothing is imported for it."""
+    """The processes of this run; without a launcher's variables, nothing is imported."""
     return joined() if _is_launched() else OneProcess()
 
 
@@ -37,10 +37,10 @@ def _is_launched() -> bool:
 
 
 def joined() -> PartialState:
-    """Accelerate's state; its first call joins the processes that a launcher started.
+    """Accelerate's state; the first call joins the processes that a launcher started.
 
-    Accelerate by itself joins processes without an accelerator only if it is told that the CPU is
-    meant; started by ``torchrun`` on a machine without one, each would believe itself alone.
+    Without an accelerator, Accelerate joins processes only if ``cpu=True``. Otherwise, processes
+    that ``torchrun`` started on such a machine would each run alone.
     """
     import torch
     from accelerate import PartialState
@@ -55,10 +55,10 @@ def joined() -> PartialState:
 
 @cache
 def _leave_at_exit() -> None:
-    """Have the group of processes dissolved before the interpreter ends.
+    """Destroy the process group before the interpreter ends.
 
-    Its threads would else still run when C++ takes down what they use: one run of two processes in
-    fifteen was seen to end with SIGABRT after all its work was done.
+    Otherwise its threads still run while C++ destroys objects that they use: one in fifteen runs of
+    two processes ended with SIGABRT after all its work was done.
     """
     import torch.distributed as dist
 

@@ -1,4 +1,4 @@
-"""How far a long job is: a bar on a terminal or in a notebook, lines in a log."""
+"""Show the progress of a long job: a bar on a terminal or in a notebook, lines in a log."""
 
 from __future__ import annotations
 
@@ -14,32 +14,29 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 Progress = Callable[[int, int | None], Any]
-"""Called with how many are done, and how many there are: None if that is not known."""
+"""Called with how many are done, and how many there are, or None if that is not known."""
 
 SOON = 3.0
-"""Seconds that a job may take before there is a bar nobody asked for."""
+"""Seconds after which a job shows a bar by default."""
 
 
 @contextmanager
 def showing(
     progress: bool | Progress | None, what: str = "images", console: Console | None = None
 ) -> Iterator[Progress]:
-    """A function (done, total) that shows how far a job is, on standard error.
+    """A function (done, total) that shows the progress of a job on standard error.
 
     Args:
-        progress: None for a bar once the job has taken `SOON` seconds, where someone sees it: on a
-            terminal and in a notebook. True for one at once, also where there is neither; False
-            for none. A function is called in its place.
+        progress: None for a bar on a terminal or in a notebook after `SOON` seconds. True for a bar
+            at once, or lines if there is neither. False for nothing. A function is called instead.
         what: What is counted, in the plural.
-        console: Where else to show it.
+        console: The console to use instead of standard error.
 
     Raises:
         UsageError: `progress` is none of these.
     """
     if progress is not None and not isinstance(progress, bool) and not callable(progress):
-        raise UsageError(
-            f"progress is {short(progress)}.", "It is None, True, False or a function."
-        )
+        raise UsageError(f"progress is {short(progress)}.", "Pass None, True, False or a function.")
     if callable(progress):
         yield progress
         return
@@ -79,13 +76,13 @@ def _view(progress: bool | None, what: str, console: Console | None) -> _View | 
 
 
 def _in_notebook() -> bool:
-    """Whether the code runs in a kernel, and not in IPython on a terminal."""
+    """Whether the code runs in a notebook's kernel, not in IPython on a terminal."""
     ipython = sys.modules.get("IPython")
     return getattr(ipython and ipython.get_ipython(), "kernel", None) is not None
 
 
 class _Terminal:
-    """A bar that is gone when the job is done."""
+    """A bar that disappears when the job is done."""
 
     def __init__(self, what: str, console: Console | None) -> None:
         self._what, self._console = what, console
@@ -101,7 +98,7 @@ class _Terminal:
         from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
         columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
-        # what is printed meanwhile goes above the bar, but never from a file to the terminal
+        # prints appear above the bar, unless standard output goes to a file
         self._bar = Progress(
             *columns,
             console=self._console or Console(stderr=True),
@@ -117,9 +114,9 @@ class _Terminal:
 
 
 class _Notebook:
-    """A bar in the output of the cell, of which a line is left.
+    """A bar in the output of the cell; when the job is done, only a line of text remains.
 
-    rich would need ipywidgets there.
+    (rich would need ipywidgets.)
     """
 
     def __init__(self, what: str) -> None:
@@ -150,7 +147,7 @@ class _Notebook:
 
 
 class _Log:
-    """A line now and then, and one at the end."""
+    """A line every ten seconds, and one at the end."""
 
     def __init__(self, what: str) -> None:
         self._what = what
@@ -173,7 +170,7 @@ class _Log:
 
 
 def _line(what: str, done: int, total: int | None, seconds: float) -> str:
-    """Such as "images: 120 of 400, 12 s, 28 s left"."""
+    """A line such as "images: 120 of 400, 12 s, 28 s left"."""
     of = "" if total is None else f" of {total:,}"
     left = ""
     if total is not None and 0 < done < total:
@@ -182,7 +179,7 @@ def _line(what: str, done: int, total: int | None, seconds: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Such as "3 min 20 s"."""
+    """A duration as text, such as "3 min 20 s"."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:

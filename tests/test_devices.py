@@ -158,8 +158,8 @@ def test_device_and_device_map_exclude_each_other(folder):
 
 
 @pytest.mark.parametrize("dtype", ["int8", "float31", torch.int64, 16, "nn", "Tensor"])
-def test_what_is_no_floating_point_type_is_refused(folder, dtype):
-    with pytest.raises(UsageError, match="no floating-point dtype"):
+def test_a_type_that_is_not_floating_point_is_refused(folder, dtype):
+    with pytest.raises(UsageError, match="not a floating-point dtype"):
         pvzoo.load(folder, dtype=dtype)
 
 

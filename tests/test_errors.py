@@ -20,8 +20,8 @@ def test_a_message_is_one_that_can_be_read_however_long_the_names_in_a_file_are(
 
 def test_a_message_of_ordinary_length_and_a_long_path_stay_as_they_are():
     path = "/a" * 450
-    error = ImageError(f"{path} is no image.", "Look at it.", source=path)
-    assert str(error) == f"{path} is no image. Look at it."
+    error = ImageError(f"{path} is not an image.", "Look at it.", source=path)
+    assert str(error) == f"{path} is not an image. Look at it."
     assert error.source == path
 
 

@@ -258,7 +258,7 @@ def test_predict_leaves_out_of_a_list_what_is_skipped():
 def test_evaluate_leaves_no_image_out(tmp_path):
     """Results would be compared with the labels of other images."""
     data = colour_model.dataset("object-detection", tmp_path, 2)
-    with pytest.raises(UsageError, match="takes no on_error"):
+    with pytest.raises(UsageError, match="does not take on_error"):
         model_of("object-detection").evaluate(data, on_error="skip")
 
 
