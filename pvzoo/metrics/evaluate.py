@@ -1,4 +1,4 @@
-"""`Model.evaluate`: compare predictions with labels, in bounded memory, in one or many processes."""
+"""`Model.evaluate`: compare predictions with labels in bounded memory, in one or many processes."""
 
 from __future__ import annotations
 
