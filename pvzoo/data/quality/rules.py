@@ -232,7 +232,7 @@ OFF_BY_ONE = Rule(
 OUT_OF_RANGE = Rule(
     "class-id-out-of-range",
     "error",
-    "There is no class for some class ids.",
+    "Some class ids do not belong to a class.",
     "Add the missing names to the list of classes, or correct the ids.",
 )
 NO_LABEL = Rule(
