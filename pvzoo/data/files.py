@@ -297,7 +297,7 @@ class _TextLoader(_PlainLoader):
     def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
         if kind is yaml.ScalarNode:
             return "tag:yaml.org,2002:str"
-        return super().resolve(kind, value, implicit)  # type: ignore[no-untyped-call]  # no types in the stubs
+        return super().resolve(kind, value, implicit)  # type: ignore[no-untyped-call]  # as above
 
 
 def number(value: Any) -> float | None:
