@@ -157,9 +157,9 @@ def test_what_255_is_depends_on_all_splits_together(tmp_path):
 
 
 @pytest.mark.parametrize("names", [("lesion",), ("skin", "lesion", "scar")])
-def test_what_255_is_of_another_number_of_classes_cannot_be_told(tmp_path, names):
+def test_255_is_an_error_with_another_number_of_classes(tmp_path, names):
     root = folder(tmp_path, [grey([0, 255])], *names)
-    with pytest.raises(DataError, match=rf"nothing but 0 and 255.* names {len(names)} class"):
+    with pytest.raises(DataError, match=rf"hold only 0 and 255.* names {len(names)} class"):
         load(root)
 
 

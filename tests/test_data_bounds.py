@@ -59,7 +59,7 @@ ALIASES = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
 HANGING = {
     "aliases": (f"{ALIASES}names: *a9\n", "line 2 has an alias"),
     "aliases that nobody needs": (f"{ALIASES}names: [cat]\n", "line 2 has an alias"),
-    "a counted class": ("nc: 100000000\n", "has 100000000 classes, of which it names 0"),
+    "a counted class": ("nc: 100000000\n", "has 100000000 classes but names only 0"),
     "a numbered class": (
         "names: {0: a, 100000000: b}\n",
         "has 100000001 classes but names only 2",
@@ -257,7 +257,7 @@ def test_a_source_of_a_long_name_is_not_there():
 
 def test_half_a_character_in_a_name_is_named(tmp_path):
     root = coco(tmp_path / "set", "\ud800.jpg")
-    with pytest.raises(DataError, match=r"'\\ud800\.jpg' cannot be kept"):
+    with pytest.raises(DataError, match=r"'\\ud800\.jpg' cannot be stored"):
         load(root)
 
 
@@ -326,7 +326,9 @@ def test_a_folder_that_may_not_be_read_is_named(tmp_path):
 def test_an_alias_is_refused_with_the_file_and_the_line(tmp_path):
     (tmp_path / "data.yaml").write_text("names: [cat]\ntrain: &t images\nval: *t\n")
     image_file(tmp_path / "images/1.jpg")
-    with pytest.raises(DataError, match=r"data\.yaml: line 3 has an alias, which is not read"):
+    with pytest.raises(
+        DataError, match=r"data\.yaml: line 3 has an alias, which pvzoo does not read"
+    ):
         load(tmp_path)
 
 

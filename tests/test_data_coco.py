@@ -347,7 +347,7 @@ BROKEN = {
         {**one_image(), "images": [{"id": 1, "file_name": "a"}, {"id": 1, "file_name": "b"}]},
         "two images have the id 1",
     ),
-    "unknown images": (one_image(image_id="1"), "names the image '1', and the first image is 1"),
+    "unknown images": (one_image(image_id="1"), "has image_id '1', and the first image has id 1"),
     "no image": (one_image(image_id="absent"), r"annotations\[0\] \(id 7\) has no image_id"),
     "three numbers": (one_image(bbox=[1, 2, 3]), r"\(id 7\) has the bbox \[1, 2, 3\]"),
     "text in a box": (one_image(bbox=[1, 2, "3", 4]), r"\(id 7\) has the bbox"),
@@ -414,7 +414,7 @@ def test_two_files_of_a_split_are_an_error(tmp_path):
 def test_splits_that_name_a_class_differently_are_an_error(tmp_path):
     save(tmp_path / "train.json", one_image())
     save(tmp_path / "val.json", {**one_image(), "categories": [{"id": 1, "name": "dog"}]})
-    with pytest.raises(DataError, match="the class 1 'dog', which is 'cat' in another split"):
+    with pytest.raises(DataError, match="the class 1 'dog', but another split calls it 'cat'"):
         load(tmp_path)
 
 
@@ -497,7 +497,7 @@ def test_instances_beside_panoptic_labels_are_told_apart_by_the_task(tmp_path):
 
 
 PANOPTIC_BROKEN = {
-    "no isthing": (lambda c: c["categories"][0].pop("isthing"), "'person' does not say whether"),
+    "no isthing": (lambda c: c["categories"][0].pop("isthing"), "'person' has no isthing"),
     "no map": (lambda c: c["annotations"][0].pop("file_name"), "image 10 has no file_name"),
     "no segments": (lambda c: c["annotations"][0].update(segments_info=3), "no list segments_info"),
     "no id": (

@@ -491,7 +491,7 @@ def test_the_task_decides_between_labels_of_several() -> None:
     assert task_of(canonical(data).features) == "object-detection"
     found = canonical(data, "image-classification")
     assert class_names(found.features) == ("in", "out")
-    with pytest.raises(DataError, match="object-detection cannot be made into semantic"):
+    with pytest.raises(DataError, match="object-detection cannot be converted to semantic"):
         canonical(data, "semantic-segmentation")
     with pytest.raises(UsageError, match="object-detection"):
         canonical(data, "object-detektion")
@@ -699,7 +699,7 @@ assert found["label"][:] == [0, 1, 0]
         (
             {"bbox": [[1, 1, 2, 2]], "segmentation": [[[1, 1, 5, 1, 5, 5]]]},
             {"width": [100_000], "height": [100_000]},
-            "Row 0, object 0 is in an image that is said to have 100000 x 100000 pixels",
+            "Row 0, object 0 is in an image of 100000 x 100000 pixels",
         ),
         ({"bbox": [[1, 1, 2, 2]], "segmentation": [[[1, 1, 5, 1, 5]]]}, {}, "not pairs of numbers"),
     ],

@@ -183,7 +183,7 @@ def test_what_labels_do_not_say_is_refused_with_what_they_do_say() -> None:
     boxes = convert_task(data, "object-detection")
     with pytest.raises(DataError) as caught:
         convert_task(boxes, "instance-segmentation")
-    assert "object-detection cannot be made into instance-segmentation" in caught.value.what
+    assert "object-detection cannot be converted to instance-segmentation" in caught.value.what
     with pytest.raises(DataError) as caught:
         convert_task(data, "image-classification")
     for task in ("semantic-segmentation", "instance-segmentation", "object-detection"):

@@ -262,7 +262,7 @@ def test_colour_masks_need_colours(tmp_path):
     with pytest.raises(DataError, match=r"1\.png is in RGB.*classes\.csv"):
         load(tmp_path)
     named(tmp_path, "sky", "road", "void")
-    with pytest.raises(DataError, match=r"classes\.txt says no colours"):
+    with pytest.raises(DataError, match=r"classes\.txt has no colours"):
         load(tmp_path)
     (tmp_path / "classes.txt").unlink()
     lines = ["sky, 10, 20, 30", "road, 255, 0, 0", "Void, 0, 0, 0"]

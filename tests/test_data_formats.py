@@ -54,7 +54,7 @@ def test_one_that_cannot_be_loaded_takes_no_other_down_and_is_listed(plugin, tmp
 
 def test_without_the_plugin_its_format_is_none(tmp_path):
     labelled(tmp_path / "in")
-    with pytest.raises(DataError, match=r"in no format that pvzoo reads; it holds a.png, boxes"):
+    with pytest.raises(DataError, match=r"not in a format that pvzoo reads; it holds a.png, boxes"):
         data.load(tmp_path / "in")
     with pytest.raises(UsageError, match="no format 'lines'"):
         write(data.load("shapes", split="validation").select([0]), tmp_path / "out", "lines")

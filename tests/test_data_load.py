@@ -129,7 +129,9 @@ def test_a_name_that_is_neither_a_path_nor_an_id_is_an_error_that_says_both():
 def test_a_folder_in_no_format_says_what_is_in_it_and_what_was_looked_for(tmp_path):
     image_file(tmp_path / "a.png")
     (tmp_path / "notes").mkdir()
-    with pytest.raises(DataError, match=r"no format that pvzoo reads; it holds a\.png, notes/\."):
+    with pytest.raises(
+        DataError, match=r"not in a format that pvzoo reads; it holds a\.png, notes/\."
+    ):
         load(tmp_path)
     with pytest.raises(DataError, match=r"COCO.*Pascal VOC.*YOLO"):
         load(tmp_path / "a.png")
@@ -154,18 +156,18 @@ def test_labels_in_two_formats_are_an_error_until_one_is_pointed_at(tmp_path):
 def test_an_unknown_task_or_split_is_an_error_that_lists_those_there_are(tmp_path, labelled):
     with pytest.raises(UsageError, match=r"No task is called 'boxes'.*object-detection"):
         load(labelled, "boxes")
-    with pytest.raises(UsageError, match=r"The dataset has no split 'train'\. It is not split"):
+    with pytest.raises(UsageError, match=r"The dataset has no split 'train'\. It has no splits"):
         load(labelled, split="train")
     for name in ("train/a/1.png", "test/a/1.png"):
         image_file(tmp_path / "folders" / name)
     with pytest.raises(UsageError, match=r"folders has no split 'mini'\. It has train, test\."):
         load(tmp_path / "folders", split="mini")
-    with pytest.raises(DataError, match="image-classification cannot be made into"):
+    with pytest.raises(DataError, match="image-classification cannot be converted to"):
         load(tmp_path / "folders", "object-detection")
 
 
 def test_a_task_that_is_measured_on_the_labels_of_another_names_that_one(labelled):
-    with pytest.raises(UsageError, match=r"measured on that of object-detection"):
+    with pytest.raises(UsageError, match="Use labelled data of object-detection"):
         load(labelled, "zero-shot-object-detection")
 
 

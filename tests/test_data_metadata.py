@@ -106,7 +106,7 @@ def test_lists_in_lists_without_end_are_an_error_and_do_not_end_the_process(tmp_
     command = [sys.executable, "-c", code, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100)
     assert done.returncode == 1, done.stderr[-500:]
-    assert f"{file}, line 2, has lists or objects in each other" in done.stderr
+    assert f"{file}, line 2, has lists or objects nested more than 100 deep" in done.stderr
 
 
 def test_brackets_in_texts_and_beside_each_other_are_not_nested(tmp_path):

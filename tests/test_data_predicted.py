@@ -173,7 +173,7 @@ def test_the_command_writes_answers_for_review_and_says_first_what_is_wrong(tmp_
     assert "exists and is not empty" in again.stderr
     assert (again.returncode, again.stdout) == (1, "")
     wrong = run("predict", coffee, "--review", tmp_path / "new", "--to", "yolo")
-    assert "no place for labels of image-classification" in wrong.stderr
+    assert "cannot store labels of image-classification" in wrong.stderr
 
 
 def test_the_command_saves_maps(tmp_path, photographs):

@@ -188,7 +188,7 @@ def test_the_name_of_the_xml_goes_before_a_stale_filename_which_is_said(tmp_path
         dataset = load(devkit(tmp_path, **texts))
     (said,) = [str(w.message) for w in caught if "another image" in str(w.message)]
     assert "2 XML files" in said
-    assert "a.xml, which says b.jpg" in said
+    assert "a.xml names b.jpg" in said
     names = class_names(dataset.features)
     found = {row["file_name"]: names[row["objects"]["category"][0]] for row in rows(dataset)}
     assert found == {f"JPEGImages/{name}.jpg": name for name in "abc"}

@@ -428,7 +428,7 @@ def test_what_yolo_cannot_say_is_left_out_and_counted(tmp_path: Path) -> None:
     ]
     crowds = sum(crowd for crowd, _ in pairs)
     ignored = sum(ignored and not crowd for crowd, ignored in pairs)
-    said = f"{crowds} crowds, {ignored} objects to ignore, 1 objects without a pixel"
+    said = f"{crowds} crowds, {ignored} objects to ignore, 1 objects without pixels"
     assert crowds * ignored
     with pytest.warns(PvzooWarning, match=said):
         write(data, tmp_path / "out", "yolo")

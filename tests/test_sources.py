@@ -132,7 +132,7 @@ def test_what_is_no_folder_or_pattern_is_refused(folder: Path, tmp_path: Path, m
     refused(folder / "a.png", "is a file", "model.predict")
     refused(str(folder / "notes.txt"), "is a file", "model.predict")
     (tmp_path / "empty").mkdir()
-    refused("empty", "empty holds no image files", ".jpg")
+    refused("empty", "empty has no image files", ".jpg")
     refused("", "empty")
     refused("a\0b", "a\\x00b", "null")
     refused("A" * 100_000, "AAAA")

@@ -157,7 +157,7 @@ def test_wrong_prompts_are_refused_with_a_hint(options, said, model):
 
 
 def test_what_it_cannot_do_is_refused_before_data_is_read(model, tmp_path):
-    with pytest.raises(UsageError, match="cannot be evaluated: mask-generation has no figures"):
+    with pytest.raises(UsageError, match="cannot be evaluated: mask-generation has no metrics"):
         model("sam").evaluate("no-such-data/")
     with pytest.raises(UnsupportedModelError, match=r"cannot be fine-tuned\. It can predict\. "):
         model("sam").fine_tune("no-such-data/", epochs=1, output_dir=tmp_path / "run")
