@@ -716,7 +716,7 @@ def test_file_objects_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
         def read(self, size: int = -1) -> int:
             return 7
 
-    refused(Odd(), "gives a int")
+    refused(Odd(), "returns a int")
 
 
 def test_a_pil_image_whose_file_was_closed_is_refused(tmp_path: Path) -> None:
