@@ -164,9 +164,7 @@ def test_a_polygon_far_out_of_the_image_needs_no_more_memory():
 
 def test_a_polygon_that_would_fill_the_memory_is_an_error():
     corners = np.tile([0, 0, 3_000, 3_000, 3_000, 0], 5_000)
-    with pytest.raises(
-        DataError, match=rf"15000 points whose outline is longer than {MOST_OUTLINE:,} pixels"
-    ):
+    with pytest.raises(DataError, match=rf"15000 points.* longer than {MOST_OUTLINE:,} pixels"):
         polygon_code([corners], (3_000, 3_000), "it")
 
 
