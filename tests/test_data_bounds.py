@@ -266,7 +266,7 @@ PLACES = ["images.id", "annotations.id", "image_id", "category_id", "categories.
 
 
 @pytest.mark.parametrize("value", NUMBERS)
-@pytest.mark.parametrize("index", PLACES)
+@pytest.mark.parametrize("place", PLACES)
 @pytest.mark.filterwarnings("ignore::pvzoo.errors.PvzooWarning")
 def test_numbers_of_any_size_give_rows_or_an_error(tmp_path, place, value):
     root = coco(tmp_path / "set", "1.jpg")
