@@ -75,7 +75,7 @@ def test_links_and_devices_in_a_tar_are_refused(tmp_path, own_cache, kind):
         member = tarfile.TarInfo("a.jpg")
         member.type, member.linkname = kind, "/etc/passwd"
         archive.addfile(member)
-    with pytest.raises(DataError, match="is a link or no file"):
+    with pytest.raises(DataError, match="is a link or another special file"):
         data.load(tmp_path / "x.tar")
 
 
@@ -84,7 +84,7 @@ def test_links_in_a_zip_are_refused(tmp_path, own_cache):
         member = zipfile.ZipInfo("a.jpg")
         member.external_attr = 0o120777 << 16
         packed.writestr(member, "/etc/passwd")
-    with pytest.raises(DataError, match="is a link or no file"):
+    with pytest.raises(DataError, match="is a link or another special file"):
         data.load(tmp_path / "x.zip")
 
 

@@ -141,7 +141,7 @@ def test_a_download_is_done_when_all_has_arrived(web: str) -> None:
         ("page", ["web page", "text/html", "image itself"]),
         ("loop", ["answered 302", "infinite loop"]),
         ("to_file", ["file:///etc/passwd", "not allowed"]),
-        ("to_ftp", ["ftp://127.0.0.1/a.png", "no web address"]),
+        ("to_ftp", ["ftp://127.0.0.1/a.png", "not a web address"]),
         ("empty", ["empty"]),
         ("short", ["broke off after 50 of", "Try again"]),
         ("says_much", ["99,999,999,999 bytes", "MAX_BYTES"]),
