@@ -311,7 +311,7 @@ def test_too_little_memory_is_an_error_that_names_the_data(tmp_path, monkeypatch
         raise MemoryError
 
     monkeypatch.setattr("pvzoo.data.files.read_text", read)
-    with pytest.raises(DataError, match=r"set cannot be read: there is too little memory"):
+    with pytest.raises(DataError, match=r"set cannot be read: there is not enough memory"):
         load(root)
 
 

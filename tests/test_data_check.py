@@ -73,7 +73,7 @@ def test_clean_data_raises_nothing(task):
         ("folder", SEMANTIC),
     ],
 )
-@pytest.mark.filterwarnings("ignore:.*cannot say:pvzoo.errors.PvzooWarning")
+@pytest.mark.filterwarnings("ignore:.*cannot store:pvzoo.errors.PvzooWarning")
 def test_clean_files_of_every_format_raise_nothing(format, task, tmp_path):
     parts = {"train": rows(task, seed=3), "validation": rows(task, 12, seed=4)}
     data = DatasetDict({name: dataset(task, part) for name, part in parts.items()})

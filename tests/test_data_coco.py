@@ -277,10 +277,10 @@ def test_an_object_without_a_mask_among_masks_has_an_empty_one(tmp_path):
     assert [decoded(code).any() for code in codes] == [False, True]
 
 
-def test_repeated_ids_are_numbered_anew_and_said(tmp_path):
+def test_repeated_ids_get_new_numbers_with_a_warning(tmp_path):
     content = one_image()
     content["annotations"] *= 3
-    with pytest.warns(PvzooWarning, match=r"x\.json: annotations have the same id \(7\)"):
+    with pytest.warns(PvzooWarning, match=r"x\.json: several annotations have the same id \(7\)"):
         dataset = load(save(tmp_path / "x.json", content))
     assert dataset.remove_columns("image")[0]["objects"]["id"] == [1, 2, 3]
 
@@ -502,7 +502,7 @@ PANOPTIC_BROKEN = {
     "no segments": (lambda c: c["annotations"][0].update(segments_info=3), "no list segments_info"),
     "no id": (
         lambda c: c["annotations"][0]["segments_info"][2].pop("id"),
-        r"segments_info\[2\] has no",
+        r"segments_info\[2\] are not whole numbers",
     ),
     "a word as crowd": (
         lambda c: c["annotations"][0]["segments_info"][1].update(iscrowd="some"),

@@ -111,7 +111,7 @@ def test_a_folder_of_data_yaml_is_not_taken_for_another_splits(tmp_path):
     with pytest.warns(PvzooWarning) as caught:
         assert list(load(root)) == ["train"]
     said = [str(w.message) for w in caught]
-    assert any("val: /content/set/val/images/train, which is not here" in text for text in said)
+    assert any("val: /content/set/val/images/train, which does not exist" in text for text in said)
 
 
 # --- what is missing ------------------------------------------------------------------------------
@@ -237,7 +237,7 @@ def test_files_beside_the_folder_are_not_quoted(home):
     (home / "notes").mkdir()
     (home / "notes/diary.txt").write_text("a secret line\n")
     (root / "data.yaml").write_text("names: [cat]\ntrain: ../notes/diary.txt\n")
-    with pytest.raises(DataError, match=r"diary\.txt:1 is no image") as caught:
+    with pytest.raises(DataError, match=r"diary\.txt:1 is not an image") as caught:
         load(root)
     assert "secret" not in str(caught.value)
     (root / "data.yaml").write_text("names: [cat]\ntrain: train.txt\n")

@@ -700,13 +700,15 @@ def test_a_class_called_void_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("image", [0, 1])
-def test_a_segment_of_a_class_that_is_none_is_refused_with_its_image(tmp_path, image: int) -> None:
+def test_a_segment_with_an_unknown_class_is_refused_with_its_image(tmp_path, image: int) -> None:
     data = semantic(22, {0: 0, 1: 1, 2: 2})
     rows = [as_stored(row) for row in raw(data)]
     rows[image]["segments"]["category"][1] = 9
     data = canonical_dataset("semantic-segmentation", NAMES, rows)
     named = rows[image]["file_name"]
-    with pytest.raises(DataError, match=f"{named} .* has a segment 1 of class 9, of 3 classes"):
+    with pytest.raises(
+        DataError, match=f"{named} .* has a segment 1 of class id 9, but there are 3 classes"
+    ):
         write(data, tmp_path / "out", "folder")
     assert not (tmp_path / "out").exists()
 

@@ -206,9 +206,9 @@ def test_a_list_of_images_is_a_split(tmp_path):
     assert len(loaded["train"][0]["objects"]["id"]) == 1
 
 
-def test_a_split_that_is_not_here_is_left_out_and_said(tmp_path):
+def test_a_missing_split_is_left_out_with_a_warning(tmp_path):
     root = labels(tmp_path, "", test="../test/images")
-    with pytest.warns(PvzooWarning, match=r"test: \.\./test/images, which is not here"):
+    with pytest.warns(PvzooWarning, match=r"test: \.\./test/images, which does not exist"):
         assert list(load(root)) == ["train"]
 
 

@@ -150,7 +150,7 @@ class ImageHandle:
         hint = "Copy or download it again."
         if isinstance(self.data, Image.Image):
             hint = "If its file was closed, call image.load() before that."
-        return f"is damaged or truncated ({shown(str(error))}).", hint
+        return f"is damaged or incomplete ({shown(str(error))}).", hint
 
     def _error(self, what: str, hint: str) -> ImageError:
         name = shown(self.name)
