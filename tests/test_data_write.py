@@ -706,9 +706,7 @@ def test_a_segment_with_an_unknown_class_is_refused_with_its_image(tmp_path, ima
     rows[image]["segments"]["category"][1] = 9
     data = canonical_dataset("semantic-segmentation", NAMES, rows)
     named = rows[image]["file_name"]
-    with pytest.raises(
-        DataError, match=f"{named} .* has a segment 1 of class id 9, but there are 3 classes"
-    ):
+    with pytest.raises(DataError, match=f"{named} .* has a segment 1 of class id 9, but there"):
         write(data, tmp_path / "out", "folder")
     assert not (tmp_path / "out").exists()
 
