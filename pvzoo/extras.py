@@ -14,7 +14,6 @@ EXTRAS = {
     "transformers": "torch",
     "datasets": "data",
     "defusedxml": "data",
-    "faster_coco_eval": "data",
     "pandas": "data",
     "gradio": "demo",
     "matplotlib": "train",

@@ -28,7 +28,7 @@ TORCH_SIDE = (
 @pytest.fixture(scope="module")
 def light(tmp_path_factory) -> LightSite:
     """Without networks, without labelled data, without what only converts."""
-    absent = (*NETWORK, "datasets", "faster_coco_eval", "pandas", "supervision", "gradio", "peft")
+    absent = (*NETWORK, "datasets", "pandas", "supervision", "gradio", "peft")
     return LightSite(tmp_path_factory.mktemp("light") / "site-packages", (*absent, "matplotlib"))
 
 

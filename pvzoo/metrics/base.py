@@ -6,14 +6,16 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pvzoo.data.schema import VOID
 from pvzoo.display import figure, heading, note, table
-from pvzoo.errors import DataError, PvzooError
+from pvzoo.errors import DataError, PvzooError, UsageError
 from pvzoo.extras import needs
+from pvzoo.metrics.bootstrap import Difference, Interval, PerImage, compare, intervals
 from pvzoo.metrics.class_match import LabelMatch
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ class Evaluation(Mapping[str, float]):
         left_out: The number of images that were left out, because they have no class, or a class
             that the model does not have.
         note: What the metrics measure, if that is not the same for all models of the task.
+        per_image: What the metric keeps of each image; `intervals` and `compare` need it.
     """
 
     metrics: dict[str, float]
@@ -46,6 +49,34 @@ class Evaluation(Mapping[str, float]):
     confusion_names: tuple[str, ...] = field(default=(), repr=False)
     left_out: int = 0
     note: str = ""
+    per_image: PerImage | None = field(default=None, repr=False)
+
+    @cached_property
+    def intervals(self) -> dict[str, Interval]:
+        """The 95 % interval of each metric, from the spread between images (the bootstrap).
+
+        They are computed at the first use, which takes two seconds for 100,000 detections. The
+        dict is empty if the task's metric keeps nothing of each image.
+        """
+        return {} if self.per_image is None else intervals(self.per_image)
+
+    def compare(self, other: Evaluation) -> dict[str, Difference]:
+        """The difference of another model from this one, for each metric, by a paired bootstrap.
+
+        Args:
+            other: The evaluation of another model on the same data.
+
+        Raises:
+            UsageError: They have no image in common, or the task's metric keeps nothing of each
+                image.
+        """
+        if self.per_image is None or other.per_image is None:
+            raise UsageError(
+                "The metric of this task keeps nothing of each image, so models cannot be "
+                "compared.",
+                "The plugin that brings the metric can pass per_image to Evaluation.",
+            )
+        return compare(self.per_image, other.per_image)
 
     def __getitem__(self, name: str) -> float:
         return self.metrics[name]
@@ -61,13 +92,27 @@ class Evaluation(Mapping[str, float]):
         return f"<{self._title()}: {figures}>"
 
     def _repr_html_(self) -> str:
-        rows = [(name, figure(value)) for name, value in self.items()]
-        parts = [heading(self._title()), table((), rows, right=True), note(self.note)]
+        parts = [
+            heading(self._title()),
+            table(HEADINGS, self.rows(), right=True),
+            note(self.note),
+        ]
         if self.per_class:
             columns = next(iter(self.per_class.values()))
             classes = [(name, *class_cells(row)) for name, row in self.per_class.items()]
             parts.append(table(("class", *columns), classes, right=True))
         return "".join(parts)
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """The metrics as text, a row for each, under `HEADINGS`."""
+        rows = []
+        for name, value in self.items():
+            found = self.intervals.get(name)
+            known = found is not None and not np.isnan(found.error)
+            between = f"{figure(found.low)} to {figure(found.high)}" if found and known else ""
+            shown = figure(found.smallest_difference) if found and known else ""
+            rows.append((name, figure(value), between, shown))
+        return rows
 
     def _title(self) -> str:
         left_out = f", {self.left_out:,} left out" if self.left_out else ""
@@ -80,6 +125,9 @@ class Evaluation(Mapping[str, float]):
             "left_out": self.left_out,
             "note": self.note,
             "metrics": _plain(self.metrics),
+            "intervals": {
+                name: _plain(interval.to_dict()) for name, interval in self.intervals.items()
+            },
             "per_class": {name: _plain(row) for name, row in self.per_class.items()},
             "confusion": None if self.confusion is None else self.confusion.tolist(),
             "confusion_names": list(self.confusion_names),
@@ -100,6 +148,9 @@ class Evaluation(Mapping[str, float]):
 
         return pd.DataFrame.from_dict(self.per_class, orient="index")
 
+
+HEADINGS = ("metric", "value", "95 % interval", "smallest difference")
+"""The headings of `Evaluation.rows`."""
 
 _COUNTS = ("support", "objects", "pixels", "segments")
 """The metrics of a class that are counts; all others are shares."""

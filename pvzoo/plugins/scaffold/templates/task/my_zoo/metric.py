@@ -9,6 +9,7 @@ import numpy as np
 
 from my_zoo.task import Cover
 from pvzoo.metrics.base import Evaluation, Metric, check_numbers, class_ids, column
+from pvzoo.metrics.bootstrap import Means
 from pvzoo.metrics.class_match import LabelMatch
 
 
@@ -50,9 +51,11 @@ class CoverMetric(Metric):
         truth, found = shares[:, 0], shares[:, 1]
         overlap = np.minimum(truth, found).sum(axis=1)
         errors = np.abs(truth - found).mean(axis=0)
-        figures = {"overlap": float(overlap.mean()) if len(shares) else float("nan")}
+        images = np.array([*self._rows], np.int64)
+        kept = Means(images, ("overlap",), overlap[:, None])
+        figures = kept.figures(np.ones(len(images), np.int64))
         of_classes = {
             name: {"error": float(error)}
             for name, error in zip(self.match.data, errors, strict=True)
         }
-        return Evaluation(figures, of_classes, len(shares), self.match)
+        return Evaluation(figures, of_classes, len(shares), self.match, per_image=kept)
