@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pvzoo.errors import PvzooError, PvzooWarning
 
 if TYPE_CHECKING:
+    from pvzoo.benchmark.choose import choose
     from pvzoo.catalog.cards import Card
     from pvzoo.catalog.catalogue import info
     from pvzoo.catalog.search import list_models
@@ -29,6 +30,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Card": "pvzoo.catalog.cards",
     "Model": "pvzoo.model",
+    "choose": "pvzoo.benchmark.choose",
     "info": "pvzoo.catalog.catalogue",
     "list_models": "pvzoo.catalog.search",
     "list_plugins": "pvzoo.plugins.states",
@@ -41,6 +43,7 @@ __all__ = [
     "Model",
     "PvzooError",
     "PvzooWarning",
+    "choose",
     "info",
     "list_models",
     "list_plugins",

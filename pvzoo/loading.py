@@ -199,6 +199,45 @@ def load(
         return model
 
 
+def load_untrained(name: str, *, device: Any = None) -> Model[Any]:
+    """The network of a catalogue's model with random weights, so that its speed can be measured.
+
+    Only its configuration is downloaded.
+
+    Args:
+        name: Of a catalogue, or of a Hub repo or a folder.
+        device: As for `load`.
+
+    Raises:
+        PvzooError: It has no network, its configuration cannot be had, or it cannot be built.
+    """
+    from pvzoo.hub import download as hub
+    from pvzoo.model import Model
+    from pvzoo.networks.steps import adapter_of
+
+    card, source, config = resolve(name, None)
+    task = card.task if card else None
+    with reading(name):
+        checkpoint = hub.without_weights(source, name, config)
+        config = with_card(checkpoint.config, card)
+        check_config(name, config)
+        adapter_class = adapter_class_of(card, config, name, task, False)
+        adapter_class.check(name, config, task)
+        if adapter_class.network is None:
+            raise UnsupportedModelError(f"{name} has no network.", "Load it to measure it.")
+        with _lacking(adapter_class):
+            network_class = network_of(adapter_class, name)
+            network_class.check(name, config, task)
+            with _BUILDING:
+                network = network_class.load(
+                    replace(checkpoint, config=config),
+                    task=task,
+                    dtype=_dtype("float32"),
+                    trust_remote_code=False,
+                )
+        return Model(name, adapter_of(network), network, card=card, device=device)
+
+
 def _default(task: str | None) -> str:
     """The name of a task's default model."""
     if task is None:

@@ -56,6 +56,8 @@ class Checkpoint:
         weights: The weights file, or the index of a sharded one.
         rename: (pattern, replacement) pairs for tensor names; see
             `pvzoo.catalog.cards.WeightsSource`.
+        untrained: The weights are not here: the network is built with random ones, so that its
+            speed can be measured.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Checkpoint:
     folder: Path
     weights: Path
     rename: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    untrained: bool = False
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ def _read(file: Path, _time: int, _size: int) -> dict[str, Any]:
 def forget() -> None:
     """Forget all files: each is read again at its next use."""
     _read.cache_clear()
-    _folder.cache_clear()
+    home.cache_clear()
 
 
 def _kept(file: Path, digest: str) -> dict[str, Any] | None:
@@ -81,13 +81,13 @@ def _keep(file: Path, digest: str, read: dict[str, Any]) -> None:
 def _place(file: Path) -> Path:
     """The cache file of a TOML file: always the same, so that old content does not pile up."""
     path = os.path.abspath(file).encode("utf-8", "surrogateescape")
-    return _folder(os.environ.get("PVZOO_CACHE", "")) / f"{sha256(path).hexdigest()[:32]}.json"
+    folder = home(os.environ.get("PVZOO_CACHE", "")) / "catalogs"
+    return folder / f"{sha256(path).hexdigest()[:32]}.json"
 
 
 @cache
-def _folder(named: str) -> Path:
-    """The folder of the cache; `named` is the value of ``PVZOO_CACHE``, "" if it is not set."""
+def home(named: str) -> Path:
+    """The folder of pvzoo's cache; `named` is the value of ``PVZOO_CACHE``, "" if it is not set."""
     from platformdirs import user_cache_path
 
-    folder = Path(named).expanduser() if named else user_cache_path("pvzoo", appauthor=False)
-    return folder / "catalogs"
+    return Path(named).expanduser() if named else user_cache_path("pvzoo", appauthor=False)

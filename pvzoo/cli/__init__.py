@@ -26,6 +26,7 @@ from pvzoo.cli import (  # noqa: F401 (they register their commands)
     demo,
     develop,
     export,
+    measure,
     predict,
     sample,
     training,

@@ -29,7 +29,6 @@ from pvzoo.cli.app import (
     out,
     progress_bar,
 )
-from pvzoo.display import figure
 from pvzoo.plugins import registry
 
 if TYPE_CHECKING:
@@ -197,12 +196,14 @@ def evaluate(
 
 
 def _print_evaluation(model: str, found: Evaluation) -> None:
-    from pvzoo.metrics.base import class_cells
+    from pvzoo.metrics.base import HEADINGS, class_cells
 
     out.print(f"[bold]{escape(model)}[/] on {found.images} images")
-    figures = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    for name, value in found.items():
-        figures.add_row(name, figure(value))
+    figures = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for heading in HEADINGS if found.intervals else HEADINGS[:2]:
+        figures.add_column(heading)
+    for row in found.rows():
+        figures.add_row(*row[: len(figures.columns)])
     out.print(figures)
     if found.note:
         out.print(escape(found.note))
@@ -211,8 +212,8 @@ def _print_evaluation(model: str, found: Evaluation) -> None:
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
         for heading in ("class", *columns):
             table.add_column(heading, justify="left" if heading == "class" else "right")
-        for name, row in found.per_class.items():
-            table.add_row(escape(name), *class_cells(row))
+        for name, values in found.per_class.items():
+            table.add_row(escape(name), *class_cells(values))
         out.print(table)
     if found.left_out:
         err.print(f"Left out: {found.left_out} images without a class that the model has")

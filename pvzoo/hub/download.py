@@ -85,6 +85,36 @@ def find(
     return Found(name, config, lambda: _checkpoint(source, name, config, folder))
 
 
+def without_weights(source: WeightsSource, name: str, config: dict[str, Any]) -> Checkpoint:
+    """The configuration of a source, which is all that is downloaded of it.
+
+    Args:
+        source: Where the configuration is.
+        name: For messages.
+        config: The card's own ``config``; if empty, the source's ``config.json`` is read.
+
+    Raises:
+        HubError: It cannot be had from the Hub.
+        UnsupportedModelError: There is none.
+        WeightsError: It is damaged.
+    """
+    if source.hub:
+        small = ["*.json", "*.txt", "*.model"]
+        with explained(source.hub, source.revision):
+            folder = Path(
+                snapshot_download(
+                    source.hub,
+                    revision=source.revision,
+                    allow_patterns=small,
+                    ignore_patterns=["*.index.json", "*/*"],
+                )
+            )
+    else:
+        folder = (_local_folder(source, name) / (source.file or "x")).parent
+    config = config or _read_config(folder / "config.json", name)
+    return Checkpoint(name, config, folder, folder / _WEIGHTS[0], untrained=True)
+
+
 def is_here(source: WeightsSource, config: dict[str, Any]) -> bool:
     """Whether `find` and `fetch` work for a source without the Hub.
 

@@ -83,6 +83,8 @@ def load_model(
             version of transformers does not know it.
     """
     _check_trust(checkpoint, trust_remote_code)
+    if checkpoint.untrained:
+        return _untrained(auto_class, checkpoint, dtype)
     read = next((w for w in _WEIGHTS if (checkpoint.folder / w).is_file()), None)
     if checkpoint.rename or checkpoint.weights.name != read:
         raise UnsupportedModelError(
@@ -137,6 +139,28 @@ def load_model(
             "It may be a backbone without the head for this task, or a damaged checkpoint.",
         )
     return module
+
+
+def _untrained(auto_class: Any, checkpoint: Checkpoint, dtype: Any) -> PreTrainedModel:
+    """The network that the config describes, with random weights."""
+    try:
+        with quiet():
+            config = _backbone_config(checkpoint).get("config") or AutoConfig.from_pretrained(
+                checkpoint.folder, local_files_only=True
+            )
+            for part in (config, getattr(config, "backbone_config", None)):
+                if getattr(part, "use_pretrained_backbone", False):
+                    part.use_pretrained_backbone = False  # its weights would be downloaded
+            kwargs = {} if dtype == "auto" else {"dtype": dtype}
+            module: PreTrainedModel = auto_class.from_config(config, **kwargs)
+    except (PvzooError, MemoryError):
+        raise
+    except Exception as error:  # as in `load_model`
+        raise UnsupportedModelError(
+            f"{checkpoint.name} cannot be built from its config ({error_message(error)}).",
+            "It may need another version of transformers.",
+        ) from error
+    return module.eval()
 
 
 @contextmanager

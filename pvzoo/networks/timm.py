@@ -78,12 +78,20 @@ class TimmNetwork(Network):
         config = _parsed(checkpoint.config)
         checkpoint = replace(checkpoint, config=config)
         cfg = config["pretrained_cfg"]
-        state_dict = read_state_dict(checkpoint.weights)
-        if checkpoint.rename:
-            state_dict = renamed(state_dict, checkpoint)
-        elif all(name.startswith("timm_model.") for name in state_dict):
-            state_dict = {k.removeprefix("timm_model."): v for k, v in state_dict.items()}
-        module = _create(checkpoint, state_dict)
+        if checkpoint.untrained:
+            module = timm.create_model(
+                cfg["architecture"],
+                pretrained_cfg=cfg,
+                **{**config["model_args"], "num_classes": cfg["num_classes"]},
+            )
+            state_dict = module.state_dict()
+        else:
+            state_dict = read_state_dict(checkpoint.weights)
+            if checkpoint.rename:
+                state_dict = renamed(state_dict, checkpoint)
+            elif all(name.startswith("timm_model.") for name in state_dict):
+                state_dict = {k.removeprefix("timm_model."): v for k, v in state_dict.items()}
+            module = _create(checkpoint, state_dict)
         check_channels(checkpoint.name, module.pretrained_cfg["input_size"][0])
         if dtype == "auto":
             dtype = next(v.dtype for v in state_dict.values() if v.is_floating_point())

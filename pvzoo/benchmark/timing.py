@@ -1,0 +1,88 @@
+"""Timing a network's forward pass on a photograph."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from pvzoo.export.reference import IMAGES
+from pvzoo.plugins import registry
+
+if TYPE_CHECKING:
+    from pvzoo.model import Model
+
+PHOTOGRAPHS = sorted(IMAGES.glob("*.jpg"))
+"""The JPEG files that are predicted; the first one is the image of a forward pass."""
+
+_WORDS = ("cat", "dog", "car")
+"""Classes that a network is asked for which has none of its own."""
+
+CALLS, SECONDS = 10, 1.0
+"""A latency is the median of so many calls, or of fewer if they take longer than that together."""
+
+
+@dataclass(frozen=True)
+class Times:
+    """Milliseconds that calls took.
+
+    Attributes:
+        p50: The median.
+        p95: What nineteen of twenty calls stay below.
+        calls: How many were measured.
+    """
+
+    p50: float
+    p95: float
+    calls: int
+
+    @classmethod
+    def of(cls, seconds: list[float]) -> Times:
+        """Of the seconds of each call."""
+        p50, p95 = (float(np.quantile(seconds, share)) * 1000 for share in (0.5, 0.95))
+        return cls(p50, p95, len(seconds))
+
+
+def forward(model: Model[Any], batch_size: int) -> Callable[[], Any]:
+    """The forward pass of a model on a batch: a photograph, so many times, already prepared."""
+    inputs, _ = model.adapter.preprocess(
+        Image.open(PHOTOGRAPHS[0]).convert("RGB"), **prompts(model)
+    )
+    batch = {name: np.concatenate([array] * batch_size) for name, array in inputs.items()}
+    return lambda: model.adapter.run(model.runtime, batch)
+
+
+def prompts(model: Model[Any]) -> dict[str, Any]:
+    """What a model is asked, complete; a few words where the task needs classes."""
+    task = registry.get("tasks", model.adapter.task)()
+    given = {} if task.class_prompt is None else {task.class_prompt: list(_WORDS)}
+    complete: dict[str, Any] = task.options(given, model.adapter.labels)[0]
+    return complete
+
+
+def seconds(call: Callable[[], Any]) -> float:
+    """How long a call takes."""
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
+
+
+def latency(call: Callable[[], Any], most_ms: float | None = None) -> Times:
+    """The times of a call, after two that are not counted.
+
+    Args:
+        call: What is measured.
+        most_ms: A call that takes three times as long is measured only this once.
+    """
+    call()
+    first = seconds(call)
+    if most_ms is not None and first * 1000 > 3 * most_ms:
+        return Times.of([first])
+    taken = [seconds(call)]
+    while len(taken) < CALLS and sum(taken) < SECONDS:
+        taken.append(seconds(call))
+    return Times.of(taken)
