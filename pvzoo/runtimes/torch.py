@@ -13,6 +13,7 @@ from pvzoo.adapters.base import Adapter, Arrays
 from pvzoo.errors import DeviceError, PvzooError, UsageError
 from pvzoo.networks.base import Network
 from pvzoo.processes import joined
+from pvzoo.runtimes.allocator import keep_freed_memory
 from pvzoo.runtimes.base import Runtime
 
 
@@ -49,6 +50,8 @@ class TorchRuntime(Runtime):
                     f"The network does not fit {self.device}.",
                     "Use device_map='auto' to spread it, or dtype='float16' to halve it.",
                 ) from error
+        if self.device.type == "cpu":
+            keep_freed_memory()
         self._graphs = {graph.name: graph.module for graph in network.graphs()}
 
     def __call__(self, name: str, inputs: Arrays) -> dict[str, Any]:
