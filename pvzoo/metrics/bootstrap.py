@@ -3,8 +3,8 @@
 A metric keeps what it knows of each image (`PerImage`). A resample draws as many images as the
 dataset has, with replacement. It is a weight for each image: how often the image was drawn.
 Predictions are matched with labels once, and the metrics are computed for many resamples. Two
-models are compared on the same resamples, so that an image that is hard for both does not count as a
-difference between them.
+models are compared on the same resamples, so that an image that is hard for both is not counted as
+a difference between them.
 """
 
 from __future__ import annotations
