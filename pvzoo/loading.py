@@ -200,16 +200,15 @@ def load(
 
 
 def load_untrained(name: str, *, device: Any = None) -> Model[Any]:
-    """The network of a catalogue's model with random weights, so that its speed can be measured.
-
-    Only its configuration is downloaded.
+    """Build a model with random weights, to measure its speed. Only its config is downloaded.
 
     Args:
-        name: Of a catalogue, or of a Hub repo or a folder.
+        name: A catalogue name, a Hub repo id or a folder.
         device: As for `load`.
 
     Raises:
-        PvzooError: It has no network, its configuration cannot be had, or it cannot be built.
+        PvzooError: The model has no network, or its config cannot be read, or the network cannot
+            be built from it.
     """
     from pvzoo.hub import download as hub
     from pvzoo.model import Model
@@ -224,7 +223,9 @@ def load_untrained(name: str, *, device: Any = None) -> Model[Any]:
         adapter_class = adapter_class_of(card, config, name, task, False)
         adapter_class.check(name, config, task)
         if adapter_class.network is None:
-            raise UnsupportedModelError(f"{name} has no network.", "Load it to measure it.")
+            raise UnsupportedModelError(
+                f"{name} does not have a network.", "Load it with pvzoo.load to measure it."
+            )
         with _lacking(adapter_class):
             network_class = network_of(adapter_class, name)
             network_class.check(name, config, task)

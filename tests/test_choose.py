@@ -90,7 +90,7 @@ def test_the_best_model_is_the_one_with_the_best_figure_among_those_fast_enough(
     assert why == "its licence is cc-by-nc-4.0, not permissive"
 
     assert choose(max_ms=limit, budget_s=0).best.name == "ten-test-resnet"  # times were kept
-    with pytest.raises(PvzooError, match="No model fits"):
+    with pytest.raises(PvzooError, match="No model meets all conditions"):
         choose(max_ms=1e-6).best  # noqa: B018
 
 

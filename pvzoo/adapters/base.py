@@ -56,8 +56,8 @@ class Checkpoint:
         weights: The weights file, or the index of a sharded one.
         rename: (pattern, replacement) pairs for tensor names; see
             `pvzoo.catalog.cards.WeightsSource`.
-        untrained: The weights are not here: the network is built with random ones, so that its
-            speed can be measured.
+        untrained: Whether there are no weights. The network is then built with random weights, to
+            measure its speed.
     """
 
     name: str

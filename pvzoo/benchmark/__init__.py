@@ -1,4 +1,4 @@
-"""How fast models are on this machine: measured, compared, and chosen by."""
+"""Measure models on this machine, and choose by speed."""
 
 from pvzoo.benchmark.run import benchmark
 

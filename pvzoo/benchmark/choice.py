@@ -1,4 +1,4 @@
-"""What `choose` found: candidates that fit, and why the others do not."""
+"""The result of `choose`: the candidates that fit, and why the others do not."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A model of the catalogue, and what is known of it here.
+    """A model of the catalogue, with what was measured.
 
     Attributes:
-        card: The model.
-        metric: The figure by which candidates are ranked; None if the card reports none.
-        ms: Milliseconds of a forward pass of one image; None if it was not measured.
-        interval: Of the figure, where it was measured on data.
-        why_not: Why it is not chosen; "" for one that is.
+        card: The card of the model.
+        metric: The metric that ranks the candidates; None if it is not known.
+        ms: The milliseconds of a forward pass of one image; None if it was not measured.
+        interval: The 95 % interval of the metric, if it was measured on data.
+        why_not: Why the model does not fit; "" if it does.
     """
 
     card: Card
@@ -35,7 +35,7 @@ class Candidate:
 
     @property
     def name(self) -> str:
-        """What `pvzoo.load` takes."""
+        """The name of the card, for `pvzoo.load`."""
         return self.card.name
 
     def to_dict(self) -> dict[str, Any]:
@@ -54,14 +54,14 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Choice(Sequence[Candidate]):
-    """What `choose` returns: the candidates that fit, best first; `best` is the first of them.
+    """The candidates that fit, as a sequence, the best first.
 
     Attributes:
-        chosen: Those that fit.
-        fell_out: Those that do not, each with the reason.
-        not_measured: Those for which there was no time.
-        metric: The name of the figure that they are ranked by.
-        data: Whether it was measured here, and not reported by the models' authors.
+        chosen: The candidates that fit.
+        fell_out: The candidates that do not fit, each with the reason.
+        not_measured: The candidates for which there was no time.
+        metric: The name of the metric that ranks them.
+        data: Whether the metric was measured on data; if not, it is the reported one.
     """
 
     chosen: tuple[Candidate, ...]
@@ -78,26 +78,26 @@ class Choice(Sequence[Candidate]):
 
     @property
     def best(self) -> Candidate:
-        """The one with the best figure.
+        """The candidate with the best metric.
 
         Raises:
-            PvzooError: None fits.
+            PvzooError: No candidate fits.
         """
         if not self.chosen:
             raise PvzooError(
-                "No model fits all of that.", "print(choice) says why each one fell out."
+                "No model meets all conditions.", "print(choice) says why each one does not."
             )
         return self.chosen[0]
 
     @property
     def headings(self) -> tuple[str, ...]:
-        """Of `rows`."""
+        """The headings of `rows`."""
         where = "measured" if self.data else "reported"
         return ("model", f"{self.metric} ({where})", "forward", "size", "licence", "")
 
     @property
     def rows(self) -> list[tuple[str, ...]]:
-        """All candidates for people: those that fit, those that fell out, the rest."""
+        """All candidates as text: those that fit, those that do not, those not measured."""
         return [
             (
                 c.name,

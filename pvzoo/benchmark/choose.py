@@ -1,4 +1,4 @@
-"""`choose`: the best models of the catalogue that are fast enough on this machine."""
+"""Choose the best models of the catalogue that are fast enough on this machine."""
 
 from __future__ import annotations
 
@@ -38,28 +38,29 @@ def choose(
     device: Any = None,
     progress: Progress | None = None,
 ) -> Choice:
-    """The models of the catalogue that fit, the best first.
+    """Choose models of the catalogue; the best one comes first.
 
-    The time of a forward pass (one image, PyTorch) is measured here, with random weights: speed
-    does not depend on them, so only configurations are downloaded. Times are kept for this machine
-    and these versions, and read the next time.
+    The time of a forward pass (one image, PyTorch) is measured with random weights, because speed
+    does not depend on weights. So only configurations are downloaded. Times are kept in pvzoo's
+    cache, for this machine and these versions of libraries.
 
     Args:
         task: Such as "object-detection", or just "detection".
-        max_ms: Most milliseconds of a forward pass.
+        max_ms: The most milliseconds of a forward pass.
         license: As for `list_models`, such as "permissive".
-        metric: The reported figure to rank by; by default the one that most cards of the task
-            report. With `data` it is one of `Model.evaluate`, by default the task's main metric.
-        min_metric: Its least value.
-        max_params: Most parameters.
-        data: Labelled data: the models that are fast enough are downloaded, and measured on it.
+        metric: The reported metric that ranks the models; by default the one that most cards of
+            the task report. With `data`, a metric of `Model.evaluate`; by default the task's main
+            metric.
+        min_metric: The lowest value of the metric.
+        max_params: The largest number of parameters.
+        data: Labelled data. The models that are fast enough are downloaded and measured on it.
         split: The split of `data`.
-        budget_s: Seconds after which no further model is measured.
+        budget_s: After so many seconds, no other model is measured.
         device: As for `pvzoo.load`.
-        progress: Called with how many candidates are done, and of how many.
+        progress: A function that is called with the number of candidates done, and of all.
 
     Raises:
-        UsageError: There is no such task, licence or metric.
+        UsageError: The task, the licence or the metric does not exist.
     """
     needs("Measuring models", "torch")
     end = time.monotonic() + budget_s
@@ -106,7 +107,7 @@ def choose(
 
 
 _Sorted = tuple[list[Candidate], list[Candidate], list[Candidate]]
-"""Those that fit, those that fell out, and those for which there was no time."""
+"""The candidates that fit, that do not fit, and that were not measured."""
 
 
 def _timed(
@@ -116,7 +117,7 @@ def _timed(
     device: Any,
     progress: Progress | None,
 ) -> _Sorted:
-    """The candidates with the time of their forward pass."""
+    """Add the time of a forward pass to the candidates."""
     known = Latencies(device)
     fits: list[Candidate] = []
     fell_out, late = [], []
@@ -129,7 +130,7 @@ def _timed(
             continue
         try:
             ms = known[name] if name in known else known.measure(name, max_ms)
-        except Exception as error:  # networks raise many things for what they cannot do
+        except Exception as error:  # networks raise many kinds of errors
             what = error.what if isinstance(error, PvzooError) else error_message(error)
             fell_out.append(replace(c, why_not=f"cannot be measured: {what}"))
             continue
@@ -151,10 +152,10 @@ def _measured(
     end: float,
     device: Any,
 ) -> _Sorted:
-    """The candidates with a figure that is measured on data.
+    """Add the metric on data to the candidates.
 
     Raises:
-        UsageError: There is no such figure.
+        UsageError: The metric does not exist.
     """
     from pvzoo.loading import load
 

@@ -1,4 +1,4 @@
-"""The ways in which a model can run here, each as a loaded model."""
+"""Load a model in each of the ways in which it can run here."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WAYS = (EAGER, CHANNELS_LAST, COMPILED, *EXPORTED)
 
 
 def installed() -> tuple[str, ...]:
-    """The ways for which everything is installed here."""
+    """The ways whose libraries are installed."""
     torch = find_spec("torch") is not None
     return tuple(
         way for way in WAYS if (find_spec(way) is not None and torch if way in EXPORTED else torch)
@@ -26,11 +26,11 @@ def installed() -> tuple[str, ...]:
 
 
 def checked(ways: tuple[str, ...]) -> tuple[str, ...]:
-    """The ways asked for.
+    """The ways, if all of them exist and are installed.
 
     Raises:
-        UsageError: There is no such way.
-        MissingExtraError: It is not installed.
+        UsageError: A way does not exist.
+        MissingExtraError: The libraries of a way are not installed.
     """
     for way in ways:
         if way not in WAYS:
@@ -48,17 +48,17 @@ def checked(ways: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def opened(name: str, way: str, task: str | None, device: Any, folder: Path) -> Model[Any]:
-    """A model that runs in one way.
+    """Load a model so that it runs in one way.
 
     Args:
         name: As for `pvzoo.load`.
         way: One of `WAYS`, or "" for a model that runs in a way of its own, such as an export.
         task: As for `pvzoo.load`.
         device: As for `pvzoo.load`.
-        folder: Where an export is written, or was written before.
+        folder: The folder of the export. It is written if it does not exist.
 
     Raises:
-        PvzooError: It cannot run this way.
+        PvzooError: The model cannot run in this way.
     """
     from pvzoo.loading import load
 
@@ -77,14 +77,14 @@ def opened(name: str, way: str, task: str | None, device: Any, folder: Path) -> 
 
 
 def size_on_disk(model: Model[Any], folder: Path) -> int:
-    """Bytes: of the files of an export, or of a network's weights as they are stored."""
+    """The bytes of the files of an export, or of the weights of a network."""
     if model.runtime.suffixes and folder.is_dir():
         return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     return model.nbytes
 
 
 def peak_memory() -> int | None:
-    """The most memory that this process has taken so far, in bytes; None where nobody counts."""
+    """The peak memory of this process so far, in bytes; None if the system does not count it."""
     try:
         import resource
     except ImportError:  # Windows

@@ -1,4 +1,4 @@
-"""How long forward passes take on this machine: measured once, and kept for later processes."""
+"""Times of forward passes on this machine, measured once and kept in pvzoo's cache."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from pvzoo.catalog.cache import home
 
 
 class Latencies(Mapping[str, float]):
-    """Milliseconds by the qualified name of a card.
+    """The milliseconds of a forward pass, by the qualified name of the card.
 
-    They are of this machine, these versions and this number of threads.
+    They are valid for this machine, these versions of libraries and this number of threads.
 
     Args:
         device: As for `pvzoo.load`.
@@ -47,11 +47,11 @@ class Latencies(Mapping[str, float]):
         return len(self._times)
 
     def measure(self, name: str, max_ms: float | None) -> float:
-        """Milliseconds of a forward pass, kept if it was measured more than once.
+        """Measure a forward pass; the time is kept if several calls were measured.
 
         Args:
-            name: Of the card.
-            max_ms: A network that takes three times as long is measured only once.
+            name: The name of the card.
+            max_ms: A network that takes three times as long is measured with one call.
 
         Raises:
             PvzooError: The network cannot be built from its configuration.

@@ -1,6 +1,6 @@
-"""A process of its own for the peak of memory: ``python -m pvzoo.benchmark.memory JSON``.
+"""Measure peak memory in a new process: ``python -m pvzoo.benchmark.memory JSON``.
 
-It loads a model, predicts the photographs, and prints the most memory it took, in bytes.
+The process loads a model, predicts the photographs, and prints its peak memory in bytes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pvzoo.benchmark.timing import PHOTOGRAPHS, prompts
 
 
 def main(asked: str) -> None:
-    """Print it."""
+    """Print the peak memory."""
     name, way, task, folder = json.loads(asked)
     model = opened(name, way, task, None, Path(folder))
     for _ in model.stream(PHOTOGRAPHS, progress=False, **prompts(model)):

@@ -1,4 +1,4 @@
-"""`benchmark`: models and runtimes measured in turns, so that what else runs is fair to all."""
+"""Measure models and runtimes in turns, so that other programs slow all of them alike."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pvzoo.model import Model
 
 _TURN = 0.2
-"""Seconds that a turn calls one thing for, at least once."""
+"""The seconds of a turn for each batch size; there is at least one call."""
 
 Progress = Callable[[int, int], None]
 
@@ -41,24 +41,24 @@ def benchmark(
 ) -> Benchmark:
     """Measure models on this machine, in every runtime that is installed.
 
-    All take turns: in each round each one runs for a moment. So a program that takes the
-    processor for a while slows all of them alike.
+    All rows take turns: in each round, each row runs for a moment. So a program that uses the
+    processor for a while slows all rows alike.
 
     Args:
         models: Names, Hub repos or folders, as for `pvzoo.load`.
         task: As for `pvzoo.load`.
         runtimes: Of "torch", "torch-channels-last", "torch-compile", "onnxruntime", "openvino";
-            None for all that are installed. A model that was exported runs in its own alone.
-        data: Labelled data, as for `Model.evaluate`; each row then has the task's main metric.
+            None for all that are installed. An exported model has one row, in its own runtime.
+        data: Labelled data, as for `Model.evaluate`. Then each row has the task's main metric.
         split: The split of `data`.
         device: As for `pvzoo.load`, for PyTorch.
-        rounds: How often each one has its turn.
-        progress: Called with how many steps are done, and how many there are.
+        rounds: The number of turns of each row.
+        progress: A function that is called with the number of steps done, and of all.
 
     Raises:
-        UsageError: There is no such runtime, or `rounds` is not positive.
+        UsageError: A runtime does not exist, there are no models, or `rounds` is not positive.
         MissingExtraError: A runtime is not installed.
-        PvzooError: No model can be measured; the message says why the first one cannot.
+        PvzooError: No model can be measured. The message has the reason for the first one.
     """
     names = [str(name) for name in ([models] if isinstance(models, str | Path) else models)]
     if not names or rounds < 1:
@@ -99,7 +99,7 @@ def _say(progress: Progress | None, done: int, steps: int) -> None:
 
 
 def _ways_of(name: str, ways: tuple[str, ...]) -> tuple[str, ...]:
-    """Those of `ways`; for an exported folder, and a model without a network, its own way alone."""
+    """`ways`; or ("",) for an exported folder and for a model without a network."""
     from pvzoo.catalog.resolve import resolve
     from pvzoo.export import manifest
     from pvzoo.plugins import registry
@@ -113,7 +113,7 @@ def _ways_of(name: str, ways: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class _Contender:
-    """A model in one runtime: what was measured of it so far."""
+    """A model in one runtime, with its measurements."""
 
     def __init__(self, name: str, way: str, task: str | None, device: Any, folder: Path) -> None:
         self.name, self.way, self.task, self.device, self.folder = name, way, task, device, folder
@@ -127,7 +127,7 @@ class _Contender:
         self._metric: tuple[str, float, float, float] | None = None
 
     def open(self) -> None:
-        """Load it, export it if need be, and run all that is measured once."""
+        """Load the model, export it if needed, and run it for warming up."""
         try:
             model = opened(self.name, self.way, self.task, self.device, self.folder)
             self._calls = {size: forward(model, size) for size in self._forward}
@@ -137,13 +137,13 @@ class _Contender:
             self._all_photographs(model)
         except PvzooError as error:
             self.error = str(error)
-        except Exception as error:  # compilers raise many things for what they cannot compile
+        except Exception as error:  # compilers raise many kinds of errors
             self.error = error_message(error)
         else:
             self.model = model
 
     def take_turn(self) -> None:
-        """Call everything that is timed, each for a moment."""
+        """Measure the times, each for a moment."""
         assert self.model is not None
         for size, call in self._calls.items():
             taken = [seconds(call)]
@@ -154,7 +154,7 @@ class _Contender:
         self._passes.append(seconds(lambda: self._all_photographs(model)))
 
     def finish(self, data: Any, split: str | None) -> None:
-        """What needs no turns: memory, the size of the files, the metric."""
+        """Measure what needs no turns: the memory, the size on disk, the metric."""
         assert self.model is not None
         where = self.folder if self.way in EXPORTED else Path(self.name)
         self._disk = size_on_disk(self.model, where)
@@ -170,7 +170,7 @@ class _Contender:
             self._metric = main, found[main], low, high
 
     def row(self) -> Row:
-        """What was measured."""
+        """The measurements."""
         runtime = self.way or (type(self.model.runtime).__name__ if self.model else "")
         if self.model is None:
             return Row(self.name, runtime, error=self.error)
@@ -194,7 +194,7 @@ class _Contender:
 
 
 def _peak_memory(name: str, way: str, task: str | None, folder: Path) -> int | None:
-    """The most memory a process takes that loads a model and predicts the photographs, in bytes."""
+    """The peak memory of a new process that predicts the photographs, in bytes."""
     asked = json.dumps([name, way, task, str(folder)])
     done = subprocess.run(
         [sys.executable, "-m", "pvzoo.benchmark.memory", asked],
@@ -204,5 +204,5 @@ def _peak_memory(name: str, way: str, task: str | None, folder: Path) -> int | N
     )
     try:
         return int(done.stdout)
-    except ValueError:  # it failed, or nobody counts memory on this system
+    except ValueError:  # it failed, or the system does not count memory
         return None

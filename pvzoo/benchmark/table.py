@@ -1,4 +1,4 @@
-"""What a benchmark found, as a table, JSON and CSV."""
+"""The result of a benchmark, as a table, JSON and CSV."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ HEADINGS = (
 
 @dataclass(frozen=True)
 class Row:
-    """One model in one runtime; None where it was not measured.
+    """The measurements of one model in one runtime; None if it could not be measured.
 
     Attributes:
-        model: What it was called.
-        runtime: How it ran.
-        batch_1: Times of a forward pass of one image.
-        batch_8: Of eight images.
-        images_per_s: From JPEG files to results; the median of the rounds.
-        images_per_s_low: The slowest round.
-        images_per_s_high: The fastest round.
-        memory: Bytes, the most that a process took which loaded it and predicted photographs.
-        disk: Bytes of the exported files, or of the weights.
+        model: The name that the user gave.
+        runtime: The way in which it ran.
+        batch_1: The times of a forward pass of one image.
+        batch_8: The times of a forward pass of eight images.
+        images_per_s: Images per second from JPEG files to results, the median of the rounds.
+        images_per_s_low: Images per second of the slowest round.
+        images_per_s_high: Images per second of the fastest round.
+        memory: The peak memory in bytes of a process that loads it and predicts photographs.
+        disk: The bytes of the exported files, or of the weights.
         metric: The name of the task's main metric, its value, and the ends of its 95 % interval.
         error: Why it could not be measured.
     """
@@ -52,7 +52,7 @@ class Row:
 
     @property
     def cells(self) -> tuple[str, ...]:
-        """For people, under `HEADINGS`."""
+        """The row as text, under `HEADINGS`."""
         if self.batch_1 is None or self.batch_8 is None or self.images_per_s is None:
             return (self.model, self.runtime, *("-",) * (len(HEADINGS) - 2))
         times = (t for batch in (self.batch_1, self.batch_8) for t in (batch.p50, batch.p95))
@@ -74,7 +74,7 @@ class Row:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON, with their units in their names."""
+        """Plain values, ready for JSON. Units are in the names."""
         found: dict[str, Any] = {"model": self.model, "runtime": self.runtime, "error": self.error}
         for name, times in (("batch_1", self.batch_1), ("batch_8", self.batch_8)):
             found[f"{name}_p50_ms"] = times and times.p50
@@ -96,14 +96,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Benchmark(Sequence[Row]):
-    """The rows, and where they were measured; a list of its rows.
+    """The rows of a benchmark, as a sequence, and where they were measured.
 
     Attributes:
-        rows: One for each model and runtime.
+        rows: One row for each model and runtime.
         machine: See `pvzoo.benchmark.machine.machine`.
-        load_before: How many programs wanted a processor before it began; None if not known.
-        load_after: Likewise in the end, the benchmark's own work included.
-        rounds: How often each row had its turn.
+        load_before: The load of the machine before the benchmark; None if it is not known.
+        load_after: The load at the end; the benchmark is part of it.
+        rounds: The number of turns of each row.
     """
 
     rows: tuple[Row, ...]
@@ -133,7 +133,7 @@ class Benchmark(Sequence[Row]):
 
     @property
     def notes(self) -> list[str]:
-        """What is to be known of the table: where it was measured, and what failed."""
+        """Lines below the table: where it was measured, and what failed."""
         load = "not known" if self.load_before is None else f"{self.load_before:.1f}"
         about = f"{self.machine['processor']}, {self.machine['cpus']} processors"
         failed = [f"{r.model}, {r.runtime}: {r.error}" for r in self.rows if r.error]
@@ -154,7 +154,7 @@ class Benchmark(Sequence[Row]):
         return json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False)
 
     def to_csv(self) -> str:
-        """A line for each row, under a line of headings; for the units see these."""
+        """A line of headings, which have the units, and a line for each row."""
         rows = [row.to_dict() for row in self.rows]
         text = io.StringIO()
         writer = csv.DictWriter(text, rows[0], lineterminator="\n")

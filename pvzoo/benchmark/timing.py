@@ -1,4 +1,4 @@
-"""Timing a network's forward pass on a photograph."""
+"""Measure the time of a network's forward pass on a photograph."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ if TYPE_CHECKING:
     from pvzoo.model import Model
 
 PHOTOGRAPHS = sorted(IMAGES.glob("*.jpg"))
-"""The JPEG files that are predicted; the first one is the image of a forward pass."""
+"""JPEG files to predict; the first one is the image of the forward pass."""
 
 _WORDS = ("cat", "dog", "car")
-"""Classes that a network is asked for which has none of its own."""
+"""Classes for networks that have no classes of their own."""
 
 CALLS, SECONDS = 10, 1.0
-"""A latency is the median of so many calls, or of fewer if they take longer than that together."""
+"""A latency is measured with so many calls, or with fewer if these take longer together."""
 
 
 @dataclass(frozen=True)
 class Times:
-    """Milliseconds that calls took.
+    """The times of calls, in milliseconds.
 
     Attributes:
         p50: The median.
-        p95: What nineteen of twenty calls stay below.
-        calls: How many were measured.
+        p95: The 95th percentile.
+        calls: The number of calls.
     """
 
     p50: float
@@ -42,13 +42,13 @@ class Times:
 
     @classmethod
     def of(cls, seconds: list[float]) -> Times:
-        """Of the seconds of each call."""
+        """From the seconds of each call."""
         p50, p95 = (float(np.quantile(seconds, share)) * 1000 for share in (0.5, 0.95))
         return cls(p50, p95, len(seconds))
 
 
 def forward(model: Model[Any], batch_size: int) -> Callable[[], Any]:
-    """The forward pass of a model on a batch: a photograph, so many times, already prepared."""
+    """A forward pass of a model, on a batch that repeats one preprocessed photograph."""
     inputs, _ = model.adapter.preprocess(
         Image.open(PHOTOGRAPHS[0]).convert("RGB"), **prompts(model)
     )
@@ -57,7 +57,7 @@ def forward(model: Model[Any], batch_size: int) -> Callable[[], Any]:
 
 
 def prompts(model: Model[Any]) -> dict[str, Any]:
-    """What a model is asked, complete; a few words where the task needs classes."""
+    """All prompts of a model's task. If it needs classes, these are a few words."""
     task = registry.get("tasks", model.adapter.task)()
     given = {} if task.class_prompt is None else {task.class_prompt: list(_WORDS)}
     complete: dict[str, Any] = task.options(given, model.adapter.labels)[0]
@@ -65,18 +65,18 @@ def prompts(model: Model[Any]) -> dict[str, Any]:
 
 
 def seconds(call: Callable[[], Any]) -> float:
-    """How long a call takes."""
+    """The seconds that a call takes."""
     began = time.perf_counter()
     call()
     return time.perf_counter() - began
 
 
 def latency(call: Callable[[], Any], most_ms: float | None = None) -> Times:
-    """The times of a call, after two that are not counted.
+    """The times of a call, after a first call for warming up.
 
     Args:
-        call: What is measured.
-        most_ms: A call that takes three times as long is measured only this once.
+        call: The function to measure.
+        most_ms: If the second call takes three times as long as this, it is the only one measured.
     """
     call()
     first = seconds(call)

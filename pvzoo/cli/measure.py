@@ -118,7 +118,7 @@ def choose(
     else:
         print_columns(found.headings, found.rows)
     if not found.chosen:
-        err.print("No model fits all of that; the last column says why each one fell out.")
+        err.print("No model meets all conditions. The last column says why.")
         raise typer.Exit(1)
 
 

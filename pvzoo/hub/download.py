@@ -86,17 +86,17 @@ def find(
 
 
 def without_weights(source: WeightsSource, name: str, config: dict[str, Any]) -> Checkpoint:
-    """The configuration of a source, which is all that is downloaded of it.
+    """A checkpoint without weights: only configuration files are downloaded.
 
     Args:
-        source: Where the configuration is.
-        name: For messages.
-        config: The card's own ``config``; if empty, the source's ``config.json`` is read.
+        source: The source of the model.
+        name: The name of the model, for messages.
+        config: The ``config`` of the card; if it is empty, ``config.json`` is read.
 
     Raises:
-        HubError: It cannot be had from the Hub.
-        UnsupportedModelError: There is none.
-        WeightsError: It is damaged.
+        HubError: The Hub cannot be reached, or refuses.
+        UnsupportedModelError: There is no ``config.json``.
+        WeightsError: ``config.json`` is damaged.
     """
     if source.hub:
         small = ["*.json", "*.txt", "*.model"]

@@ -142,7 +142,7 @@ def load_model(
 
 
 def _untrained(auto_class: Any, checkpoint: Checkpoint, dtype: Any) -> PreTrainedModel:
-    """The network that the config describes, with random weights."""
+    """Build the network of the config with random weights."""
     try:
         with quiet():
             config = _backbone_config(checkpoint).get("config") or AutoConfig.from_pretrained(
@@ -150,7 +150,7 @@ def _untrained(auto_class: Any, checkpoint: Checkpoint, dtype: Any) -> PreTraine
             )
             for part in (config, getattr(config, "backbone_config", None)):
                 if getattr(part, "use_pretrained_backbone", False):
-                    part.use_pretrained_backbone = False  # its weights would be downloaded
+                    part.use_pretrained_backbone = False  # else its weights would be downloaded
             kwargs = {} if dtype == "auto" else {"dtype": dtype}
             module: PreTrainedModel = auto_class.from_config(config, **kwargs)
     except (PvzooError, MemoryError):

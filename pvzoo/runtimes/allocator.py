@@ -1,8 +1,8 @@
-"""Memory that a network frees is kept for its next forward pass, where the C library gives it back.
+"""Keep the memory that a network frees for its next forward pass.
 
-A forward pass frees many megabytes of activations, and the next one needs them again. glibc gives
-what is freed at the end of its heap back to the system; then each page is asked for and cleared
-anew. That took EfficientNet-Lite0, eight images at a time, as long as half of its computing.
+A forward pass frees many megabytes of activations, and the next one needs them again. glibc returns
+freed memory at the end of its heap to the system. Then the system has to clear each page again. For
+batches of eight, this took EfficientNet-Lite0 nearly as much time as computing.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import platform
 from functools import cache
 
 KEPT = 2**29
-"""Most bytes at the end of the heap that are kept."""
+"""The most bytes that are kept at the end of the heap."""
 
 _LARGEST = (2**28, 2**25)
-"""Bytes: larger blocks are the system's own, each by itself. glibc before 2.36 takes the second."""
+"""Larger blocks, in bytes, come from the system. Older versions of glibc accept only the second."""
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 _VARIABLES = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES")
@@ -24,10 +24,10 @@ _VARIABLES = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLE
 
 @cache
 def keep_freed_memory() -> bool:
-    """Keep up to `KEPT` bytes in this process, and say whether that was done.
+    """Tell glibc to keep up to `KEPT` bytes; returns whether it does.
 
-    Not where the C library is not glibc, which alone needs it, or where the user has set one of
-    glibc's variables for it.
+    Nothing is done if the C library is not glibc, or if the user has set a variable of glibc for
+    this.
     """
     if platform.libc_ver()[0] != "glibc" or any(name in os.environ for name in _VARIABLES):
         return False
