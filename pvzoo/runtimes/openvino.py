@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Self
@@ -13,7 +13,7 @@ from pvzoo.adapters.base import Adapter, Arrays
 from pvzoo.errors import DeviceError, PvzooError, WeightsError, error_message
 from pvzoo.extras import needs
 from pvzoo.runtimes.base import Runtime
-from pvzoo.runtimes.files import fitting, handed_out, refuse
+from pvzoo.runtimes.files import RUNGS, fitting, handed_out, refuse
 
 if TYPE_CHECKING:
     from pvzoo.export.manifest import Graph
@@ -59,6 +59,29 @@ class OpenVinoRuntime(Runtime):
             ) from error
         onnx.unlink()
         return file
+
+    @classmethod
+    def rungs(cls, precision: str) -> tuple[str, ...]:
+        """See `Runtime.rungs`."""
+        return RUNGS.get(precision, ())
+
+    @classmethod
+    def lower(
+        cls,
+        file: Path,
+        result: Path,
+        precision: str,
+        rung: str,
+        samples: Callable[[], Iterator[Arrays]],
+        backbone: Sequence[str],
+    ) -> frozenset[str]:
+        """See `Runtime.lower`."""
+        from pvzoo.runtimes import openvino_precision
+
+        if precision == "fp16":
+            openvino_precision.to_fp16(file, result)
+            return frozenset({rung})
+        return openvino_precision.to_int8(file, result, rung, samples, backbone)
 
     @classmethod
     def open(
