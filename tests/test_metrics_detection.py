@@ -13,7 +13,6 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from pvzoo.errors import DataError, PvzooError
-from pvzoo.metrics import average_precision as coco
 from pvzoo.metrics.class_match import LabelMatch
 from pvzoo.metrics.detection import DetectionMetric, InstanceMetric
 from pvzoo.results.detections import Detections
@@ -26,13 +25,6 @@ NAMES = (
 )
 SIZE = (140, 160)
 Case = list[tuple[Any, dict[str, Any]]]
-
-
-@pytest.fixture(autouse=True)
-def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both sides of the limits that bound memory."""
-    monkeypatch.setattr(coco, "IMAGES_AT_ONCE", 2)
-    monkeypatch.setattr(coco, "MANY", 10)
 
 
 # --- random cases ---------------------------------------------------------------------------------

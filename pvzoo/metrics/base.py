@@ -6,6 +6,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from pvzoo.data.schema import VOID
 from pvzoo.display import figure, heading, note, table
 from pvzoo.errors import DataError, PvzooError
 from pvzoo.extras import needs
+from pvzoo.metrics.bootstrap import Interval, PerImage, intervals
 from pvzoo.metrics.class_match import LabelMatch
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ class Evaluation(Mapping[str, float]):
         left_out: How many images were not judged, as they have no class, or one that is none of
             the model's.
         note: What the figures are of, where that is not the same for all models of the task.
+        per_image: What the metric knows of each image, from which `intervals` follows.
     """
 
     metrics: dict[str, float]
@@ -45,6 +48,16 @@ class Evaluation(Mapping[str, float]):
     confusion_names: tuple[str, ...] = field(default=(), repr=False)
     left_out: int = 0
     note: str = ""
+    per_image: PerImage | None = field(default=None, repr=False)
+
+    @cached_property
+    def intervals(self) -> dict[str, Interval]:
+        """The 95 % interval of each figure, from the spread between images (the bootstrap).
+
+        Computed when first asked for: a second for 100,000 detections. Empty where the task's
+        metric keeps nothing of each image.
+        """
+        return {} if self.per_image is None else intervals(self.per_image)
 
     def __getitem__(self, name: str) -> float:
         return self.metrics[name]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +13,7 @@ import numpy as np
 from pvzoo.data.schema import VOID
 from pvzoo.errors import UsageError
 from pvzoo.metrics.base import Evaluation, Metric, check_numbers, class_ids, mean, ratio
+from pvzoo.metrics.bootstrap import Means, PerImage
 from pvzoo.metrics.class_match import LabelMatch
 
 if TYPE_CHECKING:
@@ -68,7 +71,8 @@ class SingleLabelMetric(Metric):
     def __init__(self, match: LabelMatch) -> None:
         super().__init__(match)
         self._output = {label: i for i, label in enumerate(match.to_data) if label >= 0}
-        self._answers = array("i")  # for each image: its class, the answer, the rank of its class
+        # for each image: its index, its class, the answer, the rank of its class
+        self._answers = array("i")
         self._left_out = 0
 
     def update(self, index: int, result: Classification, row: Mapping[str, Any]) -> None:
@@ -84,10 +88,10 @@ class SingleLabelMetric(Metric):
         answer = len(scores) - 1 - int(scores[::-1].argmax())
         better = np.count_nonzero(scores > scores[right])
         better += np.count_nonzero(scores[right + 1 :] == scores[right])
-        self._answers.extend((label, self.match.to_data[answer], int(better)))
+        self._answers.extend((index, label, self.match.to_data[answer], int(better)))
 
     def state(self) -> tuple[bytes, int]:
-        """Three numbers for each image, and how many were left out."""
+        """Four numbers for each image, and how many were left out."""
         return self._answers.tobytes(), self._left_out
 
     def merge(self, states: Sequence[tuple[bytes, int]]) -> None:
@@ -98,11 +102,12 @@ class SingleLabelMetric(Metric):
     def compute(self) -> Evaluation:
         """See the class."""
         names = self.match.data
-        labels, answers, better = np.array(self._answers, dtype=np.int64).reshape(-1, 3).T
+        rows = np.array(self._answers, dtype=np.int64).reshape(-1, 4)
+        images, labels, answers, better = rows[rows[:, 0].argsort()].T
         answers = np.where(answers < 0, len(names), answers)  # "other"
-        figures = {"top1": mean((better < 1).astype(float))}
-        if len(self.match.model) >= 5:
-            figures["top5"] = mean((better < 5).astype(float))
+        places = (1, 5) if len(self.match.model) >= 5 else (1,)
+        right = (better[:, None] < places).astype(float)
+        kept = Means(images, tuple(f"top{place}" for place in places), right)
         hits, predicted, support = (
             np.bincount(ids, minlength=len(names) + 1)[:-1]
             for ids in (labels[labels == answers], answers, labels)
@@ -113,13 +118,14 @@ class SingleLabelMetric(Metric):
             pairs = np.ravel_multi_index((labels, answers), shape)
             confusion = np.bincount(pairs, minlength=np.prod(shape)).reshape(shape)
         return Evaluation(
-            figures,
+            kept.figures(np.ones(len(images), np.int64)),
             _per_class(self.match, hits, predicted, support),
             len(labels),
             self.match,
             confusion=confusion,
             confusion_names=() if confusion is None else (*names, "other"),
             left_out=self._left_out,
+            per_image=kept,
         )
 
 
@@ -140,7 +146,8 @@ class MultiLabelMetric(Metric):
         self._outputs = [match.to_data.index(label) for label in match.common]
         self._scores = array("f")  # a row of the common classes for each image
         self._truth = bytearray()  # likewise, 1 for the classes it has
-        self._images = self._left_out = 0
+        self._images = array("q")
+        self._left_out = 0
 
     def update(self, index: int, result: Classification, row: Mapping[str, Any]) -> None:
         """Take the scores of one image."""
@@ -151,56 +158,102 @@ class MultiLabelMetric(Metric):
         labels = class_ids(row, "labels", row["labels"], len(self.match.data))
         self._scores.frombytes(scores.astype(np.float32).tobytes())
         self._truth += np.isin(self.match.common, labels).tobytes()
-        self._images += 1
+        self._images.append(index)
 
-    def state(self) -> tuple[bytes, bytes, int, int]:
-        """The scores as float32 and the truth as bool, both (images, classes).
+    def state(self) -> tuple[bytes, bytes, bytes, int]:
+        """The scores as float32 and the truth as bool, both (images, classes); the images as int64.
 
-        How many images that are, and how many were left out.
+        And how many were left out.
         """
-        return self._scores.tobytes(), bytes(self._truth), self._images, self._left_out
+        return self._scores.tobytes(), bytes(self._truth), self._images.tobytes(), self._left_out
 
-    def merge(self, states: Sequence[tuple[bytes, bytes, int, int]]) -> None:
+    def merge(self, states: Sequence[tuple[bytes, bytes, bytes, int]]) -> None:
         """Take the images of all states."""
         self._scores = array("f", b"".join(scores for scores, *_ in states))
         self._truth = bytearray(b"".join(truth for _, truth, *_ in states))
-        self._images = sum(images for _, _, images, _ in states)
+        self._images = array("q", b"".join(images for _, _, images, _ in states))
         self._left_out = sum(left_out for *_, left_out in states)
 
     def compute(self) -> Evaluation:
         """See the class."""
-        shape = (self._images, len(self.match.common))
-        scores = np.frombuffer(self._scores, np.float32).reshape(shape)
-        truth = np.frombuffer(self._truth, np.bool_).reshape(shape)
-        aps = np.array([average_precision(s, t) for s, t in zip(scores.T, truth.T, strict=True)])
-        found = scores >= THRESHOLD
+        images = np.array(self._images, np.int64)
+        order = images.argsort()
+        shape = (len(images), len(self.match.common))
+        kept = ScoresAndTruth(
+            images[order],
+            np.frombuffer(self._scores, np.float32).reshape(shape)[order],
+            np.frombuffer(self._truth, np.bool_).reshape(shape)[order],
+        )
+        ones = np.ones(len(images), np.int64)
         counts = np.zeros((3, len(self.match.data)), np.int64)
-        counts[:, list(self.match.common)] = (found & truth).sum(0), found.sum(0), truth.sum(0)
+        counts[:, list(self.match.common)] = kept.counts(ones)
         per_class = _per_class(self.match, *counts)
-        for row, ap in zip(per_class.values(), aps, strict=True):
+        for row, ap in zip(per_class.values(), kept.average_precision(ones), strict=True):
             row["ap"] = float(ap)
-        hits, predicted, support = counts.sum(1)
-        figures = {
-            "map": mean(aps),
-            "f1_micro": float(ratio(2 * hits, predicted + support)),
-            "f1_macro": mean(np.array([row["f1"] for row in per_class.values()])),
-        }
-        return Evaluation(figures, per_class, self._images, self.match, left_out=self._left_out)
+        return Evaluation(
+            kept.figures(ones),
+            per_class,
+            len(images),
+            self.match,
+            left_out=self._left_out,
+            per_image=kept,
+        )
 
 
-def average_precision(scores: np.ndarray, truth: np.ndarray) -> float:
-    """The precision at each distinct score, weighted with the recall gained there; nan without any.
+@dataclass(frozen=True, eq=False)
+class ScoresAndTruth(PerImage):
+    """The scores and the truth of images that may have several classes.
 
-    Args:
-        scores: (n,).
-        truth: (n,) bool.
+    Attributes:
+        images: See `PerImage`.
+        scores: (n, classes) float32.
+        truth: (n, classes) bool.
     """
-    if not truth.any():
-        return float("nan")
-    order = np.argsort(-scores, kind="stable")
-    ends = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)
-    hits = np.cumsum(truth[order])[ends]
-    return float(np.sum(np.diff(hits, prepend=0) / hits[-1] * (hits / (ends + 1))))
+
+    images: np.ndarray
+    scores: np.ndarray
+    truth: np.ndarray
+
+    def figures(self, weights: np.ndarray) -> dict[str, float]:
+        """See `PerImage`."""
+        hits, predicted, support = self.counts(weights)
+        return {
+            "map": mean(self.average_precision(weights)),
+            "f1_micro": float(ratio(2 * hits.sum(), predicted.sum() + support.sum())),
+            "f1_macro": mean(ratio(2 * hits, predicted + support)),
+        }
+
+    def counts(self, weights: np.ndarray) -> np.ndarray:
+        """(3, classes): how often a class is found rightly, is found, is there."""
+        found = self.scores >= THRESHOLD
+        return np.stack([weights @ (found & self.truth), weights @ found, weights @ self.truth])
+
+    def average_precision(self, weights: np.ndarray) -> np.ndarray:
+        """(classes,): the precision at each distinct score, weighted with the recall gained there.
+
+        nan for a class that no image has.
+        """
+        order, last = self._order
+        each = weights[order]
+        hits = each * np.take_along_axis(self.truth, order, 0)
+        precision = ratio(
+            np.take_along_axis(hits.cumsum(0), last, 0), np.take_along_axis(each.cumsum(0), last, 0)
+        )
+        gained = np.where(hits > 0, hits * precision, 0).sum(0)
+        return ratio(gained, hits.sum(0))
+
+    @cached_property
+    def _order(self) -> tuple[np.ndarray, np.ndarray]:
+        """The images from the highest score to the lowest, for each class.
+
+        And for each of these the last index with the same score; both (n, classes).
+        """
+        order = np.argsort(-self.scores, axis=0, kind="stable")
+        scores = np.take_along_axis(self.scores, order, 0)
+        n = len(scores)
+        ends = np.vstack([scores[1:] != scores[:-1], np.ones((min(n, 1), scores.shape[1]), bool)])
+        last = np.where(ends, np.arange(n)[:, None], n)[::-1]
+        return order, np.minimum.accumulate(last, axis=0)[::-1]
 
 
 def _scores(result: Classification, row: Mapping[str, Any]) -> np.ndarray:

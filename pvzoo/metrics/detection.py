@@ -16,6 +16,7 @@ The figures are those of pycocotools. What is COCO's own:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -23,8 +24,9 @@ from pycocotools import mask as coco
 
 from pvzoo.data.rle import is_whole
 from pvzoo.errors import DataError
-from pvzoo.metrics.average_precision import curves
+from pvzoo.metrics.average_precision import LIMITS, Matches, match
 from pvzoo.metrics.base import Evaluation, Metric, check_numbers, class_ids, column
+from pvzoo.metrics.bootstrap import PerImage
 from pvzoo.metrics.class_match import LabelMatch
 
 if TYPE_CHECKING:
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
     from pvzoo.results.instances import Instances
 
 State = tuple[np.ndarray, np.ndarray, np.ndarray]
-Figures = tuple[dict[str, float], dict[str, dict[str, float]]]
 
 # boxes are left, top, width, height
 _IMAGE = [("index", "i8"), ("image_id", "i8"), ("size", "i4", 2)]
@@ -41,6 +42,54 @@ _OBJECT = [("image", "i8"), ("label", "i4"), ("crowd", "?"), ("area", "f8"), ("b
 _MASK = ("mask", "O")  # bytes: a compressed run-length code
 
 _NO_OBJECTS = dict.fromkeys(("category", "bbox", "area", "iscrowd", "ignore"))
+
+
+@dataclass(frozen=True, eq=False)
+class MatchedImages(PerImage):
+    """Which detections match which objects, and the figures that follow.
+
+    Attributes:
+        images: See `PerImage`.
+        places: (n,) int: where each of `images` is in the order of `matches`.
+        matches: By what the figures are called after: boxes, or masks.
+        box_matches: Those of the boxes where `matches` are of masks.
+    """
+
+    images: np.ndarray
+    places: np.ndarray
+    matches: Matches
+    box_matches: Matches | None = None
+
+    def figures(self, weights: np.ndarray) -> dict[str, float]:
+        """What pycocotools' ``summarize`` prints, under other names."""
+        precision, recall = self._curves(self.matches, weights)
+        figures = _precisions(precision)
+        for limit, most in enumerate(LIMITS):
+            figures[f"mar_{most}"] = _mean(recall[:, :, 0, limit])
+        for area, name in enumerate(("small", "medium", "large"), 1):
+            figures[f"mar_{name}"] = _mean(recall[:, :, area, -1])
+        if self.box_matches:
+            precision, _ = self._curves(self.box_matches, weights)
+            boxes = _precisions(precision)
+            figures |= {f"box_{name}": boxes[name] for name in ("map", "map_50")}
+        return figures
+
+    def per_class(self, weights: np.ndarray) -> list[dict[str, float]]:
+        """The figures of each class."""
+        precision, recall = self._curves(self.matches, weights)
+        return [
+            {
+                "map": _mean(precision[:, :, k, 0]),
+                "map_50": _mean(precision[0, :, k, 0]),
+                "mar_100": _mean(recall[:, k, 0, -1]),
+            }
+            for k in range(self.matches.classes)
+        ]
+
+    def _curves(self, matches: Matches, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        in_order = np.empty_like(weights)
+        in_order[self.places] = weights
+        return matches.curves(in_order)
 
 
 class DetectionMetric(Metric):
@@ -126,46 +175,39 @@ class DetectionMetric(Metric):
 
     def compute(self) -> Evaluation:
         """COCO's figures; see the class."""
+        kept = self.per_image()
+        ones = np.ones(len(kept.images), np.int64)
+        _, _, objects = self.state()
+        counts = np.bincount(objects["label"][~objects["crowd"]], minlength=len(self.match.data))
+        per_class = {
+            self.match.data[label]: {**figures, "objects": float(counts[label])}
+            for label, figures in zip(self._classes, kept.per_class(ones), strict=True)
+        }
+        return Evaluation(
+            kept.figures(ones), per_class, len(kept.images), self.match, per_image=kept
+        )
+
+    def per_image(self) -> MatchedImages:
+        """Which detections match which objects."""
         images, found, objects = self.state()
-        images = images[np.lexsort((images["index"], images["image_id"]))]
+        order = np.lexsort((images["index"], images["image_id"]))
+        images = images[order]
         # from here on an image is its place among all of them
         indices = np.argsort(images["index"])
         for table in (found, objects):
             table["image"] = indices[np.searchsorted(images["index"][indices], table["image"])]
-        figures, per_class = self._figures(images, found, objects)
-        return Evaluation(figures, per_class, len(images), self.match)
+        return MatchedImages(
+            images["index"][indices], indices, *self._matches(images, found, objects)
+        )
 
-    def _figures(self, images: np.ndarray, found: np.ndarray, objects: np.ndarray) -> Figures:
+    def _matches(
+        self, images: np.ndarray, found: np.ndarray, objects: np.ndarray
+    ) -> tuple[Matches, ...]:
         def overlaps(some: np.ndarray, others: np.ndarray) -> np.ndarray:
-            found: np.ndarray = coco.iou(some["box"], others["box"], others["crowd"])
-            return found
+            shares: np.ndarray = coco.iou(some["box"], others["box"], others["crowd"])
+            return shares
 
-        return self._summary(objects, *curves(found, objects, self._classes, overlaps))
-
-    def _summary(self, objects: np.ndarray, precision: np.ndarray, recall: np.ndarray) -> Figures:
-        """What pycocotools' ``summarize`` prints, under other names, and the same of each class."""
-        figures = {
-            "map": _mean(precision[:, :, :, 0, 2]),
-            "map_50": _mean(precision[0, :, :, 0, 2]),
-            "map_75": _mean(precision[5, :, :, 0, 2]),
-        }
-        for area, name in enumerate(("small", "medium", "large"), 1):
-            figures[f"map_{name}"] = _mean(precision[:, :, :, area, 2])
-        for limit, most in enumerate((1, 10, 100)):
-            figures[f"mar_{most}"] = _mean(recall[:, :, 0, limit])
-        for area, name in enumerate(("small", "medium", "large"), 1):
-            figures[f"mar_{name}"] = _mean(recall[:, :, area, 2])
-        counts = np.bincount(objects["label"][~objects["crowd"]], minlength=len(self.match.data))
-        per_class = {
-            self.match.data[label]: {
-                "map": _mean(precision[:, :, k, 0, 2]),
-                "map_50": _mean(precision[0, :, k, 0, 2]),
-                "mar_100": _mean(recall[:, k, 0, 2]),
-                "objects": float(counts[label]),
-            }
-            for k, label in enumerate(self._classes)
-        }
-        return figures, per_class
+        return (match(found, objects, self._classes, overlaps),)
 
 
 class InstanceMetric(DetectionMetric):
@@ -202,8 +244,10 @@ class InstanceMetric(DetectionMetric):
             objects["mask"][index] = code["counts"].encode()
         return objects
 
-    def _figures(self, images: np.ndarray, found: np.ndarray, objects: np.ndarray) -> Figures:
-        boxes, _ = super()._figures(images, found, objects)
+    def _matches(
+        self, images: np.ndarray, found: np.ndarray, objects: np.ndarray
+    ) -> tuple[Matches, ...]:
+        boxes = super()._matches(images, found, objects)
         found["area"] = found["mask_area"]
 
         def overlaps(some: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -215,14 +259,22 @@ class InstanceMetric(DetectionMetric):
             shares: np.ndarray = coco.iou(*codes, others["crowd"])
             return shares
 
-        figures, per_class = self._summary(
-            objects, *curves(found, objects, self._classes, overlaps)
-        )
-        return figures | {"box_map": boxes["map"], "box_map_50": boxes["map_50"]}, per_class
+        return (match(found, objects, self._classes, overlaps), *boxes)
 
 
 def _joined(arrays: list[np.ndarray], fields: np.dtype) -> np.ndarray:
     return np.concatenate([np.empty(0, fields), *arrays], dtype=fields)
+
+
+def _precisions(precision: np.ndarray) -> dict[str, float]:
+    figures = {
+        "map": _mean(precision[:, :, :, 0]),
+        "map_50": _mean(precision[0, :, :, 0]),
+        "map_75": _mean(precision[5, :, :, 0]),
+    }
+    for area, name in enumerate(("small", "medium", "large"), 1):
+        figures[f"map_{name}"] = _mean(precision[:, :, :, area])
+    return figures
 
 
 def _mean(values: np.ndarray) -> float:

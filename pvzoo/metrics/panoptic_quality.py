@@ -9,6 +9,7 @@ import numpy as np
 
 from pvzoo.metrics.base import Evaluation, Metric, column, mean, ratio
 from pvzoo.metrics.class_match import LabelMatch
+from pvzoo.metrics.tally import Tally
 from pvzoo.metrics.truth import find, read_truth
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ _UNIT = 2**40
 
 # what is counted of each class
 _IOU, _TP, _FP, _FN, _STUFF, _THING, _MAYBE_STUFF, _MAYBE_THING = range(8)
+_KINDS = 8
 
 
 class PanopticMetric(Metric):
@@ -43,8 +45,7 @@ class PanopticMetric(Metric):
 
     def __init__(self, match: LabelMatch) -> None:
         super().__init__(match)
-        self._counts = np.zeros((8, len(match.data)), np.int64)
-        self._images = 0
+        self._tally = Tally(_KINDS, len(match.data))
 
     def update(self, index: int, result: Panoptic, row: Mapping[str, Any]) -> None:
         """Take the map of one image."""
@@ -75,7 +76,8 @@ class PanopticMetric(Metric):
 
         ious = np.rint(shared[hit] / union[hit] * _UNIT).astype(np.int64)
         truths = classes[np.nonzero(hit)[0]]
-        np.add.at(self._counts[_IOU], truths, ious)
+        counts = np.zeros((_KINDS, len(self.match.data)), np.int64)
+        np.add.at(counts[_IOU], truths, ious)
         for what, of in (
             (_TP, truths),
             (_FP, labels[wrong]),
@@ -85,35 +87,47 @@ class PanopticMetric(Metric):
             (_MAYBE_THING, labels[(labels >= 0) & is_thing]),
             (_MAYBE_STUFF, labels[(labels >= 0) & ~is_thing]),
         ):
-            self._counts[what] += np.bincount(of, minlength=self._counts.shape[1])
-        self._images += 1
+            counts[what] = np.bincount(of, minlength=len(self.match.data))
+        self._tally.add(index, counts)
 
-    def state(self) -> tuple[np.ndarray, int]:
-        """Sums for each class, and the number of images."""
-        return self._counts, self._images
+    def state(self) -> Any:
+        """The counts of each class in each image."""
+        return self._tally.state()
 
-    def merge(self, states: Sequence[tuple[np.ndarray, int]]) -> None:
-        """Add them up."""
-        self._counts = np.sum([counts for counts, _ in states], axis=0)
-        self._images = sum(images for _, images in states)
+    def merge(self, states: Sequence[Any]) -> None:
+        """Put them together."""
+        self._tally.merge(states)
 
     def compute(self) -> Evaluation:
         """See the class."""
-        iou, tp, fp, fn, stuff, thing, maybe_stuff, maybe_thing = self._counts
-        occurs = tp + fp + fn > 0
-        rq = ratio(2 * tp, 2 * tp + fp + fn)
-        sq = np.where(occurs, iou / _UNIT / np.maximum(tp, 1), np.nan)
-        quality = {"pq": sq * rq, "sq": sq, "rq": rq}
-        # a class is what most of its segments are
-        is_thing = np.where(stuff + thing > 0, thing > stuff, maybe_thing > maybe_stuff)
-        figures = {name: mean(values) for name, values in quality.items()}
-        for group, members in (("things", is_thing), ("stuff", ~is_thing)):
-            figures |= {f"{name}_{group}": mean(v[members]) for name, v in quality.items()}
+        kept = self._tally.per_image(_figures)
+        sums = kept.sums(np.ones(len(kept.images), np.int64))
+        quality = _quality(sums)
+        segments = sums[_TP] + sums[_FN]
         per_class = {
             self.match.data[i]: {
                 **{name: float(values[i]) for name, values in quality.items()},
-                "segments": float(tp[i] + fn[i]),
+                "segments": float(segments[i]),
             }
             for i in self.match.common
         }
-        return Evaluation(figures, per_class, self._images, self.match)
+        return Evaluation(_figures(sums), per_class, len(kept.images), self.match, per_image=kept)
+
+
+def _quality(sums: np.ndarray) -> dict[str, np.ndarray]:
+    """What is said of each class."""
+    iou, tp, fp, fn = sums[: _FN + 1]
+    rq = ratio(2 * tp, 2 * tp + fp + fn)
+    sq = np.where(tp + fp + fn > 0, iou / _UNIT / np.maximum(tp, 1), np.nan)
+    return {"pq": sq * rq, "sq": sq, "rq": rq}
+
+
+def _figures(sums: np.ndarray) -> dict[str, float]:
+    quality = _quality(sums)
+    stuff, thing, maybe_stuff, maybe_thing = sums[_STUFF:]
+    # a class is what most of its segments are
+    is_thing = np.where(stuff + thing > 0, thing > stuff, maybe_thing > maybe_stuff)
+    figures = {name: mean(values) for name, values in quality.items()}
+    for group, members in (("things", is_thing), ("stuff", ~is_thing)):
+        figures |= {f"{name}_{group}": mean(v[members]) for name, v in quality.items()}
+    return figures

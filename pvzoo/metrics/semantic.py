@@ -10,6 +10,7 @@ import numpy as np
 from pvzoo.data.schema import SEMANTIC_VOID
 from pvzoo.metrics.base import Evaluation, Metric, mean, ratio
 from pvzoo.metrics.class_match import LabelMatch
+from pvzoo.metrics.tally import Tally
 from pvzoo.metrics.truth import read_truth
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class SemanticMetric(Metric):
     def __init__(self, match: LabelMatch) -> None:
         super().__init__(match)
         self._confusion = np.zeros((len(match.data), len(match.data) + 1), np.int64)
-        self._images = 0
+        self._tally = Tally(3, len(match.data))
 
     def update(self, index: int, result: SemanticMap, row: Mapping[str, Any]) -> None:
         """Take the map of one image."""
@@ -43,32 +44,30 @@ class SemanticMetric(Metric):
         predicted[predicted < 0] = len(self.match.data)
         judged = truth >= 0
         pairs = truth[judged] * self._confusion.shape[1] + predicted[judged]
-        self._confusion += np.bincount(pairs, minlength=self._confusion.size).reshape(
+        confusion = np.bincount(pairs, minlength=self._confusion.size).reshape(
             self._confusion.shape
         )
-        self._images += 1
+        self._confusion += confusion
+        self._tally.add(
+            index, np.stack([np.diagonal(confusion), confusion.sum(1), confusion.sum(0)[:-1]])
+        )
 
-    def state(self) -> tuple[np.ndarray, int]:
-        """The confusion matrix and the number of images."""
-        return self._confusion, self._images
+    def state(self) -> tuple[np.ndarray, Any]:
+        """The confusion matrix of all images, and the counts of each class in each image."""
+        return self._confusion, self._tally.state()
 
-    def merge(self, states: Sequence[tuple[np.ndarray, int]]) -> None:
+    def merge(self, states: Sequence[tuple[np.ndarray, Any]]) -> None:
         """Add them up."""
         self._confusion = np.sum([confusion for confusion, _ in states], axis=0)
-        self._images = sum(images for _, images in states)
+        self._tally.merge([tally for _, tally in states])
 
     def compute(self) -> Evaluation:
         """See the class."""
         names = self.match.data
-        hits = np.diagonal(self._confusion)
-        pixels = self._confusion.sum(1)
-        predicted = self._confusion.sum(0)[:-1]
-        iou, accuracy = ratio(hits, pixels + predicted - hits), ratio(hits, pixels)
-        figures = {
-            "miou": mean(iou),
-            "pixel_accuracy": float(ratio(hits.sum(), pixels.sum())),
-            "mean_accuracy": mean(accuracy),
-        }
+        kept = self._tally.per_image(_figures)
+        sums = kept.sums(np.ones(len(kept.images), np.int64))
+        _, pixels, _ = sums
+        iou, accuracy = _shares(sums)
         per_class = {
             names[i]: {
                 "iou": float(iou[i]),
@@ -78,10 +77,27 @@ class SemanticMetric(Metric):
             for i in self.match.common
         }
         return Evaluation(
-            figures,
+            _figures(sums),
             per_class,
-            self._images,
+            len(kept.images),
             self.match,
             confusion=self._confusion,
             confusion_names=(*names, "other"),
+            per_image=kept,
         )
+
+
+def _shares(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The IoU and the accuracy of each class, of (3, classes) hits, pixels and predicted pixels."""
+    hits, pixels, predicted = sums
+    return ratio(hits, pixels + predicted - hits), ratio(hits, pixels)
+
+
+def _figures(sums: np.ndarray) -> dict[str, float]:
+    hits, pixels, _ = sums
+    iou, accuracy = _shares(sums)
+    return {
+        "miou": mean(iou),
+        "pixel_accuracy": float(ratio(hits.sum(), pixels.sum())),
+        "mean_accuracy": mean(accuracy),
+    }

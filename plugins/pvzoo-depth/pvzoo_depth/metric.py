@@ -9,6 +9,7 @@ import numpy as np
 
 from pvzoo.errors import DataError
 from pvzoo.metrics.base import Evaluation, Metric, check_numbers
+from pvzoo.metrics.bootstrap import Means
 from pvzoo.metrics.class_match import LabelMatch
 from pvzoo_depth.data import read_depth
 from pvzoo_depth.task import DepthMap
@@ -75,9 +76,9 @@ class DepthMetric(Metric):
     def compute(self) -> Evaluation:
         """See the class."""
         values = np.array([*self._rows.values()]).reshape(-1, len(FIGURES))
-        means = values.mean(axis=0) if len(values) else np.full(len(FIGURES), np.nan)
+        kept = DepthOfImages(np.array([*self._rows], np.int64), FIGURES, values)
         return Evaluation(
-            dict(zip(FIGURES, map(float, means), strict=True)),
+            kept.figures(np.ones(len(values), np.int64)),
             {},
             len(self._rows) + self._left_out,
             self.match,
@@ -85,7 +86,14 @@ class DepthMetric(Metric):
             note="relative inverse depth, aligned to the truth of each image by least squares"
             if self._aligned
             else "depth in metres, not aligned",
+            per_image=kept,
         )
+
+
+class DepthOfImages(Means):
+    """The figures of each image."""
+
+    lower_is_better = ("abs_rel", "rmse")
 
 
 def aligned(p: np.ndarray, z: np.ndarray) -> np.ndarray:
