@@ -105,7 +105,9 @@ class Ladder:
         return asdict(self)
 
     def __str__(self) -> str:
-        rows = [("layers", "speed", "MB", self.metric, "loss", "at most", "")]
+        rows: list[tuple[str, ...]] = [
+            ("layers", "speed", "MB", self.metric, "loss", "at most", "")
+        ]
         rows.append(("fp32", "1.00", _mb(self.bytes), f"{self.fp32:.4f}", "", "", ""))
         rows += [
             (

@@ -199,7 +199,9 @@ def export(
             made = replace(
                 made,
                 precision=precision,
-                files=manifest.stated(part, sorted(p.name for p in part.iterdir())),
+                files=manifest.stated(
+                    part, sorted(p.name for p in part.iterdir() if p.name != manifest.NAME)
+                ),
             )
         reference.write(part, kept)
         told = {**certificate.to_json(), "machine": _machine(), "runtime": runtime}

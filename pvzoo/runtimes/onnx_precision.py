@@ -45,7 +45,8 @@ def to_int8(
 
     with tempfile.TemporaryDirectory() as folder, _quiet():
         prepared = Path(folder) / "prepared.onnx"
-        quant_pre_process(file, prepared, skip_symbolic_shape=True)
+        # its optimisation would write operators that only ONNX Runtime has
+        quant_pre_process(file, prepared, skip_optimization=True, skip_symbolic_shape=True)
         nodes = _nodes(onnx.load(prepared, load_external_data=False).graph, rung, backbone)
         if not nodes:
             return frozenset()
@@ -60,6 +61,7 @@ def to_int8(
             nodes_to_quantize=sorted(nodes),
             calibrate_method=quantization.CalibrationMethod.MinMax,
         )
+    _without_unused_domains(result)
     return nodes
 
 
@@ -72,6 +74,18 @@ def to_fp16(file: Path, result: Path) -> None:
     with _quiet():
         made = convert_float_to_float16(str(file), keep_io_types=True, disable_shape_infer=False)
     onnx.save(made, result)
+
+
+def _without_unused_domains(file: Path) -> None:
+    """The quantiser names every operator set that it knows; keep those that are used."""
+    import onnx
+
+    made = onnx.load(file)
+    used = {node.domain for node in made.graph.node} | {""}
+    kept = [entry for entry in made.opset_import if entry.domain in used]
+    del made.opset_import[:]
+    made.opset_import.extend(kept)
+    onnx.save(made, file)
 
 
 def _reader(samples: Iterator[Arrays]) -> Any:

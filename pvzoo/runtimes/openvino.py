@@ -14,6 +14,7 @@ from pvzoo.errors import DeviceError, PvzooError, WeightsError, error_message
 from pvzoo.extras import needs
 from pvzoo.runtimes.base import Runtime
 from pvzoo.runtimes.files import RUNGS, fitting, handed_out, refuse
+from pvzoo.runtimes.telemetry import no_telemetry
 
 if TYPE_CHECKING:
     from pvzoo.export.manifest import Graph
@@ -48,11 +49,12 @@ class OpenVinoRuntime(Runtime):
             PvzooError: OpenVINO cannot convert it.
         """
         needs("An export for OpenVINO", "openvino")
-        import openvino
-
         file = onnx.with_suffix(".xml")
         try:
-            openvino.save_model(openvino.convert_model(onnx), file, compress_to_fp16=False)
+            with no_telemetry():
+                import openvino
+
+                openvino.save_model(openvino.convert_model(onnx), file, compress_to_fp16=False)
         except Exception as error:  # it has one class for all, and others of its parsers
             raise PvzooError(
                 f"OpenVINO cannot convert {onnx.name} ({error_message(error)})."
@@ -100,8 +102,8 @@ class OpenVinoRuntime(Runtime):
             WeightsError: A file is damaged.
         """
         needs("An exported model", "openvino")
-        import openvino
-
+        with no_telemetry():
+            import openvino
         core = openvino.Core()
         made = cls.__new__(cls)
         made.device = str(device or "cpu")

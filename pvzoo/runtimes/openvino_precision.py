@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import logging
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
@@ -12,8 +11,9 @@ from typing import Any
 
 from pvzoo.adapters.base import Arrays
 from pvzoo.extras import needs
+from pvzoo.runtimes.telemetry import no_telemetry
 
-_CONVOLUTIONS = ("Convolution", "GroupConvolution", "ConvolutionBackpropData")
+_CONVOLUTIONS: tuple[str, ...] = ("Convolution", "GroupConvolution", "ConvolutionBackpropData")
 
 
 def to_int8(
@@ -36,10 +36,9 @@ def to_int8(
         The names of the layers that may be quantised; nothing is written if there are none.
     """
     needs("int8 for OpenVINO", "openvino", "nncf")
-    import openvino
-
     with _silent():
         import nncf
+        import openvino
     model = openvino.Core().read_model(file)
     layers = model.get_ordered_ops()
     chosen = _layers(layers, rung, backbone)
@@ -66,8 +65,8 @@ def to_int8(
 def to_fp16(file: Path, result: Path) -> None:
     """Write an ``.xml`` and ``.bin`` whose weights have 16 bits."""
     needs("fp16 for OpenVINO", "openvino")
-    import openvino
-
+    with no_telemetry():
+        import openvino
     openvino.save_model(openvino.Core().read_model(file), result, compress_to_fp16=True)
 
 
@@ -112,22 +111,9 @@ class _Samples:
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Within it NNCF reports nothing: neither to its makers nor on the terminal.
-
-    NNCF sends what it is used for unless it believes that it runs in continuous integration, and
-    turns off the dialog that would ask.
-    """
-    before = {name: os.environ.get(name) for name in ("CI", "NNCF_CI")}
-    os.environ |= {"CI": "true", "NNCF_CI": "1"}
-    try:
+    """Within it NNCF reports nothing, neither to its makers nor on the terminal."""
+    with no_telemetry(), redirect_stdout(io.StringIO()):
         import nncf
 
         nncf.set_log_level(logging.ERROR)
-        with redirect_stdout(io.StringIO()):
-            yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        yield
