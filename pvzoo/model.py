@@ -219,6 +219,9 @@ class Model(Predictor[R]):
         *,
         runtime: str = "onnxruntime",
         image_size: int | None = None,
+        precision: Literal["fp32", "fp16", "int8"] = "fp32",
+        max_loss: float = 0.01,
+        allow_slower: bool = False,
         data: Any = None,
         progress: Callable[[str, int, int], None] | None = None,
         keep_failed: str | Path | None = None,
@@ -235,6 +238,12 @@ class Model(Predictor[R]):
             runtime: "onnxruntime", "openvino" or a plugin's runtime.
             image_size: Side of the square that images are scaled to, in pixels; None for the size
                 that the network was trained with.
+            precision: "fp16" or "int8" for smaller and, where the device gains, faster files. `data`
+                measures them, and its train split calibrates int8.
+            max_loss: The largest loss of the task's main metric, in its own unit, at a lower
+                precision. The upper end of the loss's 95 % interval must be within it.
+            allow_slower: Whether int8 may be slower than float32 on this machine, for exports that
+                run on another one.
             data: Further images for the comparison: anything that `stream` takes. Or labelled data;
                 then both models are evaluated on it too.
             progress: Called with the current stage, what is done of it, and its total.
@@ -259,6 +268,9 @@ class Model(Predictor[R]):
             license=(self.card.license or "") if self.card else "",
             runtime=runtime,
             image_size=image_size,
+            precision=precision,
+            max_loss=max_loss,
+            allow_slower=allow_slower,
             prompts=prompts,
             data=data,
             progress=progress,

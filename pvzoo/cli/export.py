@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as json_module
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,6 +24,14 @@ Data = Annotated[
 ]
 
 
+class Precision(StrEnum):
+    """Of the weights and, for int8, of what is computed."""
+
+    FP32 = "fp32"
+    FP16 = "fp16"
+    INT8 = "int8"
+
+
 @app.command()
 def export(
     model: Annotated[str, typer.Argument(help="A model: its name, Hub repo or folder.")],
@@ -36,6 +45,15 @@ def export(
     image_size: Annotated[
         int | None, typer.Option(help="Scale images to a square of this side, in pixels.")
     ] = None,
+    precision: Annotated[
+        Precision, typer.Option(help="fp16 and int8 are measured on --data.")
+    ] = Precision.FP32,
+    max_loss: Annotated[
+        float, typer.Option(help="The largest loss of the main metric at a lower precision.")
+    ] = 0.01,
+    allow_slower: Annotated[
+        bool, typer.Option("--allow-slower", help="Write int8 even if it is slower here.")
+    ] = False,
     data: Data = None,
     task: Annotated[str | None, typer.Option(help="For models that can do several.")] = None,
     option: Annotated[
@@ -58,13 +76,18 @@ def export(
         def report(what: str, done: int, total: int) -> None:
             if what == "comparing":
                 show(done, total)
-            elif done == 0:
-                err.print("exporting: this takes up to a few minutes")
+            elif what == "exporting":
+                err.print("exporting: this takes up to a few minutes" if not done else "exported")
+            else:
+                err.print(what)
 
         certificate = loaded.export(
             folder,
             runtime=runtime or "onnxruntime",
             image_size=image_size,
+            precision=precision.value,
+            max_loss=max_loss,
+            allow_slower=allow_slower,
             data=data,
             progress=report,
             keep_failed=keep_failed,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -19,6 +19,9 @@ from pvzoo.export.compare import Reading, Tally, compare
 from pvzoo.export.reference import Answer, Progress, Sample, Side, digests, indices, plain
 from pvzoo.preprocess.compare import ROUNDING
 from pvzoo.tasks.base import Task
+
+if TYPE_CHECKING:
+    from pvzoo.export.precision import Ladder
 
 SHARE = 1e-3
 """By how much a raw output may differ at most, as a share of its range over all images."""
@@ -43,6 +46,8 @@ class Certificate:
         tally: What came of the results.
         metric: By the name of each metric its value for the original and for the export; empty
             without labelled data.
+        ladder: What was tried to lower the precision; None for float32. All else is about the
+            files in float32 that were lowered.
         latency: Milliseconds for one image, the median; None if it was not measured.
     """
 
@@ -53,6 +58,7 @@ class Certificate:
     outputs: dict[str, float] = field(default_factory=dict)
     tally: Tally = field(default_factory=Tally)
     metric: dict[str, tuple[float, float]] = field(default_factory=dict)
+    ladder: Ladder | None = None
     latency: float | None = None
 
     @property
@@ -82,6 +88,7 @@ class Certificate:
             "rows": self.tally.rows,
             "worst": {k: float(f"{v:.4g}") for k, v in self.tally.worst.items()},
             "metric": {k: list(v) for k, v in self.metric.items()},
+            "precision": None if self.ladder is None else self.ladder.to_json(),
             "latency_ms": None if self.latency is None else float(f"{self.latency:.3g}"),
         }
 
@@ -95,6 +102,8 @@ class Certificate:
             *(f"{k}: {v:.4g} at worst" for k, v in self.tally.worst.items()),
             *(f"{k}: {a:.4f}, exported {b:.4f}" for k, (a, b) in self.metric.items()),
         ]
+        if self.ladder is not None:
+            lines.append(str(self.ladder))
         if self.latency is not None:
             lines.append(f"one image: {self.latency:.1f} ms")
         if not self.is_decided:

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from pvzoo.adapters.base import Adapter
-from pvzoo.errors import DataError, ExportError, UnsupportedModelError, UsageError
+from pvzoo.errors import DataError, ExportError, PvzooError, UnsupportedModelError, UsageError
 from pvzoo.export import manifest, reference
 from pvzoo.export.certificate import Certificate, certify, controls_of
 from pvzoo.export.exported import open_folder
+from pvzoo.export.precision import Export, check_precision, lower, split_data
 from pvzoo.extras import needs
 from pvzoo.hub.publish import new_folder
 from pvzoo.inputs.images import ImageHandle
@@ -61,6 +62,9 @@ def export(
     license: str,
     runtime: str,
     image_size: int | None = None,
+    precision: str = "fp32",
+    max_loss: float = 0.01,
+    allow_slower: bool = False,
     prompts: Mapping[str, Any] | None = None,
     data: Any = None,
     progress: Progress | None = None,
@@ -76,6 +80,9 @@ def export(
         license: Of the weights.
         runtime: The id of the runtime that the files are for.
         image_size: Side of the square that images are scaled to; None for the network's own.
+        precision: "fp32", "fp16" or "int8"; see `pvzoo.export.precision`.
+        max_loss: The largest loss of the task's main metric at a lower precision.
+        allow_slower: Whether a lower precision may be slower than float32 on this machine.
         prompts: Of the task; they are fixed in the export.
         data: Images to try beside those that come with pvzoo, labelled or not.
         progress: Called as the work goes on.
@@ -111,6 +118,8 @@ def export(
         raise UnsupportedModelError(f"{name} cannot be exported: {why}.")
     if next(network.module.parameters()).dtype != torch.float32:
         raise UsageError(f"{name} is not in float32.", "Load it without dtype, then export it.")
+    check_precision(precision, max_loss, runtime_class)
+    splits = split_data(data, task) if precision != "fp32" else None
     say = progress or (lambda what, done, total: None)
     if image_size is not None:
         network = network.at_size(image_size)
@@ -169,6 +178,30 @@ def export(
         if labelled is not None:
             certificate.metric = _measured(
                 task, labelled, (adapter, original), (opened.adapter, opened.runtime), name
+            )
+        if splits is not None:
+            certificate.ladder = lower(
+                Export(
+                    part, graphs, opened.adapter, runtime_class, task, fixed, _backbone(network)
+                ),
+                precision,
+                splits,
+                max_loss=max_loss,
+                allow_slower=allow_slower,
+                progress=say,
+            )
+            side = reference.Side(adapter, runtime_class.open(part, graphs), network.prepare)
+            controls = controls_of(task, adapter.labels)
+            kept = [
+                replace(answer, whole=None)
+                for answer in reference.answers(side, own, fixed, controls)
+            ]
+            made = replace(
+                made,
+                precision=precision,
+                files=manifest.stated(
+                    part, sorted(p.name for p in part.iterdir() if p.name != manifest.NAME)
+                ),
             )
         reference.write(part, kept)
         told = {**certificate.to_json(), "machine": _machine(), "runtime": runtime}
@@ -259,6 +292,14 @@ def _kept(
         if len(kept) < most:
             kept.append(replace(answer, whole=None))
         yield answer
+
+
+def _backbone(network: Network) -> tuple[str, ...]:
+    """What the names of its backbone's parameters begin with; none where it is not known."""
+    try:
+        return tuple(network.backbone)
+    except PvzooError:
+        return ()
 
 
 def _of_files() -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -68,6 +68,46 @@ class Runtime(ABC):
             PvzooError: It cannot be converted.
         """
         return onnx
+
+    @classmethod
+    def rungs(cls, precision: str) -> tuple[str, ...]:
+        """The ways to lower the precision of files, those of the most layers first.
+
+        Args:
+            precision: "fp16" or "int8".
+
+        Returns:
+            What `lower` takes as ``rung``; none if the runtime has no such precision.
+        """
+        return ()
+
+    @classmethod
+    def lower(
+        cls,
+        file: Path,
+        result: Path,
+        precision: str,
+        rung: str,
+        samples: Callable[[], Iterator[Arrays]],
+        backbone: Sequence[str],
+    ) -> frozenset[str]:
+        """Write a graph's file in a lower precision.
+
+        Args:
+            file: In float32.
+            result: The new file.
+            precision: "fp16" or "int8".
+            rung: One of `rungs`.
+            samples: Makes what the graph is given for images, one by one, anew at each call.
+            backbone: What the names of the backbone's parameters begin with.
+
+        Returns:
+            The names of the layers that were lowered; nothing is written if there are none.
+
+        Raises:
+            MissingExtraError: A package is not installed.
+        """
+        raise NotImplementedError
 
     @classmethod
     def open(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
@@ -13,6 +13,18 @@ from pvzoo.errors import PvzooError, UsageError
 if TYPE_CHECKING:
     from pvzoo.export.manifest import Graph
     from pvzoo.networks.base import Network
+
+
+RUNGS: Mapping[str, tuple[str, ...]] = {
+    "fp16": ("weights",),
+    "int8": (
+        "everything",
+        "convolutions and linear layers",
+        "convolutions",
+        "convolutions of the backbone",
+    ),
+}
+"""By precision the ways to lower it: which layers, the most first; others stay in float32."""
 
 
 def refuse(runtime: type, adapter: Adapter, network: Network | None) -> NoReturn:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -10,7 +10,7 @@ from pvzoo.adapters.base import Adapter, Arrays
 from pvzoo.errors import DeviceError, PvzooError, WeightsError, error_message
 from pvzoo.extras import needs
 from pvzoo.runtimes.base import Runtime
-from pvzoo.runtimes.files import fitting, handed_out, refuse
+from pvzoo.runtimes.files import RUNGS, fitting, handed_out, refuse
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -40,6 +40,29 @@ class OnnxRuntime(Runtime):
     ) -> None:
         """Always refused: what was not exported has no files."""
         refuse(type(self), adapter, network)
+
+    @classmethod
+    def rungs(cls, precision: str) -> tuple[str, ...]:
+        """See `Runtime.rungs`."""
+        return RUNGS.get(precision, ())
+
+    @classmethod
+    def lower(
+        cls,
+        file: Path,
+        result: Path,
+        precision: str,
+        rung: str,
+        samples: Callable[[], Iterator[Arrays]],
+        backbone: Sequence[str],
+    ) -> frozenset[str]:
+        """See `Runtime.lower`."""
+        from pvzoo.runtimes import onnx_precision
+
+        if precision == "fp16":
+            onnx_precision.to_fp16(file, result)
+            return frozenset({rung})
+        return onnx_precision.to_int8(file, result, rung, samples, backbone)
 
     @classmethod
     def open(

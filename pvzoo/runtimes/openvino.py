@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Self
@@ -13,7 +13,8 @@ from pvzoo.adapters.base import Adapter, Arrays
 from pvzoo.errors import DeviceError, PvzooError, WeightsError, error_message
 from pvzoo.extras import needs
 from pvzoo.runtimes.base import Runtime
-from pvzoo.runtimes.files import fitting, handed_out, refuse
+from pvzoo.runtimes.files import RUNGS, fitting, handed_out, refuse
+from pvzoo.runtimes.telemetry import no_telemetry
 
 if TYPE_CHECKING:
     from pvzoo.export.manifest import Graph
@@ -48,17 +49,41 @@ class OpenVinoRuntime(Runtime):
             PvzooError: OpenVINO cannot convert it.
         """
         needs("An export for OpenVINO", "openvino")
-        import openvino
-
         file = onnx.with_suffix(".xml")
         try:
-            openvino.save_model(openvino.convert_model(onnx), file, compress_to_fp16=False)
+            with no_telemetry():
+                import openvino
+
+                openvino.save_model(openvino.convert_model(onnx), file, compress_to_fp16=False)
         except Exception as error:  # it has one class for all, and others of its parsers
             raise PvzooError(
                 f"OpenVINO cannot convert {onnx.name} ({error_message(error)})."
             ) from error
         onnx.unlink()
         return file
+
+    @classmethod
+    def rungs(cls, precision: str) -> tuple[str, ...]:
+        """See `Runtime.rungs`."""
+        return RUNGS.get(precision, ())
+
+    @classmethod
+    def lower(
+        cls,
+        file: Path,
+        result: Path,
+        precision: str,
+        rung: str,
+        samples: Callable[[], Iterator[Arrays]],
+        backbone: Sequence[str],
+    ) -> frozenset[str]:
+        """See `Runtime.lower`."""
+        from pvzoo.runtimes import openvino_precision
+
+        if precision == "fp16":
+            openvino_precision.to_fp16(file, result)
+            return frozenset({rung})
+        return openvino_precision.to_int8(file, result, rung, samples, backbone)
 
     @classmethod
     def open(
@@ -77,8 +102,8 @@ class OpenVinoRuntime(Runtime):
             WeightsError: A file is damaged.
         """
         needs("An exported model", "openvino")
-        import openvino
-
+        with no_telemetry():
+            import openvino
         core = openvino.Core()
         made = cls.__new__(cls)
         made.device = str(device or "cpu")

@@ -1,0 +1,426 @@
+"""Lower the precision of an export as far as labelled images show that it may be lowered.
+
+int8 can ruin a network or make it slower. So several ways are tried, from the whole network to the
+convolutions of its backbone alone. Each is measured against the export in float32: its speed on
+this machine, and by how much the task's metric falls on labelled images, with the upper end of the
+95 % interval (the paired bootstrap of `pvzoo.metrics.bootstrap`). The fastest whose upper end is
+within the bound is taken, or none.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pvzoo.adapters.base import Adapter, Arrays
+from pvzoo.errors import ExportError, UsageError
+from pvzoo.inputs.images import ImageHandle
+from pvzoo.metrics.bootstrap import compare
+from pvzoo.metrics.evaluate import measure
+from pvzoo.pipeline import predict
+from pvzoo.runtimes.base import Runtime
+from pvzoo.tasks.base import Task
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from pvzoo.export.manifest import Graph
+    from pvzoo.metrics.base import Evaluation
+
+PRECISIONS = ("fp32", "fp16", "int8")
+CALIBRATION = 200
+"""Most images by which the ranges of activations are found."""
+ROUNDS = 9
+"""How often both are timed, in turns."""
+TIMED = 8
+"""On how many images."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One way to lower the precision, as it was measured.
+
+    Attributes:
+        rung: Which layers; "weights" for fp16.
+        speed: How many times as fast as float32 on this machine: the median of several rounds.
+        bytes: Of the files.
+        metric: The task's main metric; None if it was not measured, because a faster trial passed
+            or this one is slower than float32.
+        loss: By how much the metric is below that of float32.
+        upper: The upper end of the 95 % interval of the loss.
+        verdict: "taken", "slower than fp32", "loses too much", "not decided" or "not needed".
+    """
+
+    rung: str
+    speed: float
+    bytes: int
+    metric: float | None = None
+    loss: float | None = None
+    upper: float | None = None
+    verdict: str = "not needed"
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """All that was tried, and by what it was measured.
+
+    Attributes:
+        precision: "fp16" or "int8".
+        metric: The name of the task's main metric.
+        fp32: Its value in float32.
+        bytes: Of the files in float32.
+        max_loss: The largest loss that is allowed.
+        calibration: How many images found the ranges.
+        images: How many labelled images measured the loss.
+        trials: The fastest first.
+    """
+
+    precision: str
+    metric: str
+    fp32: float
+    bytes: int
+    max_loss: float
+    calibration: int
+    images: int
+    trials: tuple[Trial, ...]
+
+    @property
+    def taken(self) -> Trial | None:
+        """What the export has become."""
+        return next((trial for trial in self.trials if trial.verdict == "taken"), None)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values, for the manifest."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        rows: list[tuple[str, ...]] = [
+            ("layers", "speed", "MB", self.metric, "loss", "at most", "")
+        ]
+        rows.append(("fp32", "1.00", _mb(self.bytes), f"{self.fp32:.4f}", "", "", ""))
+        rows += [
+            (
+                trial.rung,
+                f"{trial.speed:.2f}",
+                _mb(trial.bytes),
+                *("" if v is None else f"{v:.4f}" for v in (trial.metric, trial.loss, trial.upper)),
+                trial.verdict,
+            )
+            for trial in self.trials
+        ]
+        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+        table = "\n".join(
+            "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
+            for row in rows
+        )
+        size_only = self.taken is not None and self.taken.speed <= 1
+        note = f"\nOn this machine {self.precision} saves size, not time." if size_only else ""
+        return (
+            f"{self.precision}, {self.images} labelled images, a loss of up to {self.max_loss:g}:\n"
+            f"{table}{note}"
+        )
+
+
+def check_precision(precision: str, max_loss: float, runtime_class: type[Runtime]) -> None:
+    """Refuse a precision that there is not, before anything is exported.
+
+    Raises:
+        UsageError: There is no such precision, or the runtime has not got it, or the bound is not
+            a number from 0.
+    """
+    if precision not in PRECISIONS:
+        raise UsageError(
+            f"{precision!r} is not a precision.", f"These are: {', '.join(PRECISIONS)}."
+        )
+    if precision != "fp32" and not runtime_class.rungs(precision):
+        raise UsageError(f"{runtime_class.__name__} cannot lower the precision to {precision}.")
+    if not 0 <= max_loss < math.inf:
+        raise UsageError(f"max_loss is {max_loss!r}.", "It is a number from 0, such as 0.01.")
+
+
+def split_data(data: Any, task: Task) -> tuple[Dataset, Dataset]:
+    """The images to calibrate with and those to measure with; none is in both.
+
+    Args:
+        data: As for `pvzoo.data.load`: with a train split and another, or with one, of which up to
+            half the images are drawn to calibrate.
+        task: The task.
+
+    Raises:
+        UsageError: There is no labelled data, or it has too few images.
+    """
+    if data is None:
+        raise UsageError(
+            "A lower precision is measured on labelled images, and none are given.",
+            "Name them with data=, such as a folder with the splits train and validation.",
+        )
+    from pvzoo.data.load import load
+
+    loaded = load(data, task.result.task)
+    splits: Mapping[str, Dataset] = loaded if isinstance(loaded, dict) else {"": loaded}
+    rest = {name: split for name, split in splits.items() if name != "train"}
+    if "train" in splits and rest:
+        name = next((name for name in ("validation", "test") if name in rest), next(iter(rest)))
+        return splits["train"], rest[name]
+    whole = next(iter(splits.values()))
+    if len(splits) > 1 or len(whole) < 2:
+        raise UsageError(
+            f"The data has {len(whole)} images in the splits {', '.join(splits) or 'none'}.",
+            "It takes a train split to calibrate with and another to measure with, or one split.",
+        )
+    order = np.random.default_rng(0).permutation(len(whole))
+    first = min(CALIBRATION, len(whole) // 2)
+    return whole.select(np.sort(order[:first])), whole.select(np.sort(order[first:]))
+
+
+@dataclass(frozen=True)
+class Export:
+    """An export in float32 whose precision is to be lowered.
+
+    Attributes:
+        folder: Its files.
+        graphs: What its manifest says of them.
+        adapter: Reads its outputs.
+        runtime_class: Runs its files.
+        task: Its task.
+        prompts: The task's, complete.
+        backbone: What the names of the backbone's parameters begin with; may be empty.
+    """
+
+    folder: Path
+    graphs: Mapping[str, Graph]
+    adapter: Adapter
+    runtime_class: type[Runtime]
+    task: Task
+    prompts: Mapping[str, Any]
+    backbone: Sequence[str]
+
+    def files(self) -> list[Path]:
+        """The files of the graphs: what a runtime opens, and what lies beside it."""
+        starts = tuple(f"{Path(graph.file).stem}." for graph in self.graphs.values())
+        return [file for file in self.folder.iterdir() if file.name.startswith(starts)]
+
+    def samples(self, graph: str, images: Dataset) -> Iterator[Arrays]:
+        """What a graph is given for each of up to `CALIBRATION` images."""
+        runtime = self.runtime_class.open(self.folder, self.graphs)
+        count = min(CALIBRATION, len(images))
+        for index in np.linspace(0, len(images) - 1, count).astype(int).tolist():
+            seen: list[Arrays] = []
+
+            def recorded(name: str, inputs: Arrays, seen: list[Arrays] = seen) -> dict[str, Any]:
+                if name == graph:
+                    seen.append(inputs)
+                return runtime(name, inputs)
+
+            image = ImageHandle.of(images[index]["image"], index).open()
+            inputs, _ = self.adapter.preprocess(image, **self.prompts)
+            self.adapter.run(recorded, inputs)
+            yield from seen
+
+    def lowered(self, precision: str, rung: str, images: Dataset, folder: Path) -> frozenset[str]:
+        """Write the files in a lower precision to a new folder; the names of the layers changed."""
+        folder.mkdir()
+        found: frozenset[str] = frozenset()
+        for name, graph in self.graphs.items():
+            found |= self.runtime_class.lower(
+                self.folder / graph.file,
+                folder / graph.file,
+                precision,
+                rung,
+                partial(self.samples, name, images),
+                self.backbone,
+            )
+            if not (folder / graph.file).exists():  # nothing in this graph
+                for file in self.files():
+                    if file.name.startswith(f"{Path(graph.file).stem}."):
+                        shutil.copyfile(file, folder / file.name)
+        return found
+
+    def evaluated(self, folder: Path, labelled: Dataset) -> Evaluation:
+        """The metrics of the files in a folder on labelled images."""
+        runtime = self.runtime_class.open(folder, self.graphs)
+
+        def stream(images: Any, **options: Any) -> Iterator[Any]:
+            given = {key: options.pop(key) for key in ("batch_size", "progress")}
+            return predict.stream(
+                self.adapter, runtime, self.task, images, options, name="the export", **given
+            )
+
+        return measure(stream, self.task, self.adapter.labels, labelled, {}, batch_size=8)
+
+
+def lower(
+    export: Export,
+    precision: str,
+    data: tuple[Dataset, Dataset],
+    *,
+    max_loss: float,
+    allow_slower: bool,
+    progress: Callable[[str, int, int], None],
+) -> Ladder:
+    """Replace the files of an export in float32 by those of a lower precision.
+
+    Args:
+        export: Its files are replaced.
+        precision: "fp16" or "int8".
+        data: From `split_data`.
+        max_loss: The largest loss of the task's main metric, in its own unit.
+        allow_slower: Whether the export may be slower than float32 on this machine.
+        progress: Called with what is done, how many are done and how many there are.
+
+    Raises:
+        ExportError: Nothing that was tried is faster and keeps the bound; the message has the
+            table.
+        UsageError: The task has no metric to measure a loss by.
+    """
+    images, labelled = data
+    with tempfile.TemporaryDirectory(dir=export.folder.parent) as work:
+        tried = _tried(export, precision, images, Path(work), progress)
+        progress(f"{precision}: measuring", 0, 1)
+        fp32 = export.evaluated(export.folder, labelled)
+        main = _main_metric(export.task, fp32)
+        trials: list[Trial] = []
+        taken: Path | None = None
+        for trial, folder in sorted(tried, key=lambda pair: -pair[0].speed):
+            if trial.speed <= 1 and precision == "int8" and not allow_slower:
+                trials.append(replace(trial, verdict="slower than fp32"))
+            elif taken is not None:
+                trials.append(trial)
+            else:
+                lowered = export.evaluated(folder, labelled)
+                trials.append(_judged(trial, fp32, lowered, main, max_loss))
+                taken = folder if trials[-1].verdict == "taken" else None
+        ladder = Ladder(
+            precision,
+            main,
+            fp32[main],
+            sum(file.stat().st_size for file in export.files()),
+            max_loss,
+            min(CALIBRATION, len(images)),
+            len(labelled),
+            tuple(trials),
+        )
+        progress(f"{precision}: measuring", 1, 1)
+        if taken is None:
+            raise ExportError(_refused(ladder), _way_out(ladder), stage="precision")
+        for file in export.files():
+            file.unlink()
+        for file in taken.iterdir():
+            shutil.move(file, export.folder / file.name)
+    return ladder
+
+
+def _tried(
+    export: Export,
+    precision: str,
+    images: Dataset,
+    work: Path,
+    progress: Callable[[str, int, int], None],
+) -> list[tuple[Trial, Path]]:
+    """Each way that changes other layers than the ways before it, with its speed and its files."""
+    plain = export.runtime_class.open(export.folder, export.graphs)
+    feeds = {name: list(islice(export.samples(name, images), TIMED)) for name in export.graphs}
+    found = []
+    seen: set[frozenset[str]] = {frozenset()}
+    rungs = export.runtime_class.rungs(precision)
+    for index, rung in enumerate(rungs):
+        progress(f"{precision}: {rung}", index, len(rungs))
+        folder = work / str(index)
+        layers = export.lowered(precision, rung, images, folder)
+        if layers in seen:
+            continue
+        seen.add(layers)
+        speed = _speed(plain, export.runtime_class.open(folder, export.graphs), feeds)
+        found.append((Trial(rung, speed, sum(f.stat().st_size for f in folder.iterdir())), folder))
+    return found
+
+
+def _speed(plain: Runtime, lowered: Runtime, feeds: Mapping[str, Sequence[Arrays]]) -> float:
+    """How many times as fast the second is, on the same inputs in turns."""
+    ratios = []
+    for index in range(ROUNDS + 1):
+        taken = []
+        for runtime in (plain, lowered):
+            began = time.perf_counter()
+            for name, inputs in feeds.items():
+                for feed in inputs:
+                    runtime(name, feed)
+            taken.append(time.perf_counter() - began)
+        if index:  # the first warms up
+            ratios.append(taken[0] / taken[1])
+    return statistics.median(ratios)
+
+
+def _main_metric(task: Task, evaluation: Evaluation) -> str:
+    main = "map" if task.main_metric not in evaluation and "map" in evaluation else task.main_metric
+    if main is None or main not in evaluation or evaluation.per_image is None:
+        raise UsageError(
+            f"{task.id} has no metric that is kept for each image, by which a loss could be seen.",
+            "Its exports are in fp32.",
+        )
+    return main
+
+
+def _judged(
+    trial: Trial, reference: Evaluation, lowered: Evaluation, main: str, max_loss: float
+) -> Trial:
+    assert reference.per_image is not None
+    assert lowered.per_image is not None
+    between = compare(reference.per_image, lowered.per_image)[main]
+    loss, upper = -between.value, -between.low
+    if between.lower_is_better:
+        loss, upper = between.value, between.high
+    if upper <= max_loss:
+        verdict = "taken"
+    else:
+        verdict = "not decided" if loss <= max_loss else "loses too much"
+    return replace(trial, metric=lowered[main], loss=loss, upper=upper, verdict=verdict)
+
+
+def _refused(ladder: Ladder) -> str:
+    if any(trial.verdict == "not decided" for trial in ladder.trials):
+        needed = min(images_needed(ladder, t) for t in ladder.trials if t.verdict == "not decided")
+        what = f"too few labelled images to decide: it takes about {needed:,}"
+    elif any(trial.verdict == "loses too much" for trial in ladder.trials):
+        what = f"nothing that is faster keeps the loss within {ladder.max_loss:g}"
+    elif ladder.trials:
+        what = "nothing is faster than fp32 on this machine"
+    else:
+        what = "there is nothing in the network that could be lowered"
+    return f"No {ladder.precision} is written: {what}.\n{ladder}\n"
+
+
+def _way_out(ladder: Ladder) -> str:
+    if any(trial.verdict == "not decided" for trial in ladder.trials):
+        return "Give more images with data=, or allow more with max_loss=."
+    if any(trial.verdict == "loses too much" for trial in ladder.trials):
+        return "Export it in fp32, or allow more with max_loss=."
+    return "Export it in fp32; allow_slower=True writes it for another machine."
+
+
+def images_needed(ladder: Ladder, trial: Trial) -> int:
+    """About how many labelled images would decide: intervals shrink with the root of their number.
+
+    Args:
+        ladder: What the trial is of.
+        trial: With a loss below ``max_loss`` and its upper bound above.
+    """
+    assert trial.loss is not None
+    assert trial.upper is not None
+    room = max(ladder.max_loss - trial.loss, 1e-6)
+    return math.ceil(ladder.images * ((trial.upper - trial.loss) / room) ** 2)
+
+
+def _mb(count: int) -> str:
+    return f"{count / 1e6:.1f}"
