@@ -18,9 +18,10 @@ IMAGES = [
 ]
 
 
-@pytest.mark.parametrize(
-    "family", ["clip", "owlvit", pytest.param("siglip", marks=pytest.mark.slow)]
-)
+FAMILIES = ("clip", *(pytest.param(name, marks=pytest.mark.slow) for name in ("owlvit", "siglip")))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 def test_an_export_finds_what_the_original_finds_for_its_texts(checkpoint, family, tmp_path):
     original = pvzoo.load(checkpoint(family), device="cpu")
     options = {"threshold": 0} if family == "owlvit" else {"top_k": 3}
