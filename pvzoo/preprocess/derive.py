@@ -112,7 +112,6 @@ def _resize(
     for rule, keys in (
         ("bounded", ("shortest_edge", "longest_edge")),
         ("shorter", ("shortest_edge",)),
-        ("longest", ("longest_edge",)),
         ("within", ("max_height", "max_width")),
         ("exact", ("height", "width")),
     ):
@@ -273,7 +272,10 @@ def _maskformer(s: _Settings) -> list[Step]:
 
 
 def _sam(s: _Settings) -> list[Step]:
-    return [*_resize(s), *_crop(s), *_scale(s), *(_pad(s) if s.do_pad else [])]
+    if s.do_resize and set(s.lengths) != {"longest_edge"}:
+        raise s.refuse(f"its size is {s.lengths}")
+    resized = [Resize("longest", (s.lengths["longest_edge"],), s.filter)] if s.do_resize else []
+    return [*resized, *_crop(s), *_scale(s), *(_pad(s) if s.do_pad else [])]
 
 
 def _eomt(s: _Settings) -> list[Step]:
