@@ -1,39 +1,41 @@
-"""Compare exported models with PyTorch and with a bare runtime, on JPEG files; and cold starts.
+"""Exported models against PyTorch, the pipeline of transformers and a bare runtime; cold starts.
 
-    python benchmarks/exported.py               # about five minutes on two cores
+    python benchmarks/exported.py FOLDER        # about fifteen minutes on two cores
 
-The models are EfficientNet-Lite0 and the small networks of pvzoo-shapes. Each is exported for ONNX
-Runtime and OpenVINO. Then all predict the same files in turns, one image at a time; a figure is the
-median of the ratios of turns. "bare" uses only ONNX Runtime and Pillow, and is written for this one
-network. A cold start is a whole process, from its start to its end.
+Models are EfficientNet-Lite0, the small networks of pvzoo-shapes, and a DETR-R50 of random weights.
+Each is exported to the folder, if it is not there yet; then all predict the same JPEG files in
+turns, one at a time or as a stream. OpenVINO runs the same ONNX files. A figure is the median of
+the ratios of turns. "bare" is ONNX Runtime and Pillow alone, written for this one network. A cold
+start is a whole process, from its beginning to its end, with the most memory it had.
 """
 
 from __future__ import annotations
 
+import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
+import torch
+import transformers
 from PIL import Image
 
 import pvzoo
 from pvzoo.export.reference import IMAGES
 
 TURNS = 7
-ROUNDS = 4
-"""The number of times that a turn predicts all images."""
+
+Way = Callable[[list[Path]], object]
 
 
-def bare(folder: Path) -> Callable[[list[Path]], None]:
-    """EfficientNet-Lite0 in a plain script with Pillow, numpy and ONNX Runtime."""
-    options = onnxruntime.SessionOptions()
-    session = onnxruntime.InferenceSession(folder / "model.onnx", options)
+def bare(folder: Path) -> Way:
+    """EfficientNet-Lite0 as a script would run it: Pillow, numpy, ONNX Runtime."""
+    session = onnxruntime.InferenceSession(folder / "model.onnx")
 
     def predict(files: list[Path]) -> None:
         for file in files:
@@ -50,8 +52,8 @@ def bare(folder: Path) -> Callable[[list[Path]], None]:
     return predict
 
 
-def one_by_one(model: pvzoo.Model) -> Callable[[list[Path]], None]:
-    """A function that predicts all files, one after the other."""
+def one_by_one(model: pvzoo.Model) -> Way:
+    """All files, one after the other."""
 
     def predict(files: list[Path]) -> None:
         for file in files:
@@ -60,54 +62,106 @@ def one_by_one(model: pvzoo.Model) -> Callable[[list[Path]], None]:
     return predict
 
 
-def compare(name: str, ways: dict[str, Callable[[list[Path]], None]], files: list[Path]) -> None:
-    """Run the ways in turns; print images per second, and the ratio of each way to the first."""
+def streamed(model: pvzoo.Model) -> Way:
+    """All files, read ahead."""
+    return lambda files: list(model.stream(files, progress=False))
+
+
+def pipeline(task: str, folder: Path) -> Way:
+    """`transformers.pipeline`, as its documentation calls it."""
+    pipe = transformers.pipeline(task, model=str(folder), device="cpu")
+    return lambda files: [pipe(str(file)) for file in files]
+
+
+def compare(name: str, ways: dict[str, Way], files: list[Path], turns: int, rounds: int) -> None:
+    """Let ways take turns; print images a second, and each one's ratio to the first."""
     for way in ways.values():
         way(files)
     seconds: dict[str, list[float]] = {key: [] for key in ways}
-    for _ in range(TURNS):
+    for _ in range(turns):
         for key, way in ways.items():
             began = time.perf_counter()
-            for _ in range(ROUNDS):
+            for _ in range(rounds):
                 way(files)
             seconds[key].append(time.perf_counter() - began)
     first = next(iter(ways))
     for key, taken in seconds.items():
         ratio = statistics.median(a / b for a, b in zip(seconds[first], taken, strict=True))
-        rate = ROUNDS * len(files) / statistics.median(taken)
+        rate = rounds * len(files) / statistics.median(taken)
         print(f"| {name} | {key} | {rate:.1f} | {ratio:.2f} |", flush=True)
 
 
-def cold(command: list[str]) -> float:
-    """The seconds that a process takes; the smallest of three runs."""
+def exported(original: pvzoo.Model, folder: Path) -> dict[str, Way]:
+    """The original, and its export in both runtimes."""
+    ways = {"PyTorch": one_by_one(original)}
+    if not folder.exists():
+        original.export(folder)
+    for runtime in ("onnxruntime", "openvino"):
+        model = pvzoo.load(folder, runtime=runtime)
+        ways[runtime] = one_by_one(model)
+        ways[f"{runtime}, stream"] = streamed(model)
+    return ways
+
+
+def detr(folder: Path) -> None:
+    """A DETR-R50 of random weights, if it is not there yet."""
+    if folder.exists():
+        return
+    torch.manual_seed(0)
+    backbone = transformers.ResNetConfig(out_features=["stage4"])
+    config = transformers.DetrConfig(
+        backbone_config=backbone, use_timm_backbone=False, backbone=None, num_labels=91
+    )
+    transformers.DetrForObjectDetection(config).save_pretrained(folder)
+    transformers.DetrImageProcessor().save_pretrained(folder)
+
+
+def cold(command: list[str]) -> tuple[float, float]:
+    """Seconds that a process takes, and MiB it has at most: the least of three."""
     taken = []
     for _ in range(3):
         began = time.perf_counter()
-        subprocess.run(command, check=True, capture_output=True)
-        taken.append(time.perf_counter() - began)
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        _, status, used = os.wait4(process.pid, 0)
+        if status:
+            raise SystemExit(f"{command} failed")
+        taken.append((time.perf_counter() - began, used.ru_maxrss / 1024))
     return min(taken)
 
 
 def main() -> None:
     """Print a table of throughput, and one of cold starts."""
     files = sorted(IMAGES.glob("*.jpg"))
-    with tempfile.TemporaryDirectory() as home:
-        print("| model | run by | images/s | ratio to PyTorch |\n| --- | --- | --- | --- |")
-        for name in ("efficientnet-lite0-pip", "shapes-detector", "shapes-mask2former-panoptic"):
-            original = pvzoo.load(name, device="cpu")
-            ways = {"PyTorch": one_by_one(original)}
-            for runtime in ("onnxruntime", "openvino"):
-                folder = Path(home) / f"{name}-{runtime}"
-                original.export(folder, runtime=runtime)
-                ways[runtime] = one_by_one(pvzoo.load(folder))
-            if name == "efficientnet-lite0-pip":
-                ways["bare ONNX Runtime"] = bare(Path(home) / f"{name}-onnxruntime")
-            compare(name, ways, files)
-        exported = str(Path(home) / "efficientnet-lite0-pip-onnxruntime")
-        command = [sys.executable, "-m", "pvzoo", "predict", str(files[0]), "--model"]
-        print("\n| `pvzoo predict` of | seconds |\n| --- | --- |")
-        print(f"| the exported folder | {cold([*command, exported]):.2f} |")
-        print(f"| the original, with PyTorch | {cold([*command, 'efficientnet-lite0-pip']):.2f} |")
+    home = Path(sys.argv[1])
+    print(f"load: {os.getloadavg()[0]:.1f}")
+    print("| model | run by | images/s | ratio to PyTorch |\n| --- | --- | --- | --- |")
+    home.mkdir(exist_ok=True)
+    lite = pvzoo.load("efficientnet-lite0-pip", device="cpu")
+    ways = exported(lite, home / "lite")
+    ways["bare ONNX Runtime"] = bare(home / "lite")
+    if not (home / "timm").exists():
+        lite.save(home / "timm")
+    ways["transformers.pipeline"] = pipeline("image-classification", home / "timm")
+    compare("efficientnet-lite0-pip", ways, files, TURNS, 2)
+    for name in ("shapes-detector", "shapes-mask2former-panoptic"):
+        ways = exported(pvzoo.load(name, device="cpu"), home / name)
+        compare(name, ways, files, TURNS, 2)
+    detr(home / "detr")
+    ways = exported(pvzoo.load(home / "detr", device="cpu"), home / "detr-export")
+    ways["transformers.pipeline"] = pipeline("object-detection", home / "detr")
+    compare("DETR-R50", ways, files[:4], 3, 1)
+    predict = [sys.executable, "-m", "pvzoo", "predict", str(files[0]), "--model"]
+    code = (
+        "from transformers import pipeline; "
+        f"pipeline('image-classification', model={str(home / 'timm')!r})({str(files[0])!r})"
+    )
+    print("\n| process | seconds | MiB |\n| --- | --- | --- |")
+    for what, command in {
+        "`pvzoo predict`, exported": [*predict, str(home / "lite")],
+        "`pvzoo predict`, PyTorch": [*predict, "efficientnet-lite0-pip"],
+        "`transformers.pipeline`": [sys.executable, "-c", code],
+    }.items():
+        print("| {} | {:.2f} | {:.0f} |".format(what, *cold(command)), flush=True)
 
 
 if __name__ == "__main__":

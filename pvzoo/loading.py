@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,7 +12,13 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
 
 from pvzoo.catalog.catalogue import catalogue
 from pvzoo.catalog.resolve import adapter_class_of, resolve, with_card
-from pvzoo.errors import MissingExtraError, UnsupportedModelError, UsageError, reading
+from pvzoo.errors import (
+    MissingExtraError,
+    PvzooWarning,
+    UnsupportedModelError,
+    UsageError,
+    reading,
+)
 from pvzoo.extras import needs
 from pvzoo.hub.config_schema import check_config
 from pvzoo.plugins import registry
@@ -257,7 +264,9 @@ def _exported(
     device: Any,
     threads: int | None,
 ) -> Model:
+    from pvzoo.export.about import word
     from pvzoo.export.exported import open_folder
+    from pvzoo.export.seen import is_known
     from pvzoo.model import Model
 
     opened = open_folder(folder, name, runtime=runtime, device=device, threads=threads)
@@ -265,6 +274,8 @@ def _exported(
         raise UnsupportedModelError(
             f"{name} cannot serve {task}.", f"It was exported for {opened.adapter.task}."
         )
+    if not is_known(folder):
+        warnings.warn(f"{name}: {word(name)}.", PvzooWarning, stacklevel=3)
     return Model(name, opened.adapter, None, runtime=opened.runtime)
 
 

@@ -238,8 +238,8 @@ class Model(Predictor[R]):
             runtime: "onnxruntime", "openvino" or a plugin's runtime.
             image_size: Side of the square that images are scaled to, in pixels; None for the size
                 that the network was trained with.
-            precision: "fp16" or "int8" for smaller and, where the device gains, faster files. `data`
-                measures them, and its train split calibrates int8.
+            precision: "fp16" or "int8" for smaller and, where the device gains, faster files. They
+                are measured on `data`; its train split calibrates int8.
             max_loss: The largest loss of the task's main metric, in its own unit, at a lower
                 precision. The upper end of the loss's 95 % interval must be within it.
             allow_slower: Whether int8 may be slower than float32 on this machine, for exports that

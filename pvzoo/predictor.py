@@ -18,11 +18,11 @@ from pvzoo.metrics.base import Evaluation
 from pvzoo.pipeline import predict as prediction
 from pvzoo.pipeline.batches import Outputs
 from pvzoo.pipeline.predict import OnError
-from pvzoo.plugins import registry
 from pvzoo.progress import Progress, showing
 from pvzoo.results.several import R, Results
 from pvzoo.runtimes.base import Runtime
 from pvzoo.tasks.base import Task
+from pvzoo.tasks.fixed import task_of
 from pvzoo.tasks.options import Listed, for_task, of_evaluate, of_network, of_predict
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Predictor(Generic[R]):
         self.name = name
         self.adapter = adapter
         self.runtime = runtime
-        self._task: Task = registry.get("tasks", adapter.task)()
+        self._task: Task = task_of(adapter.spec)
 
     @property
     def task(self) -> str:

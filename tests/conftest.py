@@ -13,6 +13,9 @@ from hub_server import hub  # noqa: F401 (a fixture)
 os.environ.pop("PVZOO_CATALOG", None)
 os.environ["XDG_CONFIG_HOME"] = os.devnull
 os.environ["PVZOO_CACHE"] = os.devnull  # and nothing is kept of one
+# Exports of the user, and what is known of others, must not decide one either.
+_home = tempfile.TemporaryDirectory()
+os.environ["XDG_DATA_HOME"] = os.environ["XDG_STATE_HOME"] = _home.name
 # Gradio's pages delete each other's files of the same content, also those of other processes.
 _gradio_files = tempfile.TemporaryDirectory()
 os.environ["GRADIO_TEMP_DIR"] = _gradio_files.name

@@ -404,9 +404,14 @@ def test_the_users_own_catalogue_and_default_are_used(photographs, tmp_path):
 def test_the_quickstart_labels_photographs_finds_shapes_and_writes_images(tmp_path):
     script = Path(__file__).parents[1] / "demos" / "quickstart.py"
     done = subprocess.run(
-        [sys.executable, script], capture_output=True, text=True, cwd=tmp_path, check=True
+        [sys.executable, script],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=True,
+        env={**os.environ, "XDG_DATA_HOME": str(tmp_path / "data")},
     )
-    *photographs, boxes, segments, _ = done.stdout.splitlines()
+    *photographs, boxes, segments, _, _ = done.stdout.splitlines()
     firsts = [line.split(None, 1)[1].partition(" 0.")[0] for line in photographs]
     assert firsts == [
         "espresso",
@@ -427,3 +432,5 @@ def test_the_quickstart_labels_photographs_finds_shapes_and_writes_images(tmp_pa
         assert (there & found).total() >= least * there.total(), line
     assert str(tmp_path / "quickstart-output") in done.stdout
     assert len(list((tmp_path / "quickstart-output").glob("*.png"))) == len(firsts) + 2
+    export = tmp_path / "data" / "pvzoo" / "exports" / "pvzoo-efficientnet-lite"
+    assert (export / "efficientnet-lite0-pip" / "pvzoo-export.json").is_file()

@@ -18,8 +18,8 @@ from light_site import NETWORK, LightSite
 from PIL import Image
 
 import pvzoo
-from pvzoo.errors import ExportError, PvzooError, WeightsError
-from pvzoo.export import manifest, reference
+from pvzoo.errors import ExportError, PvzooError, PvzooWarning, WeightsError
+from pvzoo.export import about, manifest, reference
 from pvzoo.export.onnx_file import references
 from pvzoo.export.reference import Side
 from pvzoo.export.verify import verify, verify_foreign
@@ -42,7 +42,7 @@ class Made:
 
     @property
     def side(self) -> Side:
-        return Side(self.model.adapter, self.model.runtime, self.model.network.prepare)
+        return Side.original(self.model.network, self.model.runtime)
 
 
 @pytest.fixture(scope="module")
@@ -168,13 +168,11 @@ print(json.dumps([[r.to_dict() for r in found], sorted(heavy)]))
 def test_four_threads_get_the_same_answers(made, openvino, photographs):
     for folder in (made["detector"].folder, openvino):
         model = pvzoo.load(folder)
-        wanted = [r.to_dict() for r in model.predict(photographs, threshold=0.3)]
+        wanted = model.predict(photographs, threshold=0.3)
         found: dict[int, list] = {}
 
         def ask(index: int, model=model, found=found) -> None:
-            found[index] = [
-                [r.to_dict() for r in model.predict(photographs, threshold=0.3)] for _ in range(3)
-            ]
+            found[index] = [model.predict(photographs, threshold=0.3) for _ in range(3)]
 
         threads = [threading.Thread(target=ask, args=(index,)) for index in range(4)]
         for thread in threads:
@@ -184,8 +182,9 @@ def test_four_threads_get_the_same_answers(made, openvino, photographs):
         for answers in found.values():
             for answer in answers:
                 for mine, theirs in zip(answer, wanted, strict=True):
-                    assert len(mine["predictions"]) == len(theirs["predictions"])
+                    same(mine, theirs)
         assert len(found) == 4
+        assert sum(len(result) for result in wanted) > 10
 
 
 @pytest.mark.parametrize("what", BREAKS)
@@ -278,6 +277,32 @@ def test_an_export_on_the_hub_loads_and_needs_no_other_file(made, tmp_path, monk
     assert not [r for r in hub.requests if "big.bin" in r.path and r.method == "GET"]
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     same(pvzoo.load("me/exported").predict(image), model.predict(image))
+
+
+def test_a_certificate_from_elsewhere_is_said_to_be_somebodys_word(made, tmp_path, monkeypatch):
+    folder = made["classifier"].folder
+    assert dict(about.lines(folder, "it"))["proven here"] == "yes"
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))  # as on another machine
+    assert "word" in dict(about.lines(folder, "it"))["proven here"]
+    with pytest.warns(PvzooWarning, match="pvzoo verify"):
+        pvzoo.load(folder)
+    verify(folder)
+    assert dict(about.lines(folder, "it"))["proven here"] == "yes"
+    pvzoo.load(folder)  # a warning would be an error here
+
+
+def test_info_of_an_export_says_what_it_is_and_what_its_certificate_is_worth(made, tmp_path):
+    from test_cli import run
+
+    folder = made["detector"].folder
+    done = run("info", folder)
+    assert done.returncode == 0, done.stderr
+    for text in ("object-detection", "onnxruntime", "certified: 13 images", "yes"):
+        assert text in done.stdout
+    done = run("info", folder, XDG_STATE_HOME=str(tmp_path))
+    assert "pvzoo verify" in " ".join(done.stdout.split())
+    told = json.loads(run("info", folder, "--json").stdout)
+    assert told["certificate"]["verdict"] == "certified"
 
 
 # --- folders from strangers -----------------------------------------------------------------------

@@ -75,8 +75,15 @@ def broken_runtime(monkeypatch, lower) -> None:
     "runtime", ["onnxruntime", pytest.param("openvino", marks=pytest.mark.slow)]
 )
 def test_int8_is_measured_and_loads_like_any_export(model, data, tmp_path, runtime):
+    calibrates, measures = split_data(data, ImageClassification())
+    splits = datasets.DatasetDict({"train": calibrates, "validation": measures})
     certificate = model.export(
-        tmp_path / "e", runtime=runtime, precision="int8", data=data, max_loss=1, allow_slower=True
+        tmp_path / "e",
+        runtime=runtime,
+        precision="int8",
+        data=splits,
+        max_loss=1,
+        allow_slower=True,
     )
     ladder = certificate.ladder
     assert (ladder.calibration, ladder.images) == (COUNT // 2, COUNT - COUNT // 2)
@@ -89,8 +96,7 @@ def test_int8_is_measured_and_loads_like_any_export(model, data, tmp_path, runti
         t.rung for t in ladder.trials
     ]
     loaded = pvzoo.load(tmp_path / "e")
-    _, kept = split_data(data, ImageClassification())
-    assert loaded.evaluate(kept)["top1"] == pytest.approx(ladder.taken.metric)
+    assert loaded.evaluate(measures)["top1"] == pytest.approx(ladder.taken.metric)
     assert verify(tmp_path / "e").is_decided  # it answers as it did at export
 
 

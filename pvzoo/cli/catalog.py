@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -88,19 +89,40 @@ def _card_json(card: Card) -> str:
 
 @app.command()
 def info(
-    name: Annotated[str, typer.Argument(help="A catalogue name.", metavar="NAME")],
+    name: Annotated[
+        str, typer.Argument(help="A catalogue name, or an exported folder.", metavar="NAME")
+    ],
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Show a model's card."""
-    card = pvzoo.info(name)
+    """Show a model's card, or what an exported folder says of itself."""
+    if (exported := _exported(name)) is not None:
+        lines, text = exported
+    else:
+        card = pvzoo.info(name)
+        lines, text = card.lines, _card_json(card)
     if json:
-        sys.stdout.write(_card_json(card) + "\n")
+        sys.stdout.write(text + "\n")
         return
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    for key, value in card.lines:
+    for key, value in lines:
         table.add_row(f"[bold]{key}[/]", escape(value))
     out.print(table)
+
+
+def _exported(name: str) -> tuple[list[tuple[str, str]], str] | None:
+    """What the manifest of an exported folder says, for people and as JSON; None for any other."""
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
+        return None
+    import json as json_module
+
+    from pvzoo.export import about, manifest  # numpy: cards need none
+
+    if not manifest.is_in(folder):
+        return None
+    told = manifest.read(folder, name).to_json()
+    return about.lines(folder, name), json_module.dumps(told, ensure_ascii=False)
 
 
 @app.command()

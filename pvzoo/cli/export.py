@@ -129,7 +129,7 @@ def verify(
         loaded = pvzoo.load(model, task=task, device="cpu")
         if loaded.network is None:
             raise UsageError(f"{model} has no network to compare with.", "Name the original.")
-        original = Side(loaded.adapter, loaded.runtime, loaded.network.prepare)
+        original = Side.original(loaded.network, loaded.runtime)
         more, _ = examples_of(data, registry.get("tasks", loaded.task)())
     with progress_bar() as show:
         if export.is_dir() or not export.exists():

@@ -35,6 +35,7 @@ from pvzoo.demo.request_limit import BodyLimit
 from pvzoo.demo.routes import OnlyNeeded
 from pvzoo.errors import PvzooError, UsageError
 from pvzoo.plugins import registry
+from pvzoo.tasks.fixed import task_of
 
 if TYPE_CHECKING:
     from pvzoo.model import Model
@@ -207,7 +208,7 @@ def _side_by_side(models: Sequence[Model], image: gr.Image, limits: Limits) -> N
                 api_name = _unused(f"predict_{_slug(heading)}", used)
             with gr.Column(min_width=300):
                 Panel(
-                    registry.get("tasks", model.task),
+                    type(task_of(model.adapter.spec)),
                     [model.name],
                     heading,
                     model.name,

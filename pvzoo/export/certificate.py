@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 SHARE = 1e-3
 """By how much a raw output may differ at most, as a share of its range over all images."""
 BATCHES = (1, 2, 3, 8)
-IN_BATCHES = 3
+IN_BATCHES = 4
 """How many images are tried in batches of each size, the others alone."""
 FEWEST = 20
 """Objects, classes or segments below which nothing is decided."""
@@ -119,7 +119,8 @@ def controls_of(task: Task, labels: Sequence[str], most: int = MOST_ROWS) -> dic
     """The options of a result with as many rows as are compared, however low their scores."""
     known = {f.name for f in fields(task.controls)}
     wanted = {**task.evaluation, "threshold": 0.0, "top_k": most, "max_detections": most}
-    return task.options({k: v for k, v in wanted.items() if k in known}, labels)[1]
+    told = next(iter(task.examples), {})  # without prompts there are no options of such a task
+    return task.options({**told, **{k: v for k, v in wanted.items() if k in known}}, labels)[1]
 
 
 def certify(
@@ -129,7 +130,7 @@ def certify(
     labels: Sequence[str],
     images: Sequence[tuple[str, Image.Image]],
     *,
-    prompts: Mapping[str, Any],
+    prompts: Sequence[Mapping[str, Any]],
     progress: Progress | None = None,
 ) -> Certificate:
     """Compare an export with what its original says of images.
@@ -140,7 +141,7 @@ def certify(
         task: Theirs.
         labels: Of the original.
         images: (name, upright RGB image), in the order of `answers`.
-        prompts: The task's, complete.
+        prompts: From `pvzoo.tasks.base.Task.tried_prompts`.
         progress: Called with the number of images done and of all.
 
     Raises:
@@ -152,8 +153,10 @@ def certify(
     raw = _Raw()
     beyond = Tally()  # of results, kept until it is known whether raw outputs differ already
     for done, (answer, (name, image)) in enumerate(zip(answers, images, strict=True)):
-        inputs, meta = _inputs(certificate, answer, export, image, prompts)
-        certificate.sizes |= {a.shape[-2:] for a in inputs.values() if a.ndim > 3}
+        told = prompts[done % len(prompts)]
+        inputs, meta = _inputs(certificate, answer, export, image, told)
+        pixels = inputs.get(export.adapter.pixels)
+        certificate.sizes |= set() if pixels is None else {pixels.shape[-2:]}
         count = len(next(iter(inputs.values())))
         first: dict[str, Any] = {}
         for batch in BATCHES[: len(BATCHES) if done < IN_BATCHES else 1]:
@@ -209,7 +212,7 @@ def _inputs(
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """What the export makes of an image, which must be what the original made of it."""
     try:
-        inputs, meta = export.inputs(image, prompts)
+        inputs, meta = export.adapter.preprocess(image, **prompts)
     except Exception as error:  # steps that were tampered with fail in many ways
         raise ExportError(
             f"The export cannot prepare {answer.image} ({error_message(error)}).",

@@ -73,6 +73,11 @@ class Manifest:
     thresholds: Mapping[str, Any] = field(default_factory=dict)
     certificate: Mapping[str, Any] | None = None
 
+    @property
+    def inputs(self) -> frozenset[str]:
+        """The names of what its graphs take."""
+        return frozenset(name for graph in self.graphs.values() for name in graph.inputs)
+
     def to_json(self) -> dict[str, Any]:
         """As plain values."""
         graphs = {

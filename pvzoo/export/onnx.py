@@ -7,12 +7,12 @@ the sides of an input if images of several shapes become inputs of several shape
 from __future__ import annotations
 
 import io
-import json
 import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ def examples(
     adapter: Adapter,
     runtime: Runtime,
     images: Sequence[Image.Image],
-    prompts: Mapping[str, Any],
+    prompts: Sequence[Mapping[str, Any]],
 ) -> dict[str, Example]:
     """What each graph is given when images are predicted, by the graph's name.
 
@@ -53,23 +53,21 @@ def examples(
         adapter: Drives the graphs.
         runtime: Runs them.
         images: Of at least two shapes, one lying and one standing.
-        prompts: The task's, complete.
+        prompts: From `pvzoo.tasks.base.Task.tried_prompts`; each is tried with each image.
     """
-    seen: list[dict[str, Arrays]] = []
-    for image in images:
-        calls: dict[str, Arrays] = {}
+    seen: dict[str, list[Arrays]] = {}
 
-        def recorded(name: str, inputs: Arrays, calls: dict[str, Arrays] = calls) -> dict[str, Any]:
-            calls[name] = inputs
-            return runtime(name, inputs)
+    def recorded(name: str, inputs: Arrays) -> dict[str, Any]:
+        seen.setdefault(name, []).append(inputs)
+        return runtime(name, inputs)
 
-        inputs, _ = adapter.preprocess(image, **prompts)
+    for image, told in product(images, prompts):
+        inputs, _ = adapter.preprocess(image, **told)
         adapter.run(recorded, {n: np.concatenate([a, a]) for n, a in inputs.items()})
-        seen.append(calls)
-    return {name: _example(name, [calls[name] for calls in seen]) for name in seen[0]}
+    return {name: _example(calls, adapter.pixels) for name, calls in seen.items()}
 
 
-def _example(graph: str, seen: list[Arrays]) -> Example:
+def _example(seen: list[Arrays], pixels: str) -> Example:
     free: dict[str, dict[int, str]] = {}
     names: dict[tuple[int, ...], str] = {}  # sides that change alike have one name
     for name in seen[0]:
@@ -79,7 +77,8 @@ def _example(graph: str, seen: list[Arrays]) -> Example:
             sides = tuple(shape[axis] for shape in shapes)
             if len(set(sides)) > 1:
                 index = len(shapes[0]) - axis
-                usual = {1: "width", 2: "height"}.get(index, f"side{len(names)}")
+                sides_of_images = {1: "width", 2: "height"} if pixels in seen[0] else {}
+                usual = sides_of_images.get(index, f"side{len(names)}")
                 free[name][axis] = names.setdefault(sides, usual)
     return Example(seen[0], free)
 
@@ -190,9 +189,3 @@ def _quiet() -> Iterator[None]:
         stack.enter_context(quiet())
         stack.enter_context(redirect_stdout(io.StringIO()))
         yield
-
-
-def config_of(network: Network, folder: Path) -> dict[str, Any]:
-    """The network's own ``config.json``, which its library would write."""
-    network.save(folder)
-    return dict(json.loads((folder / "config.json").read_text(encoding="utf-8")))

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
-from pvzoo.adapters.base import Adapter, Arrays, Graphs, Meta, Prepare
+from pvzoo.adapters.base import Adapter, Arrays, Graphs, Meta
 from pvzoo.errors import WeightsError, error_message
 from pvzoo.export.compare import Reading, Row
+from pvzoo.plugins import registry
+
+if TYPE_CHECKING:
+    from pvzoo.networks.base import Network
 
 NAME = "pvzoo-reference.npz"
 VALUES = 2048
@@ -34,18 +38,19 @@ class Side:
 
     Attributes:
         adapter: Makes inputs and reads outputs.
+            That of an original prepares images by the checkpoint's own processor, which is what
+            the export's steps are measured by.
         runtime: Runs the graphs.
-        prepare: The checkpoint's own processor, of an original that has one; it is what the
-            export's steps are measured by.
     """
 
     adapter: Adapter
     runtime: Graphs
-    prepare: Prepare | None = None
 
-    def inputs(self, image: Image.Image, prompts: Mapping[str, Any]) -> tuple[Arrays, Meta]:
-        """What the network is given for an image."""
-        return (self.prepare or self.adapter.preprocess)(image, **prompts)
+    @classmethod
+    def original(cls, network: Network, runtime: Graphs) -> Side:
+        """That of a network of PyTorch, which `runtime` runs."""
+        adapter_class: type[Adapter] = registry.get("adapters", network.spec.adapter)
+        return cls(adapter_class(network.spec, network.prepare), runtime)
 
 
 @dataclass(frozen=True)
@@ -104,18 +109,28 @@ class Answer:
 def answers(
     original: Side,
     images: Sequence[tuple[str, Image.Image]],
-    prompts: Mapping[str, Any],
+    prompts: Sequence[Mapping[str, Any]],
     controls: Mapping[str, Any],
+    taken: Collection[str],
 ) -> Iterator[Answer]:
-    """What the original says of images, each alone."""
-    for name, image in images:
-        inputs, meta = original.inputs(image, prompts)
+    """What the original says of images, each alone.
+
+    Args:
+        original: The model.
+        images: (name, upright RGB image).
+        prompts: From `pvzoo.tasks.base.Task.tried_prompts`.
+        controls: Of its results.
+        taken: The inputs that the export takes; others are fixed in it, such as texts.
+    """
+    for index, (name, image) in enumerate(images):
+        told = prompts[index % len(prompts)]
+        inputs, meta = original.adapter.preprocess(image, **told)
         outputs = original.adapter.run(original.runtime, inputs)
         result = original.adapter.postprocess(dict(outputs), meta, **controls)
         yield Answer(
             name,
-            digests(inputs),
-            {key: Sample.of(value) for key, value in inputs.items()},
+            {key: value for key, value in digests(inputs).items() if key in taken},
+            {key: Sample.of(value) for key, value in inputs.items() if key in taken},
             plain(meta),
             {key: Sample.of(value) for key, value in outputs.items()},
             Reading.of(result),

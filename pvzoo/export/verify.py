@@ -16,7 +16,8 @@ from pvzoo.export import reference
 from pvzoo.export.certificate import Certificate, certify, controls_of
 from pvzoo.export.exported import Exported, open_folder
 from pvzoo.export.onnx_file import check_graph
-from pvzoo.plugins import registry
+from pvzoo.export.seen import remember
+from pvzoo.tasks.fixed import task_of
 
 _RUNS = 20
 
@@ -60,9 +61,9 @@ def _verified(
     more: Sequence[tuple[str, Image.Image]],
     progress: reference.Progress | None,
 ) -> Certificate:
-    task = registry.get("tasks", opened.adapter.task)()
     spec = opened.manifest.spec
-    prompts = task.options(spec.prompts, spec.labels)[0]
+    task = task_of(spec)
+    prompts = task.tried_prompts(spec.labels)
     own = reference.images()
     answers: Iterable[reference.Answer]
     if original is None:
@@ -80,23 +81,26 @@ def _verified(
         tried = own
     else:
         tried = [*own, *more]
-        labels = original.adapter.labels
+        labels = original.adapter.labels if not spec.prompts else spec.labels
         controls = controls_of(task, labels)
-        answers = reference.answers(original, tried, prompts, controls)
+        taken = opened.manifest.inputs
+        answers = reference.answers(original, tried, prompts, controls, taken)
     side = reference.Side(opened.adapter, opened.runtime)
     certificate = certify(answers, side, task, labels, tried, prompts=prompts, progress=progress)
     certificate.latency = _latency(side, prompts, [image for _, image in own])
+    remember(folder)
     return certificate
 
 
 def _latency(
-    side: reference.Side, prompts: Mapping[str, Any], images: Sequence[Image.Image]
+    side: reference.Side, prompts: Sequence[Mapping[str, Any]], images: Sequence[Image.Image]
 ) -> float:
     """Milliseconds from a decoded image to the network's outputs, the median of some."""
     taken = []
     for index in range(_RUNS):
         began = time.perf_counter()
-        inputs, _ = side.inputs(images[index % len(images)], prompts)
+        told = prompts[index % len(prompts)]
+        inputs, _ = side.adapter.preprocess(images[index % len(images)], **told)
         side.adapter.run(side.runtime, inputs)
         taken.append(1000 * (time.perf_counter() - began))
     return statistics.median(taken[_RUNS // 4 :])
@@ -128,10 +132,10 @@ def verify_foreign(
     import onnxruntime
 
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
-    task = registry.get("tasks", original.adapter.task)()
-    prompts = task.options({}, original.adapter.labels)[0]
+    task = task_of(original.adapter.spec)
+    prompts = task.tried_prompts(original.adapter.labels)
     image = reference.images()[0][1]
-    inputs, _ = original.inputs(image, prompts)
+    inputs, _ = original.adapter.preprocess(image, **prompts[0])
     outputs = original.adapter.run(original.runtime, inputs)
     given = [value.name for value in session.get_inputs()]
     asked = [value.name for value in session.get_outputs()]
@@ -155,11 +159,17 @@ def verify_foreign(
 
     tried = [*reference.images(), *more]
     answers = reference.answers(
-        original, tried, prompts, controls_of(task, original.adapter.labels)
+        original, tried, prompts, controls_of(task, original.adapter.labels), set(inputs)
     )
-    side = reference.Side(original.adapter, run, original.prepare)
+    side = reference.Side(original.adapter, run)
     certificate = certify(
-        answers, side, task, original.adapter.labels, tried, prompts=prompts, progress=progress
+        answers,
+        side,
+        task,
+        original.adapter.labels,
+        tried,
+        prompts=prompts,
+        progress=progress,
     )
     certificate.latency = _latency(side, prompts, [shown for _, shown in tried])
     return certificate

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from itertools import islice
@@ -14,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from pvzoo.adapters.base import Adapter
 from pvzoo.errors import DataError, ExportError, PvzooError, UnsupportedModelError, UsageError
 from pvzoo.export import manifest, reference
 from pvzoo.export.certificate import Certificate, certify, controls_of
 from pvzoo.export.exported import open_folder
 from pvzoo.export.precision import Export, check_precision, lower, split_data
+from pvzoo.export.seen import remember
 from pvzoo.extras import needs
 from pvzoo.hub.publish import new_folder
 from pvzoo.inputs.images import ImageHandle
@@ -27,16 +26,14 @@ from pvzoo.inputs.sources import images_of
 from pvzoo.metrics.evaluate import measure, one_split
 from pvzoo.pipeline import predict
 from pvzoo.plugins import registry
-from pvzoo.runtimes.base import Runtime
 from pvzoo.tasks.base import Task
+from pvzoo.tasks.fixed import task_of
 
 if TYPE_CHECKING:
     from pvzoo.networks.base import Network
 
 Progress = Callable[[str, int, int], None]
 """``progress(what, done, total)``."""
-
-Driven = tuple[Adapter, Runtime]
 
 _IMAGES = 32
 """How many images of somebody's data are compared one by one."""
@@ -99,7 +96,7 @@ def export(
     needs("Export", "torch", "transformers", "onnx", "onnxscript")
     import torch
 
-    from pvzoo.export.onnx import config_of, examples, write_graphs
+    from pvzoo.export.onnx import examples, write_graphs
     from pvzoo.networks.steps import thorough_steps
     from pvzoo.runtimes.torch import TorchRuntime
 
@@ -108,11 +105,6 @@ def export(
         raise UsageError(
             f"{runtime} runs no exported files.",
             f"Runtimes that do: {', '.join(_of_files())}.",
-        )
-    if fields(task.prompts):
-        raise UnsupportedModelError(
-            f"{name} is told by prompts what to look for, and such models are not exported yet.",
-            "It goes on working with PyTorch.",
         )
     if why := network.unexported:
         raise UnsupportedModelError(f"{name} cannot be exported: {why}.")
@@ -123,25 +115,25 @@ def export(
     say = progress or (lambda what, done, total: None)
     if image_size is not None:
         network = network.at_size(image_size)
-    fixed, _ = task.options(prompts or {}, network.spec.labels)
+    side = _side(network)
+    network, task = _with_prompts(network, task, prompts or {}, name)
+    asked = task.tried_prompts(network.spec.labels)
     adapter_class = registry.get("adapters", network.spec.adapter)
-    spec = replace(network.spec, steps=thorough_steps(network, adapter_class.pixels, fixed))
-    adapter = adapter_class(spec, network.prepare)
-    original = TorchRuntime(adapter, network, device="cpu", device_map=None)
+    spec = replace(network.spec, steps=thorough_steps(network, asked[0]))
+    adapter = adapter_class(spec)
     own = reference.images()
-    shown, labelled = examples_of(data, task)
+    shown, labelled = examples_of(data if splits is None else splits[1], task)
     tried = [*own, *shown]
     with new_folder(folder) as part:
         say("exporting", 0, 1)
         pair = [image for _, image in _lying_and_standing(tried)]
-        graphs = write_graphs(network, examples(adapter, original, pair, fixed), part)
+        running = TorchRuntime(adapter, network, device="cpu", device_map=None)
+        graphs = write_graphs(network, examples(adapter, running, pair, asked), part)
         for key, graph in graphs.items():
             file = runtime_class.convert(part / graph.file)
             graphs[key] = replace(graph, file=file.name)
         say("exporting", 1, 1)
-        with tempfile.TemporaryDirectory() as saved:
-            config_of(network, Path(saved))
-            shutil.copyfile(Path(saved) / "config.json", part / "config.json")
+        network.write_config(part)
         made = manifest.Manifest(
             spec,
             runtime,
@@ -155,12 +147,13 @@ def export(
         )
         manifest.write(made, part)
         opened = open_folder(part, name)
-        side = reference.Side(adapter, original, network.prepare)
         kept: list[reference.Answer] = []
         try:
             certificate = certify(
                 _kept(
-                    reference.answers(side, tried, fixed, controls_of(task, adapter.labels)),
+                    reference.answers(
+                        side, tried, asked, controls_of(task, adapter.labels), made.inputs
+                    ),
                     kept,
                     len(own),
                 ),
@@ -168,7 +161,7 @@ def export(
                 task,
                 adapter.labels,
                 tried,
-                prompts=fixed,
+                prompts=asked,
                 progress=lambda done, total: say("comparing", done, total),
             )
         except ExportError:
@@ -177,12 +170,12 @@ def export(
             raise
         if labelled is not None:
             certificate.metric = _measured(
-                task, labelled, (adapter, original), (opened.adapter, opened.runtime), name
+                task, labelled, side, reference.Side(opened.adapter, opened.runtime), name
             )
         if splits is not None:
             certificate.ladder = lower(
                 Export(
-                    part, graphs, opened.adapter, runtime_class, task, fixed, _backbone(network)
+                    part, graphs, opened.adapter, runtime_class, task, asked[0], _backbone(network)
                 ),
                 precision,
                 splits,
@@ -190,11 +183,11 @@ def export(
                 allow_slower=allow_slower,
                 progress=say,
             )
-            side = reference.Side(adapter, runtime_class.open(part, graphs), network.prepare)
+            lowered = reference.Side(opened.adapter, runtime_class.open(part, graphs))
             controls = controls_of(task, adapter.labels)
             kept = [
                 replace(answer, whole=None)
-                for answer in reference.answers(side, own, fixed, controls)
+                for answer in reference.answers(lowered, own, asked, controls, made.inputs)
             ]
             made = replace(
                 made,
@@ -212,7 +205,34 @@ def export(
             certificate=told,
         )
         manifest.write(made, part)
+    remember(folder)
     return certificate
+
+
+def _side(network: Network) -> reference.Side:
+    from pvzoo.runtimes.torch import TorchRuntime
+
+    adapter = registry.get("adapters", network.spec.adapter)(network.spec)
+    runtime = TorchRuntime(adapter, network, device="cpu", device_map=None)
+    return reference.Side.original(network, runtime)
+
+
+def _with_prompts(
+    network: Network, task: Task, prompts: Mapping[str, Any], name: str
+) -> tuple[Network, Task]:
+    """The network and its task as they are exported: texts that say what to find are fixed."""
+    if task.class_prompt is not None:
+        network = network.with_prompts(task.options(prompts, ())[0])
+        return network, task_of(network.spec)
+    if fields(task.prompts) and not task.examples:
+        raise UnsupportedModelError(
+            f"{name} is told with each image what to look for, and its task has no examples by "
+            "which an export could be tried.",
+            "It goes on working with PyTorch.",
+        )
+    if prompts:
+        raise UsageError(f"{next(iter(prompts))} is not a prompt of {task.id}.", "Leave it out.")
+    return network, task
 
 
 def examples_of(data: Any, task: Task) -> tuple[list[tuple[str, Image.Image]], Any]:
@@ -245,7 +265,7 @@ def examples_of(data: Any, task: Task) -> tuple[list[tuple[str, Image.Image]], A
 
 
 def _measured(
-    task: Task, data: Any, original: Driven, export: Driven, name: str
+    task: Task, data: Any, original: reference.Side, export: reference.Side, name: str
 ) -> dict[str, tuple[float, float]]:
     """The metrics of both on labelled data.
 
@@ -253,14 +273,13 @@ def _measured(
         ExportError: They differ by more than 0.001.
     """
     found = []
-    for adapter, runtime in (original, export):
+    for side in (original, export):
 
-        def stream(
-            images: Any, adapter: Adapter = adapter, runtime: Runtime = runtime, **options: Any
-        ) -> Iterator[Any]:
+        def stream(images: Any, side: reference.Side = side, **options: Any) -> Iterator[Any]:
             batch_size, progress = options.pop("batch_size"), options.pop("progress")
+            runtime: Any = side.runtime
             return predict.stream(
-                adapter,
+                side.adapter,
                 runtime,
                 task,
                 images,
@@ -270,7 +289,7 @@ def _measured(
                 progress=progress,
             )
 
-        found.append(measure(stream, task, adapter.labels, data, {}, batch_size=8))
+        found.append(measure(stream, task, export.adapter.labels, data, {}, batch_size=8))
     pairs = {key: (value, found[1][key]) for key, value in found[0].items()}
     apart = {key: abs(a - b) for key, (a, b) in pairs.items() if a == a and b == b}
     worst = max(apart, key=lambda key: apart[key], default=None)

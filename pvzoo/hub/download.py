@@ -2,7 +2,8 @@
 
 All downloads use `huggingface_hub` and its cache, so ``HF_HOME``, ``HF_HUB_OFFLINE``,
 ``HF_ENDPOINT`` and ``HF_TOKEN`` work as usual. The configuration is downloaded first, so that an
-unsupported repo is refused before its weights are downloaded.
+unsupported repo is refused before its weights are downloaded. `huggingface_hub` is imported only
+when the Hub or its cache is used, because the import takes longer than loading an exported model.
 """
 
 from __future__ import annotations
@@ -15,8 +16,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-from huggingface_hub import HfApi, constants, hf_hub_download, snapshot_download
 
 from pvzoo.adapters.base import Checkpoint
 from pvzoo.catalog.cards import WeightsSource
@@ -99,6 +98,8 @@ def without_weights(source: WeightsSource, name: str, config: dict[str, Any]) ->
         WeightsError: ``config.json`` is damaged.
     """
     if source.hub:
+        from huggingface_hub import snapshot_download
+
         small = ["*.json", "*.txt", "*.model"]
         with explained(source.hub, source.revision):
             folder = Path(
@@ -254,6 +255,8 @@ def _package_folder(package: str, name: str) -> Path:
 def _find_on_hub(
     repo: str, source: WeightsSource, name: str, config: dict[str, Any], trust_remote_code: bool
 ) -> Found:
+    from huggingface_hub import HfApi, constants, hf_hub_download, snapshot_download
+
     revision = source.revision
     if constants.HF_HUB_OFFLINE:
         return _find_in_cache(repo, source, name, config, "HF_HUB_OFFLINE is on")
@@ -305,6 +308,8 @@ def _find_on_hub(
 
 def _fetch_export(repo: str, revision: str | None, name: str) -> Path:
     """Download the files of an export from the Hub, and return their folder in the cache."""
+    from huggingface_hub import snapshot_download
+
     try:
         with explained(repo, revision):
             first = snapshot_download(repo, revision=revision, allow_patterns=[manifest.NAME])
@@ -321,6 +326,8 @@ def _find_in_cache(
     repo: str, source: WeightsSource, name: str, config: dict[str, Any], reason: str
 ) -> Found:
     """Find a Hub repo in the cache, without the Hub."""
+    from huggingface_hub import constants
+
     called = repo + (f" at {source.revision}" if source.revision else "")
     not_here = NotCached(
         f"{called} is not in the cache ({constants.HF_HUB_CACHE}), and {reason}.",
@@ -350,6 +357,8 @@ def _cached(repo: str, source: WeightsSource, config: dict[str, Any]) -> Path:
     Raises:
         Unreachable, WeightsError: The folder or the config is not in the cache.
     """
+    from huggingface_hub import snapshot_download
+
     with explained(repo, source.revision):
         folder = Path(
             snapshot_download(

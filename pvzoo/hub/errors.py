@@ -1,25 +1,19 @@
-"""Turn the errors of the Hub into `PvzooError` with a hint."""
+"""Turn the errors of the Hub into `PvzooError` with a hint.
+
+`huggingface_hub` is imported only when the Hub is used; a model in a folder does not need it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-from huggingface_hub import constants
-from huggingface_hub.errors import (
-    EntryNotFoundError,
-    GatedRepoError,
-    HfHubHTTPError,
-    HFValidationError,
-    HTTPError,
-    LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
+from typing import TYPE_CHECKING
 
 from pvzoo.errors import DataError, HubError, ModelNotFoundError, WeightsError, nearest_beside
+
+if TYPE_CHECKING:
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
 
 class Unreachable(HubError):
@@ -37,29 +31,32 @@ class NoRepo(ModelNotFoundError):
 @contextmanager
 def explained(repo: str, revision: str | None = None) -> Iterator[None]:
     """Turn the errors of `huggingface_hub` about a repo into `PvzooError` with a hint."""
+    from huggingface_hub import constants
+    from huggingface_hub import errors as raised
+
     page = f"{constants.ENDPOINT}/{repo}"
     try:
         yield
-    except GatedRepoError as error:
+    except raised.GatedRepoError as error:
         raise _gated(f"Hub repo {repo}", page) from error
-    except RepositoryNotFoundError as error:
+    except raised.RepositoryNotFoundError as error:
         raise NoRepo(
             f"The Hub has no repo {repo}, or it is private and you are not logged in.",
             "Check the spelling; for a private repo run 'hf auth login' or set HF_TOKEN.",
         ) from error
-    except RevisionNotFoundError as error:
+    except raised.RevisionNotFoundError as error:
         raise ModelNotFoundError(
             f"The Hub repo {repo} has no revision {revision!r}.",
             f"See its branches and tags at {page}/tree/main.",
         ) from error
-    except HFValidationError as error:
+    except raised.HFValidationError as error:
         raise _no_id(repo, error) from error
-    except EntryNotFoundError as error:
+    except raised.EntryNotFoundError as error:
         cause = error.__cause__
-        if isinstance(error, LocalEntryNotFoundError) and cause is not None:
+        if isinstance(error, raised.LocalEntryNotFoundError) and cause is not None:
             raise Unreachable(_out_of_reach(type(cause).__name__)) from error
         raise WeightsError(f"A file is missing in the Hub repo {repo} ({error}).") from error
-    except HfHubHTTPError as error:
+    except raised.HfHubHTTPError as error:
         status = error.response.status_code
         if status >= 500 or status == 429:
             what = "is not working" if status >= 500 else "got too many requests"
@@ -67,7 +64,7 @@ def explained(repo: str, revision: str | None = None) -> Iterator[None]:
                 f"the Hub ({constants.ENDPOINT}) {what} (it answered {status})"
             ) from error
         raise _answered(error, repo) from error
-    except (HTTPError, OfflineModeIsEnabled, ConnectionError, TimeoutError) as error:
+    except (raised.HTTPError, raised.OfflineModeIsEnabled, ConnectionError, TimeoutError) as error:
         raise Unreachable(_out_of_reach(f"{type(error).__name__}: {error}")) from error
     except OSError as error:  # a full disk, or an incomplete download
         raise HubError(
@@ -80,6 +77,8 @@ def explained(repo: str, revision: str | None = None) -> Iterator[None]:
 def explained_dataset(repo: str) -> Iterator[None]:
     """Turn the errors of `datasets` about a Hub dataset into `PvzooError` with a hint."""
     from datasets.exceptions import DataFilesNotFoundError, DatasetNotFoundError, DatasetsError
+    from huggingface_hub import constants
+    from huggingface_hub import errors as raised
 
     page = f"{constants.ENDPOINT}/datasets/{repo}"
     not_here = f"There is no file or folder {repo} (here is {Path.cwd()}), and"
@@ -99,14 +98,14 @@ def explained_dataset(repo: str) -> Iterator[None]:
             nearest_beside(Path(repo))
             or "Check the spelling; for a private dataset run 'hf auth login' or set HF_TOKEN.",
         ) from error
-    except HFValidationError as error:
+    except raised.HFValidationError as error:
         raise _no_id(repo, error) from error
-    except HfHubHTTPError as error:
+    except raised.HfHubHTTPError as error:
         raise _answered(error, f"the dataset {repo}") from error
-    except (DatasetsError, HTTPError, OSError, RuntimeError, ValueError) as error:
+    except (DatasetsError, raised.HTTPError, OSError, RuntimeError, ValueError) as error:
         text = " ".join(str(error.__cause__ or error).split())
         # datasets raises a FileNotFoundError if the Hub does not answer
-        if isinstance(error, (HTTPError, ConnectionError)) or "LocalEntryNotFound" in text:
+        if isinstance(error, (raised.HTTPError, ConnectionError)) or "LocalEntryNotFound" in text:
             raise HubError(
                 f"{not_here} {_out_of_reach(text)}.",
                 nearest_beside(Path(repo))
@@ -130,6 +129,8 @@ def _no_id(repo: str, error: HFValidationError) -> NoRepo:
 
 
 def _out_of_reach(reason: str) -> str:
+    from huggingface_hub import constants
+
     return f"the Hub ({constants.ENDPOINT}) cannot be reached ({reason})"
 
 

@@ -16,7 +16,6 @@ from PIL import Image
 from pvzoo.errors import ImageError, PvzooWarning
 from pvzoo.inputs import limits
 from pvzoo.inputs.arrays import is_tensor, of_array, of_tensor
-from pvzoo.inputs.downloads import download
 from pvzoo.inputs.encoded import ONE_IMAGE_FORMATS, PIL_LOCK, warn_of_frames
 from pvzoo.inputs.names import Refuse, expand, no_path, readable, shown
 
@@ -63,6 +62,8 @@ def take(source: Any, index: int) -> tuple[Any, str]:
 def _take_text(text: str, name: str, refuse: Refuse) -> tuple[Path | bytes, str]:
     start = text[:32].lower()
     if start.startswith(("http://", "https://")):
+        from pvzoo.inputs.downloads import download  # sockets and TLS: files need none
+
         data = download(text, refuse, max_bytes=limits.MAX_BYTES, seconds=limits.URL_SECONDS)
         return data, readable(text)
     if start.startswith("data:"):

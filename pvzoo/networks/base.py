@@ -11,6 +11,8 @@ image of the first batch.
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -127,6 +129,29 @@ class Network(ABC):
         raise UnsupportedModelError(
             f"{type(self).__name__} cannot change the image size.", "Leave image_size out."
         )
+
+    def with_prompts(self, prompts: Mapping[str, Any]) -> Network:
+        """The network with prompts that are always the same; an export has them in it.
+
+        Its `spec` has them in ``prompts``, and what they name in ``labels``; `prepare` takes them,
+        and makes inputs of the image alone.
+
+        Args:
+            prompts: All of the task's.
+
+        Raises:
+            UnsupportedModelError: It needs to be told them with each image.
+        """
+        raise UnsupportedModelError(
+            f"{type(self).__name__} cannot be exported with fixed prompts.",
+            "It goes on working with PyTorch.",
+        )
+
+    def write_config(self, folder: Path) -> None:
+        """Write the ``config.json`` of the network's own library into a folder."""
+        with tempfile.TemporaryDirectory() as saved:
+            self.save(Path(saved))
+            shutil.copyfile(Path(saved) / "config.json", folder / "config.json")
 
     @property
     def patches(self) -> tuple[str, ...]:

@@ -145,7 +145,7 @@ def _untrained(auto_class: Any, checkpoint: Checkpoint, dtype: Any) -> PreTraine
     """Build the network of the config with random weights."""
     try:
         with quiet():
-            config = _backbone_config(checkpoint).get("config") or AutoConfig.from_pretrained(
+            config: Any = _backbone_config(checkpoint).get("config") or AutoConfig.from_pretrained(
                 checkpoint.folder, local_files_only=True
             )
             for part in (config, getattr(config, "backbone_config", None)):
@@ -160,7 +160,8 @@ def _untrained(auto_class: Any, checkpoint: Checkpoint, dtype: Any) -> PreTraine
             f"{checkpoint.name} cannot be built from its config ({error_message(error)}).",
             "It may need another version of transformers.",
         ) from error
-    return module.eval()
+    module.eval()
+    return module
 
 
 @contextmanager

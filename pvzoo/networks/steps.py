@@ -49,14 +49,11 @@ def proven_steps(network: Network, pixels: str) -> tuple[Step, ...] | None:
     return steps
 
 
-def thorough_steps(
-    network: Network, pixels: str, prompts: Mapping[str, Any]
-) -> tuple[Step, ...] | None:
+def thorough_steps(network: Network, prompts: Mapping[str, Any]) -> tuple[Step, ...] | None:
     """The network's steps, tested on many images, since an export has no other processor.
 
     Args:
         network: As for `proven_steps`.
-        pixels: As for `proven_steps`.
         prompts: All prompts of the task.
 
     Raises:
@@ -70,15 +67,18 @@ def thorough_steps(
             "An export needs steps; see docs/preprocessing.md.",
             stage="preprocessing",
         ) from error
+    adapter_class: type[Adapter] = registry.get("adapters", network.spec.adapter)
+    theirs = adapter_class(network.spec, network.prepare)
+    ours = adapter_class(replace(network.spec, steps=steps))
     scaled = any(getattr(step, "arithmetic", "") == "float" for step in steps)
     for image in probes(THOROUGH):
         try:
-            inputs, meta = network.prepare(image, **prompts)
+            inputs, meta = theirs.preprocess(image, **prompts)
         except Exception:  # the processor takes no such image, so there is nothing to equal
             continue
         size = f"{image.width} x {image.height} pixels"
         try:
-            own, own_meta = run(steps, image, pixels)
+            own, own_meta = ours.preprocess(image, **prompts)
         except Exception as error:
             raise ExportError(
                 f"The steps cannot prepare an image of {size} ({error_message(error)}).",

@@ -92,7 +92,8 @@ class TimmNetwork(Network):
             elif all(name.startswith("timm_model.") for name in state_dict):
                 state_dict = {k.removeprefix("timm_model."): v for k, v in state_dict.items()}
             module = _create(checkpoint, state_dict)
-        check_channels(checkpoint.name, module.pretrained_cfg["input_size"][0])
+        pretrained: Any = module.pretrained_cfg
+        check_channels(checkpoint.name, pretrained["input_size"][0])
         if dtype == "auto":
             dtype = next(v.dtype for v in state_dict.values() if v.is_floating_point())
         # A single output is a yes/no score, as in transformers' pipeline.

@@ -282,7 +282,10 @@ def _run_batch(
             count += 1
         group, items = items[:count], items[count:]
         names = group[0].inputs
-        outputs = forward({n: np.concatenate([i.inputs[n] for i in group]) for n in names})
+        if count == 1:
+            outputs = forward(group[0].inputs)
+        else:
+            outputs = forward({n: np.concatenate([i.inputs[n] for i in group]) for n in names})
         start = 0
         for item in group:
             stop = start + _count(item.inputs)

@@ -16,11 +16,11 @@ from PIL import Image
 
 from pvzoo.adapters.base import Adapter
 from pvzoo.errors import DeviceError, PvzooError, UnsupportedModelError, UsageError
-from pvzoo.plugins import registry
 
 if TYPE_CHECKING:
     from pvzoo.networks.base import Network
     from pvzoo.runtimes.base import Runtime
+from pvzoo.tasks.fixed import task_of
 
 Inputs = dict[str, np.ndarray]
 
@@ -42,7 +42,7 @@ def at_load(name: str, adapter: Adapter, runtime: Runtime, network: Network | No
         UnsupportedModelError: The model fails on every image.
     """
     try:
-        prompts, _ = registry.get("tasks", adapter.task)().options({}, adapter.labels)
+        prompts, _ = task_of(adapter.spec).options({}, adapter.labels)
         check(
             name,
             lambda image: adapter.preprocess(image, **prompts),

@@ -271,6 +271,13 @@ def _maskformer(s: _Settings) -> list[Step]:
     return [*resized, *_scale(s), *_pad(s, mask="pixel_mask")]
 
 
+def _sam(s: _Settings) -> list[Step]:
+    if s.do_resize and set(s.lengths) != {"longest_edge"}:
+        raise s.refuse(f"its size is {s.lengths}")
+    resized = [Resize("longest", (s.lengths["longest_edge"],), s.filter)] if s.do_resize else []
+    return [*resized, *_crop(s), *_scale(s), *(_pad(s) if s.do_pad else [])]
+
+
 def _eomt(s: _Settings) -> list[Step]:
     lengths = s.lengths
     windows = [Windows(lengths["shortest_edge"])] if s.do_split_image else []
@@ -285,6 +292,7 @@ _PROCESSORS: dict[str, Callable[[_Settings], list[Step]]] = {
             *("ViTImageProcessor", "BitImageProcessor", "CLIPImageProcessor", "DeiTImageProcessor"),
             *("MobileNetV1ImageProcessor", "MobileNetV2ImageProcessor", "PvtImageProcessor"),
             *("SiglipImageProcessor", "BeitImageProcessor", "Tipsv2DptImageProcessor"),
+            "OwlViTImageProcessor",
         ),
         _plain,
     ),
@@ -309,6 +317,8 @@ _PROCESSORS: dict[str, Callable[[_Settings], list[Step]]] = {
     "MaskFormerImageProcessor": _maskformer,
     "OneFormerImageProcessor": _no_crop,
     "EomtImageProcessor": _eomt,
+    "SamImageProcessor": _sam,
+    "Sam2ImageProcessor": _no_crop,
     "Sapiens2ImageProcessor": _sapiens,
 }
 
@@ -316,6 +326,7 @@ _REFUSED = {
     "DonutImageProcessor": "it shrinks and pads images in steps of its own",
     "Gemma3ImageProcessor": "it cuts images into parts for a language model",
     "ImageGPTImageProcessor": "it gives each pixel the number of a colour",
+    "Owlv2ImageProcessor": "it blurs images before it shrinks them",
     "PerceiverImageProcessor": "it cuts out a share of the image before it scales it",
     "PPDocLayoutV4ImageProcessor": "it scales floats by bicubic interpolation",
     "PPOCRV5ServerDetImageProcessor": "its networks find lines of text, for which there is no task",

@@ -80,8 +80,11 @@ def run(
             `pvzoo.preprocess.long_images.MAX_INPUT_PIXELS`.
     """
     used = middle(image) if _cuts_the_middle(steps) else image
+    rest = list(steps)
+    while rest and isinstance(rest[0], Resize) and rest[0].arithmetic == "pillow":
+        used = _by_pillow(used, rest.pop(0))  # before it becomes an array, which is a copy
     state = _State(np.asarray(used)[None], (used.height, used.width))
-    for step in steps:
+    for step in rest:
         state = _DO[type(step)](state, step)
     pixels = state.pixels
     if pixels.dtype == np.uint8:
@@ -112,13 +115,19 @@ def _resize(state: _State, step: Resize) -> _State:
     elif step.arithmetic == "float":
         pixels = resize_float(_planes(state.pixels), *size)
     elif step.arithmetic == "pillow":
-        image = Image.fromarray(state.pixels[0])
-        pixels = np.asarray(image.resize(size[::-1], _PILLOW[step.filter]))[None]
+        pixels = np.asarray(_by_pillow(Image.fromarray(state.pixels[0]), step))[None]
     elif step.filter == "nearest":
         pixels = _nearest(state.pixels, *size)
     else:
         pixels = resize_uint8(state.pixels[0], *size, step.filter, antialias=step.antialias)[None]
     return replace(state, pixels=pixels, valid=size)
+
+
+def _by_pillow(image: Image.Image, step: Any) -> Image.Image:
+    old = (image.height, image.width)
+    size = scaled(old, step.rule, step.size, step.multiple, step.rounding)
+    check_input(image.size, size)
+    return image if size == old else image.resize(size[::-1], _PILLOW[step.filter])
 
 
 def _nearest(pixels: np.ndarray, height: int, width: int) -> np.ndarray:

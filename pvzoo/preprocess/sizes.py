@@ -10,7 +10,14 @@ Size = tuple[int, int]
 """(height, width) in pixels."""
 
 Rule = Literal[
-    "exact", "shorter", "bounded", "bounded-yolos", "within", "shorter-rounded", "closest"
+    "exact",
+    "shorter",
+    "bounded",
+    "bounded-yolos",
+    "within",
+    "shorter-rounded",
+    "closest",
+    "longest",
 ]
 Rounding = Literal["up", "down", "nearest"]
 
@@ -85,6 +92,12 @@ def _within(image: Size, tallest: int, widest: int) -> Size:
     return int(height * scale), int(width * scale)
 
 
+def _longest(image: Size, side: int) -> Size:
+    """The longer side becomes `side` (SAM's processor)."""
+    scale = side / max(image)
+    return int(image[0] * scale + 0.5), int(image[1] * scale + 0.5)
+
+
 def _closest(image: Size, height: int, width: int) -> tuple[float, float]:
     """Scale in proportion so that the side that changes less fits exactly (DPT's processor)."""
     scales = height / image[0], width / image[1]
@@ -100,4 +113,5 @@ _RULES: dict[Rule, Callable[..., tuple[float, float]]] = {
     "bounded-yolos": _bounded_yolos,
     "within": _within,
     "closest": _closest,
+    "longest": _longest,
 }

@@ -33,7 +33,8 @@ class Resize(Step):
     Attributes:
         rule: How to compute the new size; see `pvzoo.preprocess.sizes`.
         size: The numbers for the rule, in pixels: (height, width) for "exact", "within" and
-            "closest", (side,) for "shorter" and "shorter-rounded", (side, longest) for "bounded".
+            "closest", (side,) for "shorter", "shorter-rounded" and "longest", (side, longest) for
+            "bounded".
         filter: The name of the filter in Pillow.
         multiple: Both sides are rounded to a multiple of this, by `rounding`.
         arithmetic: Which library's results to reproduce: Pillow's, torchvision's for uint8, or

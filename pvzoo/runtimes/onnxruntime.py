@@ -28,6 +28,13 @@ _PROVIDERS = {
     "npu": ("QNNExecutionProvider", "VitisAIExecutionProvider", "CoreMLExecutionProvider"),
 }
 
+_WAITING = {
+    "session.intra_op.spin_duration_us": "50",
+    "session.force_spinning_stop": "1",
+}
+"""How threads wait for the next part of a batch: a moment without sleeping, which is faster, then
+they sleep, for else they take the time of those that read images."""
+
 
 class OnnxRuntime(Runtime):
     """Runs ONNX files; `open` makes one. Any number of threads may call it at once."""
@@ -88,8 +95,8 @@ class OnnxRuntime(Runtime):
         provider = _provider(made.device, onnxruntime.get_available_providers())
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # what goes wrong is raised as well
-        # threads that wait for work without sleeping take the time of those that read images
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        for key, value in _WAITING.items():
+            options.add_session_config_entry(key, value)
         if threads is not None:
             options.intra_op_num_threads = threads
         made._graphs = dict(graphs)

@@ -106,8 +106,9 @@ class TorchRuntime(Runtime):
             "Use a smaller batch_size, or dtype='float16'.",
         )
 
-    def _tensor(self, array: np.ndarray) -> torch.Tensor:
-        tensor = torch.from_numpy(array)
+    def _tensor(self, array: np.ndarray | torch.Tensor) -> torch.Tensor:
+        """On the device; what another graph left there is a tensor already."""
+        tensor = array if isinstance(array, torch.Tensor) else torch.from_numpy(array)
         dtype = self.dtype if tensor.is_floating_point() else tensor.dtype
         return tensor.to(self.device, dtype)
 

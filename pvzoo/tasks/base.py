@@ -19,7 +19,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
 
-from pvzoo.errors import PvzooError, UsageError, nearest
+from pvzoo.errors import PvzooError, UsageError, nearest, short
 from pvzoo.progress import Progress
 from pvzoo.results.base import Result
 
@@ -73,6 +73,8 @@ class Task(ABC):
             function that converts it, as "package.module:function"; see
             `pvzoo.data.convert_task`.
         hub_tag: The Hub's tag of the task, if it is not the id.
+        examples: Prompts of each kind to test an export with, for tasks whose prompts come with the
+            images, such as points. Without them, its networks cannot be exported.
         training: Where its `pvzoo.training.targets.base.Training` is, as "package.module:Class".
             It is imported only for training. None if its networks cannot be trained.
     """
@@ -88,6 +90,7 @@ class Task(ABC):
     more_columns: ClassVar[tuple[str, ...]] = ()
     made_from: ClassVar[Mapping[str, str]] = {}
     hub_tag: ClassVar[str | None] = None
+    examples: ClassVar[Sequence[Mapping[str, Any]]] = ()
     training: ClassVar[str | None] = None
 
     def metric(self, match: LabelMatch) -> Metric:
@@ -186,6 +189,44 @@ class Task(ABC):
         if "classes" in controls:
             controls["classes"] = class_ids(controls["classes"], labels)
         return _build(self.prompts, given), controls
+
+    def tried_prompts(self, labels: Sequence[str]) -> list[dict[str, Any]]:
+        """Complete prompts to try an export with; an image gets them by its index, in turns."""
+        return [self.options(prompts, labels)[0] for prompts in self.examples or ({},)]
+
+    def with_prompts(self, prompts: Mapping[str, Any]) -> Task:
+        """The same task for a network whose prompts are always the same: `predict` takes none.
+
+        Args:
+            prompts: Those of them that have no default, at least.
+
+        Raises:
+            UsageError: As `options`.
+        """
+        kind: Any = type(self)
+        fixed, _ = self.options(prompts, ())
+
+        class Fixed(kind):  # type: ignore[misc]
+            prompts = NoOptions
+            class_prompt = None
+            evaluation: ClassVar[Mapping[str, Any]] = {
+                name: value for name, value in kind.evaluation.items() if name not in fixed
+            }
+
+            def options(
+                self, given: Mapping[str, Any], labels: Sequence[str]
+            ) -> tuple[dict[str, Any], dict[str, Any]]:
+                if told := [name for name in given if name in fixed]:
+                    raise UsageError(
+                        f"{told[0]} was fixed when the model was exported, at "
+                        f"{short(fixed[told[0]])}.",
+                        "Leave it out, or export the original again.",
+                    )
+                return dict(fixed), super().options(given, labels)[1]
+
+        Fixed.__doc__, Fixed.__name__ = kind.__doc__, kind.__name__
+        made: Task = Fixed()
+        return made
 
 
 def _build(options: type, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pvzoo.adapters.base import Adapter, Meta
+from pvzoo.adapters.base import Meta
 from pvzoo.adapters.classification import classify, probabilities
 from pvzoo.results.classification import Classification
+from pvzoo_open_vocabulary.adapter import TextAdapter
 
 
-class ImageTextAdapter(Adapter):
+class ImageTextAdapter(TextAdapter):
     """CLIP scores prompts against each other (softmax); SigLIP scores each prompt alone (sigmoid).
 
     The output is ``logits`` (n, prompts). ``multi_label`` in the spec's ``extra`` is true for

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pvzoo.adapters.base import Adapter, Meta
+from pvzoo.adapters.base import Meta
 from pvzoo.adapters.detection import detections
 from pvzoo.postprocess import corners, sigmoid
 from pvzoo.results.detections import Detections
+from pvzoo_open_vocabulary.adapter import TextAdapter
 
 THRESHOLD = 0.1
 """The default threshold, as in transformers."""
 
 
-class OwlAdapter(Adapter):
+class OwlAdapter(TextAdapter):
     """Any OWL-ViT or OWLv2 of transformers.
 
     Outputs: ``logits`` (n, patches, prompts) and ``pred_boxes`` (n, patches, 4), relative.

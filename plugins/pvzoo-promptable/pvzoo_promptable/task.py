@@ -101,3 +101,9 @@ class MaskGeneration(Task):
     result = Instances
     prompts = PointsAndBoxes
     controls = MaskControls
+    examples = (
+        {"points": [[60, 50], [120, 90], [30, 100]]},
+        {"boxes": [[10, 20, 120, 110], [50, 40, 90, 130]]},
+        {"points": [[[60, 50], [20, 20]], [[120, 90], [60, 50]]], "point_labels": [[1, 0], [1, 1]]},
+        {"points": [[[60, 50], [20, 20]]], "point_labels": [[1, 0]], "boxes": [[10, 20, 120, 110]]},
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,9 @@ from transformers import (
 )
 
 import pvzoo
+from pvzoo.export.reference import Side
+from pvzoo.export.twins import twin_of
+from pvzoo.export.verify import verify
 
 MODELS = Path(importlib.util.find_spec("pvzoo_shapes").origin).parent / "models"
 HELD_OUT = 1000  # training used the seeds 0, 1 and 2
@@ -45,6 +49,32 @@ def test_they_are_the_offline_default_of_their_task(name):
 @pytest.mark.parametrize("folder", ["detector", "mask2former"])
 def test_the_weights_are_under_five_megabytes(folder):
     assert (MODELS / folder / "model.safetensors").stat().st_size < 5e6
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_shipped_export_of_a_network_answers_as_it_does(name):
+    model, twin = pvzoo.load(name, device="cpu"), twin_of(pvzoo.info(name))
+    assert twin.parent.name == "exports"
+    assert sum(file.stat().st_size for file in twin.iterdir()) < 5e6
+    found = verify(twin, original=Side.original(model.network, model.runtime))
+    assert found.verdict == "certified"
+
+
+def test_predicting_without_naming_a_model_uses_the_shipped_export(scenes, tmp_path):
+    scenes[0]["image"].save(tmp_path / "scene.png")
+    command = ["pvzoo", "predict", str(tmp_path / "scene.png"), "--json", "--task", "detection"]
+    code = (
+        "import sys; from pvzoo.cli import app\n"
+        f"sys.argv = {command!r}\n"
+        "try: app()\nexcept SystemExit: pass\n"
+        "sys.stderr.write(repr('torch' in sys.modules))"
+    )
+    twin = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "predicted by the export of shapes-detector" in twin.stderr
+    assert twin.stderr.endswith("False")
+    wanted = pvzoo.load("shapes-detector", device="cpu").predict(tmp_path / "scene.png")
+    rows = json.loads(twin.stdout)["predictions"]
+    assert [row["name"] for row in rows] == list(wanted.names)
 
 
 @pytest.mark.slow

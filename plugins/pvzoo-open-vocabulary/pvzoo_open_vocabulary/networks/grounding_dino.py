@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ from PIL import Image
 from transformers import AutoModelForZeroShotObjectDetection, PreTrainedModel
 
 from pvzoo.adapters.base import Arrays, Meta, Spec
-from pvzoo.errors import UsageError
+from pvzoo.errors import UnsupportedModelError, UsageError
+from pvzoo.networks.base import Network
 from pvzoo.networks.from_transformers import prepared
 from pvzoo_open_vocabulary.networks.text import TextEncoder, TextNetwork
 
@@ -29,7 +31,7 @@ class GroundingDinoNetwork(TextNetwork):
             (),
             family=config.model_type,
         )
-        self._processor = processor
+        self.processor = processor
         self._encode = TextEncoder(
             tokenizer,
             config.max_text_len,
@@ -54,8 +56,21 @@ class GroundingDinoNetwork(TextNetwork):
                 f"The tokenizer finds no tokens in the prompt {texts[own.index([])]!r}.",
                 "Write it with other letters.",
             )
-        pixels = prepared(self._processor, image)
+        pixels = prepared(self.processor, image)
         return {**pixels, **tokens}, {"size": image.size[::-1], "prompts": texts, "own": own}
+
+    def with_prompts(self, prompts: Mapping[str, Any]) -> Network:
+        """Always refused.
+
+        Raises:
+            UnsupportedModelError: torch.export does not come to an end with its Swin Transformer
+                where the sizes of images are free.
+        """
+        raise UnsupportedModelError(
+            "Grounding DINO cannot be exported: PyTorch cannot trace its backbone, a Swin "
+            "Transformer, for images of any size in a reasonable time.",
+            "It goes on working with PyTorch. OWL-ViT can be exported.",
+        )
 
     def forward(self, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Logits (n, queries, tokens) and boxes (n, queries, 4), relative, as float32.

@@ -22,11 +22,15 @@ class TextNetwork(Network):
 
     Class attributes:
         auto_class: The class of transformers that loads it.
+
+    Instance attributes:
+        processor: Its image processor.
     """
 
     auto_class: ClassVar[Any]
 
     module: PreTrainedModel
+    processor: Any
 
     @abstractmethod
     def __init__(self, module: PreTrainedModel, processor: Any, tokenizer: Any) -> None:

@@ -1,0 +1,60 @@
+"""What is known of an export, for people, by its manifest alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pvzoo.export import manifest
+from pvzoo.export.seen import is_known
+
+
+def lines(folder: Path, name: str) -> list[tuple[str, str]]:
+    """(heading, text): what it is, where from, and what its certificate is worth here.
+
+    Args:
+        folder: The export; only its manifest is read.
+        name: What messages call it.
+
+    Raises:
+        WeightsError: The manifest is damaged.
+    """
+    found = manifest.read(folder, name)
+    classes = [label for label in found.spec.labels if label]
+    size = sum(stated["bytes"] for stated in found.files.values())
+    told = [
+        ("name", name),
+        ("task", found.spec.task),
+        ("classes", f"{len(classes):,}: {_some(classes)}" if classes else "none of its own"),
+        ("exported from", found.source),
+        ("runs on", f"{found.runtime}, {found.precision}"),
+        ("files", f"{size / 1e6:.1f} MB"),
+        ("licence", found.license or "unknown"),
+        ("versions", ", ".join(f"{k} {v}" for k, v in found.versions.items())),
+        ("certificate", _certificate(found.certificate)),
+    ]
+    told += [(key, str(value)) for key, value in found.spec.prompts.items()]
+    if found.certificate is not None:
+        told.append(("proven here", "yes" if is_known(folder) else f"no: {word(name)}"))
+    return told
+
+
+def word(name: str) -> str:
+    """What is said of a certificate that came from elsewhere."""
+    return (
+        "its certificate is the word of whoever exported it; "
+        f"pvzoo verify {name} repeats the comparison on this machine"
+    )
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
+
+
+def _certificate(told: Any) -> str:
+    if told is None:
+        return "none"
+    return (
+        f"{told.get('verdict')}: {told.get('images')} images, {told.get('rows')} objects, classes "
+        f"or segments, in {told.get('runtime')} on {told.get('machine')}"
+    )

@@ -1,0 +1,46 @@
+"""Exports that were made or verified on this machine, for this user.
+
+The certificate of any other is the word of whoever made it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from importlib.util import find_spec
+from pathlib import Path
+
+from pvzoo.export import manifest
+
+
+def remember(folder: Path) -> None:
+    """Keep that an export was compared with its original here; where nothing is kept, go on."""
+    mark = _mark(folder)
+    try:
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        mark.touch()
+    except OSError:  # a home that cannot be written to
+        return
+
+
+def is_known(folder: Path) -> bool:
+    """Whether an export was compared with its original here, and has not changed since.
+
+    One that an installed package ships is trusted as the package is.
+    """
+    return _mark(folder).exists() or _is_shipped(folder.resolve())
+
+
+def _is_shipped(folder: Path) -> bool:
+    package = folder.parents[1]
+    if folder.parent.name != "exports" or not package.name.isidentifier():
+        return False
+    spec = find_spec(package.name)
+    return spec is not None and bool(spec.origin) and Path(str(spec.origin)).parent == package
+
+
+def _mark(folder: Path) -> Path:
+    """An empty file, whose name is the digest of the manifest, which has those of the files."""
+    from platformdirs import user_state_path
+
+    digest = hashlib.sha256((folder / manifest.NAME).read_bytes()).hexdigest()
+    return user_state_path("pvzoo") / "verified" / digest
