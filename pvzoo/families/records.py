@@ -137,7 +137,7 @@ _DETECTORS = {
     "pp_doclayout_v4": Family(
         {DETECTION: ("PPDocLayoutV4ForObjectDetection",)},
         untrained=_NO_LOSS,
-        patches=("length",),
+        unexported="its boxes are read by its processor, which needs PyTorch",
     ),
     "pp_ocrv5_mobile_det": Family(
         {DETECTION: ("PPOCRV5MobileDetForObjectDetection",)}, refused=_TEXT

@@ -93,8 +93,8 @@ class TransformersDetectionNetwork(_training.TrainableNetwork):
 
     @property
     def unexported(self) -> str:
-        """Boxes of an unknown family are read by PyTorch's side alone."""
-        if self.family.boxes is None:
+        """What the record says; boxes of an unknown family are read by PyTorch's side alone."""
+        if self.family.boxes is None and not super().unexported:
             return "its boxes are read by its processor, which needs PyTorch"
         return super().unexported
 
