@@ -21,7 +21,12 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "data2vec-vision": USUAL["beit"],
     "dinov2_with_registers": USUAL["dinov2"],
     "donut-swin": USUAL["swin"],
-    "efficientnet": {"image_size": 64, "width_coefficient": 0.25, "depth_coefficient": 0.2},
+    "efficientnet": {
+        "image_size": 64,
+        "width_coefficient": 0.25,
+        "depth_coefficient": 0.2,
+        "hidden_dim": 320,
+    },
     "focalnet": {
         "image_size": 64,
         "embed_dim": 16,
@@ -69,6 +74,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
         "num_blocks": 1,
         "num_self_attends_per_block": 2,
         "num_self_attention_heads": 2,
+        "d_model": 64,
         "num_cross_attention_heads": 1,
         "image_size": 32,
     },
@@ -96,7 +102,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "siglip2": {"vision_config": {**_VIT, "num_patches": 16}, "text_config": {"hidden_size": 16}},
     "swiftformer": {"embed_dims": [16, 16, 32, 32], "depths": [1, 1, 1, 1]},
     "swinv2": USUAL["swin"],
-    "textnet": {"hidden_sizes": [16, 16, 16, 32, 32]},
+    "textnet": {"stem_out_channels": 16, "hidden_sizes": [16, 16, 16, 32, 32], "image_size": 64},
     "vit_msn": _VIT,
 }
 
@@ -114,4 +120,8 @@ def build(family: str, folder: Path, labels: tuple[str, ...]) -> None:
     module = randomise(head(settings))
     module.save_pretrained(folder)
     size = {"height": side, "width": side}
-    transformers.ViTImageProcessor(size=size).save_pretrained(folder)
+    if family == "siglip2":
+        processor = transformers.Siglip2ImageProcessor(patch_size=8, max_num_patches=16)
+    else:
+        processor = transformers.ViTImageProcessor(size=size)
+    processor.save_pretrained(folder)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import checkpoints
+import classification_families
 import detection_families
 import segmentation_families
 import torch
@@ -27,6 +28,7 @@ from safetensors.torch import load_file, save_file
 
 import pvzoo
 from pvzoo.data import schema
+from pvzoo.families import family_of
 
 HOME = Path(__file__).parent / "trained"
 SCENES = 320
@@ -36,6 +38,7 @@ SHAPES = ("disc", "square", "triangle", "star")
 """With the four kinds of stuff they are as many classes as the small segmenters have."""
 UNIVERSAL = ("AutoModelForUniversalSegmentation", "AutoModelForInstanceSegmentation")
 SWIN = ("mask2former_swin", "maskformer", "oneformer")
+CLASSES = (*SHAPES, *"abcd")
 NAMED = {"semantic": schema.SEMANTIC, "instance": schema.INSTANCE, "panoptic": schema.PANOPTIC}
 
 
@@ -61,24 +64,23 @@ class Trained:
 
 
 def _classifiers() -> dict[str, Trained]:
-    return {
-        f"{name}-classifier": Trained(
-            partial(_write_classifier, name), (schema.CLASSIFICATION,), rate=1e-3, epochs=4
+    found = {}
+    for name in checkpoints.FAMILIES:
+        write = partial(checkpoints.transformers_folder, family=name, labels=CLASSES)
+        found[f"{name}-classifier"] = Trained(write, (schema.CLASSIFICATION,), 1e-3, 4)
+    for name in classification_families.FAMILIES:
+        write = partial(classification_families.build, name, labels=CLASSES)
+        rate = 0.0 if family_of(name).untrained else 1e-3
+        found[f"{name}-classifier"] = Trained(write, (schema.CLASSIFICATION,), rate, 1)
+    for name in ("test_convnext", "test_efficientnet", "test_resnet", "test_vit"):
+        found[f"timm-{name}"] = Trained(
+            partial(_write_timm, name), (schema.CLASSIFICATION,), 1e-3, 4
         )
-        for name in checkpoints.FAMILIES
-    } | {
-        f"timm-{name}": Trained(partial(_write_timm, name), (schema.CLASSIFICATION,), 1e-3, 4)
-        for name in ("test_convnext", "test_efficientnet", "test_resnet", "test_vit")
-    }
-
-
-def _write_classifier(family: str, folder: Path) -> None:
-    checkpoints.transformers_folder(folder, family, labels=(*SHAPES, *"abcd"))
+    return found
 
 
 def _write_timm(architecture: str, folder: Path) -> None:
-    names = [*SHAPES, *"abcd"]
-    options = {"num_classes": len(names), "config": {"label_names": names}}
+    options = {"num_classes": len(CLASSES), "config": {"label_names": CLASSES}}
     checkpoints.timm_folder(folder, architecture, **options)
 
 

@@ -42,7 +42,9 @@ class TransformersClassificationNetwork(_training.TrainableNetwork):
 
     def forward(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """(n, classes) logits."""
-        return {"logits": self.module(**inputs).logits}
+        outputs = self.module(**inputs)
+        # PP-LCNet's are there under the other name
+        return {"logits": outputs.get("logits", outputs.get("last_hidden_state"))}
 
     # --- fine-tuning ------------------------------------------------------------------------------
 
