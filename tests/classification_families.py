@@ -17,7 +17,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "bit": {**_STAGES, "num_groups": 4},
     "clip": _TOWER,
     "convnextv2": USUAL["convnext"],
-    "cvt": {"embed_dim": [16, 16, 32], "num_heads": [1, 2, 2], "depth": [1, 1, 1]},
+    "cvt": {"embed_dim": [16, 16, 32], "num_heads": [1, 2, 2], "depth": [1, 2, 3]},
     "data2vec-vision": USUAL["beit"],
     "dinov2_with_registers": USUAL["dinov2"],
     "donut-swin": USUAL["swin"],
@@ -110,10 +110,11 @@ FAMILIES: dict[str, dict[str, Any]] = {
 def build(family: str, folder: Path, labels: tuple[str, ...]) -> None:
     """Write a checkpoint with random weights and an image processor for its size."""
     settings = transformers.CONFIG_MAPPING[family](**FAMILIES[family])
+    settings.num_labels = len(labels)  # a field of its own in the config of PVT
     settings.id2label = dict(enumerate(labels))
     settings.label2id = {name: index for index, name in enumerate(labels)}
     heads = transformers.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING[type(settings)]
-    head = heads[0] if isinstance(heads, tuple) else heads
+    head = heads[-2] if isinstance(heads, tuple) else heads  # Perceiver's without weights of places
     vision = getattr(settings, "vision_config", settings)
     side = getattr(vision, "image_size", 64)
     side = side[0] if isinstance(side, list | tuple) else side
