@@ -77,7 +77,7 @@ def prove_one(name: str, task: str, runtime: str) -> dict[str, Any]:
         try:
             certificate = model.export(Path(folder) / "export", runtime=runtime)
         except PvzooError as error:
-            return {**row, "verdict": "refused", "why": str(error)}
+            return {**row, "verdict": "refused", "why": model.network.unexported or str(error)}
     return {
         **row,
         "verdict": certificate.verdict,

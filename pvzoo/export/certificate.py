@@ -144,7 +144,8 @@ def certify(
     beyond = Tally()  # of results, kept until it is known whether raw outputs differ already
     for done, (answer, (name, image)) in enumerate(zip(answers, images, strict=True)):
         inputs, meta = _inputs(certificate, answer, export, image, prompts)
-        certificate.sizes |= {a.shape[-2:] for a in inputs.values() if a.ndim > 3}
+        sizes = {a.shape[-2:] for a in inputs.values() if a.ndim > 3}
+        certificate.sizes |= sizes
         count = len(next(iter(inputs.values())))
         first: dict[str, Any] = {}
         for batch in BATCHES[: len(BATCHES) if done < IN_BATCHES else 1]:
@@ -155,7 +156,8 @@ def certify(
         if answer.whole is not None:
             _check_postprocessing(answer, export, meta, controls, name)
         result = export.adapter.postprocess(first, meta, **controls)
-        compare(answer.reading, Reading.of(result), beyond, name, MOST_ROWS)
+        covered = max((image.width * image.height / (h * w) for h, w in sizes), default=1.0)
+        compare(answer.reading, Reading.of(result), beyond, name, MOST_ROWS, max(covered, 1.0))
         if progress is not None:
             progress(done + 1, len(images))
     certificate.outputs, certificate.tally = raw.shares(), beyond
