@@ -2,8 +2,8 @@
 
     python docs/parity.py [NAME ...]
 
-Exports the tiny networks of ``tests/trained`` (all, or those named) for every task and runtime,
-keeps what came of it in ``docs/parity.json``, and writes ``docs/parity.md`` from that.
+Exports the tiny networks of ``tests/trained_models.py`` (all, or those named) for every task and
+runtime, keeps what came of it in ``docs/parity.json``, and writes ``docs/parity.md`` from that.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ Does an exported network give the results of the original? pvzoo proves it at ev
 ([export.md](export.md)), so your own model is proven with its own weights. This page says what to
 expect: for each family, task and runtime, whether a tiny network of the family passed that proof.
 
-The networks are in `tests/trained`; `tests/trained_models.py` makes them. They were trained for a
-few hundred steps on drawn shapes, so that their scores differ as a trained network's do. They do
-not detect well.
+The networks are in `tests/trained`; `tests/trained_models.py` makes them. They were trained for 160
+or 320 steps on drawn shapes, so that their scores differ as a trained network's do. They do not
+detect well. Those marked "random weights" are not trained at all.
 
 After "certified" stands the largest difference of a raw output, as a share of its range; 1e-3 is
 allowed. Boxes, masks, maps, classes and scores were compared too. "sizes" says whether the exported

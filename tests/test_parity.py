@@ -30,7 +30,8 @@ def test_every_tiny_network_is_on_the_page_for_each_task_and_runtime():
         for task in how.tasks
         for runtime in PARITY["RUNTIMES"]
     }
-    assert {folder.name for folder in HOME.iterdir()} == set(CHECKPOINTS)
+    trained = {name for name, how in CHECKPOINTS.items() if how.rate}
+    assert {folder.name for folder in HOME.iterdir()} == trained
 
 
 def test_every_family_that_is_not_a_classifier_was_tried_for_each_of_its_tasks():

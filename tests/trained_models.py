@@ -29,7 +29,6 @@ from safetensors.torch import load_file, save_file
 
 import pvzoo
 from pvzoo.data import schema
-from pvzoo.families import family_of
 
 HOME = Path(__file__).parent / "trained"
 SCENES = 320
@@ -50,7 +49,7 @@ class Trained:
     Attributes:
         build: Writes the random network into a folder.
         tasks: What it is used for; the first is what it is trained for.
-        rate: The highest learning rate; 0 for those that cannot be trained.
+        rate: The highest learning rate; 0 for those that keep their random weights.
         epochs: How often every scene is seen.
         loss: What is learnt by a network that `fine_tune` does not train.
         windows: Whether its processor cuts images into windows, once it is trained.
@@ -71,8 +70,7 @@ def _classifiers() -> dict[str, Trained]:
         found[f"{name}-classifier"] = Trained(write, (schema.CLASSIFICATION,), 1e-3, 4)
     for name in classification_families.FAMILIES:
         write = partial(classification_families.build, name, labels=CLASSES)
-        rate = 0.0 if family_of(name).untrained else 1e-3
-        found[f"{name}-classifier"] = Trained(write, (schema.CLASSIFICATION,), rate, 1)
+        found[f"{name}-classifier"] = Trained(write, (schema.CLASSIFICATION,), rate=0.0)
     for name in ("test_convnext", "test_efficientnet", "test_resnet", "test_vit"):
         found[f"timm-{name}"] = Trained(
             partial(_write_timm, name), (schema.CLASSIFICATION,), 1e-3, 4
@@ -145,8 +143,6 @@ def train(name: str, work: Path) -> Path:
     data = pvzoo_shapes.scenes(task, count=SCENES, size=SIDE, seed=0, shapes=SHAPES)
     names = schema.class_names(data.features)
     _rename(start, names)
-    if not how.rate:
-        return start
     model = pvzoo.load(start, task=task, device="cpu")
     if how.loss:
         _train_by_hand(model.network, how, data)
@@ -245,13 +241,18 @@ def keep(run: Path, folder: Path) -> None:
 
 
 def opened(name: str, task: str) -> pvzoo.Model:
-    """A trained network, in float32 on the CPU."""
-    return pvzoo.load(HOME / name, task=task, device="cpu", dtype="float32")
+    """A network, in float32 on the CPU; one that is not trained is built."""
+    how = CHECKPOINTS[name]
+    with tempfile.TemporaryDirectory() as folder:
+        if not how.rate:
+            how.build(Path(folder))
+        kept = HOME / name if how.rate else Path(folder)
+        return pvzoo.load(kept, task=task, device="cpu", dtype="float32")
 
 
 def main(names: list[str]) -> None:
     """Make them anew."""
-    for name in names or CHECKPOINTS:
+    for name in names or [name for name, how in CHECKPOINTS.items() if how.rate]:
         with tempfile.TemporaryDirectory() as work:
             keep(train(name, Path(work)), HOME / name)
         size = (HOME / name / "model.safetensors").stat().st_size
