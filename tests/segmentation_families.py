@@ -376,7 +376,7 @@ def _oneformer() -> tuple[nn.Module, Any]:
     return transformers.OneFormerForUniversalSegmentation(_named(config)), processor
 
 
-def _eomt_processor(split: bool) -> Any:
+def eomt_processor(split: bool) -> Any:
     """Semantic checkpoints cut the image into windows, the others pad it to a square."""
     if split:
         return transformers.EomtImageProcessor(
@@ -400,7 +400,7 @@ def _eomt(*, split: bool) -> Callable[[], tuple[nn.Module, Any]]:
             num_upscale_blocks=1,
             num_queries=QUERIES,
         )
-        return transformers.EomtForUniversalSegmentation(_named(config)), _eomt_processor(split)
+        return transformers.EomtForUniversalSegmentation(_named(config)), eomt_processor(split)
 
     return make
 
@@ -419,7 +419,7 @@ def _eomt_dinov3(*, split: bool) -> Callable[[], tuple[nn.Module, Any]]:
             num_queries=QUERIES,
         )
         model = transformers.EomtDinov3ForUniversalSegmentation(_named(config))
-        return model, _eomt_processor(split)
+        return model, eomt_processor(split)
 
     return make
 

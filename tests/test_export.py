@@ -16,10 +16,12 @@ import pytest
 from exports import BREAKS, broken, write_classifier, write_detector
 from light_site import NETWORK, LightSite
 from PIL import Image
+from pycocotools.mask import encode
 
 import pvzoo
 from pvzoo.errors import ExportError, PvzooError, PvzooWarning, WeightsError
 from pvzoo.export import about, manifest, reference
+from pvzoo.export.compare import Reading, Row, Tally, compare
 from pvzoo.export.onnx_file import references
 from pvzoo.export.reference import Side
 from pvzoo.export.verify import verify, verify_foreign
@@ -526,6 +528,24 @@ def test_labelled_data_is_measured_with_both(made, tmp_path):
     assert found.images == len(reference.images()) + 4
     assert found.metric
     assert all(mine == pytest.approx(theirs) for mine, theirs in found.metric.values())
+
+
+@pytest.mark.parametrize(
+    ("pixels", "covered", "faults"), [(0, 1, 0), (2, 1, 0), (3, 1, 1), (8, 4, 0), (9, 4, 1)]
+)
+def test_two_input_pixels_of_a_small_mask_may_depend_on_rounding(pixels, covered, faults):
+    square = np.zeros((40, 40), np.uint8, order="F")
+    square[10:20, 10:20] = 1
+    other = square.copy(order="F")
+    other[10, 10 : 10 + pixels] = 0
+    one, two = (
+        Reading("Instances", (40, 40), (Row(0, "a", 0.9, mask=encode(m)["counts"]),), {})
+        for m in (square, other)
+    )
+    tally = Tally()
+    compare(one, two, tally, "a.png", pixel=covered)
+    assert len(tally.faults) == faults
+    assert tally.worst["mask IoU"] == 1 - pixels / 100
 
 
 def test_a_runtime_of_a_plugin_that_answers_wrongly_breaks_its_rule(monkeypatch):

@@ -156,7 +156,8 @@ def certify(
         told = prompts[done % len(prompts)]
         inputs, meta = _inputs(certificate, answer, export, image, told)
         pixels = inputs.get(export.adapter.pixels)
-        certificate.sizes |= set() if pixels is None else {pixels.shape[-2:]}
+        sizes = set() if pixels is None else {pixels.shape[-2:]}
+        certificate.sizes |= sizes
         count = len(next(iter(inputs.values())))
         first: dict[str, Any] = {}
         for batch in BATCHES[: len(BATCHES) if done < IN_BATCHES else 1]:
@@ -167,7 +168,8 @@ def certify(
         if answer.whole is not None:
             _check_postprocessing(answer, export, meta, controls, name)
         result = export.adapter.postprocess(first, meta, **controls)
-        compare(answer.reading, Reading.of(result), beyond, name, MOST_ROWS)
+        covered = max((image.width * image.height / (h * w) for h, w in sizes), default=1.0)
+        compare(answer.reading, Reading.of(result), beyond, name, MOST_ROWS, max(covered, 1.0))
         if progress is not None:
             progress(done + 1, len(images))
     certificate.outputs, certificate.tally = raw.shares(), beyond

@@ -21,6 +21,9 @@ PIXELS = 0.5
 """By how much each edge of a box may be elsewhere, in pixels of the image."""
 OVERLAP = 0.999
 """Least IoU of two masks."""
+PIXELS_OF_MASKS = 2
+"""So many pixels of the network's input may differ in a mask in any case: of a small mask one is
+more than a thousandth, and whether a pixel is in it may depend on rounding."""
 TIES = 1e-3
 """Largest share of a map's pixels that may have another class or segment: those that two classes
 share as good as evenly."""
@@ -99,7 +102,9 @@ class Tally:
             self.faults.append(f"{where}: {what} is {value:.4g}, and {allowed:g} is allowed")
 
 
-def compare(one: Reading, other: Reading, tally: Tally, where: str, most: int = 50) -> None:
+def compare(
+    one: Reading, other: Reading, tally: Tally, where: str, most: int = 50, pixel: float = 1.0
+) -> None:
     """Compare what the original says of an image with what its export says.
 
     Args:
@@ -108,6 +113,7 @@ def compare(one: Reading, other: Reading, tally: Tally, where: str, most: int = 
         tally: Gets what comes of it.
         where: What the image is called.
         most: Most rows.
+        pixel: How many pixels of the image one of the network's input covers, at least 1.
     """
     if (one.kind, one.size, set(one.maps)) != (other.kind, other.size, set(other.maps)):
         tally.faults.append(
@@ -129,7 +135,9 @@ def compare(one: Reading, other: Reading, tally: Tally, where: str, most: int = 
         if row.box is not None and partner.box is not None:
             tally.note("box, pixels", _apart(row.box, partner.box), PIXELS, where)
         if row.mask is not None and partner.mask is not None:
-            tally.note("mask IoU", _overlap(row.mask, partner.mask, one.size), OVERLAP, where)
+            both, either = _shared(row.mask, partner.mask, one.size)
+            least = OVERLAP if either - both > PIXELS_OF_MASKS * pixel else 0.0
+            tally.note("mask IoU", both / either if either else 1.0, least, where)
 
 
 def _compare_maps(
@@ -178,7 +186,8 @@ def _distance(row: Row, other: Row, size: tuple[int, int]) -> float:
     if row.box is not None and other.box is not None:
         return apart + _apart(row.box, other.box) / 100
     if row.mask is not None and other.mask is not None:
-        return apart + 1 - _overlap(row.mask, other.mask, size)
+        both, either = _shared(row.mask, other.mask, size)
+        return apart + 1 - (both / either if either else 1.0)
     return apart
 
 
@@ -186,9 +195,9 @@ def _apart(one: Sequence[float], other: Sequence[float]) -> float:
     return max(abs(a - b) for a, b in zip(one, other, strict=True))
 
 
-def _overlap(one: bytes, other: bytes, size: tuple[int, int]) -> float:
+def _shared(one: bytes, other: bytes, size: tuple[int, int]) -> tuple[int, int]:
+    """Pixels that are in both masks, and in either."""
     from pycocotools import mask
 
     pair = [{"size": list(size), "counts": counts} for counts in (one, other)]
-    either = float(mask.area(mask.merge(pair)))
-    return float(mask.area(mask.merge(pair, intersect=True))) / either if either else 1.0
+    return int(mask.area(mask.merge(pair, intersect=True))), int(mask.area(mask.merge(pair)))

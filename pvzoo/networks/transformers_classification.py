@@ -42,7 +42,9 @@ class TransformersClassificationNetwork(_training.TrainableNetwork):
 
     def forward(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """The logits (n, classes)."""
-        return {"logits": self.module(**inputs).logits}
+        outputs = self.module(**inputs)
+        # those of PP-LCNet have another name
+        return {"logits": outputs.get("logits", outputs.get("last_hidden_state"))}
 
     # --- fine-tuning ------------------------------------------------------------------------------
 

@@ -94,7 +94,7 @@ class TransformersDetectionNetwork(_training.TrainableNetwork):
     @property
     def unexported(self) -> str:
         """The reason of its family; boxes of an unknown family can only be read with PyTorch."""
-        if self.family.boxes is None:
+        if self.family.boxes is None and not super().unexported:
             return "its processor reads its boxes, and needs PyTorch"
         return super().unexported
 
