@@ -28,6 +28,7 @@ from pvzoo.pipeline import predict
 from pvzoo.plugins import registry
 from pvzoo.runtimes.base import Runtime
 from pvzoo.tasks.base import Task
+from pvzoo.thresholds.values import Thresholds
 
 if TYPE_CHECKING:
     from pvzoo.networks.base import Network
@@ -62,6 +63,7 @@ def export(
     runtime: str,
     image_size: int | None = None,
     prompts: Mapping[str, Any] | None = None,
+    thresholds: Thresholds | None = None,
     data: Any = None,
     progress: Progress | None = None,
     keep_failed: Path | None = None,
@@ -77,6 +79,7 @@ def export(
         runtime: The id of the runtime that the files are for.
         image_size: Side of the square that images are scaled to; None for the network's own.
         prompts: Of the task; they are fixed in the export.
+        thresholds: Of the model, which go into the manifest.
         data: Images to try beside those that come with pvzoo, labelled or not.
         progress: Called as the work goes on.
         keep_failed: A new folder that gets the files if they are not proven.
@@ -143,6 +146,7 @@ def export(
             name,
             license,
             _versions(),
+            {} if thresholds is None else thresholds.to_json(),
         )
         manifest.write(made, part)
         opened = open_folder(part, name)
