@@ -27,6 +27,7 @@ from pvzoo.cli import (  # noqa: F401 (they register their commands)
     develop,
     export,
     predict,
+    report,
     sample,
     training,
 )

@@ -19,8 +19,9 @@ from pvzoo.progress import Progress, showing
 SOME_FAILED = 3
 
 _ORDER = (
-    *("list", "info", "sample", "predict", "demo", "check", "convert", "evaluate", "fine-tune"),
-    *("export", "verify", "space", "plugins", "new-plugin", "verify-plugin"),
+    *("list", "info", "sample", "predict", "demo", "check", "convert", "evaluate", "report"),
+    *("fine-tune", "tune-thresholds", "export", "verify", "space"),
+    *("plugins", "new-plugin", "verify-plugin"),
 )
 """The order of the commands in the help: the order of use. Other commands come last."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json as json_module
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,8 +12,9 @@ from rich.markup import escape
 from rich.table import Table
 
 import pvzoo
+from pvzoo import about
 from pvzoo.cli.app import Debug, Json, Task, app, err, out, print_columns, printable
-from pvzoo.errors import UsageError
+from pvzoo.errors import ModelNotFoundError, UsageError
 
 if TYPE_CHECKING:
     from pvzoo.catalog.cards import Card
@@ -88,17 +90,34 @@ def _card_json(card: Card) -> str:
 
 @app.command()
 def info(
-    name: Annotated[str, typer.Argument(help="A catalogue name.", metavar="NAME")],
+    name: Annotated[
+        str, typer.Argument(help="A catalogue name, a folder or a Hub repo id.", metavar="NAME")
+    ],
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Show a model's card."""
-    card = pvzoo.info(name)
+    """Show a model's card, or what its folder or repo says of it."""
+    from pathlib import Path
+
+    if Path(name).expanduser().is_dir():
+        lines = about.saved(name)
+    else:
+        try:
+            card = pvzoo.info(name)
+        except ModelNotFoundError:
+            if "/" not in name:
+                raise
+            lines = about.saved(name)
+        else:
+            if json:
+                sys.stdout.write(_card_json(card) + "\n")
+                return
+            lines = card.lines
     if json:
-        sys.stdout.write(_card_json(card) + "\n")
+        sys.stdout.write(json_module.dumps(dict(lines), ensure_ascii=False) + "\n")
         return
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    for key, value in card.lines:
+    for key, value in lines:
         table.add_row(f"[bold]{key}[/]", escape(value))
     out.print(table)
 
@@ -117,7 +136,6 @@ def plugins(
 ) -> None:
     """List the installed plugins and what each one adds."""
     import dataclasses
-    import json as json_module
 
     found = pvzoo.list_plugins(check=check, timeout=timeout)
     if json:
