@@ -158,17 +158,16 @@ class DetectionAnalysis(Analysis):
 
     def images(self) -> list[ImageErrors]:
         """By the scores of their wrong detections, and 1 for each missed object."""
-        pairing = self.pairing
-        wrong, missed = (np.flatnonzero(which) for which in self._shown)
+        pairing, (wrong, missed) = self.pairing, self._shown
+        detections, objects = pairing.found[wrong], pairing.objects[missed]
+        scores = np.append(detections["score"], np.ones(len(objects)))
+        kinds = np.append(pairing.kind[wrong], np.full(len(objects), MISSED))
+        columns = [np.append(detections[name], objects[name]) for name in ("image", "label")]
         rows: dict[int, list[tuple[float, str, str]]] = {}
-        for i in wrong.tolist():
-            row = pairing.found[i]
-            name, score = self.names[row["label"]], float(row["score"])
-            rows.setdefault(int(row["image"]), []).append((score, KINDS[pairing.kind[i]], name))
-        for i in missed.tolist():
-            row = pairing.objects[i]
-            found = (1.0, KINDS[MISSED], self.names[row["label"]])
-            rows.setdefault(int(row["image"]), []).append(found)
+        for index, label, score, kind in zip(
+            *(values.tolist() for values in (*columns, scores, kinds)), strict=True
+        ):
+            rows.setdefault(index, []).append((score, KINDS[kind], self.names[label]))
         made = [
             ImageErrors(
                 index,
@@ -183,7 +182,7 @@ class DetectionAnalysis(Analysis):
 
     def suspects(self) -> list[Suspect]:
         """See `pvzoo.metrics.suspects`."""
-        return suspects(self.pairing, self.names, self._overlaps)
+        return suspects(self.pairing, self.names)
 
     def ranked(self) -> Ranked:
         """The detections that are not left out, at an IoU of 0.5."""

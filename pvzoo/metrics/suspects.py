@@ -15,50 +15,78 @@ from pvzoo.metrics.matching import (
     CLASS,
     LOCATION,
     RIGHT,
-    Overlaps,
     Pairing,
 )
 
 LEAST = 0.3
 """Suspicions that are smaller are not listed."""
+MOST = 10_000
+"""How many are listed."""
+_KINDS = ("wrong class", "position", "missing", "nothing there")
+_WRONG_CLASS, _POSITION, _MISSING, _NOTHING = range(4)
 
 
-def suspects(pairing: Pairing, names: tuple[str, ...], overlaps: Overlaps) -> list[Suspect]:
+def suspects(pairing: Pairing, names: tuple[str, ...]) -> list[Suspect]:
     """Labels that may be mistakes, the most suspicious first; each object or detection once."""
-    found, objects, kind = pairing.found, pairing.objects, pairing.kind
-    made: list[Suspect] = []
-    blamed = set()  # objects that a prediction contradicts
+    found, kind, score = pairing.found, pairing.kind, pairing.found["score"].astype(np.float64)
+    at = pairing.object_of
+    own = np.zeros(
+        len(pairing.objects)
+    )  # the best score of the class that an object is labelled as
+    right = np.flatnonzero(kind == RIGHT)
+    own[at[right]] = score[right]
 
-    def add(kind: str, suspicion: float, detection: int, object: int) -> None:
-        table, at = (objects, object) if object >= 0 else (found, detection)
+    # of the predictions that contradict an object, the one with the highest score
+    against = np.flatnonzero(np.isin(kind, (CLASS, LOCATION)))
+    against = against[np.argsort(-score[against], kind="stable")]
+    blamed, first = np.unique(at[against], return_index=True)
+    against = against[first]
+    contradicted = score[against] * (1 - own[blamed])
+    alone = np.flatnonzero(np.isin(kind, (BACKGROUND_KIND, BOTH)))
+    lost = np.flatnonzero(pairing.detection_of < 0)
+    lost = np.setdiff1d(lost, blamed[contradicted >= LEAST])
+    rows = np.concatenate(
+        [
+            _rows(np.where(kind[against] == CLASS, _WRONG_CLASS, _POSITION), contradicted),
+            _rows(np.full(len(alone), _MISSING), score[alone]),
+            _rows(np.full(len(lost), _NOTHING), 1 - pairing.near[lost].astype(np.float64) ** 0.5),
+        ]
+    )
+    none = -np.ones(max(len(alone), len(lost)), np.int64)
+    detections = np.concatenate([against, alone, none[: len(lost)]])
+    objects = np.concatenate([blamed, none[: len(alone)], lost])
+    image = np.where(
+        objects >= 0,
+        _taken(pairing.objects["image"], objects),
+        _taken(found["image"], detections),
+    )
+    order = np.lexsort((image, -rows["suspicion"]))
+    order = order[rows["suspicion"][order] >= LEAST][:MOST]
+    made = []
+    for i in order.tolist():
+        d, o = int(detections[i]), int(objects[i])
+        box = pairing.objects["box"][o] if o >= 0 else found["box"][d]
+        left, top, width, height = box.astype(float).round(2).tolist()
         made.append(
             Suspect(
-                int(table["image"][at]),
-                suspicion,
-                kind,
-                names[objects["label"][object]] if object >= 0 else "",
-                names[found["label"][detection]] if detection >= 0 else "",
-                float(found["score"][detection]) if detection >= 0 else float("nan"),
-                tuple(table["box"][at].astype(float).round(2).tolist()),
+                int(image[i]),
+                float(rows["suspicion"][i]),
+                _KINDS[rows["kind"][i]],
+                names[pairing.objects["label"][o]] if o >= 0 else "",
+                names[found["label"][d]] if d >= 0 else "",
+                float(score[d]) if d >= 0 else float("nan"),
+                (left, top, width, height),
             )
         )
+    return made
 
-    own = np.zeros(len(objects))  # the best score of the class that an object is labelled as
-    right = np.flatnonzero(kind == RIGHT)
-    own[pairing.object_of[right]] = found["score"][right]
-    for i in np.argsort(-found["score"], kind="stable").tolist():
-        score, at = float(found["score"][i]), int(pairing.object_of[i])
-        if score < LEAST:
-            break
-        if kind[i] in (CLASS, LOCATION) and at not in blamed:
-            suspicion = score * (1 - own[at])
-            if suspicion >= LEAST:
-                add("wrong class" if kind[i] == CLASS else "position", suspicion, i, at)
-                blamed.add(at)
-        elif kind[i] in (BACKGROUND_KIND, BOTH):
-            add("missing", score, i, -1)
-    for at in np.flatnonzero(pairing.detection_of < 0).tolist():
-        suspicion = 1 - float(pairing.near[at]) ** 0.5
-        if at not in blamed and suspicion >= LEAST:
-            add("nothing there", suspicion, -1, at)
-    return sorted(made, key=lambda one: (-one.suspicion, one.index))
+
+def _rows(kind: np.ndarray, suspicion: np.ndarray) -> np.ndarray:
+    rows = np.zeros(len(kind), [("kind", "i1"), ("suspicion", "f8")])
+    rows["kind"], rows["suspicion"] = kind, suspicion
+    return rows
+
+
+def _taken(values: np.ndarray, indices: np.ndarray) -> np.ndarray:
+    """The values at the indices; 0 at an index of -1."""
+    return np.append(values, 0)[indices]

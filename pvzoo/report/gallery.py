@@ -48,7 +48,11 @@ def chosen(worst: Sequence[ImageErrors], suspects: Sequence[Suspect], images: in
 
 
 def write_images(
-    evaluation: Evaluation, other: Evaluation | None, indices: Sequence[int], folder: Path
+    evaluation: Evaluation,
+    other: Evaluation | None,
+    indices: Sequence[int],
+    worst: Sequence[ImageErrors],
+    folder: Path,
 ) -> list[Shown]:
     """Write the images of these indices into a folder, each in two sizes.
 
@@ -57,13 +61,14 @@ def write_images(
         other: The evaluation of a second model on the same data, to draw its predictions too; or
             None.
         indices: Of the images, in the order of the page.
+        worst: The errors of the images that have some.
         folder: The new folder of the report.
 
     Returns:
         What the page says of each.
     """
     (folder / "images").mkdir()
-    errors = {one.index: one for one in evaluation.analysis.images()}
+    errors = {one.index: one for one in worst}
     shown = []
     for number, (index, name, panels) in enumerate(_drawn(evaluation, other, indices), 1):
         image = side_by_side(panels)

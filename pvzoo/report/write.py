@@ -44,7 +44,7 @@ def write(evaluation: Evaluation, folder: Path, other: Evaluation | None) -> Pat
         if compared is not None:
             indices = list(dict.fromkeys([*compared.indices, *indices]))[:200]
             names |= _file_names(evaluation, compared.indices)
-        shown = write_images(evaluation, other, indices, part)
+        shown = write_images(evaluation, other, indices, worst, part)
         sections = [_headline(evaluation)]
         if compared is not None:
             sections += compared.sections(names)
@@ -83,7 +83,7 @@ def write(evaluation: Evaluation, folder: Path, other: Evaluation | None) -> Pat
             ],
         )
         _write_csv(part / "per_class.csv", *_class_table(evaluation))
-        numbers = _numbers(evaluation, names)
+        numbers = _numbers(evaluation, worst, suspects, names)
         if compared is not None:
             numbers["comparison"] = compared.to_json(names)
         text = json.dumps(_plain(numbers), ensure_ascii=False, allow_nan=False, indent=1)
@@ -167,7 +167,12 @@ def _suspects(suspects: Sequence[Suspect], names: Mapping[int, str]) -> Section:
     )
 
 
-def _numbers(evaluation: Evaluation, names: Mapping[int, str]) -> dict[str, Any]:
+def _numbers(
+    evaluation: Evaluation,
+    worst: Sequence[ImageErrors],
+    suspects: Sequence[Suspect],
+    names: Mapping[int, str],
+) -> dict[str, Any]:
     """Every number of the report."""
     analysis = evaluation.analysis
     found = evaluation.to_dict()
@@ -189,10 +194,8 @@ def _numbers(evaluation: Evaluation, names: Mapping[int, str]) -> dict[str, Any]
             "accuracy": scores.accuracy.tolist(),
             "count": scores.count.tolist(),
         }
-    found["worst"] = [_image(one, names) for one in analysis.images()[:200]]
-    found["suspects"] = [
-        {**vars(one), "file_name": names[one.index]} for one in analysis.suspects()[:1000]
-    ]
+    found["worst"] = [_image(one, names) for one in worst[:200]]
+    found["suspects"] = [{**vars(one), "file_name": names[one.index]} for one in suspects[:1000]]
     return found
 
 
