@@ -17,7 +17,9 @@ from pvzoo.errors import PvzooError
 
 def analysed(found):
     """What an evaluation says of errors, as JSON has it."""
-    curves = {name: [curve.best, *curve.at(curve.best)] for name, curve in found.curves.items()}
+    curves = {
+        name: [curve.best, *curve.at(curve.best).values()] for name, curve in found.curves.items()
+    }
     worst = [[one.index, one.loss, list(one.kinds), one.about] for one in found.worst()]
     errors = {kind: dict(row) for kind, row in found.errors.items()}
     return {"curves": curves, "worst": worst, "errors": errors}

@@ -13,12 +13,14 @@ from typing import Any
 import colour_model
 import numpy as np
 import pytest
+from exports import write_classifier
 from hub_server import GOOD_TOKEN
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
 import pvzoo
 from pvzoo import about, data
+from pvzoo.adapters.base import Spec
 from pvzoo.data import schema
 from pvzoo.errors import (
     DataError,
@@ -28,11 +30,25 @@ from pvzoo.errors import (
     WeightsError,
 )
 from pvzoo.metrics.detection import DetectionMetric
+from pvzoo.model import Model
 from pvzoo.postprocess.detection import select
 from pvzoo.thresholds.apply import applied, tempered
 from pvzoo.thresholds.choose import temperature_for, threshold_for
 from pvzoo.thresholds.tune import EXAMPLES, halves, thresholds_of
 from pvzoo.thresholds.values import Thresholds
+
+
+class ThresholdAdapter(colour_model.ColourAdapter):
+    """The colour model, which leaves out what scores less than the threshold."""
+
+    def postprocess(self, outputs: Any, meta: Any, **controls: Any) -> Any:
+        result = super().postprocess(outputs, meta, **controls)
+        return result[result.scores >= controls["threshold"]]
+
+
+def colour_model_of(task: str) -> Model:
+    return Model("colours", ThresholdAdapter(Spec("colours", task, colour_model.NAMES)))
+
 
 # --- choosing -------------------------------------------------------------------------------------
 
@@ -120,7 +136,7 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Any:
 def test_a_detector_finds_with_its_own_thresholds_what_half_would_hide(task: str, tmp_path: Path):
     """The colour model's scores are below 0.5, and its boxes as right as they can be."""
     made = colour_model.dataset(task, tmp_path, 120)
-    model = colour_model.model(task)
+    model = colour_model_of(task)
     tuned = model.tune_thresholds(made)
     assert not any(len(r) for r in model.predict(made["image"][:10]))
     assert sum(len(r) for r in tuned.predict(made["image"][:10])) > 10
@@ -132,21 +148,21 @@ def test_a_detector_finds_with_its_own_thresholds_what_half_would_hide(task: str
 
 
 def test_a_class_with_few_examples_has_the_common_threshold_and_says_so(scenes: Any):
-    tuned = colour_model.model(schema.DETECTION).tune_thresholds(scenes)
+    tuned = colour_model_of(schema.DETECTION).tune_thresholds(scenes)
     assert tuned.thresholds.fallback == ("background",)
     assert set(tuned.thresholds.per_class) == {"red", "green", "blue"}
     few = scenes.select(range(EXAMPLES))  # about one object of each class an image
-    thresholds = colour_model.model(schema.DETECTION).tune_thresholds(few).thresholds
+    thresholds = colour_model_of(schema.DETECTION).tune_thresholds(few).thresholds
     assert thresholds.per_class == {}
     assert set(thresholds.fallback) == set(colour_model.NAMES)
     assert "the common threshold" in str(thresholds.lines)
-    plain = colour_model.model(schema.DETECTION).tune_thresholds(scenes, per_class=False)
+    plain = colour_model_of(schema.DETECTION).tune_thresholds(scenes, per_class=False)
     assert plain.thresholds.per_class == {}
     assert plain.thresholds.fallback == ()
 
 
 def test_a_threshold_that_is_given_holds_and_evaluation_asks_for_everything(scenes: Any):
-    model = colour_model.model(schema.DETECTION)
+    model = colour_model_of(schema.DETECTION)
     tuned = model.tune_thresholds(scenes, target={"recall": 0.5})
     image = scenes[1]["image"]
     assert tuned.predict(image, threshold=0.5).scores.tolist() == []
@@ -158,7 +174,7 @@ def test_a_threshold_that_is_given_holds_and_evaluation_asks_for_everything(scen
 def test_a_classifier_says_when_it_is_not_sure_and_its_scores_become_honest(tmp_path: Path):
     """The colour model says 0.7 of all answers, and is right in about as many."""
     made = colour_model.dataset(schema.CLASSIFICATION, tmp_path, 150)
-    model = colour_model.model(schema.CLASSIFICATION)
+    model = colour_model_of(schema.CLASSIFICATION)
     tuned = model.tune_thresholds(made, target={"accuracy": 0.99})
     thresholds = tuned.thresholds
     assert thresholds.temperature is not None
@@ -183,13 +199,13 @@ def test_thresholds_of_what_has_none_and_targets_that_there_are_not_are_refused(
     scenes: Any, tmp_path: Path
 ):
     with pytest.raises(UnsupportedModelError, match="no threshold to tune"):
-        colour_model.model(schema.SEMANTIC).tune_thresholds("anything")
+        colour_model_of(schema.SEMANTIC).tune_thresholds("anything")
     for target in ("f2", {"precision": 2}, {"accuracy": 0.5}, {"precision": 0.9, "recall": 0.9}):
         with pytest.raises(UsageError, match="target is"):
-            colour_model.model(schema.DETECTION).tune_thresholds(scenes, target=target)
+            colour_model_of(schema.DETECTION).tune_thresholds(scenes, target=target)
     photos = colour_model.dataset(schema.CLASSIFICATION, tmp_path, 4)
     with pytest.raises(UsageError, match="'accuracy'"):
-        colour_model.model(schema.CLASSIFICATION).tune_thresholds(photos, target={"recall": 0.9})
+        colour_model_of(schema.CLASSIFICATION).tune_thresholds(photos, target={"recall": 0.9})
 
 
 def test_chosen_thresholds_beat_a_half_on_images_that_were_not_looked_at():
@@ -237,7 +253,7 @@ def test_objects_below_their_threshold_neither_count_nor_suppress(options: dict[
     corners = rng.uniform(0, 50, (60, 2))
     boxes = np.hstack([corners, corners + rng.uniform(10, 40, (60, 2))]).astype(np.float32)
     scores, labels = rng.random(60).astype(np.float32), rng.integers(0, 4, 60)
-    task = colour_model.model(schema.DETECTION)._task
+    task = colour_model_of(schema.DETECTION)._task
     names = colour_model.NAMES
     thresholds = Thresholds(schema.DETECTION, 0.3, {"red": 0.8, "blue": 0.1})
     _, controls = task.options(options, names)
@@ -366,14 +382,21 @@ def test_thresholds_that_no_tuning_wrote_are_refused_with_what_to_do(
         Thresholds.from_json(bad, "x")
 
 
-def test_an_export_has_the_thresholds_and_uses_them(tuned: Any, scene: Path, tmp_path: Path):
-    folder = tmp_path / "exported"
-    tuned.export(folder)
-    exported = pvzoo.load(folder)
-    assert exported.thresholds == tuned.thresholds
-    ours, theirs = tuned.predict(scene), exported.predict(scene)
-    assert theirs.names == ours.names
-    np.testing.assert_allclose(theirs.scores, ours.scores, atol=1e-3)
+def test_an_export_has_the_thresholds_and_uses_them(scene: Path, tmp_path: Path):
+    write_classifier(tmp_path / "plain")
+    model = pvzoo.load(tmp_path / "plain", device="cpu")
+    plain = model.predict(scene)
+    model.thresholds = Thresholds(schema.CLASSIFICATION, 0.5, temperature=2.0)
+    model.export(tmp_path / "exported")
+    exported = pvzoo.load(tmp_path / "exported")
+    assert exported.thresholds == model.thresholds
+    found = exported.predict(scene)
+    np.testing.assert_allclose(found.scores, model.predict(scene).scores, atol=1e-3)
+    assert found.sure is bool(found.scores[0] >= 0.5)
+    assert found.scores[0] < plain.scores[0] - 0.01
+    told = dict(about.saved(str(tmp_path / "exported")))
+    assert told["task"] == schema.CLASSIFICATION
+    assert told["temperature"] == "2"
 
 
 def test_the_demo_leaves_thresholds_to_the_model_and_tells_them(tuned: Any, scene: Path):
