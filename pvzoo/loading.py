@@ -22,6 +22,8 @@ from pvzoo.errors import (
 from pvzoo.extras import needs
 from pvzoo.hub.config_schema import check_config
 from pvzoo.plugins import registry
+from pvzoo.thresholds.fitted import warn_if_otherwise
+from pvzoo.thresholds.values import Thresholds
 
 if TYPE_CHECKING:
     from pvzoo.adapters.base import Adapter
@@ -166,6 +168,7 @@ def load(
         config = with_card(found.config, card)
         check_config(str(name), config)
         adapter_class = adapter_class_of(card, config, str(name), wanted_task, trust_remote_code)
+        config, thresholds = _thresholds(config, str(name))
         stated = (config.get("pvzoo") or {}).get("task")
         _check_task(adapter_class, wanted_task or stated, str(name))
         adapter_class.check(str(name), config, wanted_task)
@@ -192,6 +195,8 @@ def load(
             from pvzoo.networks.steps import adapter_of
 
             adapter = adapter_of(network)
+        if thresholds is not None and thresholds.task != adapter.task:
+            thresholds = None
         model = Model(
             card.name if card else str(name),
             adapter,
@@ -200,7 +205,9 @@ def load(
             runtime=runtime,
             device=device,
             device_map=device_map,
+            thresholds=thresholds,
         )
+        warn_if_otherwise(model.name, thresholds, adapter, model.dtype)
         if device_map is None:  # the weights of a spread network are moved between devices
             trial.at_load(model.name, adapter, model.runtime, network)
         return model
@@ -276,7 +283,21 @@ def _exported(
         )
     if not is_known(folder):
         warnings.warn(f"{name}: {word(name)}.", PvzooWarning, stacklevel=3)
-    return Model(name, opened.adapter, None, runtime=opened.runtime)
+    found = opened.manifest
+    thresholds = Thresholds.from_json(found.thresholds, name) if found.thresholds else None
+    if thresholds is not None and thresholds.task != opened.adapter.task:
+        thresholds = None
+    warn_if_otherwise(name, thresholds, opened.adapter, found.precision)
+    return Model(name, opened.adapter, None, runtime=opened.runtime, thresholds=thresholds)
+
+
+def _thresholds(config: dict[str, Any], name: str) -> tuple[dict[str, Any], Thresholds | None]:
+    """The config without thresholds, which are the model's and not the network's; and those."""
+    own = dict(config.get("pvzoo") or {})
+    found = own.pop("thresholds", None)
+    if found is None:
+        return config, None
+    return {**config, "pvzoo": own}, Thresholds.from_json(found, name)
 
 
 def network_of(adapter_class: type[Adapter], name: str) -> type[Network]:

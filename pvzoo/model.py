@@ -16,6 +16,7 @@ from pvzoo.plugins import registry
 from pvzoo.predictor import Predictor
 from pvzoo.results.several import R
 from pvzoo.runtimes.base import Runtime
+from pvzoo.thresholds.values import Thresholds
 
 if TYPE_CHECKING:
     import gradio
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
     from pvzoo.export.certificate import Certificate
     from pvzoo.networks.base import Network
+    from pvzoo.progress import Progress
+    from pvzoo.thresholds.choose import Target
     from pvzoo.training.report import TrainingReport
 
 
@@ -37,6 +40,7 @@ class Model(Predictor[R]):
         runtime: Runs the network on its device.
         card: Its catalogue entry, if it was loaded by its catalogue name.
         report: The report of the training, if `fine_tune` made the model.
+        thresholds: The thresholds that `tune_thresholds` chose, or None.
     """
 
     def __init__(
@@ -50,6 +54,7 @@ class Model(Predictor[R]):
         device: Any = None,
         device_map: Any = None,
         report: TrainingReport | None = None,
+        thresholds: Thresholds | None = None,
     ) -> None:
         """Put a model together; ``runtime``, ``device`` and ``device_map`` as for `pvzoo.load`.
 
@@ -62,7 +67,7 @@ class Model(Predictor[R]):
         else:
             runtime_class = registry.get("runtimes", runtime or ("torch" if network else "numpy"))
             running = runtime_class(adapter, network, device=device, device_map=device_map)
-        super().__init__(name, adapter, running)
+        super().__init__(name, adapter, running, thresholds)
         self.network = network
         self.card = card
         self.report = report
@@ -177,6 +182,72 @@ class Model(Predictor[R]):
             tuned.push_to_hub(push_to_hub)
         return tuned
 
+    def tune_thresholds(
+        self,
+        data: Any,
+        *,
+        split: str | None = None,
+        target: Target = "f1",
+        per_class: bool = True,
+        batch_size: int = 8,
+        progress: bool | Progress | None = None,
+    ) -> Model[R]:
+        """A new model that knows its thresholds, chosen on labelled data; it shares the network.
+
+        `predict` uses them when no ``threshold`` is given. They go with the model to a folder, to
+        the Hub and into an export. For a classifier with one class an image they are a temperature,
+        by which its scores become honest, and a score below which it is not sure: ``result.sure``.
+
+        The images are split in two halves by chance: thresholds are chosen on one, and
+        ``thresholds.figures`` are measured on the other. Take data that the model was not trained
+        on, and not the data that you report its quality on.
+
+        Args:
+            data: Whatever `pvzoo.data.load` takes.
+            split: Which split, for data that has several.
+            target: "f1" for the best balance; ``{"precision": 0.95}`` for as many as can be found
+                with this precision; ``{"recall": 0.9}`` for as few errors as possible with this
+                recall. For a classifier with one class an image ``{"accuracy": 0.95}`` for the
+                answers that are sure; with "f1" it is always sure.
+            per_class: Whether each class has a threshold of its own. Classes with few examples have
+                the common one (``thresholds.fallback`` lists them).
+            batch_size: Most network inputs in one forward pass.
+            progress: As for `stream`.
+
+        Raises:
+            DataError: The data cannot be read, or is too little.
+            UnsupportedModelError: Results of the task have no threshold.
+            UsageError: A target that there is not.
+        """
+        from pvzoo.pipeline import predict as prediction
+        from pvzoo.progress import showing
+        from pvzoo.thresholds.fitted import fitted_with
+        from pvzoo.thresholds.tune import tune
+
+        with showing(progress) as show:
+            thresholds = tune(
+                prediction.plain_stream(self.adapter, self.runtime, self._task, self.name),
+                self._task,
+                self.labels,
+                data,
+                name=self.name,
+                split=split,
+                target=target,
+                per_class=per_class,
+                fitted_with=fitted_with(self.adapter, self._task, self.dtype),
+                batch_size=batch_size,
+                progress=show,
+            )
+        return Model(
+            self.name,
+            self.adapter,
+            self.network,
+            card=self.card,
+            runtime=self.runtime,
+            report=self.report,
+            thresholds=thresholds,
+        )
+
     def demo(self, **options: Any) -> gradio.Blocks:
         """Open a page in a browser to try the model on images; needs ``pvzoo[demo]``.
 
@@ -211,7 +282,14 @@ class Model(Predictor[R]):
         from pvzoo.hub.publish import save
 
         folder = Path(folder).expanduser()
-        return save(self.network, folder, name=self.name, task=self.task, report=self.report)
+        return save(
+            self.network,
+            folder,
+            name=self.name,
+            task=self.task,
+            report=self.report,
+            thresholds=self.thresholds,
+        )
 
     def export(
         self,
@@ -272,6 +350,7 @@ class Model(Predictor[R]):
             max_loss=max_loss,
             allow_slower=allow_slower,
             prompts=prompts,
+            thresholds=self.thresholds,
             data=data,
             progress=progress,
             keep_failed=None if keep_failed is None else Path(keep_failed).expanduser(),
@@ -299,6 +378,7 @@ class Model(Predictor[R]):
             name=self.name,
             task=self.task,
             report=self.report,
+            thresholds=self.thresholds,
             private=private,
             message=message,
         )

@@ -24,6 +24,7 @@ from pvzoo.runtimes.base import Runtime
 from pvzoo.tasks.base import Task
 from pvzoo.tasks.fixed import task_of
 from pvzoo.tasks.options import Listed, for_task, of_evaluate, of_network, of_predict
+from pvzoo.thresholds.values import Thresholds
 
 if TYPE_CHECKING:
     from pvzoo.results.base import Result
@@ -74,12 +75,16 @@ class Predictor(Generic[R]):
         name: The name of the model in messages.
         adapter: Prepares the network's inputs and interprets its outputs.
         runtime: Runs the network on its device.
+        thresholds: Those that predictions use unless a ``threshold`` is given, or None.
     """
 
-    def __init__(self, name: str, adapter: Adapter, runtime: Runtime) -> None:
+    def __init__(
+        self, name: str, adapter: Adapter, runtime: Runtime, thresholds: Thresholds | None = None
+    ) -> None:
         self.name = name
         self.adapter = adapter
         self.runtime = runtime
+        self.thresholds = thresholds
         self._task: Task = task_of(adapter.spec)
 
     @property
@@ -250,15 +255,12 @@ class Predictor(Generic[R]):
             on_error: What to do if an input is not an image, or the network fails on it: "raise" an
                 error; "skip" it with a `PvzooWarning`; or a function that is called with the
                 `ImageError`, after which the image is skipped.
-            progress: Whether to show a bar on standard error or in the notebook (only a count if
-                the number of images is not known). None shows it on a terminal or in a notebook
-                after three seconds. Or a function that is called with the number of images done,
-                and of all images or None.
+            progress: Whether to show a bar. None shows it on a terminal or in a notebook after
+                three seconds. Or a function, called with the number of images done, and of all.
             **options: Options of the task, such as ``top_k`` or ``threshold``.
 
         Raises:
-            ImageError: With ``on_error="raise"``: an input is not an image, or the network fails on
-                it.
+            ImageError: With ``on_error="raise"``: an input is not an image, or the network fails.
             DeviceError: There is too little memory.
             UnsupportedModelError: The model fails on every image.
             UsageError: The task does not have an option, or the source cannot be streamed.
@@ -273,6 +275,7 @@ class Predictor(Generic[R]):
             batch_size=batch_size,
             on_error=on_error,
             progress=progress,
+            thresholds=self.thresholds,
         )
 
     @_shows(of_network)
@@ -293,9 +296,8 @@ class Predictor(Generic[R]):
             ImageError: The input is not an image.
             UsageError: The task does not have a prompt.
         """
-        return prediction.outputs(
-            self.adapter, self.runtime, self._task, image, prompts, name=self.name
-        )
+        model = (self.adapter, self.runtime, self._task)
+        return prediction.outputs(*model, image, prompts, self.name, self.thresholds)
 
     @overload
     def evaluate(
@@ -360,13 +362,12 @@ class Predictor(Generic[R]):
         return the same metrics.
 
         Args:
-            data: Anything that `pvzoo.data.load` takes: a dataset, a Hub dataset id, a folder or a
-                file.
+            data: Anything that `pvzoo.data.load` takes: a dataset, a Hub id, a folder or a file.
             split: The split to evaluate on, for data with several.
             batch_size: Most network inputs in one forward pass.
             progress: As for `stream`.
-            **options: Options of the task that replace the ones its metrics are defined with. (By
-                default a detector, for example, returns objects with any score.)
+            **options: Options of the task that replace the ones its metrics are defined with, not
+                the model's own thresholds. (By default a detector returns objects with any score.)
 
         Raises:
             DataError: The data cannot be read, or the model does not know any of its classes.
@@ -384,14 +385,16 @@ class Predictor(Generic[R]):
                 "evaluate does not take on_error: skipped images would change the metrics.",
                 "Remove unreadable images from the data; pvzoo.data.check names them.",
             )
+        plain = prediction.plain_stream(self.adapter, self.runtime, self._task, self.name)
         with showing(progress) as show:
+            model = (plain, self._task, self.labels)
             return evaluate(
-                self.stream,
-                self._task,
-                self.labels,
+                *model,
                 data,
                 options,
                 split=split,
                 batch_size=batch_size,
                 progress=show,
+                name=self.name,
+                predict=self.stream,
             )

@@ -15,6 +15,16 @@ from accelerate import PartialState
 from pvzoo.errors import PvzooError
 
 
+def analysed(found):
+    """What an evaluation says of errors, as JSON has it."""
+    curves = {
+        name: [curve.best, *curve.at(curve.best).values()] for name, curve in found.curves.items()
+    }
+    worst = [[one.index, one.loss, list(one.kinds), one.about] for one in found.worst()]
+    errors = {kind: dict(row) for kind, row in found.errors.items()}
+    return {"curves": curves, "worst": worst, "errors": errors}
+
+
 def main(folder: str, cases: str) -> None:
     rank = os.environ["RANK"]
     answers = {}
@@ -24,11 +34,13 @@ def main(folder: str, cases: str) -> None:
         if broken >= 0:
             (images / f"{broken}.png").write_bytes(b"no image")
         try:
-            answers[name] = colour_model.model(task).evaluate(data, batch_size=3).to_dict()
+            found = colour_model.model(task).evaluate(data, batch_size=3)
+            answers[name] = {**found.to_dict(), **analysed(found)}
         except PvzooError as error:
             answers[name] = {"error": str(error)}
     answers["processes"] = PartialState().num_processes
     Path(folder, f"{rank}.json").write_text(json.dumps(answers))
 
 
-main(*sys.argv[1:])
+if __name__ == "__main__":
+    main(*sys.argv[1:])

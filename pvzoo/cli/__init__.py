@@ -28,6 +28,7 @@ from pvzoo.cli import (  # noqa: F401 (they register their commands)
     export,
     measure,
     predict,
+    report,
     sample,
     training,
 )

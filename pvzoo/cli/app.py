@@ -20,8 +20,8 @@ SOME_FAILED = 3
 
 _ORDER = (
     *("list", "info", "choose", "sample", "predict", "demo", "check", "convert", "evaluate"),
-    *("compare", "fine-tune", "benchmark", "export", "verify", "space", "plugins", "new-plugin"),
-    "verify-plugin",
+    *("report", "compare", "fine-tune", "tune-thresholds", "benchmark", "export", "verify"),
+    *("space", "plugins", "new-plugin", "verify-plugin"),
 )
 """The order of the commands in the help: the order of use. Other commands come last."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json as json_module
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,8 +13,9 @@ from rich.markup import escape
 from rich.table import Table
 
 import pvzoo
+from pvzoo import about
 from pvzoo.cli.app import Debug, Json, Task, app, err, out, print_columns, printable
-from pvzoo.errors import UsageError
+from pvzoo.errors import ModelNotFoundError, UsageError
 
 if TYPE_CHECKING:
     from pvzoo.catalog.cards import Card
@@ -90,19 +92,26 @@ def _card_json(card: Card) -> str:
 @app.command()
 def info(
     name: Annotated[
-        str, typer.Argument(help="A catalogue name, or an exported folder.", metavar="NAME")
+        str, typer.Argument(help="A catalogue name, a folder or a Hub repo id.", metavar="NAME")
     ],
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Show a model's card, or what an exported folder says of itself."""
-    if (exported := _exported(name)) is not None:
-        lines, text = exported
+    """Show a model's card, or what its folder or repo says of it."""
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        lines, text = about.saved(name), _manifest_json(folder, name)
     else:
-        card = pvzoo.info(name)
-        lines, text = card.lines, _card_json(card)
+        try:
+            card = pvzoo.info(name)
+        except ModelNotFoundError:
+            if "/" not in name:
+                raise
+            lines, text = about.saved(name), ""
+        else:
+            lines, text = card.lines, _card_json(card)
     if json:
-        sys.stdout.write(text + "\n")
+        sys.stdout.write((text or json_module.dumps(dict(lines), ensure_ascii=False)) + "\n")
         return
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for key, value in lines:
@@ -110,19 +119,13 @@ def info(
     out.print(table)
 
 
-def _exported(name: str) -> tuple[list[tuple[str, str]], str] | None:
-    """What the manifest of an exported folder says, for people and as JSON; None for any other."""
-    folder = Path(name).expanduser()
-    if not folder.is_dir():
-        return None
-    import json as json_module
-
-    from pvzoo.export import about, manifest  # numpy: cards need none
+def _manifest_json(folder: Path, name: str) -> str:
+    """What the manifest of an exported folder says; "" for any other folder."""
+    from pvzoo.export import manifest  # numpy: cards need none
 
     if not manifest.is_in(folder):
-        return None
-    told = manifest.read(folder, name).to_json()
-    return about.lines(folder, name), json_module.dumps(told, ensure_ascii=False)
+        return ""
+    return json_module.dumps(manifest.read(folder, name).to_json(), ensure_ascii=False)
 
 
 @app.command()
@@ -139,7 +142,6 @@ def plugins(
 ) -> None:
     """List the installed plugins and what each one adds."""
     import dataclasses
-    import json as json_module
 
     found = pvzoo.list_plugins(check=check, timeout=timeout)
     if json:

@@ -51,18 +51,20 @@ ReduceLabels = Annotated[
 ]
 
 
-def _load(
+def load_data(
     data: str, task: str | None, split: str | None, reduce_labels: bool, allow_outside: bool
 ) -> Dataset | DatasetDict:
+    """Labelled data; what is read is shown on a terminal."""
     from pvzoo import data as data_module
 
-    with err.status(f"reading {escape(data)}"):  # shown on a terminal only
+    with err.status(f"reading {escape(data)}"):
         return data_module.load(
             data, task, split=split, reduce_labels=reduce_labels, allow_outside=allow_outside
         )
 
 
-def _task_of(dataset: Dataset | DatasetDict) -> str:
+def task_of(dataset: Dataset | DatasetDict) -> str:
+    """The id of the task that the labels are of."""
     from pvzoo.data.schema import task_for
 
     first = next(iter(dataset.values())) if isinstance(dataset, Mapping) else dataset
@@ -100,7 +102,7 @@ def check(
     from pvzoo import data as data_module
     from pvzoo.data.schema import CLASSIFICATION, SEMANTIC
 
-    dataset = _load(data, task, split, reduce_labels, allow_outside)
+    dataset = load_data(data, task, split, reduce_labels, allow_outside)
     with progress_bar() as show:
         report = data_module.check(dataset, progress=show)
     if not json:
@@ -111,7 +113,7 @@ def check(
     found = report.to_dict()
     if fix:
         fixed = data_module.fix(dataset, report)
-        task = _task_of(fixed)
+        task = task_of(fixed)
         to = to or ("folder" if task in (CLASSIFICATION, SEMANTIC) else "coco")
         with progress_bar() as show:
             data_module.write(fixed, fix, to, progress=show)
@@ -145,7 +147,7 @@ def convert(
     """Write labelled data in another format."""
     from pvzoo import data as data_module
 
-    dataset = _load(data, task, split, reduce_labels, allow_outside)
+    dataset = load_data(data, task, split, reduce_labels, allow_outside)
     with progress_bar() as show:
         data_module.write(dataset, folder, to, progress=show)
     err.print(f"wrote {escape(str(folder))}")
@@ -172,8 +174,8 @@ def evaluate(
 
     dataset = None
     if model is None:
-        dataset = _load(data, task, split, reduce_labels, allow_outside)
-        task = _task_of(dataset)
+        dataset = load_data(data, task, split, reduce_labels, allow_outside)
+        task = task_of(dataset)
     loaded = pvzoo.load(
         model,
         task=task,
@@ -184,7 +186,7 @@ def evaluate(
     )
     if dataset is None:  # the task of the model decides how to read the labels
         labels = registry.get("tasks", loaded.task).result.task
-        dataset = _load(data, labels, split, reduce_labels, allow_outside)
+        dataset = load_data(data, labels, split, reduce_labels, allow_outside)
     with progress_bar() as show:
         found = loaded.evaluate(dataset, batch_size=batch_size, progress=show)
     if not processes().is_main_process:

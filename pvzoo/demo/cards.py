@@ -52,6 +52,18 @@ def about_model(model: Model) -> str:
 
     Anybody can write a model card: `pvzoo.demo.markdown.harmless` makes it safe for a page.
     """
+    return "\n\n".join(filter(None, [_about_weights(model), _about_thresholds(model)]))
+
+
+def _about_thresholds(model: Model) -> str:
+    """The thresholds of a model as Markdown; "" if it has none of its own."""
+    if model.thresholds is None:
+        return ""
+    return "\n".join(f"* {heading}: {text}" for heading, text in model.thresholds.lines)
+
+
+def _about_weights(model: Model) -> str:
+    """What is known of a model without its thresholds."""
     if model.card is not None:
         return about(model.card)
     if text := _model_card(Path(model.name)):

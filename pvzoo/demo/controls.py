@@ -32,7 +32,13 @@ class Control:
     """
 
     def __init__(
-        self, options: type, field: Field[Any], labels: Sequence[str], *, is_prompt: bool
+        self,
+        options: type,
+        field: Field[Any],
+        labels: Sequence[str],
+        *,
+        is_prompt: bool,
+        own_thresholds: bool = False,
     ) -> None:
         self.name = field.name
         self.about = _about(options, field.name)
@@ -40,6 +46,8 @@ class Control:
         self._kinds = _kinds(typing.get_type_hints(options)[field.name])
         self._number = next((kind for kind in (float, int) if kind in self._kinds), None)
         default = None if field.default is MISSING else field.default
+        if own_thresholds and field.name == "threshold":
+            default = None  # an empty field leaves the thresholds to the model
         # an empty field then means None, as in "at most 5, None for all"; else it means the default
         self.may_be_none = default is not None and type(None) in self._kinds
         self.component = self._component(default, [name for name in labels if name])
@@ -121,10 +129,24 @@ class Control:
         return [component.change]
 
 
-def controls_of(task: type[Task], labels: Sequence[str]) -> list[Control]:
-    """The options of a task that a demo shows, prompts first."""
+def controls_of(
+    task: type[Task], labels: Sequence[str], *, own_thresholds: bool = False
+) -> list[Control]:
+    """The options of a task that a demo shows, prompts first.
+
+    Args:
+        task: The task.
+        labels: The classes of the model.
+        own_thresholds: Whether the model has thresholds, which hold unless another is set.
+    """
     return [
-        Control(options, field, labels, is_prompt=options is task.prompts)
+        Control(
+            options,
+            field,
+            labels,
+            is_prompt=options is task.prompts,
+            own_thresholds=own_thresholds,
+        )
         for options in (task.prompts, task.controls)
         for field in fields(options)
         if field.name not in task.not_shown

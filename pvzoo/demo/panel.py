@@ -74,8 +74,12 @@ class Panel:
         self._image = image
         self._names = list(names)
         self._heading = heading
-        labels = shelf.get(first).labels if shelf.is_loaded(first) else ()
-        self._controls = controls_of(task, labels)
+        model = shelf.get(first) if shelf.is_loaded(first) else None
+        self._controls = controls_of(
+            task,
+            model.labels if model else (),
+            own_thresholds=model is not None and model.thresholds is not None,
+        )
         self._build(first)
         self._wire(starts)
         self._expose(api_name)

@@ -57,7 +57,7 @@ class Manifest:
         source: What was exported.
         license: Of the weights; "" if nobody said.
         versions: Of the packages that took part.
-        thresholds: ``values`` of options, and what they were ``fitted_with``; may be empty.
+        thresholds: What `pvzoo.thresholds.values.Thresholds.to_json` gives; may be empty.
         certificate: See `pvzoo.export.certificate`; None if it was taken out.
     """
 

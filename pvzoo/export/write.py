@@ -28,6 +28,7 @@ from pvzoo.pipeline import predict
 from pvzoo.plugins import registry
 from pvzoo.tasks.base import Task
 from pvzoo.tasks.fixed import task_of
+from pvzoo.thresholds.values import Thresholds
 
 if TYPE_CHECKING:
     from pvzoo.networks.base import Network
@@ -63,6 +64,7 @@ def export(
     max_loss: float = 0.01,
     allow_slower: bool = False,
     prompts: Mapping[str, Any] | None = None,
+    thresholds: Thresholds | None = None,
     data: Any = None,
     progress: Progress | None = None,
     keep_failed: Path | None = None,
@@ -81,6 +83,7 @@ def export(
         max_loss: The largest loss of the task's main metric at a lower precision.
         allow_slower: Whether a lower precision may be slower than float32 on this machine.
         prompts: Of the task; they are fixed in the export.
+        thresholds: Of the model, which go into the manifest.
         data: Images to try beside those that come with pvzoo, labelled or not.
         progress: Called as the work goes on.
         keep_failed: A new folder that gets the files if they are not proven.
@@ -144,6 +147,7 @@ def export(
             name,
             license,
             _versions(),
+            {} if thresholds is None else thresholds.to_json(),
         )
         manifest.write(made, part)
         opened = open_folder(part, name)

@@ -93,6 +93,7 @@ _TIMM: dict[str, tuple[Check, str]] = {
 _OWN: dict[str, tuple[Check, str]] = {
     "task": (_text, "a short text"),
     "stuff": (_texts, "a list of texts"),
+    "thresholds": (_table, "an object"),
 }
 
 

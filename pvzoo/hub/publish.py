@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from pvzoo.errors import HubError, UnsupportedModelError, UsageError
 from pvzoo.hub.model_card import model_card
+from pvzoo.thresholds.values import Thresholds
 
 if TYPE_CHECKING:
     from pvzoo.networks.base import Network
@@ -19,7 +21,13 @@ if TYPE_CHECKING:
 
 
 def save(
-    network: Network | None, folder: Path, *, name: str, task: str, report: TrainingReport | None
+    network: Network | None,
+    folder: Path,
+    *,
+    name: str,
+    task: str,
+    report: TrainingReport | None,
+    thresholds: Thresholds | None = None,
 ) -> Path:
     """Write a model to a new folder with a model card, completely or not at all.
 
@@ -29,6 +37,7 @@ def save(
         name: The name of the model; for messages.
         task: The id of its task.
         report: The report of its fine-tuning, if it was fine-tuned.
+        thresholds: The thresholds of the model, if it has some.
 
     Raises:
         UsageError: The folder is not empty, or cannot be written.
@@ -37,9 +46,18 @@ def save(
     network = _required(network, name)
     with new_folder(folder) as part:
         network.save(part)
+        if thresholds is not None:
+            write_thresholds(part / "config.json", thresholds)
         text = model_card(network, folder.name, task, report)
         (part / "README.md").write_text(text, encoding="utf-8")
     return folder
+
+
+def write_thresholds(file: Path, thresholds: Thresholds) -> None:
+    """Put thresholds into the key ``pvzoo`` of a ``config.json``."""
+    config = json.loads(file.read_text(encoding="utf-8"))
+    config["pvzoo"] = {**(config.get("pvzoo") or {}), "thresholds": thresholds.to_json()}
+    file.write_text(json.dumps(config, indent=2, ensure_ascii=False), encoding="utf-8")
 
 
 @contextmanager
@@ -95,6 +113,7 @@ def push(
     name: str,
     task: str,
     report: TrainingReport | None,
+    thresholds: Thresholds | None,
     private: bool | None,
     message: str,
 ) -> str:
@@ -113,7 +132,7 @@ def push(
 
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / repo_id.rpartition("/")[2]
-        save(network, home, name=name, task=task, report=report)
+        save(network, home, name=name, task=task, report=report, thresholds=thresholds)
         text = model_card(network, repo_id, task, report)
         (home / "README.md").write_text(text, encoding="utf-8")
         try:

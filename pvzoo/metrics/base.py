@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,11 +17,52 @@ from pvzoo.data.schema import VOID
 from pvzoo.display import figure, heading, note, table
 from pvzoo.errors import DataError, PvzooError, UsageError
 from pvzoo.extras import needs
+from pvzoo.metrics.analysis import Analysis, ImageErrors, analysis_of
 from pvzoo.metrics.bootstrap import Difference, Interval, PerImage, compare, intervals
 from pvzoo.metrics.class_match import LabelMatch
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from pvzoo.metrics.curves import Curve
+    from pvzoo.tasks.base import Task
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """What was evaluated on what.
+
+    Attributes:
+        model: What messages call the model.
+        task: The task of its results.
+        dataset: The labelled data, a `datasets.Dataset`.
+        predict: ``predict(images)`` gives the results of a list of images, as `Model.predict` does
+            by default.
+    """
+
+    model: str
+    task: Task
+    dataset: Any
+    predict: Callable[[Sequence[Any]], Iterator[Any]]
+
+
+class _FromAnalysis:
+    """A field that, where it is not given, is what the analysis says; computed when asked for."""
+
+    def __init__(self, default: Any) -> None:
+        self._default = default
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, made: Evaluation | None, owner: type | None = None) -> Any:
+        if made is None:
+            return self._default
+        value = vars(made)[self._name]
+        return getattr(made.analysis, self._name, value) if value is self._default else value
+
+    def __set__(self, made: Evaluation, value: Any) -> None:
+        vars(made)[self._name] = value
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +74,9 @@ class Evaluation(Mapping[str, float]):
             object of that size).
         per_class: The metrics of each class, by its name in the data.
         confusion: (rows, columns) int64 counts, None if the task has no such counts. A row is a
-            class of the data, a column is a class of `confusion_names`.
+            class of the data, a column is a class of `confusion_names`. The matrix of a detector
+            counts detections with a score of at least 0.5, at an IoU of 0.5; its last row and
+            column are for no object and no detection.
         confusion_names: The names of the columns of `confusion`; the first of them name its rows.
         images: The number of images that were evaluated.
         labels: How the classes of the model and of the data were matched.
@@ -39,17 +84,78 @@ class Evaluation(Mapping[str, float]):
             that the model does not have.
         note: What the metrics measure, if that is not the same for all models of the task.
         per_image: What the metric keeps of each image; `intervals` and `compare` need it.
+        analysis: What the metric knows of the errors.
+        source: The model and the data; None in an evaluation that was pickled.
     """
 
     metrics: dict[str, float]
     per_class: dict[str, dict[str, float]]
     images: int
     labels: LabelMatch
-    confusion: np.ndarray | None = None
-    confusion_names: tuple[str, ...] = field(default=(), repr=False)
+    confusion: np.ndarray | None = _FromAnalysis(None)  # type: ignore[assignment]
+    confusion_names: tuple[str, ...] = _FromAnalysis(())  # type: ignore[assignment]
     left_out: int = 0
     note: str = ""
     per_image: PerImage | None = field(default=None, repr=False)
+    analysis: Analysis = field(default_factory=Analysis, repr=False)
+    source: Source | None = field(default=None, repr=False)
+
+    def with_source(self, source: Source) -> Evaluation:
+        """The same, which knows what was evaluated on what."""
+        made = copy(self)
+        vars(made)["source"] = source
+        if type(self.analysis) is Analysis:
+            vars(made)["analysis"] = analysis_of(self.per_image, source.task.main_metric)
+        return made
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the data and the model, which stay in this process."""
+        return {**vars(self), "source": None}
+
+    @property
+    def curves(self) -> Mapping[str, Curve]:
+        """Precision, recall and F1 over the threshold, by class; "" is all classes together.
+
+        Empty for a task without scores.
+        """
+        return self.analysis.curves
+
+    @property
+    def errors(self) -> Mapping[str, Mapping[str, float]]:
+        """By kind of error how many there are (``count``), and what they cost where that is known.
+
+        For detectors ``cost`` is the average precision at an IoU of 0.5 that is lost.
+        """
+        return self.analysis.errors
+
+    def worst(self, n: int = 20) -> list[ImageErrors]:
+        """The `n` images with the worst predictions, the worst first; fewer if fewer have errors.
+
+        An ``index`` is that of the image in the dataset, or in the split.
+        """
+        return self.analysis.images()[:n]
+
+    def report(self, folder: str | Path, *, other: Evaluation | None = None) -> Path:
+        """Write a page that shows where the figures come from, to a new folder.
+
+        The page, ``index.html``, needs no network. ``report.json`` and CSV files beside it have
+        its numbers, and ``images`` at most 200 images (docs/report.md).
+
+        Args:
+            folder: A new one.
+            other: The evaluation of another model on the same data, which this one is compared
+                with: what the other one fixes and breaks.
+
+        Returns:
+            The page.
+
+        Raises:
+            UsageError: The folder is not empty or cannot be written, this evaluation came from
+                another process, or the other one is of other data or of another task.
+        """
+        from pvzoo.report.write import write
+
+        return write(self, Path(folder).expanduser(), other)
 
     @cached_property
     def intervals(self) -> dict[str, Interval]:

@@ -15,12 +15,14 @@ from pvzoo.errors import UsageError
 from pvzoo.metrics.base import Evaluation, Metric, check_numbers, class_ids, mean, ratio
 from pvzoo.metrics.bootstrap import Means, PerImage
 from pvzoo.metrics.class_match import LabelMatch
+from pvzoo.metrics.classification_analysis import (
+    THRESHOLD,
+    MultiLabelAnalysis,
+    SingleLabelAnalysis,
+)
 
 if TYPE_CHECKING:
     from pvzoo.results.classification import Classification
-
-THRESHOLD = 0.5
-"""Least score of a class that counts as predicted if an image may have several classes."""
 
 MOST_CONFUSED = 1000
 """Most classes of a confusion matrix; with 20,000 classes it would need 3 GB."""
@@ -74,6 +76,7 @@ class SingleLabelMetric(Metric):
         self._output = {label: i for i, label in enumerate(match.to_data) if label >= 0}
         # for each image: its index, its class, the answer, the rank of its class
         self._answers = array("i")
+        self._scores = array("f")  # likewise: of the answer and of the class
         self._left_out = 0
 
     def update(self, index: int, result: Classification, row: Mapping[str, Any]) -> None:
@@ -90,21 +93,25 @@ class SingleLabelMetric(Metric):
         better = np.count_nonzero(scores > scores[right])
         better += np.count_nonzero(scores[right + 1 :] == scores[right])
         self._answers.extend((index, label, self.match.to_data[answer], int(better)))
+        self._scores.extend((float(scores[answer]), float(scores[right])))
 
-    def state(self) -> tuple[bytes, int]:
-        """Four numbers for each image, and the number of images left out."""
-        return self._answers.tobytes(), self._left_out
+    def state(self) -> tuple[bytes, bytes, int]:
+        """Four numbers and two scores for each image, and the number of images left out."""
+        return self._answers.tobytes(), self._scores.tobytes(), self._left_out
 
-    def merge(self, states: Sequence[tuple[bytes, int]]) -> None:
+    def merge(self, states: Sequence[tuple[bytes, bytes, int]]) -> None:
         """Join the images of all states."""
-        self._answers = array("i", b"".join(answers for answers, _ in states))
-        self._left_out = sum(left_out for _, left_out in states)
+        self._answers = array("i", b"".join(answers for answers, _, _ in states))
+        self._scores = array("f", b"".join(scores for _, scores, _ in states))
+        self._left_out = sum(left_out for _, _, left_out in states)
 
     def compute(self) -> Evaluation:
         """The metrics; see the class."""
         names = self.match.data
         rows = np.array(self._answers, dtype=np.int64).reshape(-1, 4)
-        images, labels, answers, better = rows[rows[:, 0].argsort()].T
+        order = rows[:, 0].argsort()
+        images, labels, answers, better = rows[order].T
+        scores = np.array(self._scores, dtype=np.float32).reshape(-1, 2)[order]
         answers = np.where(answers < 0, len(names), answers)  # "other"
         places = (1, 5) if len(self.match.model) >= 5 else (1,)
         right = (better[:, None] < places).astype(float)
@@ -127,6 +134,7 @@ class SingleLabelMetric(Metric):
             confusion_names=() if confusion is None else (*names, "other"),
             left_out=self._left_out,
             per_image=kept,
+            analysis=SingleLabelAnalysis(images, labels, answers, better, scores, names),
         )
 
 
@@ -198,6 +206,12 @@ class MultiLabelMetric(Metric):
             self.match,
             left_out=self._left_out,
             per_image=kept,
+            analysis=MultiLabelAnalysis(
+                kept.images,
+                kept.scores,
+                kept.truth,
+                tuple(self.match.data[label] for label in self.match.common),
+            ),
         )
 
 

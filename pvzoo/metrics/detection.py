@@ -24,10 +24,11 @@ from pycocotools import mask as coco
 
 from pvzoo.data.rle import is_whole
 from pvzoo.errors import DataError
-from pvzoo.metrics.average_precision import LIMITS, Matches, match
+from pvzoo.metrics.average_precision import LIMITS, Matches, Overlaps, match
 from pvzoo.metrics.base import Evaluation, Metric, check_numbers, class_ids, column
 from pvzoo.metrics.bootstrap import PerImage
 from pvzoo.metrics.class_match import LabelMatch
+from pvzoo.metrics.detection_analysis import DetectionAnalysis
 
 if TYPE_CHECKING:
     from pvzoo.results.detections import Detections
@@ -176,15 +177,31 @@ class DetectionMetric(Metric):
         """COCO's metrics; see the class."""
         kept = self.per_image()
         ones = np.ones(len(kept.images), np.int64)
-        _, _, objects = self.state()
+        images, found, objects = self.state()
         counts = np.bincount(objects["label"][~objects["crowd"]], minlength=len(self.match.data))
         per_class = {
             self.match.data[label]: {**figures, "objects": float(counts[label])}
             for label, figures in zip(self._classes, kept.per_class(ones), strict=True)
         }
         return Evaluation(
-            kept.figures(ones), per_class, len(kept.images), self.match, per_image=kept
+            kept.figures(ones),
+            per_class,
+            len(kept.images),
+            self.match,
+            per_image=kept,
+            analysis=DetectionAnalysis(
+                found, objects, self.match.data, self._overlaps(images["index"], images["size"])
+            ),
         )
+
+    def _overlaps(self, images: np.ndarray, sizes: np.ndarray) -> Overlaps:
+        """The IoU of detections and objects of an image.
+
+        Args:
+            images: (n,) what the field ``image`` of both can be.
+            sizes: (n, 2) height and width of each.
+        """
+        return box_overlaps
 
     def per_image(self) -> MatchedImages:
         """Match detections with objects."""
@@ -202,11 +219,7 @@ class DetectionMetric(Metric):
     def _matches(
         self, images: np.ndarray, found: np.ndarray, objects: np.ndarray
     ) -> tuple[Matches, ...]:
-        def overlaps(some: np.ndarray, others: np.ndarray) -> np.ndarray:
-            shares: np.ndarray = coco.iou(some["box"], others["box"], others["crowd"])
-            return shares
-
-        return (match(found, objects, self._classes, overlaps),)
+        return (match(found, objects, self._classes, box_overlaps),)
 
 
 class InstanceMetric(DetectionMetric):
@@ -249,16 +262,41 @@ class InstanceMetric(DetectionMetric):
         boxes = super()._matches(images, found, objects)
         found["area"] = found["mask_area"]
 
-        def overlaps(some: np.ndarray, others: np.ndarray) -> np.ndarray:
-            size = images["size"][some["image"][0]].tolist()
-            codes = (
-                [{"size": size, "counts": mask} for mask in side["mask"].tolist()]
-                for side in (some, others)
-            )
-            shares: np.ndarray = coco.iou(*codes, others["crowd"])
-            return shares
-
+        overlaps = self._overlaps(np.arange(len(images)), images["size"])
         return (match(found, objects, self._classes, overlaps), *boxes)
+
+    def _overlaps(self, images: np.ndarray, sizes: np.ndarray) -> Overlaps:
+        order = np.argsort(images)
+        return MaskOverlaps(images[order], sizes[order])
+
+
+def box_overlaps(some: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """COCO's IoU of boxes, (d, o) float64."""
+    shares: np.ndarray = coco.iou(some["box"], others["box"], others["crowd"])
+    return shares
+
+
+@dataclass(frozen=True, eq=False)
+class MaskOverlaps:
+    """COCO's IoU of masks, (d, o) float64.
+
+    Attributes:
+        images: (n,) what the field ``image`` of the masks can be, ascending.
+        sizes: (n, 2) height and width of each.
+    """
+
+    images: np.ndarray
+    sizes: np.ndarray
+
+    def __call__(self, some: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """See the class."""
+        size = self.sizes[np.searchsorted(self.images, some["image"][0])].tolist()
+        codes = (
+            [{"size": size, "counts": mask} for mask in side["mask"].tolist()]
+            for side in (some, others)
+        )
+        shares: np.ndarray = coco.iou(*codes, others["crowd"])
+        return shares
 
 
 def _joined(arrays: list[np.ndarray], fields: np.dtype) -> np.ndarray:

@@ -11,7 +11,7 @@ from pvzoo.data.load import load
 from pvzoo.data.schema import class_names
 from pvzoo.errors import DataError, PvzooError, PvzooWarning
 from pvzoo.extras import needs
-from pvzoo.metrics.base import Evaluation
+from pvzoo.metrics.base import Evaluation, Metric, Source
 from pvzoo.metrics.class_match import LabelMatch
 from pvzoo.processes import processes
 from pvzoo.progress import Progress
@@ -31,12 +31,15 @@ def evaluate(
     split: str | None,
     batch_size: int,
     progress: Progress,
+    name: str = "the model",
+    predict: Callable[..., Iterator[Any]] | None = None,
 ) -> Evaluation:
     """See `Model.evaluate`.
 
     Args:
         stream: ``stream(images, batch_size=..., progress=False, **options)`` returns the results of
-            images, one by one and in order, as `Model.stream` does.
+            images, one by one and in order, as `Model.stream` does, but without the model's own
+            thresholds.
         task: The task of the results; it has a metric.
         labels: Class names in the order of the results' classes.
         data: As for `Model.evaluate`.
@@ -44,10 +47,23 @@ def evaluate(
         split: As for `Model.evaluate`.
         batch_size: As for `Model.evaluate`.
         progress: Called with the number of images done, and of all images.
+        name: The name of the model; for messages and reports.
+        predict: As `stream`, with the model's own thresholds, for the images of a report; None if
+            the model has no thresholds.
     """
     needs("Evaluation", "datasets")
     dataset = one_split(load(data, task.result.task, split=split))
-    return measure(stream, task, labels, dataset, options, batch_size=batch_size, progress=progress)
+    found = measure(
+        stream, task, labels, dataset, options, batch_size=batch_size, progress=progress
+    )
+    prompts = {}
+    if task.class_prompt is not None:
+        prompts = {task.class_prompt: options.get(task.class_prompt, list(found.labels.data))}
+
+    def again(images: Sequence[Any]) -> Iterator[Any]:
+        return (predict or stream)(images, batch_size=batch_size, progress=False, **prompts)
+
+    return found.with_source(Source(name, task, dataset, again))
 
 
 def measure(
@@ -59,8 +75,9 @@ def measure(
     *,
     batch_size: int,
     progress: Progress | None = None,
+    metric: Callable[[LabelMatch], Metric] | None = None,
 ) -> Evaluation:
-    """`evaluate` on a dataset that is already loaded."""
+    """`evaluate` on a dataset that is already loaded; `metric` can replace that of the task."""
     asked = {**task.evaluation, **options}
     if not len(dataset):
         raise DataError("The dataset has no images.", "Evaluate on a dataset with images.")
@@ -72,7 +89,7 @@ def measure(
     state = processes()
     if match.only_in_data and state.is_main_process:
         warnings.warn(str(match), PvzooWarning, stacklevel=4)  # the caller of Model.evaluate
-    taken = task.metric(match)
+    taken = (metric or task.metric)(match)
     # Each process has its own range of images, none twice; their lengths differ by at most one.
     count, rest = divmod(len(dataset), state.num_processes)
     start = state.process_index * count + min(state.process_index, rest)

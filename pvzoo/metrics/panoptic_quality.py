@@ -9,6 +9,7 @@ import numpy as np
 
 from pvzoo.metrics.base import Evaluation, Metric, column, mean, ratio
 from pvzoo.metrics.class_match import LabelMatch
+from pvzoo.metrics.map_analysis import PanopticAnalysis
 from pvzoo.metrics.tally import Tally
 from pvzoo.metrics.truth import find, read_truth
 
@@ -113,7 +114,14 @@ class PanopticMetric(Metric):
             }
             for i in self.match.common
         }
-        return Evaluation(_figures(sums), per_class, len(kept.images), self.match, per_image=kept)
+        return Evaluation(
+            _figures(sums),
+            per_class,
+            len(kept.images),
+            self.match,
+            per_image=kept,
+            analysis=PanopticAnalysis(kept, self.match, _UNIT),
+        )
 
 
 def _quality(sums: np.ndarray) -> dict[str, np.ndarray]:

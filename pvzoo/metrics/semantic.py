@@ -9,7 +9,9 @@ import numpy as np
 
 from pvzoo.data.schema import SEMANTIC_VOID
 from pvzoo.metrics.base import Evaluation, Metric, mean, ratio
+from pvzoo.metrics.boundary import near_boundary
 from pvzoo.metrics.class_match import LabelMatch
+from pvzoo.metrics.map_analysis import SemanticAnalysis
 from pvzoo.metrics.tally import Tally
 from pvzoo.metrics.truth import read_truth
 
@@ -40,6 +42,7 @@ class SemanticMetric(Metric):
         super().__init__(match)
         self._confusion = np.zeros((len(match.data), len(match.data) + 1), np.int64)
         self._tally = Tally(3, len(match.data))
+        self._boundaries = Tally(2, len(match.data))
 
     def update(self, index: int, result: SemanticMap, row: Mapping[str, Any]) -> None:
         """Add the map of one image."""
@@ -56,15 +59,32 @@ class SemanticMetric(Metric):
         self._tally.add(
             index, np.stack([np.diagonal(confusion), confusion.sum(1), confusion.sum(0)[:-1]])
         )
+        self._boundaries.add(index, self._near_boundaries(truth, predicted))
 
-    def state(self) -> tuple[np.ndarray, Any]:
+    def _near_boundaries(self, truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+        """(2, classes): the pixels near boundaries that both have, and that one of them has."""
+        classes = len(self.match.data)
+        kind = np.int16 if classes < 2**15 - 2 else np.int32  # several times as fast as int64
+        truth, predicted = truth.astype(kind), predicted.astype(kind)
+        void = truth < 0
+        truth[void] = predicted[void] = classes + 1  # void has the same outline in both
+        a = near_boundary(truth) & ~void
+        b = near_boundary(predicted) & (predicted < classes)
+        counts = [
+            np.bincount(ids, minlength=classes)
+            for ids in (truth[a & b & (truth == predicted)], truth[a], predicted[b])
+        ]
+        return np.stack([counts[0], counts[1] + counts[2] - counts[0]])
+
+    def state(self) -> tuple[np.ndarray, Any, Any]:
         """The confusion matrix of all images, and the counts of each class in each image."""
-        return self._confusion, self._tally.state()
+        return self._confusion, self._tally.state(), self._boundaries.state()
 
-    def merge(self, states: Sequence[tuple[np.ndarray, Any]]) -> None:
+    def merge(self, states: Sequence[tuple[np.ndarray, Any, Any]]) -> None:
         """Add up the states."""
-        self._confusion = np.sum([confusion for confusion, _ in states], axis=0)
-        self._tally.merge([tally for _, tally in states])
+        self._confusion = np.sum([confusion for confusion, _, _ in states], axis=0)
+        self._tally.merge([tally for _, tally, _ in states])
+        self._boundaries.merge([tally for _, _, tally in states])
 
     def compute(self) -> Evaluation:
         """The metrics; see the class."""
@@ -89,6 +109,9 @@ class SemanticMetric(Metric):
             confusion=self._confusion,
             confusion_names=(*names, "other"),
             per_image=kept,
+            analysis=SemanticAnalysis(
+                kept, self._boundaries.per_image(_figures), self.match, self._confusion
+            ),
         )
 
 

@@ -17,6 +17,8 @@ from pvzoo.progress import Progress, showing
 from pvzoo.results.several import Results
 from pvzoo.runtimes.base import Runtime
 from pvzoo.tasks.base import Task
+from pvzoo.thresholds.apply import applied
+from pvzoo.thresholds.values import Thresholds
 
 OnError = Literal["raise", "skip"] | Callable[[ImageError], None]
 
@@ -53,9 +55,14 @@ def stream(
     batch_size: int,
     progress: bool | Progress | None,
     on_error: OnError = "raise",
+    thresholds: Thresholds | None = None,
 ) -> Iterator[Any]:
-    """See `Model.stream`. `options` are the task's options; `name` is the model's, for messages."""
+    """See `Model.stream`.
+
+    `options` are the task's options; `name` is the model's, for messages; `thresholds` are its own.
+    """
     prompts, controls = task.options(options, adapter.labels)
+    asked, finish = applied(thresholds, adapter.labels, controls, options)
     if not isinstance(batch_size, int) or batch_size < 1:
         raise UsageError(f"batch_size is {batch_size!r}.", "Use an integer of at least 1.")
     if not callable(on_error) and on_error not in ("raise", "skip"):
@@ -67,11 +74,31 @@ def stream(
         preprocess=preprocess,
         forward=forward,
         check=lambda: trial.check(name, preprocess, forward),
-        postprocess=lambda outputs, meta: adapter.postprocess(outputs, meta, **controls),
+        postprocess=lambda outputs, meta: finish(adapter.postprocess(outputs, meta, **asked)),
         batch_size=batch_size,
         on_error=on_error,
     )
     return _shown(results, count_of(source, images), progress)
+
+
+def plain_stream(
+    adapter: Adapter, runtime: Runtime, task: Task, name: str
+) -> Callable[..., Iterator[Any]]:
+    """``stream(images, batch_size=..., progress=..., **options)`` of a model without thresholds."""
+
+    def plain(source: Any, *, batch_size: int, progress: Any, **options: Any) -> Iterator[Any]:
+        return stream(
+            adapter,
+            runtime,
+            task,
+            source,
+            options,
+            name=name,
+            batch_size=batch_size,
+            progress=progress,
+        )
+
+    return plain
 
 
 def _shown(
@@ -94,10 +121,10 @@ def outputs(
     task: Task,
     image: Any,
     prompts: Mapping[str, Any],
-    *,
     name: str,
+    thresholds: Thresholds | None = None,
 ) -> Outputs:
-    """See `Model.outputs`; `name` is the model's, for messages."""
+    """See `Model.outputs`; `name` and `thresholds` as for `stream`."""
     known = {field.name for field in fields(task.prompts)}
     if unknown := [name for name in prompts if name not in known]:
         raise UsageError(
@@ -109,7 +136,8 @@ def outputs(
 
     def postprocess(outputs: dict[str, Any], meta: Meta, controls: dict[str, Any]) -> Any:
         _, checked = task.options({**controls, **prompts}, adapter.labels)
-        return adapter.postprocess(outputs, meta, **checked)
+        asked, finish = applied(thresholds, adapter.labels, checked, controls)
+        return finish(adapter.postprocess(outputs, meta, **asked))
 
     return run_one(
         image,

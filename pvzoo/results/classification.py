@@ -24,6 +24,8 @@ class Classification(ResultWithRows):
         multi_label: Whether each class was scored on its own (a sigmoid head).
         probabilities: (classes,) float32, for all classes in the model's order; None unless the
             option ``probabilities`` was set.
+        sure: Whether the best score reaches the model's own threshold; None if the model has none
+            (see `pvzoo.Model.tune_thresholds`).
     """
 
     task: ClassVar[str] = "image-classification"
@@ -35,6 +37,11 @@ class Classification(ResultWithRows):
     names: tuple[str, ...]
     multi_label: bool = False
     probabilities: np.ndarray | None = None
+    sure: bool | None = None
+
+    def title(self) -> str:
+        """Also whether the model is not sure."""
+        return super().title() + (", not sure" if self.sure is False else "")
 
     def rows(self) -> list[dict[str, Any]]:
         """One dict per class, with ``label``, ``name`` and ``score``."""
@@ -44,10 +51,12 @@ class Classification(ResultWithRows):
         ]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain Python values; with ``probabilities`` only if the result has them."""
+        """Plain Python values; ``probabilities`` and ``sure`` only if the result has them."""
         plain = super().to_dict()
         if self.probabilities is not None:
             plain["probabilities"] = self.probabilities.tolist()
+        if self.sure is not None:
+            plain["sure"] = self.sure
         return plain
 
     def draw(self, image: Image.Image) -> Image.Image:
@@ -86,6 +95,8 @@ class Classification(ResultWithRows):
         ]
         if not lines:
             return [("nothing above the threshold", None)]
+        if self.sure is False:
+            lines.insert(0, ("not sure", None))
         if len(self) > _MOST_LINES:
             lines.append((f"and {len(self) - _MOST_LINES} more", None))
         return lines

@@ -97,14 +97,17 @@ def draw_objects(
     labels: np.ndarray,
     names: Sequence[str],
     masks: Masks | None = None,
+    colours: Sequence[Colour] | None = None,
 ) -> Image.Image:
     """Draw boxes, masks if there are any, and labels that stay inside the frame.
 
     Objects with a better score (without scores: with a larger box) get their label first. A label
-    that would cover others is left out. Small images are enlarged.
+    that would cover others is left out. Small images are enlarged. Each object has the colour of
+    its class, or that of `colours`.
     """
+    colours = [class_colour(label) for label in labels] if colours is None else colours
     if masks is not None:
-        image = tint(image, _paint(image, labels, masks))
+        image = tint(image, _paint(image, colours, masks))
     scene, zoom = enlarge(image)
     frame = [scene.width - 1, scene.height - 1] * 2
     boxes = np.clip(boxes.astype(float) * zoom, 0, frame).round()
@@ -114,11 +117,10 @@ def draw_objects(
     order = np.argsort(-(sides.prod(axis=1) if scores is None else scores), kind="stable")
     endings = [""] * len(boxes) if scores is None else [f" {score:.2f}" for score in scores]
     for i in order[::-1]:
-        colour = class_colour(labels[i])
-        pen.rectangle(tuple(boxes[i]), outline=colour, width=max(2, size // 7))
+        pen.rectangle(tuple(boxes[i]), outline=colours[i], width=max(2, size // 7))
     _write(
         scene,
-        ((names[i], endings[i], class_colour(labels[i]), _box_spots(boxes[i])) for i in order),
+        ((names[i], endings[i], colours[i], _box_spots(boxes[i])) for i in order),
         size,
     )
     return scene
@@ -172,14 +174,14 @@ def _write(
                 break
 
 
-def _paint(image: Image.Image, labels: np.ndarray, masks: Masks) -> Image.Image:
-    """The image with masks in the solid colours of their classes, small masks over large ones."""
+def _paint(image: Image.Image, colours: Sequence[Colour], masks: Masks) -> Image.Image:
+    """The image with masks in these solid colours, small masks over large ones."""
     painted = image.copy()
     boxes = masks.boxes.astype(int)
     for i in np.argsort(-masks.areas, kind="stable"):
         left, top, right, bottom = boxes[i]
         stencil = Image.fromarray(np.ascontiguousarray(masks[i][top:bottom, left:right]))
-        painted.paste(class_colour(labels[i]), (left, top), stencil)
+        painted.paste(colours[i], (left, top), stencil)
     return painted
 
 

@@ -164,6 +164,19 @@ def test_figures_are_those_of_their_definitions(
     assert ("least squares" in figures.note) == (family == "depth_anything")
 
 
+def test_a_report_shows_the_worst_images_of_a_task_that_pvzoo_does_not_know(
+    folder: Path, checkpoint: Callable[[str], Path], tmp_path: Path
+) -> None:
+    model = pvzoo.load(checkpoint("glpn"), device="cpu")
+    figures = model.evaluate(folder, split="validation")
+    worst = figures.worst()
+    assert [one.loss for one in worst] == sorted((one.loss for one in worst), reverse=True)
+    assert "delta_1.25" in worst[0].about
+    page = figures.report(tmp_path / "report")
+    assert page.read_text().count("<figure") == len(worst) == figures.images
+    assert len(list((page.parent / "images").iterdir())) == 2 * len(worst)
+
+
 # --- training -------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,1 @@
+"""Thresholds that are chosen on labelled data and kept with a model."""
