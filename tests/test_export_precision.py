@@ -19,7 +19,8 @@ from PIL import Image
 import pvzoo
 from pvzoo.errors import ExportError, UsageError
 from pvzoo.export import manifest
-from pvzoo.export.precision import Ladder, Trial, _judged, images_needed, split_data
+from pvzoo.export.ladder import Ladder, Trial, images_needed
+from pvzoo.export.precision import _judged, split_data
 from pvzoo.export.verify import verify
 from pvzoo.metrics.base import Evaluation
 from pvzoo.metrics.bootstrap import Means
@@ -98,6 +99,15 @@ def test_int8_is_measured_and_loads_like_any_export(model, data, tmp_path, runti
     loaded = pvzoo.load(tmp_path / "e")
     assert loaded.evaluate(measures)["top1"] == pytest.approx(ladder.taken.metric)
     assert verify(tmp_path / "e").is_decided  # it answers as it did at export
+
+
+def test_thresholds_are_chosen_again_at_the_new_precision(model, data, tmp_path):
+    sure = model.tune_thresholds(data, target={"accuracy": 0.9})
+    sure.export(tmp_path / "e", precision="fp16", data=data, max_loss=1)
+    loaded = pvzoo.load(tmp_path / "e")
+    assert loaded.thresholds.target == {"accuracy": 0.9}
+    assert loaded.thresholds.fitted_with["precision"] == "fp16"
+    assert loaded.thresholds.data != sure.thresholds.data  # half of the images, those that measure
 
 
 def test_what_ruins_the_network_is_refused_with_the_table(model, data, tmp_path, monkeypatch):

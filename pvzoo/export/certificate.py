@@ -21,7 +21,7 @@ from pvzoo.preprocess.compare import ROUNDING
 from pvzoo.tasks.base import Task
 
 if TYPE_CHECKING:
-    from pvzoo.export.precision import Ladder
+    from pvzoo.export.ladder import Ladder
 
 SHARE = 1e-3
 """By how much a raw output may differ at most, as a share of its range over all images."""

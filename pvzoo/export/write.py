@@ -177,10 +177,11 @@ def export(
                 task, labelled, side, reference.Side(opened.adapter, opened.runtime), name
             )
         if splits is not None:
+            plain = Export(
+                part, graphs, opened.adapter, runtime_class, task, asked[0], _backbone(network)
+            )
             certificate.ladder = lower(
-                Export(
-                    part, graphs, opened.adapter, runtime_class, task, asked[0], _backbone(network)
-                ),
+                plain,
                 precision,
                 splits,
                 max_loss=max_loss,
@@ -196,6 +197,9 @@ def export(
             made = replace(
                 made,
                 precision=precision,
+                thresholds={}
+                if thresholds is None
+                else plain.tuned(thresholds, precision, splits[1]).to_json(),
                 files=manifest.stated(
                     part, sorted(p.name for p in part.iterdir() if p.name != manifest.NAME)
                 ),
