@@ -81,7 +81,7 @@ def stream(
 
 
 def plain_stream(
-    adapter: Adapter, runtime: Runtime, task: Task, name: str
+    adapter: Adapter, runtime: Graphs, task: Task, name: str
 ) -> Callable[..., Iterator[Any]]:
     """``stream(images, batch_size=..., progress=..., **options)`` of a model without thresholds."""
 
