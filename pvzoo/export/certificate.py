@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 SHARE = 1e-3
 """By how much a raw output may differ at most, as a share of its range over all images."""
 BATCHES = (1, 2, 3, 8)
-IN_BATCHES = 4
+IN_BATCHES = 5
 """How many images are tried in batches of each size, the others alone."""
 FEWEST = 20
 """Objects, classes or segments below which nothing is decided."""

@@ -8,14 +8,13 @@ from dataclasses import fields
 from functools import partial
 from typing import Any, Literal
 
-from pvzoo.adapters.base import Adapter, Meta
+from pvzoo.adapters.base import Adapter, Graphs, Meta
 from pvzoo.errors import ImageError, UsageError
 from pvzoo.inputs.sources import count_of, images_of
 from pvzoo.pipeline import trial
 from pvzoo.pipeline.batches import Outputs, run, run_one
 from pvzoo.progress import Progress, showing
 from pvzoo.results.several import Results
-from pvzoo.runtimes.base import Runtime
 from pvzoo.tasks.base import Task
 from pvzoo.thresholds.apply import applied
 from pvzoo.thresholds.values import Thresholds
@@ -46,7 +45,7 @@ def predict(stream: Callable[..., Iterator[Any]], images: Any, on_error: OnError
 
 def stream(
     adapter: Adapter,
-    runtime: Runtime,
+    runtime: Graphs,
     task: Task,
     source: Any,
     options: Mapping[str, Any],
@@ -82,7 +81,7 @@ def stream(
 
 
 def plain_stream(
-    adapter: Adapter, runtime: Runtime, task: Task, name: str
+    adapter: Adapter, runtime: Graphs, task: Task, name: str
 ) -> Callable[..., Iterator[Any]]:
     """``stream(images, batch_size=..., progress=..., **options)`` of a model without thresholds."""
 
@@ -117,7 +116,7 @@ def _shown(
 
 def outputs(
     adapter: Adapter,
-    runtime: Runtime,
+    runtime: Graphs,
     task: Task,
     image: Any,
     prompts: Mapping[str, Any],

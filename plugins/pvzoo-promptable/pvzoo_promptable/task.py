@@ -103,6 +103,7 @@ class MaskGeneration(Task):
     controls = MaskControls
     examples = (
         {"points": [[60, 50], [120, 90], [30, 100]]},
+        {"points": [[60, 50]]},
         {"boxes": [[10, 20, 120, 110], [50, 40, 90, 130]]},
         {"points": [[[60, 50], [20, 20]], [[120, 90], [60, 50]]], "point_labels": [[1, 0], [1, 1]]},
         {"points": [[[60, 50], [20, 20]]], "point_labels": [[1, 0]], "boxes": [[10, 20, 120, 110]]},

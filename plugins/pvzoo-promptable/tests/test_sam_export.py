@@ -18,6 +18,7 @@ IMAGES = [
 POINTS, BOXES = [[5, 6], [30, 20]], [[1, 2, 30, 28], [4.5, 5, 12, 30]]
 ASKED = (
     {"points": POINTS},
+    {"points": POINTS[:1]},
     {"points": POINTS, "point_labels": [1, 0], "boxes": BOXES},
     {"boxes": BOXES[:1]},
     {"points": [[[5, 6], [9, 9], [20, 30]]], "point_labels": [[1, 1, 0]]},

@@ -70,7 +70,7 @@ def test_predicting_without_naming_a_model_uses_the_shipped_export(scenes, tmp_p
         "sys.stderr.write(repr('torch' in sys.modules))"
     )
     twin = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert "predicted by the export of shapes-detector" in twin.stderr
+    assert "using the export of shapes-detector" in twin.stderr
     assert twin.stderr.endswith("False")
     wanted = pvzoo.load("shapes-detector", device="cpu").predict(tmp_path / "scene.png")
     rows = json.loads(twin.stdout)["predictions"]
