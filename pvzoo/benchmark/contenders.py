@@ -70,7 +70,7 @@ def opened(name: str, way: str, task: str | None, device: Any, folder: Path) -> 
     if way == CHANNELS_LAST and model.network is not None:
         import torch
 
-        model.network.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        model.network.module.to(memory_format=torch.channels_last)
     if way == COMPILED and model.network is not None:
         model.network.module.compile()
     return model

@@ -174,7 +174,8 @@ def _fewest(asked: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore", divide="ignore"):
         fewest -= (fewest - 1) / asked >= RECALLS
         fewest += fewest / asked < RECALLS
-    return np.maximum(fewest, 1).astype(np.int64)
+    least: np.ndarray = np.maximum(fewest, 1).astype(np.int64)
+    return least
 
 
 def _sums(values: np.ndarray) -> np.ndarray:
@@ -300,7 +301,8 @@ def _rank(rows: np.ndarray) -> np.ndarray:
     new = np.append(True, np.diff(rows["label"]).astype(bool) | np.diff(rows["image"]).astype(bool))
     indices = np.arange(len(rows))
     first: np.ndarray = np.maximum.accumulate(np.where(new, indices, 0))
-    return indices - first
+    rank: np.ndarray = indices - first
+    return rank
 
 
 def _outside(area: np.ndarray, size: tuple[float, float]) -> np.ndarray:

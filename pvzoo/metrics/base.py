@@ -105,7 +105,7 @@ class Evaluation(Mapping[str, float]):
 
     def rows(self) -> list[tuple[str, ...]]:
         """The metrics as text, a row for each, under `HEADINGS`."""
-        rows = []
+        rows: list[tuple[str, ...]] = []
         for name, value in self.items():
             found = self.intervals.get(name)
             known = found is not None and not np.isnan(found.error)
