@@ -174,8 +174,8 @@ def _fewest(asked: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore", divide="ignore"):
         fewest -= (fewest - 1) / asked >= RECALLS
         fewest += fewest / asked < RECALLS
-    counted: np.ndarray = np.maximum(fewest, 1).astype(np.int64)
-    return counted
+    least: np.ndarray = np.maximum(fewest, 1).astype(np.int64)
+    return least
 
 
 def _sums(values: np.ndarray) -> np.ndarray:

@@ -148,7 +148,8 @@ def _untrained(auto_class: Any, checkpoint: Checkpoint, dtype: Any) -> PreTraine
             config: Any = _backbone_config(checkpoint).get("config") or AutoConfig.from_pretrained(
                 checkpoint.folder, local_files_only=True
             )
-            for part in filter(None, (config, getattr(config, "backbone_config", None))):
+            backbone = getattr(config, "backbone_config", None)
+            for part in filter(None, (config, backbone)):
                 if getattr(part, "use_pretrained_backbone", False):
                     part.use_pretrained_backbone = False  # else its weights would be downloaded
             kwargs = {} if dtype == "auto" else {"dtype": dtype}

@@ -79,7 +79,7 @@ class TimmNetwork(Network):
         checkpoint = replace(checkpoint, config=config)
         cfg = config["pretrained_cfg"]
         if checkpoint.untrained:
-            module = timm.create_model(
+            module: Any = timm.create_model(
                 cfg["architecture"],
                 pretrained_cfg=cfg,
                 **{**config["model_args"], "num_classes": cfg["num_classes"]},
