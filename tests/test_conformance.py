@@ -13,11 +13,14 @@ import checkpoints
 import detection_families
 import pytest
 import segmentation_families
+import torchvision_detector
 from broken_adapters import BROKEN
 from plugin_venv import MARK, Dist, PluginVenv
 
 from pvzoo.catalog import catalogue
 from pvzoo.errors import UsageError
+from pvzoo.model import Model
+from pvzoo.plugins import registry
 from pvzoo.testing import MODEL_RULES, PLUGIN_RULES, InstalledPlugin, Subject, judge, verify
 
 RULES = {rule.name: rule for rule in (*PLUGIN_RULES, *MODEL_RULES)}
@@ -222,6 +225,34 @@ def test_a_plugin_with_a_fault_breaks_the_rule_about_it(zoo, name):
     assert finding.state == "broken", str(finding)
     assert FAULTS[name] in finding.detail
     assert "To fix: " in str(finding)
+
+
+class _Loaded(Subject):
+    """A model that is here already."""
+
+    def __init__(self, model: Model) -> None:
+        super().__init__(model.name)
+        self.model = model
+
+
+@pytest.mark.parametrize(
+    ("kind", "state"),
+    [("FasterRcnnNetwork", "kept"), ("OnlyItsScores", "broken"), ("SaysNothing", "broken")],
+)
+def test_the_rule_on_kept_classes_finds_boxes_that_are_mixed_up(kind, state, monkeypatch):
+    network = torchvision_detector.network(getattr(torchvision_detector, kind))
+    get = registry.get
+    monkeypatch.setattr(
+        registry,
+        "get",
+        lambda group, name: (
+            torchvision_detector.FasterRcnn if name == "frcnn-zoo:frcnn" else get(group, name)
+        ),
+    )
+    adapter = torchvision_detector.FasterRcnn(network.spec, network.prepare)
+    subject = _Loaded(Model("frcnn", adapter, network, device="cpu"))
+    finding = judge(RULES["kept-classes"], subject)
+    assert finding.state == state, str(finding)
 
 
 def test_code_that_does_not_load_is_not_run_any_further(zoo):

@@ -183,7 +183,8 @@ class Task(ABC):
             if name not in known:
                 raise UsageError(
                     f"{self.id} has no option {name!r}.",
-                    nearest(name, known) or f"It has: {', '.join(sorted(known))}.",
+                    nearest(name, known)
+                    or (f"It has: {', '.join(sorted(known))}." if known else "It has no options."),
                 )
         controls = _build(self.controls, given)
         if "classes" in controls:
