@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from pvzoo.thresholds.values import Thresholds
 
+from pvzoo.catalog.cards import in_millions
+
 if TYPE_CHECKING:
     from pvzoo.model import Model
 
@@ -26,7 +28,7 @@ def lines(model: Model) -> list[tuple[str, str]]:
         return found + [line for line in model.card.lines if line[0] not in ("name", "task")]
     if model.network is not None:
         count = sum(p.numel() for p in model.network.module.parameters())
-        found.append(("size", f"{count / 1e6:.1f}M parameters"))
+        found.append(("size", f"{in_millions(count)} parameters"))
     return [*found, ("licence", "unknown")]
 
 

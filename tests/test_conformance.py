@@ -174,6 +174,14 @@ BROKEN_PLUGINS = {
         {"zoo_task_classes.py": CLASSES},
         {"pvzoo.tasks": {"odd-task": "zoo_task_classes:It"}, **ONE},
     ),
+    **{
+        rule: Dist(
+            f"zoo-{rule}",
+            {"zoo_lines.py": "from format_plugin import Lines"},
+            {"pvzoo.formats": {"zoo-lines": "zoo_lines:Lines"}, **ONE},
+        )
+        for rule in ("formats-round-trip", "formats-refuse-damage")
+    },
 }
 FAULTS = {
     "contract": "contract 0; this pvzoo has 2",
@@ -183,6 +191,8 @@ FAULTS = {
     "light-adapters": "import of torch halted",
     "adapter-classes": "matches({}) raised KeyError",
     "task-classes": "It.id is not 'odd-task'",
+    "formats-round-trip": "Lines: [('blue', ",
+    "formats-refuse-damage": "boxes.lines cut in the middle: IndexError",
 }
 
 

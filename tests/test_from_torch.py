@@ -84,6 +84,12 @@ def test_what_is_saved_is_loaded_with_all_that_its_config_says(network, tmp_path
     assert half.module.stem.weight.dtype == torch.bfloat16
 
 
+def test_saved_weights_have_the_permissions_of_any_new_file(network, tmp_path):
+    network.save(tmp_path)
+    modes = {(tmp_path / name).stat().st_mode for name in ("config.json", "model.safetensors")}
+    assert len(modes) == 1
+
+
 def test_a_pickle_of_tensors_is_read_as_well(network, tmp_path):
     torch.save(network.module.state_dict(), tmp_path / "model.pth")
     assert same(network, load(tmp_path))

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from pvzoo.adapters.base import Arrays, Checkpoint, Meta, Spec
 from pvzoo.errors import PvzooError, UnsupportedModelError, WeightsError, error_message, short
+from pvzoo.hub.publish import open_to_others
 from pvzoo.networks._bounds import built_within
 from pvzoo.networks._heads import ClassAxis, class_axes, with_classes
 from pvzoo.networks._weights import read_state_dict, renamed
@@ -117,6 +118,7 @@ class TorchNetwork(Network):
         (folder / "config.json").write_text(json.dumps(self.config, indent=2), encoding="utf-8")
         tensors = {name: tensor.contiguous() for name, tensor in self.module.state_dict().items()}
         save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+        open_to_others([folder / "model.safetensors"])
 
     def at_size(self, image_size: int) -> Self:
         """The same network with another ``image_size`` in its config, if the config has one."""
