@@ -7,6 +7,7 @@ import traceback
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.metadata import EntryPoint
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from pvzoo import about
 from pvzoo.adapters.base import Adapter, Spec
 from pvzoo.catalog import catalogue
 from pvzoo.catalog.cards import in_millions
+from pvzoo.cli.app import app
 from pvzoo.errors import (
     DataError,
     ImageError,
@@ -36,7 +38,9 @@ from pvzoo.metrics.evaluate import measure
 from pvzoo.model import Model
 from pvzoo.networks.from_torch import TorchNetwork
 from pvzoo.pipeline import trial
+from pvzoo.plugins import registry
 from pvzoo.plugins.calls import calling
+from pvzoo.plugins.installed import Part
 from pvzoo.preprocess.steps import Rescale, Resize
 from pvzoo.results.classification import Classification
 from pvzoo.tasks.base import Task
@@ -405,3 +409,22 @@ def test_a_small_network_has_its_number_of_parameters_in_its_description():
     assert ("size", "8 parameters") in about.lines(model_of())
     assert in_millions(41_500_000) == "41.5M"
     assert in_millions(60_000) == "0.1M"
+
+
+def test_debugging_on_the_command_line_shows_where_forward_failed(tmp_path, monkeypatch, capsys):
+    IMAGE.save(tmp_path / "a.png")
+    IMAGE.point(lambda value: value // 2).save(tmp_path / "b.png")
+    monkeypatch.setattr(pvzoo, "load", lambda *_, **__: model_of(network=Bright))
+    monkeypatch.setattr("pvzoo.cli.app._debug", False)
+    with pytest.raises(SystemExit):
+        app(["predict", str(tmp_path), "--model", "plain", "--debug"])
+    shown = capsys.readouterr().err
+    assert "NameError" in shown
+    assert 'return {"scores": undefined}' in shown
+
+
+def test_an_entry_point_with_a_dot_for_a_colon_is_told_apart_from_a_missing_module():
+    point = EntryPoint("net", "zoo_tasks.network.Net", "pvzoo.adapters")
+    part = Part("adapters", "net", "zoo-tasks", point)
+    error = ModuleNotFoundError("No module", name="zoo_tasks.network.Net")
+    assert "with a colon" in registry.lacking(part, error).hint
