@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pvzoo.thresholds.values import Thresholds
-
 from pvzoo.catalog.cards import in_millions
+from pvzoo.thresholds.values import Thresholds
 
 if TYPE_CHECKING:
     from pvzoo.model import Model
