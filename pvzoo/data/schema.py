@@ -129,7 +129,9 @@ def features(task: str, names: Sequence[str] = (), *, multi_label: bool = False)
     found: Any = labelled(task)
     with calling(found, "columns"):
         own = found.columns(names, multi_label=True) if multi_label else found.columns(names)
-        return Features(_head() | own)
+        columns = Features(_head() | own)
+        _ = columns.arrow_schema  # it refuses what is not a type of a column
+        return columns
 
 
 def _head() -> dict[str, Any]:
