@@ -187,9 +187,9 @@ class Network(ABC):
         """The inverse of `batch`: the targets in it, for a drawing of the first batch.
 
         Returns:
-            For each image its target, as `batch` gets it, in pixels of the network's
-            input, which `batch` has under the name `Adapter.pixels`. None if there is no inverse:
-            then the drawing shows the arguments of `batch`.
+            For each image its target, as `batch` gets it, in pixels of the network's input, which
+            `batch` has under the name `Adapter.pixels`. None if there is no inverse: then the
+            drawing shows the arguments of `batch`.
         """
         return None
 

@@ -166,12 +166,14 @@ class TorchNetwork(Network):
                 changed in place.
             kept: For each class of the new network, the index of this network's class, or None.
         """
-        each, first, count = self._class_axes[name].each, self.background_first, len(kept)
-        if len(old) - each * len(self.spec.labels) != len(new) - each * count or len(old) % each:
+        each, first = self._class_axes[name].each, int(self.background_first)
+        count, new_count = len(self.spec.labels), len(kept)
+        others = len(old) - each * count  # entries that belong to none of the classes
+        if each < 1 or others != len(new) - each * new_count or others % each:
             return  # its size follows another rule: these are not entries of classes
         rows, new_rows = old.unflatten(0, (-1, each)), new.unflatten(0, (-1, each))
         new_rows[:first] = rows[:first]
-        new_rows[first + count :] = rows[first + len(self.spec.labels) :]
+        new_rows[first + new_count :] = rows[first + count :]
         for index, label in enumerate(kept):
             if label is not None:
                 new_rows[first + index] = rows[first + label]
