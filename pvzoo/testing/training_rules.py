@@ -76,9 +76,10 @@ def retarget(s: Subject) -> None:
 def kept_classes(s: Subject) -> None:
     """Classes that `retarget` keeps are predicted as before; here all, in reverse order."""
     s.needs_torch()
-    from pvzoo.model import Model
     from pvzoo.networks.base import TargetClasses
     from pvzoo.networks.steps import adapter_of
+    from pvzoo.pipeline.predict import plain_stream
+    from pvzoo.runtimes.torch import TorchRuntime
 
     labels = s.adapter.labels
     if len(labels) < 2 or not all(labels) or len(set(labels)) < len(labels):
@@ -92,10 +93,16 @@ def kept_classes(s: Subject) -> None:
     )
     new = _retargeted(s, classes)
     new.module.eval()
-    model = Model(str(s), adapter_of(new), new, device="cpu")
+    adapter = adapter_of(new)
+    runtime = TorchRuntime(adapter, new, device="cpu", device_map=None)
+    streams = (
+        plain_stream(s.adapter, s.model.runtime, s.task, str(s)),
+        plain_stream(adapter, runtime, s.task, str(s)),
+    )
     options = s.options(**{"threshold": 0.0} if s.has_control("threshold") else {})
-    for image in s.images:
-        before, after = (_by_name(m.predict(image, **options)) for m in (s.model, model))
+    both = [stream(s.images, batch_size=1, progress=False, **options) for stream in streams]
+    for results in zip(*both, strict=True):
+        before, after = map(_by_name, results)
         for row in before[:BEST]:
             if all(values_difference(row, other, tolerance=1e-3) for other in after):
                 raise Broken(f"Before there was {row}; now there is {after[:3]!r:.300}.")
