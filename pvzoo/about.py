@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from pvzoo.catalog.cards import in_millions
 from pvzoo.thresholds.values import Thresholds
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def lines(model: Model) -> list[tuple[str, str]]:
         return found + [line for line in model.card.lines if line[0] not in ("name", "task")]
     if model.network is not None:
         count = sum(p.numel() for p in model.network.module.parameters())
-        found.append(("size", f"{count / 1e6:.1f}M parameters"))
+        found.append(("size", f"{in_millions(count)} parameters"))
     return [*found, ("licence", "unknown")]
 
 

@@ -196,13 +196,16 @@ def let_go(error: E) -> E:
     pixels. Tracebacks, also those of causes, are replaced by notes that name the lines.
     """
     waiting: list[BaseException | None] = [error]
+    seen: set[int] = set()
     while waiting:
         one = waiting.pop()
-        if one is None or one.__traceback__ is None:
+        if one is None or id(one) in seen:
             continue
-        lines = "".join(traceback.format_tb(one.__traceback__)).rstrip()
-        one.add_note(f"Traceback (most recent call last):\n{lines}")
-        one.__traceback__ = None
+        seen.add(id(one))
+        if one.__traceback__ is not None:  # an error that was only made has none
+            lines = "".join(traceback.format_tb(one.__traceback__)).rstrip()
+            one.add_note(f"Traceback (most recent call last):\n{lines}")
+            one.__traceback__ = None
         waiting += [one.__cause__, one.__context__]
     return error
 

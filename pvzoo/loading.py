@@ -22,6 +22,7 @@ from pvzoo.errors import (
 from pvzoo.extras import needs
 from pvzoo.hub.config_schema import check_config
 from pvzoo.plugins import registry
+from pvzoo.plugins.calls import fault_of, named_by
 from pvzoo.thresholds.fitted import warn_if_otherwise
 from pvzoo.thresholds.values import Thresholds
 
@@ -305,9 +306,14 @@ def network_of(adapter_class: type[Adapter], name: str) -> type[Network]:
 
     Raises:
         MissingExtraError: PyTorch is not installed.
+        PluginError: The adapter does not name a network.
     """
     _needs_torch(name)
-    network_class: type[Network] = registry.named(str(adapter_class.network))
+    from pvzoo.networks.base import Network
+
+    network_class = named_by(adapter_class, "network", lets=(ImportError,))
+    if not (isinstance(network_class, type) and issubclass(network_class, Network)):
+        raise fault_of(adapter_class, "network", f"is {network_class!r}, not a Network")
     return network_class
 
 

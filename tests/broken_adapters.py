@@ -241,6 +241,13 @@ class SharesItsStem(Good):
             return new
 
 
+class BackgroundFirst(Good):
+    class made_of(GoodNetwork):
+        def keep_classes(self, name, old, new, kept):
+            for place, label in enumerate(kept[:-1]):
+                new[place + 1] = old[label + 1 if label is not None and label < 2 else 0]
+
+
 class NoSuchBackbone(Good):
     class made_of(GoodNetwork):
         backbone = ("body.",)
@@ -277,6 +284,7 @@ BROKEN = {
     "device": (LeftBehind, "another device"),
     "save-and-load": (SavesOtherNames, "The names of its classes"),
     "retarget": (SharesItsStem, "shares memory"),
+    "kept-classes": (BackgroundFirst, "Before there was {'name': "),
     "backbone": (NoSuchBackbone, "No parameter begins with"),
     "learns": (LearnsNothing, "The loss went from"),
 }

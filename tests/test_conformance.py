@@ -13,11 +13,14 @@ import checkpoints
 import detection_families
 import pytest
 import segmentation_families
+import torchvision_detector
 from broken_adapters import BROKEN
 from plugin_venv import MARK, Dist, PluginVenv
 
 from pvzoo.catalog import catalogue
 from pvzoo.errors import UsageError
+from pvzoo.model import Model
+from pvzoo.plugins import registry
 from pvzoo.testing import MODEL_RULES, PLUGIN_RULES, InstalledPlugin, Subject, judge, verify
 
 RULES = {rule.name: rule for rule in (*PLUGIN_RULES, *MODEL_RULES)}
@@ -71,7 +74,8 @@ def test_pvzoos_own_adapters_keep_the_rules(families, kind, rule):
     finding = judge(rule, families(kind))
     assert finding.state != "broken", str(finding)
     if finding.state == "skipped":
-        assert rule.name in ("threshold", "empty-result", "device"), str(finding)
+        skipped = ("threshold", "empty-result", "device", "kept-classes")
+        assert rule.name in skipped, str(finding)
 
 
 @pytest.mark.parametrize(
@@ -171,6 +175,14 @@ BROKEN_PLUGINS = {
         {"zoo_task_classes.py": CLASSES},
         {"pvzoo.tasks": {"odd-task": "zoo_task_classes:It"}, **ONE},
     ),
+    **{
+        rule: Dist(
+            f"zoo-{rule}",
+            {"zoo_lines.py": "from format_plugin import Lines"},
+            {"pvzoo.formats": {"zoo-lines": "zoo_lines:Lines"}, **ONE},
+        )
+        for rule in ("formats-round-trip", "formats-refuse-damage")
+    },
 }
 FAULTS = {
     "contract": "contract 0; this pvzoo has 2",
@@ -180,6 +192,8 @@ FAULTS = {
     "light-adapters": "import of torch halted",
     "adapter-classes": "matches({}) raised KeyError",
     "task-classes": "It.id is not 'odd-task'",
+    "formats-round-trip": "Lines: [('blue', ",
+    "formats-refuse-damage": "boxes.lines cut in the middle: IndexError",
 }
 
 
@@ -222,6 +236,34 @@ def test_a_plugin_with_a_fault_breaks_the_rule_about_it(zoo, name):
     assert finding.state == "broken", str(finding)
     assert FAULTS[name] in finding.detail
     assert "To fix: " in str(finding)
+
+
+class _Loaded(Subject):
+    """A model that is here already."""
+
+    def __init__(self, model: Model) -> None:
+        super().__init__(model.name)
+        self.model = model
+
+
+@pytest.mark.parametrize(
+    ("kind", "state"),
+    [("FasterRcnnNetwork", "kept"), ("OnlyItsScores", "broken"), ("SaysNothing", "broken")],
+)
+def test_the_rule_on_kept_classes_finds_boxes_that_are_mixed_up(kind, state, monkeypatch):
+    network = torchvision_detector.network(getattr(torchvision_detector, kind))
+    get = registry.get
+    monkeypatch.setattr(
+        registry,
+        "get",
+        lambda group, name: (
+            torchvision_detector.FasterRcnn if name == "frcnn-zoo:frcnn" else get(group, name)
+        ),
+    )
+    adapter = torchvision_detector.FasterRcnn(network.spec, network.prepare)
+    subject = _Loaded(Model("frcnn", adapter, network, device="cpu"))
+    finding = judge(RULES["kept-classes"], subject)
+    assert finding.state == state, str(finding)
 
 
 def test_code_that_does_not_load_is_not_run_any_further(zoo):

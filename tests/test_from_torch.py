@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torchvision_detector
 from PIL import Image
 from torch import nn
 
@@ -83,6 +84,12 @@ def test_what_is_saved_is_loaded_with_all_that_its_config_says(network, tmp_path
     assert half.module.stem.weight.dtype == torch.bfloat16
 
 
+def test_saved_weights_have_the_permissions_of_any_new_file(network, tmp_path):
+    network.save(tmp_path)
+    modes = {(tmp_path / name).stat().st_mode for name in ("config.json", "model.safetensors")}
+    assert len(modes) == 1
+
+
 def test_a_pickle_of_tensors_is_read_as_well(network, tmp_path):
     torch.save(network.module.state_dict(), tmp_path / "model.pth")
     assert same(network, load(tmp_path))
@@ -127,7 +134,8 @@ def test_kept_classes_keep_their_entries_and_the_rest_stays(network):
     assert torch.equal(new.scores.weight[0], old.scores.weight[2])
     assert torch.equal(new.scores.bias[2], old.scores.bias[3])  # "no object"
     assert not (new.scores.weight[1, None] == old.scores.weight).any()
-    assert not torch.isin(new.boxes.weight, old.boxes.weight).any()
+    assert torch.equal(new.boxes.weight[:4], old.boxes.weight[8:])  # four for each class
+    assert not torch.isin(new.boxes.weight[4:], old.boxes.weight).any()
     assert set(tuned.head) == {"scores.weight", "scores.bias", "boxes.weight", "boxes.bias"}
 
 
@@ -136,6 +144,19 @@ def test_a_network_says_itself_where_its_classes_are(network):
     tuned = own.retarget(TargetClasses(("c", "a"), (2, 0)), image_size=None, seed=0)
     old, new = own.module.boxes.weight, tuned.module.boxes.weight
     assert torch.equal(new, torch.cat([old[8:12], old[0:4]]))
+
+
+def test_the_entries_of_a_background_may_come_first():
+    own = torchvision_detector.network()
+    classes = TargetClasses(("blue", "new", "red", "other"), (2, None, 0, None))
+    tuned = own.retarget(classes, image_size=None, seed=0)
+    for layer, each in (("cls_score", 1), ("bbox_pred", 4)):
+        for kind in ("weight", "bias"):
+            name = f"roi_heads.box_predictor.{layer}.{kind}"
+            old, new = (x.module.state_dict()[name].unflatten(0, (-1, each)) for x in (own, tuned))
+            assert len(new) == 5
+            assert torch.equal(new[[0, 1, 3]], old[[0, 3, 1]])
+            assert not torch.isin(new[[2, 4]], old).all()
 
 
 def test_the_size_of_images_is_set_where_the_config_has_one(network):

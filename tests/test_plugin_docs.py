@@ -7,6 +7,7 @@ import importlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -149,14 +150,16 @@ def test_the_example_of_an_adapter_predicts_and_learns(tmp_path):
     assert tuned.loss(tuned.module, batch).ndim == 0
 
 
-def test_the_example_of_a_head_with_a_background_keeps_the_right_entries():
-    text = DOCS.partition("for example after a background:")[2]
+def test_the_example_of_a_head_with_anchors_keeps_the_right_entries():
+    text = DOCS.partition("all classes for the second:")[2]
     block = re.search(r"```python\n(.*?)```", text, re.DOTALL)[1]
     found: dict[str, Any] = {}
     exec(f"class It:\n{block}", found)
-    old, new = torch.arange(4.0), torch.full((3,), -1.0)
-    found["It"]().keep_classes("head", old, new, (2, None))
-    assert new.tolist() == [0, 3, -1]
+    it = found["It"]()
+    it.spec = SimpleNamespace(labels=("a", "b", "c"))
+    old, new = torch.arange(6.0), torch.full((4,), -1.0)
+    it.keep_classes("head", old, new, (2, None))
+    assert new.tolist() == [2, -1, 5, -1]
 
 
 def test_the_example_of_a_task_is_read_checked_drawn_measured_and_trained(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import text_families
 import torch
+import torchvision_detector
 from checkpoints import timm_folder, transformers_folder
 from PIL import Image
 
@@ -18,6 +20,7 @@ from pvzoo.adapters.base import Adapter, Spec
 from pvzoo.errors import ImageError, PvzooError, UnsupportedModelError
 from pvzoo.model import Model
 from pvzoo.networks.base import Network
+from pvzoo.pipeline import trial
 from pvzoo.results.classification import Classification
 from pvzoo.runtimes.torch import TorchRuntime
 
@@ -130,6 +133,22 @@ def test_the_trial_runs_no_network_that_takes_its_inputs(tmp_path, monkeypatch):
     assert len(computed) == 1
     for name, tensor in model.network.module.state_dict().items():
         assert torch.equal(tensor, module.state_dict()[name])
+
+
+def test_the_trial_leaves_the_anchors_of_torchvisions_detectors_alone():
+    """They are tensors in a list, which the module moves to the device of its inputs."""
+    network = torchvision_detector.network()
+    adapter = torchvision_detector.FasterRcnn(network.spec, network.prepare)
+    model = Model("frcnn", adapter, network, device="cpu")
+    pixels = torch.from_numpy(adapter.preprocess(IMAGE)[0]["pixel_values"])
+    with torch.inference_mode():
+        (truth,) = copy.deepcopy(network.module)(list(pixels))
+    trial.at_load("frcnn", adapter, model.runtime, network)
+    found = model.predict(IMAGE, threshold=0.0)
+    count = len(truth["scores"])
+    assert count > 0
+    np.testing.assert_allclose(found.scores[:count], truth["scores"], atol=1e-6)
+    np.testing.assert_allclose(found.boxes[:count], truth["boxes"], atol=1e-3)
 
 
 # --- while images are answered ------------------------------------------------------------------

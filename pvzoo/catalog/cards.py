@@ -125,7 +125,7 @@ class Card:
     @property
     def size_text(self) -> str:
         """The number of parameters as a text, such as "41.5M"."""
-        return f"{self.params / 1e6:.1f}M" if self.params else "unknown"
+        return in_millions(self.params) if self.params else "unknown"
 
     @property
     def lines(self) -> list[tuple[str, str]]:
@@ -154,3 +154,8 @@ class Card:
 
     def _repr_html_(self) -> str:
         return table((), self.lines)
+
+
+def in_millions(count: int) -> str:
+    """A number of parameters as a text, such as "41.5M"; a small one as it is, such as "1,204"."""
+    return f"{count / 1e6:.1f}M" if count >= 50_000 else f"{count:,}"

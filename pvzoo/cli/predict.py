@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Sequence
 from json import loads
 from pathlib import Path
@@ -11,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 from rich.table import Table
-from rich.traceback import Traceback
 
 import pvzoo
 from pvzoo.cli.app import (
@@ -103,7 +103,7 @@ def predict(
         failed.append(error)
         err.print(f"[red]error:[/] {escape(str(error))}")
         if debugging():
-            err.print(Traceback.from_exception(type(error), error, error.__traceback__))
+            err.print(escape("".join(traceback.format_exception(error))))
 
     kind = registry.get("tasks", loaded.task).result
     predicted = _predicted(kind, loaded.labels, review, to) if review else None

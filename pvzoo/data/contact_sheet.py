@@ -14,6 +14,7 @@ from pvzoo.data.quality.report import Report
 from pvzoo.data.schema import class_names, task_for
 from pvzoo.errors import DataError, ImageError, UsageError
 from pvzoo.inputs.images import open_image
+from pvzoo.plugins.calls import calling, fault_of
 from pvzoo.results.drawing import (
     shorten,
     text_font,
@@ -147,4 +148,10 @@ def _draw(row: Mapping[str, Any], columns: Features, longest: int | None) -> Ima
     size = image.size
     if longest and max(size) > longest:
         image.thumbnail((longest, longest))
-    return task_for(columns).draw_labels(image, row, class_names(columns), size)
+    task = task_for(columns)
+    with calling(task, "draw_labels"):
+        drawn = task.draw_labels(image, row, class_names(columns), size)
+    if not isinstance(drawn, Image.Image):
+        fault = f"returned a {type(drawn).__name__}, not an image"
+        raise fault_of(task, "draw_labels", fault)
+    return drawn

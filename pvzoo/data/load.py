@@ -15,10 +15,12 @@ from pvzoo.data.formats import of_datasets, recognised
 from pvzoo.data.formats.base import DataSource
 from pvzoo.data.paths import Area
 from pvzoo.data.schema import SEMANTIC, labelled, task_of
-from pvzoo.errors import DataError, UsageError, nearest
+from pvzoo.errors import DataError, UsageError, nearest, short
 from pvzoo.extras import needs
 from pvzoo.inputs.names import expand
 from pvzoo.plugins import registry
+from pvzoo.plugins.calls import calling, fault_of
+from pvzoo.tasks.base import Task
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -85,7 +87,7 @@ def load(
                 area = Area.of(path, allow_outside=allow_outside)
                 dataset = of_datasets.opened(path, area)
                 if dataset is None:
-                    found = own.find_files(path) if own else []
+                    found = _own_files(own, path) if own else []
                     found = found or recognised.splits(DataSource(path, area, reduce_labels), task)
                     found = sorted(found, key=lambda part: _ORDER.get(part.name or "", 0))
                     return _read(found, path, task, split, reduce_labels)
@@ -183,6 +185,15 @@ def _readable(path: Path) -> Iterator[None]:
             f"{path} cannot be read: there is not enough memory.",
             "Look for numbers in its labels that are far too large, or read a part of it.",
         ) from error
+
+
+def _own_files(task: Task, path: Path) -> list[Split]:
+    """The splits of a folder in a format of this task only."""
+    with calling(task, "find_files"):
+        found = [*task.find_files(path)]
+    if wrong := [part for part in found if not isinstance(part, Split)]:
+        raise fault_of(task, "find_files", f"returned {short(wrong[0])} in place of a Split")
+    return [recognised.guarded(task, part) for part in found]
 
 
 def _read(

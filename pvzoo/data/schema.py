@@ -51,11 +51,13 @@ may lie anywhere.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pvzoo.errors import DataError, PluginError, UsageError
+from pvzoo.errors import DataError, PluginError, PvzooWarning, UsageError
 from pvzoo.plugins import registry
+from pvzoo.plugins.calls import calling
 
 if TYPE_CHECKING:
     from datasets import ClassLabel, Features
@@ -125,8 +127,11 @@ def features(task: str, names: Sequence[str] = (), *, multi_label: bool = False)
         twice = sorted({n for n in names if list(names).count(n) > 1})
         raise DataError(f"Two classes have the same name: {twice[0]!r}.", "Rename one of them.")
     found: Any = labelled(task)
-    own = found.columns(names, multi_label=True) if multi_label else found.columns(names)
-    return Features(_head() | own)
+    with calling(found, "columns"):
+        own = found.columns(names, multi_label=True) if multi_label else found.columns(names)
+        columns = Features(_head() | own)
+        _ = columns.arrow_schema  # it refuses what is not a type of a column
+        return columns
 
 
 def _head() -> dict[str, Any]:
@@ -140,7 +145,17 @@ def task_of(columns: Any) -> str | None:
     if not columns or any(columns.get(name) != kind for name, kind in _head().items()):
         return None
     names = class_names(columns)
-    return next((task.id for task in labelled_tasks() if task.fits(columns, names)), None)
+    return next((task.id for task in labelled_tasks() if _fits(task, columns, names)), None)
+
+
+def _fits(task: Task, columns: Any, names: Sequence[str]) -> bool:
+    """Whether columns are those of a task; not if the code of its plugin fails."""
+    try:
+        with calling(task, "columns"):
+            return task.fits(columns, names)
+    except PluginError as error:
+        warnings.warn(f"{error.what} The task was left out.", PvzooWarning, stacklevel=2)
+        return False
 
 
 def task_for(columns: Any) -> Task:

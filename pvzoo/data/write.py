@@ -13,6 +13,8 @@ from pvzoo.data.copies import Parts
 from pvzoo.data.formats.base import Format
 from pvzoo.data.formats.recognised import formats
 from pvzoo.errors import DataError, UsageError, nearest
+from pvzoo.plugins import registry
+from pvzoo.plugins.calls import calling
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -73,7 +75,7 @@ def write(
     parts = Parts.of(splits, progress)
     writer = writer_of(format, parts.task)
     target = Path(folder).expanduser()
-    with _new_folder(target) as work:
+    with _new_folder(target) as work, calling(writer, "write", lets=(OSError,)):
         writer.write(parts, work)
     return target
 
@@ -83,15 +85,19 @@ def named(format: str) -> list[type[Format]]:
 
     Raises:
         UsageError: There is no such format.
+        PluginError: The plugin that brings the format cannot be loaded.
     """
     indices = [form for form in formats() if form.writes]
     if found := [form for form in indices if form.name == format]:
         return found
+    for part in registry.parts("formats"):
+        if part.name == format or part.dist == format:
+            registry.load_part(part)  # its plugin failed to load: this says why
     names = sorted({form.name for form in indices})
-    raise UsageError(
-        f"There is no format {format!r}.",
-        nearest(format, names) or f"Choose one of: {', '.join(names)}.",
-    )
+    hint = nearest(format, names) or f"Choose one of: {', '.join(names)}."
+    for dist, fault in registry.failures("formats").items():
+        hint += f" The plugin {dist} may bring others: {fault.what}"
+    raise UsageError(f"There is no format {format!r}.", hint)
 
 
 def writer_of(format: str, task: str) -> type[Format]:
@@ -106,7 +112,10 @@ def writer_of(format: str, task: str) -> type[Format]:
         fitting = sorted({form.name for form in formats() if task in form.writes})
         raise DataError(
             f"The format {format} cannot store labels of {task}.",
-            f"Write them as {' or '.join(fitting)}.",
+            f"Write them as {' or '.join(fitting)}."
+            if fitting
+            else "No installed format has a place for them: save the data with "
+            "datasets' save_to_disk.",
         )
     return writer
 

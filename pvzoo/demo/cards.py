@@ -88,7 +88,7 @@ def _model_card(folder: Path) -> str:
 
 
 def _size(card: Card) -> str:
-    return f"{card.params / 1e6:.1f}M parameters" if card.params else "unknown"
+    return f"{card.size_text} parameters" if card.params else "unknown"
 
 
 def _weights(card: Card) -> str:

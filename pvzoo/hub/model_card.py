@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pvzoo.training.report import TrainingReport
 
 _FIGURES = 12
-"""Most figures in the table of a card."""
+"""Most metrics in the table of a card."""
 
 
 def model_card(network: Network, name: str, task: str, report: TrainingReport | None) -> str:
@@ -53,7 +53,7 @@ def _trained(report: TrainingReport) -> str:
         f"Fine-tuned from `{settings['model']}` with pvzoo on {data}.",
     ]
     if rows:
-        lines.append("\n".join(["| figure | value |", "| --- | --- |", *rows]))
+        lines.append("\n".join(["| metric | value |", "| --- | --- |", *rows]))
     listed = "\n".join(f"* {key}: {value}" for key, value in report.options.items())
     recipe = settings["recipe"]
     lines.append(f"{listed}\n* recipe: {recipe['source']}")

@@ -13,6 +13,7 @@ from pvzoo.errors import DataError, PvzooError, PvzooWarning
 from pvzoo.extras import needs
 from pvzoo.metrics.base import Evaluation, Metric, Source
 from pvzoo.metrics.class_match import LabelMatch
+from pvzoo.plugins.calls import calling, fault_of
 from pvzoo.processes import processes
 from pvzoo.progress import Progress
 from pvzoo.tasks.base import Task
@@ -89,7 +90,10 @@ def measure(
     state = processes()
     if match.only_in_data and state.is_main_process:
         warnings.warn(str(match), PvzooWarning, stacklevel=4)  # the caller of Model.evaluate
-    taken = (metric or task.metric)(match)
+    with calling(task, "metric"):
+        taken = (metric or task.metric)(match)
+    if not isinstance(taken, Metric):
+        raise fault_of(task, "metric", f"returned a {type(taken).__name__}, not a Metric")
     # Each process has its own range of images, none twice; their lengths differ by at most one.
     count, rest = divmod(len(dataset), state.num_processes)
     start = state.process_index * count + min(state.process_index, rest)
@@ -99,7 +103,8 @@ def measure(
         for done, (index, result, row) in enumerate(
             _predictions(stream, dataset, start, stop, batch_size=batch_size, **asked), 1
         ):
-            taken.update(index, result, row)
+            with calling(taken, "update"):
+                taken.update(index, result, row)
             if progress is not None and state.is_main_process:
                 progress(min(done * state.num_processes, len(dataset)), len(dataset))
     except Exception as error:  # the other processes are waiting and must know
@@ -108,8 +113,7 @@ def measure(
     if state.num_processes == 1:
         if failure is not None:
             raise failure
-        taken.merge([taken.state()])
-        return taken.compute()
+        return _computed(taken, [taken.state()])
     from accelerate.utils import broadcast_object_list, gather_object
 
     parts = gather_object([(state.process_index, reason, taken.state())])
@@ -120,9 +124,20 @@ def measure(
             raise PvzooError(f"Process {process} failed: {message}")
     outcome: list[Any] = [None]
     if state.is_main_process:
-        taken.merge([part for _, _, part in parts])
-        outcome = [taken.compute()]
+        outcome = [_computed(taken, [part for _, _, part in parts])]
     evaluation: Evaluation = broadcast_object_list(outcome)[0]
+    return evaluation
+
+
+def _computed(taken: Metric, states: Sequence[Any]) -> Evaluation:
+    """The evaluation of what all processes have taken."""
+    with calling(taken, "merge"):
+        taken.merge(states)
+    with calling(taken, "compute"):
+        evaluation = taken.compute()
+    if not isinstance(evaluation, Evaluation):
+        kind = type(evaluation).__name__
+        raise fault_of(taken, "compute", f"returned a {kind}, not an Evaluation")
     return evaluation
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import torch
 
@@ -16,6 +16,18 @@ Make = Callable[[int], Module]
 
 Keep = Callable[[str, torch.Tensor, torch.Tensor], None]
 """``keep(name, old, new)`` copies the kept part of a tensor; both have the class axis first."""
+
+
+class ClassAxis(NamedTuple):
+    """Where a tensor has its classes.
+
+    Attributes:
+        axis: The axis of the classes.
+        each: The number of entries for each class, such as 4 for the boxes of Faster R-CNN.
+    """
+
+    axis: int
+    each: int
 
 
 def with_classes(
@@ -66,7 +78,8 @@ def with_classes(
         if name not in axes:
             value.copy_(old[name])
             continue
-        source, target = old[name].movedim(axes[name], 0), value.movedim(axes[name], 0)
+        axis = axes[name].axis
+        source, target = old[name].movedim(axis, 0), value.movedim(axis, 0)
         if keep is not None:
             keep(name, source.to(target), target)
             continue
@@ -78,8 +91,8 @@ def with_classes(
     return fresh.to(dtype).eval()
 
 
-def class_axes(make: Make[torch.nn.Module], count: int) -> dict[str, int]:
-    """The tensors of a network that have an entry for each class -> the axis of the classes.
+def class_axes(make: Make[torch.nn.Module], count: int) -> dict[str, ClassAxis]:
+    """The tensors of a network that have entries for each class -> where these are.
 
     No library lists them. To find them, the network is built a second time with one class more
     (without memory for its weights), and the shapes are compared.
@@ -92,10 +105,13 @@ def _shapes(make: Make[torch.nn.Module], count: int) -> dict[str, torch.Size]:
         return {name: value.shape for name, value in make(count).state_dict().items()}
 
 
-def _differing(shapes: dict[str, torch.Size], others: dict[str, torch.Size]) -> dict[str, int]:
-    """The names of shapes that differ between the two -> the first axis that differs."""
-    return {
-        name: next(axis for axis, size in enumerate(shape) if size != others[name][axis])
-        for name, shape in shapes.items()
-        if shape != others[name]
-    }
+def _differing(
+    shapes: dict[str, torch.Size], others: dict[str, torch.Size]
+) -> dict[str, ClassAxis]:
+    """The shapes that `others`, of one class more, differ from -> the first axis that differs."""
+    found = {}
+    for name, shape in shapes.items():
+        if shape != others[name]:
+            axis = next(i for i, size in enumerate(shape) if size != others[name][i])
+            found[name] = ClassAxis(axis, others[name][axis] - shape[axis])
+    return found

@@ -20,7 +20,7 @@ from transformers import PreTrainedModel
 
 from pvzoo.errors import UnsupportedModelError
 from pvzoo.families import Family, family_of
-from pvzoo.networks._heads import Make, class_axes, with_classes
+from pvzoo.networks._heads import ClassAxis, Make, class_axes, with_classes
 from pvzoo.networks.base import Network, TargetClasses
 from pvzoo.networks.from_transformers import TransformersNetwork, quiet
 
@@ -259,8 +259,8 @@ def refuse(name: str, why: str) -> UnsupportedModelError:
     )
 
 
-def class_axes_of(module: PreTrainedModel) -> dict[str, int]:
-    """The tensors of a network of transformers that have an entry for each class -> that axis."""
+def class_axes_of(module: PreTrainedModel) -> dict[str, ClassAxis]:
+    """The tensors of a network of transformers that have entries for classes -> where these are."""
     return class_axes(maker(module, ()), len(module.config.id2label or ()))
 
 

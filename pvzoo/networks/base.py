@@ -180,16 +180,16 @@ class Network(ABC):
         raise self._lacks("fine-tune")
 
     def batch(self, images: Sequence[Image.Image], targets: Sequence[Any]) -> dict[str, Any]:
-        """Upright RGB images and targets (`pvzoo.training.samples`) -> the input of `loss`."""
+        """Upright RGB images and their targets (see docs/plugins.md) -> the input of `loss`."""
         raise self._lacks("fine-tune")
 
     def targets_of(self, batch: dict[str, Any]) -> list[dict[str, Any]] | None:
         """The inverse of `batch`: the targets in it, for a drawing of the first batch.
 
         Returns:
-            For each image its target, as in `pvzoo.training.samples`, in pixels of the network's
-            input, which `batch` has under the name `Adapter.pixels`. None if there is no inverse:
-            then the drawing shows the arguments of `batch`.
+            For each image its target, as `batch` gets it, in pixels of the network's input, which
+            `batch` has under the name `Adapter.pixels`. None if there is no inverse: then the
+            drawing shows the arguments of `batch`.
         """
         return None
 
@@ -208,7 +208,7 @@ class Network(ABC):
         raise self._lacks("fine-tune")
 
     def save(self, folder: Path) -> None:
-        """Python code for model cards that opens the files of `save` with its own library."""
+        """Write the config and all weights to a folder that is there, for `load` to read."""
         raise self._lacks("save")
 
     def snippet(self, name: str) -> str:

@@ -18,8 +18,9 @@ from torch import Tensor, nn
 
 from pvzoo.adapters.base import Arrays, Checkpoint, Meta, Spec
 from pvzoo.errors import PvzooError, UnsupportedModelError, WeightsError, error_message, short
+from pvzoo.hub.publish import open_to_others
 from pvzoo.networks._bounds import built_within
-from pvzoo.networks._heads import class_axes, with_classes
+from pvzoo.networks._heads import ClassAxis, class_axes, with_classes
 from pvzoo.networks._weights import read_state_dict, renamed
 from pvzoo.networks.base import Network, TargetClasses
 from pvzoo.networks.randomness import seeded
@@ -39,6 +40,8 @@ class TorchNetwork(Network):
     Class attributes:
         adapter: The entry point of its adapter, such as "my-zoo:my-zoo".
         task: The id of the task it serves.
+        background_first: Whether the entries of a background come before those of the classes, as
+            in torchvision's Faster R-CNN; see `keep_classes`.
 
     Instance attributes:
         config: The content of its config.json, which `save` writes.
@@ -47,6 +50,7 @@ class TorchNetwork(Network):
     library = "pvzoo"
     adapter: ClassVar[str]
     task: ClassVar[str]
+    background_first: ClassVar[bool] = False
 
     def __init__(self, module: nn.Module, config: Mapping[str, Any]) -> None:
         self.module = module
@@ -114,6 +118,7 @@ class TorchNetwork(Network):
         (folder / "config.json").write_text(json.dumps(self.config, indent=2), encoding="utf-8")
         tensors = {name: tensor.contiguous() for name, tensor in self.module.state_dict().items()}
         save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+        open_to_others([folder / "model.safetensors"])
 
     def at_size(self, image_size: int) -> Self:
         """The same network with another ``image_size`` in its config, if the config has one."""
@@ -148,9 +153,11 @@ class TorchNetwork(Network):
     def keep_classes(self, name: str, old: Tensor, new: Tensor, kept: Sequence[int | None]) -> None:
         """Copy the entries of kept classes in a tensor that has entries for classes.
 
-        By default entry ``i`` is the class ``i``, and entries after the classes, such as "no
-        object", are copied. Tensors with several entries for each class stay new. Override this for
-        a network with another order: in torchvision's Faster R-CNN, entry 0 is the background.
+        By default, the entries of a class lie side by side, and the classes are in their order. A
+        layer may have several entries for each class, such as four for the sides of a box. Entries
+        that belong to none of the classes are copied: those of a background before the classes (if
+        `background_first`), and those after the classes, such as "no object". Override this for a
+        network with another order, such as RetinaNet: it has all classes for each anchor.
 
         Args:
             name: The name of the tensor in the module's state dict.
@@ -159,18 +166,26 @@ class TorchNetwork(Network):
                 changed in place.
             kept: For each class of the new network, the index of this network's class, or None.
         """
-        count = len(self.spec.labels)
-        if len(old) - count != len(new) - len(kept):
-            return
-        new[len(kept) :] = old[count:]
+        each, first = self._class_axes[name].each, int(self.background_first)
+        count, new_count = len(self.spec.labels), len(kept)
+        others = len(old) - each * count  # entries that belong to none of the classes
+        if each < 1 or others != len(new) - each * new_count or others % each:
+            return  # its size follows another rule: these are not entries of classes
+        rows, new_rows = old.unflatten(0, (-1, each)), new.unflatten(0, (-1, each))
+        new_rows[:first] = rows[:first]
+        new_rows[first + new_count :] = rows[first + count :]
         for index, label in enumerate(kept):
             if label is not None:
-                new[index] = old[label]
+                new_rows[first + index] = rows[first + label]
 
-    @cached_property
+    @property
     def head(self) -> tuple[str, ...]:
         """The tensors that have entries for classes, found with a network of one class more."""
-        return tuple(class_axes(partial(self._make, self.config), len(self.spec.labels)))
+        return tuple(self._class_axes)
+
+    @cached_property
+    def _class_axes(self) -> dict[str, ClassAxis]:
+        return class_axes(partial(self._make, self.config), len(self.spec.labels))
 
     def _make(self, config: Mapping[str, Any], count: int) -> nn.Module:
         """The module of a config, with `count` classes."""

@@ -207,8 +207,8 @@ class TransformersSegmentationNetwork(_training.TrainableNetwork):
             # sigmoid(x) is the softmax of (x, 0): the logit of the background is 0
             background = [index for index, i in enumerate(classes.kept) if i == 0]
             state = module.state_dict()
-            for name, axis in _training.class_axes_of(module).items():
-                state[name].movedim(axis, 0)[background] = 0
+            for name, found in _training.class_axes_of(module).items():
+                state[name].movedim(found.axis, 0)[background] = 0
         about = {"task": self.spec.task, "stuff": list(classes.stuff)}
         processor = _training.resized(self._processor, image_size)
         tuned = type(self)(module, processor, self.spec.task, self.spec.task, {"pvzoo": about})

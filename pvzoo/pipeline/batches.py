@@ -17,11 +17,22 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pvzoo.errors import DeviceError, ImageError, PvzooError, UsageError, let_go, warn_of_image
+from pvzoo.errors import (
+    DeviceError,
+    ImageError,
+    PluginError,
+    PvzooError,
+    UsageError,
+    let_go,
+    warn_of_image,
+)
 from pvzoo.inputs.images import ImageHandle
 
 Inputs = dict[str, np.ndarray]
 Shape = tuple[tuple[str, tuple[int, ...], str], ...]
+
+_NOT_OF_IMAGES = (DeviceError, UsageError, PluginError)
+"""Errors of the call or of a plugin's code, for which no image is to blame."""
 
 WORKERS = 2
 """The number of threads that read and preprocess images."""
@@ -59,7 +70,7 @@ def run(
         items = batches.pop(shape)
         try:
             _run_batch(items, forward, postprocess, batch_size)
-        except (DeviceError, UsageError):  # the call is wrong, not an image
+        except _NOT_OF_IMAGES:
             raise
         except PvzooError:
             for item in items:
@@ -151,7 +162,7 @@ def run_one(
             del item
     try:
         outputs = forward(item.inputs)
-    except (DeviceError, UsageError):
+    except _NOT_OF_IMAGES:
         raise
     except PvzooError as error:
         check()
@@ -194,12 +205,14 @@ def _prepared(
         except Exception as error:  # processors fail in many ways, for example on a single pixel
             check()
             size = f"{opened.width} x {opened.height} pixels"
-            return ImageError(
+            refused = ImageError(
                 f"{handle.name} ({size}) cannot be prepared for this network ({error}).",
                 "Crop or scale the image to a more common size.",
                 source=handle.name,
                 index=index,
             )
+            refused.__cause__ = error
+            return refused
 
     def settled(outcome: _Item | ImageError) -> _Item | ImageError:
         """The outcome, without references from an error to the inputs: callers may keep errors."""
@@ -232,9 +245,11 @@ def _report(
 
 
 def _named(handle: ImageHandle, error: PvzooError) -> ImageError:
-    """The error, with the name of the image in its message."""
+    """The error as that of an image, which it is the cause of."""
     what = f"{handle.name}: {error.what}"
-    return ImageError(what, error.hint, source=handle.name, index=handle.index)
+    named = ImageError(what, error.hint, source=handle.name, index=handle.index)
+    named.__cause__ = error
+    return named
 
 
 def _shape(inputs: Inputs) -> Shape:
@@ -256,12 +271,12 @@ def _run_alone(
     """Set the result of one image of a failed batch: a result, or its error."""
     try:
         _run_batch([item], forward, postprocess, batch_size=1)
-    except (DeviceError, UsageError):
+    except _NOT_OF_IMAGES:
         raise
     except PvzooError as error:
         check()
         item.inputs = {}
-        item.result = _named(item.handle, error)
+        item.result = let_go(_named(item.handle, error))
 
 
 def _run_batch(

@@ -13,7 +13,9 @@ from pvzoo.errors import ImageError, UsageError
 from pvzoo.inputs.sources import count_of, images_of
 from pvzoo.pipeline import trial
 from pvzoo.pipeline.batches import Outputs, run, run_one
+from pvzoo.plugins.calls import calling, fault_of
 from pvzoo.progress import Progress, showing
+from pvzoo.results.base import Result
 from pvzoo.results.several import Results
 from pvzoo.tasks.base import Task
 from pvzoo.thresholds.apply import applied
@@ -72,8 +74,10 @@ def stream(
         images,
         preprocess=preprocess,
         forward=forward,
-        check=lambda: trial.check(name, preprocess, forward),
-        postprocess=lambda outputs, meta: finish(adapter.postprocess(outputs, meta, **asked)),
+        check=lambda: trial.check(name, preprocess, forward, way_out=trial.way_out(adapter)),
+        postprocess=lambda outputs, meta: finish(
+            _postprocessed(adapter, task, outputs, meta, asked)
+        ),
         batch_size=batch_size,
         on_error=on_error,
     )
@@ -98,6 +102,18 @@ def plain_stream(
         )
 
     return plain
+
+
+def _postprocessed(
+    adapter: Adapter, task: Task, outputs: dict[str, Any], meta: Meta, controls: Mapping[str, Any]
+) -> Result:
+    """The result of the adapter, or a `PluginError` that names it."""
+    with calling(adapter, "postprocess"):
+        result = adapter.postprocess(outputs, meta, **controls)
+    if not isinstance(result, task.result):
+        fault = f"returned a {type(result).__name__}, not a {task.result.__name__}"
+        raise fault_of(adapter, "postprocess", fault)
+    return result
 
 
 def _shown(
@@ -136,12 +152,12 @@ def outputs(
     def postprocess(outputs: dict[str, Any], meta: Meta, controls: dict[str, Any]) -> Any:
         _, checked = task.options({**controls, **prompts}, adapter.labels)
         asked, finish = applied(thresholds, adapter.labels, checked, controls)
-        return finish(adapter.postprocess(outputs, meta, **asked))
+        return finish(_postprocessed(adapter, task, outputs, meta, asked))
 
     return run_one(
         image,
         preprocess=preprocess,
         forward=forward,
-        check=lambda: trial.check(name, preprocess, forward),
+        check=lambda: trial.check(name, preprocess, forward, way_out=trial.way_out(adapter)),
         postprocess=postprocess,
     )

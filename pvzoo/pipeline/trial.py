@@ -8,19 +8,29 @@ wrong, not the images. So there is one error with a hint, and not an error for e
 from __future__ import annotations
 
 from collections.abc import Callable
-from copy import copy
+from copy import copy, deepcopy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
 from pvzoo.adapters.base import Adapter
-from pvzoo.errors import DeviceError, PvzooError, UnsupportedModelError, UsageError
+from pvzoo.errors import (
+    DeviceError,
+    PluginError,
+    PvzooError,
+    UnsupportedModelError,
+    UsageError,
+)
+from pvzoo.plugins.calls import plugin_of
+from pvzoo.plugins.installed import OWN
+from pvzoo.tasks.fixed import task_of
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from pvzoo.networks.base import Network
     from pvzoo.runtimes.base import Runtime
-from pvzoo.tasks.fixed import task_of
 
 Inputs = dict[str, np.ndarray]
 
@@ -48,9 +58,23 @@ def at_load(name: str, adapter: Adapter, runtime: Runtime, network: Network | No
             lambda image: adapter.preprocess(image, **prompts),
             lambda inputs: adapter.run(runtime, inputs),
             lambda inputs: network is None or starts(network, inputs),
+            way_out=way_out(adapter),
         )
     except (UsageError, DeviceError):
         return
+
+
+def way_out(adapter: Adapter) -> str:
+    """What a user can do about a model that fails on every image."""
+    dist = plugin_of(adapter)
+    if dist == OWN:
+        return _WAY_OUT
+    kind = type(adapter).__name__
+    of = f"{kind} of the plugin {dist!r}" if dist else kind
+    return (
+        f"The code of {of} runs it; --debug shows where it failed. If the model has a "
+        "preprocessor_config.json, that sets how images are prepared and in which size."
+    )
 
 
 def check(
@@ -58,6 +82,8 @@ def check(
     preprocess: Callable[[Image.Image], tuple[Inputs, Any]],
     forward: Callable[[Inputs], Any],
     takes: Callable[[Inputs], bool] = lambda inputs: False,
+    *,
+    way_out: str = _WAY_OUT,
 ) -> None:
     """Refuse a model that fails on valid images.
 
@@ -66,39 +92,43 @@ def check(
         preprocess: Makes inputs from an image.
         forward: Runs the network on inputs.
         takes: Whether it is known that the network takes inputs; then it is not run.
+        way_out: What the user can do about it.
 
     Raises:
         UnsupportedModelError: The model fails.
         UsageError: The network cannot take a prompt.
         DeviceError: There is too little memory.
     """
-    inputs = _prepared(name, preprocess, _SIZES[0])
+    inputs = _prepared(name, preprocess, _SIZES[0], way_out)
     if takes(inputs):
         return
     try:
         forward(inputs)
-    except (DeviceError, UsageError):
+    except (DeviceError, UsageError, PluginError):
         raise
     except PvzooError as error:
-        again = _prepared(name, preprocess, _SIZES[1])
+        again = _prepared(name, preprocess, _SIZES[1], way_out)
         if _shapes(inputs) != _shapes(again):
             return  # the input size depends on the image, so other images may work
         raise UnsupportedModelError(
-            f"{name} fails on every image: {error.what}", f"{_WAY_OUT} {error.hint}".strip()
+            f"{name} fails on every image: {error.what}", f"{way_out} {error.hint}".strip()
         ) from error
 
 
 def _prepared(
-    name: str, preprocess: Callable[[Image.Image], tuple[Inputs, Any]], size: tuple[int, int]
+    name: str,
+    preprocess: Callable[[Image.Image], tuple[Inputs, Any]],
+    size: tuple[int, int],
+    way_out: str,
 ) -> Inputs:
     try:
         return preprocess(Image.new("RGB", size))[0]
-    except (DeviceError, UsageError):
+    except (DeviceError, UsageError, PluginError):
         raise
     except Exception as error:  # processors raise many kinds of errors for missing settings
         text = error.what if isinstance(error, PvzooError) else f"{type(error).__name__}: {error}"
         raise UnsupportedModelError(
-            f"{name} cannot prepare any image ({text}).", _WAY_OUT
+            f"{name} cannot prepare any image ({text}).", way_out
         ) from error
 
 
@@ -112,7 +142,6 @@ def starts(network: Network, inputs: Inputs) -> bool:
     If this cannot be tried, the answer is True.
     """
     import torch
-    from torch.func import functional_call
     from torch.overrides import TorchFunctionMode
 
     class Enough(Exception):
@@ -129,22 +158,14 @@ def starts(network: Network, inputs: Inputs) -> bool:
                 raise Enough
             return func(*args, **(kwargs or {}))
 
-    class Weightless:
-        def __getattr__(self, name: str) -> Any:
-            return getattr(module, name)
-
-        def __call__(self, *args: Any, **kwargs: Any) -> Any:
-            return functional_call(module, tensors, args, kwargs)
-
-    module = network.module
-    named = (*module.named_parameters(), *module.named_buffers())
-    tensors = {name: torch.empty_like(tensor, device="meta") for name, tensor in named}
-    floating = next(t.dtype for t in tensors.values() if t.is_floating_point())
     shadow = copy(network)
-    weightless: Any = Weightless()  # behaves like the module that `forward` uses
-    shadow.module = weightless
-    given = {name: torch.from_numpy(array).to("meta") for name, array in inputs.items()}
-    given = {n: t.to(floating) if t.is_floating_point() else t for n, t in given.items()}
+    try:
+        shadow.module = _without_weights(network.module)
+        floating = next(p.dtype for p in network.module.parameters() if p.is_floating_point())
+        given = {name: torch.from_numpy(array).to("meta") for name, array in inputs.items()}
+        given = {n: t.to(floating) if t.is_floating_point() else t for n, t in given.items()}
+    except Exception:  # a module that cannot be copied, or has no weights
+        return True
     try:
         with torch.inference_mode(), FirstSteps():
             shadow.forward(given)
@@ -153,3 +174,20 @@ def starts(network: Network, inputs: Inputs) -> bool:
     except Exception as error:  # networks raise many kinds of errors for inputs they do not take
         return "meta" in str(error)
     return True
+
+
+def _without_weights(module: nn.Module) -> nn.Module:
+    """A copy of a module whose parameters and buffers have no values, and take no memory.
+
+    Other tensors of the module are copied, because `forward` may move them to the device of its
+    inputs; torchvision's detectors keep their anchors in a list and do so.
+    """
+    import torch
+
+    empty: dict[int, Any] = {}
+    for parameter in module.parameters():
+        tensor = torch.empty_like(parameter, device="meta")
+        empty[id(parameter)] = torch.nn.Parameter(tensor, requires_grad=False)
+    for buffer in module.buffers():
+        empty[id(buffer)] = torch.empty_like(buffer, device="meta")
+    return deepcopy(module, empty)

@@ -220,7 +220,10 @@ def lacking(part: Part, error: ModuleNotFoundError) -> PluginError:
     where = f"{part.group.removesuffix('s')} {part.name!r} of plugin {part.dist!r}"
     name = error.name or str(error)
     top, _, inner = name.partition(".")
-    if inner or top == part.entry_point.module.partition(".")[0]:
+    path = part.entry_point.value
+    if ":" not in path and path.startswith(name):
+        fix = f"Its entry point is {path!r}; the form is 'package.module:Class', with a colon."
+    elif inner or top == part.entry_point.module.partition(".")[0]:
         fix = f"Report this to the author of {part.dist}, or uninstall it."
     else:
         fix = f"Try: pip install {_bringing(top, part.dist)}"

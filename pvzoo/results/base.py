@@ -17,6 +17,7 @@ from pvzoo.errors import ImageError, PvzooError, UsageError
 from pvzoo.extras import needs
 from pvzoo.inputs.images import ImageHandle
 from pvzoo.inputs.limits import MAX_SIDE
+from pvzoo.plugins.calls import calling, fault_of
 from pvzoo.results.selection import Rows, indices
 
 if TYPE_CHECKING:
@@ -116,7 +117,11 @@ class Result(ABC):
                 "Predict the image again.",
                 source=self.source or "",
             )
-        return self.draw(image)
+        with calling(self, "draw"):
+            drawn = self.draw(image)
+        if not isinstance(drawn, Image.Image):
+            raise fault_of(self, "draw", f"returned a {type(drawn).__name__}, not an image")
+        return drawn
 
     def save(self, path: str | Path) -> Path:
         """Write the annotated image; the suffix of `path` chooses the format.
@@ -169,7 +174,13 @@ class Result(ABC):
         needs("A table", "pandas")
         import pandas as pd
 
-        return pd.DataFrame(self.rows(), columns=list(self.columns)).astype(self.columns)
+        with calling(self, "rows"):
+            rows = self.rows()
+        for row in rows:
+            if missing := [name for name in self.columns if name not in row]:
+                raise fault_of(self, "rows", f"returned a row without {missing[0]!r}")
+        with calling(self, "columns"):
+            return pd.DataFrame(rows, columns=list(self.columns)).astype(self.columns)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

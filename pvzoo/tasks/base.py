@@ -63,10 +63,10 @@ class Task(ABC):
         prompts: The same for keyword arguments that the adapter's `preprocess` gets.
         class_prompt: The prompt that sets the classes, if the networks have no classes of their
             own. `Model.evaluate` sets it to the classes of the data.
-        evaluation: The options of `predict` with which its figures are defined. The labels must be
+        evaluation: The options of `predict` with which its metrics are defined. The labels must be
             those of the task of ``result``.
         not_shown: Options that a demo leaves out, because they have no visible effect.
-        main_metric: The figure of `metric` by which `Model.fine_tune` chooses the best weights;
+        main_metric: The value of `metric` by which `Model.fine_tune` chooses the best weights;
             higher is better. For multi-label data it is "map".
         more_columns: Columns that its labelled data may have in addition to those of `columns`.
         made_from: Tasks with labelled data that can be converted for this task, each with the
@@ -94,7 +94,7 @@ class Task(ABC):
     training: ClassVar[str | None] = None
 
     def metric(self, match: LabelMatch) -> Metric:
-        """The metric that computes the figures of `Model.evaluate` from results and labels.
+        """The metric that computes the values of `Model.evaluate` from results and labels.
 
         Raises:
             UsageError: The task has no metric.
@@ -183,7 +183,8 @@ class Task(ABC):
             if name not in known:
                 raise UsageError(
                     f"{self.id} has no option {name!r}.",
-                    nearest(name, known) or f"It has: {', '.join(sorted(known))}.",
+                    nearest(name, known)
+                    or (f"It has: {', '.join(sorted(known))}." if known else "It has no options."),
                 )
         controls = _build(self.controls, given)
         if "classes" in controls:

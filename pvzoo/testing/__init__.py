@@ -15,8 +15,8 @@ fixtures, parametrize over `MODEL_RULES` and call `judge`. `scenes` draws labell
 plugin with.
 """
 
-from pvzoo.testing.model_rules import MODEL_RULES
-from pvzoo.testing.plugin_rules import PLUGIN_RULES, InstalledPlugin
+from pvzoo.testing.all_rules import MODEL_RULES, PLUGIN_RULES
+from pvzoo.testing.plugin_rules import InstalledPlugin
 from pvzoo.testing.rules import Broken, ConformanceRule, NotApplicable, Verdict, judge
 from pvzoo.testing.scenes import scenes
 from pvzoo.testing.subject import Subject

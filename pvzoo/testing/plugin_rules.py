@@ -260,7 +260,7 @@ def runtimes_answer_as_pytorch(plugin: InstalledPlugin) -> None:
                 raise Broken(f"{name}, {error.stage or 'export'}: {error}") from error
 
 
-PLUGIN_RULES = (
+DISTRIBUTION_RULES = (
     contract,
     cards,
     names,

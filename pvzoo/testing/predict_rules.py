@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from pvzoo.adapters.base import Spec
-from pvzoo.errors import PvzooError, UnsupportedModelError
+from pvzoo.errors import PluginError, PvzooError, UnsupportedModelError
 from pvzoo.plugins import registry
 from pvzoo.preprocess import compare
 from pvzoo.preprocess.run import run
@@ -272,6 +272,8 @@ def odd_sizes(s: Subject) -> None:
         image = s.image.resize(size)
         try:
             found = predict(image, **s.options())
+        except PluginError as error:
+            raise Broken(f"An image of {size[0]} x {size[1]}: {error.what}") from error
         except PvzooError:
             continue
         except Exception as error:

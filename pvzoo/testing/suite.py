@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pvzoo.testing.model_rules import MODEL_RULES
-from pvzoo.testing.plugin_rules import PLUGIN_RULES, InstalledPlugin
+from pvzoo.testing.all_rules import MODEL_RULES, PLUGIN_RULES
+from pvzoo.testing.plugin_rules import InstalledPlugin
 from pvzoo.testing.rules import ConformanceRule, Verdict, judge
 from pvzoo.testing.subject import Subject
 

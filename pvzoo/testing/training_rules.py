@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from pvzoo.errors import UnsupportedModelError
-from pvzoo.testing.compare import difference
+from pvzoo.testing.compare import difference, values_difference
 from pvzoo.testing.rules import Broken, NotApplicable, must, rule
 from pvzoo.testing.subject import Subject, scene
 
 if TYPE_CHECKING:
     from pvzoo.networks.base import Network, TargetClasses
+
+BEST = 10
+"""Rows of a result to compare; the last ones may change places by rounding."""
 
 STEPS = 20
 RATES = (1e-3, 1e-4)
@@ -67,6 +70,50 @@ def retarget(s: Subject) -> None:
         mine.keys() == theirs.keys() and all(torch.equal(v, theirs[n]) for n, v in mine.items()),
         "The same seed gave different weights.",
     )
+
+
+@rule("Keep the weights of kept classes: see `TorchNetwork.keep_classes` and `background_first`.")
+def kept_classes(s: Subject) -> None:
+    """Classes that `retarget` keeps are predicted as before; here all, in reverse order."""
+    s.needs_torch()
+    from pvzoo.networks.base import TargetClasses
+    from pvzoo.networks.steps import adapter_of
+    from pvzoo.pipeline.predict import plain_stream
+    from pvzoo.runtimes.torch import TorchRuntime
+
+    labels = s.adapter.labels
+    if len(labels) < 2 or not all(labels) or len(set(labels)) < len(labels):
+        raise NotApplicable("The rule needs two or more classes, each with its own name.")
+    order = tuple(reversed(range(len(labels))))
+    classes = TargetClasses(
+        labels[::-1],
+        order,
+        stuff=tuple(s.adapter.spec.extra.get("stuff", ())),
+        multi_label=bool(s.adapter.spec.extra.get("multi_label")),
+    )
+    new = _retargeted(s, classes)
+    new.module.eval()
+    adapter = adapter_of(new)
+    runtime = TorchRuntime(adapter, new, device="cpu", device_map=None)
+    streams = (
+        plain_stream(s.adapter, s.model.runtime, s.task, str(s)),
+        plain_stream(adapter, runtime, s.task, str(s)),
+    )
+    options = s.options(**{"threshold": 0.0} if s.has_control("threshold") else {})
+    both = [stream(s.images, batch_size=1, progress=False, **options) for stream in streams]
+    for results in zip(*both, strict=True):
+        before, after = map(_by_name, results)
+        for row in before[:BEST]:
+            if all(values_difference(row, other, tolerance=1e-3) for other in after):
+                raise Broken(f"Before there was {row}; now there is {after[:3]!r:.300}.")
+
+
+def _by_name(result: Any) -> list[dict[str, Any]]:
+    """The rows of a result without class ids and ids of segments, which may change."""
+    return [
+        {key: value for key, value in row.items() if key not in ("label", "id")}
+        for row in result.rows()
+    ]
 
 
 @rule("Use prefixes of the names in `module.named_parameters()` that end at a dot.")
@@ -138,9 +185,9 @@ def _classes(s: Subject) -> TargetClasses:
     return TargetClasses(names, (None, None, own), stuff=("suite background",))
 
 
-def _retargeted(s: Subject) -> Network:
+def _retargeted(s: Subject, classes: TargetClasses | None = None) -> Network:
     try:
-        network: Network = s.network.retarget(_classes(s), image_size=None, seed=0)
+        network: Network = s.network.retarget(classes or _classes(s), image_size=None, seed=0)
     except UnsupportedModelError as error:
         raise NotApplicable(str(error)) from error
     return network
@@ -158,4 +205,4 @@ def _targets(s: Subject) -> list[tuple[Image.Image, Any]]:
     return targets
 
 
-TRAINING_RULES = (save_and_load, retarget, backbone, learns)
+TRAINING_RULES = (save_and_load, retarget, kept_classes, backbone, learns)

@@ -15,6 +15,7 @@ from pvzoo.data.schema import class_names
 from pvzoo.errors import DataError, PvzooWarning
 from pvzoo.metrics.class_match import LabelMatch
 from pvzoo.networks.base import Network, TargetClasses
+from pvzoo.plugins.calls import calling
 from pvzoo.processes import joined
 from pvzoo.training.targets.base import Training
 
@@ -93,7 +94,9 @@ def classes_of(train_set: Dataset, network: Network, training: Training) -> Targ
         DataError: A model cannot learn the task from these classes.
     """
     names, multi_label = class_names(train_set.features), "labels" in train_set.features
-    if (fault := training.fault_of(names, multi_label=multi_label)) is not None:
+    with calling(training, "fault_of"):
+        fault = training.fault_of(names, multi_label=multi_label)
+    if fault is not None:
         raise fault
     return TargetClasses(
         names=names,

@@ -22,6 +22,7 @@ from pvzoo.networks.randomness import put_back
 from pvzoo.networks.steps import adapter_of
 from pvzoo.pipeline import predict as prediction
 from pvzoo.plugins import registry
+from pvzoo.plugins.calls import calling, fault_of
 from pvzoo.processes import joined
 from pvzoo.runtimes.torch import TorchRuntime
 from pvzoo.tasks.base import Task
@@ -86,6 +87,8 @@ def fine_tune(
         if options.lora is not None:
             plan = replace(plan, rate=RATE * plan.rate, backbone=1.0)
         main = "map" if classes.multi_label else task.main_metric or ""
+        if eval_set is not None and not main:
+            raise fault_of(task, "main_metric", "is None, so the best weights cannot be chosen")
         args = trainer_arguments(
             options, plan, len(train_set), None if eval_set is None else main, device
         )
@@ -159,7 +162,8 @@ def _train(
     state, home = joined(), options.output_dir
     tuned.module.to(args.device, torch.float32)  # AdamW needs it; autocast is bf16=True
     training = training_of(task)
-    transform = training.augmentation() if options.augment is True else options.augment
+    with calling(training, "augmentation"):
+        transform = training.augmentation() if options.augment is True else options.augment
     images = Samples(train_set, transform or None, options.seed)
     batch_size = args.per_device_train_batch_size
     checkpoint = checkpoints.latest(home, state.num_processes)
@@ -194,7 +198,7 @@ def _train(
         average = Average(tuned.module, decay=plan.average, warm_up=2000)
     measured = None
     if eval_set is not None:
-        measured = _figures(tuned, adapter, task, eval_set, args.device, str(home))
+        measured = _figures(tuned, adapter, task, eval_set, main, args.device, str(home))
     samples: Samples | Features = images
     step: Network | HeadTraining = tuned
     trained = [n for n, p in tuned.module.named_parameters() if p.requires_grad]
@@ -255,9 +259,18 @@ def _train(
 
 
 def _figures(
-    network: Network, adapter: Adapter, task: Task, dataset: Dataset, device: Any, name: str
+    network: Network,
+    adapter: Adapter,
+    task: Task,
+    dataset: Dataset,
+    main: str,
+    device: Any,
+    name: str,
 ) -> Callable[[int], dict[str, float]]:
-    """A function ``figures(batch_size)`` that evaluates the network; `name` is for messages."""
+    """A function ``figures(batch_size)`` that evaluates the network.
+
+    The best weights are chosen by the metric `main`; `name` is for messages.
+    """
     runtime = TorchRuntime(adapter, network, device=device, device_map=None)
 
     def stream(
@@ -275,7 +288,11 @@ def _figures(
         )
 
     def figures(batch_size: int) -> dict[str, float]:
-        return dict(measure(stream, task, adapter.labels, dataset, {}, batch_size=batch_size))
+        found = dict(measure(stream, task, adapter.labels, dataset, {}, batch_size=batch_size))
+        if main not in found:
+            fault = f"is {main!r}, but its metric has only {', '.join(found) or 'no values'}"
+            raise fault_of(task, "main_metric", fault)
+        return found
 
     return figures
 

@@ -12,6 +12,7 @@ from pvzoo.adapters.base import Adapter
 from pvzoo.data.contact_sheet import sheet_of
 from pvzoo.errors import PvzooError
 from pvzoo.networks.base import Network
+from pvzoo.plugins.calls import calling
 from pvzoo.preprocess.steps import Step
 from pvzoo.preprocess.undo import image_of
 from pvzoo.training.samples import Samples
@@ -49,21 +50,23 @@ def draw_first_batch(
     """
     chosen = [samples[index] for index in islice(EpochSampler(len(samples), seed), batch_size)]
     batch = collated(network, samples, chosen)
-    targets = network.targets_of(batch)
+    with calling(network, "targets_of"):
+        targets = network.targets_of(batch)
     if targets is None:
         shown = [(image, target) for image, target, _ in chosen]
     else:
         inputs = batch[adapter.pixels].numpy()
         images = [image_of(planes, steps_of(network)) for planes in inputs]
         shown = list(zip(images, targets, strict=True))
-    rows = [
-        {
-            "image": image,
-            "image_id": i,
-            "file_name": f"{samples.name_of(i)}, {image.width} x {image.height}",
-            **samples.training.row(target, image.size, len(samples.names)),
-        }
-        for (image, target), (_, _, (_, i)) in zip(shown, chosen, strict=True)
-    ]
-    dataset = Dataset.from_list(rows, features=columns)
+    with calling(samples.training, "row"):
+        rows = [
+            {
+                "image": image,
+                "image_id": i,
+                "file_name": f"{samples.name_of(i)}, {image.width} x {image.height}",
+                **samples.training.row(target, image.size, len(samples.names)),
+            }
+            for (image, target), (_, _, (_, i)) in zip(shown, chosen, strict=True)
+        ]
+        dataset = Dataset.from_list(rows, features=columns)
     sheet_of([(dataset, "", i) for i in range(len(rows))], path)

@@ -12,6 +12,7 @@ from torch.utils.data import Dataset as TorchDataset
 from pvzoo.data.schema import class_names, task_for
 from pvzoo.inputs.images import open_image
 from pvzoo.networks.randomness import seeded
+from pvzoo.plugins.calls import calling
 from pvzoo.training.targets.base import Target, Transform, training_of
 
 
@@ -51,11 +52,13 @@ class Samples(TorchDataset[tuple[Image.Image, Target, tuple[int, int]]]):
         epoch, index = key
         row = self._dataset[index]
         image = open_image(row["image"])
-        target = self.training.target(row, image, len(self.names))
+        with calling(self.training, "target"):
+            target = self.training.target(row, image, len(self.names))
         if self._transform is not None:
             with seeded(_seed_of(self._seed, epoch, index)):
                 image, target = self._transform(image, target)
-        return image, self.training.tidy(image, target), key
+        with calling(self.training, "tidy"):
+            return image, self.training.tidy(image, target), key
 
 
 def _seed_of(*key: int) -> int:

@@ -17,9 +17,11 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import ExportableState, PrinterCallback
 
 from pvzoo.adapters.base import Checkpoint
-from pvzoo.errors import ImageError, PvzooWarning, TrainingError, reading
+from pvzoo.errors import ImageError, PluginError, PvzooWarning, TrainingError, reading
 from pvzoo.networks.base import Network
 from pvzoo.networks.randomness import put_back
+from pvzoo.plugins.calls import calling, fault_of, named_part, plugin_of
+from pvzoo.plugins.installed import OWN
 from pvzoo.training import checkpoints
 from pvzoo.training.ema import Average
 from pvzoo.training.features import Features, HeadTraining
@@ -64,7 +66,8 @@ def collated(
     """
     images, targets, indices = zip(*samples, strict=True)
     try:
-        return {**step.batch(images, targets), INDICES: indices}
+        with calling(step, "batch"):
+            return {**step.batch(images, targets), INDICES: indices}
     except ImageError as error:
         names = ", ".join(source.name_of(i) for _, i in indices)
         raise ImageError(f"{error.what} It is one of {names}.", error.hint) from error
@@ -154,7 +157,7 @@ class FineTuner(Trainer):
         self._indices = inputs.pop(INDICES)
         try:
             loss = super().training_step(model, inputs, *rest)
-        except ValueError as error:
+        except (ValueError, PluginError) as error:
             # matchers refuse predictions that are not finite before the loss is computed
             if not any(text in str(error) for text in _NOT_NUMBERS):
                 raise
@@ -169,7 +172,13 @@ class FineTuner(Trainer):
         """The loss of a batch."""
         for module in self._frozen:  # Trainer puts everything into training mode at every step
             module.eval()
-        return self._step.loss(model, inputs)
+        with calling(self._step, "loss"):
+            loss = self._step.loss(model, inputs)
+        if not isinstance(loss, torch.Tensor) or loss.ndim:
+            shape = f" of the shape {tuple(loss.shape)}" if isinstance(loss, torch.Tensor) else ""
+            fault = f"returned a {type(loss).__name__}{shape}, not a tensor of the shape ()"
+            raise fault_of(self._step, "loss", fault)
+        return loss
 
     def _get_grad_norm(self, model: torch.nn.Module, grad_norm: Any = None) -> Any:
         """Trainer's norm, checked. It is called before an update and is equal in all processes."""
@@ -186,11 +195,14 @@ class FineTuner(Trainer):
         names = ", ".join(self._samples.name_of(i) for _, i in self._indices[:8])
         groups = self._groups if self.optimizer is None else self.optimizer.param_groups
         rates = sorted({group["lr"] for group in groups}, reverse=True)
+        whose = ""
+        if plugin_of(self._network) != OWN:
+            whose = f" It may also be a mistake in the {named_part(self._network, 'loss')}."
         return TrainingError(
             f"Step {step}: a {what} is not finite, on the images {names} (learning rates "
             f"{', '.join(f'{r:g}' for r in rates)}).",
             "The learning rate is too high for this network, or an image or its labels are wrong. "
-            "Use a smaller learning_rate, or check the data with pvzoo.data.check.",
+            f"Use a smaller learning_rate, or check the data with pvzoo.data.check.{whose}",
         )
 
     # --- evaluation -------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ from pvzoo.data.columns.values import CLASS_TO_ID
 from pvzoo.data.files import listing
 from pvzoo.data.schema import PANOPTIC, SEMANTIC, class_names, labelled, task_of
 from pvzoo.errors import DataError, UsageError
+from pvzoo.plugins.calls import calling
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
@@ -82,7 +83,10 @@ def canonical(
         everything[name] = part
     parts = {name: everything[name] for name in wanted}
     found = task_of(parts[wanted[0]].features)
-    columns = own.find_columns(parts[wanted[0]].features) if own and found is None else None
+    columns = None
+    if own and found is None:
+        with calling(own, "find_columns"):
+            columns = own.find_columns(parts[wanted[0]].features)
     if own and columns is not None:
         found, parts = own.id, take(parts, columns, own.id)
     elif found is None:

@@ -18,6 +18,7 @@ from pvzoo.data.quality.report import Notes, Plan, Report
 from pvzoo.data.quality.splits import CheckedSplit, note_repeats
 from pvzoo.data.quality.tasks.base import LabelCheck, Sample
 from pvzoo.data.schema import class_names, task_for
+from pvzoo.plugins.calls import calling, fault_of
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -54,7 +55,12 @@ def check_loaded(data: Dataset | DatasetDict, progress: Progress | None = None) 
         warnings.simplefilter("ignore")  # several frames, broken EXIF: one per image
         notes = Notes()
         task = task_for(parts[0].dataset.features)
-        return _report(task.check(parts, notes), parts, notes, progress)
+        with calling(task, "check"):
+            found = task.check(parts, notes)
+        if not isinstance(found, LabelCheck):
+            raise fault_of(task, "check", f"returned a {type(found).__name__}, not a LabelCheck")
+        with calling(found, "check", lets=(OSError,)):
+            return _report(found, parts, notes, progress)
 
 
 def _report(

@@ -13,7 +13,7 @@ from torchvision.transforms import v2
 
 from pvzoo.errors import DataError
 from pvzoo.families.recipes import PLAIN, Recipe
-from pvzoo.plugins import registry
+from pvzoo.plugins.calls import calling, fault_of, named_by
 from pvzoo.tasks.base import Task
 
 Target = dict[str, Any]
@@ -110,6 +110,13 @@ class Training(ABC):
 
 
 def training_of(task: Task) -> Training:
-    """The `Training` of a task that can be trained."""
-    training: Training = registry.named(task.training or "")()
-    return training
+    """The `Training` of a task that can be trained.
+
+    Raises:
+        PluginError: The task does not name a subclass of `Training`, or it cannot be made.
+    """
+    kind = named_by(task, "training")
+    if not (isinstance(kind, type) and issubclass(kind, Training)):
+        raise fault_of(task, "training", f"is {kind!r}, not a subclass of Training")
+    with calling(kind, "constructor"):
+        return kind()

@@ -1,4 +1,4 @@
-"""The figures of the task."""
+"""The metric of the task."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ class CoverTask(Task):
     result = Cover
     controls = CoverControls
 
-    # --- labelled data, figures and training (optional) -------------------------------------------
+    # --- labelled data, metric and training (optional) -------------------------------------------
 
     evaluation: ClassVar[Mapping[str, Any]] = {"least": 0.0}
     main_metric = "overlap"
