@@ -31,8 +31,8 @@ Does an exported network give the results of the original? pvzoo proves it at ev
 ([export.md](export.md)), so your own model is proven with its own weights. This page says what to
 expect: for each family, task and runtime, whether a tiny network of the family passed that proof.
 
-The networks are in `tests/trained`; `tests/trained_models.py` makes them. They were trained for 160
-or 320 steps on drawn shapes, so that their scores differ as a trained network's do. They do not
+The networks are in `tests/trained`; `tests/trained_models.py` makes them. They were trained for 80
+or 160 steps on drawn shapes, so that their scores differ as a trained network's do. They do not
 detect well. Those marked "random weights" are not trained at all.
 
 After "certified" stands the largest difference of a raw output, as a share of its range; 1e-3 is
@@ -139,8 +139,8 @@ def page(results: dict[str, dict[str, Any]]) -> str:
     tried = {(row["family"], row["task"]) for row in results.values()}
     left = sorted(rows_wanted() - tried)
     if left:
-        names = ", ".join(f"`{name}`" for name, _ in left)
-        parts += ["## Not tried", f"There is no tiny network of these classifiers yet: {names}."]
+        names = ", ".join(f"`{name}` ({task})" for name, task in left)
+        parts += ["## Not tried", f"Nothing is known of these yet: {names}."]
     return "\n\n".join(parts) + "\n"
 
 

@@ -67,13 +67,13 @@ def _classifiers() -> dict[str, Trained]:
     found = {}
     for name in checkpoints.FAMILIES:
         write = partial(checkpoints.transformers_folder, family=name, labels=CLASSES)
-        found[f"{name}-classifier"] = Trained(write, (schema.CLASSIFICATION,), 1e-3, 4)
+        found[f"{name}-classifier"] = Trained(write, (schema.CLASSIFICATION,), 1e-3, 1)
     for name in classification_families.FAMILIES:
         write = partial(classification_families.build, name, labels=CLASSES)
         found[f"{name}-classifier"] = Trained(write, (schema.CLASSIFICATION,), rate=0.0)
     for name in ("test_convnext", "test_efficientnet", "test_resnet", "test_vit"):
         found[f"timm-{name}"] = Trained(
-            partial(_write_timm, name), (schema.CLASSIFICATION,), 1e-3, 4
+            partial(_write_timm, name), (schema.CLASSIFICATION,), 1e-3, 1
         )
     return found
 
@@ -234,10 +234,14 @@ def keep(run: Path, folder: Path) -> None:
             text = json.dumps(json.loads(text), separators=(",", ":"))
         (folder / file.name).write_text(text)
     tensors = load_file(run / "model.safetensors")
-    half = {k: v.half() if v.dtype == torch.float32 else v for k, v in tensors.items()}
-    save_file(
-        {k: v.contiguous() for k, v in half.items()}, folder / "model.safetensors", {"format": "pt"}
-    )
+    halved = {name: _half(values).contiguous() for name, values in tensors.items()}
+    save_file(halved, folder / "model.safetensors", {"format": "pt"})
+
+
+def _half(values: torch.Tensor) -> torch.Tensor:
+    """In float16, unless a number is too large for it, such as a variance."""
+    small = values.half() if values.dtype == torch.float32 else values
+    return small if small.isfinite().all() else values
 
 
 def opened(name: str, task: str) -> pvzoo.Model:
