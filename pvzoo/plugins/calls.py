@@ -42,7 +42,9 @@ def calling(owner: Any, part: str, *, lets: tuple[type[Exception], ...] = ()) ->
     """
     try:
         yield
-    except (PvzooError, *lets):
+    except PvzooError:
+        raise
+    except lets:
         raise
     except Exception as error:
         if plugin_of(owner) == OWN or lacks_memory(error):
