@@ -187,7 +187,8 @@ def test_the_command_line_says_which_model_is_better_or_that_it_is_not_decided(
 def test_a_model_with_planted_mistakes_is_found_to_be_worse(tmp_path: Path) -> None:
     data = colour_model.dataset(schema.DETECTION, tmp_path, 60)
     good = colour_model.model(schema.DETECTION).evaluate(data)
-    bad = colour_model.model(schema.DETECTION).evaluate(data, threshold=0.8)
+    red_and_green_swapped = ("background", "green", "red", "blue")
+    bad = colour_model.model(schema.DETECTION, red_and_green_swapped).evaluate(data)
     found = good.compare(bad)
     assert found["map"].better == "a"
     assert found["map"].value == pytest.approx(bad["map"] - good["map"])

@@ -111,6 +111,7 @@ def test_a_model_that_cannot_be_built_falls_out_and_the_others_are_measured(
 ) -> None:
     text = (home / "ten.toml").read_text().replace(str(home / "test_vit"), str(tmp_path / "gone"))
     (tmp_path / "damaged.toml").write_text(text)
+    monkeypatch.setenv("PVZOO_CACHE", str(tmp_path))
     monkeypatch.setenv("PVZOO_CATALOG", str(tmp_path / "damaged.toml"))
     monkeypatch.setattr(latencies, "latency", lambda call, most: Times.of([0.001, 0.001]))
     choice = choose()
