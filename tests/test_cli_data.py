@@ -291,7 +291,7 @@ def test_evaluate_prints_a_table_of_the_split_with_the_offline_default(folder_of
     assert done.returncode == 0, done.stderr
     lines = [line.split() for line in done.stdout.splitlines()]
     assert lines[0] == ["efficientnet-lite0-pip", "on", "3", "images"]
-    assert lines[1] == "metric value 95 % interval smallest difference".split()
+    assert lines[1] == ["metric", "value", "95", "%", "interval", "smallest", "difference"]
     assert lines[2][:2] == ["top1", "0.6667"]
     # three of three are right: by Clopper and Pearson, 0.025 ** (1 / 3) may be the true share
     assert lines[3][:5] == ["top5", "1.0000", "0.2924", "to", "1.0000"]
