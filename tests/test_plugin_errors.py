@@ -422,7 +422,7 @@ def test_debugging_on_the_command_line_shows_where_forward_failed(tmp_path, monk
     IMAGE.save(tmp_path / "a.png")
     IMAGE.point(lambda value: value // 2).save(tmp_path / "b.png")
     monkeypatch.setattr(pvzoo, "load", lambda *_, **__: model_of(network=Bright))
-    monkeypatch.setattr("pvzoo.cli.app._debug", False)
+    monkeypatch.setattr(sys.modules["pvzoo.cli.app"], "_debug", False)
     with pytest.raises(SystemExit):
         app(["predict", str(tmp_path), "--model", "plain", "--debug"])
     shown = capsys.readouterr().err
