@@ -64,7 +64,7 @@ def test_any_option_of_the_task_can_be_given_by_name(photographs):
     for option, said in (
         ("top=2", "'top_k'"),
         ("top_k", "NAME=VALUE"),
-        ("top_k=two", "whole number"),
+        ("top_k=two", "integer"),
         ("batch_size=2", "not an option of a task"),
     ):
         done = run("predict", coffee, "--option", option)
@@ -238,8 +238,9 @@ def test_a_misspelt_model_gets_the_nearest_names():
 
 
 ORDER = (
-    *("list", "info", "sample", "predict", "demo", "check", "convert", "evaluate", "fine-tune"),
-    *("export", "verify", "space", "plugins", "new-plugin", "verify-plugin"),
+    *("list", "info", "choose", "sample", "predict", "demo", "check", "convert", "evaluate"),
+    *("report", "compare", "fine-tune", "tune-thresholds", "benchmark", "export", "verify"),
+    *("space", "plugins", "new-plugin", "verify-plugin"),
 )
 
 

@@ -111,7 +111,7 @@ class Options:
     freeze: Literal["backbone"] | None = field(
         default=None,
         metadata=_about(
-            "'backbone': keep the backbone unchanged, train only the rest.",
+            "With 'backbone', train the rest alone: the backbone stays unchanged.",
             may_be=lambda value: value == "backbone",
             hint="Use 'backbone' or None.",
         ),
