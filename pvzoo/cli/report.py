@@ -122,9 +122,9 @@ def tune_thresholds(
         str,
         typer.Option(help="f1, or a figure to reach: precision=0.95, recall=0.9, accuracy=0.95."),
     ] = "f1",
-    per_class: Annotated[
-        bool, typer.Option(help="Whether each class has a threshold of its own.")
-    ] = True,
+    common: Annotated[
+        bool, typer.Option("--common", help="Choose one threshold for all classes.")
+    ] = False,
     task: Task = None,
     split: Split = None,
     allow_outside: AllowOutside = False,
@@ -156,7 +156,7 @@ def tune_thresholds(
         tuned = loaded.tune_thresholds(
             dataset,
             target=_target(target),
-            per_class=per_class,
+            per_class=not common,
             batch_size=batch_size,
             progress=show,
         )
