@@ -117,6 +117,13 @@ def test_the_random_cases_have_errors_of_every_kind_that_cost_something() -> Non
     assert all(max(cost[name] for cost in every) > 0.005 for name in KINDS)
 
 
+def polygon(box: np.ndarray) -> list[list[float]]:
+    """A box as COCO's polygons, which tidecv asks for."""
+    left, top, width, height = box.tolist()
+    right, bottom = left + width, top + height
+    return [[left, top, right, top, right, bottom, left, bottom]]
+
+
 def as_coco(found: np.ndarray, objects: np.ndarray, folder: Path) -> tuple[Path, Path]:
     """Files of labels and of results, as COCO has them."""
     images = [{"id": i, "width": 120, "height": 100, "file_name": f"{i}.png"} for i in range(12)]
@@ -126,6 +133,7 @@ def as_coco(found: np.ndarray, objects: np.ndarray, folder: Path) -> tuple[Path,
             "image_id": int(o["image"]),
             "category_id": int(o["label"]) + 1,
             "bbox": o["box"].tolist(),
+            "segmentation": polygon(o["box"]),
             "area": float(o["box"][2] * o["box"][3]),
             "iscrowd": 0,
         }
