@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import pvzoo
 from pvzoo.benchmark import benchmark, latencies
 from pvzoo.benchmark.choice import Choice
 from pvzoo.benchmark.timing import Times
+from pvzoo.catalog.catalogue import refresh
 from pvzoo.errors import PvzooError, UsageError
 
 FAST = (
@@ -45,11 +47,13 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def catalogue_of_ten(
-    home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    monkeypatch.setenv("PVZOO_CATALOG", str(home / "ten.toml"))
-    monkeypatch.setenv("PVZOO_CACHE", str(home / "cache"))
+def catalogue_of_ten(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as patch:
+        patch.setenv("PVZOO_CATALOG", str(home / "ten.toml"))
+        patch.setenv("PVZOO_CACHE", str(home / "cache"))
+        refresh()
+        yield
+    refresh()
 
 
 def choose(**wanted: object) -> Choice:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pvzoo.adapters.base import Checkpoint
+from pvzoo.adapters.base import Arrays, Checkpoint
 from pvzoo.errors import PvzooError, UnsupportedModelError
 from pvzoo.testing.compare import difference
 from pvzoo.testing.rules import Broken, NotApplicable, error_line, must, rule
@@ -106,14 +106,22 @@ def device(s: Subject) -> None:
         return
     moved = copy(s.network)
     moved.module = deepcopy(s.network.module).to("meta")  # tensors there have no values
+    calls: dict[str, Arrays] = {}
+
+    def recorded(name: str, inputs: Arrays) -> dict[str, Any]:
+        calls[name] = inputs
+        return s.model.runtime(name, inputs)
+
     prompts, _ = s.sorted_options()
-    inputs = {
-        name: torch.from_numpy(array).to("meta")
-        for name, array in s.adapter.preprocess(s.image, **prompts)[0].items()
-    }
+    s.adapter.run(recorded, s.adapter.preprocess(s.image, **prompts)[0])
+    outputs: dict[str, Any] = {}
     try:
         with torch.inference_mode():
-            outputs: dict[str, Any] = moved.forward(inputs)
+            for graph in moved.graphs():
+                if graph.name not in calls:  # these options need none of it
+                    continue
+                given = {n: torch.from_numpy(a).to("meta") for n, a in calls[graph.name].items()}
+                outputs |= graph.module(**given)
     except (RuntimeError, NotImplementedError) as error:
         if any(words in str(error) for words in ("same device", "expected device")):
             raise Broken(f"Moved to another device, it raised {error_line(error)}.") from error
