@@ -18,7 +18,7 @@ from PIL import Image
 
 import pvzoo
 from pvzoo.errors import ExportError, UsageError
-from pvzoo.export import manifest
+from pvzoo.export import about, manifest
 from pvzoo.export.ladder import Ladder, Trial, images_needed
 from pvzoo.export.precision import _judged, split_data
 from pvzoo.export.verify import verify
@@ -99,6 +99,10 @@ def test_int8_is_measured_and_loads_like_any_export(model, data, tmp_path, runti
     loaded = pvzoo.load(tmp_path / "e")
     assert loaded.evaluate(measures)["top1"] == pytest.approx(ladder.taken.metric)
     assert verify(tmp_path / "e").is_decided  # it answers as it did at export
+    told = dict(about.lines(tmp_path / "e", "e"))["certificate"]
+    assert (
+        f"in fp32; int8 has top1 {ladder.taken.metric:.4f}, {ladder.taken.loss:.4f} below" in told
+    )
 
 
 def test_thresholds_are_chosen_again_at_the_new_precision(model, data, tmp_path):

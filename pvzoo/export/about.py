@@ -54,7 +54,21 @@ def _some(names: list[str]) -> str:
 def _certificate(told: Any) -> str:
     if told is None:
         return "none"
-    return (
+    text = (
         f"{told.get('verdict')}: {told.get('images')} images, {told.get('rows')} objects, classes "
         f"or segments, in {told.get('runtime')} on {told.get('machine')}"
     )
+    return text + (f", in fp32; {_lowered(told['precision'])}" if told.get("precision") else "")
+
+
+def _lowered(told: Any) -> str:
+    """What a lower precision costs; a manifest may come from anybody."""
+    try:
+        taken = next(trial for trial in told["trials"] if trial["verdict"] == "taken")
+        return (
+            f"{told['precision']} has {told['metric']} {taken['metric']:.4f}, "
+            f"{taken['loss']:.4f} below fp32 and at most {taken['upper']:.4f}, on "
+            f"{told['images']} images"
+        )
+    except (KeyError, StopIteration, TypeError, ValueError):
+        return "what the lower precision costs cannot be read"
