@@ -154,6 +154,17 @@ def test_subsets_of_cvat_are_splits_in_folders_of_their_own(tmp_path):
     assert found["validation"][0]["file_name"] == "images/Validation/b.jpg"
 
 
+def test_boxes_of_images_that_also_have_several_tags_are_objects(tmp_path):
+    box = '<box label="cat" xtl="1" ytl="1" xbr="9" ybr="9" z_order="0"/>'
+    tags = '<tag label="cat" source="manual"/><tag label="dog" source="manual"/>'
+    images = f'<image id="0" name="a.jpg" width="20" height="10">{box}{tags}</image>'
+    put(tmp_path / "annotations.xml", META.format(kind="task", images=images))
+    image_file(tmp_path / "images/a.jpg")
+    for kind in (None, "object-detection"):
+        (row,) = data.load(tmp_path, kind)
+        assert len(row["objects"]["category"]) == 1
+
+
 def test_tags_of_cvat_are_classes_of_images(tmp_path):
     tagged = '<image id="{}" name="{}.jpg" width="20" height="10">{}</image>'
     one, two = '<tag label="cat" source="manual"/>', '<tag label="dog" source="manual"/>'

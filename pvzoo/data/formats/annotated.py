@@ -140,7 +140,8 @@ class Annotations:
         texts = [image.name for image in images]
         found = self.area.locate(texts, folders, str(self.source))
         names = self.classes(chosen)
-        multi_label = any(len(image.tags) > 1 for image in self.images)
+        tagged = any(len(image.tags) > 1 for image in self.images)
+        multi_label = chosen == CLASSIFICATION and tagged
         columns = features(chosen, names, multi_label=multi_label)
         return write(
             lambda: self._rows(images, found, names, chosen, multi_label),
