@@ -1,4 +1,4 @@
-"""`Model`: a network with its weights; adds training, saving and exporting to `Predictor`."""
+"""`Model`: a network with its weights; adds training, saving and exporting to `Evaluator`."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pvzoo.adapters.base import Adapter
 from pvzoo.catalog.cards import Card
 from pvzoo.display import table
 from pvzoo.errors import UnsupportedModelError
+from pvzoo.evaluator import Evaluator
 from pvzoo.extras import needs
 from pvzoo.plugins import registry
-from pvzoo.predictor import Predictor
 from pvzoo.results.several import R
 from pvzoo.runtimes.base import Runtime
 from pvzoo.thresholds.values import Thresholds
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pvzoo.training.report import TrainingReport
 
 
-class Model(Predictor[R]):
+class Model(Evaluator[R]):
     """A loaded model; `pvzoo.load` makes one.
 
     Attributes:

@@ -1,29 +1,27 @@
 """`Predictor`: the methods of a model that predict, typed by the model's task.
 
 For type checkers, each method has an overload for each of pvzoo's tasks, with the options of that
-task. For `help` and notebooks, `_shows` does the same at run time, also for tasks of plugins.
+task. For `help` and notebooks, `shows` does the same at run time, also for tasks of plugins.
 """
 
 from __future__ import annotations
 
-import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack, cast, overload
 
 from pvzoo.adapters.base import Adapter
-from pvzoo.errors import UsageError
 from pvzoo.inputs.images import OneImage
-from pvzoo.metrics.base import Evaluation
 from pvzoo.pipeline import predict as prediction
 from pvzoo.pipeline.batches import Outputs
 from pvzoo.pipeline.predict import OnError
-from pvzoo.progress import Progress, showing
+from pvzoo.progress import Progress
 from pvzoo.results.several import R, Results
 from pvzoo.runtimes.base import Runtime
 from pvzoo.tasks.base import Task
 from pvzoo.tasks.fixed import task_of
-from pvzoo.tasks.options import Listed, for_task, of_evaluate, of_network, of_predict
+from pvzoo.tasks.options import of_network, of_predict
+from pvzoo.tasks.shown import shows
 from pvzoo.thresholds.values import Thresholds
 
 if TYPE_CHECKING:
@@ -42,30 +40,7 @@ if TYPE_CHECKING:
         """No model has this result, so only ``Predictor[Any]`` matches ``Predictor[_Unknown]``."""
 
 
-F = TypeVar("F", bound=Callable[..., Any])
 S = TypeVar("S", bound="Result")
-
-
-def _shows(listed: Listed) -> Callable[[F], F]:
-    """Decorate a method to show the options of its model's task instead of ``**options``."""
-
-    def shown(function: F) -> F:
-        return cast(F, _Shown(cast(types.FunctionType, function), listed))
-
-    return shown
-
-
-class _Shown:
-    """A descriptor: the class has the plain function, a model has a method with its options."""
-
-    def __init__(self, function: types.FunctionType, listed: Listed) -> None:
-        self.function = function
-        self.listed = listed
-
-    def __get__(self, model: Predictor[Any] | None, owner: type) -> Callable[..., Any]:
-        if model is None:
-            return self.function
-        return types.MethodType(for_task(self.function, self.listed, type(model._task)), model)
 
 
 class Predictor(Generic[R]):
@@ -159,7 +134,7 @@ class Predictor(Generic[R]):
         on_error: OnError = "raise",
         **options: Unpack[PanopticOptions],
     ) -> Results[Panoptic]: ...
-    @_shows(of_predict)
+    @shows(of_predict)
     def predict(
         self: Predictor[S],
         images: Any,
@@ -233,7 +208,7 @@ class Predictor(Generic[R]):
         on_error: OnError = "raise",
         **options: Unpack[PanopticOptions],
     ) -> Iterator[Panoptic]: ...
-    @_shows(of_predict)
+    @shows(of_predict)
     def stream(
         self: Predictor[S],
         source: Any,
@@ -278,7 +253,7 @@ class Predictor(Generic[R]):
             thresholds=self.thresholds,
         )
 
-    @_shows(of_network)
+    @shows(of_network)
     def outputs(self, image: Any, **prompts: Any) -> Outputs:
         """The network's outputs for one image, before they become a result.
 
@@ -298,103 +273,3 @@ class Predictor(Generic[R]):
         """
         model = (self.adapter, self.runtime, self._task)
         return prediction.outputs(*model, image, prompts, self.name, self.thresholds)
-
-    @overload
-    def evaluate(
-        self: Predictor[_Unknown], data: Any, *, split: str | None = None, **options: Any
-    ) -> Evaluation: ...
-    @overload
-    def evaluate(
-        self: Predictor[Classification],
-        data: Any,
-        *,
-        split: str | None = None,
-        **options: Unpack[ClassificationOptions],
-    ) -> Evaluation: ...
-    @overload
-    def evaluate(
-        self: Predictor[Detections],
-        data: Any,
-        *,
-        split: str | None = None,
-        **options: Unpack[DetectionOptions],
-    ) -> Evaluation: ...
-    @overload
-    def evaluate(
-        self: Predictor[Instances],
-        data: Any,
-        *,
-        split: str | None = None,
-        **options: Unpack[DetectionOptions],
-    ) -> Evaluation: ...
-    @overload
-    def evaluate(
-        self: Predictor[SemanticMap],
-        data: Any,
-        *,
-        split: str | None = None,
-        **options: Unpack[SemanticOptions],
-    ) -> Evaluation: ...
-    @overload
-    def evaluate(
-        self: Predictor[Panoptic],
-        data: Any,
-        *,
-        split: str | None = None,
-        **options: Unpack[PanopticOptions],
-    ) -> Evaluation: ...
-    @_shows(of_evaluate)
-    def evaluate(
-        self: Predictor[Any],
-        data: Any,
-        *,
-        split: str | None = None,
-        batch_size: int = 8,
-        progress: bool | Progress | None = None,
-        **options: Any,
-    ) -> Evaluation:
-        """Measure the predictions on labelled data with the metrics of the task.
-
-        A model with a prompt for classes gets the classes of the data as its prompt. For other
-        models, classes of the model and of the data are matched by name. Classes of the data that
-        the model does not have are left out, and a `PvzooWarning` names them. Under
-        ``accelerate launch`` or ``torchrun``, each process takes its part of the images, and all
-        return the same metrics.
-
-        Args:
-            data: Anything that `pvzoo.data.load` takes: a dataset, a Hub id, a folder or a file.
-            split: The split to evaluate on, for data with several.
-            batch_size: Most network inputs in one forward pass.
-            progress: As for `stream`.
-            **options: Options of the task that replace the ones its metrics are defined with, not
-                the model's own thresholds. (By default a detector returns objects with any score.)
-
-        Raises:
-            DataError: The data cannot be read, or the model does not know any of its classes.
-            ImageError: An image of the data cannot be read.
-        """
-        from pvzoo.metrics.evaluate import evaluate, has_figures
-
-        if not has_figures(self._task):
-            raise UsageError(
-                f"{self.name} cannot be evaluated: {self.task} has no metrics.",
-                "Use model.predict or pvzoo predict instead.",
-            )
-        if "on_error" in options:
-            raise UsageError(
-                "evaluate does not take on_error: skipped images would change the metrics.",
-                "Remove unreadable images from the data; pvzoo.data.check names them.",
-            )
-        plain = prediction.plain_stream(self.adapter, self.runtime, self._task, self.name)
-        with showing(progress) as show:
-            model = (plain, self._task, self.labels)
-            return evaluate(
-                *model,
-                data,
-                options,
-                split=split,
-                batch_size=batch_size,
-                progress=show,
-                name=self.name,
-                predict=self.stream,
-            )
