@@ -53,10 +53,12 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "data":
+        return importlib.import_module("pvzoo.data")
     if name not in _HOMES:
         raise AttributeError(f"module 'pvzoo' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+    return sorted({*globals(), *_HOMES, "data"})

@@ -15,6 +15,7 @@ from pvzoo.catalog.resolve import adapter_class_of, resolve, with_card
 from pvzoo.errors import (
     MissingExtraError,
     PvzooWarning,
+    TrainingError,
     UnsupportedModelError,
     UsageError,
     reading,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from pvzoo.results.instances import Instances
     from pvzoo.results.panoptic import Panoptic
     from pvzoo.results.semantic import SemanticMap
+    from pvzoo.training.report import TrainingReport
 
 # while transformers builds a module, it changes for all threads how modules are made
 _BUILDING = threading.RLock()
@@ -206,6 +208,7 @@ def load(
             runtime=runtime,
             device=device,
             device_map=device_map,
+            report=None if network is None else _report(checkpoint.folder),
             thresholds=thresholds,
         )
         warn_if_otherwise(model.name, thresholds, adapter, model.dtype)
@@ -252,6 +255,16 @@ def load_untrained(name: str, *, device: Any = None) -> Model[Any]:
                     trust_remote_code=False,
                 )
         return Model(name, adapter_of(network), network, card=card, device=device)
+
+
+def _report(folder: Path) -> TrainingReport | None:
+    """The report of the run that wrote a folder, if a run did."""
+    from pvzoo.training import report
+
+    try:
+        return report.read(folder) if (folder / "curves.csv").is_file() else None
+    except TrainingError:  # the weights are whole without it
+        return None
 
 
 def _default(task: str | None) -> str:

@@ -39,7 +39,7 @@ class Model(Evaluator[R]):
             an adapter that computes results itself.
         runtime: Runs the network on its device.
         card: Its catalogue entry, if it was loaded by its catalogue name.
-        report: The report of the training, if `fine_tune` made the model.
+        report: The report of the training, if `fine_tune` made the model or wrote its folder.
         thresholds: The thresholds that `tune_thresholds` chose, or None.
     """
 
@@ -357,7 +357,12 @@ class Model(Evaluator[R]):
         )
 
     def push_to_hub(
-        self, repo_id: str, *, private: bool | None = None, message: str = "Upload with pvzoo"
+        self,
+        repo_id: str,
+        *,
+        private: bool | None = None,
+        message: str = "Upload with pvzoo",
+        license: str | None = None,
     ) -> str:
         """Upload the files of `save` to a repo of the Hub; return the address of the repo.
 
@@ -365,6 +370,8 @@ class Model(Evaluator[R]):
             repo_id: ``owner/name``; the repo is created if it does not exist.
             private: Whether a new repo is private; None for the owner's default.
             message: The message of the commit.
+            license: The licence of the weights for the model card, such as "apache-2.0"; None
+                takes that of the catalogue for the model, or for the one it was tuned from.
 
         Raises:
             HubError: The Hub cannot be reached, or refuses.
@@ -381,6 +388,7 @@ class Model(Evaluator[R]):
             thresholds=self.thresholds,
             private=private,
             message=message,
+            license=license,
         )
 
     def _refuse_if_exported(self, verb: str) -> None:

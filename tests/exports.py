@@ -10,9 +10,7 @@ from typing import Any
 
 import detection_families
 import numpy as np
-import onnx
 from checkpoints import timm_folder
-from onnx import numpy_helper
 
 from pvzoo.export import manifest
 
@@ -94,6 +92,8 @@ def _(folder: Path, told: dict[str, Any]) -> None:
 
 @breaks("the batch fixed", "classifier", "graph")
 def _(folder: Path, told: dict[str, Any]) -> None:
+    import onnx
+
     model = onnx.load(folder / "model.onnx")
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
     onnx.save(model, folder / "model.onnx")
@@ -101,6 +101,9 @@ def _(folder: Path, told: dict[str, Any]) -> None:
 
 @breaks("one layer changed by one percent", "classifier", "graph")
 def _(folder: Path, told: dict[str, Any]) -> None:
+    import onnx
+    from onnx import numpy_helper
+
     model = onnx.load(folder / "model.onnx")
     layer = max(
         (t for t in model.graph.initializer if t.data_type == onnx.TensorProto.FLOAT),
@@ -113,6 +116,9 @@ def _(folder: Path, told: dict[str, Any]) -> None:
 
 @breaks("boxes in another format", "detector", "graph")
 def _(folder: Path, told: dict[str, Any]) -> None:
+    import onnx
+    from onnx import numpy_helper
+
     model = onnx.load(folder / "model.onnx")
     for node in model.graph.node:
         node.output[:] = ["centres" if name == "pred_boxes" else name for name in node.output]
@@ -126,6 +132,9 @@ def _(folder: Path, told: dict[str, Any]) -> None:
 
 @breaks("another network's file", "classifier", "graph")
 def _(folder: Path, told: dict[str, Any]) -> None:
+    import onnx
+    from onnx import numpy_helper
+
     model = onnx.load(folder / "model.onnx")
     random = np.random.default_rng(0)
     for tensor in model.graph.initializer:

@@ -7,7 +7,7 @@ repositories, point the real client at ``HubServer.url``, and read ``HubServer.r
 what was asked of it. It can also be told to fail: see ``fail_next``, ``delay_next`` and
 ``truncate_next``.
 
-Models and Spaces (which do not run) are served and, for reading only, datasets; there are no pull
+Models, datasets and Spaces (which do not run) are served; there are no pull
 requests. Files are never announced as stored on Xet, so that clients with ``hf_xet`` installed
 download over plain HTTP. Such clients upload over Xet without asking, however: ``redirect_client``
 and ``client_env`` turn Xet off.
@@ -41,7 +41,7 @@ NO_GRANT_TOKEN = "hf_nogrant"
 
 TOKENS: Mapping[str, str] = {GOOD_TOKEN: "tester", NO_GRANT_TOKEN: "stranger"}
 TRUSTED_USER = "tester"
-LFS_SUFFIXES = (".safetensors", ".bin")
+LFS_SUFFIXES = (".parquet", ".safetensors", ".bin")
 A_DATE = "2024-01-01T00:00:00.000Z"
 
 Headers = Mapping[str, str]
@@ -501,12 +501,10 @@ class HubServer:
         _require_trusted(call.user)
         asked = call.json()
         kind = asked.get("type", "model")
-        if kind not in ("model", "space"):
-            raise HubError(400, "This server makes models and Spaces only")
         if kind == "space" and not asked.get("sdk"):
             raise HubError(400, "A Space needs an SDK")
         repo_id = f"{asked.get('organization') or call.user}/{asked['name']}"
-        repo_id = f"spaces/{repo_id}" if kind == "space" else repo_id
+        repo_id = repo_id if kind == "model" else f"{kind}s/{repo_id}"
         created = {"name": repo_id, "url": f"{self.url}/{repo_id}"}
         if repo_id in self.repos:
             message = f"You already created this {kind} repo"
@@ -649,12 +647,17 @@ _ROUTES: list[tuple[str, str, re.Pattern[str], Callable[[HubServer, Call], Reply
         ("hub", "GET", f"{_DATA}/revision/{_REVISION}", HubServer._model_info),
         ("hub", "GET", f"{_DATA}/tree/{_REVISION}(?P<path>/.*)?", HubServer._tree),
         ("hub", "POST", f"{_DATA}/paths-info/{_REVISION}", HubServer._paths_info),
+        ("hub", "GET", f"{_DATA}/refs", HubServer._refs),
+        ("hub", "POST", f"{_DATA}/preupload/{_REVISION}", HubServer._preupload),
+        ("hub", "POST", f"{_DATA}/commit/{_REVISION}", HubServer._commit),
         ("hub", "GET", _DATA, HubServer._model_info),
         ("hub", "GET", _DEMO, HubServer._model_info),
         ("hub", "POST", f"{_DEMO}/preupload/{_REVISION}", HubServer._preupload),
         ("hub", "POST", f"{_DEMO}/commit/{_REVISION}", HubServer._commit),
         ("hub", "POST", f"{_LFS}/batch", HubServer._lfs_batch),
         ("hub", "POST", f"{_LFS}/verify", HubServer._lfs_verify),
+        ("hub", "POST", f"/{_DATASET}{_OBJECTS}/batch", HubServer._lfs_batch),
+        ("hub", "POST", f"/{_DATASET}{_OBJECTS}/verify", HubServer._lfs_verify),
         ("hub", "POST", f"/{_SPACE}{_OBJECTS}/batch", HubServer._lfs_batch),
         ("hub", "POST", f"/{_SPACE}{_OBJECTS}/verify", HubServer._lfs_verify),
         ("hub", "GET", f"/{_DATASET}/resolve/{_REVISION}/(?P<path>.+)", HubServer._resolve),

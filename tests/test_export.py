@@ -11,7 +11,6 @@ import threading
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 from exports import BREAKS, broken, write_classifier, write_detector
 from light_site import NETWORK, LightSite
@@ -26,6 +25,8 @@ from pvzoo.export.onnx_file import references
 from pvzoo.export.reference import Side
 from pvzoo.export.verify import verify, verify_foreign
 from pvzoo.results.base import Result
+
+onnx = pytest.importorskip("onnx", reason="the extra export is not installed")
 
 WRITERS = {"classifier": write_classifier, "detector": write_detector}
 

@@ -13,6 +13,8 @@ from PIL import Image
 
 import pvzoo
 
+pytest.importorskip("onnx", reason="the extra export is not installed")
+
 pytestmark = pytest.mark.slow
 
 COUNT = 20_000

@@ -10,10 +10,8 @@ from pathlib import Path
 
 import datasets
 import numpy as np
-import onnx
 import pytest
 from exports import write_classifier
-from onnx import numpy_helper
 from PIL import Image
 
 import pvzoo
@@ -27,6 +25,9 @@ from pvzoo.metrics.bootstrap import Means
 from pvzoo.plugins import registry
 from pvzoo.runtimes.onnxruntime import OnnxRuntime
 from pvzoo.tasks.image_classification import ImageClassification
+
+onnx = pytest.importorskip("onnx", reason="the extra export is not installed")
+numpy_helper = pytest.importorskip("onnx.numpy_helper")
 
 COUNT = 40
 

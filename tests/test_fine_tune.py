@@ -29,7 +29,9 @@ import numpy as np
 import pytest
 import segmentation_families
 import torch
+import yaml
 from fine_tune_run import KINDS
+from huggingface_hub import ModelCard
 from PIL import Image
 
 import pvzoo
@@ -38,6 +40,7 @@ from pvzoo.data import schema
 from pvzoo.data.load import load
 from pvzoo.errors import DataError, PvzooError, PvzooWarning, TrainingError, UsageError
 from pvzoo.hub.model_card import model_card
+from pvzoo.hub.publish import save
 from pvzoo.training import checkpoints as kept
 from pvzoo.training import run
 from pvzoo.training.ema import Average
@@ -560,11 +563,56 @@ def test_an_option_of_a_run_is_an_argument_of_the_call_with_the_same_type_and_de
 
 def test_the_card_of_a_tuned_model_lists_the_options_that_decided(tuned):
     model, _ = tuned
-    card = model_card(model.network, "mine", model.task, model.report)
+    card = model_card(model.network, "mine", model.task, model.report, loaded=model.name)
     assert "* epochs: 2\n* batch_size: 2\n* learning_rate: 0.001\n" in card
     assert "* seed: 3" in card
     assert "freeze" not in card
     assert "resume" not in card
+
+
+def test_the_metadata_of_its_card_states_where_it_comes_from_and_what_was_measured(tuned):
+    model, _ = tuned
+    report = dataclasses.replace(
+        model.report,
+        settings={**model.report.settings, "model": "org/vit"},
+        data={"train": "org/ants", "eval": "org/bees"},
+    )
+    text = model_card(model.network, "me/mine", model.task, report, loaded="org/vit", license="mit")
+    data = ModelCard(text).data
+    assert (data.license, data.base_model) == ("mit", "org/vit")
+    assert data.datasets == ["org/ants", "org/bees"]
+    assert data.pipeline_tag == "image-classification"
+    measured = {r.metric_type: r.metric_value for r in data.eval_results}
+    assert measured["top1"] == model.report.metrics["top1"]
+    assert {(r.dataset_type, r.task_type) for r in data.eval_results} == {
+        ("org/bees", "image-classification")
+    }
+
+
+def test_figures_on_data_of_the_hub_are_written_as_its_results(tuned, tmp_path):
+    model, _ = tuned
+    on_hub = dataclasses.replace(model.report, data={"eval": "org/bees"})
+    folder = save(model.network, tmp_path / "a", name="x", task=model.task, report=on_hub)
+    (entry,) = yaml.safe_load((folder / ".eval_results" / "pvzoo.yaml").read_text())
+    assert entry["dataset"]["id"] == "org/bees"
+    assert entry["value"] == model.report.metrics["top1"]
+    local = dataclasses.replace(model.report, data={"eval": "bees/"})
+    folder = save(model.network, tmp_path / "b", name="x", task=model.task, report=local)
+    assert not (folder / ".eval_results").exists()
+    (entry, *_) = ModelCard.load(folder / "README.md").data.eval_results
+    assert (entry.dataset_type, entry.dataset_name) == ("imagefolder", "bees")
+
+
+def test_its_predictions_are_drawn_and_travel_with_it(tuned, tmp_path):
+    model, folder = tuned
+    drawn = model.report.folder / "predictions.png"
+    with Image.open(drawn) as image:
+        assert image.size > (480, 300)
+    again = pvzoo.load(model.report.folder, device="cpu")
+    assert again.report == model.report
+    saved = again.save(tmp_path / "mine")
+    assert (saved / "predictions.png").read_bytes() == drawn.read_bytes()
+    assert "](predictions.png)" in (saved / "README.md").read_text()
 
 
 # --- the data is loaded once ----------------------------------------------------------------------

@@ -23,6 +23,8 @@ from test_wheels import fresh, wheel  # noqa: F401 (the first is a fixture)
 
 import pvzoo
 
+pytest.importorskip("onnx", reason="the extra export is not installed")
+
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(os.name == "nt", reason="needs symbolic links"),

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pvzoo.data.contact_sheet import contact_sheet
     from pvzoo.data.convert_task import convert_task
     from pvzoo.data.load import load
+    from pvzoo.data.push import push
     from pvzoo.data.quality.check import check
     from pvzoo.data.quality.fix import fix
     from pvzoo.data.write import write
@@ -24,10 +25,11 @@ _HOMES = {
     "load": "pvzoo.data.load",
     "fix": "pvzoo.data.quality.fix",
     "convert_task": "pvzoo.data.convert_task",
+    "push": "pvzoo.data.push",
     "write": "pvzoo.data.write",
 }
 
-__all__ = ["check", "contact_sheet", "load", "fix", "convert_task", "write"]
+__all__ = ["check", "contact_sheet", "load", "fix", "convert_task", "push", "write"]
 
 
 def __getattr__(name: str) -> Any:

@@ -92,7 +92,16 @@ def sheet_of(
     Raises:
         UsageError: The file cannot be written.
     """
-    sheet = _grid([_tile(*sample) for sample in samples])
+    return save_sheet([_tile(*sample) for sample in samples], path)
+
+
+def save_sheet(tiles: Sequence[Image.Image], path: str | Path | None = None) -> Image.Image:
+    """Put images of `captioned` into rows and write them to a file.
+
+    Raises:
+        UsageError: The file cannot be written.
+    """
+    sheet = _grid(tiles)
     if path is not None:
         try:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -118,10 +127,11 @@ def _tile(dataset: Dataset, split: str, number: int) -> Image.Image:
             lines[-1] = shorten(f"{lines[-1]} {word}".strip(), TILE - 2 * _GAP, font)
         ImageDraw.Draw(image).text((_GAP, _GAP), "\n".join(lines[:10]), (192, 0, 0), font)
     name = row["file_name"] or f"row {number}"
-    return _captioned(image, f"{split}: {name}" if split else name)
+    return captioned(image, f"{split}: {name}" if split else name)
 
 
-def _captioned(image: Image.Image, text: str) -> Image.Image:
+def captioned(image: Image.Image, text: str) -> Image.Image:
+    """A tile of a sheet: an image of at most `TILE` pixels with a line of text above it."""
     font = text_font(16, text)
     tile = Image.new("RGB", (TILE, image.height + 26), "white")
     ImageDraw.Draw(tile).text((2, 13), shorten(text, TILE - 4, font), "black", font, "lm")

@@ -12,12 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pvzoo.errors import HubError, UnsupportedModelError, UsageError
-from pvzoo.hub.model_card import model_card
+from pvzoo.hub.model_card import eval_entries, model_card
 from pvzoo.thresholds.values import Thresholds
 
 if TYPE_CHECKING:
+    from huggingface_hub import EvalResultEntry
+
     from pvzoo.networks.base import Network
     from pvzoo.training.report import TrainingReport
+
+PREDICTIONS = "predictions.png"
+"""The image of predictions that `fine_tune` draws."""
 
 
 def save(
@@ -28,6 +33,8 @@ def save(
     task: str,
     report: TrainingReport | None,
     thresholds: Thresholds | None = None,
+    repo_id: str | None = None,
+    license: str | None = None,
 ) -> Path:
     """Write a model to a new folder with a model card, completely or not at all.
 
@@ -38,6 +45,8 @@ def save(
         task: The id of its task.
         report: The report of its fine-tuning, if it was fine-tuned.
         thresholds: The thresholds of the model, if it has some.
+        repo_id: The Hub repo that the folder is for; None takes the folder's name for its card.
+        license: The licence of the weights, as for `model_card`.
 
     Raises:
         UsageError: The folder is not empty, or cannot be written.
@@ -48,9 +57,23 @@ def save(
         network.save(part)
         if thresholds is not None:
             write_thresholds(part / "config.json", thresholds)
-        text = model_card(network, folder.name, task, report)
+        image = None
+        if report is not None and (report.folder / PREDICTIONS).is_file():
+            image = shutil.copyfile(report.folder / PREDICTIONS, part / PREDICTIONS).name
+        of = repo_id or folder.name
+        text = model_card(network, of, task, report, loaded=name, license=license, image=image)
         (part / "README.md").write_text(text, encoding="utf-8")
+        if report is not None and (entries := eval_entries(report, task)):
+            (part / ".eval_results").mkdir()
+            (part / ".eval_results" / "pvzoo.yaml").write_text(_as_yaml(entries), encoding="utf-8")
     return folder
+
+
+def _as_yaml(entries: list[EvalResultEntry]) -> str:
+    import yaml
+    from huggingface_hub import eval_result_entries_to_yaml
+
+    return str(yaml.safe_dump(eval_result_entries_to_yaml(entries), sort_keys=False))
 
 
 def write_thresholds(file: Path, thresholds: Thresholds) -> None:
@@ -116,6 +139,7 @@ def push(
     thresholds: Thresholds | None,
     private: bool | None,
     message: str,
+    license: str | None = None,
 ) -> str:
     """Upload a model to a Hub repo, creating it if necessary. Returns the address of the commit.
 
@@ -132,9 +156,16 @@ def push(
 
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / repo_id.rpartition("/")[2]
-        save(network, home, name=name, task=task, report=report, thresholds=thresholds)
-        text = model_card(network, repo_id, task, report)
-        (home / "README.md").write_text(text, encoding="utf-8")
+        save(
+            network,
+            home,
+            name=name,
+            task=task,
+            report=report,
+            thresholds=thresholds,
+            repo_id=repo_id,
+            license=license,
+        )
         try:
             with explained(repo_id):
                 api = HfApi()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from math import isfinite, nan
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,13 @@ class TrainingReport:
 
     Attributes:
         folder: The folder of the run. It holds the tuned model, `curves.csv`, `curves.png`,
-            `first-batch.png` and the last checkpoints.
+            `first-batch.png`, `predictions.png` and the last checkpoints.
         settings: The arguments of `fine_tune` and the values it chose.
         history: One dict for each point of the curves: ``step``, ``epoch`` and ``loss``, or the
             figures of an evaluation.
         metrics: The figures of the weights that were kept; empty without evaluation data.
         seconds: Training time since the run was last started.
+        data: The Hub ids or paths of ``train`` and ``eval``, as far as they were given by name.
     """
 
     folder: Path
@@ -34,6 +35,7 @@ class TrainingReport:
     history: tuple[dict[str, float], ...]
     metrics: dict[str, float]
     seconds: float
+    data: dict[str, str] = field(default_factory=dict)
 
     @property
     def options(self) -> dict[str, Any]:

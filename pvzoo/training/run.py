@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -33,6 +34,7 @@ from pvzoo.training.ema import Average
 from pvzoo.training.features import Features, HeadTraining, decides, head_of
 from pvzoo.training.low_rank import RATE, LowRank
 from pvzoo.training.options import Options
+from pvzoo.training.prediction_sheet import draw_predictions
 from pvzoo.training.progress import Progress
 from pvzoo.training.report import TrainingReport, read
 from pvzoo.training.sample_grid import draw_first_batch
@@ -114,6 +116,11 @@ def fine_tune(
                 eval_set,
                 settings,
                 callbacks,
+                named={
+                    part: str(data)
+                    for part, data in (("train", train), ("eval", evaluation))
+                    if isinstance(data, str | Path)
+                },
             )
         finally:
             if args.use_cpu and torch.accelerator.is_available() and state.num_processes == 1:
@@ -158,6 +165,7 @@ def _train(
     eval_set: Dataset | None,
     settings: dict[str, Any],
     callbacks: Sequence[TrainerCallback],
+    named: Mapping[str, str],
 ) -> TrainingReport:
     state, home = joined(), options.output_dir
     tuned.module.to(args.device, torch.float32)  # AdamW needs it; autocast is bf16=True
@@ -196,9 +204,10 @@ def _train(
     average = None
     if plan.average is not None:
         average = Average(tuned.module, decay=plan.average, warm_up=2000)
+    stream = _stream(tuned, adapter, task, args.device, str(home))
     measured = None
     if eval_set is not None:
-        measured = _figures(tuned, adapter, task, eval_set, main, args.device, str(home))
+        measured = _figures(stream, adapter, task, eval_set, main)
     samples: Samples | Features = images
     step: Network | HeadTraining = tuned
     trained = [n for n, p in tuned.module.named_parameters() if p.requires_grad]
@@ -240,12 +249,14 @@ def _train(
         history=history,
         metrics={k: v for k, v in figures.items() if k not in ("step", "epoch")},
         seconds=time.monotonic() - start,
+        data=dict(named),
     )
     if state.is_main_process:
         try:
             tuned.save(home)
             open_to_others(home.glob("*.safetensors"))
             report.write()
+            draw_predictions(stream, train_set if eval_set is None else eval_set, home, batch_size)
         except (OSError, SafetensorError) as error:
             raise TrainingError(
                 f"The tuned model cannot be written to {home} ({error}).",
@@ -258,23 +269,14 @@ def _train(
     return report
 
 
-def _figures(
-    network: Network,
-    adapter: Adapter,
-    task: Task,
-    dataset: Dataset,
-    main: str,
-    device: Any,
-    name: str,
-) -> Callable[[int], dict[str, float]]:
-    """A function ``figures(batch_size)`` that evaluates the network.
-
-    The best weights are chosen by the metric `main`; `name` is for messages.
-    """
+def _stream(
+    network: Network, adapter: Adapter, task: Task, device: Any, name: str
+) -> Callable[..., Iterator[Any]]:
+    """A function that predicts images; `name` is for messages."""
     runtime = TorchRuntime(adapter, network, device=device, device_map=None)
 
     def stream(
-        images: Iterator[Any], *, batch_size: int, progress: bool, **options: Any
+        images: Any, *, batch_size: int, progress: bool = False, **options: Any
     ) -> Iterator[Any]:
         return prediction.stream(
             adapter,
@@ -286,6 +288,21 @@ def _figures(
             batch_size=batch_size,
             progress=progress,
         )
+
+    return stream
+
+
+def _figures(
+    stream: Callable[..., Iterator[Any]],
+    adapter: Adapter,
+    task: Task,
+    dataset: Dataset,
+    main: str,
+) -> Callable[[int], dict[str, float]]:
+    """A function ``figures(batch_size)`` that evaluates the network.
+
+    The best weights are chosen by the metric `main`.
+    """
 
     def figures(batch_size: int) -> dict[str, float]:
         found = dict(measure(stream, task, adapter.labels, dataset, {}, batch_size=batch_size))
