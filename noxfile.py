@@ -26,7 +26,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS[0])
 def lowest(session: nox.Session) -> None:
-    """Run the fast suite with the lowest versions; `export` is left out, as its bounds are higher."""
+    """Run the fast suite with the lowest versions, without `export`, whose bounds are higher."""
     session.install("--resolution", "lowest-direct", "-e", ".[test-base]", *map(str, PLUGINS))
     _suite(session)
 

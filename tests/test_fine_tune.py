@@ -604,7 +604,7 @@ def test_figures_on_data_of_the_hub_are_written_as_its_results(tuned, tmp_path):
 
 
 def test_its_predictions_are_drawn_and_travel_with_it(tuned, tmp_path):
-    model, folder = tuned
+    model, _ = tuned
     drawn = model.report.folder / "predictions.png"
     with Image.open(drawn) as image:
         assert image.size > (480, 300)
