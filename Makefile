@@ -1,8 +1,10 @@
-# make quickstart   set up .venv and classify sample photographs
-# make test         set up what the tests need, lint, run the suite
-# make test-slow    what is too long for every change
-# make test-browser the demo in a real browser: needs Chromium, such as Debian's package
-# make lint         ruff check and format, mypy --strict
+# make quickstart    set up .venv and classify sample photographs
+# make test          set up what the tests need, lint, run the suite
+# make test-slow     what is too long for every change
+# make test-pythons  make test on each supported Python that is found
+# make test-lowest   make test with the lowest versions of everything that pyproject.toml allows
+# make test-browser  the demo in a real browser: needs Chromium, such as Debian's package
+# make lint          ruff check and format, mypy --strict
 PYTHON ?= python3.11
 BIN := .venv/bin
 PLUGINS := $(wildcard plugins/*/pyproject.toml)
@@ -10,7 +12,7 @@ PLUGINS := $(wildcard plugins/*/pyproject.toml)
 # each process that a test starts would compile all of pvzoo again
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: quickstart test test-slow test-browser lint clean
+.PHONY: quickstart test test-slow test-pythons test-lowest test-browser lint clean
 
 quickstart: .venv/quickstart
 	$(BIN)/python demos/quickstart.py
@@ -22,6 +24,13 @@ test: lint
 test-slow: .venv/test
 	$(BIN)/python -m pytest -m slow -v --no-header
 	@echo "make test-slow ran every test marked slow: those listed above"
+
+# nox makes an environment for each; one that is there is brought up to date
+test-pythons: .venv/nox
+	$(BIN)/nox --session tests
+
+test-lowest: .venv/nox
+	$(BIN)/nox --session lowest
 
 # in `make test` these are skipped where there is no browser
 test-browser: .venv/test
@@ -44,6 +53,10 @@ lint: .venv/test
 
 .venv/test: .venv/quickstart
 	$(BIN)/python -m pip install --quiet -e '.[test]'
+	@touch $@
+
+.venv/nox: .venv/pyvenv.cfg
+	$(BIN)/python -m pip install --quiet 'nox[uv]>=2026.10'
 	@touch $@
 
 clean:
