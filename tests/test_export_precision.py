@@ -155,6 +155,7 @@ def slowed(file: Path, result: Path) -> None:
     onnx.save(graph, result)
 
 
+@pytest.mark.slow
 def test_what_is_slower_is_written_only_for_another_machine(model, data, tmp_path, monkeypatch):
     import onnxruntime
 

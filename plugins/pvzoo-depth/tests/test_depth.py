@@ -180,7 +180,16 @@ def test_a_report_shows_the_worst_images_of_a_task_that_pvzoo_does_not_know(
 # --- training -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("family", ["depth_anything", "depth_anything metric", "dpt", "glpn"])
+@pytest.mark.parametrize(
+    "family",
+    [
+        "depth_anything",
+        *(
+            pytest.param(f, marks=pytest.mark.slow)
+            for f in ("depth_anything metric", "dpt", "glpn")
+        ),
+    ],
+)
 def test_fine_tuning_gives_a_model_that_was_measured_and_opens_again(
     checkpoint: Callable[[str], Path], folder: Path, family: str, tmp_path: Path
 ) -> None:

@@ -25,9 +25,8 @@ ASKED = (
 )
 
 
-@pytest.mark.parametrize(
-    "family", ["sam", *(pytest.param(f, marks=pytest.mark.slow) for f in ("sam_hq", "sam2"))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["sam", "sam_hq", "sam2"])
 def test_an_export_makes_the_masks_of_the_original_for_any_points_and_boxes(
     checkpoint, family, tmp_path
 ):
