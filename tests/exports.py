@@ -13,6 +13,7 @@ import numpy as np
 from checkpoints import timm_folder
 
 from pvzoo.export import manifest
+from pvzoo.thresholds.values import Thresholds
 
 CLASSES = tuple(f"class {n}" for n in range(30))
 
@@ -148,3 +149,8 @@ def _(folder: Path, told: dict[str, Any]) -> None:
 @breaks("the reading of another family", "detector", "postprocessing")
 def _(folder: Path, told: dict[str, Any]) -> None:
     told["spec"]["family"] = "rt_detr"  # sigmoids, and the best pairs of queries and classes
+
+
+@breaks("thresholds of another model", "detector", "postprocessing")
+def _(folder: Path, told: dict[str, Any]) -> None:
+    told["thresholds"] = Thresholds("object-detection", 0.31).to_json()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -173,8 +174,8 @@ def images() -> list[tuple[str, Image.Image]]:
 # --- the file ---------------------------------------------------------------------------------
 
 
-def write(folder: Path, said_of: Sequence[Answer]) -> None:
-    """Write the answers about pvzoo's own images beside an export."""
+def write(folder: Path, said_of: Sequence[Answer], thresholds: Mapping[str, Any]) -> None:
+    """Write the answers about pvzoo's own images, and the thresholds, beside an export."""
     arrays: dict[str, np.ndarray] = {}
     told = []
     for index, answer in enumerate(said_of):
@@ -202,6 +203,7 @@ def write(folder: Path, said_of: Sequence[Answer]) -> None:
         )
     text = json.dumps(told).encode("utf-8")
     arrays["told"] = np.frombuffer(text, np.uint8)
+    arrays["thresholds"] = np.frombuffer(json.dumps(dict(thresholds)).encode("utf-8"), np.uint8)
     named: dict[str, Any] = arrays  # by their names, which are arguments of numpy's function
     np.savez_compressed(folder / NAME, **named)
 
@@ -212,10 +214,27 @@ def read(folder: Path) -> list[Answer]:
     Raises:
         WeightsError: The file is missing or damaged.
     """
+    with _opened(folder) as found:
+        told = json.loads(found["told"].tobytes())
+        return [_answer(index, one, found) for index, one in enumerate(told)]
+
+
+def thresholds_of(folder: Path) -> dict[str, Any]:
+    """The thresholds that `write` wrote.
+
+    Raises:
+        WeightsError: The file is missing or damaged.
+    """
+    with _opened(folder) as found:
+        told = found["thresholds"].tobytes() if "thresholds" in found else b"{}"
+        return dict(json.loads(told))
+
+
+@contextmanager
+def _opened(folder: Path) -> Iterator[Any]:
     try:
         with np.load(folder / NAME, allow_pickle=False) as found:
-            told = json.loads(found["told"].tobytes())
-            return [_answer(index, one, found) for index, one in enumerate(told)]
+            yield found
     except Exception as error:  # zip files and arrays fail in many ways
         raise WeightsError(
             f"{folder / NAME} cannot be read ({error_message(error)}).",

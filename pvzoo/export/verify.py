@@ -64,6 +64,12 @@ def _verified(
     spec = opened.manifest.spec
     task = task_of(spec)
     prompts = task.tried_prompts(spec.labels)
+    if dict(opened.manifest.thresholds) != reference.thresholds_of(folder):
+        raise ExportError(
+            f"{folder} has other thresholds than its original had.",
+            "Export the model again.",
+            stage="postprocessing",
+        )
     own = reference.images()
     answers: Iterable[reference.Answer]
     if original is None:

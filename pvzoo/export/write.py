@@ -204,7 +204,7 @@ def export(
                     part, sorted(p.name for p in part.iterdir() if p.name != manifest.NAME)
                 ),
             )
-        reference.write(part, kept)
+        reference.write(part, kept, made.thresholds)
         told = {**certificate.to_json(), "machine": _machine(), "runtime": runtime}
         made = replace(
             made,
