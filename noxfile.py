@@ -20,14 +20,16 @@ nox.options.reuse_venv = "yes"
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
     """Run the fast suite on one Python."""
-    session.install("-e", ".[test]", *map(str, PLUGINS))
+    session.install("pip", "-e", ".[test]", *map(str, PLUGINS))
     _suite(session)
 
 
 @nox.session(python=PYTHONS[0])
 def lowest(session: nox.Session) -> None:
     """Run the fast suite with the lowest versions, without `export`, whose bounds are higher."""
-    session.install("--resolution", "lowest-direct", "-e", ".[test-base]", *map(str, PLUGINS))
+    session.install(
+        "--resolution", "lowest-direct", "pip>=24", "-e", ".[test-base]", *map(str, PLUGINS)
+    )
     _suite(session)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from hub_server import hub  # noqa: F401 (a fixture)
+from old_versions import reason_to_skip
 
 # The user's own catalogue and tokens must not decide a test.
 os.environ.pop("PVZOO_CATALOG", None)
@@ -21,6 +22,12 @@ _gradio_files = tempfile.TemporaryDirectory()
 os.environ["GRADIO_TEMP_DIR"] = _gradio_files.name
 # Threads that wait should not spin: on two busy cores that costs the tests a factor of ten.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if reason := reason_to_skip(item.nodeid):
+            item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture(scope="session")
