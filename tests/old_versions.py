@@ -43,7 +43,12 @@ SINCE = (
     Since(
         r"test_type_checkers_know", "huggingface-hub", "2.0", "types are checked with the newest"
     ),
-    Since(r"test_parity\.py.*what_the_page_says_is_so", "onnx", "0", "the extra export is missing"),
+    Since(
+        r"what_the_page_says_is_so|every_runtime_asked_for",
+        "onnx",
+        "0",
+        "the extra export is missing",
+    ),
 )
 
 
