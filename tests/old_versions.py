@@ -44,7 +44,7 @@ SINCE = (
         r"test_type_checkers_know", "huggingface-hub", "2.0", "types are checked with the newest"
     ),
     Since(
-        r"what_the_page_says_is_so|every_runtime_asked_for",
+        r"what_the_page_says_is_so|every_runtime_asked|the_thresholds_and_uses_them|quickstart_labels",
         "onnx",
         "0",
         "the extra export is missing",
