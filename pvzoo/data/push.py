@@ -41,7 +41,7 @@ def push(
         HubError: The Hub cannot be reached, or refuses.
     """
     from datasets import DatasetDict
-    from huggingface_hub import DatasetCard
+    from huggingface_hub import DatasetCard, HfApi, constants
 
     from pvzoo.data.load import load
     from pvzoo.hub.errors import Unreachable, explained
@@ -59,7 +59,14 @@ def push(
             card.data.task_categories = [task.hub_tag or task.id]
             card.data.tags = ["pvzoo"]
             card.text = _text(repo_id, task.id, named)
-            return str(card.push_to_hub(repo_id).repo_url)
+            HfApi().upload_file(
+                path_or_fileobj=str(card).encode("utf-8"),
+                path_in_repo="README.md",
+                repo_id=repo_id,
+                repo_type="dataset",
+                commit_message="Dataset card",
+            )
+            return f"{constants.ENDPOINT}/datasets/{repo_id}"
     except Unreachable as error:
         raise HubError(
             f"{repo_id} was not uploaded: {error}.", "Try again; what is there is kept."
