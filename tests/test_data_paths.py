@@ -264,7 +264,7 @@ def test_metadata_names_no_file_elsewhere(home, secret, name):
     image_file(home / "set/1.jpg")
     row = {"file_name": name.format(secret=secret), "label": "cat"}
     (home / "set/metadata.jsonl").write_text(json.dumps(row) + "\n")
-    with pytest.raises(DataError, match="leads out of the data's folder|secret"):
+    with pytest.raises(DataError, match=r"leads out of the data's folder|secret"):
         load(home / "set")
 
 
