@@ -5,14 +5,16 @@
 # make test-lowest   make test with the lowest versions of everything that pyproject.toml allows
 # make test-browser  the demo in a real browser: needs Chromium, such as Debian's package
 # make lint          ruff check and format, mypy --strict
+# make docs          the documentation site, in build/site/site
+# make build         sdists and wheels of pvzoo and its plugins, checked, in dist/
 PYTHON ?= python3.11
-BIN := .venv/bin
+BIN := $(if $(filter Windows_NT,$(OS)),.venv/Scripts,.venv/bin)
 PLUGINS := $(wildcard plugins/*/pyproject.toml)
 
 # each process that a test starts would compile all of pvzoo again
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: quickstart test test-slow test-pythons test-lowest test-browser lint clean
+.PHONY: quickstart test test-slow test-pythons test-lowest test-browser lint docs build clean
 
 quickstart: .venv/quickstart
 	$(BIN)/python demos/quickstart.py
@@ -42,6 +44,19 @@ lint: .venv/test
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m mypy
 
+docs: .venv/docs
+	$(BIN)/python docs/site
+
+# from the archive of the last commit: nothing that lies around here gets into a package
+build: .venv/build
+	rm -rf dist build/source && mkdir -p build/source
+	git archive HEAD | tar -x -C build/source
+	$(BIN)/python docs/site/absolute_links.py build/source
+	for project in build/source $(patsubst %/pyproject.toml,build/source/%,$(PLUGINS)); do \
+	    $(BIN)/python -m build --outdir dist "$$project" || exit 1; done
+	$(BIN)/python -m twine check --strict dist/*
+	$(BIN)/python tests/built.py dist
+
 .venv/pyvenv.cfg:
 	$(PYTHON) -m venv .venv
 
@@ -57,6 +72,14 @@ lint: .venv/test
 
 .venv/nox: .venv/pyvenv.cfg
 	$(BIN)/python -m pip install --quiet 'nox[uv]>=2026.10'
+	@touch $@
+
+.venv/docs: .venv/quickstart
+	$(BIN)/python -m pip install --quiet -e '.[docs]'
+	@touch $@
+
+.venv/build: .venv/pyvenv.cfg
+	$(BIN)/python -m pip install --quiet 'build>=1.2' 'twine>=6.1'
 	@touch $@
 
 clean:
