@@ -98,7 +98,7 @@ def transformers_call(task: str, class_logits: Tensor, mask_logits: Tensor, imag
 
 
 def _megabytes(field: str) -> float:
-    lines = Path("/proc/self/status").read_text().splitlines()
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(field)) / 1024
 
 
@@ -110,7 +110,7 @@ def measure(side: str, task: str, kind: str, queries: int, kept: int, image: Siz
         call(task, class_logits[:5], mask_logits[:5], (64, 96))  # imports and first-use costs
         ctypes.CDLL("libc.so.6").malloc_trim(0)
         before = _megabytes("VmRSS")
-        Path("/proc/self/clear_refs").write_text("5")
+        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
         start = time.perf_counter()
         call(task, class_logits, mask_logits, image)
         seconds = time.perf_counter() - start

@@ -39,7 +39,7 @@ def main(folder: str, cases: str) -> None:
         except PvzooError as error:
             answers[name] = {"error": str(error)}
     answers["processes"] = PartialState().num_processes
-    Path(folder, f"{rank}.json").write_text(json.dumps(answers))
+    Path(folder, f"{rank}.json").write_text(json.dumps(answers), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -75,7 +75,7 @@ def main(folder: str, *kinds: str) -> None:
         state = processes()
         said = f"{of_weights(tuned.network.module)} {state.num_processes}"
         number = "" if state.is_main_process else f".{state.process_index}"
-        Path(folder, f"{kind}.sha256{number}").write_text(said)
+        Path(folder, f"{kind}.sha256{number}").write_text(said, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ def slowness() -> float:
 
 
 def megabytes(key: str) -> float:
-    status = Path("/proc/self/status").read_text()
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
     return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith(key))
 
 
@@ -53,7 +53,9 @@ def main(way: str, *files: str) -> None:
         from pvzoo.data import maps  # noqa: F401 (what is loaded once)
     for file in files:
         slower = slowness()
-        Path("/proc/self/clear_refs").write_text("5")  # forget how much memory there has been
+        Path("/proc/self/clear_refs").write_text(
+            "5", encoding="utf-8"
+        )  # forget how much memory there has been
         before, start = megabytes("VmRSS"), time.process_time()
         try:
             what = read(way, file)

@@ -20,7 +20,7 @@ torch.set_num_threads(1)
 
 
 def megabytes(key: str) -> float:
-    status = Path("/proc/self/status").read_text()
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
     return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith(key))
 
 
@@ -47,7 +47,9 @@ def main(*sizes: str) -> None:
         for size in sizes:
             width, height = map(int, size.split("x"))
             image = Image.new("RGB", (width, height))
-            Path("/proc/self/clear_refs").write_text("5")  # forget how much memory there has been
+            Path("/proc/self/clear_refs").write_text(
+                "5", encoding="utf-8"
+            )  # forget how much memory there has been
             before, start = megabytes("VmRSS"), time.process_time()
             meet(image)
             print(way, time.process_time() - start, megabytes("VmHWM") - before)

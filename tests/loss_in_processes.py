@@ -35,7 +35,7 @@ def main(folder: str, answer: str) -> None:
         with torch.no_grad():
             losses[name] = float(adapter.loss(adapter.module, adapter.batch(images, targets)))
     losses["processes"] = state.num_processes
-    Path(answer, f"{state.process_index}.json").write_text(json.dumps(losses))
+    Path(answer, f"{state.process_index}.json").write_text(json.dumps(losses), encoding="utf-8")
 
 
 main(*sys.argv[1:])

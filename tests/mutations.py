@@ -366,7 +366,7 @@ class _Memory:
     """The peak of the memory in use since this was made, in megabytes above what it was then."""
 
     def __init__(self) -> None:
-        with open("/proc/self/clear_refs", "w") as file:
+        with open("/proc/self/clear_refs", "w", encoding="utf-8") as file:
             file.write("5")
         self._before = _status("VmRSS")
 
@@ -376,7 +376,7 @@ class _Memory:
 
 def _status(key: str) -> int:
     """Kilobytes."""
-    with open("/proc/self/status") as file:
+    with open("/proc/self/status", encoding="utf-8") as file:
         return next(int(line.split()[1]) for line in file if line.startswith(key))
 
 

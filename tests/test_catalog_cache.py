@@ -60,9 +60,9 @@ def kept(cache: Path) -> Path:
 
 def rewrite(place: Path, old: str, new: str) -> None:
     """Change what is kept."""
-    text = place.read_text()
+    text = place.read_text(encoding="utf-8")
     assert old in text
-    place.write_text(text.replace(old, new))
+    place.write_text(text.replace(old, new), encoding="utf-8")
 
 
 def test_what_was_kept_gives_the_same_cards(file, cache):

@@ -281,12 +281,15 @@ def _with_little_memory(folder: Path, said: Path) -> None:
     pvzoo.load(folder)  # what is imported is there
     big = folder.parent / "big"
     timm_folder(big, "resnet18")  # 45 MB
-    size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    size = (
+        int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0])
+        * resource.getpagesize()
+    )
     resource.setrlimit(resource.RLIMIT_AS, (size + 2**26, resource.RLIM_INFINITY))
     try:
         pvzoo.load(big, dtype="float64")
     except DeviceError as error:
-        said.write_text(str(error))
+        said.write_text(str(error), encoding="utf-8")
 
 
 def test_too_little_memory_is_said_to_be_that(tmp_path):

@@ -52,7 +52,8 @@ def test_the_data_of_an_archive_may_be_in_a_folder_of_its_own(tmp_path, own_cach
 
 
 @pytest.mark.parametrize(
-    "name", ["../out.txt", "/tmp/pvzoo-out.txt", "a/../../out.txt", "..\\out.txt", "C:/out.txt"]
+    "name",
+    ["../out.txt", "/tmp/pvzoo-out.txt", "a/../../out.txt", "..\\out.txt", "C:/out.txt"],  # noqa: S108
 )
 @pytest.mark.parametrize("kind", ["zip", "tar"])
 def test_no_path_leads_out_of_an_archive(tmp_path, own_cache, name, kind):
@@ -66,7 +67,7 @@ def test_no_path_leads_out_of_an_archive(tmp_path, own_cache, name, kind):
     with pytest.raises(DataError, match="leads out of its folder"):
         data.load(file)
     assert not [*own_cache.rglob("out.txt"), *own_cache.rglob("*.part")]
-    assert not Path("/tmp/pvzoo-out.txt").exists()
+    assert not Path("/tmp/pvzoo-out.txt").exists()  # noqa: S108
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE])

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("own_cache")
 
 def save(file: Path, content: dict) -> Path:
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(content))
+    file.write_text(json.dumps(content), encoding="utf-8")
     return file
 
 
@@ -321,7 +321,7 @@ def test_only_the_files_that_changed_are_parsed_again(tmp_path, monkeypatch):
 
     def read_json(file: Path):
         parsed.append(file.name)
-        return json.loads(file.read_text())
+        return json.loads(file.read_text(encoding="utf-8"))
 
     monkeypatch.setattr("pvzoo.data.formats.coco.file.read_json", read_json)
     for name, loaded in first.items():

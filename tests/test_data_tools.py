@@ -31,7 +31,7 @@ def image_file(file: Path, width: int = 20, height: int = 10) -> None:
 
 def put(file: Path, text: str) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text)
+    file.write_text(text, encoding="utf-8")
 
 
 def masks_of(row) -> list[np.ndarray]:

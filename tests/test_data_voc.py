@@ -34,7 +34,7 @@ def xml(*objects: str, name: str = "a.jpg", size: str = "<width>20</width><heigh
 
 def put(file: Path, text: str) -> Path:
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text)
+    file.write_text(text, encoding="utf-8")
     return file
 
 

@@ -142,12 +142,12 @@ def test_a_person_uploads_moves_the_threshold_switches_the_model_and_downloads(p
 
     with page.expect_download() as download:
         page.get_by_role("button", name="JSON").locator("visible=true").click()
-    answer = json.loads(Path(download.value.path()).read_text())
+    answer = json.loads(Path(download.value.path()).read_text(encoding="utf-8"))
     assert answer["predictions"] == model.predict(scene, threshold=0.02).rows()
     assert download.value.suggested_filename == "scene-object-detection.json"
     with page.expect_download() as download:
         page.get_by_role("button", name="COCO").locator("visible=true").click()
-    assert len(json.loads(Path(download.value.path()).read_text())) == more
+    assert len(json.loads(Path(download.value.path()).read_text(encoding="utf-8"))) == more
 
     chosen = shown(page, "model")
     chosen.fill("face-cascade")
@@ -167,7 +167,7 @@ def test_ticking_an_object_off_takes_it_out_of_image_and_downloads(page, scene):
     wait_for_status(page, rf"^{len(rows) - 1} of {len(rows)} found shown$")
     with page.expect_download() as download:
         page.get_by_role("button", name="JSON").locator("visible=true").click()
-    answer = json.loads(Path(download.value.path()).read_text())
+    answer = json.loads(Path(download.value.path()).read_text(encoding="utf-8"))
     assert [row["id"] for row in answer["predictions"]] == [row["id"] for row in rows[1:]]
 
 

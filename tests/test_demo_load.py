@@ -51,7 +51,7 @@ def server(tmp_path):
 
 def resident(process):
     """The process's memory, in MB."""
-    status = Path(f"/proc/{process.pid}/status").read_text()
+    status = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
     return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) / 1024
 
 

@@ -230,7 +230,7 @@ def _on_a_full_disk(folder: Path, largest: int, said: Path) -> None:
     try:
         fine_tune_run.tune("classifier", folder)
     except TrainingError as error:
-        said.write_text(str(error))
+        said.write_text(str(error), encoding="utf-8")
 
 
 @pytest.mark.parametrize("room", [-1000, 1000], ids=["weights", "optimizer"])

@@ -705,7 +705,7 @@ def test_objects_that_are_no_image_are_refused() -> None:
 def test_file_objects_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
     refused(io.StringIO("x"), "text file", "'rb'")
     (tmp_path / "t.txt").write_text("x")
-    with open(tmp_path / "t.txt") as text:
+    with open(tmp_path / "t.txt", encoding="utf-8") as text:
         refused(text, "text file")
     closed = io.BytesIO(b"x")
     closed.close()

@@ -57,7 +57,7 @@ def _image(file: Path, seed: int = 0) -> None:
 
 def _text(file: Path, text: str) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text)
+    file.write_text(text, encoding="utf-8")
 
 
 # --- the formats ----------------------------------------------------------------------------------

@@ -462,7 +462,9 @@ def mask2former(tmp_path_factory) -> Path:
 
 
 def edit(path: Path, **values) -> None:
-    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+    path.write_text(
+        json.dumps(json.loads(path.read_text(encoding="utf-8")) | values), encoding="utf-8"
+    )
 
 
 def test_the_pipeline_reads_instance_checkpoints_as_panoptic(mask2former):

@@ -26,7 +26,7 @@ from pvzoo.results.base import ResultWithRows
 if TYPE_CHECKING:
     from PIL import Image
 
-    from pvzoo.results.base import Result, ResultWithRows
+    from pvzoo.results.base import Result
 from pvzoo.tasks.base import Task
 
 SIDE = 1600

@@ -167,4 +167,4 @@ def _check_main(dist: str, answer: str) -> None:
             load_part(part)
         except PluginError as error:
             errors.append(str(error))
-    Path(answer).write_text(json.dumps(errors))
+    Path(answer).write_text(json.dumps(errors), encoding="utf-8")
