@@ -1,6 +1,6 @@
 """What is in the wheels of a folder: all files of data, and no tests. `make build` calls it.
 
-    python tests/built.py dist
+python tests/built.py dist
 """
 
 from __future__ import annotations
@@ -20,20 +20,22 @@ def faults(dist: Path) -> list[str]:
     found = []
     for project in PROJECTS:
         about = tomllib.loads((project / "pyproject.toml").read_text("utf-8"))["project"]
-        stem = f"{about['name'].replace('-', '_')}-{about['version']}"
-        wheel, sdist = dist / f"{stem}-py3-none-any.whl", dist / f"{stem}.tar.gz"
-        found += [f"{file.name} is missing." for file in (wheel, sdist) if not file.is_file()]
-        if wheel.is_file():
+        package = about["name"].replace("-", "_")
+        if not list(dist.glob(f"{package}-*.tar.gz")):
+            found.append(f"There is no sdist of {about['name']}.")
+        wheels = list(dist.glob(f"{package}-*-py3-none-any.whl"))
+        if len(wheels) != 1:
+            found.append(f"There are {len(wheels)} wheels of {about['name']}, not one.")
+        for wheel in wheels:
             with zipfile.ZipFile(wheel) as archive:
                 names = set(archive.namelist())
-            package = about["name"].replace("-", "_")
             found += [f"{wheel.name} lacks {name}." for name in wanted(project, package) - names]
             found += [f"{wheel.name} has {name}." for name in names if unwanted(name, package)]
     return sorted(found)
 
 
 def wanted(project: Path, package: str) -> set[str]:
-    """The files of a package that its wheel must have: all that git knows of."""
+    """The files of a package that its wheel must have: all but what Python compiled."""
     return {
         file.relative_to(project).as_posix()
         for file in (project / package).rglob("*")
