@@ -74,7 +74,7 @@ def reader(tmp_path, monkeypatch) -> Path:
 
 def write_own_files(text: str) -> None:
     """What the reader of a page has: photographs, and a COCO folder with three splits."""
-    for file, image in {"photo": "coffee", "group": "astronaut"}.items():
+    for file, image in {"photo": "coffee", "group": "astronaut", "scene": "scene"}.items():
         shutil.copy(EXAMPLES / f"{image}.jpg", f"{file}.jpg")
     if "pvzoo sample photos" not in text:
         shutil.copytree(EXAMPLES, "photos", ignore=shutil.ignore_patterns("*.md"))

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import posixpath
 import re
+import shutil
 import subprocess
 import sys
+import threading
 import tomllib
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -182,22 +188,93 @@ def test_addresses_are_those_of_pyproject():
         )
 
 
-@pytest.mark.slow
-def test_the_site_builds_strictly_and_has_every_page_and_command():
+@pytest.fixture(scope="module")
+def site() -> Path:
+    """The folder of the built site, which prints how many blocks of code are run."""
     pytest.importorskip("zensical")
     done = subprocess.run(
         [sys.executable, str(SITE)], capture_output=True, text=True, encoding="utf-8", check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"\d+ blocks of code are run by the tests, \d+ are not", done.stdout)
-    site = ROOT / "build" / "site" / "site"
+    return ROOT / "build" / "site" / "site"
+
+
+@pytest.mark.slow
+def test_the_site_builds_strictly_and_has_every_page_and_command(site):
     for card in models.cards():
         assert (site / "models" / card.name / "index.html").is_file()
     commands = (site / "cli" / "index.html").read_text("utf-8")
     for command in app.registered_commands:
         called = command.name or command.callback.__name__.replace("_", "-")
         assert f"pvzoo {called}" in commands
-    outside = r'<(?:script|link|img|iframe)[^>]*(?:src|href)="(?!data:)(?:https?:)?//[^"]*"'
-    for page in site.rglob("*.html"):
-        found = re.findall(outside, page.read_text("utf-8"))
-        assert not [tag for tag in found if 'rel="canonical"' not in tag], page
+
+
+@pytest.fixture(scope="module")
+def address(site) -> Iterator[str]:
+    """Where a server on this machine shows the site."""
+    handler = partial(SilentHandler, directory=str(site))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+class SilentHandler(SimpleHTTPRequestHandler):
+    """Writes no line for each request."""
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("there is no Chromium on this machine")
+    with playwright.sync_playwright() as driver:
+        started = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1280, 390])
+def test_pages_fit_the_screen_and_ask_no_other_server(browser, address, site, width):
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    asked, errors = [], []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: errors.append(error))
+    for file in [*sorted(site.glob("*/index.html")), site / "models/resnet50/index.html"]:
+        page.goto(f"{address}/{file.parent.relative_to(site).as_posix()}/")
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= width, f"{file.parent.name} is {wide} pixels wide"
+    page.close()
+    assert not errors
+    assert asked
+    assert not [url for url in asked if not url.startswith((address, "data:", "blob:"))]
+
+
+@pytest.mark.slow
+def test_the_table_of_models_is_searched_filtered_and_sorted(browser, address):
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.goto(f"{address}/models/")
+    rows = page.locator(".catalogue tbody tr:visible")
+    found = models.cards()
+    assert rows.count() == len(found)
+    page.get_by_label("Task").select_option("panoptic-segmentation")
+    assert rows.count() == sum(card.task == "panoptic-segmentation" for card in found)
+    page.get_by_label("Search the models").fill("swin tiny")
+    assert 0 < rows.count() < 10
+    assert "swin" in rows.first.inner_text()
+    page.get_by_label("Search the models").fill("")
+    page.get_by_label("Task").select_option("")
+    page.get_by_label("permissive licence").check()
+    assert rows.count() == sum(card.permissive for card in found)
+    page.get_by_role("button", name="Size").click()
+    page.get_by_role("button", name="Size").click()  # the largest first
+    first = rows.first.locator("td").first.inner_text()
+    largest = max((card for card in found if card.permissive), key=lambda card: card.params or 0)
+    assert first == largest.name
+    page.close()
