@@ -107,8 +107,8 @@ def page(card: Card) -> str:
     )
     parts = [
         f"# {card.name}",
-        f"{card.summary or _kind(card)} ([all models](index.md))",
-        f"| fact | |\n| --- | --- |\n{facts}",
+        f"{(card.summary or _kind(card)).rstrip('.')}. Back to [all models](index.md).",
+        f"| fact | value |\n| --- | --- |\n{facts}",
         "## Reported figures",
         f"| metric | value | data | source |\n| --- | --- | --- | --- |\n{figures}"
         if figures
