@@ -21,6 +21,7 @@ import yaml
 ROOT = Path(__file__).parents[1]
 SITE = ROOT / "docs" / "site"
 sys.path.insert(0, str(SITE))
+import absolute_links  # noqa: E402
 import models  # noqa: E402
 import pages  # noqa: E402
 
@@ -141,6 +142,19 @@ def test_links_become_those_of_the_site(tmp_path):
         "```",
     ]
     assert (tmp_path / "images" / "demo.jpg").is_file()
+
+
+def test_a_readme_for_a_package_index_has_absolute_links():
+    text = (
+        "![a](docs/scenes.jpg) [b](../../README.md#more) [c](https://pypi.org) [d](../pvzoo-depth)"
+    )
+    made = absolute_links.absolute(text, "plugins/pvzoo-shapes/README.md")
+    raw = "https://raw.githubusercontent.com/pvzoo/pvzoo/main"
+    assert made == (
+        f"![a]({raw}/plugins/pvzoo-shapes/docs/scenes.jpg) "
+        f"[b]({pages.REPOSITORY}/blob/main/README.md#more) [c](https://pypi.org) "
+        f"[d]({pages.REPOSITORY}/tree/main/plugins/pvzoo-depth)"
+    )
 
 
 @pytest.mark.parametrize("name", ["detr-resnet50", "pp-doclayout-v3", "face-cascade", "resnet50"])
