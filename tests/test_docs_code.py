@@ -35,7 +35,7 @@ ELSEWHERE = {"docs/tutorial.md": "test_tutorial.py", "docs/plugins.md": "test_pl
 SLOW = {
     "README.md": "checks 2,500 images",
     "docs/choosing.md": "measures speed",
-    "docs/data.md": "starts several processes",
+    "docs/data.md": "reads, fixes and writes data several times",
     "docs/export.md": "exports",
     "docs/fine-tuning.md": "trains",
     "docs/install.md": "checks all plugins",
@@ -85,7 +85,7 @@ def write_own_files(text: str) -> None:
 
     from pvzoo import data
 
-    sizes = {"train": 32, "validation": 16, "test": 16}
+    sizes = {"train": 16, "validation": 8, "test": 8}
     splits = {
         split: pvzoo_shapes.scenes(count=count, seed=count + len(split))
         for split, count in sizes.items()
