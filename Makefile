@@ -23,7 +23,7 @@ quickstart: .venv/quickstart
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-test-slow: .venv/test
+test-slow: .venv/test .venv/docs
 	$(BIN)/python -m pytest -m slow -v --no-header
 	@echo "make test-slow ran every test marked slow: those listed above"
 
