@@ -26,6 +26,7 @@ import models  # noqa: E402
 import pages  # noqa: E402
 
 from pvzoo.cli.app import app  # noqa: E402
+from pvzoo.demo import EXAMPLES  # noqa: E402
 
 SOURCES = [
     ROOT / name for name in (*pages.pages(), "SECURITY.md", "demos/README.md", "CODE_OF_CONDUCT.md")
@@ -212,6 +213,22 @@ def site() -> Path:
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"\d+ blocks of code are run by the tests, \d+ are not", done.stdout)
     return ROOT / "build" / "site" / "site"
+
+
+OFFLINE = ["shapes-detector", "shapes-mask2former-instance", "shapes-mask2former-semantic"]
+
+
+@pytest.mark.parametrize(
+    "name", [*OFFLINE, "shapes-mask2former-panoptic", "efficientnet-lite0-pip"]
+)
+def test_the_code_to_predict_of_a_model_runs(name, tmp_path, monkeypatch):
+    (card,) = [card for card in models.cards() if card.name == name]
+    block = re.search(r"## Predict\n\n```python\n(.*?)^```$", models.page(card), re.M | re.S)
+    shutil.copy(EXAMPLES / "scene.jpg", tmp_path / "street.jpg")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(block[1], names)
+    assert names["result"].source == "street.jpg"
 
 
 @pytest.mark.slow

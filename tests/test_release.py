@@ -1,4 +1,4 @@
-"""What a release needs: files that tools can read, targets that exist, and wheels that are whole."""
+"""What a release needs: files for other tools, targets that exist, and wheels that are whole."""
 
 from __future__ import annotations
 
