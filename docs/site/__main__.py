@@ -8,6 +8,7 @@ to a page or a heading that does not exist is an error. Nothing is fetched.
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -46,7 +47,14 @@ def command_line() -> str:
         encoding="utf-8",
         cwd=pages.ROOT,
     )
-    return done.stdout
+    # the list of commands has their first sentence, which typer cuts; each section has it whole
+    whole = dict(re.findall(r"^## `pvzoo (.+?)`\n\n(.+)$", done.stdout, re.MULTILINE))
+    return re.sub(
+        r"^\* `(\w[\w-]*)`: .*$",
+        lambda match: f"* [`{match[1]}`](#pvzoo-{match[1]}): {whole[match[1]]}",
+        done.stdout,
+        flags=re.MULTILINE,
+    )
 
 
 def main() -> None:
