@@ -52,6 +52,7 @@ build: .venv/build
 	rm -rf dist build/source && mkdir -p build/source
 	git archive HEAD | tar -x -C build/source
 	$(BIN)/python docs/site/absolute_links.py build/source
+	for plugin in build/source/plugins/*/; do cp LICENSE "$$plugin"; done
 	for project in build/source $(patsubst %/pyproject.toml,build/source/%,$(PLUGINS)); do \
 	    $(BIN)/python -m build --outdir dist "$$project" || exit 1; done
 	$(BIN)/python -m twine check --strict dist/*

@@ -30,6 +30,8 @@ def faults(dist: Path) -> list[str]:
             with zipfile.ZipFile(wheel) as archive:
                 names = set(archive.namelist())
             found += [f"{wheel.name} lacks {name}." for name in wanted(project, package) - names]
+            if not any(name.endswith(".dist-info/licenses/LICENSE") for name in names):
+                found.append(f"{wheel.name} lacks the licence.")
             found += [f"{wheel.name} has {name}." for name in names if unwanted(name, package)]
     return sorted(found)
 

@@ -50,7 +50,7 @@ def dist(tmp_path) -> Path:
         with zipfile.ZipFile(tmp_path / f"{name}-1.0-py3-none-any.whl", "w") as wheel:
             for file in built.wanted(project, name):
                 wheel.writestr(file, "")
-            wheel.writestr(f"{name}-1.0.dist-info/METADATA", "")
+            wheel.writestr(f"{name}-1.0.dist-info/licenses/LICENSE", "")
     return tmp_path
 
 
@@ -70,4 +70,5 @@ def test_missing_data_and_tests_in_a_wheel_are_found(dist):
         "pvzoo-1.0-py3-none-any.whl has pvzoo/tests/a.py.",
         "pvzoo-1.0-py3-none-any.whl has tests/test_cli.py.",
         "pvzoo-1.0-py3-none-any.whl lacks pvzoo/catalog.toml.",
+        "pvzoo-1.0-py3-none-any.whl lacks the licence.",
     ]
