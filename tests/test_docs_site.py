@@ -25,6 +25,8 @@ import absolute_links  # noqa: E402
 import models  # noqa: E402
 import pages  # noqa: E402
 
+import pvzoo  # noqa: E402
+from pvzoo import data  # noqa: E402
 from pvzoo.cli.app import app  # noqa: E402
 from pvzoo.demo import EXAMPLES  # noqa: E402
 
@@ -117,6 +119,15 @@ def test_all_pages_are_in_the_navigation_and_all_its_pages_exist():
     made = {"models/index.md", "cli.md", *(f"api/{f.name}" for f in (SITE / "api").glob("*.md"))}
     assert set(listed) == {*pages.pages().values(), *made} - plugins
     assert len(listed) == len(set(listed))
+
+
+def test_all_public_functions_are_in_the_reference():
+    text = "".join(file.read_text("utf-8") for file in (SITE / "api").glob("*.md"))
+    listed = set(re.findall(r"^::: ([\w.]+)$", text, re.MULTILINE))
+    elsewhere = {"pvzoo.Model", "pvzoo.PvzooError", "pvzoo.PvzooWarning"}  # by their own modules
+    assert {f"pvzoo.{name}" for name in pvzoo.__all__} - elsewhere <= listed
+    assert {f"pvzoo.data.{name}" for name in data.__all__} <= listed
+    assert {"pvzoo.model.Model", "pvzoo.errors"} <= listed
 
 
 def test_the_site_asks_no_other_server_for_anything():
