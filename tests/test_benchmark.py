@@ -149,6 +149,7 @@ def test_a_forward_pass_is_one_of_a_photograph_as_the_model_prepares_it(lite0) -
     assert outputs["logits"][1].argmax() == expected.argmax()
 
 
+@pytest.mark.slow
 def test_a_model_that_computes_without_a_network_is_measured_in_its_own_way(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -177,6 +177,7 @@ def test_runs_killed_twenty_times_end_with_the_same_weights(kind, tmp_path):
     assert found["broken"] == found["whole"]
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_reported_and_the_one_before_is_used(tmp_path):
     fine_tune_run.stopped(tmp_path, step=10)
     home = tmp_path / "classifier"
@@ -246,6 +247,7 @@ def test_a_full_disk_is_said_and_costs_nothing_but_the_time(room, tmp_path):
     assert of_weights(found.network.module) == of_weights(whole.network.module)
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_in_the_end_is_said_and_nothing_is_trained_again(tmp_path, monkeypatch):
     def full(_):
         raise OSError(28, "No space left on device")
@@ -271,6 +273,7 @@ def test_a_folder_that_was_moved_keeps_its_best_weights(tmp_path):
     assert of_weights(found.network.module) == of_weights(whole.network.module)
 
 
+@pytest.mark.slow
 def test_a_missing_best_checkpoint_is_reported(tmp_path):
     fine_tune_run.stopped(tmp_path, step=10, learning_rate=1e-9)
     shutil.rmtree(tmp_path / "classifier" / "checkpoint-4")

@@ -153,6 +153,7 @@ def test_false_shows_nothing() -> None:
     assert run(progress=False, terminal=True) == (f"{RESULTS}False\n", "")
 
 
+@pytest.mark.slow
 def test_nothing_is_shown_where_no_one_looks_unless_it_is_told_to() -> None:
     assert run(progress=None, terminal=False) == (f"{RESULTS}False\n", "")
     printed, log = run(progress=True, terminal=False)

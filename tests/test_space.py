@@ -331,6 +331,7 @@ def test_a_push_that_fails_is_said_in_a_sentence_and_leaves_the_folder(tmp_path,
     assert contents(folder) == before
 
 
+@pytest.mark.slow
 def test_the_command_writes_and_pushes(tmp_path, hub):
     def run(*args, token):
         return subprocess.run(
