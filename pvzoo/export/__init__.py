@@ -1,1 +1,1 @@
-"""Networks as files that run without PyTorch, each with the proof that it answers as before."""
+"""Export networks to files that run without PyTorch, with proof that the results are the same."""

@@ -1,4 +1,4 @@
-"""What is known of an export, for people, by its manifest alone."""
+"""Describe an export to people, from its manifest."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pvzoo.export.seen import is_known
 
 
 def lines(folder: Path, name: str) -> list[tuple[str, str]]:
-    """(heading, text): what it is, where from, and what its certificate is worth here.
+    """Describe an export, its origin and its certificate as (heading, text).
 
     Args:
         folder: The export; only its manifest is read.
-        name: What messages call it.
+        name: The name of the export in messages.
 
     Raises:
         WeightsError: The manifest is damaged.
@@ -40,9 +40,9 @@ def lines(folder: Path, name: str) -> list[tuple[str, str]]:
 
 
 def word(name: str) -> str:
-    """What is said of a certificate that came from elsewhere."""
+    """A note about a certificate that was made on another machine."""
     return (
-        "its certificate is the word of whoever exported it; "
+        "the certificate comes from the person who exported it; "
         f"pvzoo verify {name} repeats the comparison on this machine"
     )
 
@@ -62,7 +62,7 @@ def _certificate(told: Any) -> str:
 
 
 def _lowered(told: Any) -> str:
-    """What a lower precision costs; a manifest may come from anybody."""
+    """The loss of a lower precision, as text; a manifest may come from anybody."""
     try:
         taken = next(trial for trial in told["trials"] if trial["verdict"] == "taken")
         return (
@@ -71,4 +71,4 @@ def _lowered(told: Any) -> str:
             f"{told['images']} images"
         )
     except (KeyError, StopIteration, TypeError, ValueError):
-        return "what the lower precision costs cannot be read"
+        return "the loss of the lower precision cannot be read"

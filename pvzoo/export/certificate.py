@@ -1,8 +1,8 @@
-"""The proof that an exported network gives the results of the original, in the runtime it is for.
+"""Prove that an exported network gives the results of the original, in the export's runtime.
 
-Stage by stage, on real images, so that a difference is known by where it begins: what images
-become for the network ("preprocessing"), what the network says of them ("graph"), and what is made
-of that ("postprocessing").
+Both are compared on real images, stage by stage, so that a message can say where a difference
+begins: in the network's inputs ("preprocessing"), in its raw outputs ("graph") or in the results
+made of them ("postprocessing").
 """
 
 from __future__ import annotations
@@ -24,31 +24,32 @@ if TYPE_CHECKING:
     from pvzoo.export.ladder import Ladder
 
 SHARE = 1e-3
-"""By how much a raw output may differ at most, as a share of its range over all images."""
+"""The largest difference of a raw output that is allowed, as a share of its range over all
+images."""
 BATCHES = (1, 2, 3, 8)
 IN_BATCHES = 5
-"""How many images are tried in batches of each size, the others alone."""
+"""The number of images that are tested in batches of each size; the others are tested alone."""
 FEWEST = 20
-"""Objects, classes or segments below which nothing is decided."""
+"""With fewer objects, classes or segments than this, the verdict is "not decided"."""
 MOST_ROWS = 50
 
 
 @dataclass
 class Certificate:
-    """What was compared, and how far apart it was.
+    """What was compared, and how large the differences were.
 
     Attributes:
-        images: How many.
-        rounded: By how much inputs differ at most; 0 where they are equal to the bit.
-        sizes: (height, width) of the inputs that were tried, each once.
-        batches: Sizes of batches that were tried.
-        outputs: By the name of each raw output its largest difference, as a share of its range.
-        tally: What came of the results.
-        metric: By the name of each metric its value for the original and for the export; empty
+        images: The number of images.
+        rounded: The largest difference of the inputs; 0 if they are equal to the bit.
+        sizes: (height, width) of the inputs that were tested, each once.
+        batches: The batch sizes that were tested.
+        outputs: The largest difference of each raw output by its name, as a share of its range.
+        tally: The differences of the results.
+        metric: (value of the original, value of the export) by the name of the metric; empty
             without labelled data.
-        ladder: What was tried to lower the precision; None for float32. All else is about the
-            files in float32 that were lowered.
-        latency: Milliseconds for one image, the median; None if it was not measured.
+        ladder: The attempts to lower the precision; None for float32. All other attributes
+            describe the files in float32, before their precision was lowered.
+        latency: The median time for one image in milliseconds; None if it was not measured.
     """
 
     images: int = 0
@@ -73,7 +74,7 @@ class Certificate:
 
     @property
     def inputs(self) -> str:
-        """How close what the network is given is to what the original is given."""
+        """How close the inputs of the network are to those of the original, as text."""
         return f"within {self.rounded:.1g}" if self.rounded else "equal to the bit"
 
     def to_json(self) -> dict[str, Any]:
@@ -107,7 +108,7 @@ class Certificate:
         if self.latency is not None:
             lines.append(f"one image: {self.latency:.1f} ms")
         if not self.is_decided:
-            lines.append(f"Under {FEWEST} were compared: name images of your own with data=.")
+            lines.append(f"Fewer than {FEWEST} were compared: give your own images with data=.")
         return "\n".join(lines)
 
 
@@ -116,11 +117,11 @@ def _counted(count: int, what: str) -> str:
 
 
 def controls_of(task: Task, labels: Sequence[str], most: int = MOST_ROWS) -> dict[str, Any]:
-    """The options of a result with as many rows as are compared, however low their scores."""
+    """The options for results with up to `most` rows, even if their scores are low."""
     known = {f.name for f in fields(task.controls)}
     wanted = {**task.evaluation, "threshold": 0.0, "top_k": most, "max_detections": most}
-    told = next(iter(task.examples), {})  # without prompts there are no options of such a task
-    return task.options({**told, **{k: v for k, v in wanted.items() if k in known}}, labels)[1]
+    prompts = next(iter(task.examples), {})  # a task with prompts needs some for its options
+    return task.options({**prompts, **{k: v for k, v in wanted.items() if k in known}}, labels)[1]
 
 
 def certify(
@@ -133,28 +134,29 @@ def certify(
     prompts: Sequence[Mapping[str, Any]],
     progress: Progress | None = None,
 ) -> Certificate:
-    """Compare an export with what its original says of images.
+    """Compare the results of an export with those of its original.
 
     Args:
-        answers: What the original says, image by image.
-        export: As it was loaded from its files.
-        task: Theirs.
-        labels: Of the original.
+        answers: The original's answers, image by image.
+        export: The export, loaded from its files.
+        task: The task of both.
+        labels: The labels of the original.
         images: (name, upright RGB image), in the order of `answers`.
         prompts: From `pvzoo.tasks.base.Task.tried_prompts`.
-        progress: Called with the number of images done and of all.
+        progress: Called with the number of images done and the number of all images.
 
     Raises:
-        ExportError: They differ by more than they may; ``stage`` says where it begins.
+        ExportError: They differ by more than is allowed; ``stage`` says where the difference
+            begins.
     """
     certificate = Certificate(images=len(images))
     _check_labels(labels, export.adapter.labels)
-    controls = controls_of(task, labels, MOST_ROWS + 10)  # the last of equals may change places
+    controls = controls_of(task, labels, MOST_ROWS + 10)  # rows with equal scores may change order
     raw = _Raw()
-    beyond = Tally()  # of results, kept until it is known whether raw outputs differ already
+    beyond = Tally()  # differences of results; raised only after the raw outputs are checked
     for done, (answer, (name, image)) in enumerate(zip(answers, images, strict=True)):
-        told = prompts[done % len(prompts)]
-        inputs, meta = _inputs(certificate, answer, export, image, told)
+        prompt = prompts[done % len(prompts)]
+        inputs, meta = _inputs(certificate, answer, export, image, prompt)
         pixels = inputs.get(export.adapter.pixels)
         sizes = set() if pixels is None else {pixels.shape[-2:]}
         certificate.sizes |= sizes
@@ -178,9 +180,9 @@ def certify(
         close = max(certificate.outputs.values(), default=0) < SHARE / 100
         raise ExportError(
             f"The export gives other results than the original: {beyond.faults[0]}{more}.",
-            "It reads its outputs in another way."
+            "The raw outputs agree, but the export reads them in another way."
             if close
-            else "Its raw outputs differ a little, which decides here.",
+            else "The raw outputs differ a little. Here, this is enough to change the result.",
             stage="postprocessing" if close else "graph",
         )
     return certificate
@@ -193,7 +195,7 @@ def _check_labels(original: Sequence[str], export: Sequence[str]) -> None:
     wrong = next((i for i, (a, b) in enumerate(pairs) if a != b), len(pairs))
     mine, theirs = (list(names[wrong : wrong + 1]) or ["nothing"] for names in (original, export))
     raise ExportError(
-        f"The export has other labels than the original: class {wrong} is {theirs[0]!r}, and was "
+        f"The export has other labels than the original: class {wrong} is {theirs[0]!r}, not "
         f"{mine[0]!r}.",
         "Export the model again.",
         stage="postprocessing",
@@ -212,37 +214,37 @@ def _inputs(
     image: Image.Image,
     prompts: Mapping[str, Any],
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """What the export makes of an image, which must be what the original made of it."""
+    """Prepare an image with the export, and check that the original's inputs were the same."""
     try:
         inputs, meta = export.adapter.preprocess(image, **prompts)
-    except Exception as error:  # steps that were tampered with fail in many ways
+    except Exception as error:  # steps in a changed manifest can raise many kinds of errors
         raise ExportError(
             f"The export cannot prepare {answer.image} ({error_message(error)}).",
             stage="preprocessing",
         ) from error
     differs = ""
-    # torch's own scaling of floats is not the same to the bit with one thread and with several
+    # torch scales floats a little differently with one thread and with several
     scaled = any(getattr(s, "arithmetic", "") == "float" for s in export.adapter.spec.steps or ())
     rounding = ROUNDING if scaled else 0.0
     for name, (dtype, shape, digest) in answer.inputs.items():
         found = digests(inputs).get(name)
         if found is None:
-            differs = f"{name} is not made"
+            differs = f"{name} is missing"
         elif found[:2] != (dtype, tuple(shape)):
-            differs = f"{name} is {found[1]} {found[0]}, and was {tuple(shape)} {dtype}"
+            differs = f"{name} is {found[1]} {found[0]}, not {tuple(shape)} {dtype}"
         elif found[2] != digest:
             gap = _gap(inputs[name], answer.drawn[name])
             if gap > rounding:
-                differs = f"the numbers of {name} are others, by up to {gap:.3g}"
+                differs = f"the values of {name} differ by up to {gap:.3g}"
             certificate.rounded = max(certificate.rounded, gap)
     told = plain(meta)
     for key, value in answer.meta.items():
         if told.get(key) != value:
-            differs = differs or f"{key} is {told.get(key)}, and was {value}"
+            differs = differs or f"{key} is {told.get(key)}, not {value}"
     if differs:
         raise ExportError(
-            f"The export prepares {answer.image} otherwise than the original: {differs}.",
-            "Images must become the same numbers: export the model again.",
+            f"The export does not prepare {answer.image} like the original: {differs}.",
+            "Both must give the network the same inputs: export the model again.",
             stage="preprocessing",
         )
     return inputs, meta
@@ -256,13 +258,13 @@ def _run(export: Side, inputs: dict[str, np.ndarray], batch: int, name: str) -> 
     except Exception as error:
         raise ExportError(
             f"The exported network fails on {name} in a batch of {batch} ({error_message(error)}).",
-            "Export the model again, with this pvzoo.",
+            "Export the model again, with this version of pvzoo.",
             stage="graph",
         ) from error
 
 
 class _Raw:
-    """How far raw outputs are apart."""
+    """The differences of raw outputs."""
 
     def __init__(self) -> None:
         self._spans: dict[str, float] = {}
@@ -273,14 +275,14 @@ class _Raw:
     ) -> None:
         """Compare the outputs of an image with each of its copies in a batch."""
         if missing := sorted(set(wanted) - set(found)):
-            raise ExportError(f"The export does not say {missing[0]}.", stage="graph")
+            raise ExportError(f"The export lacks the output {missing[0]}.", stage="graph")
         for key, sample in wanted.items():
             given = np.asarray(found[key], np.float32)
             if given.shape != (batch * sample.shape[0], *sample.shape[1:]):
                 raise ExportError(
-                    f"The shape of {key} is {given.shape} for {name} in a batch of {batch}, and "
-                    f"was {sample.shape} for one.",
-                    "Export the model again, with this pvzoo.",
+                    f"The shape of {key} is {given.shape} for {name} in a batch of {batch}, but "
+                    f"the original's is {sample.shape} for one image.",
+                    "Export the model again, with this version of pvzoo.",
                     stage="graph",
                 )
             parts = np.split(given, batch)
@@ -291,19 +293,19 @@ class _Raw:
                 self._gaps[key] = (gap, f"{name} in a batch of {batch}")
 
     def shares(self) -> dict[str, float]:
-        """By the name of each output its largest difference, as a share of its range.
+        """The largest difference of each output by its name, as a share of its range.
 
         Raises:
-            ExportError: One is larger than it may be.
+            ExportError: A difference is larger than allowed.
         """
         found = {}
         for key, (gap, where) in self._gaps.items():
             found[key] = gap / (self._spans[key] or 1.0)
             if not found[key] <= SHARE:
                 raise ExportError(
-                    f"The exported network answers otherwise than the original: {key} differs by "
+                    f"The exported network gives other outputs than the original: {key} differs by "
                     f"{found[key]:.2%} of its range, on {where}; {SHARE:.1%} is allowed.",
-                    "It is not the network that was exported, or the runtime computes otherwise.",
+                    "The file holds another network, or the runtime computes something else.",
                     stage="graph",
                 )
         return found
@@ -312,7 +314,7 @@ class _Raw:
 def _check_postprocessing(
     answer: Answer, export: Side, meta: dict[str, Any], controls: Mapping[str, Any], name: str
 ) -> None:
-    """The same outputs must become the same result."""
+    """Check that the export reads the same result from the original's outputs."""
     tally = Tally()
     try:
         result = export.adapter.postprocess(dict(answer.whole or {}), meta, **controls)
@@ -321,7 +323,8 @@ def _check_postprocessing(
         tally.faults.append(f"{name}: {error_message(error)}")
     if tally.faults:
         raise ExportError(
-            f"The export reads the same outputs otherwise than the original: {tally.faults[0]}.",
-            "Export the model again, with this pvzoo.",
+            f"The export reads the same outputs in another way than the original: "
+            f"{tally.faults[0]}.",
+            "Export the model again, with this version of pvzoo.",
             stage="postprocessing",
         )

@@ -1,7 +1,8 @@
-"""How far two results of one image are apart, whatever task they are of.
+"""Measure the difference between two results for one image, for any task.
 
-A result is read as rows (objects, classes, segments) and maps. Rows are paired: equals may change
-places where their scores are the same up to rounding. Maps are compared pixel by pixel.
+A result consists of rows (objects, classes or segments) and maps. Each row is paired with the most
+similar row of the other result, because rows with the same score up to rounding may come in
+another order. Maps are compared pixel by pixel.
 """
 
 from __future__ import annotations
@@ -16,19 +17,19 @@ from pvzoo.results.base import Result
 from pvzoo.results.masks import Masks
 
 SCORE = 1e-3
-"""By how much scores may differ."""
+"""The largest difference of scores that is allowed."""
 PIXELS = 0.5
-"""By how much each edge of a box may be elsewhere, in pixels of the image."""
+"""The largest difference of each box edge that is allowed, in pixels of the image."""
 OVERLAP = 0.999
-"""Least IoU of two masks."""
+"""The smallest IoU of two masks that is allowed."""
 PIXELS_OF_MASKS = 2
-"""So many pixels of the network's input may differ in a mask in any case: of a small mask one is
-more than a thousandth, and whether a pixel is in it may depend on rounding."""
+"""The number of pixels of the network's input that may always differ in a mask. In a small mask,
+one pixel is more than a thousandth, and rounding may decide whether a pixel is in the mask."""
 TIES = 1e-3
-"""Largest share of a map's pixels that may have another class or segment: those that two classes
-share as good as evenly."""
+"""The largest share of a map's pixels that may have another class or segment. At such pixels, two
+classes have almost equal scores."""
 RANGE = 1e-3
-"""By how much numbers of a map, such as depths, may differ, as a share of their range."""
+"""The largest difference of the numbers of a map, such as depths, as a share of their range."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,11 @@ class Row:
     """One object, class or segment of a result.
 
     Attributes:
-        label: The id of its class; None where there are no classes.
-        name: Of its class.
-        score: Of the row.
-        box: Its corners in pixels, if it has a box.
-        mask: COCO's compressed run lengths, if it has a mask.
+        label: The id of the class; None if there are no classes.
+        name: The name of the class.
+        score: The score of the row.
+        box: The corners of the box in pixels; None without a box.
+        mask: The mask as COCO's compressed run lengths; None without a mask.
     """
 
     label: int | None
@@ -52,13 +53,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Reading:
-    """What a result says.
+    """The content of a result, in the form that is compared.
 
     Attributes:
-        kind: The name of its class.
+        kind: The name of the result's Python class.
         size: (height, width) of the image.
-        rows: The best first.
-        maps: By the name of the field: (height, width, ...).
+        rows: The rows, best first.
+        maps: Arrays of shape (height, width, ...), by the name of their field.
     """
 
     kind: str
@@ -68,7 +69,7 @@ class Reading:
 
     @classmethod
     def of(cls, result: Result) -> Reading:
-        """What a result says; of any task."""
+        """Read a result of any task."""
         maps = {
             f.name: value
             for f in fields(result)
@@ -81,12 +82,13 @@ class Reading:
 
 @dataclass
 class Tally:
-    """What was compared, and how far apart it was at most.
+    """The largest differences found in all comparisons.
 
     Attributes:
-        rows: How many objects, classes or segments had a partner.
-        worst: By what was compared the largest difference; for "mask IoU" the least.
-        faults: What was farther apart than it may be, as sentences.
+        rows: The number of objects, classes or segments that had a partner.
+        worst: The largest difference by the name of what was compared; for "mask IoU", the
+            smallest IoU.
+        faults: A sentence for each difference that is larger than allowed.
     """
 
     rows: int = 0
@@ -94,26 +96,26 @@ class Tally:
     faults: list[str] = field(default_factory=list)
 
     def note(self, what: str, value: float, allowed: float, where: str) -> None:
-        """Keep a difference, and whether it is a fault."""
+        """Record a difference, and a fault if it is larger than `allowed`."""
         least = what == "mask IoU"
         keep = min if least else max
         self.worst[what] = keep(self.worst.get(what, value), float(value))
         if not (value >= allowed if least else value <= allowed):
-            self.faults.append(f"{where}: {what} is {value:.4g}, and {allowed:g} is allowed")
+            self.faults.append(f"{where}: {what} is {value:.4g}, but {allowed:g} is allowed")
 
 
 def compare(
     one: Reading, other: Reading, tally: Tally, where: str, most: int = 50, pixel: float = 1.0
 ) -> None:
-    """Compare what the original says of an image with what its export says.
+    """Compare the original's result for an image with the export's result.
 
     Args:
-        one: Of the original; of its rows only the first `most` are looked for.
-        other: Of the export.
-        tally: Gets what comes of it.
-        where: What the image is called.
-        most: Most rows.
-        pixel: How many pixels of the image one of the network's input covers, at least 1.
+        one: The original's result. Only its first `most` rows are compared.
+        other: The export's result.
+        tally: Records the differences.
+        where: The name of the image.
+        most: The largest number of rows to compare.
+        pixel: How many pixels of the image one pixel of the network's input covers, at least 1.
     """
     if (one.kind, one.size, set(one.maps)) != (other.kind, other.size, set(other.maps)):
         tally.faults.append(
@@ -127,7 +129,7 @@ def compare(
         same = [o for o in left if (o.label, o.name) == (row.label, row.name)]
         partner = min(same, key=lambda o: _distance(row, o, one.size), default=None)
         if partner is None:
-            tally.faults.append(f"{where}: {row.name or row.label} ({row.score:.3f}) is not there")
+            tally.faults.append(f"{where}: {row.name or row.label} ({row.score:.3f}) is missing")
             continue
         left = [o for o in left if o is not partner]
         tally.rows += 1
@@ -144,7 +146,7 @@ def _compare_maps(
     name: str, mine: np.ndarray, theirs: np.ndarray, tally: Tally, where: str
 ) -> None:
     if mine.shape != theirs.shape:
-        tally.faults.append(f"{where}: {name} is {theirs.shape}, and was {mine.shape}")
+        tally.faults.append(f"{where}: {name} has the shape {theirs.shape}, not {mine.shape}")
     elif mine.dtype.kind == "f":
         span = float(np.ptp(mine)) or 1.0
         gap = float(np.abs(mine - theirs).max(initial=0)) / span
@@ -154,7 +156,7 @@ def _compare_maps(
 
 
 def _rows(result: Any) -> list[Row]:
-    """The rows of a result that has any, the best first."""
+    """The rows of a result, best first; empty if it has none."""
     if hasattr(result, "segments"):
         codes = result.masks().counts
         return [
@@ -181,7 +183,7 @@ def _rows(result: Any) -> list[Row]:
 
 
 def _distance(row: Row, other: Row, size: tuple[int, int]) -> float:
-    """How unlike two rows are: objects by where they are, classes by their scores."""
+    """How different two rows are: objects by their position, classes by their scores."""
     apart = abs(row.score - other.score)
     if row.box is not None and other.box is not None:
         return apart + _apart(row.box, other.box) / 100
@@ -196,7 +198,7 @@ def _apart(one: Sequence[float], other: Sequence[float]) -> float:
 
 
 def _shared(one: bytes, other: bytes, size: tuple[int, int]) -> tuple[int, int]:
-    """Pixels that are in both masks, and in either."""
+    """The number of pixels in both masks, and in at least one of them."""
     from pycocotools import mask
 
     pair = [{"size": list(size), "counts": counts} for counts in (one, other)]

@@ -1,4 +1,4 @@
-"""An exported folder -> the adapter that reads it and the runtime that runs it, without PyTorch."""
+"""Open an exported folder as an adapter and a runtime, without PyTorch."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Exported:
     """An exported model that is open.
 
     Attributes:
-        manifest: What was said of it at export.
-        adapter: Makes inputs and reads outputs.
+        manifest: Its manifest, written by the export.
+        adapter: Makes the inputs and reads the outputs.
         runtime: Runs the graphs.
     """
 
@@ -40,21 +40,22 @@ def open_folder(
     device: Any = None,
     threads: int | None = None,
 ) -> Exported:
-    """Open an export; nothing of it is run before all of it was checked.
+    """Open an export. All files are checked before anything runs.
 
     Args:
-        folder: What `pvzoo.export.write.export` wrote.
-        name: What messages call the model.
-        runtime: Instead of the one it was made for, such as "openvino" for ONNX files.
-        device: "cpu", "cuda", "gpu", "npu", as the runtime has it; None leaves it to the runtime.
-        threads: Most threads that compute one batch; None leaves it to the runtime.
+        folder: A folder that `pvzoo.export.write.export` wrote.
+        name: The name of the model in messages.
+        runtime: The runtime to use, such as "openvino" for ONNX files; None uses the one that the
+            export was made for.
+        device: "cpu", "cuda", "gpu" or "npu", if the runtime has it; None lets the runtime choose.
+        threads: The largest number of threads for one batch; None lets the runtime choose.
 
     Raises:
-        DeviceError: The device is not here.
+        DeviceError: The device is not available.
         MissingExtraError: The package of the runtime is not installed.
-        UnsupportedModelError: Its adapter cannot serve its task.
+        UnsupportedModelError: The adapter does not support the task.
         UsageError: The runtime does not run files of this kind.
-        WeightsError: The manifest or a file is damaged, or is not what was exported.
+        WeightsError: The manifest or a file is damaged, or a file is not the exported one.
     """
     found = manifest.read(folder, name)
     manifest.check_files(found, folder, name)
@@ -63,20 +64,20 @@ def open_folder(
     runtime_class = registry.get("runtimes", chosen)
     if not kinds <= set(runtime_class.suffixes):
         raise UsageError(
-            f"{name} was exported for {found.runtime}, and {chosen} does not run such files "
+            f"{name} was exported for {found.runtime}, but {chosen} cannot run such files "
             f"({', '.join(sorted(kinds))}).",
             f"Leave runtime out, or export it again with runtime={chosen!r}.",
         )
     if threads is not None and (
         isinstance(threads, bool) or not isinstance(threads, int) or threads < 1
     ):
-        raise UsageError(f"threads is {threads!r}.", "It is a whole number from 1.")
+        raise UsageError(f"threads is {threads!r}.", "It must be a whole number, at least 1.")
     adapter_class = registry.get("adapters", found.spec.adapter)
     if found.spec.task not in adapter_class.tasks:
         raise UnsupportedModelError(
-            f"{name} is for {found.spec.task}, which its adapter {found.spec.adapter} does not "
-            "serve.",
-            f"It serves {', '.join(adapter_class.tasks)}.",
+            f"{name} is for {found.spec.task}, but its adapter {found.spec.adapter} does not "
+            "support this task.",
+            f"The adapter supports {', '.join(adapter_class.tasks)}.",
         )
     for graph in found.graphs.values():
         check_graph(folder / graph.file, found.files)

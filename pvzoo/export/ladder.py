@@ -1,4 +1,4 @@
-"""What was tried to lower the precision of an export, as a table and in sentences."""
+"""The attempts to lower the precision of an export, as a table and as sentences."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Trial:
-    """One way to lower the precision, as it was measured.
+    """One way to lower the precision, with its measurements.
 
     Attributes:
-        rung: Which layers; "weights" for fp16.
+        rung: The layers that were lowered; "weights" for fp16.
         speed: How many times as fast as float32 on this machine: the median of several rounds.
-        bytes: Of the files.
+        bytes: The size of the files.
         metric: The task's main metric; None if it was not measured, because a faster trial passed
-            or this one is slower than float32.
-        loss: By how much the metric is below that of float32.
+            or because this one is slower than float32.
+        loss: How much worse the metric is than in float32.
         upper: The upper end of the 95 % interval of the loss.
         verdict: "taken", "slower than fp32", "loses too much", "not decided" or "not needed".
     """
@@ -33,17 +33,17 @@ class Trial:
 
 @dataclass(frozen=True)
 class Ladder:
-    """All that was tried, and by what it was measured.
+    """All trials, and the data that they were measured on.
 
     Attributes:
         precision: "fp16" or "int8".
         metric: The name of the task's main metric.
-        fp32: Its value in float32.
-        bytes: Of the files in float32.
+        fp32: The value of the metric in float32.
+        bytes: The size of the files in float32.
         max_loss: The largest loss that is allowed.
-        calibration: How many images found the ranges.
-        images: How many labelled images measured the loss.
-        trials: The fastest first.
+        calibration: The number of images for finding the ranges of activations.
+        images: The number of labelled images for measuring the loss.
+        trials: The trials, fastest first.
     """
 
     precision: str
@@ -57,7 +57,7 @@ class Ladder:
 
     @property
     def taken(self) -> Trial | None:
-        """What the export has become."""
+        """The trial whose files the export now has; None if none was taken."""
         return next((trial for trial in self.trials if trial.verdict == "taken"), None)
 
     def to_json(self) -> dict[str, Any]:
@@ -96,31 +96,33 @@ def refused(ladder: Ladder) -> str:
     """Say why none of the trials was taken, with the table."""
     if any(trial.verdict == "not decided" for trial in ladder.trials):
         needed = min(images_needed(ladder, t) for t in ladder.trials if t.verdict == "not decided")
-        what = f"too few labelled images to decide: it takes about {needed:,}"
+        what = f"there are too few labelled images to decide; about {needed:,} are needed"
     elif any(trial.verdict == "loses too much" for trial in ladder.trials):
-        what = f"nothing that is faster keeps the loss within {ladder.max_loss:g}"
+        what = f"no faster way keeps the loss within {ladder.max_loss:g}"
     elif ladder.trials:
-        what = "nothing is faster than fp32 on this machine"
+        what = "no way is faster than fp32 on this machine"
     else:
-        what = "there is nothing in the network that could be lowered"
-    return f"No {ladder.precision} is written: {what}.\n{ladder}\n"
+        what = "the network has no layer whose precision could be lowered"
+    return f"No {ladder.precision} export was written: {what}.\n{ladder}\n"
 
 
 def way_out(ladder: Ladder) -> str:
     """Say what to do if none of the trials was taken."""
     if any(trial.verdict == "not decided" for trial in ladder.trials):
-        return "Give more images with data=, or allow more with max_loss=."
+        return "Give more images with data=, or allow a larger loss with max_loss=."
     if any(trial.verdict == "loses too much" for trial in ladder.trials):
-        return "Export it in fp32, or allow more with max_loss=."
-    return "Export it in fp32; allow_slower=True writes it for another machine."
+        return "Export the model in fp32, or allow a larger loss with max_loss=."
+    return "Export the model in fp32; or write it for another machine with allow_slower=True."
 
 
 def images_needed(ladder: Ladder, trial: Trial) -> int:
-    """About how many labelled images would decide: intervals shrink with the root of their number.
+    """About how many labelled images are needed for a decision.
+
+    The width of an interval falls with the square root of the number of images.
 
     Args:
-        ladder: What the trial is of.
-        trial: With a loss below ``max_loss`` and its upper bound above.
+        ladder: The ladder that has the trial.
+        trial: A trial whose loss is below ``max_loss`` and whose upper bound is above it.
     """
     assert trial.loss is not None
     assert trial.upper is not None

@@ -1,7 +1,7 @@
-"""``pvzoo-export.json``: what is known of an exported network, and which files it is in.
+"""``pvzoo-export.json``: the description of an exported network and the list of its files.
 
-A manifest may come from anybody. What it says is checked before any file that it names is opened:
-names are plain, files are regular, sizes and digests are as stated, numbers are within bounds.
+A manifest may come from anybody. Its contents are checked before any file that it names is opened:
+names must be plain, files regular, sizes and digests as stated, numbers within bounds.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pvzoo.errors import PvzooError, WeightsError, short
 NAME = "pvzoo-export.json"
 VERSION = 1
 MOST_BYTES = 1 << 24
-"""Of the manifest itself."""
+"""The largest size of the manifest itself."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
 _MOST_SIDE = 65_536
@@ -34,8 +34,9 @@ class Graph:
 
     Attributes:
         file: The name of the file that a runtime opens.
-        inputs: By name the dtype and the shape; an axis that is free is a text, its name.
-        outputs: Their names, in the order of the file's.
+        inputs: (dtype, shape) of each input by its name. A free axis stands in the shape as a
+            text, its name.
+        outputs: The names of the outputs, in the order of the file.
     """
 
     file: str
@@ -45,20 +46,20 @@ class Graph:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What ``pvzoo-export.json`` says.
+    """The contents of ``pvzoo-export.json``.
 
     Attributes:
-        spec: What the outputs mean and how images are prepared.
+        spec: The meaning of the outputs and the preparation of images.
         runtime: The id of the runtime that the files are for.
-        precision: Of the weights, such as "fp32".
-        graphs: By the names that `Adapter.run` calls them.
-        ranges: By the name of a free axis: least, most, and what it is a multiple of.
-        files: By name the number of bytes and the SHA-256.
-        source: What was exported.
-        license: Of the weights; "" if nobody said.
-        versions: Of the packages that took part.
-        thresholds: What `pvzoo.thresholds.values.Thresholds.to_json` gives; may be empty.
-        certificate: See `pvzoo.export.certificate`; None if it was taken out.
+        precision: The precision of the weights, such as "fp32".
+        graphs: The graphs, by the names that `Adapter.run` uses.
+        ranges: (smallest length, largest length, divisor) of each free axis, by its name.
+        files: The number of bytes and the SHA-256 of each file, by its name.
+        source: The name of the model that was exported.
+        license: The licence of the weights; "" if it is not known.
+        versions: The versions of the packages that made the export.
+        thresholds: From `pvzoo.thresholds.values.Thresholds.to_json`; may be empty.
+        certificate: See `pvzoo.export.certificate`; None if there is none.
     """
 
     spec: Spec
@@ -75,7 +76,7 @@ class Manifest:
 
     @property
     def inputs(self) -> frozenset[str]:
-        """The names of what its graphs take."""
+        """The names of the inputs of all graphs."""
         return frozenset(name for graph in self.graphs.values() for name in graph.inputs)
 
     def to_json(self) -> dict[str, Any]:
@@ -119,14 +120,14 @@ def write(manifest: Manifest, folder: Path) -> None:
 
 
 def read(folder: Path, name: str) -> Manifest:
-    """The manifest in a folder; no other file is opened.
+    """Read the manifest in a folder; no other file is opened.
 
     Args:
-        folder: Where it is.
-        name: What messages call the model.
+        folder: The folder of the export.
+        name: The name of the model in messages.
 
     Raises:
-        WeightsError: It is damaged, or says what no export says.
+        WeightsError: It is damaged, or it has values that an export cannot have.
     """
     file = folder / NAME
     try:
@@ -134,17 +135,17 @@ def read(folder: Path, name: str) -> Manifest:
             raise ValueError(f"it has more than {MOST_BYTES >> 20} MB")
         found = json.loads(file.read_text(encoding="utf-8"))
         if not isinstance(found, dict) or "pvzoo_export" not in found:
-            raise ValueError("it is no manifest of an export")
+            raise ValueError("it is not the manifest of an export")
         if found["pvzoo_export"] != VERSION:
             raise WeightsError(
-                f"{name}: {file} is of version {short(found['pvzoo_export'])} of the format, and "
-                f"this pvzoo reads version {VERSION}.",
-                "Install the pvzoo that wrote it, or export the model again.",
+                f"{name}: {file} has version {short(found['pvzoo_export'])} of the format, but "
+                f"this version of pvzoo reads version {VERSION}.",
+                "Install the version of pvzoo that wrote it, or export the model again.",
             )
         return _manifest(found)
     except WeightsError:
         raise
-    except PvzooError as error:  # a step that is not known, or beyond all bounds
+    except PvzooError as error:  # an unknown step, or one with values out of bounds
         raise WeightsError(f"{name}: {file}: {error.what}", error.hint) from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         told = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
@@ -160,17 +161,17 @@ def _manifest(found: Mapping[str, Any]) -> Manifest:
         _check_name(name)
         _whole(stated["bytes"], f"the bytes of {name}", 1 << 50)
         if not re.fullmatch("[0-9a-f]{64}", stated["sha256"]):
-            raise ValueError(f"the digest of {name} is no SHA-256")
+            raise ValueError(f"the digest of {name} is not a SHA-256")
     graphs = {str(name): _graph(graph, files) for name, graph in found["graphs"].items()}
     if not graphs:
-        raise ValueError("it names no graph")
+        raise ValueError("it has no graph")
     ranges = {str(axis): _range(bounds) for axis, bounds in found["ranges"].items()}
     spec = Spec.from_json(found["spec"])
     if not all(isinstance(label, str) for label in spec.labels):
-        raise ValueError("a label is no text")
+        raise ValueError("a label is not a text")
     for text in ("runtime", "precision", "source", "license"):
         if not isinstance(found[text], str):
-            raise TypeError(f"{text} is no text")
+            raise TypeError(f"{text} is not a text")
     return Manifest(
         spec,
         found["runtime"],
@@ -192,7 +193,9 @@ def _graph(found: Mapping[str, Any], files: Mapping[str, Any]) -> Graph:
     inputs = {}
     for name, stated in found["inputs"].items():
         if stated["dtype"] not in _DTYPES:
-            raise ValueError(f"the input {short(name)} is of the type {short(stated['dtype'])}")
+            raise ValueError(
+                f"the input {short(name)} has the unknown dtype {short(stated['dtype'])}"
+            )
         shape = [
             axis if isinstance(axis, str) else _whole(axis, "an axis", _MOST_SIDE)
             for axis in stated["shape"]
@@ -221,7 +224,7 @@ def _check_name(name: str) -> None:
 
 
 def stated(folder: Path, names: list[str]) -> dict[str, dict[str, Any]]:
-    """What a manifest says of files: their sizes and digests."""
+    """The manifest's entries for files: their sizes and digests."""
     return {
         name: {"bytes": (folder / name).stat().st_size, "sha256": _digest(folder / name)}
         for name in sorted(names)
@@ -229,17 +232,17 @@ def stated(folder: Path, names: list[str]) -> dict[str, dict[str, Any]]:
 
 
 def check_files(manifest: Manifest, folder: Path, name: str) -> None:
-    """Refuse files that are not those which the manifest describes.
+    """Refuse files that are not the ones that the manifest describes.
 
-    Links are refused, but for those of the Hub's cache, which lead into the same repo's own store.
+    Links are refused, except those of the Hub's cache that point to the store of the same repo.
 
     Args:
         manifest: From `read`.
-        folder: Where the files are.
-        name: What messages call the model.
+        folder: The folder with the files.
+        name: The name of the model in messages.
 
     Raises:
-        WeightsError: A file is missing, or is another one than was exported.
+        WeightsError: A file is missing, or it is not the exported one.
     """
     for file_name, wanted in manifest.files.items():
         file = folder / file_name
@@ -249,24 +252,27 @@ def check_files(manifest: Manifest, folder: Path, name: str) -> None:
                 mode = file.stat().st_mode
         except OSError as error:
             raise WeightsError(
-                f"{name}: {file} is missing ({error.strerror}).", "Fetch or export it again."
+                f"{name}: {file} is missing ({error.strerror}).",
+                "Fetch it again, or export the model again.",
             ) from error
         if not stat.S_ISREG(mode):
             raise WeightsError(
-                f"{name}: {file} is a link or no file at all, and was not opened.",
-                "An export holds the files themselves: copy them there.",
+                f"{name}: {file} is a link or is not a file; it was not opened.",
+                "Copy the file itself into the folder.",
             )
         size = file.stat().st_size
         if size != wanted["bytes"]:
             raise WeightsError(
-                f"{name}: {file} has {size:,} bytes, and {wanted['bytes']:,} were exported.",
-                "It is another file or was cut short: fetch or export it again.",
+                f"{name}: {file} has {size:,} bytes, but the exported file has "
+                f"{wanted['bytes']:,}.",
+                "It is another file, or it was cut short. Fetch it again, or export the model "
+                "again.",
             )
         if (digest := _digest(file)) != wanted["sha256"]:
             raise WeightsError(
                 f"{name}: {file} is not the file that was exported (SHA-256 {digest}, expected "
                 f"{wanted['sha256']}).",
-                "Fetch or export it again.",
+                "Fetch it again, or export the model again.",
             )
 
 

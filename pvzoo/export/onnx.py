@@ -1,7 +1,8 @@
-"""The graphs of a network as ONNX files, by the exporter of transformers.
+"""Write the graphs of a network as ONNX files, with the exporter of transformers.
 
-It exports any module, timm's too. Which axes are free is seen on images: the batch always is, and
-the sides of an input if images of several shapes become inputs of several shapes.
+The exporter works for any module, also for those of timm. The batch axis is always free (dynamic).
+The other axes are found by a trial: they are free if images of several shapes become inputs of
+several shapes.
 """
 
 from __future__ import annotations
@@ -29,13 +30,14 @@ from pvzoo.networks.from_transformers import quiet
 from pvzoo.runtimes.base import Runtime
 
 _INLINE = 1 << 30
-"""Weights of fewer bytes are in the ONNX file itself; protobuf ends at twice as many."""
+"""Smaller weights, in bytes, are stored in the ONNX file itself. The limit of protobuf is twice
+this size."""
 _BATCH = "batch"
 
 
 @dataclass(frozen=True)
 class Example:
-    """What a graph was given: a batch of two, and which sides change with the image."""
+    """An example of a graph's inputs: a batch of two, and the names of the free axes."""
 
     inputs: Arrays
     free: Mapping[str, Mapping[int, str]]
@@ -47,12 +49,12 @@ def examples(
     images: Sequence[Image.Image],
     prompts: Sequence[Mapping[str, Any]],
 ) -> dict[str, Example]:
-    """What each graph is given when images are predicted, by the graph's name.
+    """Record the inputs that each graph gets in predictions, by the graph's name.
 
     Args:
-        adapter: Drives the graphs.
-        runtime: Runs them.
-        images: Of at least two shapes, one lying and one standing.
+        adapter: Calls the graphs.
+        runtime: Runs the graphs.
+        images: Images of at least two shapes, one wide and one tall.
         prompts: From `pvzoo.tasks.base.Task.tried_prompts`; each is tried with each image.
     """
     seen: dict[str, list[Arrays]] = {}
@@ -61,15 +63,15 @@ def examples(
         seen.setdefault(name, []).append(inputs)
         return runtime(name, inputs)
 
-    for image, told in product(images, prompts):
-        inputs, _ = adapter.preprocess(image, **told)
+    for image, prompt in product(images, prompts):
+        inputs, _ = adapter.preprocess(image, **prompt)
         adapter.run(recorded, {n: np.concatenate([a, a]) for n, a in inputs.items()})
     return {name: _example(calls, adapter.pixels) for name, calls in seen.items()}
 
 
 def _example(seen: list[Arrays], pixels: str) -> Example:
     free: dict[str, dict[int, str]] = {}
-    names: dict[tuple[int, ...], str] = {}  # sides that change alike have one name
+    names: dict[tuple[int, ...], str] = {}  # axes that always have equal lengths share a name
     for name in seen[0]:
         free[name] = {0: _BATCH}
         shapes = [inputs[name].shape for inputs in seen]
@@ -89,16 +91,16 @@ def write_graphs(
     """Write the graphs of a network as ONNX files, "model.onnx" for the graph "model".
 
     Args:
-        network: In float32, on the CPU.
+        network: The network, in float32 and on the CPU.
         found: From `examples`.
-        folder: Where to.
+        folder: The folder to write to.
 
     Returns:
-        What a manifest says of each graph, read from the files.
+        The manifest's entry for each graph, read from the files.
 
     Raises:
-        ExportError: A graph cannot be exported, or an axis that was to be free is not.
-        MissingExtraError: A package that exports is not installed.
+        ExportError: A graph cannot be exported, or an axis that should be free is fixed.
+        MissingExtraError: A package that the export needs is not installed.
     """
     needs("Export", "transformers", "onnx", "onnxscript")
     graphs = {}
@@ -121,12 +123,12 @@ def _exported(module: torch.nn.Module, example: Example) -> Any:
     auto = torch.export.Dim.AUTO
     axes = {name: dict.fromkeys(free, auto) for name, free in example.free.items()}
     try:
-        exporter: Any = OnnxExporter()  # its types say that it takes models of transformers alone
+        exporter: Any = OnnxExporter()  # its type hints allow only models of transformers
         return exporter.export(module, tensors, OnnxConfig(dynamic_shapes=axes)).program
-    except Exception as error:  # exporters raise whatever goes wrong in them
+    except Exception as error:  # exporters raise many kinds of errors
         raise ExportError(
             f"The network cannot be exported ({error_message(error, 300)}).",
-            "It goes on working with PyTorch. A newer torch or transformers may export it.",
+            "It still works with PyTorch. A newer torch or transformers may export it.",
             stage="graph",
         ) from error
 
@@ -140,7 +142,7 @@ def _save(program: Any, file: Path) -> None:
         if value.const_value is not None
     )
     program.metadata_props.clear()
-    for node in program.graph.all_nodes():  # stacks of this machine's paths
+    for node in program.graph.all_nodes():  # it holds stack traces with paths of this machine
         node.metadata_props.clear()
     if size < _INLINE:
         onnx_ir.save(program, file)
@@ -149,7 +151,10 @@ def _save(program: Any, file: Path) -> None:
 
 
 def _described(program: Any, file: str, example: Example) -> manifest.Graph:
-    """What a manifest says of a graph, by the graph itself: free axes may have become fixed."""
+    """The manifest's entry for a graph, read from the exported graph.
+
+    The example is not enough, because the exporter may have fixed an axis that should be free.
+    """
     inputs = {}
     for value in program.graph.inputs:
         free = example.free[value.name]
@@ -159,7 +164,7 @@ def _described(program: Any, file: str, example: Example) -> manifest.Graph:
                 if axis in free:
                     raise ExportError(
                         f"The exporter fixed the {free[axis]} of {value.name} at {side}.",
-                        "A graph that takes no other would answer wrongly or not at all.",
+                        "For other sizes, such a graph would give wrong results or fail.",
                         stage="graph",
                     )
                 shape.append(side)
@@ -178,7 +183,7 @@ def _described(program: Any, file: str, example: Example) -> manifest.Graph:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Within it exporters say nothing of what they are working on."""
+    """Silence the exporters: no warnings, no log lines, no output, within a ``with``."""
     with ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")

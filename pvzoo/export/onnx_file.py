@@ -1,7 +1,7 @@
-"""What an ONNX file refers to outside of itself, read without opening it by a runtime.
+"""Find what an ONNX file refers to outside itself, without opening it in a runtime.
 
-Only the fields that matter are read of the protobuf messages of onnx/onnx.proto (the numbers are
-theirs); tensors are skipped, so it takes milliseconds.
+Only the fields that matter are read from the protobuf messages. Their numbers are those of
+onnx/onnx.proto. Tensors are skipped, so it takes milliseconds.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from pathlib import Path
 from pvzoo.errors import WeightsError, error_message, short
 
 _DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "com.microsoft"}
-"""Of operators that ONNX Runtime brings itself; others would need a library from elsewhere."""
+"""The domains of operators that are part of ONNX Runtime; others would need another library."""
 _DEPTH = 32
-# message -> field number -> message in it; "location" and "domain" are what is looked for
+# message -> field number -> inner message; the search is for "location" and "domain"
 _FIELDS: dict[str, dict[int, str]] = {
     "model": {7: "graph", 8: "opset", 20: "training", 25: "function"},
     "training": {1: "graph", 2: "graph"},
@@ -33,16 +33,16 @@ _FIELDS: dict[str, dict[int, str]] = {
 
 
 def references(file: Path) -> tuple[set[str], set[str]]:
-    """The files that hold external data of an ONNX file, and the domains of its operators.
+    """Find the files with external data of an ONNX file, and the domains of its operators.
 
     Args:
         file: The ONNX file.
 
     Returns:
-        (locations as they stand there, domains; "" is ONNX's own).
+        (locations, as they are written in the file; domains, with "" for ONNX's own).
 
     Raises:
-        ValueError: It is no ONNX file, or is damaged.
+        ValueError: It is not an ONNX file, or it is damaged.
     """
     found: dict[str, set[str]] = {"location": set(), "domain": set()}
     with file.open("rb") as opened:
@@ -58,14 +58,15 @@ def references(file: Path) -> tuple[set[str], set[str]]:
 
 
 def check_graph(file: Path, listed: Collection[str]) -> None:
-    """Refuse a graph that would make a runtime open anything but listed files beside it.
+    """Refuse a graph that would make a runtime open files other than the listed ones beside it.
 
     Args:
-        file: An ONNX file, or OpenVINO's ``.xml``, whose weights are in the ``.bin`` of its name.
+        file: An ONNX file, or an ``.xml`` of OpenVINO, whose weights are in the ``.bin`` with the
+            same name.
         listed: Names of files that were checked.
 
     Raises:
-        WeightsError: It refers to another file, or to operators that no runtime brings.
+        WeightsError: It refers to another file, or to operators that are not part of a runtime.
     """
     locations, domains = {file.with_suffix(".bin").name}, set[str]()
     if file.suffix == ".onnx":
@@ -74,25 +75,25 @@ def check_graph(file: Path, listed: Collection[str]) -> None:
         except (OSError, ValueError) as error:
             raise WeightsError(
                 f"{file} cannot be read ({error_message(error)}).",
-                "Fetch it again, or export it again.",
+                "Fetch it again, or export the model again.",
             ) from error
     for index in sorted(locations - set(listed)):
         raise WeightsError(
-            f"{file} keeps weights in {short(index)}, which is not among the files that its "
+            f"{file} stores weights in {short(index)}, which is not among the files that its "
             "manifest lists; it was not opened.",
-            "Fetch it again from where you trust it.",
+            "Fetch it again from a source that you trust.",
         )
     if foreign := sorted(domains - _DOMAINS):
         raise WeightsError(
-            f"{file} needs operators of {short(foreign[0])}, which come with a library of their "
-            "own; it was not opened.",
-            "Export the model without operators of your own.",
+            f"{file} needs operators of {short(foreign[0])}, which are in a separate library; it "
+            "was not opened.",
+            "Export the model without custom operators.",
         )
 
 
 def _walk(data: memoryview, message: str, found: dict[str, set[str]], depth: int) -> None:
     if depth > _DEPTH:
-        raise ValueError("its graphs are nested too deep")
+        raise ValueError("its graphs are nested too deeply")
     known = _FIELDS[message]
     for number, value in _fields(data):
         inner = known.get(number)
@@ -109,7 +110,7 @@ def _walk(data: memoryview, message: str, found: dict[str, set[str]], depth: int
 
 
 def _fields(data: memoryview) -> Iterator[tuple[int, memoryview | int]]:
-    """The fields of a message: their numbers, and their bytes where they have a length."""
+    """The fields of a message: (number, the bytes of a field with a length, or else an int)."""
     index = 0
     while index < len(data):
         key, index = _varint(data, index)
@@ -120,7 +121,7 @@ def _fields(data: memoryview) -> Iterator[tuple[int, memoryview | int]]:
             continue
         size, index = _varint(data, index) if kind == 2 else ({1: 8, 5: 4}.get(kind, -1), index)
         if size < 0 or index + size > len(data):
-            raise ValueError("it is no ONNX file, or was cut short")
+            raise ValueError("it is not an ONNX file, or it was cut short")
         if kind == 2:
             yield number, data[index : index + size]
         index += size
@@ -136,4 +137,4 @@ def _varint(data: memoryview, index: int) -> tuple[int, int]:
         value |= (byte & 127) << shift
         if byte < 128:
             return value, index
-    raise ValueError("it is no ONNX file, or was cut short")
+    raise ValueError("it is not an ONNX file, or it was cut short")

@@ -1,7 +1,8 @@
-"""What is changed in libraries while a network is exported, because it would fix what is free.
+"""Patches of libraries during an export.
 
-The record of a family names those that it needs (`pvzoo.families.base.Family.patches`). Each says
-when it can go.
+Without them, the exporter would turn sizes that can change into constants, or would write a wrong
+graph. The record of a family names the patches that it needs
+(`pvzoo.families.base.Family.patches`). The docstring of each patch says when it can be removed.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from torch import nn
 
 @contextmanager
 def applied(names: Sequence[str], module: nn.Module) -> Iterator[None]:
-    """Within it the patches of these names, keys of `PATCHES`, are in place for a network."""
+    """Apply the patches with these names (keys of `PATCHES`) to a network, within a ``with``."""
     with ExitStack() as stack:
         for name in names:
             stack.enter_context(PATCHES[name](module))
@@ -27,10 +28,11 @@ def applied(names: Sequence[str], module: nn.Module) -> Iterator[None]:
 
 
 def _length(module: nn.Module) -> AbstractContextManager[Any]:
-    """``len(tensor)`` gives a plain number, which the graph keeps: the batch would be fixed.
+    """Make ``len(tensor)`` traceable.
 
-    It can go when torch.export traces ``len`` of a tensor as ``shape[0]``, or transformers uses the
-    latter (5.24 does not in RT-DETR, D-FINE, DEIMv2 and PP-DocLayout).
+    It gives a plain number, which becomes a constant in the graph: the batch size would be fixed.
+    The patch can be removed when torch.export traces ``len`` of a tensor as ``shape[0]``, or when
+    transformers uses ``shape[0]`` (5.24 does not in RT-DETR, D-FINE, DEIMv2 and PP-DocLayout).
     """
 
     def length(value: Any) -> Any:
@@ -40,10 +42,11 @@ def _length(module: nn.Module) -> AbstractContextManager[Any]:
 
 
 def _integers(module: nn.Module) -> AbstractContextManager[Any]:
-    """``int(height)`` gives a plain number, which the graph keeps: the size would be fixed.
+    """Make ``int(height)`` traceable.
 
-    It can go when torch.export traces ``int`` of a free size, or transformers leaves it out (5.24
-    does not in Depth Anything).
+    It gives a plain number, which becomes a constant in the graph: the image size would be fixed.
+    The patch can be removed when torch.export traces ``int`` of a dynamic size, or when
+    transformers does not call ``int`` there (5.24 does in Depth Anything).
     """
 
     def whole(value: Any) -> Any:
@@ -53,10 +56,11 @@ def _integers(module: nn.Module) -> AbstractContextManager[Any]:
 
 
 def _sizes(module: nn.Module) -> AbstractContextManager[Any]:
-    """``linspace(0.5, h - 0.5, h)`` and ``as_tensor([(h, w)])`` put numbers for one size in.
+    """Make ``linspace(0.5, h - 0.5, h)`` and ``as_tensor([(h, w)])`` traceable.
 
-    Wherever transformers asks linspace for a free number of steps, they are 1 apart, so
-    ``arange(h) + 0.5`` is the same. It can go when torch.export traces both of free sizes.
+    Both put the numbers of one image size into the graph. Wherever transformers calls linspace
+    with a dynamic number of steps, the steps are 1 apart, so ``arange(h) + 0.5`` gives the same
+    values. The patch can be removed when torch.export traces both functions for dynamic sizes.
     """
     linspace, as_tensor = torch.linspace, torch.as_tensor
 
@@ -92,10 +96,11 @@ def _has_free(data: Any) -> bool:
 
 @contextmanager
 def _plain_probabilities(module: nn.Module) -> Iterator[None]:
-    """EoMT asks whether numbers of a buffer are above 0, and a graph cannot depend on that.
+    """Replace a buffer of EoMT by plain numbers during the export.
 
-    They are plain numbers here for as long. It can go when the code of EoMT in transformers asks
-    its config instead (5.24 does not).
+    EoMT tests whether the values of this buffer are above 0, and a graph cannot branch on the
+    values of a tensor. The patch can be removed when the code of EoMT in transformers tests its
+    config instead (5.24 does not).
     """
     whole: Any = module
     kept = whole.attn_mask_probs
@@ -109,9 +114,10 @@ def _plain_probabilities(module: nn.Module) -> Iterator[None]:
 
 
 def _unoptimised(module: nn.Module) -> AbstractContextManager[Any]:
-    """The optimizer of onnxscript takes out a node that others need, of Deformable DETR's boxes.
+    """Switch off the optimizer of onnxscript.
 
-    It can go when onnxscript's optimizer keeps it (0.7 does not).
+    It removes a node from the box computation of Deformable DETR that other nodes need. The patch
+    can be removed when onnxscript's optimizer keeps this node (0.7 does not).
     """
     from onnxscript import optimizer
 

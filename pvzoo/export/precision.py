@@ -1,10 +1,10 @@
-"""Lower the precision of an export as far as labelled images show that it may be lowered.
+"""Lower the precision of an export, as far as the loss on labelled images allows.
 
-int8 can ruin a network or make it slower. So several ways are tried, from the whole network to the
-convolutions of its backbone alone. Each is measured against the export in float32: its speed on
-this machine, and by how much the task's metric falls on labelled images, with the upper end of the
-95 % interval (the paired bootstrap of `pvzoo.metrics.bootstrap`). The fastest whose upper end is
-within the bound is taken, or none.
+int8 can ruin a network or make it slower. Several ways are therefore tried, from the whole network
+to the convolutions of its backbone only. Each is compared with the export in float32: its speed on
+this machine, and how much the task's metric falls on labelled images, with the upper end of the
+95 % interval (the paired bootstrap of `pvzoo.metrics.bootstrap`). The fastest way whose upper end
+is within the bound is taken, or none.
 """
 
 from __future__ import annotations
@@ -44,45 +44,50 @@ if TYPE_CHECKING:
 
 PRECISIONS = ("fp32", "fp16", "int8")
 CALIBRATION = 200
-"""Most images by which the ranges of activations are found."""
+"""The largest number of images that are used to find the ranges of activations."""
 ROUNDS = 9
-"""How often both are timed, in turns."""
+"""How many times each of two networks is timed, in turns."""
 TIMED = 8
-"""On how many images."""
+"""The number of images that are used for timing."""
 
 
 def check_precision(precision: str, max_loss: float, runtime_class: type[Runtime]) -> None:
-    """Refuse a precision that there is not, before anything is exported.
+    """Check the precision and the bound before anything is exported.
 
     Raises:
-        UsageError: There is no such precision, or the runtime has not got it, or the bound is not
-            a number from 0.
+        UsageError: The precision does not exist, the runtime does not support it, or the bound is
+            not a number of at least 0.
     """
     if precision not in PRECISIONS:
         raise UsageError(
-            f"{precision!r} is not a precision.", f"These are: {', '.join(PRECISIONS)}."
+            f"{precision!r} is not a precision.", f"Choose from: {', '.join(PRECISIONS)}."
         )
     if precision != "fp32" and not runtime_class.rungs(precision):
         raise UsageError(f"{runtime_class.__name__} cannot lower the precision to {precision}.")
     if not 0 <= max_loss < math.inf:
-        raise UsageError(f"max_loss is {max_loss!r}.", "It is a number from 0, such as 0.01.")
+        raise UsageError(
+            f"max_loss is {max_loss!r}.", "It must be a number of at least 0, such as 0.01."
+        )
 
 
 def split_data(data: Any, task: Task) -> tuple[Dataset, Dataset]:
-    """The images to calibrate with and those to measure with; none is in both.
+    """Split labelled data into images for calibration and images for measuring, without overlap.
 
     Args:
-        data: As for `pvzoo.data.load`: with a train split and another, or with one, of which up to
-            half the images are drawn to calibrate.
+        data: As for `pvzoo.data.load`. It has a train split and another one, or a single split. Of
+            a single split, at most half the images are picked at random for calibration.
         task: The task.
+
+    Returns:
+        (images for calibration, images for measuring).
 
     Raises:
         UsageError: There is no labelled data, or it has too few images.
     """
     if data is None:
         raise UsageError(
-            "A lower precision is measured on labelled images, and none are given.",
-            "Name them with data=, such as a folder with the splits train and validation.",
+            "A lower precision is measured on labelled images, but there are none.",
+            "Give them with data=, such as a folder with the splits train and validation.",
         )
     from pvzoo.data.load import load
 
@@ -96,7 +101,8 @@ def split_data(data: Any, task: Task) -> tuple[Dataset, Dataset]:
     if len(splits) > 1 or len(whole) < 2:
         raise UsageError(
             f"The data has {len(whole)} images in the splits {', '.join(splits) or 'none'}.",
-            "It takes a train split to calibrate with and another to measure with, or one split.",
+            "Give a train split for calibration and another one for measuring, or a single split "
+            "with at least two images.",
         )
     order = np.random.default_rng(0).permutation(len(whole))
     first = min(CALIBRATION, len(whole) // 2)
@@ -108,13 +114,13 @@ class Export:
     """An export in float32 whose precision is to be lowered.
 
     Attributes:
-        folder: Its files.
-        graphs: What its manifest says of them.
-        adapter: Reads its outputs.
-        runtime_class: Runs its files.
-        task: Its task.
-        prompts: The task's, complete.
-        backbone: What the names of the backbone's parameters begin with; may be empty.
+        folder: The folder with the files.
+        graphs: The graphs, as in the manifest.
+        adapter: Makes the inputs and reads the outputs.
+        runtime_class: Runs the files.
+        task: The task.
+        prompts: All prompts of the task.
+        backbone: The prefixes of the names of the backbone's parameters; may be empty.
     """
 
     folder: Path
@@ -126,12 +132,12 @@ class Export:
     backbone: Sequence[str]
 
     def files(self) -> list[Path]:
-        """The files of the graphs: what a runtime opens, and what lies beside it."""
+        """The files of the graphs: those that a runtime opens, and their weights beside them."""
         starts = tuple(f"{Path(graph.file).stem}." for graph in self.graphs.values())
         return [file for file in self.folder.iterdir() if file.name.startswith(starts)]
 
     def samples(self, graph: str, images: Dataset) -> Iterator[Arrays]:
-        """What a graph is given for each of up to `CALIBRATION` images."""
+        """The inputs that a graph gets for each of up to `CALIBRATION` images."""
         runtime = self.runtime_class.open(self.folder, self.graphs)
         count = min(CALIBRATION, len(images))
         for index in np.linspace(0, len(images) - 1, count).astype(int).tolist():
@@ -148,7 +154,11 @@ class Export:
             yield from seen
 
     def lowered(self, precision: str, rung: str, images: Dataset, folder: Path) -> frozenset[str]:
-        """Write the files in a lower precision to a new folder; the names of the layers changed."""
+        """Write the files in a lower precision to a new folder.
+
+        Returns:
+            The names of the layers that were lowered.
+        """
         folder.mkdir()
         found: frozenset[str] = frozenset()
         for name, graph in self.graphs.items():
@@ -160,19 +170,19 @@ class Export:
                 partial(self.samples, name, images),
                 self.backbone,
             )
-            if not (folder / graph.file).exists():  # nothing in this graph
+            if not (folder / graph.file).exists():  # nothing in this graph could be lowered
                 for file in self.files():
                     if file.name.startswith(f"{Path(graph.file).stem}."):
                         shutil.copyfile(file, folder / file.name)
         return found
 
     def evaluated(self, folder: Path, labelled: Dataset) -> Evaluation:
-        """The metrics of the files in a folder on labelled images."""
+        """Measure the files in a folder on labelled images."""
         stream = self._stream(folder)
         return measure(stream, self.task, self.adapter.labels, labelled, {}, batch_size=8)
 
     def tuned(self, thresholds: Thresholds, precision: str, labelled: Dataset) -> Thresholds:
-        """Thresholds for the same target, chosen by what the files answer now."""
+        """Choose thresholds for the same target again, with the results of the files as now."""
         return tune(
             self._stream(self.folder),
             self.task,
@@ -201,20 +211,20 @@ def lower(
     allow_slower: bool,
     progress: Callable[[str, int, int], None],
 ) -> Ladder:
-    """Replace the files of an export in float32 by those of a lower precision.
+    """Replace the files of an export in float32 by files of a lower precision.
 
     Args:
-        export: Its files are replaced.
+        export: The export whose files are replaced.
         precision: "fp16" or "int8".
         data: From `split_data`.
-        max_loss: The largest loss of the task's main metric, in its own unit.
+        max_loss: The largest loss of the task's main metric that is allowed, in the metric's unit.
         allow_slower: Whether the export may be slower than float32 on this machine.
-        progress: Called with what is done, how many are done and how many there are.
+        progress: Called with the name of the current work, the number of steps done and the
+            number of all steps.
 
     Raises:
-        ExportError: Nothing that was tried is faster and keeps the bound; the message has the
-            table.
-        UsageError: The task has no metric to measure a loss by.
+        ExportError: No way is faster and keeps the bound; the message has the table.
+        UsageError: The task has no metric that can measure the loss.
     """
     images, labelled = data
     with tempfile.TemporaryDirectory(dir=export.folder.parent) as work:
@@ -260,7 +270,11 @@ def _tried(
     work: Path,
     progress: Callable[[str, int, int], None],
 ) -> list[tuple[Trial, Path]]:
-    """Each way that changes other layers than the ways before it, with its speed and its files."""
+    """Try each way to lower the precision, and time it; skip ways that change the same layers.
+
+    Returns:
+        (trial, folder with its files) of each way.
+    """
     plain = export.runtime_class.open(export.folder, export.graphs)
     feeds = {name: list(islice(export.samples(name, images), TIMED)) for name in export.graphs}
     found = []
@@ -279,7 +293,7 @@ def _tried(
 
 
 def _speed(plain: Runtime, lowered: Runtime, feeds: Mapping[str, Sequence[Arrays]]) -> float:
-    """How many times as fast the second is, on the same inputs in turns."""
+    """How many times as fast the second is as the first, on the same inputs, in turns."""
     ratios = []
     for index in range(ROUNDS + 1):
         taken = []
@@ -298,8 +312,9 @@ def _main_metric(task: Task, evaluation: Evaluation) -> str:
     main = "map" if task.main_metric not in evaluation and "map" in evaluation else task.main_metric
     if main is None or main not in evaluation or evaluation.per_image is None:
         raise UsageError(
-            f"{task.id} has no metric that is kept for each image, by which a loss could be seen.",
-            "Its exports are in fp32.",
+            f"{task.id} has no metric that is kept for each image, so the loss of a lower "
+            "precision cannot be measured.",
+            "Export the model in fp32.",
         )
     return main
 

@@ -1,7 +1,8 @@
-"""What the original says of the images an export is tried on; it goes with the export.
+"""The results of the original model on the test images, stored with the export.
 
-So the comparison can be repeated where the export is to run, without the original and PyTorch. Of
-raw outputs, which may be large, the file keeps values at places drawn with a fixed seed.
+With this file, the comparison can be repeated on the machine where the export runs, without the
+original model and without PyTorch. Raw outputs may be large. The file therefore keeps only some of
+their values, at positions chosen with a fixed seed.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 NAME = "pvzoo-reference.npz"
 VALUES = 2048
-"""Most values of an output that are kept of an image."""
+"""The largest number of values of one output that are kept for an image."""
 IMAGES = Path(__file__).parent / "images"
 
 Progress = Callable[[int, int], None]
@@ -35,12 +36,12 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two that are compared.
+    """One of the two models that are compared: an adapter and a runtime.
 
     Attributes:
-        adapter: Makes inputs and reads outputs.
-            That of an original prepares images by the checkpoint's own processor, which is what
-            the export's steps are measured by.
+        adapter: Makes the inputs and reads the outputs.
+            The adapter of an original prepares images with the checkpoint's own processor. The
+            steps of the export are compared with that.
         runtime: Runs the graphs.
     """
 
@@ -49,7 +50,7 @@ class Side:
 
     @classmethod
     def original(cls, network: Network, runtime: Graphs) -> Side:
-        """That of a network of PyTorch, which `runtime` runs."""
+        """The side of a PyTorch network, which `runtime` runs."""
         adapter_class: type[Adapter] = registry.get("adapters", network.spec.adapter)
         return cls(adapter_class(network.spec, network.prepare), runtime)
 
@@ -59,9 +60,9 @@ class Sample:
     """Some values of an output.
 
     Attributes:
-        shape: Of the whole output.
-        span: Its largest value less its least.
-        values: Those at `places`, float32.
+        shape: The shape of the whole output.
+        span: The largest value minus the smallest value of the whole output.
+        values: The values at `indices`, float32.
     """
 
     shape: tuple[int, ...]
@@ -70,7 +71,7 @@ class Sample:
 
     @classmethod
     def of(cls, output: Any) -> Sample:
-        """A sample of an output."""
+        """Take a sample of an output."""
         array = np.asarray(output, np.float32)
         flat = array.ravel()
         span = float(np.ptp(flat)) if flat.size else 0.0
@@ -78,7 +79,7 @@ class Sample:
 
 
 def indices(size: int) -> np.ndarray:
-    """Which values of an output of `size` values are kept: all, or `VALUES` of them."""
+    """The indices of the values that are kept of `size` values: all, or `VALUES` of them."""
     if size <= VALUES:
         return np.arange(size)
     return np.sort(np.random.default_rng(size).choice(size, VALUES, replace=False))
@@ -86,16 +87,17 @@ def indices(size: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the original says of one image.
+    """The answer of the original to one image.
 
     Attributes:
-        image: Its name.
-        inputs: By name the type, the shape and the SHA-256 of what the network is given.
-        drawn: Samples of that, for steps whose arithmetic torch itself does not repeat to the bit.
-        meta: What postprocessing is told of the image.
-        outputs: Samples of what the network says.
-        reading: What it comes to.
-        whole: The outputs themselves, where the original is there.
+        image: The name of the image.
+        inputs: The dtype, shape and SHA-256 of each network input, by name.
+        drawn: Samples of the inputs, by name. They are needed for steps whose arithmetic is not
+            equal to the bit each time torch runs it.
+        meta: What the adapter's postprocessing gets with the outputs.
+        outputs: Samples of the network's outputs, by name.
+        reading: The result.
+        whole: The complete outputs; None if the original is not available.
     """
 
     image: str
@@ -114,18 +116,19 @@ def answers(
     controls: Mapping[str, Any],
     taken: Collection[str],
 ) -> Iterator[Answer]:
-    """What the original says of images, each alone.
+    """Run the original on images, one at a time.
 
     Args:
         original: The model.
         images: (name, upright RGB image).
         prompts: From `pvzoo.tasks.base.Task.tried_prompts`.
-        controls: Of its results.
-        taken: The inputs that the export takes; others are fixed in it, such as texts.
+        controls: The options of its results.
+        taken: The names of the inputs that the export takes. Other inputs, such as texts, are
+            fixed in the export.
     """
     for index, (name, image) in enumerate(images):
-        told = prompts[index % len(prompts)]
-        inputs, meta = original.adapter.preprocess(image, **told)
+        prompt = prompts[index % len(prompts)]
+        inputs, meta = original.adapter.preprocess(image, **prompt)
         outputs = original.adapter.run(original.runtime, inputs)
         result = original.adapter.postprocess(dict(outputs), meta, **controls)
         yield Answer(
@@ -140,7 +143,7 @@ def answers(
 
 
 def digests(inputs: Arrays) -> dict[str, tuple[str, tuple[int, ...], str]]:
-    """By name the type, the shape and the SHA-256 of inputs."""
+    """The dtype, shape and SHA-256 of each input, by name."""
     return {
         name: (
             array.dtype.name,
@@ -152,7 +155,7 @@ def digests(inputs: Arrays) -> dict[str, tuple[str, tuple[int, ...], str]]:
 
 
 def plain(value: Any) -> Any:
-    """What is said of an image as plain values, whichever sequences and numbers they came in."""
+    """Convert a value to plain Python values: dicts, lists, texts, ints, floats, bools and None."""
     if isinstance(value, Mapping):
         return {str(key): plain(inner) for key, inner in value.items()}
     if isinstance(value, tuple | list | np.ndarray):
@@ -163,7 +166,7 @@ def plain(value: Any) -> Any:
 
 
 def images() -> list[tuple[str, Image.Image]]:
-    """The images that come with pvzoo, of many shapes: (name, upright RGB image)."""
+    """The test images that come with pvzoo, of many shapes: (name, upright RGB image)."""
     found = []
     for file in sorted(IMAGES.glob("*.jpg")):
         with Image.open(file) as opened:
@@ -174,11 +177,11 @@ def images() -> list[tuple[str, Image.Image]]:
 # --- the file ---------------------------------------------------------------------------------
 
 
-def write(folder: Path, said_of: Sequence[Answer], thresholds: Mapping[str, Any]) -> None:
-    """Write the answers about pvzoo's own images, and the thresholds, beside an export."""
+def write(folder: Path, kept: Sequence[Answer], thresholds: Mapping[str, Any]) -> None:
+    """Write the answers to pvzoo's own images, and the thresholds, into the export's folder."""
     arrays: dict[str, np.ndarray] = {}
     told = []
-    for index, answer in enumerate(said_of):
+    for index, answer in enumerate(kept):
         for kind, samples in (("output", answer.outputs), ("input", answer.drawn)):
             for name, sample in samples.items():
                 arrays[f"{index}/{kind}/{name}"] = sample.values
@@ -204,12 +207,12 @@ def write(folder: Path, said_of: Sequence[Answer], thresholds: Mapping[str, Any]
     text = json.dumps(told).encode("utf-8")
     arrays["told"] = np.frombuffer(text, np.uint8)
     arrays["thresholds"] = np.frombuffer(json.dumps(dict(thresholds)).encode("utf-8"), np.uint8)
-    named: dict[str, Any] = arrays  # by their names, which are arguments of numpy's function
+    named: dict[str, Any] = arrays  # numpy takes the names as keyword arguments
     np.savez_compressed(folder / NAME, **named)
 
 
 def read(folder: Path) -> list[Answer]:
-    """What `write` wrote.
+    """Read the answers that `write` wrote.
 
     Raises:
         WeightsError: The file is missing or damaged.
@@ -220,7 +223,7 @@ def read(folder: Path) -> list[Answer]:
 
 
 def thresholds_of(folder: Path) -> dict[str, Any]:
-    """The thresholds that `write` wrote.
+    """Read the thresholds that `write` wrote.
 
     Raises:
         WeightsError: The file is missing or damaged.
@@ -235,10 +238,10 @@ def _opened(folder: Path) -> Iterator[Any]:
     try:
         with np.load(folder / NAME, allow_pickle=False) as found:
             yield found
-    except Exception as error:  # zip files and arrays fail in many ways
+    except Exception as error:  # a damaged file can raise many kinds of errors
         raise WeightsError(
             f"{folder / NAME} cannot be read ({error_message(error)}).",
-            "It holds what the original said of pvzoo's images: name the original instead.",
+            "It holds the original's results on pvzoo's test images: name the original instead.",
         ) from error
 
 

@@ -1,6 +1,6 @@
-"""Exports that were made or verified on this machine, for this user.
+"""Remember the exports that this user made or verified on this machine.
 
-The certificate of any other is the word of whoever made it.
+The certificate of any other export is only a claim of the person who made it.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from pvzoo.export import manifest
 
 
 def remember(folder: Path) -> None:
-    """Keep that an export was compared with its original here; where nothing is kept, go on."""
+    """Record that an export was compared with its original here; do nothing if that fails."""
     mark = _mark(folder)
     try:
         mark.parent.mkdir(parents=True, exist_ok=True)
         mark.touch()
-    except OSError:  # a home that cannot be written to
+    except OSError:  # the home folder is read-only
         return
 
 
 def is_known(folder: Path) -> bool:
     """Whether an export was compared with its original here, and has not changed since.
 
-    One that an installed package ships is trusted as the package is.
+    An export that an installed package ships is trusted like the package itself.
     """
     return _mark(folder).exists() or _is_shipped(folder.resolve())
 
@@ -39,7 +39,10 @@ def _is_shipped(folder: Path) -> bool:
 
 
 def _mark(folder: Path) -> Path:
-    """An empty file, whose name is the digest of the manifest, which has those of the files."""
+    """The path of an empty file whose name is the digest of the manifest.
+
+    The manifest in turn holds the digests of the export's files.
+    """
     from platformdirs import user_state_path
 
     digest = hashlib.sha256((folder / manifest.NAME).read_bytes()).hexdigest()

@@ -1,7 +1,8 @@
-"""Exports of default models: where they are kept, and when one stands in for its original.
+"""Exports of default models: where they are stored, and when one is used instead of its original.
 
-``pvzoo predict`` without a model then answers in about a second, for PyTorch need not be imported.
-A plugin may ship the exports of its models, in the folder ``exports`` of its package.
+With such an export, ``pvzoo predict`` without a model answers in about a second, because it does
+not import PyTorch. A plugin may ship exports of its models in the folder ``exports`` of its
+package.
 """
 
 from __future__ import annotations
@@ -19,14 +20,18 @@ if TYPE_CHECKING:
 
 
 def twin_folder(card: Card) -> Path:
-    """Where the export of a catalogue's model is kept for this user."""
+    """The folder for the export of a catalogue model, for this user."""
     from platformdirs import user_data_path
 
     return user_data_path("pvzoo") / "exports" / card.dist / card.name
 
 
 def shipped_folder(card: Card) -> Path | None:
-    """Where the package that has the weights of a model would ship its export."""
+    """The folder in which a package ships the export of its model.
+
+    Returns:
+        The folder, which may not exist; None if the weights are not in an installed package.
+    """
     package = card.source.package
     spec = find_spec(package) if package else None
     if spec is None or spec.origin is None:
@@ -35,16 +40,16 @@ def shipped_folder(card: Card) -> Path | None:
 
 
 def twin_of(card: Card) -> Path | None:
-    """The export that stands in for a model; None if there is none, or nothing here runs it.
+    """The export to use instead of a model; None if there is none, or its runtime is missing.
 
-    One that was made of other weights of the same name does not count.
+    An export of other weights with the same name does not count.
     """
     for folder in (twin_folder(card), shipped_folder(card)):
         if folder is None or not manifest.is_in(folder):
             continue
         try:
             found = manifest.read(folder, card.name)
-        except PvzooError:  # the original answers too
+        except PvzooError:  # the original can be used instead
             continue
         same = found.source == card.name and found.spec.task == card.task
         if same and find_spec(found.runtime) is not None:

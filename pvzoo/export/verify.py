@@ -1,4 +1,4 @@
-"""`pvzoo verify`: an export tried again on the machine where it is to run; foreign ONNX files."""
+"""`pvzoo verify`: test an export on the machine where it will run; test other ONNX files."""
 
 from __future__ import annotations
 
@@ -32,23 +32,24 @@ def verify(
     threads: int | None = None,
     progress: reference.Progress | None = None,
 ) -> Certificate:
-    """Compare an export with its original once more, here, and measure how long an image takes.
+    """Compare an export with its original on this machine, and measure the time for one image.
 
-    Without the original it is compared with what that said at export; see
-    `pvzoo.export.reference`. PyTorch is not needed then.
+    Without the original, the export is compared with the results that were stored when it was
+    made; see `pvzoo.export.reference`. PyTorch is not needed then.
 
     Args:
         folder: The export.
-        original: The model it came from.
-        more: (name, upright RGB image): further images, if the original is there.
-        runtime: Instead of the one it was made for.
+        original: The model that was exported; None compares with the stored results.
+        more: Further images, (name, upright RGB image). They need the original.
+        runtime: The runtime to use; None uses the one that the export was made for.
         device: As for `pvzoo.load`.
-        threads: Likewise.
-        progress: Called with the number of images done and of all.
+        threads: As for `pvzoo.load`.
+        progress: Called with the number of images done and the number of all images.
 
     Raises:
-        ExportError: It answers otherwise than the original; ``stage`` says where that begins.
-        WeightsError: A file of it is damaged.
+        ExportError: The results differ from the original's; ``stage`` says at which stage the
+            difference begins.
+        WeightsError: A file of the export is damaged.
     """
     opened = open_folder(folder, str(folder), runtime=runtime, device=device, threads=threads)
     return _verified(opened, folder, original, more, progress)
@@ -66,7 +67,7 @@ def _verified(
     prompts = task.tried_prompts(spec.labels)
     if dict(opened.manifest.thresholds) != reference.thresholds_of(folder):
         raise ExportError(
-            f"{folder} has other thresholds than its original had.",
+            f"The thresholds of {folder} are not those of its original.",
             "Export the model again.",
             stage="postprocessing",
         )
@@ -77,12 +78,13 @@ def _verified(
         labels: Sequence[str] = spec.labels
         if [answer.image for answer in answers] != [name for name, _ in own]:
             raise ExportError(
-                f"{folder} was proven on other images than this pvzoo has.",
+                f"{folder} was tested on other images than this version of pvzoo has.",
                 "Name the original with --model, or export it again with this pvzoo.",
             )
         if more:
             raise UsageError(
-                "Images of your own need the original to compare with.", "Name it with --model."
+                "Your own images can only be compared with the original model.",
+                "Name it with --model.",
             )
         tried = own
     else:
@@ -101,12 +103,12 @@ def _verified(
 def _latency(
     side: reference.Side, prompts: Sequence[Mapping[str, Any]], images: Sequence[Image.Image]
 ) -> float:
-    """Milliseconds from a decoded image to the network's outputs, the median of some."""
+    """The median time from a decoded image to the network's outputs, in milliseconds."""
     taken = []
     for index in range(_RUNS):
         began = time.perf_counter()
-        told = prompts[index % len(prompts)]
-        inputs, _ = side.adapter.preprocess(images[index % len(images)], **told)
+        prompt = prompts[index % len(prompts)]
+        inputs, _ = side.adapter.preprocess(images[index % len(images)], **prompt)
         side.adapter.run(side.runtime, inputs)
         taken.append(1000 * (time.perf_counter() - began))
     return statistics.median(taken[_RUNS // 4 :])
@@ -121,17 +123,17 @@ def verify_foreign(
 ) -> Certificate:
     """Find the stage at which an ONNX file that pvzoo did not write differs from a model.
 
-    Its inputs and outputs are taken in the order of the model's where they have other names. If it
-    takes more or other inputs than images, that is said.
+    If the inputs or outputs of the file have other names than the model's, they are matched by
+    their order. Inputs that the file takes in another form than the model raise an error.
 
     Args:
         file: The ONNX file.
-        original: The model it is said to come from.
+        original: The model that the file should match.
         more: As for `verify`.
-        progress: Likewise.
+        progress: As for `verify`.
 
     Raises:
-        ExportError: It answers otherwise than the model.
+        ExportError: The results differ from the model's.
         WeightsError: The file is damaged.
     """
     check_graph(file, [f.name for f in file.parent.iterdir() if not f.is_symlink()])
@@ -151,10 +153,10 @@ def verify_foreign(
     for name, array in inputs.items():
         if types[renamed_in[name]] != array.dtype.name:
             raise ExportError(
-                f"{file.name} takes {renamed_in[name]} as {types[renamed_in[name]]}, and the model "
-                f"{array.dtype.name}: images are prepared in another way for it.",
-                "What is done to images must be the same: mean, scale and order of channels may "
-                "be inside of the file.",
+                f"{file.name} takes {renamed_in[name]} as {types[renamed_in[name]]}, but the model "
+                f"takes {array.dtype.name}: the file needs another preparation of images.",
+                "Export it so that images are prepared as for the model. The graph in the file may "
+                "apply the mean, the scale or the channel order itself.",
                 stage="preprocessing",
             )
 
@@ -182,13 +184,13 @@ def verify_foreign(
 
 
 def _paired(what: str, wanted: list[str], given: list[str]) -> dict[str, str]:
-    """The model's names and those of the file: the same ones, or else in the same order."""
+    """Match the model's names with those of the file: by name if all are there, else by order."""
     if set(wanted) <= set(given):
         return {name: name for name in wanted}
     if len(wanted) > len(given):
         raise ExportError(
-            f"The file has the {what} {', '.join(given)}, and the model {', '.join(wanted)}.",
-            "It is another network, or a part of it was cut off.",
+            f"The file has the {what} {', '.join(given)}, but the model has {', '.join(wanted)}.",
+            "The file holds another network, or only a part of this one.",
             stage="graph",
         )
     return dict(zip(wanted, given, strict=False))

@@ -1,4 +1,4 @@
-"""`Model.export`: a folder that runs without PyTorch, handed over once it is proven."""
+"""`Model.export`: write a folder that runs without PyTorch, and prove that it is correct."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Progress = Callable[[str, int, int], None]
 """``progress(what, done, total)``."""
 
 _IMAGES = 32
-"""How many images of somebody's data are compared one by one."""
+"""The largest number of the user's images that are compared one by one."""
 _METRIC = 1e-3
 _PACKAGES = (
     "pvzoo",
@@ -69,32 +69,34 @@ def export(
     progress: Progress | None = None,
     keep_failed: Path | None = None,
 ) -> Certificate:
-    """Write a network as files of a runtime, and prove that they answer as it does.
+    """Write a network as files of a runtime, and prove that they give the same results.
 
     Args:
-        network: In float32.
-        task: Its task.
-        folder: A new one.
-        name: What messages and the manifest call the model.
-        license: Of the weights.
+        network: The network, in float32; None raises an error.
+        task: The task of the network.
+        folder: A new folder to write to.
+        name: The name of the model in messages and in the manifest.
+        license: The licence of the weights.
         runtime: The id of the runtime that the files are for.
         image_size: Side of the square that images are scaled to; None for the network's own.
         precision: "fp32", "fp16" or "int8"; see `pvzoo.export.precision`.
         max_loss: The largest loss of the task's main metric at a lower precision.
         allow_slower: Whether a lower precision may be slower than float32 on this machine.
-        prompts: Of the task; they are fixed in the export.
-        thresholds: Of the model, which go into the manifest.
-        data: Images to try beside those that come with pvzoo, labelled or not.
-        progress: Called as the work goes on.
-        keep_failed: A new folder that gets the files if they are not proven.
+        prompts: The prompts of the task; they are fixed in the export.
+        thresholds: The thresholds of the model; they are stored in the manifest.
+        data: More test images, labelled or not, in addition to those that come with pvzoo.
+        progress: Called with the name of the current work, the number of steps done and the
+            number of all steps.
+        keep_failed: A new folder for the files of an export that gives other results.
 
     Raises:
-        ExportError: It cannot be exported, or answers otherwise than the original.
-        UsageError: The folder is not empty, or the runtime runs no files.
+        ExportError: The network cannot be exported, or the export gives other results.
+        UnsupportedModelError: The model has no network, or its family cannot be exported.
+        UsageError: The folder is not empty, or the runtime does not run files.
     """
     if network is None:
         raise UnsupportedModelError(
-            f"{name} has no network that could be exported.", "It runs without PyTorch as it is."
+            f"{name} has no network to export.", "It already runs without PyTorch."
         )
     needs("Export", "torch", "transformers", "onnx", "onnxscript")
     import torch
@@ -106,8 +108,8 @@ def export(
     runtime_class = registry.get("runtimes", runtime)
     if not runtime_class.suffixes:
         raise UsageError(
-            f"{runtime} runs no exported files.",
-            f"Runtimes that do: {', '.join(_of_files())}.",
+            f"{runtime} cannot run exported files.",
+            f"Runtimes that can: {', '.join(_of_files())}.",
         )
     if why := network.unexported:
         raise UnsupportedModelError(f"{name} cannot be exported: {why}.")
@@ -228,15 +230,15 @@ def _side(network: Network) -> reference.Side:
 def _with_prompts(
     network: Network, task: Task, prompts: Mapping[str, Any], name: str
 ) -> tuple[Network, Task]:
-    """The network and its task as they are exported: texts that say what to find are fixed."""
+    """The network and its task for the export: texts that name classes become constants."""
     if task.class_prompt is not None:
         network = network.with_prompts(task.options(prompts, ())[0])
         return network, task_of(network.spec)
     if fields(task.prompts) and not task.examples:
         raise UnsupportedModelError(
-            f"{name} is told with each image what to look for, and its task has no examples by "
-            "which an export could be tried.",
-            "It goes on working with PyTorch.",
+            f"{name} needs a prompt with each image, but its task has no example prompts for "
+            "testing an export.",
+            "It still works with PyTorch.",
         )
     if prompts:
         raise UsageError(f"{next(iter(prompts))} is not a prompt of {task.id}.", "Leave it out.")
@@ -244,15 +246,18 @@ def _with_prompts(
 
 
 def examples_of(data: Any, task: Task) -> tuple[list[tuple[str, Image.Image]], Any]:
-    """The first images of data, and the data itself if it is labelled for the task.
+    """The first images of the data, and the data itself if it is labelled for the task.
 
     Args:
-        data: Whatever `Model.stream` or `pvzoo.data.load` takes; None for nothing.
+        data: Anything that `Model.stream` or `pvzoo.data.load` takes; None for no data.
         task: The task.
+
+    Returns:
+        ((name, upright RGB image) of up to 32 images, the labelled split or None).
 
     Raises:
         ImageError: An image cannot be read.
-        UsageError: It is neither.
+        UsageError: The data is neither images nor a labelled data set.
     """
     if data is None:
         return [], None
@@ -262,7 +267,7 @@ def examples_of(data: Any, task: Task) -> tuple[list[tuple[str, Image.Image]], A
 
         try:
             labelled = one_split(load(data, task.id))
-        except DataError:  # images without labels, or it is said below what is wrong with it
+        except DataError:  # images without labels; any other problem is raised below
             labelled = None
     source = labelled["image"] if labelled is not None else data
     found = []
@@ -275,10 +280,13 @@ def examples_of(data: Any, task: Task) -> tuple[list[tuple[str, Image.Image]], A
 def _measured(
     task: Task, data: Any, original: reference.Side, export: reference.Side, name: str
 ) -> dict[str, tuple[float, float]]:
-    """The metrics of both on labelled data.
+    """Measure the original and the export on labelled data.
+
+    Returns:
+        (value of the original, value of the export) by the name of the metric.
 
     Raises:
-        ExportError: They differ by more than 0.001.
+        ExportError: A metric differs by more than 0.001.
     """
     found = []
     for side in (original, export):
@@ -305,7 +313,8 @@ def _measured(
         raise ExportError(
             f"{worst} is {pairs[worst][0]:.4f} with the original and {pairs[worst][1]:.4f} with "
             f"the export; {_METRIC} is allowed.",
-            "Single results are within their bounds: more data may tell where they differ.",
+            "The single results that were compared are within their bounds. Give more data to "
+            "find where they differ.",
             stage="graph",
         )
     return pairs
@@ -314,7 +323,7 @@ def _measured(
 def _kept(
     answers: Iterator[reference.Answer], kept: list[reference.Answer], most: int
 ) -> Iterator[reference.Answer]:
-    """The answers one by one; the first `most` are kept, without their whole outputs."""
+    """Pass on the answers one by one, and keep the first `most` without their whole outputs."""
     for answer in answers:
         if len(kept) < most:
             kept.append(replace(answer, whole=None))
@@ -322,7 +331,7 @@ def _kept(
 
 
 def _backbone(network: Network) -> tuple[str, ...]:
-    """What the names of its backbone's parameters begin with; none where it is not known."""
+    """The prefixes of the names of the backbone's parameters; empty if they are not known."""
     try:
         return tuple(network.backbone)
     except PvzooError:
@@ -336,14 +345,17 @@ def _of_files() -> list[str]:
 def _lying_and_standing(
     tried: Sequence[tuple[str, Image.Image]],
 ) -> list[tuple[str, Image.Image]]:
-    """Two images, one wide and one tall, both of sides that nothing else is likely to have."""
+    """The widest and the tallest image.
+
+    Other axes of the graphs are unlikely to have the same lengths as the sides of these images.
+    """
     wide = max(tried, key=lambda pair: pair[1].width / pair[1].height)
     tall = min(tried, key=lambda pair: pair[1].width / pair[1].height)
     return [wide, tall]
 
 
 def _ranges(made: manifest.Manifest, certificate: Certificate) -> dict[str, tuple[int, int, int]]:
-    """Of the free axes, the sizes that were tried."""
+    """The tested lengths of each free axis: (smallest, largest, 1)."""
     found: dict[str, tuple[int, int, int]] = {}
     named = {
         axis
