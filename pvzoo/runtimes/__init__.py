@@ -1,1 +1,1 @@
-"""Runtimes: what runs the graphs of a network; `base` is the contract."""
+"""Runtimes run the graphs of a network; `base` is their contract."""

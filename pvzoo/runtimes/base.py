@@ -16,14 +16,15 @@ if TYPE_CHECKING:
 
 
 class Runtime(ABC):
-    """Holds a network where it runs, and runs it.
+    """Holds a network on its device, and runs it.
 
     Attributes:
-        device: Where inputs are sent to.
-        dtype: The floating-point type the network computes in; None where there is none.
+        device: The device that runs the network.
+        dtype: The floating-point type the network computes in; None if there is no network.
 
     Class attributes:
-        suffixes: Of the files that `open` opens, such as ".onnx"; empty if it runs none.
+        suffixes: The suffixes of the files that `open` opens, such as ".onnx"; empty if the
+            runtime does not run files.
     """
 
     device: Any
@@ -37,47 +38,48 @@ class Runtime(ABC):
         """Place a network.
 
         Args:
-            adapter: Knows what its inputs and outputs mean.
-            network: Holds the weights; None where the adapter has no network.
-            device: Where to; None leaves it to the runtime.
-            device_map: How to spread it over several devices; excludes ``device``.
+            adapter: The adapter, which knows the meaning of inputs and outputs.
+            network: The network with its weights; None if the adapter has no network.
+            device: The device to run on; None lets the runtime choose.
+            device_map: How to spread the network over several devices; excludes ``device``.
 
         Raises:
-            DeviceError: The device is not here or too small.
-            UsageError: This runtime cannot run it.
+            DeviceError: The device is not available, or it has too little memory.
+            UsageError: This runtime cannot run the network.
         """
 
     @abstractmethod
     def __call__(self, name: str, inputs: Arrays) -> dict[str, Any]:
         """Run a graph: a batch of arrays -> outputs, each with the batch as its leading axis.
 
-        Outputs are arrays, of real numbers in float32. Those that the adapter names in
+        Outputs are arrays; floating-point numbers are float32. Outputs that the adapter names in
         ``on_device`` may be tensors on an accelerator.
         """
 
-    # --- exported networks, for runtimes that run files ------------------------------------------
+    # --- exported networks: only for runtimes that run files -------------------------------------
 
     @classmethod
     def convert(cls, onnx: Path) -> Path:
-        """Make the runtime's own files of an ONNX file, beside it; by default it stays as it is.
+        """Convert an ONNX file to the runtime's own files, beside it; by default, keep it.
 
         Returns:
-            The file that `open` opens. What is left of the folder's files is what was exported.
+            The file that `open` opens. All files that are then in the folder are the export.
 
         Raises:
-            PvzooError: It cannot be converted.
+            PvzooError: The file cannot be converted.
         """
         return onnx
 
     @classmethod
     def rungs(cls, precision: str) -> tuple[str, ...]:
-        """The ways to lower the precision of files, those of the most layers first.
+        """The ways to lower the precision of files; the way that lowers the most layers is first.
 
         Args:
             precision: "fp16" or "int8".
 
         Returns:
-            What `lower` takes as ``rung``; none if the runtime has no such precision.
+            Values for the argument ``rung`` of `lower`; empty if the runtime does not support
+            this precision.
         """
         return ()
 
@@ -94,12 +96,12 @@ class Runtime(ABC):
         """Write a graph's file in a lower precision.
 
         Args:
-            file: In float32.
+            file: The file in float32.
             result: The new file.
             precision: "fp16" or "int8".
             rung: One of `rungs`.
-            samples: Makes what the graph is given for images, one by one, anew at each call.
-            backbone: What the names of the backbone's parameters begin with.
+            samples: Returns a new iterator over the graph's inputs for images, one by one.
+            backbone: The prefixes of the names of the backbone's parameters.
 
         Returns:
             The names of the layers that were lowered; nothing is written if there are none.
@@ -118,19 +120,20 @@ class Runtime(ABC):
         device: str | None = None,
         threads: int | None = None,
     ) -> Self:
-        """Open exported graphs, whose files were checked.
+        """Open exported graphs; their files were checked before.
 
         Args:
-            folder: Where the files are.
-            graphs: What their inputs and outputs are called, and which axes are free.
-            device: Where to run; None leaves it to the runtime.
-            threads: Most threads that compute one batch; None leaves it to the runtime.
+            folder: The folder with the files.
+            graphs: The file, inputs and outputs of each graph, by its name.
+            device: The device to run on; None lets the runtime choose.
+            threads: The largest number of threads for one batch; None lets the runtime choose.
 
         Raises:
-            DeviceError: The device is not here.
-            UsageError: This runtime runs no files.
+            DeviceError: The device is not available.
+            UsageError: This runtime does not run files.
             WeightsError: A file is damaged.
         """
         raise UsageError(
-            f"{cls.__name__} runs no exported files.", "Leave runtime out for the one they are for."
+            f"{cls.__name__} cannot run exported files.",
+            "Leave runtime out to use the one that they were exported for.",
         )

@@ -1,4 +1,4 @@
-"""What runtimes of exported files share: checks of what a graph is given and of what it gives."""
+"""Shared by the runtimes of exported files: checks of the inputs and outputs of a graph."""
 
 from __future__ import annotations
 
@@ -24,29 +24,30 @@ RUNGS: Mapping[str, tuple[str, ...]] = {
         "convolutions of the backbone",
     ),
 }
-"""By precision the ways to lower it: which layers, the most first; others stay in float32."""
+"""The ways to lower to each precision: the layers that are lowered, most layers first. All other
+layers stay in float32."""
 
 
 def refuse(runtime: type, adapter: Adapter, network: Network | None) -> NoReturn:
-    """Refuse to run what was not exported.
+    """Refuse to run a model that was not exported.
 
     Raises:
         UsageError: Always.
     """
     what = type(adapter if network is None else network).__name__
     raise UsageError(
-        f"{runtime.__name__} runs exported files, and {what} is none.",
+        f"{runtime.__name__} runs only exported files, but {what} is not exported.",
         "Export the model first: model.export(folder), or pvzoo export; then load the folder.",
     )
 
 
 def fitting(graph: Graph, inputs: Arrays) -> Arrays:
-    """Inputs as a graph takes them: in its types, and of its shapes.
+    """Convert inputs to the dtypes of a graph, and check their shapes.
 
-    A runtime may answer wrongly, and without an error, where a shape is not one that was exported.
+    For a shape that was not exported, a runtime may give wrong outputs without any error.
 
     Raises:
-        PvzooError: One has another shape than the graph takes.
+        PvzooError: The graph does not take the shape of an input.
     """
     made = {}
     for name, (dtype, shape) in graph.inputs.items():
@@ -57,8 +58,8 @@ def fitting(graph: Graph, inputs: Arrays) -> Arrays:
             for axis, side in zip(shape, array.shape, strict=True)
         ):
             raise PvzooError(
-                f"The exported network takes {name} of the shape ({', '.join(free)}), and this "
-                f"is {array.shape}.",
+                f"The exported network takes {name} of the shape ({', '.join(free)}), but the "
+                f"shape is {array.shape}.",
                 "Export the model again, with free sizes or in this size.",
             )
         made[name] = np.ascontiguousarray(array, dtype=dtype)
@@ -66,10 +67,10 @@ def fitting(graph: Graph, inputs: Arrays) -> Arrays:
 
 
 def handed_out(names: Iterable[str], outputs: Iterable[Any]) -> dict[str, np.ndarray]:
-    """Outputs by their names, numbers with a fraction in float32.
+    """Outputs by their names; floating-point numbers are converted to float32.
 
     Raises:
-        PvzooError: There are numbers that are not finite, from which nothing right can be read.
+        PvzooError: An output has numbers that are not finite, so no result can be read from it.
     """
     found = {}
     for name, output in zip(names, outputs, strict=True):

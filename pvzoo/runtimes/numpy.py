@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class NumpyRuntime(Runtime):
-    """Hands arrays to `Adapter.compute`; importing it imports nothing heavy."""
+    """Passes arrays to `Adapter.compute`. Its import is cheap."""
 
     device = "cpu"
     dtype = None
@@ -23,12 +23,12 @@ class NumpyRuntime(Runtime):
     ) -> None:
         if network is not None:
             raise UsageError(
-                f"{type(network).__name__} is a network of PyTorch, which numpy cannot run.",
+                f"{type(network).__name__} is a PyTorch network; numpy cannot run it.",
                 "Leave runtime out.",
             )
         if str(device or "cpu") != "cpu" or device_map is not None:
             raise DeviceError(
-                f"{type(adapter).__name__} computes with numpy, on the CPU alone.",
+                f"{type(adapter).__name__} computes with numpy, which runs only on the CPU.",
                 "Leave device and device_map out.",
             )
         self._adapter = adapter
@@ -37,7 +37,7 @@ class NumpyRuntime(Runtime):
         """A batch of arrays -> arrays.
 
         Raises:
-            PvzooError: The adapter cannot compute with them.
+            PvzooError: The adapter failed on these inputs.
         """
         try:
             return self._adapter.compute(inputs)

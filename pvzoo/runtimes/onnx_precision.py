@@ -22,18 +22,18 @@ def to_int8(
     samples: Callable[[], Iterator[Arrays]],
     backbone: Sequence[str],
 ) -> frozenset[str]:
-    """Write an ONNX file whose activations and weights have 8 bits, as far as a rung says.
+    """Write an ONNX file in which the layers of a rung have activations and weights of 8 bits.
 
-    Weights are quantised per channel, ranges of activations are the least and the largest value
-    seen. One bit is left unused (``reduce_range``): without it, sums of two products overflow on
-    processors that have AVX2 but no VNNI.
+    Weights are quantised per channel. The range of an activation goes from its smallest to its
+    largest value on the samples. One bit is left unused (``reduce_range``). Otherwise, sums of two
+    products overflow on processors that have AVX2 but no VNNI.
 
     Args:
-        file: In float32.
+        file: The file in float32.
         result: The new file.
         rung: One of `pvzoo.runtimes.files.RUNGS`.
-        samples: Makes the inputs of the graph, image by image.
-        backbone: What the names of the backbone's parameters begin with.
+        samples: Returns a new iterator over the graph's inputs, image by image.
+        backbone: The prefixes of the names of the backbone's parameters.
 
     Returns:
         The names of the nodes that were quantised; nothing is written if there are none.
@@ -45,7 +45,7 @@ def to_int8(
 
     with tempfile.TemporaryDirectory() as folder, _quiet():
         prepared = Path(folder) / "prepared.onnx"
-        # its optimisation would write operators that only ONNX Runtime has
+        # the optimisation would write operators that only ONNX Runtime has
         quant_pre_process(file, prepared, skip_optimization=True, skip_symbolic_shape=True)
         nodes = _nodes(onnx.load(prepared, load_external_data=False).graph, rung, backbone)
         if not nodes:
@@ -66,7 +66,7 @@ def to_int8(
 
 
 def to_fp16(file: Path, result: Path) -> None:
-    """Write an ONNX file whose weights have 16 bits; its inputs and outputs keep their types."""
+    """Write an ONNX file whose weights have 16 bits; its inputs and outputs keep their dtypes."""
     needs("fp16", "onnx", "onnxruntime")
     import onnx
     from onnxruntime.transformers.float16 import convert_float_to_float16
@@ -77,7 +77,7 @@ def to_fp16(file: Path, result: Path) -> None:
 
 
 def _without_unused_domains(file: Path) -> None:
-    """The quantiser names every operator set that it knows; keep those that are used."""
+    """Remove unused operator sets: the quantiser lists every operator set that it knows."""
     import onnx
 
     made = onnx.load(file)
@@ -120,7 +120,7 @@ def _nodes(graph: Any, rung: str, backbone: Sequence[str]) -> frozenset[str]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Within it the quantiser's remarks on files that it made itself are not logged."""
+    """Silence the quantiser, which warns about files that it wrote itself, within a ``with``."""
     logger = logging.getLogger()
     before = logger.level
     logger.setLevel(logging.ERROR)

@@ -32,8 +32,8 @@ _WAITING = {
     "session.intra_op.spin_duration_us": "50",
     "session.force_spinning_stop": "1",
 }
-"""How threads wait for the next part of a batch: a moment without sleeping, which is faster, then
-they sleep, for else they take the time of those that read images."""
+"""How threads wait for work. At first, they wait for a moment without sleeping, which is faster.
+Then they sleep; otherwise they would take processor time from the threads that read images."""
 
 
 class OnnxRuntime(Runtime):
@@ -45,7 +45,7 @@ class OnnxRuntime(Runtime):
     def __init__(
         self, adapter: Adapter, network: Network | None, *, device: Any, device_map: Any
     ) -> None:
-        """Always refused: what was not exported has no files."""
+        """Always refuse: a model that was not exported has no files."""
         refuse(type(self), adapter, network)
 
     @classmethod
@@ -80,10 +80,10 @@ class OnnxRuntime(Runtime):
         device: str | None = None,
         threads: int | None = None,
     ) -> Self:
-        """Open ONNX files, on the CPU unless another device is asked for: "cuda", "gpu", "npu".
+        """Open ONNX files, on the CPU or on the given device: "cuda", "gpu" or "npu".
 
         Raises:
-            DeviceError: This ONNX Runtime was built for other devices.
+            DeviceError: The installed ONNX Runtime does not support the device.
             MissingExtraError: The package onnxruntime is not installed.
             WeightsError: A file is damaged, or refers to files or operators from elsewhere.
         """
@@ -94,7 +94,7 @@ class OnnxRuntime(Runtime):
         made.device = str(device or "cpu")
         provider = _provider(made.device, onnxruntime.get_available_providers())
         options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4  # what goes wrong is raised as well
+        options.log_severity_level = 4  # all problems are raised as errors too
         for key, value in _WAITING.items():
             options.add_session_config_entry(key, value)
         if threads is not None:
@@ -105,7 +105,7 @@ class OnnxRuntime(Runtime):
             file = folder / graph.file
             try:
                 session = onnxruntime.InferenceSession(file, options, providers=[provider])
-            except Exception as error:  # it has a class for each reason, none of them documented
+            except Exception as error:  # it has many classes of errors, and documents none
                 raise WeightsError(
                     f"ONNX Runtime cannot open {file} ({error_message(error)}).",
                     "Fetch it again, export the model again, or update onnxruntime.",
@@ -117,10 +117,12 @@ class OnnxRuntime(Runtime):
     _sessions: dict[str, onnxruntime.InferenceSession]
 
     def __call__(self, name: str, inputs: Arrays) -> dict[str, Any]:
-        """A batch of arrays -> arrays, of real numbers in float32.
+        """A batch of arrays -> arrays; floating-point numbers are float32.
 
         Raises:
-            PvzooError: The graph does not take this shape, failed, or gave what is not finite.
+            DeviceError: The device has too little memory.
+            PvzooError: The graph does not take this shape, failed, or gave numbers that are not
+                finite.
         """
         graph = self._graphs[name]
         feed = fitting(graph, inputs)
@@ -146,7 +148,7 @@ def _provider(device: str, there: list[str]) -> str:
     if found is None:
         here = [name for name, providers in _PROVIDERS.items() if set(providers) & set(there)]
         raise DeviceError(
-            f"ONNX Runtime as it is installed here runs nothing on {device!r}.",
+            f"The installed ONNX Runtime cannot run on {device!r}.",
             f"It has {', '.join(here)}; other devices need another build, such as "
             "onnxruntime-gpu. Leave device out for the CPU.",
         )

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 _Shapes = tuple[tuple[int, ...], ...]
 
 SHAPES = 6
-"""Most shapes of inputs that a graph is kept compiled for."""
+"""The largest number of input shapes that a graph stays compiled for."""
 OFTEN = 4
-"""How often a shape must come before a graph is compiled for it: that takes as long as many runs,
-and is then up to twice as fast."""
+"""How often a shape must occur before a graph is compiled for it. Compiling takes as long as many
+runs; then the graph is up to twice as fast."""
 
 
 class OpenVinoRuntime(Runtime):
@@ -38,12 +38,12 @@ class OpenVinoRuntime(Runtime):
     def __init__(
         self, adapter: Adapter, network: Network | None, *, device: Any, device_map: Any
     ) -> None:
-        """Always refused: what was not exported has no files."""
+        """Always refuse: a model that was not exported has no files."""
         refuse(type(self), adapter, network)
 
     @classmethod
     def convert(cls, onnx: Path) -> Path:
-        """An ``.xml`` and a ``.bin`` with weights in float32, instead of the ONNX file.
+        """Replace the ONNX file by an ``.xml`` and a ``.bin`` with weights in float32.
 
         Raises:
             PvzooError: OpenVINO cannot convert it.
@@ -55,7 +55,7 @@ class OpenVinoRuntime(Runtime):
                 import openvino
 
                 openvino.save_model(openvino.convert_model(onnx), file, compress_to_fp16=False)
-        except Exception as error:  # it has one class for all, and others of its parsers
+        except Exception as error:  # OpenVINO and its parsers raise many kinds of errors
             raise PvzooError(
                 f"OpenVINO cannot convert {onnx.name} ({error_message(error)})."
             ) from error
@@ -94,10 +94,10 @@ class OpenVinoRuntime(Runtime):
         device: str | None = None,
         threads: int | None = None,
     ) -> Self:
-        """Open OpenVINO's files, on the CPU unless another device is asked for: "gpu", "npu".
+        """Open OpenVINO's files, on the CPU or on the given device: "gpu" or "npu".
 
         Raises:
-            DeviceError: The device is not here.
+            DeviceError: The device is not available.
             MissingExtraError: The package openvino is not installed.
             WeightsError: A file is damaged.
         """
@@ -114,7 +114,7 @@ class OpenVinoRuntime(Runtime):
             )
         settings: dict[str, Any] = {
             "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": "f32",  # else some processors round to bfloat16
+            "INFERENCE_PRECISION_HINT": "f32",  # otherwise some processors round to bfloat16
         }
         if threads is not None:
             settings["INFERENCE_NUM_THREADS"] = threads
@@ -127,10 +127,11 @@ class OpenVinoRuntime(Runtime):
     _graphs: dict[str, _Compiled]
 
     def __call__(self, name: str, inputs: Arrays) -> dict[str, Any]:
-        """A batch of arrays -> arrays, of real numbers in float32.
+        """A batch of arrays -> arrays; floating-point numbers are float32.
 
         Raises:
-            PvzooError: The graph does not take this shape, failed, or gave what is not finite.
+            PvzooError: The graph does not take this shape, failed, or gave numbers that are not
+                finite.
         """
         graph = self._graphs[name]
         feed = fitting(graph.graph, inputs)
@@ -143,7 +144,7 @@ class OpenVinoRuntime(Runtime):
 
 
 class _Compiled:
-    """A graph, compiled for any shape and for the few that come most."""
+    """A graph, compiled for any shape, and again for each of the few shapes that occur often."""
 
     def __init__(
         self, core: Any, file: Path, graph: Graph, device: str, settings: dict[str, Any]
@@ -156,7 +157,7 @@ class _Compiled:
         try:
             self._model = core.read_model(file)
             self._any = _Requests(core.compile_model(self._model, device, settings))
-        except Exception as error:  # likewise
+        except Exception as error:  # as above
             raise WeightsError(
                 f"OpenVINO cannot open {file} ({error_message(error)}).",
                 "Fetch it again, export the model again, or update openvino.",
@@ -166,7 +167,7 @@ class _Compiled:
         return self._for(feed).run(feed, self.graph.outputs)
 
     def _for(self, feed: Arrays) -> _Requests:
-        """The graph compiled for these shapes, or for any where they came seldom."""
+        """The graph compiled for these shapes; for any shape if these do not occur often."""
         shapes = tuple(array.shape for array in feed.values())
         with self._lock:
             if (found := self._of_shape.get(shapes)) is not None:
@@ -187,7 +188,7 @@ class _Compiled:
 
 
 class _Requests:
-    """A compiled model, with a request for each thread that runs it at the moment."""
+    """A compiled model, with one inference request for each thread that runs it at the moment."""
 
     def __init__(self, compiled: Any) -> None:
         self._compiled = compiled

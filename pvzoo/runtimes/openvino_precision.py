@@ -23,14 +23,14 @@ def to_int8(
     samples: Callable[[], Iterator[Arrays]],
     backbone: Sequence[str],
 ) -> frozenset[str]:
-    """Write an ``.xml`` and ``.bin`` whose activations and weights have 8 bits, as a rung says.
+    """Write an ``.xml`` and ``.bin`` in which the layers of a rung have 8-bit numbers.
 
     Args:
         file: An ``.xml`` in float32.
         result: The new ``.xml``.
         rung: One of `pvzoo.runtimes.files.RUNGS`.
-        samples: Makes the inputs of the graph, image by image.
-        backbone: What the names of the backbone's parameters begin with.
+        samples: Returns a new iterator over the graph's inputs, image by image.
+        backbone: The prefixes of the names of the backbone's parameters.
 
     Returns:
         The names of the layers that may be quantised; nothing is written if there are none.
@@ -100,7 +100,7 @@ def _weights(layer: Any) -> str | None:
 
 
 class _Samples:
-    """The inputs, made anew each time NNCF goes through them: together they may fill the memory."""
+    """The inputs, made again each time NNCF reads them: all of them may not fit into memory."""
 
     def __init__(self, make: Callable[[], Iterator[Arrays]]) -> None:
         self._make = make
@@ -111,7 +111,7 @@ class _Samples:
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Within it NNCF reports nothing, neither to its makers nor on the terminal."""
+    """Silence NNCF: no telemetry and no output on the terminal, within a ``with``."""
     with no_telemetry(), redirect_stdout(io.StringIO()):
         import nncf
 

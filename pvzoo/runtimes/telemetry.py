@@ -1,4 +1,4 @@
-"""OpenVINO and NNCF without their reports to their makers."""
+"""Use OpenVINO and NNCF without their telemetry."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _PACKAGE = "openvino_telemetry"
 
 @contextmanager
 def no_telemetry() -> Iterator[None]:
-    """Keep OpenVINO and NNCF from reporting what they are used for.
+    """Keep OpenVINO and NNCF from reporting how they are used, within a ``with``.
 
-    Both send it to Google Analytics without asking, OpenVINO as soon as it is imported. They leave
-    it where the package ``openvino_telemetry`` is not installed, and so it is within this. What the
-    program imported before pvzoo did goes on as it was.
+    Both report to Google Analytics without asking; OpenVINO does so as soon as it is imported.
+    They do not report if the package ``openvino_telemetry`` is not installed, so this hides the
+    package. Modules that the program imported earlier are not changed.
     """
     missing = object()
     before: Any = sys.modules.get(_PACKAGE, missing)

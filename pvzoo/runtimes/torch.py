@@ -1,4 +1,4 @@
-"""PyTorch, placed by Accelerate."""
+"""The runtime of PyTorch; Accelerate chooses the device."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from pvzoo.runtimes.base import Runtime
 class TorchRuntime(Runtime):
     """Runs the graphs of a `Network` under `torch.inference_mode`.
 
-    Without a device, Accelerate chooses: the accelerator of this machine, or of this process under
-    ``accelerate launch``, else the CPU. ``device_map`` spreads a network that does not fit one
-    device over all of them, as Accelerate's `dispatch_model` does.
+    Without a device, Accelerate chooses one: the accelerator of this machine (under ``accelerate
+    launch``, that of this process), or else the CPU. ``device_map`` spreads a network that is too
+    large for one device over all devices, with Accelerate's `dispatch_model`.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class TorchRuntime(Runtime):
     ) -> None:
         if network is None:
             raise UsageError(
-                f"{type(adapter).__name__} has no network that PyTorch could run.",
+                f"{type(adapter).__name__} has no network that PyTorch can run.",
                 "Leave runtime out.",
             )
         self._on_device = adapter.on_device
@@ -39,7 +39,7 @@ class TorchRuntime(Runtime):
         if device_map is not None:
             network.module = _spread(module, device, device_map)
             first = next(network.module.parameters()).device
-            # weights kept on the disk or in main memory until needed have no device of their own
+            # weights that stay on disk or in main memory until they are needed are on "meta"
             self.device = torch.device("cpu") if first.type == "meta" else first
         else:
             self.device = _device(device)
@@ -47,7 +47,7 @@ class TorchRuntime(Runtime):
                 module.to(self.device)
             except torch.OutOfMemoryError as error:
                 raise DeviceError(
-                    f"The network does not fit {self.device}.",
+                    f"The network does not fit into the memory of {self.device}.",
                     "Use device_map='auto' to spread it, or dtype='float16' to halve it.",
                 ) from error
         if self.device.type == "cpu":
@@ -55,14 +55,14 @@ class TorchRuntime(Runtime):
         self._graphs = {graph.name: graph.module for graph in network.graphs()}
 
     def __call__(self, name: str, inputs: Arrays) -> dict[str, Any]:
-        """A batch of arrays -> arrays, of real numbers in float32; computed without gradients.
+        """A batch of arrays -> arrays; floating-point numbers are float32. No gradients are kept.
 
-        What an adapter names in ``on_device`` stays a tensor if it is on an accelerator.
+        An output that the adapter names in ``on_device`` stays a tensor on an accelerator.
 
         Raises:
             DeviceError: The device has too little memory.
-            PvzooError: The network cannot compute with this size or dtype, or gave numbers that
-                are not finite, from which nothing right can be read.
+            PvzooError: The network failed with this size or dtype, or gave numbers that are not
+                finite, so no result can be read from them.
         """
         tensors = {name: self._tensor(array) for name, array in inputs.items()}
         try:
@@ -72,28 +72,28 @@ class TorchRuntime(Runtime):
             raise
         except (torch.OutOfMemoryError, MemoryError) as error:
             raise self._full(inputs) from error
-        except Exception as error:  # networks raise many things for what they do not take
-            # CPUs and Metal have no class of error for it
-            if any(said in str(error) for said in ("out of memory", "allocate memory")):
+        except Exception as error:  # networks raise many kinds of errors for inputs they refuse
+            # PyTorch has no class of error for a full memory of CPUs and Metal
+            if any(text in str(error) for text in ("out of memory", "allocate memory")):
                 raise self._full(inputs) from error
             shapes = ", ".join(f"{name} {tuple(t.shape)}" for name, t in tensors.items())
             raise PvzooError(
                 f"The network failed on {shapes} in {self.dtype} ({_line(error)}).",
-                "Some need larger images, or float32.",
+                "Some networks need larger images, or float32.",
             ) from error
-        # the sum is finite only if all numbers are, and takes no memory; in float16 it overflows
+        # the sum is finite only if all numbers are; it takes no memory; float16 would overflow
         floats = [t for t in outputs.values() if t.is_floating_point()]
         if not all(
             t.sum(dtype=torch.promote_types(t.dtype, torch.float32)).isfinite() for t in floats
         ):
             raise PvzooError(
-                f"The network gave numbers that are not finite, computing in {self.dtype}.",
-                "Use dtype='bfloat16' or 'float32'; if it did, the weights are damaged.",
+                f"The network gave numbers that are not finite, in {self.dtype}.",
+                "Use dtype='bfloat16' or 'float32'. If it already did, the weights are damaged.",
             )
         return {name: self._handed_out(name, tensor) for name, tensor in outputs.items()}
 
     def _handed_out(self, name: str, tensor: torch.Tensor) -> torch.Tensor | np.ndarray:
-        """An output as `postprocess` gets it."""
+        """Convert an output for `postprocess`."""
         if tensor.device.type != "cpu" and name in self._on_device:
             return tensor.float()
         tensor = tensor.detach().cpu()
@@ -107,18 +107,18 @@ class TorchRuntime(Runtime):
         )
 
     def _tensor(self, array: np.ndarray | torch.Tensor) -> torch.Tensor:
-        """On the device; what another graph left there is a tensor already."""
+        """Move an input to the device; the output of another graph is already a tensor there."""
         tensor = array if isinstance(array, torch.Tensor) else torch.from_numpy(array)
         dtype = self.dtype if tensor.is_floating_point() else tensor.dtype
         return tensor.to(self.device, dtype)
 
 
 class _NoDevice(DeviceError, UsageError):
-    """What is asked for is the name of no device at all."""
+    """There is no device with the name that the user gave."""
 
 
 def _line(error: Exception) -> str:
-    """What it says, in one line."""
+    """The message of an error, in one line."""
     return next(iter(str(error).splitlines()), "").removesuffix(".") or type(error).__name__
 
 
@@ -131,7 +131,7 @@ def _device(device: Any) -> torch.device:
     try:
         found = torch.device(device)
         kind = DeviceError
-        torch.zeros(1, device=found).item()  # one may be spelt right and not be here, or be "meta"
+        torch.zeros(1, device=found).item()  # a valid name may not be available, or be "meta"
     except (RuntimeError, AssertionError, TypeError) as error:
         reason = str(error).splitlines()[0]
         raise kind(
@@ -150,7 +150,7 @@ def _spread(module: torch.nn.Module, device: Any, device_map: Any) -> torch.nn.M
         device_map = infer_auto_device_map(module, memory, no_split_module_classes=whole)
     if not isinstance(device_map, dict):
         raise UsageError(
-            f"device_map is {device_map!r}.", "It is 'auto' or a dict, as Accelerate's."
+            f"device_map is {device_map!r}.", "It must be 'auto' or a dict, as for Accelerate."
         )
     for index in set(device_map.values()) - {"disk"}:
         _device(index)
@@ -165,7 +165,7 @@ def _spread(module: torch.nn.Module, device: Any, device_map: Any) -> torch.nn.M
 
 
 def _blocks(module: torch.nn.Module) -> set[str]:
-    """The classes of what a network repeats: what is added up within one must be on one device."""
+    """The classes of a network's repeated blocks; a block adds tensors, so it needs one device."""
     rows = (torch.nn.Sequential, torch.nn.ModuleList)
     return {
         type(child).__name__
