@@ -283,7 +283,7 @@ def test_a_report_of_what_cannot_be_compared_or_is_not_here_is_refused(tmp_path:
         gone.report(tmp_path / "new")
     with pytest.raises(UsageError, match="different data"):
         evaluation.report(tmp_path / "new", other=evaluated(schema.CLASSIFICATION, tmp_path, 9))
-    with pytest.raises(UsageError, match="one task"):
+    with pytest.raises(UsageError, match="same task"):
         evaluation.report(tmp_path / "new", other=evaluated(schema.DETECTION, tmp_path / "b"))
     with pytest.raises(UsageError, match="not empty"):
         evaluation.report(tmp_path / "a")

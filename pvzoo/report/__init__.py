@@ -1,1 +1,1 @@
-"""What is behind the figures of an evaluation, as a folder with a page."""
+"""Show where the metrics of an evaluation come from: a folder with a web page."""

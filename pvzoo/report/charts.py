@@ -1,7 +1,7 @@
-"""Tables and charts as HTML: every text is escaped, and nothing needs a script.
+"""Write tables and charts as HTML. Every text is escaped, and no script is needed.
 
-Colours are classes of the style sheet or attributes: the page's content-security policy allows no
-styles within elements.
+Colours are classes of the style sheet or attributes, because the page's content-security policy
+does not allow styles within elements.
 """
 
 from __future__ import annotations
@@ -15,19 +15,20 @@ from pvzoo.report.parts import Bars, Cell, Lines, Matrix, Part, Table
 _WIDE, _HIGH = 460, 280
 _LEFT, _RIGHT, _TOP, _BELOW = 40, 12, 12, 40
 _MOST_CELLS = 30
-"""Classes of a matrix that is drawn as a table; of a larger one only the top confusions are."""
+"""The most classes of a matrix that is drawn as a table. Of a larger matrix, only the most frequent
+confusions are listed."""
 _TOP_CONFUSIONS = 20
 
 
 def text_of(value: Cell) -> str:
-    """A cell for people: fractions with three decimals, what is not known as a dash."""
+    """The text of a cell: fractions with three decimals; nan as a dash."""
     if isinstance(value, float):
         return "-" if math.isnan(value) else f"{value:.3f}"
     return f"{value:,}" if isinstance(value, int) else value
 
 
 def html_of(part: Part) -> str:
-    """A part of a page."""
+    """The HTML of a part of a page."""
     if isinstance(part, Table):
         return _table(part)
     if isinstance(part, Lines):
@@ -153,7 +154,7 @@ def _matrix(part: Matrix) -> str:
 
 
 def _shaded(counts: Sequence[int]) -> str:
-    """The cells of a row, the darker the larger their share of it."""
+    """The cells of a row; a larger share of the row is darker."""
     total = sum(counts) or 1
     return "".join(
         f'<td class="number s{math.ceil(5 * count / total)}">{count:,}</td>' for count in counts

@@ -1,4 +1,4 @@
-"""What a report shows of a classifier."""
+"""The sections of a report about a classifier."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ def single_label(analysis: SingleLabelAnalysis) -> list[Section]:
         ),
         Section(
             "Accuracy by confidence",
-            "If the model only answers where its best score reaches the threshold, so many of its "
-            "answers are right, and for so many of the images it answers. "
-            "model.tune_thresholds stores a threshold for an accuracy that you ask for.",
+            "Suppose that the model answers only if its best score reaches the threshold. "
+            "Accuracy is then the share of its answers that are right; answered is the share of "
+            "the images that it answers. model.tune_thresholds stores a threshold for an accuracy "
+            "that you choose.",
             (
                 Lines(
                     "threshold",

@@ -1,4 +1,4 @@
-"""Two models on the same data: what the second one fixes and breaks."""
+"""Compare two models on the same data: which images the second model gets better or worse."""
 
 from __future__ import annotations
 
@@ -13,19 +13,21 @@ if TYPE_CHECKING:
     from pvzoo.metrics.base import Evaluation
 
 _LISTED = 50
-"""Images that a list of a page has."""
+"""The largest number of images in a list on the page."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What is different between two models, `a` and `b`.
+    """The differences between two models, `a` and `b`.
 
     Attributes:
-        a: The name of the first.
-        b: That of the second.
-        differences: By figure; empty where the metric keeps nothing of each image.
-        fixed: (index, loss of a, loss of b) of images on which b is better, the most first.
-        broken: Likewise of those on which a is better.
+        a: The name of the first model.
+        b: The name of the second model.
+        differences: The difference of each metric; empty if the metric keeps nothing of each
+            image.
+        fixed: (index, loss of a, loss of b) of the images on which b is better, largest
+            difference first.
+        broken: The same for the images on which a is better.
     """
 
     a: str
@@ -36,12 +38,12 @@ class Comparison:
 
     @property
     def indices(self) -> list[int]:
-        """The images that are listed, those that differ most first."""
+        """The indices of the images that are listed, largest difference first."""
         listed = (*self.fixed[:_LISTED], *self.broken[:_LISTED])
         return [index for index, a, b in sorted(listed, key=lambda row: -abs(row[1] - row[2]))]
 
     def sections(self, names: Mapping[int, str]) -> list[Section]:
-        """What the page shows of it; `names` are those of the files of `indices`."""
+        """The sections of the page; `names` are the file names of `indices`."""
         rows: list[Sequence[Cell]] = [
             (
                 name,
@@ -63,9 +65,9 @@ class Comparison:
         return [
             Section(
                 "Two models",
-                f"A is {self.a}, B is {self.b}. The interval is that of a paired bootstrap: both "
+                f"A is {self.a}, B is {self.b}. The interval comes from a paired bootstrap: both "
                 "models are measured on the same resamples of the images. If the interval of a "
-                "difference holds 0, the difference could be chance.",
+                "difference contains 0, the difference could be chance.",
                 (Table(columns, rows),),
             ),
             Section(

@@ -1,4 +1,4 @@
-"""What a report shows of a detector."""
+"""The sections of a report about a detector."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _MEANING = {
     "class": "at an object, but of another class",
     "location": "near an object of its class, with an IoU below 0.5",
     "both": "near an object of another class",
-    "duplicate": "at an object that a better detection has found",
-    "background": "where no object is",
-    "missed": "an object that nothing finds",
+    "duplicate": "at an object that a better detection has already found",
+    "background": "where there is no object",
+    "missed": "an object that no detection finds",
 }
 
 
@@ -41,16 +41,17 @@ def sections(analysis: DetectionAnalysis) -> list[Section]:
     return [
         Section(
             "Where the average precision is lost",
-            f"The average precision at an IoU of 0.5 is {analysis.average_precision:.3f}. A kind "
-            "of error costs what would be gained if all errors of that kind were put right. One "
-            "error can hide another, so the costs do not add up to 1.",
+            f"The average precision at an IoU of 0.5 is {analysis.average_precision:.3f}. The cost "
+            "of a kind of error is how much the average precision would rise if all errors of that "
+            "kind were corrected. One error can hide another, so the costs do not add up to the "
+            "whole loss.",
             (Bars(bars, colours), Table(columns, rows, colours)),
         ),
         thresholds(analysis.curves),
         Section(
             "Confusion between classes",
-            "Of detections that score at least 0.5. The last row counts detections where no object "
-            "is, the last column objects that are not found.",
+            "Only detections with a score of at least 0.5 count. The last row counts detections "
+            "where there is no object; the last column counts objects that are not found.",
             (Matrix(names, names, analysis.confusion.tolist()),),
         ),
         reliability(analysis.calibration, "detections"),
@@ -58,7 +59,7 @@ def sections(analysis: DetectionAnalysis) -> list[Section]:
 
 
 def thresholds(curves: Mapping[str, Curve]) -> Section:
-    """Precision, recall and F1 over the threshold, of all classes together and of each."""
+    """Precision, recall and F1 over the threshold, for all classes together and for each class."""
     rows: list[Sequence[Cell]] = [
         (name or "all classes", curve.best, *curve.at(curve.best).values())
         for name, curve in curves.items()
@@ -66,8 +67,9 @@ def thresholds(curves: Mapping[str, Curve]) -> Section:
     ]
     return Section(
         "Which threshold",
-        "A low threshold finds more, a high one errs less. The best one is where F1, which weighs "
-        "both alike, is highest. model.tune_thresholds stores thresholds with a model.",
+        "A low threshold finds more objects; a high one makes fewer errors. The best threshold is "
+        "the one with the highest F1, which balances precision and recall. model.tune_thresholds "
+        "stores thresholds with a model.",
         (_lines(curves[""]), Table(("class", "best threshold", "precision", "recall", "F1"), rows)),
         [(name, _lines(curve)) for name, curve in list(curves.items())[1:41]],
     )
@@ -102,8 +104,9 @@ def reliability(found: Calibration, what: str) -> Section:
     )
     return Section(
         "Are the scores honest?",
-        f"Of {what} with a score of 0.8, 80 % should be right: then the points lie on the diagonal."
-        f" Below it scores promise too much. The expected calibration error is {found.error:.3f}.",
+        f"Of {what} with a score of 0.8, 80 % should be right; then the points are on the "
+        "diagonal. If they are below it, the scores are too high. The expected calibration error "
+        f"is {found.error:.3f}.",
         (lines, Table(("score", what, "mean score", "right"), rows)),
     )
 
@@ -117,16 +120,19 @@ def panels(
     marks: Sequence[str],
     colours: Mapping[str, str],
 ) -> list[tuple[str, Image.Image]]:
-    """The objects of an image, and its detections.
+    """Draw the objects of an image, and its detections.
 
     Args:
-        image: Upright RGB.
+        image: An upright RGB image.
         names: The classes of the data.
-        found: The detections that are shown.
-        kinds: For each the kind of its error, or "".
-        objects: What is to be found.
-        marks: For each object "missed" or "".
-        colours: By kind, as "#rrggbb".
+        found: The detections that are drawn.
+        kinds: The kind of error of each detection, or "".
+        objects: The labelled objects.
+        marks: "missed" or "" for each object.
+        colours: The colour of each kind of error, as "#rrggbb"; "" is the kind without error.
+
+    Returns:
+        (title, image) of the label and of the prediction.
     """
     sides: list[tuple[str, Image.Image]] = []
     for title, table, errors in (("label", objects, marks), ("prediction", found, kinds)):

@@ -22,21 +22,21 @@ if TYPE_CHECKING:
     from pvzoo.metrics.base import Evaluation
 
 MOST = 200
-"""Most images of a report."""
+"""The largest number of images in a report."""
 LONGEST, SMALL = 1600, 480
-"""Pixels: the longest side of an image, and of the one that the page shows."""
+"""The longest side in pixels of a large image file, and of the small one that the page shows."""
 MOST_BYTES, MOST_SMALL_BYTES = 180_000, 30_000
-"""Of each, about: so that all of them take less than 50 MB."""
+"""The approximate size limits of both files, so that all images take less than 50 MB."""
 _WORST = 150
-"""How many of them are the worst; the next ones are those with suspicious labels."""
+"""The number of images that are chosen first, by their errors; then come suspicious labels."""
 _AT_ONCE = 16
-"""How many images are predicted, and in memory, at one time."""
+"""The number of images that are predicted, and kept in memory, at one time."""
 
 Panels = list[tuple[str, Image.Image]]
 
 
 def chosen(worst: Sequence[ImageErrors], suspects: Sequence[Suspect], images: int) -> list[int]:
-    """The indices of the images that are shown, at most `MOST`; without errors the first ones."""
+    """Choose the images to show: the indices of at most `MOST`; without errors, the first 20."""
     indices = dict.fromkeys(one.index for one in worst[:_WORST])
     for index in [*(one.index for one in suspects), *(one.index for one in worst[_WORST:])]:
         if len(indices) < MOST:
@@ -54,15 +54,15 @@ def write_images(
     """Write the images of these indices into a folder, each in two sizes.
 
     Args:
-        evaluation: With a source.
+        evaluation: An evaluation with a source.
         other: The evaluation of a second model on the same data, to draw its predictions too; or
             None.
-        indices: Of the images, in the order of the page.
-        worst: The errors of the images that have some.
+        indices: The indices of the images, in the order of the page.
+        worst: The images that have errors, with these errors.
         folder: The new folder of the report.
 
     Returns:
-        What the page says of each.
+        The entries of the page's gallery.
     """
     (folder / "images").mkdir()
     errors = {one.index: one for one in worst}
@@ -99,7 +99,7 @@ def _drawn(
 
 
 def undecoded(dataset: Dataset) -> Dataset:
-    """With the images of its rows as they lie in files."""
+    """The dataset, with images as encoded files instead of decoded pixels."""
     from datasets import Image as ImageColumn
 
     dataset = dataset.with_format(None)
@@ -112,7 +112,7 @@ def undecoded(dataset: Dataset) -> Dataset:
 def _predicted(
     evaluation: Evaluation, indices: Sequence[int], rows: Sequence[dict[str, Any]]
 ) -> list[Panels]:
-    """The panels of each image, label and prediction; from what was kept, or predicted again."""
+    """The panels of each image: label and prediction, from the analysis or predicted again."""
     source = evaluation.source
     assert source is not None
     names = evaluation.labels.data
@@ -128,7 +128,7 @@ def _predicted(
         image, row = open_image(rows[place]["image"]), rows[place]
         try:
             label = source.task.draw_labels(image, row, names, image.size)
-        except (DataError, ImageError):  # the figures did without it too
+        except (DataError, ImageError):  # the label is damaged; the metrics left it out too
             label = image
         made[place] = [("label", label), ("prediction", result.draw(image))]
         wrong = evaluation.analysis.wrong_pixels(result, row)
@@ -138,7 +138,7 @@ def _predicted(
 
 
 def _marked(image: Image.Image, wrong: np.ndarray) -> Image.Image:
-    """The image in grey, and red where it is wrong."""
+    """The image in grey, with wrong pixels in red."""
     grey = image.convert("L").convert("RGB")
     grey.paste((229, 57, 53), mask=Image.fromarray(wrong))
     return enlarge(grey)[0]
@@ -147,7 +147,7 @@ def _marked(image: Image.Image, wrong: np.ndarray) -> Image.Image:
 def _panels(
     evaluation: Evaluation, index: int, row: dict[str, Any], sides: Sequence[Panels]
 ) -> Panels:
-    """Label and prediction; of two models the second prediction too."""
+    """The panels of an image: label and prediction, and the prediction of a second model."""
     panels = list(sides[0])
     if len(sides) > 1:
         names = ("prediction of A", "prediction of B")
@@ -156,7 +156,7 @@ def _panels(
 
 
 def side_by_side(panels: Panels) -> Image.Image:
-    """Images of one height in a row, each below its title; at most `LONGEST` pixels wide."""
+    """Join images in a row, scaled to one height, below their titles; at most `LONGEST` wide."""
     gap, bar = 8, 26
     wide = sum(image.width / image.height for _, image in panels)
     room = LONGEST - gap * (len(panels) - 1)

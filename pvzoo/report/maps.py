@@ -1,4 +1,4 @@
-"""What a report shows of semantic and panoptic segmentation."""
+"""The sections of a report about semantic or panoptic segmentation."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 _MEANING = {
     "invented": "the class is predicted, but not in the image",
-    "missed": "the class is in the image, but nowhere predicted",
-    "misplaced": "it is in the image and predicted, but elsewhere",
-    "poor": "its IoU in the image is below 0.5",
+    "missed": "the class is in the image, but not predicted anywhere",
+    "misplaced": "the class is in the image and predicted, but at another position",
+    "poor": "the IoU of the class in the image is below 0.5",
 }
 
 
@@ -27,18 +27,18 @@ def semantic(analysis: SemanticAnalysis) -> list[Section]:
     return [
         Section(
             "Kinds of errors",
-            "In how many images a class has an error, counted for each class.",
+            "The number of images in which a class has an error, added up over the classes.",
             (Table(("kind", "meaning", "how often"), rows),),
         ),
         Section(
             "Confusion between classes",
-            "In pixels.",
+            "The counts are pixels.",
             (Matrix(analysis.names, (*analysis.names, "other"), analysis.counts.tolist()),),
         ),
         Section(
             "Boundaries",
-            "Boundary IoU looks only at the pixels near boundaries: within 2 % of the image's "
-            "diagonal. Where it is far below the IoU of the class, its outlines are not exact.",
+            "Boundary IoU counts only the pixels near boundaries: within 2 % of the image's "
+            "diagonal. If it is far below the IoU of the class, the outlines are not exact.",
             (
                 Bars([(name, value, f"{value:.3f}") for name, value in boundary.items()]),
                 Table(("class", "boundary IoU"), list(boundary.items())),
@@ -58,9 +58,9 @@ def panoptic(analysis: PanopticAnalysis) -> list[Section]:
     return [
         Section(
             "Where the panoptic quality is lost",
-            "For each class PQ = SQ x RQ: SQ is how well the matched segments fit, RQ how many "
-            "segments match. The rows are means over classes. A low RQ asks for better detection, "
-            "a low SQ for better outlines.",
+            "For each class, PQ = SQ x RQ: SQ is how well the matched segments fit; RQ is how many "
+            "segments match. The rows are means over classes. If RQ is low, better detection "
+            "helps; if SQ is low, better outlines help.",
             (
                 Table(("segments", "PQ", "SQ", "RQ"), rows),
                 Bars([(name, float(n), f"{n:,}") for name, n in segments.items()]),

@@ -1,4 +1,4 @@
-"""The page of a report: one file that needs no network and runs no script but its own."""
+"""The page of a report: one file that needs no network access and runs only its own script."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class Shown:
     """An image of the gallery.
 
     Attributes:
-        file: The name of the larger file, beside the page.
-        small: That of the smaller file.
-        width: Of the smaller one, in pixels.
-        height: Likewise.
+        file: The path of the larger file, relative to the page.
+        small: The path of the smaller file.
+        width: The width of the smaller file's image in pixels.
+        height: The height of the smaller file's image in pixels.
         title: The name of the image in the data.
-        about: What is wrong with it.
-        kinds: The kinds of errors in it.
-        classes: The classes that have an error in it.
+        about: The errors in the image, as text.
+        kinds: The kinds of errors in the image.
+        classes: The classes that have an error in the image.
     """
 
     file: str
@@ -41,13 +41,13 @@ class Shown:
 def page(
     title: str, about: Sequence[str], sections: Sequence[Section], gallery: Sequence[Shown]
 ) -> str:
-    """A whole page.
+    """The HTML of a whole page.
 
     Args:
-        title: Its heading.
-        about: Paragraphs below it.
-        sections: In order.
-        gallery: Images, the worst first; they come last.
+        title: The heading of the page.
+        about: Paragraphs below the heading.
+        sections: The sections, in order.
+        gallery: The images at the end of the page, worst first.
     """
     here = resources.files("pvzoo.report")
     style, script = (here.joinpath(n).read_text(encoding="utf-8") for n in ("page.css", "page.js"))
@@ -78,7 +78,7 @@ def page(
 
 
 def _digest(text: str) -> str:
-    """The text as a content-security policy names it."""
+    """The digest of a text, in the form of a content-security policy."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
@@ -96,7 +96,7 @@ def _gallery(shown: Sequence[Shown]) -> str:
     kinds = list(dict.fromkeys(kind for one in shown for kind in one.kinds))
     classes = sorted({name for one in shown for name in one.classes})
     return (
-        '<section id="images"><h2>Images</h2>\n<p>The worst first. Each opens in a larger size.</p>'
+        '<section id="images"><h2>Images</h2>\n<p>Worst first. Click an image to enlarge it.</p>'
         f"\n<form hidden>{_select('kind', 'Kind of error', kinds)}"
         f"{_select('class', 'Class', classes)}"
         f'<span role="status"><span id="count">{len(shown)}</span> of {len(shown)}</span></form>\n'

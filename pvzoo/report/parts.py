@@ -1,4 +1,4 @@
-"""What a page is made of: tables and charts as data. A task says what they show, not how."""
+"""The parts of a page: tables and charts as data. A task decides what they show, not how."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class Table:
 
     Attributes:
         columns: The headings.
-        rows: Texts, whole numbers, and fractions, of which three decimals are shown.
-        colours: For each row the colour of a mark before its first cell, as "#rrggbb"; or empty.
+        rows: Texts, whole numbers, and fractions, which are shown with three decimals.
+        colours: The colour of a mark before the first cell of each row, as "#rrggbb"; or empty.
     """
 
     columns: Sequence[str]
@@ -28,12 +28,12 @@ class Lines:
     """Curves over a common axis; both axes go from 0 to 1.
 
     Attributes:
-        across: What the axis below is.
-        x: (n,) values of it.
-        series: By name the (n,) values; nan leaves a gap.
+        across: The name of the horizontal axis.
+        x: The (n,) values on the horizontal axis.
+        series: The (n,) values of each curve, by its name; nan leaves a gap.
         mark: A value of x that is marked, or None.
-        mark_text: What is written there.
-        diagonal: Whether the line on which both are equal is drawn.
+        mark_text: The text at the mark.
+        diagonal: Whether the diagonal, where both axes are equal, is drawn.
     """
 
     across: str
@@ -49,8 +49,8 @@ class Bars:
     """A horizontal bar for each name.
 
     Attributes:
-        values: Name, length (at least 0) and the text behind the bar.
-        colours: For each bar a colour, as "#rrggbb"; or empty.
+        values: The name, the length (at least 0) and the text after the bar.
+        colours: The colour of each bar, as "#rrggbb"; or empty.
     """
 
     values: Sequence[tuple[str, float, str]]
@@ -59,11 +59,11 @@ class Bars:
 
 @dataclass(frozen=True)
 class Matrix:
-    """Counts of a row's class that were taken for a column's class.
+    """A confusion matrix: how often the class of a row was predicted as the class of a column.
 
     Attributes:
-        rows: Names.
-        columns: Names.
+        rows: The names of the rows.
+        columns: The names of the columns.
         counts: (rows, columns) whole numbers.
     """
 
@@ -77,13 +77,13 @@ Part = Table | Lines | Bars | Matrix
 
 @dataclass(frozen=True)
 class Section:
-    """A heading, a sentence or two that say how to read what follows, and that.
+    """A heading, one or two sentences on how to read the section, and its tables and charts.
 
     Attributes:
         title: The heading.
-        about: How to read it, plain text.
-        parts: Tables and charts; those in `more` are folded away.
-        more: Parts with titles, such as a chart for each class.
+        about: How to read the section, as plain text.
+        parts: Tables and charts.
+        more: More parts with titles, such as a chart for each class; they are folded away.
     """
 
     title: str

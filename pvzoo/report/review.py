@@ -1,4 +1,4 @@
-"""What the model predicts for images with suspicious labels, as drafts for label tools."""
+"""Write the predictions for images with suspicious labels as drafts for label tools."""
 
 from __future__ import annotations
 
@@ -17,26 +17,27 @@ if TYPE_CHECKING:
 
 FORMATS = ("label-studio", "cvat")
 MOST = 100
-"""Of how many images there are drafts: those with the most suspicious labels."""
+"""The largest number of images with drafts; those with the most suspicious labels are chosen."""
 
 
 def write_review(evaluation: Evaluation, suspects: Sequence[Suspect], folder: Path) -> None:
     """Write a folder of drafts for each of `FORMATS` that can hold such predictions.
 
-    They name the images but do not hold them: a tool has them already, and a report stays small.
+    The drafts name the images but do not contain them: a label tool already has the images, and
+    the report stays small.
     """
     source = evaluation.source
     assert source is not None
     try:
         kept = Predicted(source.task.result, evaluation.labels.model)
-    except DataError:  # such results are not labels
+    except DataError:  # results of this task cannot be labels
         return
     formats = []
     for name in FORMATS:
         try:
             writer_of(name, kept.task)
             formats.append(name)
-        except (DataError, UsageError):  # it has no such labels
+        except (DataError, UsageError):  # the format has no labels for this task
             continue
     indices = list(dict.fromkeys(suspect.index for suspect in suspects))[:MOST]
     if not formats or not indices:

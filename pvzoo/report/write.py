@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from pvzoo.metrics.base import Evaluation
 
 _MOST_ROWS = 10_000
-"""Most rows of a CSV file, so that a folder stays small however many images there are."""
+"""The largest number of rows in a CSV file, so that the folder stays small for large data."""
 _MOST_SUSPECTS = 100
-"""How many suspicious labels the page lists; the CSV file has more."""
+"""The largest number of suspicious labels on the page; the CSV file has more."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
-"""What a cell begins with that a spreadsheet would compute."""
+"""A spreadsheet may compute a cell that begins with one of these characters."""
 
 
 def write(evaluation: Evaluation, folder: Path, other: Evaluation | None) -> Path:
@@ -95,16 +95,16 @@ def write(evaluation: Evaluation, folder: Path, other: Evaluation | None) -> Pat
 def _check(evaluation: Evaluation, other: Evaluation | None) -> None:
     if evaluation.source is None or (other is not None and other.source is None):
         raise UsageError(
-            "This evaluation came from another process or a file, without its data and model.",
-            "Call model.evaluate here, and report on what it returns.",
+            "This evaluation comes from another process or a file, without its data and model.",
+            "Call model.evaluate in this process, and call report on the evaluation it returns.",
         )
     if other is None or other.source is None:
         return
     if other.source.task.id != evaluation.source.task.id:
         raise UsageError(
-            f"{evaluation.source.model} serves {evaluation.source.task.id}, and "
-            f"{other.source.model} serves {other.source.task.id}.",
-            "Compare two models of one task.",
+            f"{evaluation.source.model} is for {evaluation.source.task.id}, but "
+            f"{other.source.model} is for {other.source.task.id}.",
+            "Compare two models of the same task.",
         )
     if (other.images, other.labels.data) != (evaluation.images, evaluation.labels.data):
         raise UsageError(
@@ -113,7 +113,7 @@ def _check(evaluation: Evaluation, other: Evaluation | None) -> None:
 
 
 def _file_names(evaluation: Evaluation, indices: Iterable[int]) -> dict[int, str]:
-    """The names of the files of some images."""
+    """The file names of some images, by their indices."""
     assert evaluation.source is not None
     wanted = sorted(set(indices))
     if not wanted:
@@ -131,8 +131,8 @@ def _headline(evaluation: Evaluation) -> Section:
         rows.append((name, float(value), text))
     return Section(
         "Figures",
-        "The 95 % interval says where a figure may lie for other images of the same kind, by the "
-        "bootstrap over the images.",
+        "The 95 % interval is the range that a figure may have on other images of the same kind. "
+        "It comes from a bootstrap over the images.",
         (Table(("figure", "value", "95 % interval"), rows),),
     )
 
@@ -150,7 +150,7 @@ def _per_class(evaluation: Evaluation) -> list[Section]:
     columns, rows = _class_table(evaluation)
     if not rows:
         return []
-    return [Section("Classes", "In the order of the data.", (Table(columns, rows),))]
+    return [Section("Classes", "The classes of the data, in its order.", (Table(columns, rows),))]
 
 
 def _suspects(suspects: Sequence[Suspect], names: Mapping[int, str]) -> Section:
@@ -160,10 +160,10 @@ def _suspects(suspects: Sequence[Suspect], names: Mapping[int, str]) -> Section:
     ]
     return Section(
         "Labels that may be mistakes",
-        "The model contradicts these labels with confidence, or finds no trace of what they say. "
-        "Look at them: the model may be wrong as well. suspects.csv has all of them with their "
-        "boxes; the folders label-studio and cvat, if they are there, hold what the model "
-        "predicts for these images, to be corrected in those tools.",
+        "The model contradicts these labels with confidence, or finds no trace of the labelled "
+        "object. Check them: the model may be wrong too. suspects.csv lists all of them with their "
+        "boxes. The folders label-studio and cvat, if they exist, hold the model's predictions for "
+        "these images; you can correct them in those tools.",
         (Table(("image", "what", "label", "prediction", "suspicion"), rows),),
     )
 
@@ -174,7 +174,7 @@ def _numbers(
     suspects: Sequence[Suspect],
     names: Mapping[int, str],
 ) -> dict[str, Any]:
-    """Every number of the report."""
+    """All numbers of the report."""
     analysis = evaluation.analysis
     found = evaluation.to_dict()
     found["intervals"] = {n: [i.low, i.high] for n, i in evaluation.intervals.items()}
@@ -205,7 +205,7 @@ def _image(one: ImageErrors, names: Mapping[int, str]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Values that JSON has: nan as null, fractions with six decimals."""
+    """Convert values to types that JSON has: nan to null, fractions to six decimals."""
     if isinstance(value, Mapping):
         return {str(key): _plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -224,7 +224,7 @@ def _write_csv(file: Path, columns: Sequence[str], rows: Sequence[Sequence[Cell]
 
 
 def _cell(value: Cell) -> str:
-    """A text that no spreadsheet takes for a formula; a number as it is."""
+    """The text of a cell; a text that a spreadsheet would compute as a formula gets a quote."""
     if isinstance(value, str):
         return f"'{value}" if value.startswith(_FORMULA) else value
     if isinstance(value, float):
