@@ -1,1 +1,1 @@
-"""Thresholds that are chosen on labelled data and kept with a model."""
+"""Choose thresholds on labelled data, and store them with a model."""

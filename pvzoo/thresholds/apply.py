@@ -1,4 +1,4 @@
-"""Use thresholds that were chosen on data: between what an adapter says and a result."""
+"""Apply the thresholds of a model to the results of its adapter."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ def applied(
     controls: Mapping[str, Any],
     given: Mapping[str, Any],
 ) -> tuple[dict[str, Any], Finish]:
-    """What to ask an adapter for, and what to do with its result.
+    """The options for an adapter, and a function that applies thresholds to its result.
 
     Args:
-        thresholds: Of the model; None for none.
-        labels: Its classes.
+        thresholds: The thresholds of the model, or None.
+        labels: The classes of the model.
         controls: All options of the task, complete.
-        given: Those that the user gave. With a ``threshold`` among them, that one holds.
+        given: The options that the user gave. A ``threshold`` among them replaces the model's.
 
     Returns:
         The controls for `Adapter.postprocess`, and a function from its result to the final one.
     """
-    if thresholds is None or not labels:  # classes that a prompt names have no thresholds
+    if thresholds is None or not labels:  # a prompt names the classes, so they have no thresholds
         return dict(controls), lambda result: result
     if thresholds.temperature is not None:
         return _calibrated(thresholds, controls)
@@ -49,7 +49,7 @@ def applied(
 def _objects(
     least: np.ndarray, lowest: float, controls: Mapping[str, Any]
 ) -> tuple[dict[str, Any], Finish]:
-    """Objects: what is below the threshold of its class suppresses nothing and is not counted."""
+    """For objects: remove those below the threshold of their class before NMS and counting."""
     known = ("nms", "class_agnostic", "max_detections")
     after = {name: controls[name] for name in known if name in controls}
     off = {name: None for name in ("nms", "max_detections") if name in controls}
@@ -65,7 +65,7 @@ def _objects(
 def _several_classes(
     least: np.ndarray, lowest: float, controls: Mapping[str, Any]
 ) -> tuple[dict[str, Any], Finish]:
-    """Classes of an image that may have several."""
+    """For images that may have several classes."""
 
     def finish(result: Classification) -> Classification:
         kept = result[result.scores >= least[result.labels]]
@@ -77,7 +77,7 @@ def _several_classes(
 def _calibrated(
     thresholds: Thresholds, controls: Mapping[str, Any]
 ) -> tuple[dict[str, Any], Finish]:
-    """The class of an image: scores as if the logits were divided by the temperature."""
+    """For images with one class: scores as if the logits were divided by the temperature."""
     temperature = thresholds.temperature or 1.0
 
     def finish(result: Classification) -> Classification:
@@ -100,7 +100,7 @@ def tempered(probabilities: np.ndarray, temperature: float) -> np.ndarray:
 
     Args:
         probabilities: (n, classes), the softmax of logits.
-        temperature: Above 1 makes scores less sure, below 1 surer.
+        temperature: A value above 1 makes scores less confident; below 1, more confident.
 
     Returns:
         (n, classes) float32.

@@ -14,18 +14,18 @@ from pvzoo.thresholds.apply import tempered
 Target = str | Mapping[str, float]
 
 RESAMPLES = 50
-"""Of the images, to choose a threshold for F1."""
+"""The number of resamples of the images for choosing a threshold for F1."""
 
 
 def check_target(target: Target, known: tuple[str, ...]) -> tuple[str, float]:
-    """The name and the value of a target; the value of "f1" is 1.
+    """Check a target, and return its name and value; the value of "f1" is 1.
 
     Args:
-        target: As the user gave it.
-        known: Names of figures that can be asked for, such as "precision"; "f1" always can.
+        target: The target that the user gave.
+        known: The names of metrics that are allowed, such as "precision"; "f1" is always allowed.
 
     Raises:
-        UsageError: It is neither "f1" nor such as ``{"precision": 0.95}``.
+        UsageError: It is neither "f1" nor a dict such as ``{"precision": 0.95}``.
     """
     if target == "f1":
         return "f1", 1.0
@@ -35,30 +35,30 @@ def check_target(target: Target, known: tuple[str, ...]) -> tuple[str, float]:
         if name in known and number and 0 < value <= 1:
             return name, float(value)
     examples = " or ".join(f"{{{name!r}: 0.9}}" for name in known)
-    raise UsageError(f"target is {target!r}.", f"It is 'f1', {examples}.")
+    raise UsageError(f"target is {target!r}.", f"It must be 'f1', or a dict such as {examples}.")
 
 
 def threshold_for(
     name: str, value: float, scores: np.ndarray, right: np.ndarray, count: int
 ) -> float:
-    """The best threshold for a target; the nearest to it if it cannot be reached.
+    """The best threshold for a target; if the target cannot be reached, the nearest one.
 
-    For F1 the one where F1 is highest. For a precision or an accuracy the lowest one that reaches
-    it, which finds the most; for a recall the highest, which errs the least. It lies in the middle
-    between two scores.
+    For F1, it is the threshold with the highest F1. For a precision or an accuracy, it is the
+    lowest threshold that reaches the target, which finds the most. For a recall, it is the highest
+    such threshold, which makes the fewest errors. It is halfway between two scores.
 
     Args:
-        name: "f1", "precision", "recall" or "accuracy" (of what is above the threshold).
-        value: What is to be reached.
-        scores: (n,) of predictions.
-        right: (n,) bool, whether each is right.
-        count: How many things there are to be found.
+        name: "f1", "precision", "recall" or "accuracy" (of the answers above the threshold).
+        value: The value to reach.
+        scores: (n,) scores of predictions.
+        right: (n,) bool, whether each prediction is right.
+        count: The number of objects or labels to find.
     """
     if not len(scores):
         return 0.5
     order = np.argsort(-scores, kind="stable")
     ranked = scores[order].astype(np.float64)
-    last = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)  # of equal scores
+    last = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)  # the last of equal scores
     hits, predicted = np.cumsum(right[order])[last], last + 1
     if name == "f1":
         best = int(np.argmax(2 * hits / np.maximum(predicted + count, 1)))
@@ -81,17 +81,18 @@ def steady_threshold(
     asked_index: np.ndarray,
     images: int,
 ) -> float:
-    """The threshold for F1 that does not hang on single images.
+    """The threshold for the highest F1, found so that it does not depend on single images.
 
-    F1 is flat around its highest value, so that a few images decide where that is. Therefore it is
-    found for `RESAMPLES` bootstrap resamples of the images, and the median is taken.
+    F1 is flat around its highest value, so a few images decide where that value is. The threshold
+    is therefore chosen on `RESAMPLES` bootstrap resamples of the images, and their median is
+    taken.
 
     Args:
-        scores: (n,) of predictions.
-        right: (n,) bool.
+        scores: (n,) scores of predictions.
+        right: (n,) bool, whether each prediction is right.
         index: (n,) int, the image of each prediction, from 0.
-        asked_index: (m,) int, the image of each thing to be found.
-        images: How many images there are.
+        asked_index: (m,) int, the image of each object or label to find.
+        images: The number of images.
     """
     order = np.argsort(-scores, kind="stable")
     ranked, right, index = scores[order].astype(np.float64), right[order], index[order]
@@ -110,11 +111,11 @@ def steady_threshold(
 
 
 def temperature_for(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """The temperature at which the right classes are likeliest (Guo et al., arXiv:1706.04599).
+    """The temperature at which the right classes are most likely (Guo et al., arXiv:1706.04599).
 
     Args:
-        probabilities: (n, classes) of images.
-        labels: (n,) their classes, as columns.
+        probabilities: (n, classes) probabilities of images.
+        labels: (n,) the classes of the images, as column numbers.
     """
 
     def loss(log: float) -> float:
@@ -138,7 +139,7 @@ def temperature_for(probabilities: np.ndarray, labels: np.ndarray) -> float:
 
 
 def figures_of(hits: np.ndarray, predicted: np.ndarray, count: np.ndarray) -> dict[str, np.ndarray]:
-    """Precision, recall and F1 of counts."""
+    """Precision, recall and F1, computed from counts."""
     return {
         "precision": ratio(hits, predicted),
         "recall": ratio(hits, count),

@@ -1,4 +1,4 @@
-"""Whether a model runs as it did when its thresholds were chosen."""
+"""Check that a model runs in the same way as when its thresholds were chosen."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from pvzoo.tasks.base import Task
 from pvzoo.thresholds.values import Thresholds
 
 _SIZE = (640, 480)
-"""Of the image by which sizes are compared."""
+"""The (width, height) of the image that is used to compare input sizes."""
 _SHORT = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16", "float64": "fp64"}
 
 
 def fitted_with(adapter: Adapter, task: Task, precision: Any) -> dict[str, Any]:
-    """What `Thresholds.fitted_with` records.
+    """The value of `Thresholds.fitted_with` for a model.
 
     Args:
         adapter: Prepares images.
-        task: Of the model.
-        precision: A dtype, or "int8" and the like.
+        task: The task of the model.
+        precision: A dtype, or a text such as "int8".
     """
     text = str(precision).removeprefix("torch.")
     found: dict[str, Any] = {"image_size": None, "precision": _SHORT.get(text, text), "tiles": None}
@@ -32,7 +32,7 @@ def fitted_with(adapter: Adapter, task: Task, precision: Any) -> dict[str, Any]:
         prompts, _ = task.options({}, adapter.labels)
         inputs, _ = adapter.preprocess(Image.new("RGB", _SIZE), **prompts)
         pixels = inputs.get(adapter.pixels)
-    except (PvzooError, TypeError):  # it cannot prepare an image without a prompt
+    except (PvzooError, TypeError):  # the adapter cannot prepare an image without a prompt
         pixels = None
     if pixels is not None and pixels.ndim == 4:
         found["image_size"] = [int(side) for side in pixels.shape[2:]]
@@ -42,13 +42,13 @@ def fitted_with(adapter: Adapter, task: Task, precision: Any) -> dict[str, Any]:
 def warn_if_otherwise(
     name: str, thresholds: Thresholds | None, adapter: Adapter, precision: Any
 ) -> None:
-    """Warn of thresholds that were chosen for other sizes of images or another precision.
+    """Warn if thresholds were chosen with another image size or another precision.
 
     Args:
-        name: The model's, for the message.
-        thresholds: Of the model, or None.
-        adapter: As it runs now.
-        precision: Likewise.
+        name: The name of the model, for the message.
+        thresholds: The thresholds of the model, or None.
+        adapter: The adapter that the model uses now.
+        precision: The precision that the model has now.
     """
     if thresholds is None:
         return

@@ -1,4 +1,4 @@
-"""`Model.tune_thresholds`: choose on one half of labelled images, check on the other."""
+"""`Model.tune_thresholds`: choose on one half of the labelled images, check on the other half."""
 
 from __future__ import annotations
 
@@ -38,13 +38,14 @@ if TYPE_CHECKING:
     from pvzoo.results.base import Result
 
 EXAMPLES = 25
-"""A class with fewer examples among the images that thresholds are chosen on has the common one."""
+"""The fewest examples for a threshold of its own. A class with fewer examples among the images for
+choosing uses the common threshold."""
 _POOLED = 100
-"""How many examples of its own outweigh the common threshold, when a class gets one for F1."""
+"""With this many examples, a class's own threshold for F1 and the common one count equally."""
 DEFAULT = 0.5
-"""What a tuned threshold is compared with."""
+"""The default threshold, which a tuned threshold is compared with."""
 _MOST_SCORES = 20_000_000
-"""Scores of all classes that are held at most, to find a temperature: 80 MB."""
+"""The largest number of scores that are kept to find a temperature: 80 MB."""
 
 
 def tune(
@@ -65,26 +66,26 @@ def tune(
 
     Args:
         stream: As for `pvzoo.metrics.evaluate.evaluate`, without thresholds.
-        task: Of the results.
+        task: The task of the results.
         labels: The classes of the model.
         data: As for `Model.evaluate`.
-        name: What messages call the model.
+        name: The name of the model in messages.
         split: As for `Model.evaluate`.
-        target: What is asked for.
-        per_class: Whether classes have thresholds of their own.
-        fitted_with: What is recorded of how the model ran.
+        target: The target, such as "f1" or ``{"precision": 0.95}``.
+        per_class: Whether classes get thresholds of their own.
+        fitted_with: The settings the model runs with; they are recorded in the thresholds.
         batch_size: As for `Model.evaluate`.
-        progress: Likewise.
+        progress: As for `Model.evaluate`.
     """
     result: type[Result] = task.result
     if not issubclass(result, Detections | Classification):
         raise UnsupportedModelError(
-            f"{name} is for {task.id}, and its results have no threshold to tune.",
-            "Detectors, instance segmentation and classifiers have.",
+            f"{name} is for {task.id}; its results have no threshold to tune.",
+            "Tune a model for detection, instance segmentation or classification.",
         )
     if task.class_prompt is not None:
         raise UnsupportedModelError(
-            f"{name} finds what a prompt asks for, so its classes cannot have thresholds.",
+            f"{name} finds the classes that a prompt names, so they cannot have thresholds.",
             "Pass threshold= to predict.",
         )
     if not issubclass(result, Classification):
@@ -120,22 +121,22 @@ def tune(
 
 
 def halves(images: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """The images in two halves by chance, always the same ones.
+    """Split the images at random into two halves; the same seed gives the same halves.
 
     Raises:
-        DataError: There are fewer than two.
+        DataError: There are fewer than two images.
     """
     images = np.unique(images)
     if len(images) < 2:
         raise DataError(
             f"Thresholds cannot be chosen on {len(images)} image{'s' * (len(images) != 1)}.",
-            "Give labelled images, some hundreds if possible.",
+            "Give labelled images, several hundred if possible.",
         )
     mixed = np.random.default_rng(seed).permutation(images)
     return np.sort(mixed[: len(mixed) // 2]), np.sort(mixed[len(mixed) // 2 :])
 
 
-# --- objects, and classes of images that may have several ---------------------------------------
+# --- objects, and images that may have several classes ------------------------------------------
 
 
 def _ranked(found: Evaluation, asked: tuple[str, float], per_class: bool) -> dict[str, Any]:
@@ -167,13 +168,13 @@ def _ranked(found: Evaluation, asked: tuple[str, float], per_class: bool) -> dic
 def thresholds_of(
     ranked: Ranked, images: np.ndarray, asked: tuple[str, float], per_class: bool
 ) -> tuple[float, dict[str, float]]:
-    """The common threshold, and those of the classes that have one of their own.
+    """The common threshold, and the thresholds of classes that have their own.
 
     Args:
         ranked: All predictions.
-        images: Those to look at, ascending.
-        asked: The target's name and value.
-        per_class: Whether classes have thresholds of their own.
+        images: The indices of the images to use, ascending.
+        asked: The name and the value of the target.
+        per_class: Whether classes get thresholds of their own.
     """
     here, asked_here = np.isin(ranked.image, images), np.isin(ranked.asked_image, images)
 
@@ -192,7 +193,7 @@ def thresholds_of(
         if per_class and count >= EXAMPLES:
             of_class = here & (ranked.label == label)
             chosen = threshold(of_class, asked_here & (ranked.asked_label == label))
-            if asked[0] == "f1":  # few examples say little: the others of the data help
+            if asked[0] == "f1":  # few examples are not reliable: pull towards the common one
                 chosen = round((count * chosen + _POOLED * common) / (count + _POOLED), 6)
             own[ranked.names[label]] = chosen
     return common, own
@@ -200,14 +201,14 @@ def thresholds_of(
 
 @dataclass(frozen=True, eq=False)
 class _Kept(PerImage):
-    """What is left above thresholds: (n, 3) hits, predictions and things to be found."""
+    """Counts above the thresholds: (n, 3) right predictions, predictions, and labels to find."""
 
     images: np.ndarray
     counts: np.ndarray
 
     @classmethod
     def of(cls, ranked: Ranked, images: np.ndarray, least: np.ndarray) -> _Kept:
-        """Of some images, with a threshold for each class."""
+        """Count in some images, with a threshold for each class."""
         shown = ranked.score >= least[ranked.label].astype(np.float32)
         counts = np.zeros((len(images), 3), np.int64)
         for column, index in enumerate(
@@ -222,7 +223,7 @@ class _Kept(PerImage):
         return {k: float(v) for k, v in figures_of(*(weights @ self.counts)).items()}
 
 
-# --- the class of an image -----------------------------------------------------------------------
+# --- images with one class -----------------------------------------------------------------------
 
 
 class _AllScores(ClassificationMetric):
@@ -233,7 +234,7 @@ class _AllScores(ClassificationMetric):
         self._step = step
         self._column = {label: i for i, label in enumerate(match.to_data) if label >= 0}
         self._kept = array("f")
-        self._rows = array("q")  # of each image its index and the column of its class
+        self._rows = array("q")  # for each image: its index and the column of its class
 
     def update(self, index: int, result: Classification, row: Mapping[str, Any]) -> None:
         super().update(index, result, row)
@@ -288,14 +289,14 @@ def _single(found: Evaluation, asked: tuple[str, float], per_class: bool) -> dic
 
 
 def _answers(kept: _Scores, some: np.ndarray, temperature: float) -> tuple[np.ndarray, np.ndarray]:
-    """The best score of some images, and whether its class is right."""
+    """The best score of each of some images, and whether its class is right."""
     scores = tempered(kept.score[some], temperature)
     return scores.max(axis=1), scores.argmax(axis=1) == kept.label[some]
 
 
 @dataclass(frozen=True, eq=False)
 class _Answers(PerImage):
-    """Answers of (n,) images: their scores, whether they are right, and the least sure one."""
+    """The answers for (n,) images: their scores, whether they are right, and the threshold."""
 
     images: np.ndarray
     scores: np.ndarray
@@ -303,7 +304,7 @@ class _Answers(PerImage):
     least: float
 
     def figures(self, weights: np.ndarray) -> dict[str, float]:
-        """Of the answers that are sure the accuracy, their share, and the calibration error."""
+        """The accuracy of sure answers, their share of all, and the calibration error of all."""
         sure = self.scores >= np.float32(self.least)
         answered = weights @ sure
         again = np.repeat(np.arange(len(weights)), weights)

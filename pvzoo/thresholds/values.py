@@ -1,4 +1,4 @@
-"""The thresholds of a model: what was chosen, on what data, and how good it is."""
+"""The thresholds of a model, the data they were chosen on, and the metrics they reach."""
 
 from __future__ import annotations
 
@@ -18,20 +18,21 @@ class Thresholds:
     """Thresholds that `Model.tune_thresholds` chose; `Model.predict` uses them.
 
     Attributes:
-        task: The id of the task that they are for: a checkpoint may serve others too.
-        common: The threshold of all classes that are not in `per_class`. Of a classifier with one
-            class an image: its answer is not sure below it.
-        per_class: By the name of the class in the model.
+        task: The id of the task that they are for. A checkpoint may support other tasks too.
+        common: The threshold of all classes that are not in `per_class`. For a classifier with one
+            class per image, an answer with a lower score is not sure.
+        per_class: The thresholds of classes that have their own, by the class name in the model.
         fallback: Classes with too few examples for a threshold of their own.
-        target: What was asked for: "f1", or such as ``{"precision": 0.95}``.
-        figures: What was reached on the half of the images that the thresholds were not chosen on:
-            by name ``value``, ``low`` and ``high``, its 95 % interval, and ``before``, the value
-            with the default threshold.
-        images: How many images they were chosen on, and how many they were checked on.
-        data: The fingerprint of the data, as `datasets` has it.
-        fitted_with: ``image_size`` (height and width that the network saw of a 640 x 480 image),
-            ``precision`` of the weights, and ``tiles``; what `predict` should use too.
-        temperature: What logits are divided by; None for all but classifiers with one class an
+        target: The target: "f1", or a dict such as ``{"precision": 0.95}``.
+        figures: The metrics on the half of the images that was not used for choosing, by name:
+            ``value``; ``low`` and ``high``, the ends of its 95 % interval; and ``before``, the
+            value with the default threshold.
+        images: (number of images for choosing, number of images for checking).
+        data: The fingerprint of the data, from `datasets`.
+        fitted_with: ``image_size`` (the height and width of the network's input for an image of
+            640 x 480 pixels), ``precision`` of the weights, and ``tiles``. `predict` should use
+            the same.
+        temperature: The number that divides logits; None except for classifiers with one class per
             image.
     """
 
@@ -58,35 +59,35 @@ class Thresholds:
 
     @classmethod
     def from_json(cls, found: Any, name: str) -> Self:
-        """What `to_json` wrote, checked: it may come from anybody.
+        """Read the values of `to_json` and check them; they may come from anybody.
 
         Args:
             found: The parsed JSON.
-            name: What messages call the model.
+            name: The name of the model in messages.
 
         Raises:
-            WeightsError: It is damaged.
+            WeightsError: The values are damaged.
         """
         try:
             if not isinstance(found, Mapping):
-                raise TypeError("they are not an object")
+                raise TypeError("they are not a JSON object")
             known = {f.name for f in fields(cls)}
             made = cls(**{key: value for key, value in found.items() if key in known})
             made._check()
         except (TypeError, ValueError, AttributeError) as error:
             raise WeightsError(
                 f"The thresholds of {name} cannot be read ({short(str(error))[1:-1]}).",
-                "Tune them again, or take them out of the file: of config.json, the entry "
-                "thresholds in pvzoo; of an export, that of pvzoo-export.json.",
+                "Tune them again, or remove them from the file: in config.json, the entry "
+                "thresholds under pvzoo; in an export, the entry thresholds of pvzoo-export.json.",
             ) from error
         return cls(**{**vars(made), "fallback": tuple(made.fallback), "images": tuple(made.images)})
 
     def _check(self) -> None:
-        """Raise a TypeError or ValueError for what no tuning gives."""
+        """Raise a TypeError or ValueError for values that tuning never gives."""
         if len(self.per_class) > MOST_CLASSES:
             raise ValueError("there are too many classes")
         if not isinstance(self.per_class, Mapping) or not isinstance(self.fitted_with, Mapping):
-            raise TypeError("per_class and fitted_with are objects")
+            raise TypeError("per_class or fitted_with is not an object")
         for value in (self.common, *self.per_class.values()):
             if not _is_number(value) or not 0 <= value <= 1:
                 raise ValueError(f"{short(value)} is not a threshold")
@@ -100,7 +101,7 @@ class Thresholds:
         if self.temperature is not None and self.task != CLASSIFICATION:
             raise ValueError(f"{short(self.task)} has no temperature")
         if len(self.images) != 2 or not all(isinstance(n, int) for n in self.images):
-            raise ValueError("images are two whole numbers")
+            raise ValueError("images is not two whole numbers")
         for row in self.figures.values():
             if not all(v is None or _is_number(v) for v in row.values()):
                 raise ValueError("a figure is not a number")
