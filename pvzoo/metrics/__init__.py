@@ -1,1 +1,1 @@
-"""Metrics, one module per task; each takes results one by one, in bounded memory."""
+"""Metrics and the analysis of errors. A metric takes results one by one, in bounded memory."""

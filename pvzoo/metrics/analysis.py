@@ -1,7 +1,8 @@
-"""What an evaluation knows beside its figures: which errors, in which images.
+"""The analysis of an evaluation: which errors there are, in which images.
 
-A metric gives an `Analysis` to the `Evaluation` that it makes. The analysis computes nothing before
-somebody asks for it. A metric without one gets an analysis of what it keeps of each image.
+A metric passes an `Analysis` to the `Evaluation` that it makes. The analysis computes everything
+only when it is needed. If a metric has no analysis of its own, there is one of the values that it
+keeps of each image.
 """
 
 from __future__ import annotations
@@ -27,13 +28,13 @@ Panel = tuple[str, "Image.Image"]
 
 @dataclass(frozen=True)
 class ImageErrors:
-    """An image and what is wrong with what was predicted for it.
+    """The errors of the prediction for an image.
 
     Attributes:
-        index: Of the image in the dataset.
-        loss: How bad it is, at least 0; of the same kind for all images of an evaluation.
-        kinds: The kinds of errors in it.
-        classes: The names of the classes that have an error in it.
+        index: The index of the image in the dataset.
+        loss: How bad the prediction is, at least 0; comparable within an evaluation.
+        kinds: The kinds of errors in the image.
+        classes: The names of the classes that have an error in the image.
         about: The errors in a few words.
     """
 
@@ -46,16 +47,16 @@ class ImageErrors:
 
 @dataclass(frozen=True)
 class Suspect:
-    """A label that may be a mistake, or a place where one may be missing.
+    """A label that may be a mistake, or a position where a label may be missing.
 
     Attributes:
-        index: Of the image in the dataset.
-        suspicion: From 0 to 1.
-        kind: What may be wrong: "wrong class", "missing", "position" or "nothing there".
-        label: The name of its class in the data; "" where a label may be missing.
-        predicted: The name of the class that is predicted there; "" for nothing.
-        score: Of that prediction; nan for none.
-        box: Left, top, width and height in pixels, if it has a place in the image.
+        index: The index of the image in the dataset.
+        suspicion: How suspicious the label is, from 0 to 1.
+        kind: The possible mistake: "wrong class", "missing", "position" or "nothing there".
+        label: The labelled class; "" if a label may be missing.
+        predicted: The predicted class; "" if there is no prediction.
+        score: The score of the prediction; nan if there is no prediction.
+        box: (left, top, width, height) in pixels; None if the label is for the whole image.
     """
 
     index: int
@@ -69,15 +70,16 @@ class Suspect:
 
 @dataclass(frozen=True)
 class Ranked:
-    """All predictions with their scores, from which a threshold can be chosen.
+    """All predictions with their scores, for choosing thresholds.
 
     Attributes:
-        image: (n,) int64 indices in the dataset.
-        label: (n,) int64 indices in `names`.
-        score: (n,) float32.
-        right: (n,) bool, whether each finds a thing that nothing with a higher score has found.
-        asked_image: (m,) int64, of the things to be found.
-        asked_label: (m,) int64.
+        image: (n,) int64: the index in the dataset of each prediction's image.
+        label: (n,) int64: the class of each prediction, as an index in `names`.
+        score: (n,) float32: the score of each prediction.
+        right: (n,) bool: whether each prediction finds an object or label that no prediction with
+            a higher score has found.
+        asked_image: (m,) int64: the image of each object or label to find.
+        asked_label: (m,) int64: the class of each object or label to find.
         names: The classes.
     """
 
@@ -91,13 +93,14 @@ class Ranked:
 
 
 class Analysis:
-    """What is known of the errors of an evaluation. A subclass says what its task has.
+    """The errors of an evaluation. A subclass overrides what its task has.
 
     Attributes:
-        curves: By the name of the class, and "" for all together.
-        errors: By kind, such as "missed": ``count``, and ``cost`` where it is known.
-        calibration: Whether scores are what they seem; None if there are none.
-        colours: By kind of error the colour in which `panels` draws it, as "#rrggbb".
+        curves: The curve of each class, by its name; "" is all classes together.
+        errors: The ``count`` of each kind of error, such as "missed", and its ``cost`` if it is
+            known.
+        calibration: Whether scores match accuracy; None if the task has no scores.
+        colours: The colour in which `panels` draws each kind of error, as "#rrggbb".
     """
 
     curves: Mapping[str, Curve] = {}
@@ -106,11 +109,11 @@ class Analysis:
     colours: Mapping[str, str] = {}
 
     def images(self) -> list[ImageErrors]:
-        """The images that have an error, the worst first."""
+        """The images that have an error, worst first."""
         return []
 
     def suspects(self) -> list[Suspect]:
-        """Labels that may be mistakes, the most suspicious first."""
+        """Labels that may be mistakes, most suspicious first."""
         return []
 
     def ranked(self) -> Ranked | None:
@@ -118,24 +121,24 @@ class Analysis:
         return None
 
     def sections(self) -> list[Section]:
-        """What a report shows of the task."""
+        """The sections of a report for the task."""
         return []
 
     def panels(self, index: int, image: Image.Image, row: Mapping[str, Any]) -> list[Panel] | None:
-        """The label and the prediction of an image, each with its title, drawn.
+        """Draw the label and the prediction of an image: (title, image) of each.
 
-        None where the predictions are not kept: then the model predicts once more, and the result
-        is drawn as ever.
+        None if the analysis does not keep predictions. The model then predicts the image again,
+        and the result draws itself.
         """
         return None
 
     def wrong_pixels(self, result: Any, row: Mapping[str, Any]) -> np.ndarray | None:
-        """(height, width) bool: where a map is wrong; None if results are not maps."""
+        """(height, width) bool: the wrong pixels of a map; None if results are not maps."""
         return None
 
 
 class MeansAnalysis(Analysis):
-    """Of figures that are means over the images: the worst images by the main figure."""
+    """The analysis of metrics that are means over images: it ranks images by the main metric."""
 
     def __init__(self, kept: Means, main: str) -> None:
         self._kept = kept
@@ -150,7 +153,7 @@ class MeansAnalysis(Analysis):
         return losses
 
     def images(self) -> list[ImageErrors]:
-        """The images with a figure that is not perfect."""
+        """The images whose main metric is not perfect, worst first."""
         losses = self._losses
         order = [i for i in np.argsort(-losses, kind="stable").tolist() if losses[i] > 0]
         names = self._kept.names
@@ -167,11 +170,11 @@ class MeansAnalysis(Analysis):
 
 
 def analysis_of(kept: PerImage | None, main: str | None) -> Analysis:
-    """The analysis of a metric that brings none, such as that of a plugin.
+    """The analysis for a metric that has none of its own, such as a plugin's metric.
 
     Args:
-        kept: What the metric keeps of each image.
-        main: The main figure of the task.
+        kept: The values that the metric keeps of each image.
+        main: The main metric of the task.
     """
     if isinstance(kept, Means) and main in kept.names:
         return MeansAnalysis(kept, str(main))

@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """What was evaluated on what.
+    """The model and the data of an evaluation.
 
     Attributes:
-        model: What messages call the model.
-        task: The task of its results.
+        model: The name of the model in messages.
+        task: The task of the results.
         dataset: The labelled data, a `datasets.Dataset`.
-        predict: ``predict(images)`` gives the results of a list of images, as `Model.predict` does
-            by default.
+        predict: ``predict(images)`` returns the results for a list of images, with the default
+            options of `Model.predict`.
     """
 
     model: str
@@ -47,7 +47,7 @@ class Source:
 
 
 class _FromAnalysis:
-    """A field that, where it is not given, is what the analysis says; computed when asked for."""
+    """A field whose default is the attribute of the same name of the analysis, computed lazily."""
 
     def __init__(self, default: Any) -> None:
         self._default = default
@@ -73,10 +73,10 @@ class Evaluation(Mapping[str, float]):
         metrics: The name and value of each metric; nan if the data cannot tell (for example no
             object of that size).
         per_class: The metrics of each class, by its name in the data.
-        confusion: (rows, columns) int64 counts, None if the task has no such counts. A row is a
-            class of the data, a column is a class of `confusion_names`. The matrix of a detector
-            counts detections with a score of at least 0.5, at an IoU of 0.5; its last row and
-            column are for no object and no detection.
+        confusion: (rows, columns) int64 counts; None if the task has no such counts. A row is a
+            class of the data; a column is a class of `confusion_names`. The matrix of a detector
+            counts detections with a score of at least 0.5, at an IoU of 0.5. Its last row counts
+            detections without an object; its last column counts objects without a detection.
         confusion_names: The names of the columns of `confusion`; the first of them name its rows.
         images: The number of images that were evaluated.
         labels: How the classes of the model and of the data were matched.
@@ -84,7 +84,7 @@ class Evaluation(Mapping[str, float]):
             that the model does not have.
         note: What the metrics measure, if that is not the same for all models of the task.
         per_image: What the metric keeps of each image; `intervals` and `compare` need it.
-        analysis: What the metric knows of the errors.
+        analysis: The errors of the model, as far as the metric knows them.
         source: The model and the data; None in an evaluation that was pickled.
     """
 
@@ -101,7 +101,7 @@ class Evaluation(Mapping[str, float]):
     source: Source | None = field(default=None, repr=False)
 
     def with_source(self, source: Source) -> Evaluation:
-        """The same, which knows what was evaluated on what."""
+        """A copy of the evaluation that knows its model and data."""
         made = copy(self)
         vars(made)["source"] = source
         if type(self.analysis) is Analysis:
@@ -109,7 +109,7 @@ class Evaluation(Mapping[str, float]):
         return made
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the data and the model, which stay in this process."""
+        """The state for pickling, without the model and the data; these stay in this process."""
         return {**vars(self), "source": None}
 
     @property
@@ -122,36 +122,36 @@ class Evaluation(Mapping[str, float]):
 
     @property
     def errors(self) -> Mapping[str, Mapping[str, float]]:
-        """By kind of error how many there are (``count``), and what they cost where that is known.
+        """The number (``count``) of errors of each kind, and their ``cost`` if it is known.
 
-        For detectors ``cost`` is the average precision at an IoU of 0.5 that is lost.
+        For detectors, ``cost`` is the loss of average precision at an IoU of 0.5.
         """
         return self.analysis.errors
 
     def worst(self, n: int = 20) -> list[ImageErrors]:
-        """The `n` images with the worst predictions, the worst first; fewer if fewer have errors.
+        """The `n` images with the worst predictions, worst first; fewer if fewer have errors.
 
-        An ``index`` is that of the image in the dataset, or in the split.
+        Their ``index`` is the index of the image in the dataset or the split.
         """
         return self.analysis.images()[:n]
 
     def report(self, folder: str | Path, *, other: Evaluation | None = None) -> Path:
-        """Write a page that shows where the figures come from, to a new folder.
+        """Write a page that shows where the metrics come from, to a new folder.
 
-        The page, ``index.html``, needs no network. ``report.json`` and CSV files beside it have
-        its numbers, and ``images`` at most 200 images (docs/report.md).
+        The page is ``index.html``; it needs no network access. ``report.json`` and CSV files
+        beside it hold its numbers, and ``images`` holds at most 200 images (docs/report.md).
 
         Args:
-            folder: A new one.
-            other: The evaluation of another model on the same data, which this one is compared
-                with: what the other one fixes and breaks.
+            folder: A new folder.
+            other: The evaluation of another model on the same data, for a comparison: which
+                images the other model gets better or worse.
 
         Returns:
-            The page.
+            The path of the page.
 
         Raises:
-            UsageError: The folder is not empty or cannot be written, this evaluation came from
-                another process, or the other one is of other data or of another task.
+            UsageError: The folder is not empty or cannot be written, this evaluation comes from
+                another process, or the other evaluation has other data or another task.
         """
         from pvzoo.report.write import write
 
@@ -180,7 +180,7 @@ class Evaluation(Mapping[str, float]):
             raise UsageError(
                 "The metric of this task keeps nothing of each image, so models cannot be "
                 "compared.",
-                "The plugin that brings the metric can pass per_image to Evaluation.",
+                "The plugin that has the metric can pass per_image to Evaluation.",
             )
         return compare(self.per_image, other.per_image)
 
@@ -317,7 +317,7 @@ def column(
     """
     try:
         array = np.asarray(values)
-        array = array if array.size else np.zeros(array.shape, dtype)  # [] has no type of its own
+        array = array if array.size else np.zeros(array.shape, dtype)  # numpy guesses a type for []
         fits = np.can_cast(
             array.dtype, dtype, "same_kind"
         )  # astype alone would also cast null and text

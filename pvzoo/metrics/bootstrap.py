@@ -24,13 +24,13 @@ RESAMPLES = 200
 width."""
 
 FEWEST = 6
-"""The least number of images for a comparison. On five, a model may be better on all by chance."""
+"""The fewest images for a comparison. On five images, a model may be better on all by chance."""
 
 _SIDE = 1.959964
-"""95 % of a normal distribution is within so many standard errors of its mean."""
+"""95 % of a normal distribution is within this many standard errors of its mean."""
 
 _POWER = 0.841621
-"""80 % of a normal distribution is above its mean less so many standard errors."""
+"""80 % of a normal distribution is above its mean minus this many standard errors."""
 
 
 class PerImage(ABC):
@@ -260,7 +260,7 @@ def compare(
     both, in_a, in_b = np.intersect1d(a.images, b.images, return_indices=True)
     if not len(both):
         raise UsageError(
-            "The two models were measured on no image in common.", "Measure them on the same data."
+            "The two models have no image in common.", "Measure both on the same data."
         )
 
     def figures(weights: np.ndarray) -> tuple[dict[str, float], dict[str, float]]:

@@ -1,4 +1,4 @@
-"""The pixels near the boundaries of a map, for boundary IoU (Cheng et al., arXiv:2103.16562)."""
+"""Find the pixels near boundaries of a map, for boundary IoU (Cheng et al., arXiv:2103.16562)."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ WIDTH = 0.02
 
 
 def near_boundary(values: np.ndarray) -> np.ndarray:
-    """Which pixels are near one of another value, or near the edge of the map.
+    """Find the pixels near a pixel with another value, or near the edge of the map.
 
-    That is what is left of each class after the paper's erosion: 3 x 3 pixels, as often as `WIDTH`
-    says.
+    These are the pixels that the paper's erosion removes from each class. It erodes with 3 x 3
+    pixels; `WIDTH` decides how often.
 
     Args:
         values: (height, width) integers.
@@ -25,7 +25,7 @@ def near_boundary(values: np.ndarray) -> np.ndarray:
     near = np.ones(values.shape, bool)
     if min(height, width) <= 2 * reach:
         return near
-    # Columns whose neighbours differ within reach; then rows with such a column or a change.
+    # find horizontal changes within reach; then, vertically, these changes or others within reach
     across = _any_within(values[:, 1:] != values[:, :-1], 2 * reach, axis=1)
     inner = values[:, reach : width - reach]
     down = _any_within(inner[1:] != inner[:-1], 2 * reach, axis=0)
@@ -37,7 +37,7 @@ def near_boundary(values: np.ndarray) -> np.ndarray:
 def _any_within(marks: np.ndarray, length: int, axis: int) -> np.ndarray:
     """Whether there is a mark in each window of a length, along an axis.
 
-    A window of twice the length is two windows of one, so that few steps are needed.
+    Two windows make a window of up to twice the length, so few steps are needed.
     """
     found, reached = marks, 1
     while reached < length:

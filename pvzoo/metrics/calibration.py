@@ -1,4 +1,4 @@
-"""Whether scores are what they seem: of predictions with a score of 0.8, are 80 % right?"""
+"""Measure whether scores match accuracy: are 80 % of predictions with a score of 0.8 right?"""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ BINS = 10
 
 @dataclass(frozen=True)
 class Calibration:
-    """A reliability diagram: predictions in `BINS` bins of equal width by their scores.
+    """A reliability diagram: predictions in `BINS` bins of equal width, by their scores.
 
     Attributes:
-        confidence: (10,) float64, the mean score of each bin; nan where it is empty.
-        accuracy: (10,) float64, the share of it that is right; likewise.
-        count: (10,) int64, how many predictions it has.
+        confidence: (10,) float64, the mean score of each bin; nan if the bin is empty.
+        accuracy: (10,) float64, the share of right predictions; nan if the bin is empty.
+        count: (10,) int64, the number of predictions in each bin.
     """
 
     confidence: np.ndarray
@@ -27,8 +27,9 @@ class Calibration:
 
     @property
     def error(self) -> float:
-        """The expected calibration error: the mean over the predictions of |score - accuracy| of
-        their bins (Guo et al., arXiv:1706.04599); nan without predictions.
+        """The expected calibration error (Guo et al., arXiv:1706.04599); nan without predictions.
+
+        It is the mean of |confidence - accuracy| over the bins, weighted by their counts.
         """
         some = self.count > 0
         if not some.any():
@@ -38,11 +39,11 @@ class Calibration:
 
 
 def calibration(scores: np.ndarray, right: np.ndarray) -> Calibration:
-    """The diagram of some predictions.
+    """The reliability diagram of some predictions.
 
     Args:
-        scores: (n,) in 0..1. A bin holds its upper edge, and the first one 0 too.
-        right: (n,) bool.
+        scores: (n,) scores from 0 to 1. A bin includes its upper edge; the first includes 0 too.
+        right: (n,) bool, whether each prediction is right.
     """
     bins = np.clip(np.ceil(scores.astype(np.float64) * BINS) - 1, 0, BINS - 1).astype(int)
     count = np.bincount(bins, minlength=BINS)

@@ -137,7 +137,7 @@ def _fold(name: str) -> str:
 
 
 def _first(name: str) -> str:
-    """The first synonym of a class, also if its name is an id."""
+    """The first synonym of a class, even if its name is an id."""
     return _fold((description(name) or name).partition(",")[0])
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pvzoo.results.classification import Classification
 
 MOST_CONFUSED = 1000
-"""Most classes of a confusion matrix; with 20,000 classes it would need 3 GB."""
+"""The most classes of a confusion matrix; with 20,000 classes it would need 3 GB."""
 
 
 class ClassificationMetric(Metric):
@@ -76,7 +76,7 @@ class SingleLabelMetric(Metric):
         self._output = {label: i for i, label in enumerate(match.to_data) if label >= 0}
         # for each image: its index, its class, the answer, the rank of its class
         self._answers = array("i")
-        self._scores = array("f")  # likewise: of the answer and of the class
+        self._scores = array("f")  # for each image: the score of the answer, and of its class
         self._left_out = 0
 
     def update(self, index: int, result: Classification, row: Mapping[str, Any]) -> None:
@@ -239,12 +239,12 @@ class ScoresAndTruth(PerImage):
         }
 
     def counts(self, weights: np.ndarray) -> np.ndarray:
-        """(3, classes): how many images a class is rightly found in, is found in, is in."""
+        """(3, classes): the number of right predictions, of predictions and of labelled images."""
         found = self.scores >= THRESHOLD
         return np.stack([weights @ (found & self.truth), weights @ found, weights @ self.truth])
 
     def average_precision(self, weights: np.ndarray) -> np.ndarray:
-        """(classes,): the sum of the precision at each score, weighted with the recall gained.
+        """(classes,): the precision at each score, weighted with the gain in recall, added up.
 
         nan if the class does not occur.
         """
@@ -259,7 +259,7 @@ class ScoresAndTruth(PerImage):
 
     @cached_property
     def _order(self) -> tuple[np.ndarray, np.ndarray]:
-        """The images by their score for each class, the highest first: (n, classes).
+        """The images in the order of their score for each class, highest first: (n, classes).
 
         Then, for each of these, the last index with the same score: (n, classes).
         """
@@ -284,7 +284,7 @@ def _scores(result: Classification, row: Mapping[str, Any]) -> np.ndarray:
 def _per_class(
     match: LabelMatch, hits: np.ndarray, predicted: np.ndarray, support: np.ndarray
 ) -> dict[str, dict[str, float]]:
-    """The metrics of each class that the model has, from three counts per class of the data."""
+    """The metrics of each class that the model has, from three counts for each class."""
     precision, recall = ratio(hits, predicted), ratio(hits, support)
     f1 = ratio(2 * hits, predicted + support)
     return {

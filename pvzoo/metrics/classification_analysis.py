@@ -16,21 +16,21 @@ if TYPE_CHECKING:
     from pvzoo.report.parts import Section
 
 LEAST = 0.3
-"""Suspicions that are smaller are not listed."""
+"""Smaller suspicions are not listed; for images with several classes, the limit is 1 - LEAST."""
 THRESHOLD = 0.5
-"""Least score of a class that counts as predicted where an image may have several."""
+"""The smallest score of a class that counts as predicted, if an image may have several classes."""
 
 
 class SingleLabelAnalysis(Analysis):
-    """Where an image has one class.
+    """The analysis for images with one class.
 
     Args:
         images: (n,) indices in the dataset.
         labels: (n,) classes of the data.
         answers: (n,) the best class of the model, as a class id of the data; the id after the last
             one stands for all classes that the data does not have.
-        better: (n,) how many classes score better than the right one.
-        scores: (n, 2) float32: of the answer, and of the right class.
+        better: (n,) the number of classes with a better score than the right class.
+        scores: (n, 2) float32: the score of the answer, and the score of the right class.
         names: The classes of the data.
     """
 
@@ -50,7 +50,7 @@ class SingleLabelAnalysis(Analysis):
 
     @cached_property
     def errors(self) -> dict[str, dict[str, float]]:  # type: ignore[override]
-        """How many images are wrong: with the class among the best five, and not."""
+        """The number of wrong images: "near" if the right class is in the best five, else "far"."""
         return {kind: {"count": int((self._kinds == kind).sum())} for kind in ("near", "far")}
 
     @cached_property
@@ -60,11 +60,11 @@ class SingleLabelAnalysis(Analysis):
 
     @cached_property
     def calibration(self) -> Calibration:  # type: ignore[override]
-        """Of the best class of each image."""
+        """The calibration of the best class of each image."""
         return calibration(self._confidence, self._better < 1)
 
     def images(self) -> list[ImageErrors]:
-        """The wrong ones; the more sure the model is of its answer, the worse."""
+        """The wrong images. If the model is more sure of a wrong answer, the loss is larger."""
         losses = self._confidence - self._own + 1e-6
         wrong = np.flatnonzero(self._better > 0)
         order = wrong[np.lexsort((self._images[wrong], -losses[wrong]))]
@@ -98,7 +98,7 @@ class SingleLabelAnalysis(Analysis):
         ]
 
     def top_confusions(self, most: int = 20) -> list[tuple[str, str, int]]:
-        """(label, answer, how often) of the most frequent wrong answers."""
+        """The most frequent wrong answers: (label, answer, count)."""
         wrong = self._better > 0
         answers = self._answers[wrong].tolist()
         pairs = Counter(zip(self._labels[wrong].tolist(), answers, strict=True))
@@ -108,26 +108,26 @@ class SingleLabelAnalysis(Analysis):
         ]
 
     def by_confidence(self) -> tuple[np.ndarray, np.ndarray]:
-        """(101,) accuracy of the images that score at least 0.00, 0.01, ..., and their share."""
+        """(101,) accuracy of images with scores of at least 0.00, 0.01, ..., and their share."""
         found = curve(self._confidence, self._better < 1, len(self._labels))
         right = found.recall
         return found.precision, np.where(np.isnan(found.precision), 0, right / found.precision)
 
     def sections(self) -> list[Section]:
-        """Confusions, accuracy by confidence, calibration."""
+        """The report's sections: confusions, accuracy by confidence, calibration."""
         from pvzoo.report.classification import single_label
 
         return single_label(self)
 
 
 class MultiLabelAnalysis(Analysis):
-    """Where an image may have several classes.
+    """The analysis for images that may have several classes.
 
     Args:
         images: (n,) indices in the dataset.
-        scores: (n, classes) float32 of the classes that model and data share.
-        truth: (n, classes) bool.
-        names: Of these classes.
+        scores: (n, classes) float32 scores of the classes that both the model and the data have.
+        truth: (n, classes) bool: whether the image has the class.
+        names: The names of these classes.
     """
 
     def __init__(
@@ -137,7 +137,7 @@ class MultiLabelAnalysis(Analysis):
 
     @cached_property
     def curves(self) -> dict[str, Curve]:  # type: ignore[override]
-        """Of each class that an image has, and of all together."""
+        """The curve of each class that occurs in the labels, and of all classes together."""
         scores, truth = self._scores, self._truth
         made = {"": curve(scores.reshape(-1), truth.reshape(-1), int(truth.sum()))}
         for k, name in enumerate(self._names):
@@ -147,22 +147,22 @@ class MultiLabelAnalysis(Analysis):
 
     @cached_property
     def calibration(self) -> Calibration:  # type: ignore[override]
-        """Of all classes of all images."""
+        """The calibration over all classes of all images."""
         return calibration(self._scores.reshape(-1), self._truth.reshape(-1))
 
     @cached_property
     def _wrong(self) -> dict[str, np.ndarray]:
-        """By kind of error (n, classes) bool, at `THRESHOLD`."""
+        """(n, classes) bool for each kind of error, at `THRESHOLD`."""
         found = self._scores >= THRESHOLD
         return {"missed": ~found & self._truth, "too much": found & ~self._truth}
 
     @cached_property
     def errors(self) -> dict[str, dict[str, float]]:  # type: ignore[override]
-        """Classes of images that are missed, and that are too much."""
+        """The number of classes that are missed, and that are wrongly predicted ("too much")."""
         return {kind: {"count": int(where.sum())} for kind, where in self._wrong.items()}
 
     def images(self) -> list[ImageErrors]:
-        """By the sum of the differences between scores and truth where the answer is wrong."""
+        """The wrong images; the loss is the sum of |score - truth| over the wrong classes."""
         wrong = self._wrong["missed"] | self._wrong["too much"]
         losses = (np.abs(self._scores - self._truth) * wrong).sum(axis=1)
         some = np.flatnonzero(wrong.any(axis=1))
@@ -181,7 +181,7 @@ class MultiLabelAnalysis(Analysis):
         return made
 
     def suspects(self) -> list[Suspect]:
-        """Labels that are far from the scores."""
+        """Labels that differ much from the scores."""
         suspicion = np.abs(self._scores - self._truth)
         rows, columns = np.nonzero(suspicion >= 1 - LEAST)
         made = []
@@ -200,7 +200,7 @@ class MultiLabelAnalysis(Analysis):
         return sorted(made, key=lambda one: (-one.suspicion, one.index))
 
     def ranked(self) -> Ranked:
-        """Every class of every image."""
+        """The score of every class of every image."""
         count = len(self._names)
         asked_image, asked_label = np.nonzero(self._truth)
         return Ranked(
@@ -214,7 +214,7 @@ class MultiLabelAnalysis(Analysis):
         )
 
     def sections(self) -> list[Section]:
-        """Thresholds, calibration."""
+        """The report's sections: thresholds, calibration."""
         from pvzoo.report.classification import multi_label
 
         return multi_label(self)

@@ -9,17 +9,17 @@ import numpy as np
 from pvzoo.metrics.base import ratio
 
 THRESHOLDS = np.arange(101) / 100
-"""At which a curve is known."""
+"""The thresholds at which a curve is computed."""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """What the predictions that score at least a threshold are worth.
+    """Precision, recall and F1 of the predictions with a score of at least each threshold.
 
     Attributes:
-        precision: (101,) float64 at `THRESHOLDS`; nan where nothing scores as much.
-        recall: (101,) float64; nan where there is nothing to be found.
-        f1: (101,) float64; nan where there is neither.
+        precision: (101,) float64 at `THRESHOLDS`; nan if no prediction has such a score.
+        recall: (101,) float64; nan if there is nothing to find.
+        f1: (101,) float64; nan if there are no such predictions and there is nothing to find.
     """
 
     precision: np.ndarray
@@ -28,14 +28,14 @@ class Curve:
 
     @property
     def best(self) -> float:
-        """The threshold with the highest F1; in the middle of those that share it; nan if none."""
+        """The threshold with the highest F1; the middle one of several; nan if F1 is undefined."""
         if np.isnan(self.f1).all():
             return float("nan")
         (indices,) = np.nonzero(self.f1 == np.nanmax(self.f1))
         return float(THRESHOLDS[indices[len(indices) // 2]])
 
     def at(self, threshold: float) -> dict[str, float]:
-        """The three figures at the nearest of `THRESHOLDS`."""
+        """Precision, recall and F1 at the nearest of `THRESHOLDS`."""
         index = round(threshold * 100)
         return {name: float(getattr(self, name)[index]) for name in ("precision", "recall", "f1")}
 
@@ -44,9 +44,9 @@ def curve(scores: np.ndarray, right: np.ndarray, count: int) -> Curve:
     """The curve of some predictions.
 
     Args:
-        scores: (n,) of the predictions, in 0..1.
-        right: (n,) bool, whether each is right; a thing is found once at most.
-        count: How many things there are to be found.
+        scores: (n,) scores of the predictions, from 0 to 1.
+        right: (n,) bool, whether each prediction is right; each object is found at most once.
+        count: The number of objects or labels to find.
     """
     scores = scores.astype(np.float64).round(6)  # a float32 of 0.3 is at least 0.3
     predicted = _at_least(scores)
@@ -59,5 +59,5 @@ def curve(scores: np.ndarray, right: np.ndarray, count: int) -> Curve:
 
 
 def _at_least(scores: np.ndarray) -> np.ndarray:
-    """(101,) how many score at least each of `THRESHOLDS`."""
+    """(101,) the number of scores that are at least each of `THRESHOLDS`."""
     return len(scores) - np.searchsorted(np.sort(scores), THRESHOLDS, side="left")

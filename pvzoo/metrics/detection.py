@@ -47,11 +47,11 @@ _NO_OBJECTS = dict.fromkeys(("category", "bbox", "area", "iscrowd", "ignore"))
 
 @dataclass(frozen=True, eq=False)
 class MatchedImages(PerImage):
-    """Which detections match which objects, and the metrics that follow.
+    """The matches of detections with objects, and the metrics computed from them.
 
     Attributes:
         images: See `PerImage`.
-        places: (n,) int: the number of each of `images` in `matches`, which are sorted by image id.
+        places: (n,) int: the index of each image in `matches`, which are sorted by image id.
         matches: Matches of boxes, or of masks.
         box_matches: Matches of boxes, if `matches` are of masks.
     """
@@ -195,11 +195,11 @@ class DetectionMetric(Metric):
         )
 
     def _overlaps(self, images: np.ndarray, sizes: np.ndarray) -> Overlaps:
-        """The IoU of detections and objects of an image.
+        """A function for the IoU of detections and objects of an image.
 
         Args:
-            images: (n,) what the field ``image`` of both can be.
-            sizes: (n, 2) height and width of each.
+            images: (n,) all values of the field ``image`` of detections and objects.
+            sizes: (n, 2) height and width of each image.
         """
         return box_overlaps
 
@@ -281,8 +281,8 @@ class MaskOverlaps:
     """COCO's IoU of masks, (d, o) float64.
 
     Attributes:
-        images: (n,) what the field ``image`` of the masks can be, ascending.
-        sizes: (n, 2) height and width of each.
+        images: (n,) all values of the field ``image`` of the masks, ascending.
+        sizes: (n, 2) height and width of each image.
     """
 
     images: np.ndarray

@@ -1,4 +1,4 @@
-"""The errors of a detector: by kind, class and image, and labels that may be mistakes."""
+"""The errors of a detector by kind, class and image, and labels that may be mistakes."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from pvzoo.report.parts import Section
 
 THRESHOLD = 0.5
-"""The least score of the detections of the confusion matrix: what `predict` shows by default."""
+"""The lowest score of detections in the confusion matrix; the default threshold of `predict`."""
 LEAST_CALIBRATED = 0.05
-"""Detections that score less are not looked at for calibration: there are too many of them."""
+"""Detections with lower scores do not count for calibration: there are too many of them."""
 
 RIGHT_COLOUR = "#2da44e"
 COLOURS = {
@@ -48,14 +48,14 @@ COLOURS = {
 
 
 class DetectionAnalysis(Analysis):
-    """Of boxes or masks.
+    """The analysis of boxes or masks.
 
     Args:
         found: Structured array of the detections with the class ids of the data; ``image`` is the
             index in the dataset.
-        objects: Likewise the objects.
+        objects: Structured array of the objects, with the same ids.
         names: The classes of the data.
-        overlaps: The IoU of detections and objects of an image.
+        overlaps: Returns the IoU of detections and objects of an image.
     """
 
     colours = COLOURS
@@ -69,12 +69,12 @@ class DetectionAnalysis(Analysis):
 
     @cached_property
     def pairing(self) -> Pairing:
-        """Which detection finds which object; see `pvzoo.metrics.matching`."""
+        """The matched detections and objects; see `pvzoo.metrics.matching`."""
         return match(self._found, self._objects, self._overlaps)
 
     @cached_property
     def curves(self) -> dict[str, Curve]:  # type: ignore[override]
-        """Of each class that has objects, and of all together."""
+        """The curve of each class that has objects, and of all classes together."""
         pairing = self.pairing
         counted = pairing.kind != LEFT_OUT
         scores, right = pairing.found["score"][counted], pairing.kind[counted] == RIGHT
@@ -88,7 +88,7 @@ class DetectionAnalysis(Analysis):
 
     @property
     def threshold(self) -> float:
-        """The one with the highest F1 of all classes together."""
+        """The threshold with the highest F1 for all classes together."""
         best = self.curves[""].best
         return best if best == best else THRESHOLD
 
@@ -98,7 +98,7 @@ class DetectionAnalysis(Analysis):
 
     @cached_property
     def errors(self) -> dict[str, dict[str, float]]:  # type: ignore[override]
-        """By kind how many there are, at any score, and at `threshold`; and what they cost."""
+        """The number of errors of each kind at any score and at `threshold`, and their cost."""
         at_any, lost = counts(self.pairing), self._costs[1]
         wrong, missed = self._shown
         shown = {n: int((self.pairing.kind[wrong] == k).sum()) for k, n in enumerate(KINDS)}
@@ -110,7 +110,7 @@ class DetectionAnalysis(Analysis):
 
     @cached_property
     def calibration(self) -> Calibration:  # type: ignore[override]
-        """Of the detections that score at least `LEAST_CALIBRATED`."""
+        """The calibration of detections with a score of at least `LEAST_CALIBRATED`."""
         pairing = self.pairing
         some = (pairing.kind != LEFT_OUT) & (pairing.found["score"] >= LEAST_CALIBRATED)
         return calibration(pairing.found["score"][some], pairing.kind[some] == RIGHT)
@@ -119,8 +119,8 @@ class DetectionAnalysis(Analysis):
     def confusion(self) -> np.ndarray:
         """(classes + 1, classes + 1) int64 at a threshold of `THRESHOLD` and an IoU of 0.5.
 
-        A row is the class of an object, or "nothing"; a column that of the detection there, or
-        "missed".
+        A row is the class of an object; the last row is for detections without an object. A column
+        is the class of the detection; the last column is for missed objects.
         """
         pairing, none = self.pairing, len(self.names)
         found, kind = pairing.found, pairing.kind
@@ -144,12 +144,12 @@ class DetectionAnalysis(Analysis):
 
     @property
     def confusion_names(self) -> tuple[str, ...]:
-        """The classes, and what stands for no object or no detection."""
+        """The classes, and a name for no object or no detection."""
         return (*self.names, "none")
 
     @cached_property
     def _shown(self) -> tuple[np.ndarray, np.ndarray]:
-        """What is wrong at `threshold`: (d,) bool detections, (o,) bool objects."""
+        """The errors at `threshold`: (d,) bool wrong detections, (o,) bool missed objects."""
         pairing = self.pairing
         sure = pairing.found["score"] >= self.threshold
         covered = np.zeros(len(pairing.objects), bool)
@@ -158,7 +158,7 @@ class DetectionAnalysis(Analysis):
         return sure & (pairing.kind >= 0), ~covered
 
     def images(self) -> list[ImageErrors]:
-        """By the scores of their wrong detections, and 1 for each missed object."""
+        """The images with errors; the loss adds the scores of wrong detections, and 1 per miss."""
         pairing, (wrong, missed) = self.pairing, self._shown
         detections, objects = pairing.found[wrong], pairing.objects[missed]
         scores = np.append(detections["score"], np.ones(len(objects)))
@@ -201,13 +201,13 @@ class DetectionAnalysis(Analysis):
         )
 
     def sections(self) -> list[Section]:
-        """Kinds of errors, thresholds, confusion, calibration."""
+        """The report's sections: kinds of errors, thresholds, confusion, calibration."""
         from pvzoo.report.detection import sections
 
         return sections(self)
 
     def panels(self, index: int, image: Image.Image, row: Mapping[str, Any]) -> list[Panel]:
-        """Objects and detections, in the colours of what is wrong with them."""
+        """Draw objects and detections in the colours of their errors."""
         from pvzoo.report.detection import panels
 
         pairing = self.pairing
@@ -226,12 +226,12 @@ class DetectionAnalysis(Analysis):
 
     @property
     def average_precision(self) -> float:
-        """At an IoU of 0.5: what the costs of the kinds are measured from."""
+        """The average precision at an IoU of 0.5, which the costs of errors refer to."""
         return self._costs[0]
 
 
 def _few(texts: list[str], most: int = 4) -> str:
-    """The first ones, each once with how often it is there, and how many others there are."""
+    """The first `most` different texts with their counts, and the number of others."""
     counted = Counter(texts)
     shown = ", ".join(
         f"{text} ({count})" if count > 1 else text for text, count in list(counted.items())[:most]

@@ -1,9 +1,10 @@
-"""Where the average precision is lost: TIDE's split by kinds of errors (arXiv:2008.08115).
+"""The cost of each kind of error in average precision, as TIDE defines it (arXiv:2008.08115).
 
-What a kind costs is how much the average precision would rise if all errors of that kind, and only
-they, were put right: a wrong class or location finds its object (the best one if there are several;
-the others vanish), other wrong detections vanish, and missed objects are no longer asked for. The
-costs do not add up to what is missing to 1, since one error can hide another.
+The cost of a kind is how much the average precision would rise if only the errors of that kind were
+corrected. A detection with a wrong class or location then finds its object; if there are several,
+the best one finds it, and the others are removed. Other wrong detections are removed. Missed
+objects no longer need to be found. The costs do not add up to the whole loss, because one error can
+hide another.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ def average_precisions(
     """COCO's average precision at one IoU: the mean of the precision at 101 recalls.
 
     Args:
-        scores: (n,) of detections.
-        right: (n,) bool, whether each finds an object.
-        labels: (n,) class ids.
-        objects: (classes,) int, how many objects of each class there are to be found.
+        scores: (n,) scores of detections.
+        right: (n,) bool, whether each detection finds an object.
+        labels: (n,) class ids of the detections.
+        objects: (classes,) int, the number of objects of each class.
 
     Returns:
-        (classes,) float64; 0 for a class without objects that is predicted, nan for one that is
-        not.
+        (classes,) float64. For a class without objects, it is 0 if the class is predicted, else
+        nan.
     """
     order = np.lexsort((-scores, labels))
     right, labels = right[order], labels[order]
@@ -47,14 +48,14 @@ def average_precisions(
 
 
 def costs(pairing: Pairing, classes: int) -> tuple[float, dict[str, float]]:
-    """The mean average precision at an IoU of 0.5, and what each kind of error costs of it.
+    """The mean average precision at an IoU of 0.5, and the cost of each kind of error.
 
     Args:
-        pairing: Of the data set.
-        classes: How many classes the data has; those without objects are left out.
+        pairing: The matched detections and objects of the data set.
+        classes: The number of classes of the data; classes without objects are left out.
 
     Returns:
-        Both from 0 to 1; nan, and costs of 0, where there are no objects.
+        The average precision and the costs, all from 0 to 1; nan and costs of 0 without objects.
     """
     found, kind = pairing.found, pairing.kind
     asked = np.bincount(pairing.objects["label"], minlength=classes)
@@ -83,6 +84,6 @@ def costs(pairing: Pairing, classes: int) -> tuple[float, dict[str, float]]:
 
 
 def counts(pairing: Pairing) -> dict[str, int]:
-    """How many errors of each kind there are, however low their scores."""
+    """The number of errors of each kind, at any score."""
     found = {name: int((pairing.kind == number).sum()) for number, name in enumerate(KINDS)}
     return found | {KINDS[MISSED]: int(pairing.missed.sum())}

@@ -78,7 +78,7 @@ def measure(
     progress: Progress | None = None,
     metric: Callable[[LabelMatch], Metric] | None = None,
 ) -> Evaluation:
-    """`evaluate` on a dataset that is already loaded; `metric` can replace that of the task."""
+    """`evaluate` on a dataset that is already loaded; `metric` can replace the task's metric."""
     asked = {**task.evaluation, **options}
     if not len(dataset):
         raise DataError("The dataset has no images.", "Evaluate on a dataset with images.")
@@ -130,7 +130,7 @@ def measure(
 
 
 def _computed(taken: Metric, states: Sequence[Any]) -> Evaluation:
-    """The evaluation of what all processes have taken."""
+    """Join the states of all processes, and compute the evaluation."""
     with calling(taken, "merge"):
         taken.merge(states)
     with calling(taken, "compute"):

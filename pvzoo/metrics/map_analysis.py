@@ -1,4 +1,4 @@
-"""The errors of maps: semantic and panoptic segmentation, by class and image."""
+"""The errors of semantic and panoptic segmentation, by class and image."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
     from pvzoo.results.semantic import SemanticMap
 
 POOR = 0.5
-"""An IoU below which a class counts as an error of an image."""
+"""A class with a smaller IoU counts as an error of the image."""
 _LEAST_SHARE = 0.01
-"""Least share of an image's pixels that is worth a look at its label."""
+"""A class is suspicious only if at least this share of the image's pixels is wrong."""
 _LEAST = 0.3
-"""Suspicions that are smaller are not listed."""
+"""A class is suspicious only if its quality in the image is at most this."""
 
 
 class MapAnalysis(Analysis):
-    """Of the counts of each class in each image.
+    """The analysis of maps, from the counts of each class in each image.
 
     Args:
-        kept: What the metric keeps of each image.
+        kept: The counts of each class in each image.
         match: The classes of the model and of the data.
-        void: The value of a map that is void unless it is listed.
+        void: The value of a map that is void unless a segment has this value as its id.
     """
 
     def __init__(self, kept: ClassCounts, match: LabelMatch, void: int) -> None:
@@ -43,34 +43,34 @@ class MapAnalysis(Analysis):
         self._names = match.data
 
     def wrong_pixels(self, result: Any, row: Mapping[str, Any]) -> np.ndarray:
-        """Where the class is another one than that of the label; nowhere in void."""
+        """(height, width) bool: where the predicted class is wrong; False in void."""
         segments, classes = read_truth(row, result.size, self._match, self._void)
         truth = classes[segments]
         wrong: np.ndarray = (truth >= 0) & (truth != self._match.translate(self._classes(result)))
         return wrong
 
     def _classes(self, result: Any) -> np.ndarray:
-        """(height, width) classes of the model; -1 for none."""
+        """(height, width) class ids of the model; -1 for no class."""
         raise NotImplementedError
 
     @cached_property
     def _quality(self) -> np.ndarray:
-        """(m,) for each class of each image: from 0 to 1."""
+        """(m,) the quality of each class in each image, from 0 to 1."""
         raise NotImplementedError
 
     @cached_property
     def _kinds(self) -> np.ndarray:
-        """(m,) the kind of error that a class of an image has, or ""."""
+        """(m,) the kind of error of each class in each image, or ""."""
         raise NotImplementedError
 
     @cached_property
     def errors(self) -> dict[str, dict[str, float]]:  # type: ignore[override]
-        """By kind in how many images and classes it occurs."""
+        """The number of (image, class) pairs with each kind of error."""
         kinds, counts = np.unique(self._kinds, return_counts=True)
         return {str(k): {"count": int(n)} for k, n in zip(kinds, counts, strict=True) if k}
 
     def images(self) -> list[ImageErrors]:
-        """By 1 - the mean quality of the classes in them."""
+        """The images with errors; the loss is 1 minus the mean quality of the image's classes."""
         kept = self._kept
         known = ~np.isnan(self._quality)
         count = np.bincount(kept.image[known], minlength=len(kept.images))
@@ -97,13 +97,15 @@ class MapAnalysis(Analysis):
 
 
 class SemanticAnalysis(MapAnalysis):
-    """Of hits, pixels of the labels and predicted pixels.
+    """The analysis of semantic maps.
 
     Args:
-        kept: Three counts of each class in each image.
-        boundaries: Two: the pixels near boundaries that both have, and that one of them has.
+        kept: Three counts of each class in each image: right pixels, labelled pixels and
+            predicted pixels.
+        boundaries: Two counts of pixels near boundaries: in label and prediction, and in at least
+            one of them.
         match: The classes of the model and of the data.
-        confusion: (classes, classes + 1) pixels.
+        confusion: (classes, classes + 1) numbers of pixels.
     """
 
     def __init__(
@@ -137,13 +139,13 @@ class SemanticAnalysis(MapAnalysis):
 
     @cached_property
     def boundary_iou(self) -> dict[str, float]:
-        """Of each class that has boundaries, over all images."""
+        """The boundary IoU over all images of each class that has boundaries."""
         both, either = self._boundaries.sums(np.ones(len(self._boundaries.images), np.int64))
         shares = ratio(both, either)
         return {n: float(v) for n, v in zip(self._names, shares, strict=True) if v == v}
 
     def suspects(self) -> list[Suspect]:
-        """Classes of an image that label and prediction mostly do not agree on."""
+        """Classes of an image for which label and prediction mostly disagree."""
         hits, pixels, predicted = self._kept.counts.T
         total = np.bincount(self._kept.image, pixels, len(self._kept.images))[self._kept.image]
         wrong = np.maximum(pixels, predicted) - hits
@@ -164,19 +166,19 @@ class SemanticAnalysis(MapAnalysis):
         return sorted(made, key=lambda one: (-one.suspicion, one.index))
 
     def sections(self) -> list[Section]:
-        """Confusion in pixels and boundary IoU."""
+        """The report's sections: confusion in pixels, boundary IoU."""
         from pvzoo.report.maps import semantic
 
         return semantic(self)
 
 
 class PanopticAnalysis(MapAnalysis):
-    """Of matches, false and missed segments.
+    """The analysis of panoptic maps, from matched, false and missed segments.
 
     Args:
-        kept: Of each class in each image the counts of `PanopticMetric`.
+        kept: The counts of `PanopticMetric` for each class in each image.
         match: The classes of the model and of the data.
-        unit: What an IoU of 1 is counted as.
+        unit: The number in the counts that stands for an IoU of 1.
     """
 
     def __init__(self, kept: ClassCounts, match: LabelMatch, unit: int) -> None:
@@ -199,16 +201,16 @@ class PanopticAnalysis(MapAnalysis):
 
     @cached_property
     def segments(self) -> dict[str, int]:
-        """How many segments match, are missed and are false."""
+        """The numbers of matched, missed and false segments."""
         _, tp, fp, fn = (int(n) for n in self._kept.counts.T[:4].sum(axis=1))
         return {"matched": tp, "missed": fn, "false": fp}
 
     def sections(self) -> list[Section]:
-        """PQ as the product of SQ and RQ."""
+        """The report's section: PQ as the product of SQ and RQ."""
         from pvzoo.report.maps import panoptic
 
         return panoptic(self)
 
     def summary(self) -> dict[str, float]:
-        """The figures: ``pq``, ``sq``, ``rq`` and those of things and stuff."""
+        """The metrics: ``pq``, ``sq``, ``rq``, and the same for things and for stuff."""
         return self._kept.figures(np.ones(len(self._kept.images), np.int64))

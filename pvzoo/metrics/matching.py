@@ -1,19 +1,20 @@
-"""Which detection finds which object, and what is wrong with the others.
+"""Match detections with objects, and find the kind of error of each wrong detection.
 
-The kinds of errors are those of TIDE (Bolya et al., arXiv:2008.08115), and so is the matching: an
-image's detections, best first, each take the object of their class with the highest IoU that no
-better one has taken. With "near" for an IoU from `BACKGROUND` to `MATCH`:
+The matching and the kinds of errors are those of TIDE (Bolya et al., arXiv:2008.08115). The
+detections of an image take objects in turn, best detection first. Each takes the object of its
+class with the highest IoU, among those that no better detection has taken. "At" an object means an
+IoU of at least `MATCH`; "near" it means an IoU from `BACKGROUND` to `MATCH`:
 
-    right         an object of its class, with an IoU of at least `MATCH`
-    class         such an object, but of another class
+    right         at an object of its class
+    class         at an object of another class
     location      near an object of its class
     both          near an object of another class
-    duplicate     an object that a better detection has found
-    background    nothing near it
-    missed        an object that no detection finds, and that has no error of class or location
+    duplicate     at an object that a better detection has already found
+    background    not near any object
+    missed        an object that no detection finds, without an error of class or location at it
 
-Detections that lie in a crowd or an ignored object of their class are left out. (The package
-`tidecv` takes them out of the average precision too, but counts them as errors.)
+Detections inside a crowd or an ignored object of their class are left out. (The package `tidecv`
+leaves them out of the average precision too, but counts them as errors.)
 """
 
 from __future__ import annotations
@@ -28,11 +29,11 @@ RIGHT, LEFT_OUT = -1, -2
 CLASS, LOCATION, BOTH, DUPLICATE, BACKGROUND_KIND, MISSED = range(6)
 
 MATCH = 0.5
-"""Least IoU of a detection and the object that it finds."""
+"""The smallest IoU of a detection and the object that it finds."""
 BACKGROUND = 0.1
-"""Most IoU with any object of a detection that has found nothing at all."""
+"""A detection is background if its IoU with every object is at most this."""
 MOST = 100
-"""How many detections of an image count, the best ones."""
+"""Only this many detections of an image count, best first."""
 
 Overlaps = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -43,16 +44,17 @@ class Pairing:
 
     Attributes:
         found: (d,) detections: a structured array with the fields image, label and score, sorted by
-            image and then by score, the highest first.
-        objects: (o,) objects that are neither crowds nor ignored, likewise; sorted by image.
-        kind: (d,) int8: a place in `KINDS`, `RIGHT` or `LEFT_OUT`.
-        object_of: (d,) int64: the object that a detection finds, or at which it is wrong (class,
+            image and then by score, highest first.
+        objects: (o,) objects that are neither crowds nor ignored: a structured array with the
+            fields image and label, sorted by image.
+        kind: (d,) int8: an index in `KINDS`, `RIGHT` or `LEFT_OUT`.
+        object_of: (d,) int64: the object that a detection finds, or the object of its error (class,
             location, duplicate); else -1.
         detection_of: (o,) int64: the detection that finds an object, or -1.
-        corrected: (d,) bool: a wrong class or location that would find its object if it were
-            right, which no other detection finds.
-        missed: (o,) bool: neither found, nor near an error of class or location.
-        near: (o,) float32: the highest of score x IoU of the detections at an object, of any class.
+        corrected: (d,) bool: errors of class or location that would find their object if they were
+            corrected; no other detection finds this object.
+        missed: (o,) bool: objects that are not found and have no error of class or location.
+        near: (o,) float32: the highest score x IoU of all detections, of any class, for an object.
     """
 
     found: np.ndarray
@@ -71,8 +73,8 @@ def match(found: np.ndarray, objects: np.ndarray, overlaps: Overlaps) -> Pairing
     Args:
         found: (n,) detections, a structured array with the fields image, label and score.
         objects: (m,) objects with the fields image, label and crowd.
-        overlaps: The IoU of some detections with some objects of their image, (d, o) float64; for
-            crowds, the share of the detection that lies in them.
+        overlaps: Returns the IoU of some detections with some objects of their image, (d, o)
+            float64; for a crowd, the share of the detection that is inside it.
     """
     found = found[np.lexsort((-found["score"], found["image"]))]
     found = found[rank_in_image(found) < MOST]
@@ -95,13 +97,13 @@ def match(found: np.ndarray, objects: np.ndarray, overlaps: Overlaps) -> Pairing
 
 
 def rank_in_image(rows: np.ndarray) -> np.ndarray:
-    """(n,) int64: 0 for the first row of each image; the rows are sorted by image."""
+    """(n,) int64: the number of each row within its image, from 0; rows are sorted by image."""
     ranks: np.ndarray = np.arange(len(rows)) - np.searchsorted(rows["image"], rows["image"])
     return ranks
 
 
 def _images(*tables: np.ndarray) -> Iterator[tuple[slice, ...]]:
-    """For each image the rows of each table, which are sorted by image."""
+    """The rows of each table for each image; the tables are sorted by image."""
     images = np.unique(np.concatenate([table["image"] for table in tables]))
     bounds = [
         (
@@ -115,7 +117,7 @@ def _images(*tables: np.ndarray) -> Iterator[tuple[slice, ...]]:
 
 
 def _match_image(made: Pairing, d: slice, o: slice, crowds: np.ndarray, overlaps: Overlaps) -> None:
-    """Fill in the rows of one image, which has detections."""
+    """Fill in the rows of one image that has detections."""
     found, objects = made.found[d], made.objects[o]
     kind, object_of = made.kind[d], made.object_of[d]
     if len(objects):
@@ -143,7 +145,7 @@ def _find(
     detection_of: np.ndarray,
     first: int,
 ) -> None:
-    """Let each detection in turn take the best object that is left."""
+    """Let each detection in turn take the best object that is not taken yet."""
     left = of_class.copy()
     for i in np.flatnonzero(of_class.max(axis=1) >= MATCH).tolist():
         best = int(left[i].argmax())
@@ -160,7 +162,7 @@ def _explain(
     kind: np.ndarray,
     object_of: np.ndarray,
 ) -> None:
-    """Say what is wrong with the detections at `wrong`, whose (w, o) IoUs these are."""
+    """Set the kind of error of the detections at the indices `wrong`, from their (w, o) IoUs."""
     others, used = np.where(of_class > 0, 0, ious), of_class * taken
     best = of_class.max(axis=1)
     location = (best >= BACKGROUND) & (best <= MATCH)
@@ -180,7 +182,7 @@ def _correct(
     corrected: np.ndarray,
     missed: np.ndarray,
 ) -> None:
-    """Of errors at an object that nothing finds, the best would find it."""
+    """Mark the best error at each object that is not found: corrected, it would find the object."""
     near = np.flatnonzero((kind == CLASS) | (kind == LOCATION))
     near = near[~taken[object_of[near]]]
     at, first = np.unique(object_of[near], return_index=True)

@@ -61,7 +61,7 @@ class PanopticMetric(Metric):
         labels = self.match.translate(np.array([s.label for s in result.segments], dtype=np.int64))
         is_thing = np.array([s.is_thing for s in result.segments], dtype=bool)
 
-        # pixels that a segment of the labels (rows) shares with a predicted one (columns)
+        # the number of pixels that a labelled segment (row) shares with a predicted one (column)
         table = (len(classes), len(ids) + 1)
         pairs = places * table[1] + find(result.map, ids)
         shared = np.bincount(pairs.reshape(-1), minlength=table[0] * table[1]).reshape(table)
@@ -72,7 +72,7 @@ class PanopticMetric(Metric):
         same = classes[:, None] == labels
         asked = ~void & ~crowd
         union = area[:, None] + found_area - shared - on_void
-        # an IoU above a half: each segment can have only one such partner
+        # an IoU above one half: each segment can have only one such partner
         hit = same & asked[:, None] & (2 * shared > union)
         ignored = on_void + (shared * (same & crowd[:, None])).sum(0)
         wrong = (labels >= 0) & ~hit.any(0) & (found_area > 0) & (2 * ignored <= found_area)

@@ -62,7 +62,7 @@ class SemanticMetric(Metric):
         self._boundaries.add(index, self._near_boundaries(truth, predicted))
 
     def _near_boundaries(self, truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-        """(2, classes): the pixels near boundaries that both have, and that one of them has."""
+        """(2, classes) pixels near boundaries: in label and prediction, and in at least one."""
         classes = len(self.match.data)
         kind = np.int16 if classes < 2**15 - 2 else np.int32  # several times as fast as int64
         truth, predicted = truth.astype(kind), predicted.astype(kind)
@@ -116,7 +116,7 @@ class SemanticMetric(Metric):
 
 
 def _shares(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The IoU and the accuracy of each class, of (3, classes) hits, pixels and predicted pixels."""
+    """IoU and accuracy of each class from (3, classes) right, labelled and predicted pixels."""
     hits, pixels, predicted = sums
     return ratio(hits, pixels + predicted - hits), ratio(hits, pixels)
 

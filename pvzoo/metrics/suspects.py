@@ -1,4 +1,4 @@
-"""Labels of objects that may be mistakes, found by what a detector says of them.
+"""Find labels of objects that may be mistakes, from the predictions of a detector.
 
 The ideas are those of ObjectLab (Tkachenko et al., arXiv:2309.00832): a label is suspicious if a
 confident prediction contradicts it, or if there is no trace of a prediction at its object.
@@ -19,24 +19,22 @@ from pvzoo.metrics.matching import (
 )
 
 LEAST = 0.3
-"""Suspicions that are smaller are not listed."""
+"""Smaller suspicions are not listed."""
 MOST = 10_000
-"""How many are listed."""
+"""The largest number of suspects in the list."""
 _KINDS = ("wrong class", "position", "missing", "nothing there")
 _WRONG_CLASS, _POSITION, _MISSING, _NOTHING = range(4)
 
 
 def suspects(pairing: Pairing, names: tuple[str, ...]) -> list[Suspect]:
-    """Labels that may be mistakes, the most suspicious first; each object or detection once."""
+    """Labels that may be mistakes, most suspicious first; each object or detection occurs once."""
     found, kind, score = pairing.found, pairing.kind, pairing.found["score"].astype(np.float64)
     at = pairing.object_of
-    own = np.zeros(
-        len(pairing.objects)
-    )  # the best score of the class that an object is labelled as
+    own = np.zeros(len(pairing.objects))  # for each object, the best score with the labelled class
     right = np.flatnonzero(kind == RIGHT)
     own[at[right]] = score[right]
 
-    # of the predictions that contradict an object, the one with the highest score
+    # for each object, the contradicting prediction with the highest score
     against = np.flatnonzero(np.isin(kind, (CLASS, LOCATION)))
     against = against[np.argsort(-score[against], kind="stable")]
     blamed, first = np.unique(at[against], return_index=True)

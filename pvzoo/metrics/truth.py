@@ -23,7 +23,7 @@ def read_truth(
         row: A row with `annotation` and `segments`.
         size: (height, width) of the image.
         match: The matched classes; classes that the model does not have become void.
-        void: The value of the map that is void unless it is listed.
+        void: The value of the map that is void unless a segment has this value as its id.
 
     Returns:
         (height, width) int64 indices of `segments`, n for `void`; (n + 1,) int64 classes of the
@@ -70,6 +70,6 @@ def read_truth(
 
 
 def find(values: np.ndarray, ids: np.ndarray) -> np.ndarray:
-    """The index of each value in `ids`, in the shape of the values; len(ids) if it is not there."""
+    """The index of each value in `ids`, in the shape of `values`; len(ids) if it is not in them."""
     table = {value: index for index, value in enumerate(ids.tolist())}
     return replaced(values, table, len(ids)).astype(np.int64)
