@@ -46,18 +46,19 @@ def choose(
 
     Args:
         task: Such as "object-detection", or just "detection".
-        max_ms: The most milliseconds of a forward pass.
+        max_ms: The longest time of a forward pass, in milliseconds.
         license: As for `list_models`, such as "permissive".
-        metric: The reported metric that ranks the models; by default the one that most cards of
-            the task report. With `data`, a metric of `Model.evaluate`; by default the task's main
+        metric: The reported metric that ranks the models; by default, the one that most cards of
+            the task report. With `data`, a metric of `Model.evaluate`; by default, the task's main
             metric.
         min_metric: The lowest value of the metric.
         max_params: The largest number of parameters.
         data: Labelled data. The models that are fast enough are downloaded and measured on it.
         split: The split of `data`.
-        budget_s: After so many seconds, no other model is measured.
+        budget_s: The time limit in seconds; after it, no further model is measured.
         device: As for `pvzoo.load`.
-        progress: A function that is called with the number of candidates done, and of all.
+        progress: A function that is called with the number of candidates done and the number of
+            all candidates.
 
     Raises:
         UsageError: The task, the licence or the metric does not exist.

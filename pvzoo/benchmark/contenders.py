@@ -86,7 +86,7 @@ def size_on_disk(model: Model[Any], folder: Path) -> int:
 def peak_memory() -> int | None:
     """The peak memory of this process so far, in bytes; None if the system does not count it."""
     status = Path("/proc/self/status")
-    if status.is_file():  # Linux, where the figure of `resource` includes the process that began it
+    if status.is_file():  # Linux; there, `resource` includes the memory of the parent process
         for line in status.read_text(encoding="utf-8").splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024

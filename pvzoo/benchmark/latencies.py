@@ -51,7 +51,7 @@ class Latencies(Mapping[str, float]):
 
         Args:
             name: The name of the card.
-            max_ms: A network that takes three times as long is measured with one call.
+            max_ms: A network that takes more than three times as long is measured with one call.
 
         Raises:
             PvzooError: The network cannot be built from its configuration.

@@ -1,4 +1,4 @@
-"""Measure models and runtimes in turns, so that other programs slow all of them alike."""
+"""Measure models and runtimes in turns, so that other programs slow all of them equally."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pvzoo.model import Model
 
 _TURN = 0.2
-"""The seconds of a turn for each batch size; there is at least one call."""
+"""The length of a turn in seconds, for each batch size; a turn has at least one call."""
 
 Progress = Callable[[int, int], None]
 
@@ -41,8 +41,8 @@ def benchmark(
 ) -> Benchmark:
     """Measure models on this machine, in every runtime that is installed.
 
-    All rows take turns: in each round, each row runs for a moment. So a program that uses the
-    processor for a while slows all rows alike.
+    All rows take turns: in each round, each row runs for a moment. A program that uses the
+    processor for a while therefore slows all rows equally.
 
     Args:
         models: Names, Hub repos or folders, as for `pvzoo.load`.
@@ -53,12 +53,13 @@ def benchmark(
         split: The split of `data`.
         device: As for `pvzoo.load`, for PyTorch.
         rounds: The number of turns of each row.
-        progress: A function that is called with the number of steps done, and of all.
+        progress: A function that is called with the number of steps done and the number of all
+            steps.
 
     Raises:
         UsageError: A runtime does not exist, there are no models, or `rounds` is not positive.
         MissingExtraError: A runtime is not installed.
-        PvzooError: No model can be measured. The message has the reason for the first one.
+        PvzooError: No model can be measured. The message has the reason for the first model.
     """
     names = [str(name) for name in ([models] if isinstance(models, str | Path) else models)]
     if not names or rounds < 1:

@@ -23,7 +23,7 @@ _WORDS = ("cat", "dog", "car")
 """Classes for networks that have no classes of their own."""
 
 CALLS, SECONDS = 10, 1.0
-"""A latency is measured with so many calls, or with fewer if these take longer together."""
+"""A latency is measured with `CALLS` calls, or with fewer if they take longer than `SECONDS`."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Times:
 
     @classmethod
     def of(cls, seconds: list[float]) -> Times:
-        """From the seconds of each call."""
+        """Compute the times from the seconds of each call."""
         p50, p95 = (float(np.quantile(seconds, share)) * 1000 for share in (0.5, 0.95))
         return cls(p50, p95, len(seconds))
 
@@ -76,7 +76,7 @@ def latency(call: Callable[[], Any], most_ms: float | None = None) -> Times:
 
     Args:
         call: The function to measure.
-        most_ms: If the second call takes three times as long as this, it is the only one measured.
+        most_ms: If the second call takes more than three times this long, only it is measured.
     """
     call()
     first = seconds(call)
