@@ -1,4 +1,4 @@
-"""Facts about each family of networks: one record for each; `records` has them all."""
+"""Facts about each family of networks, in one record for each family; see `records`."""
 
 from __future__ import annotations
 

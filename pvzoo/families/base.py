@@ -32,8 +32,8 @@ class DetectionRecord:
     Attributes:
         softmax: Scores are a softmax whose last column means "no object", and each query gives its
             best class, in the order of the queries. Otherwise scores are sigmoids, and the result
-            is the best pairs of a query and a class, the best first.
-        pairs: Most pairs in the result; None for as many as there are queries.
+            is the best pairs of a query and a class, best first.
+        pairs: The largest number of pairs in the result; None for the number of queries.
         inclusive: Whether a score equal to the threshold is kept.
         reading_order: Whether the kept boxes are sorted by the network's ``order_logits``.
     """
@@ -56,7 +56,8 @@ class MaskRecord:
 
     Attributes:
         tasks: The tasks that a network of the family can serve.
-        softmax: Class scores are a softmax whose last column means "no object", else sigmoids.
+        softmax: Whether class scores are a softmax whose last column means "no object", or
+            sigmoids.
         competition: How queries compete for the pixels of a panoptic map: by class score times mask
             probability ("weighted"), or by a softmax of the mask logits over queries
             ("queries", DETR).
@@ -73,12 +74,12 @@ class MaskRecord:
         inside: Whether predicted boxes are clipped to the image.
         straight: Whether masks are scaled straight to the image, without the network's input and
             its padding in between.
-        masks_first: Whether checkpoints for semantic maps alone also scale masks before they sum
-            classes, as all others do.
-        top_k: Most instances; None for as many as there are queries.
-        score: Least class score of a query in a panoptic map.
+        masks_first: Whether checkpoints that only make semantic maps also scale masks before they
+            sum classes, as all others do.
+        top_k: The largest number of instances; None for the number of queries.
+        score: The lowest class score of a query in a panoptic map.
         scores: Other values of `score`, by published label set (`pvzoo.families.stuff_classes`).
-        overlap: Least share of its own mask that a query must win.
+        overlap: The smallest share of its own mask that a query must win.
         stuff: Number of classes -> ids of the classes that are stuff, for labels that are not a
             published set.
     """
@@ -120,13 +121,13 @@ class Family:
             although its processor makes one.
         options: Options for the processor of a map, which replace its own attributes.
         whole: Whether, for a map, the processor's centre crop is left out.
-        windows: Whether the processor fits images into a square, or, for semantic maps alone, cuts
-            them into square windows, and does not say where the image lies in it.
+        windows: Whether the processor fits images into a square without saying where the image is
+            in it. (For networks that only make semantic maps, it cuts them into square windows.)
         multiple: The sides of the input are padded to a multiple of this number of pixels.
         words: Whether the network takes the task as an input, in words.
         zeroed: Buffers that are zero at the end of training, but not in every checkpoint.
-        float32: Why the network runs only in float32; "" if it runs in other types too.
-        recipe: How the authors train it; None for the recipe of the task (`Task.training`).
+        float32: Why the network runs only in float32; "" if it runs in other dtypes too.
+        recipe: The authors' training settings; None for the recipe of the task (`Task.training`).
         untrained: Why it cannot be fine-tuned; "" if it can.
         backbone: Prefixes of the names of the backbone's parameters, if the backbone does not have
             one of the usual names.
@@ -134,8 +135,8 @@ class Family:
             this off.
         patches: Names in `pvzoo.export.patches` of the patches that its export needs.
         unexported: Why it cannot be exported; "" if it can.
-        ranking_class: Whether the first row of the last head ranks proposals, independent of its
-            class, in networks of two stages.
+        ranking_class: Whether, in networks with two stages, the first row of the last head ranks
+            proposals, whatever its class is.
     """
 
     heads: Mapping[Kind, tuple[str, ...]] = field(default_factory=dict)

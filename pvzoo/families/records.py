@@ -126,8 +126,7 @@ _DETECTORS = {
         boxes=_LAYOUT,
         untrained=_NO_LOSS,
         # transformers 5.24 sorts queries by whether their scores are above a threshold, not stably
-        unexported="it sorts equal values, and PyTorch leaves them in an order that no other "
-        "runtime repeats",
+        unexported="it sorts equal values, and no other runtime repeats PyTorch's order of them",
     ),
     "pp_doclayout_v3": Family(
         {DETECTION: ("PPDocLayoutV3ForObjectDetection",)},
@@ -319,4 +318,4 @@ _CLASSIFIERS = {
 }
 
 FAMILIES: dict[str, Family] = {**_DETECTORS, **_MASKS, **_PIXELS, **_CLASSIFIERS}
-"""By ``model_type``."""
+"""All records, by ``model_type``."""
