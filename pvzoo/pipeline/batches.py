@@ -32,7 +32,7 @@ Inputs = dict[str, np.ndarray]
 Shape = tuple[tuple[str, tuple[int, ...], str], ...]
 
 _NOT_OF_IMAGES = (DeviceError, UsageError, PluginError)
-"""Errors of the call or of a plugin's code, for which no image is to blame."""
+"""Errors of the call or of a plugin's code, which no image has caused."""
 
 WORKERS = 2
 """The number of threads that read and preprocess images."""
@@ -85,7 +85,7 @@ def run(
             elif on_error == "raise":
                 try:
                     raise result
-                finally:  # otherwise its traceback refers to this variable: a reference cycle
+                finally:  # otherwise its traceback refers to this variable, in a reference cycle
                     del result
             else:
                 _report(result, on_error, stacklevel=5)
@@ -158,7 +158,7 @@ def run_one(
     if isinstance(item, ImageError):
         try:
             raise item
-        finally:  # likewise
+        finally:  # as above
             del item
     try:
         outputs = forward(item.inputs)
@@ -245,7 +245,7 @@ def _report(
 
 
 def _named(handle: ImageHandle, error: PvzooError) -> ImageError:
-    """The error as that of an image, which it is the cause of."""
+    """An error that names the image; `error` is its cause."""
     what = f"{handle.name}: {error.what}"
     named = ImageError(what, error.hint, source=handle.name, index=handle.index)
     named.__cause__ = error
@@ -258,7 +258,7 @@ def _shape(inputs: Inputs) -> Shape:
 
 
 def _count(inputs: Inputs) -> int:
-    """The number of network inputs that were made of an image."""
+    """The number of network inputs that were made from an image."""
     return len(next(iter(inputs.values())))
 
 

@@ -60,7 +60,8 @@ def stream(
 ) -> Iterator[Any]:
     """See `Model.stream`.
 
-    `options` are the task's options; `name` is the model's, for messages; `thresholds` are its own.
+    `options` are the task's options. `name` is the name of the model in messages. `thresholds` are
+    the model's thresholds.
     """
     prompts, controls = task.options(options, adapter.labels)
     asked, finish = applied(thresholds, adapter.labels, controls, options)
