@@ -1,4 +1,4 @@
-"""Call the code of plugins: what it raises by mistake becomes an error that names the plugin."""
+"""Call the code of plugins: an unexpected exception becomes an error that names the plugin."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from pvzoo.plugins.installed import OWN, installed
 
 
 def plugin_of(owner: Any) -> str | None:
-    """The distribution that brings a class, or the class of an object.
+    """The distribution that contains a class, or the class of an object.
 
     Returns:
-        Its name; "pvzoo" for pvzoo's own; None if no installed plugin has the class' package.
+        The name of the distribution; "pvzoo" for pvzoo's own classes; None if no installed plugin
+        has the package of the class.
     """
     kind = owner if isinstance(owner, type) else type(owner)
     package = kind.__module__.partition(".")[0]
@@ -27,13 +28,14 @@ def plugin_of(owner: Any) -> str | None:
 
 @contextmanager
 def calling(owner: Any, part: str, *, lets: tuple[type[Exception], ...] = ()) -> Iterator[None]:
-    """Within it, an unexpected exception of a plugin's code becomes a `PluginError`.
+    """Turn an unexpected exception of a plugin's code into a `PluginError`, within a ``with``.
 
-    Errors of pvzoo stay as they are, and so do a lack of memory and what pvzoo's own classes raise.
+    Not changed are errors of pvzoo, errors of missing memory, and all exceptions of pvzoo's own
+    classes.
 
     Args:
         owner: The class or object of the plugin whose code is called.
-        part: What is called, such as "postprocess".
+        part: The part of it that is called, such as "postprocess".
         lets: Other exceptions that stay as they are.
 
     Raises:
@@ -58,11 +60,11 @@ def named_by(owner: Any, part: str, *, lets: tuple[type[Exception], ...] = ()) -
 
     Args:
         owner: The class or object with the attribute.
-        part: The attribute; its value is such as "package.module:Class".
+        part: The attribute, with a value such as "package.module:Class".
         lets: Exceptions of the import that stay as they are.
 
     Raises:
-        PluginError: The value has another form, or there is nothing of this name.
+        PluginError: The value has another form, or the module has nothing with this name.
     """
     path = getattr(owner, part)
     module, _, name = path.partition(":") if isinstance(path, str) else ("", "", "")

@@ -188,7 +188,7 @@ def catalog_file(part: Part) -> Path:
         )
     try:
         spec = importlib.util.find_spec(value)
-    except Exception as error:  # an error of an import hook must only affect this plugin
+    except Exception as error:  # an error in an import hook must affect only this plugin
         raise PluginError(f"Package {value!r} of plugin {part.dist!r}: {error}.") from error
     places = list(spec.submodule_search_locations or ()) if spec else []
     for place in places:

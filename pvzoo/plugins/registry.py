@@ -82,10 +82,10 @@ def split_name(name: str) -> tuple[str | None, str]:
 
 
 def pick(what: str, name: str, claims: Iterable[tuple[str, Named]]) -> Named | None:
-    """Choose which of several (distribution, thing) pairs a bare name means.
+    """Choose one of several (distribution, thing) pairs with the same name.
 
-    pvzoo's own thing is always chosen, with a warning about the others. Without one, two pairs are
-    an error.
+    pvzoo's own thing is always chosen, with a warning about the others. If pvzoo has none, two
+    pairs are an error.
     """
     claims = list(claims)
     own = [thing for dist, thing in claims if dist == OWN]
@@ -231,7 +231,7 @@ def lacking(part: Part, error: ModuleNotFoundError) -> PluginError:
 
 
 def _bringing(module: str, dist: str) -> str:
-    """What pip installs for a module that a plugin needs: module, or 'plugin[extra]' in quotes."""
+    """The text after "pip install" for a module that a plugin needs: module, or 'plugin[extra]'."""
     wanted = normalise_dist(module)
     for requirement in installed().distributions[dist].requires or ():
         named = re.match(r"[\w.-]+", requirement)

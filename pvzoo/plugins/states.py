@@ -47,7 +47,7 @@ class Plugin:
 
 
 def list_plugins(check: bool = False, *, timeout: float = CHECK_SECONDS) -> list[Plugin]:
-    """Every installed distribution that has parts for pvzoo, pvzoo itself first.
+    """All installed distributions that have parts for pvzoo, pvzoo itself first.
 
     Args:
         check: Load each one that is not loaded yet in a new process with a time limit, so that a
