@@ -18,12 +18,12 @@ _MOST = (
     (re.compile(r"layer|depth|block|stage|repeat"), 10_000),
     (re.compile(r"image_size|img_size"), 16_384),
 )
-"""The most layers and the like, and the most pixels: far more than any network has. Libraries use
-some of these numbers before they build the network."""
+"""The largest numbers of layers and similar parts, and of pixels: far more than any network has.
+Libraries use some of these numbers before they build the network."""
 
 
 def _text(value: Any) -> bool:
-    """A text short enough for a message."""
+    """Whether a value is a text that is short enough for a message."""
     return isinstance(value, str) and len(value) <= 500
 
 
@@ -44,7 +44,7 @@ def _texts(value: Any) -> bool:
 
 
 def _names(value: Any) -> bool:
-    """Names by number: a list of texts, or a table whose keys are whole numbers."""
+    """Whether a value gives names by number: a list of texts, or a dict with whole-number keys."""
     if not isinstance(value, dict):
         return _texts(value)
     return all(re.fullmatch(r"-?\d{1,9}", str(key)) for key in value) and bool(value)

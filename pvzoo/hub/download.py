@@ -32,7 +32,7 @@ from pvzoo.errors import (
 from pvzoo.export import manifest
 from pvzoo.hub.errors import NotCached, Unreachable, explained
 
-# Weights files that adapters can read, the preferred first. A sharded one is named by its index.
+# The weights files that adapters can read, preferred first. Sharded weights are named by an index.
 _WEIGHTS = (
     "model.safetensors",
     "model.safetensors.index.json",
@@ -45,7 +45,7 @@ _WEIGHTS = (
 
 @dataclass(frozen=True)
 class Found:
-    """A source whose configuration is read and whose weights `fetch` gets.
+    """A source with its configuration; `fetch` gets its weights.
 
     For an exported model, `export` gets the folder instead.
     """
@@ -62,7 +62,7 @@ def find(
     """Locate a source and read its configuration.
 
     Args:
-        source: Where the weights are.
+        source: The source of the weights.
         name: The name that the user gave for the model; for messages.
         config: The card's own ``config``; if empty, the source's ``config.json`` is read.
         trust_remote_code: Whether Python files are downloaded too.
@@ -177,19 +177,19 @@ def _weights(source: WeightsSource, name: str, folder: Path) -> Path:
     lost = [s for s in shards(weights) if not s.is_file()]
     if lost:
         raise _Absent(
-            f"{name}: the file {short(lost[0].name)[1:-1]} is missing, which {weights} names.",
+            f"{name}: the file {short(lost[0].name)[1:-1]}, which {weights} names, is missing.",
             "Fetch it again.",
         )
     return weights
 
 
 def _names(source: WeightsSource) -> tuple[str, ...]:
-    """The names that the weights file of a source may have, the preferred first."""
+    """The names that the weights file of a source may have, preferred first."""
     return (source.file,) if source.file else _WEIGHTS
 
 
 def shards(weights: Path) -> list[Path]:
-    """The files that the index of a sharded checkpoint names; the file itself if not an index.
+    """The files that the index of a sharded checkpoint names; for other weights, the file itself.
 
     Raises:
         WeightsError: The index is damaged.
