@@ -67,7 +67,7 @@ def thresholds(curves: Mapping[str, Curve]) -> Section:
     ]
     return Section(
         "Which threshold",
-        "A low threshold finds more objects; a high one makes fewer errors. The best threshold is "
+        "A low threshold finds more; a high one makes fewer errors. The best threshold is "
         "the one with the highest F1, which balances precision and recall. model.tune_thresholds "
         "stores thresholds with a model.",
         (_lines(curves[""]), Table(("class", "best threshold", "precision", "recall", "F1"), rows)),
