@@ -47,7 +47,7 @@ def benchmark(
     Args:
         models: Names, Hub repos or folders, as for `pvzoo.load`.
         task: As for `pvzoo.load`.
-        runtimes: Of "torch", "torch-channels-last", "torch-compile", "onnxruntime", "openvino";
+        runtimes: Any of "torch", "torch-channels-last", "torch-compile", "onnxruntime", "openvino";
             None for all that are installed. An exported model has one row, in its own runtime.
         data: Labelled data, as for `Model.evaluate`. Then each row has the task's main metric.
         split: The split of `data`.

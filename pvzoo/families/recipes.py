@@ -21,7 +21,7 @@ class Recipe:
         clip: Largest norm of the gradient; 0 for no limit.
         schedule: How the rate falls after the warm-up, as `transformers.Trainer` names it.
         warm_up: Share of the steps over which the rate rises from 0.
-        average: Decay of the moving average of the weights; None for none.
+        average: Decay of the moving average of the weights; None for no average.
     """
 
     source: str
