@@ -264,9 +264,9 @@ class Model(Evaluator[R]):
 
     @property
     def nbytes(self) -> int:
-        """The memory for its weights, in bytes."""
+        """The memory for its weights, in bytes; for an exported model, the size of its files."""
         if self.network is None:
-            return 0
+            return self.runtime.nbytes
         return sum(p.nbytes for p in self.network.module.parameters())
 
     def save(self, folder: str | Path) -> Path:

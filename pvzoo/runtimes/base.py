@@ -21,6 +21,7 @@ class Runtime(ABC):
     Attributes:
         device: Where inputs are sent to.
         dtype: The floating-point type the network computes in; None where there is none.
+        nbytes: The size of the files that `pvzoo.load` opened, in bytes; 0 if there were none.
 
     Class attributes:
         suffixes: Of the files that `open` opens, such as ".onnx"; empty if it runs none.
@@ -28,6 +29,7 @@ class Runtime(ABC):
 
     device: Any
     dtype: Any
+    nbytes: int = 0
     suffixes: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod

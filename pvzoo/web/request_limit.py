@@ -1,7 +1,8 @@
-"""Limit the size of request bodies, which neither Gradio nor its server does."""
+"""Limit the size of request bodies, which neither Gradio nor uvicorn does."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 
@@ -50,7 +51,12 @@ class BodyLimit:
                 raise
 
     async def _refuse(self, send: Any) -> None:
-        text = f"The request is larger than {self._limit:,} bytes.".encode()
-        headers = [(b"content-type", b"text/plain"), (b"content-length", str(len(text)).encode())]
+        message = f"The request is larger than {self._limit:,} bytes. Make its images smaller."
+        text = json.dumps({"error": message}).encode()
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(text)).encode()),
+            (b"connection", b"close"),  # the rest of the body is not read
+        ]
         await send({"type": "http.response.start", "status": 413, "headers": headers})
         await send({"type": "http.response.body", "body": text})
