@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from transformers import TrainerCallback
 
     from pvzoo.export.certificate import Certificate
+    from pvzoo.export.manifest import Manifest
     from pvzoo.networks.base import Network
     from pvzoo.progress import Progress
     from pvzoo.thresholds.choose import Target
@@ -41,6 +42,7 @@ class Model(Evaluator[R]):
         card: Its catalogue entry, if it was loaded by its catalogue name.
         report: The report of the training, if `fine_tune` made the model or wrote its folder.
         thresholds: The thresholds that `tune_thresholds` chose, or None.
+        manifest: What is known of it from its export; None if it was not exported.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Model(Evaluator[R]):
         device_map: Any = None,
         report: TrainingReport | None = None,
         thresholds: Thresholds | None = None,
+        manifest: Manifest | None = None,
     ) -> None:
         """Put a model together; ``runtime``, ``device`` and ``device_map`` as for `pvzoo.load`.
 
@@ -71,6 +74,7 @@ class Model(Evaluator[R]):
         self.network = network
         self.card = card
         self.report = report
+        self.manifest = manifest
 
     @property
     def device(self) -> Any:
@@ -246,6 +250,7 @@ class Model(Evaluator[R]):
             runtime=self.runtime,
             report=self.report,
             thresholds=thresholds,
+            manifest=self.manifest,
         )
 
     def demo(self, **options: Any) -> gradio.Blocks:

@@ -30,10 +30,12 @@ class ClientImage:
     Attributes:
         handle: Opens the image. Its data is bytes, and its name is a file name without folders.
         digest: SHA-256 of the bytes.
+        size: (width, height) of the stored pixels; (0, 0) if the header cannot be read.
     """
 
     handle: ImageHandle
     digest: str
+    size: tuple[int, int]
 
 
 def checked(data: bytes, name: str, limits: Limits) -> ClientImage:
@@ -44,14 +46,15 @@ def checked(data: bytes, name: str, limits: Limits) -> ClientImage:
     """
     if len(data) > limits.max_bytes:
         raise too_large(name, len(data), limits)
-    pixels = _pixels(data)
+    (width, height), pixels = _size(data)
     if pixels > limits.max_pixels:
         raise TooLargeError(
             f"{name} has {pixels:,} pixels, more than the {limits.max_pixels:,} allowed.",
             "Make it smaller.",
             source=name,
         )
-    return ClientImage(ImageHandle(data, name), hashlib.sha256(data).hexdigest())
+    digest = hashlib.sha256(data).hexdigest()
+    return ClientImage(ImageHandle(data, name), digest, (width, height))
 
 
 def fetch(url: str, limits: Limits) -> ClientImage:
@@ -86,8 +89,12 @@ def too_large(name: str, size: int, limits: Limits) -> TooLargeError:
     )
 
 
-def _pixels(data: bytes) -> int:
-    """The number of pixels by an image's header; 0 if unreadable: the error comes on opening it."""
+def _size(data: bytes) -> tuple[tuple[int, int], int]:
+    """The size by an image's header, and the number of pixels.
+
+    Both are 0 if the header cannot be read: the error comes on opening the image. Of an image that
+    is so large that PIL refuses it, only the number is known.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # this limit is lower than PIL's
@@ -95,10 +102,10 @@ def _pixels(data: bytes) -> int:
             width, height = Image.open(io.BytesIO(data)).size
     except Image.DecompressionBombError as error:
         count = re.search(r"\d+", str(error))
-        return int(count[0]) if count else 0
+        return (0, 0), int(count[0]) if count else 0
     except Exception:
-        return 0
-    return width * height
+        return (0, 0), 0
+    return (width, height), width * height
 
 
 def _refusal(name: str, what: str, hint: str) -> ImageError:

@@ -1,0 +1,212 @@
+"""The ASGI application: routes, and the way of a request from its bytes to its answer."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from pvzoo.serve import request as requests
+from pvzoo.serve.batches import Batches, Job
+from pvzoo.serve.errors import RefusedError, answer_of, busy
+from pvzoo.serve.gate import Gate
+from pvzoo.serve.limits import Limits
+from pvzoo.serve.metrics import CONTENT_TYPE, Metrics
+from pvzoo.serve.models import Models
+from pvzoo.web.request_limit import BodyLimit, ReadToEnd
+
+if TYPE_CHECKING:
+    from pvzoo.model import Model
+    from pvzoo.results.base import Result
+
+_PATHS = {404: "There is no such address.", 405: "This address does not take this method."}
+
+
+def build(
+    models: Mapping[str, Model[Any] | str | Path],
+    *,
+    limits: Limits | None = None,
+    token: str | None = None,
+    **how: Any,
+) -> Gate:
+    """Make the application; `serve` runs it.
+
+    Args:
+        models: For each name in addresses: a loaded model, or what `pvzoo.load` takes.
+        limits: How much the server accepts from its clients.
+        token: If given, all routes but those of health need ``Authorization: Bearer TOKEN``.
+        **how: Further arguments of `pvzoo.load`, such as ``runtime`` or ``device``.
+
+    Raises:
+        PvzooError: A model cannot be loaded, or its name cannot be part of an address.
+    """
+    limits = limits or Limits()
+    server = _Server(Models(models, limits, **how), limits)
+    app = Starlette(
+        routes=server.routes(),
+        middleware=[
+            Middleware(ReadToEnd, limit=3 * limits.max_request),
+            Middleware(BodyLimit, limit=limits.max_request),
+        ],
+        exception_handlers={HTTPException: _no_route},
+        lifespan=server.lifespan,
+    )
+    gate = Gate(app, limits, token=token)
+    server.is_stopping = lambda: gate.stopping
+    return gate
+
+
+class _Server:
+    def __init__(self, models: Models, limits: Limits) -> None:
+        self._models = models
+        self._limits = limits
+        self._metrics = Metrics(lambda: self._batches.waiting)
+        self._batches = Batches(limits, self._metrics.batch)
+        self._bytes = 0
+        self.is_stopping: Callable[[], bool] = lambda: False
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/v1/models", self._list),
+            Route("/v1/models/{name}", self._card),
+            Route("/v1/models/{name}/predict", self._predict, methods=["POST"]),
+            Route("/health/live", self._live),
+            Route("/health/ready", self._ready),
+            Route("/metrics", self._figures),
+        ]
+
+    @asynccontextmanager
+    async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
+        """Start the threads that predict; at the end, finish the queue."""
+        self._batches.start()
+        yield
+        await run_in_threadpool(self._batches.close)
+
+    # --- what is known ----------------------------------------------------------------------------
+
+    async def _list(self, request: Request) -> Response:
+        return JSONResponse({"models": [self._described(name) for name in self._models.offers]})
+
+    async def _card(self, request: Request) -> Response:
+        try:
+            return JSONResponse(self._described(request.path_params["name"]))
+        except Exception as error:
+            return answer_of(error)
+
+    def _described(self, name: str) -> dict[str, Any]:
+        offer = self._models.offer(name)
+        return {**offer.card, "loaded": self._models.is_loaded(name)}
+
+    async def _live(self, request: Request) -> Response:
+        return JSONResponse({"live": True})
+
+    async def _ready(self, request: Request) -> Response:
+        """Whether the server takes requests: not while it stops. It loads models before."""
+        ready = not self.is_stopping()
+        return JSONResponse({"ready": ready}, 200 if ready else 503)
+
+    async def _figures(self, request: Request) -> Response:
+        return Response(self._metrics.text(), media_type=CONTENT_TYPE)
+
+    # --- predictions ------------------------------------------------------------------------------
+
+    async def _predict(self, request: Request) -> Response:
+        start = time.monotonic()
+        name = request.path_params["name"]
+        try:
+            async with asyncio.timeout(self._limits.seconds):
+                answer = await self._answer(request, name)
+        except TimeoutError:
+            hint = "Send a smaller image, or try again later."
+            late = f"There was no answer within {self._limits.seconds:g} seconds."
+            answer = answer_of(RefusedError(504, late, hint))
+        except Exception as error:
+            answer = answer_of(error)
+        known = name if name in self._models.offers else ""  # clients must not make up labels
+        self._metrics.request(known, answer.status_code, time.monotonic() - start)
+        return answer
+
+    async def _answer(self, request: Request, name: str) -> Response:
+        offer = self._models.offer(name)
+        format = requests.format_of(request.query_params)
+        length = int(request.headers.get("content-length", self._limits.max_request))
+        if self._bytes + length > max(self._limits.waiting_bytes, self._limits.max_request):
+            raise busy("The server is busy with large requests.", 1)
+        self._bytes += length
+        try:
+            body = await request.body()
+            asked = await run_in_threadpool(
+                requests.read,
+                dict(request.headers),
+                request.query_params.multi_items(),
+                body,
+                self._limits,
+            )
+            del body
+            if format == "image" and asked.several:
+                raise RefusedError(400, "There is one image for one image only.", "Send one.")
+            options = requests.options_of(offer.task, asked.options, offer.labels, self._limits)
+            model = await run_in_threadpool(self._models.get, name)
+            jobs = [Job(name, model, options, image.handle, image.size) for image in asked.images]
+            results = await self._together(request, jobs)
+            return await run_in_threadpool(_response, results, asked.several, format)
+        except ClientDisconnect:
+            return Response(status_code=499)  # nobody reads it; the metrics count it
+        finally:
+            self._bytes -= length
+
+    async def _together(self, request: Request, jobs: Sequence[Job]) -> list[Result]:
+        """The results of all jobs; they are cancelled if the client goes or the time is over."""
+        self._batches.put(jobs)
+        results = asyncio.gather(*(asyncio.wrap_future(job.result) for job in jobs))
+        gone = asyncio.create_task(_gone(request))
+        try:
+            await asyncio.wait({results, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if not results.done():
+                raise ClientDisconnect
+            return await results
+        finally:
+            gone.cancel()
+            results.cancel()
+            for job in jobs:
+                job.result.cancel()
+            with suppress(BaseException):
+                results.exception() if results.done() else None
+
+
+async def _gone(request: Request) -> None:
+    """Wait until the client has closed its connection."""
+    receive: Callable[[], Awaitable[Mapping[str, Any]]] = request.receive
+    while (await receive())["type"] != "http.disconnect":
+        continue
+
+
+def _response(results: Sequence[Result], several: bool, format: str) -> Response:
+    if format == "image":
+        buffer = io.BytesIO()
+        results[0].plot().save(buffer, "PNG", compress_level=1)
+        return Response(buffer.getvalue(), media_type="image/png")
+    text = ", ".join(result.to_json() for result in results)
+    return Response(f'{{"results": [{text}]}}' if several else text, media_type="application/json")
+
+
+async def _no_route(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    message = _PATHS.get(error.status_code, error.detail)
+    return JSONResponse(
+        {"error": f"{message} /v1/models lists the models."},
+        error.status_code,
+        dict(error.headers or {}),
+    )
