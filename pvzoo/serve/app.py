@@ -6,7 +6,7 @@ import asyncio
 import io
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -180,10 +180,15 @@ class _Server:
         finally:
             gone.cancel()
             results.cancel()
+            results.add_done_callback(_look)
             for job in jobs:
                 job.result.cancel()
-            with suppress(BaseException):
-                results.exception() if results.done() else None
+
+
+def _look(results: asyncio.Future[Any]) -> None:
+    """Look at the error of results that nobody waits for; else asyncio writes it to the log."""
+    if not results.cancelled():
+        results.exception()
 
 
 async def _gone(request: Request) -> None:

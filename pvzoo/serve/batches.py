@@ -82,8 +82,8 @@ class Batches:
 
     @property
     def waiting(self) -> int:
-        """The number of images that wait."""
-        return len(self._waiting)
+        """The number of images that wait, without those that were cancelled."""
+        return sum(not job.result.cancelled() for job in self._waiting)
 
     def put(self, jobs: Sequence[Job]) -> None:
         """Put the images of a request into the queue: all or none.
