@@ -181,6 +181,24 @@ def test_health_needs_no_token_and_everything_else_does(model):
         assert answer.status_code == 200
 
 
+def test_the_routes_are_described_for_programs_and_for_people(client):
+    told = client.get("/openapi.json").json()
+    predict = told["paths"][PREDICT]["post"]
+    options = {parameter["name"]: parameter for parameter in predict["parameters"]}
+    assert {"format", "threshold", "classes", "max_detections"} <= options.keys()
+    assert options["threshold"]["schema"] == {"type": ["number"], "default": 0.5}
+    assert options["classes"]["schema"] == {"type": ["array", "null"], "default": None}
+    for path, methods in told["paths"].items():
+        for method in methods:
+            assert client.request(method, path).status_code < 404, path
+    for name, (status, *_) in BAD.items():
+        assert str(status) in predict["responses"], name
+    page = client.get("/").text
+    assert "Objects with a lower score are not returned." in page
+    assert all(path in page for path in told["paths"])
+    assert "http" not in page.replace("<!doctype html>", ""), "it needs nothing from elsewhere"
+
+
 # --- bad requests ---------------------------------------------------------------------------------
 
 

@@ -25,6 +25,7 @@ from pvzoo.serve.gate import Gate
 from pvzoo.serve.limits import Limits
 from pvzoo.serve.metrics import CONTENT_TYPE, Metrics
 from pvzoo.serve.models import Models
+from pvzoo.serve.openapi import describe, page
 from pvzoo.web.request_limit import BodyLimit, ReadToEnd
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def build(
         PvzooError: A model cannot be loaded, or its name cannot be part of an address.
     """
     limits = limits or Limits()
-    server = _Server(Models(models, limits, **how), limits)
+    server = _Server(Models(models, limits, **how), limits, token=token is not None)
     app = Starlette(
         routes=server.routes(),
         middleware=[
@@ -69,8 +70,9 @@ def build(
 
 
 class _Server:
-    def __init__(self, models: Models, limits: Limits) -> None:
+    def __init__(self, models: Models, limits: Limits, *, token: bool) -> None:
         self._models = models
+        self._description = describe(models.offers.values(), limits, token=token)
         self._limits = limits
         self._metrics = Metrics(lambda: self._batches.waiting)
         self._batches = Batches(limits, self._metrics.batch)
@@ -85,6 +87,8 @@ class _Server:
             Route("/health/live", self._live),
             Route("/health/ready", self._ready),
             Route("/metrics", self._figures),
+            Route("/openapi.json", self._openapi),
+            Route("/", self._page),
         ]
 
     @asynccontextmanager
@@ -119,6 +123,12 @@ class _Server:
 
     async def _figures(self, request: Request) -> Response:
         return Response(self._metrics.text(), media_type=CONTENT_TYPE)
+
+    async def _openapi(self, request: Request) -> Response:
+        return JSONResponse(self._description)
+
+    async def _page(self, request: Request) -> Response:
+        return Response(page(self._description), media_type="text/html")
 
     # --- predictions ------------------------------------------------------------------------------
 

@@ -25,12 +25,14 @@ class Offer:
         name: Its name in addresses.
         task: Its task.
         labels: Its classes.
+        fixed: Prompts that were fixed at export, so requests do not have them.
         card: What the server tells clients about it, ready for JSON.
     """
 
     name: str
     task: Task
     labels: tuple[str, ...]
+    fixed: frozenset[str]
     card: Mapping[str, Any]
 
 
@@ -134,7 +136,8 @@ def _offer(name: str, model: Model[Any]) -> Offer:
         "license": (manifest.license if manifest else model.card and model.card.license) or None,
         "certificate": manifest.certificate if manifest else None,
     }
-    return Offer(name, task_of(model.adapter.spec), model.labels, card)
+    spec = model.adapter.spec
+    return Offer(name, task_of(spec), model.labels, frozenset(spec.prompts), card)
 
 
 def _runtime(model: Model[Any]) -> str:
