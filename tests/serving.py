@@ -53,6 +53,15 @@ def scenes(count: int, seed: int = 4) -> list[Image.Image]:
     return [row["image"] for row in pvzoo_shapes.scenes(count=count, seed=seed)]
 
 
+def wait_for(client: httpx.Client, name: str, value: float) -> None:
+    """Wait until a metric has a value: a batch is counted just after it was answered."""
+    for _ in range(500):
+        if figure(client, name) == value:
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"{name} is {figure(client, name)}, not {value}")
+
+
 def png(image: Image.Image) -> bytes:
     """A PNG file."""
     buffer = io.BytesIO()
@@ -61,12 +70,10 @@ def png(image: Image.Image) -> bytes:
 
 
 def figure(client: httpx.Client, name: str) -> float:
-    """The sum of a metric over its labels."""
+    """A metric, by its name with labels; or the sum over its labels, by its name alone."""
     lines = client.get("/metrics").text.splitlines()
-    values = [
-        line.rpartition(" ")[2] for line in lines if line.startswith((f"{name}{{", f"{name} "))
-    ]
-    return sum(map(float, values))
+    own = [line for line in lines if line.startswith((f"{name}{{", f"{name} "))]
+    return sum(float(line.rpartition(" ")[2]) for line in own)
 
 
 class Brightness(Adapter):

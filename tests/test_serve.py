@@ -28,6 +28,7 @@ from serving import (
     png,
     running,
     scenes,
+    wait_for,
 )
 
 import pvzoo
@@ -150,7 +151,7 @@ def test_requests_share_batches_and_have_the_answers_of_predict(client, model):
     with ThreadPoolExecutor(12) as pool:
         answers = [*pool.map(lambda x: client.post(PREDICT, content=png(x)).json(), images)]
     assert all(map(equal, answers, model.predict(images)))
-    assert figure(client, "pvzoo_images_total") - before[1] == 24
+    wait_for(client, "pvzoo_images_total", before[1] + 24)
     assert figure(client, "pvzoo_batch_images_count") - before[0] < 16
 
 
@@ -353,20 +354,12 @@ def held():
         Brightness.held.set()
 
 
-def wait_for(client, waiting):
-    for _ in range(500):
-        if figure(client, "pvzoo_waiting_images") == waiting:
-            return
-        time.sleep(0.01)
-    raise AssertionError(f"there are not {waiting} images that wait")
-
-
 def test_a_full_queue_is_answered_503_with_the_time_to_come_back(held):
     with ThreadPoolExecutor(3) as pool:
         first = pool.submit(held.post, DARK, content=grey(10))
         assert Brightness.asked.wait(10)
         others = [pool.submit(held.post, DARK, content=grey(250)) for _ in range(2)]
-        wait_for(held, 2)
+        wait_for(held, "pvzoo_waiting_images", 2)
         refused = held.post(DARK, content=grey(10))
         assert refused.status_code == 503
         assert 1 <= int(refused.headers["retry-after"]) <= 60
@@ -390,7 +383,7 @@ def test_a_late_answer_is_504_and_what_waited_is_not_computed():
         finally:
             Brightness.held.set()
         assert client.post(DARK, content=grey(10)).status_code == 200
-        assert figure(client, "pvzoo_images_total") == 2, "the one that waited was dropped"
+        wait_for(client, "pvzoo_images_total", 2)  # the one that waited was dropped
 
 
 def test_a_client_that_goes_does_not_cost_the_others(held):
@@ -399,13 +392,13 @@ def test_a_client_that_goes_does_not_cost_the_others(held):
         assert Brightness.asked.wait(10)
         with pytest.raises(httpx.ReadTimeout):
             httpx.post(f"{held.base_url}{DARK}", content=grey(10), timeout=0.3)
-        wait_for(held, 0)
+        wait_for(held, "pvzoo_waiting_images", 0)
         last = pool.submit(held.post, DARK, content=grey(250))
-        wait_for(held, 1)
+        wait_for(held, "pvzoo_waiting_images", 1)
         Brightness.held.set()
         assert first.result().json()["predictions"][0]["name"] == "dark"
         assert last.result().json()["predictions"][0]["name"] == "bright"
-    assert figure(held, "pvzoo_images_total") == 2
+        wait_for(held, "pvzoo_images_total", 2)
 
 
 def test_an_image_on_which_an_adapter_fails_does_not_cost_the_others(caplog):

@@ -55,6 +55,10 @@ def serve(
             help="Most GB of weights in memory; models that are not used then make room.",
         ),
     ] = 4.0,
+    no_drift: Annotated[
+        bool,
+        typer.Option("--no-drift", help="Do not compare images with those of validation."),
+    ] = False,
     task: Task = None,
     runtime: Annotated[
         str | None, typer.Option(help="onnxruntime, openvino or a plugin's runtime.")
@@ -90,6 +94,7 @@ def serve(
         names,
         limits=limits,
         token=token,
+        drift=not no_drift,
         task=task,
         runtime=runtime,
         device=device,

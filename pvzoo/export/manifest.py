@@ -59,6 +59,8 @@ class Manifest:
         versions: Of the packages that took part.
         thresholds: What `pvzoo.thresholds.values.Thresholds.to_json` gives; may be empty.
         certificate: See `pvzoo.export.certificate`; None if it was taken out.
+        reference: What `pvzoo.drift.Reference.to_json` gives: how the images look that it was
+            validated on; None if it was exported without data.
     """
 
     spec: Spec
@@ -72,6 +74,7 @@ class Manifest:
     versions: Mapping[str, str] = field(default_factory=dict)
     thresholds: Mapping[str, Any] = field(default_factory=dict)
     certificate: Mapping[str, Any] | None = None
+    reference: Mapping[str, Any] | None = None
 
     @property
     def inputs(self) -> frozenset[str]:
@@ -104,6 +107,7 @@ class Manifest:
             "versions": dict(self.versions),
             "thresholds": dict(self.thresholds),
             "certificate": None if self.certificate is None else dict(self.certificate),
+            "reference": None if self.reference is None else dict(self.reference),
         }
 
 
@@ -183,6 +187,7 @@ def _manifest(found: Mapping[str, Any]) -> Manifest:
         dict(found["versions"]),
         dict(found["thresholds"]),
         None if found["certificate"] is None else dict(found["certificate"]),
+        None if found.get("reference") is None else dict(found["reference"]),
     )
 
 

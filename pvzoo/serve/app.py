@@ -18,8 +18,11 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from pvzoo.drift.figures import Seen
+from pvzoo.inputs.images import ImageHandle
 from pvzoo.serve import request as requests
 from pvzoo.serve.batches import Batches, Job
+from pvzoo.serve.drift import Drift
 from pvzoo.serve.errors import RefusedError, answer_of, busy
 from pvzoo.serve.gate import Gate
 from pvzoo.serve.limits import Limits
@@ -40,6 +43,7 @@ def build(
     *,
     limits: Limits | None = None,
     token: str | None = None,
+    drift: bool = True,
     **how: Any,
 ) -> Gate:
     """Make the application; `serve` runs it.
@@ -47,6 +51,8 @@ def build(
     Args:
         models: For each name in addresses: a loaded model, or what `pvzoo.load` takes.
         limits: How much the server accepts from its clients.
+        drift: Whether to compare the images with those that a model was validated on, if its
+            export says how those look.
         token: If given, all routes but those of health need ``Authorization: Bearer TOKEN``.
         **how: Further arguments of `pvzoo.load`, such as ``runtime`` or ``device``.
 
@@ -54,7 +60,7 @@ def build(
         PvzooError: A model cannot be loaded, or its name cannot be part of an address.
     """
     limits = limits or Limits()
-    server = _Server(Models(models, limits, **how), limits, token=token is not None)
+    server = _Server(Models(models, limits, **how), limits, token=token is not None, drift=drift)
     app = Starlette(
         routes=server.routes(),
         middleware=[
@@ -70,12 +76,13 @@ def build(
 
 
 class _Server:
-    def __init__(self, models: Models, limits: Limits, *, token: bool) -> None:
+    def __init__(self, models: Models, limits: Limits, *, token: bool, drift: bool) -> None:
         self._models = models
         self._description = describe(models.offers.values(), limits, token=token)
         self._limits = limits
         self._metrics = Metrics(lambda: self._batches.waiting)
-        self._batches = Batches(limits, self._metrics.batch)
+        self._drift = Drift(models.offers.values() if drift else (), self._metrics.shifts)
+        self._batches = Batches(limits, self._done)
         self._bytes = 0
         self.is_stopping: Callable[[], bool] = lambda: False
 
@@ -97,6 +104,10 @@ class _Server:
         self._batches.start()
         yield
         await run_in_threadpool(self._batches.close)
+
+    def _done(self, jobs: Sequence[Job], seconds: float) -> None:
+        self._drift.see(jobs)
+        self._metrics.batch(jobs, seconds)
 
     # --- what is known ----------------------------------------------------------------------------
 
@@ -169,7 +180,11 @@ class _Server:
                 raise RefusedError(400, "There is one image for one image only.", "Send one.")
             options = requests.options_of(offer.task, asked.options, offer.labels, self._limits)
             model = await run_in_threadpool(self._models.get, name)
-            jobs = [Job(name, model, options, image.handle, image.size) for image in asked.images]
+            handle = Seen.of if self._drift.watches(name) else ImageHandle.of
+            jobs = [
+                Job(name, model, options, handle(image.handle), image.size)
+                for image in asked.images
+            ]
             results = await self._together(request, jobs)
             return await run_in_threadpool(_response, results, asked.several, format)
         except ClientDisconnect:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from pvzoo.drift.watch import Shift
 from pvzoo.serve.batches import Job
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -42,6 +43,19 @@ class Metrics:
         self._batch_seconds = Histogram(
             "pvzoo_batch_seconds", "Seconds to predict a batch.", ["model"], **own
         )
+        self._distance = Gauge(
+            "pvzoo_drift_distance",
+            "Largest difference of the cumulative distributions of a figure, in the last window "
+            "of images and in validation.",
+            ["model", "figure"],
+            **own,
+        )
+        self._drift = Gauge(
+            "pvzoo_drift",
+            "Whether the last window of images differs from those of validation: 0 or 1.",
+            ["model", "figure"],
+            **own,
+        )
         Gauge("pvzoo_waiting_images", "Images that wait.", **own).set_function(
             lambda: float(waiting())
         )
@@ -57,6 +71,12 @@ class Metrics:
         self._images.labels(name).inc(len(jobs))
         self._batches.labels(name).observe(len(jobs))
         self._batch_seconds.labels(name).observe(seconds)
+
+    def shifts(self, model: str, shifts: Sequence[Shift]) -> None:
+        """Keep what a window of images showed."""
+        for shift in shifts:
+            self._distance.labels(model, shift.figure).set(shift.distance)
+            self._drift.labels(model, shift.figure).set(shift.is_drift)
 
     def text(self) -> bytes:
         """All figures."""

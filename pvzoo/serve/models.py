@@ -6,15 +6,18 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pvzoo
+from pvzoo.drift.reference import Reference
 from pvzoo.errors import ModelNotFoundError, PvzooError, UsageError, nearest
-from pvzoo.model import Model
 from pvzoo.serve.limits import Limits
 from pvzoo.tasks.base import Task
 from pvzoo.tasks.fixed import task_of
 from pvzoo.web.model_cache import Shelf
+
+if TYPE_CHECKING:
+    from pvzoo.model import Model
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,7 @@ class Offer:
         labels: Its classes.
         fixed: Prompts that were fixed at export, so requests do not have them.
         card: What the server tells clients about it, ready for JSON.
+        reference: How the images look that it was validated on; None if its export has none.
     """
 
     name: str
@@ -34,6 +38,7 @@ class Offer:
     labels: tuple[str, ...]
     fixed: frozenset[str]
     card: Mapping[str, Any]
+    reference: Reference | None
 
 
 class Models:
@@ -99,7 +104,7 @@ class Models:
 
     def _load(self, name: str) -> Model[Any]:
         source = self._sources[name]
-        return source if isinstance(source, Model) else pvzoo.load(source, **self._how)
+        return pvzoo.load(source, **self._how) if isinstance(source, str | Path) else source
 
 
 def names_of(models: list[str]) -> dict[str, str]:
@@ -137,7 +142,10 @@ def _offer(name: str, model: Model[Any]) -> Offer:
         "certificate": manifest.certificate if manifest else None,
     }
     spec = model.adapter.spec
-    return Offer(name, task_of(spec), model.labels, frozenset(spec.prompts), card)
+    reference = None
+    if manifest is not None and manifest.reference is not None:
+        reference = Reference.from_json(manifest.reference, name)
+    return Offer(name, task_of(spec), model.labels, frozenset(spec.prompts), card, reference)
 
 
 def _runtime(model: Model[Any]) -> str:
