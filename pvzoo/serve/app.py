@@ -7,6 +7,7 @@ import io
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from pvzoo.model import Model
     from pvzoo.results.base import Result
 
+_SMALL = 2**18
 _PATHS = {404: "There is no such address.", 405: "This address does not take this method."}
 
 
@@ -168,18 +170,21 @@ class _Server:
         self._bytes += length
         try:
             body = await request.body()
-            asked = await run_in_threadpool(
+            reading = partial(
                 requests.read,
                 dict(request.headers),
                 request.query_params.multi_items(),
                 body,
                 self._limits,
             )
-            del body
+            # the header of a small image is read faster than a thread is found for it
+            slow = len(body) > _SMALL or "content-type" in request.headers
+            asked = await run_in_threadpool(reading) if slow else reading()
+            del body, reading
             if format == "image" and asked.several:
                 raise RefusedError(400, "There is one image for one image only.", "Send one.")
             options = requests.options_of(offer.task, asked.options, offer.labels, self._limits)
-            model = await run_in_threadpool(self._models.get, name)
+            model = self._models.loaded(name) or await run_in_threadpool(self._models.get, name)
             handle = Seen.of if self._drift.watches(name) else ImageHandle.of
             jobs = [
                 Job(name, model, options, handle(image.handle), image.size)

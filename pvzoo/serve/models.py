@@ -102,6 +102,10 @@ class Models:
         """Whether the model is in memory."""
         return self._shelf.is_loaded(name)
 
+    def loaded(self, name: str) -> Model[Any] | None:
+        """The model if it is in memory, without waiting."""
+        return self._shelf.loaded(name)
+
     def _load(self, name: str) -> Model[Any]:
         source = self._sources[name]
         return pvzoo.load(source, **self._how) if isinstance(source, str | Path) else source

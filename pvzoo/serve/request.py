@@ -12,6 +12,7 @@ import binascii
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -112,9 +113,8 @@ def options_of(
         UsageError: The task does not have an option, or a value is not allowed.
         RefusedError: There are too many prompts (413).
     """
-    types = {option.name: kinds(option.type) for option in of_predict(type(task))}
     options = {
-        name: _converted(value, types.get(name, set())) if isinstance(value, _Text) else value
+        name: _converted(value, _types(type(task), name)) if isinstance(value, _Text) else value
         for name, value in given.items()
     }
     prompts, _ = task.options(options, labels)
@@ -254,7 +254,14 @@ def _of_query(query: Sequence[tuple[str, str]]) -> dict[str, _Text]:
     return found
 
 
-def _converted(text: _Text, types: set[Any]) -> Any:
+@lru_cache
+def _types(task: type[Task], name: str) -> frozenset[Any]:
+    """The types that an option may have; none if there is no such option."""
+    found = (kinds(option.type) for option in of_predict(task) if option.name == name)
+    return frozenset(next(found, set()))
+
+
+def _converted(text: _Text, types: frozenset[Any]) -> Any:
     """The value of an option: JSON, a list of texts with commas, or one text."""
     if len(text.parts) > 1:
         return [_plain(part) for part in text.parts]

@@ -29,13 +29,16 @@ class ClientImage:
 
     Attributes:
         handle: Opens the image. Its data is bytes, and its name is a file name without folders.
-        digest: SHA-256 of the bytes.
         size: (width, height) of the stored pixels; (0, 0) if the header cannot be read.
     """
 
     handle: ImageHandle
-    digest: str
     size: tuple[int, int]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the bytes."""
+        return hashlib.sha256(self.handle.data).hexdigest()
 
 
 def checked(data: bytes, name: str, limits: Limits) -> ClientImage:
@@ -53,8 +56,7 @@ def checked(data: bytes, name: str, limits: Limits) -> ClientImage:
             "Make it smaller.",
             source=name,
         )
-    digest = hashlib.sha256(data).hexdigest()
-    return ClientImage(ImageHandle(data, name), digest, (width, height))
+    return ClientImage(ImageHandle(data, name), (width, height))
 
 
 def fetch(url: str, limits: Limits) -> ClientImage:

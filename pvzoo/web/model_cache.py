@@ -43,7 +43,8 @@ class Shelf:
         self._load_model = load
         self._dropped = dropped
         self._recent: OrderedDict[str, Model] = OrderedDict()  # the least recently used comes first
-        self._lock = threading.Lock()
+        self._loading = threading.Lock()  # for long; who takes both takes it first
+        self._lock = threading.Lock()  # of the order
 
     def is_loaded(self, name: str) -> bool:
         """Whether `get` returns the model without loading it."""
@@ -57,17 +58,27 @@ class Shelf:
             UsageError: The model alone is larger than the budget.
             PvzooError: The model cannot be loaded.
         """
-        if name in self._kept:
-            return self._kept[name]
+        if (model := self.loaded(name)) is not None:
+            return model
         if name not in self._names:
             raise ModelNotFoundError(
                 f"There is no model {name[:100]!r} here.", nearest(name[:100], self._names)
             )
+        with self._loading:
+            if (model := self.loaded(name)) is None:  # nobody has loaded it meanwhile
+                model = self._load(name)
+                with self._lock:
+                    self._recent[name] = model
+            return model
+
+    def loaded(self, name: str) -> Model | None:
+        """The model if it is loaded; then it is the one that was used last."""
+        if name in self._kept:
+            return self._kept[name]
         with self._lock:
-            if name not in self._recent:
-                self._recent[name] = self._load(name)
-            self._recent.move_to_end(name)
-            return self._recent[name]
+            if name in self._recent:
+                self._recent.move_to_end(name)
+            return self._recent.get(name)
 
     def _load(self, name: str) -> Model:
         params = _params(name)
@@ -91,8 +102,12 @@ class Shelf:
                 f"({self._budget / 2**30:.1f} GB).",
                 "Choose a smaller model.",
             )
-        while sum(model.nbytes for model in self._recent.values()) + size > self._budget:
-            self._dropped(self._recent.popitem(last=False)[0])
+        dropped = []
+        with self._lock:
+            while sum(model.nbytes for model in self._recent.values()) + size > self._budget:
+                dropped.append(self._recent.popitem(last=False)[0])
+        for other in dropped:
+            self._dropped(other)
 
 
 def _params(name: str) -> int | None:
