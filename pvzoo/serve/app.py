@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pvzoo.model import Model
     from pvzoo.results.base import Result
 
-_SMALL = 2**18
+_SMALL = 2**20
 _PATHS = {404: "There is no such address.", 405: "This address does not take this method."}
 
 
@@ -177,8 +177,9 @@ class _Server:
                 body,
                 self._limits,
             )
-            # the header of a small image is read faster than a thread is found for it
-            slow = len(body) > _SMALL or "content-type" in request.headers
+            # what is small is read faster than a thread is found for it; forms need a thread
+            kind = request.headers.get("content-type", "")
+            slow = len(body) > _SMALL or self._limits.allow_urls or kind.startswith("multipart")
             asked = await run_in_threadpool(reading) if slow else reading()
             del body, reading
             if format == "image" and asked.several:
@@ -191,7 +192,11 @@ class _Server:
                 for image in asked.images
             ]
             results = await self._together(request, jobs)
-            return await run_in_threadpool(_response, results, asked.several, format)
+            if format == "image":
+                return await run_in_threadpool(_drawn, results[0])
+            text = ", ".join(result.to_json() for result in results)
+            text = f'{{"results": [{text}]}}' if asked.several else text
+            return Response(text, media_type="application/json")
         except ClientDisconnect:
             return Response(status_code=499)  # nobody reads it; the metrics count it
         finally:
@@ -228,13 +233,10 @@ async def _gone(request: Request) -> None:
         continue
 
 
-def _response(results: Sequence[Result], several: bool, format: str) -> Response:
-    if format == "image":
-        buffer = io.BytesIO()
-        results[0].plot().save(buffer, "PNG", compress_level=1)
-        return Response(buffer.getvalue(), media_type="image/png")
-    text = ", ".join(result.to_json() for result in results)
-    return Response(f'{{"results": [{text}]}}' if several else text, media_type="application/json")
+def _drawn(result: Result) -> Response:
+    buffer = io.BytesIO()
+    result.plot().save(buffer, "PNG", compress_level=1)
+    return Response(buffer.getvalue(), media_type="image/png")
 
 
 async def _no_route(request: Request, error: Exception) -> Response:

@@ -11,7 +11,7 @@ import uvicorn
 
 from pvzoo.errors import PvzooError
 from pvzoo.serve.gate import Gate
-from pvzoo.web.memory import share_arenas, trim
+from pvzoo.web.memory import keep_buffers, share_arenas, trim
 
 
 def serve(app: Gate, *, host: str = "127.0.0.1", port: int = 8000, drain: float = 1.0) -> None:
@@ -30,6 +30,7 @@ def serve(app: Gate, *, host: str = "127.0.0.1", port: int = 8000, drain: float 
         PvzooError: The server cannot listen there.
     """
     share_arenas()
+    keep_buffers()
     threading.Thread(target=_sweep, daemon=True).start()
     config = uvicorn.Config(
         app,
