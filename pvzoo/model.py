@@ -277,8 +277,7 @@ class Model(Evaluator[R]):
     def save(self, folder: str | Path) -> Path:
         """Write the model to a new folder that `pvzoo.load` and the model's own library can open.
 
-        The folder has a model card: what the model is, its metrics, its training data and how to
-        use it.
+        The folder has a model card: what it is, its metrics, its training data, how to use it.
 
         Raises:
             UsageError: The folder is not empty, or cannot be written.
@@ -286,15 +285,7 @@ class Model(Evaluator[R]):
         self._refuse_if_exported("saved; its folder can be copied")
         from pvzoo.hub.publish import save
 
-        folder = Path(folder).expanduser()
-        return save(
-            self.network,
-            folder,
-            name=self.name,
-            task=self.task,
-            report=self.report,
-            thresholds=self.thresholds,
-        )
+        return save(self.network, Path(folder).expanduser(), **self._own)
 
     def export(
         self,
@@ -368,6 +359,7 @@ class Model(Evaluator[R]):
         private: bool | None = None,
         message: str = "Upload with pvzoo",
         license: str | None = None,
+        endpoint: bool = False,
     ) -> str:
         """Upload the files of `save` to a repo of the Hub; return the address of the repo.
 
@@ -377,6 +369,7 @@ class Model(Evaluator[R]):
             message: The message of the commit.
             license: The licence of the weights for the model card, such as "apache-2.0"; None
                 takes that of the catalogue for the model, or for the one it was tuned from.
+            endpoint: Whether to add ``handler.py``, for an Inference Endpoint of Hugging Face.
 
         Raises:
             HubError: The Hub cannot be reached, or refuses.
@@ -387,14 +380,18 @@ class Model(Evaluator[R]):
         return push(
             self.network,
             repo_id,
-            name=self.name,
-            task=self.task,
-            report=self.report,
-            thresholds=self.thresholds,
             private=private,
             message=message,
             license=license,
+            endpoint=endpoint,
+            **self._own,
         )
+
+    @property
+    def _own(self) -> dict[str, Any]:
+        """What `save` and `push_to_hub` write of it, beside the network."""
+        named = {"name": self.name, "task": self.task}
+        return {**named, "report": self.report, "thresholds": self.thresholds}
 
     def _refuse_if_exported(self, verb: str) -> None:
         if self.runtime.suffixes:
