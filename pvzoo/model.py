@@ -390,8 +390,7 @@ class Model(Evaluator[R]):
     @property
     def _own(self) -> dict[str, Any]:
         """What `save` and `push_to_hub` write of it, beside the network."""
-        named = {"name": self.name, "task": self.task}
-        return {**named, "report": self.report, "thresholds": self.thresholds}
+        return {name: getattr(self, name) for name in ("name", "task", "report", "thresholds")}
 
     def _refuse_if_exported(self, verb: str) -> None:
         if self.runtime.suffixes:
