@@ -198,3 +198,16 @@ def test_a_manifest_keeps_its_reference(detector, reference, tmp_path):
     made = dataclasses.replace(detector.manifest, reference=reference)
     manifest.write(made, tmp_path)
     assert manifest.read(tmp_path, "x").reference == reference
+
+
+def test_the_rest_of_a_run_is_compared_at_its_end_if_it_is_enough():
+    reference = Reference.of({"brightness": float(n)} for n in range(100))
+    reports = []
+    watch = Watch(reference, reports.append, window=80)
+    for count, expected in ((19, 0), (20, 1), (100, 2)):
+        reports.clear()
+        for _ in range(count):
+            watch.see({"brightness": 500.0})
+        watch.finish()
+        assert len(reports) == expected
+        assert all(shift.is_drift for (shift,) in reports)

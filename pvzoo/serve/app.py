@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from pvzoo.results.base import Result
 
 _SMALL = 2**20
+_READING = 8
+"""How many requests are decoded from forms and JSON, or download images, at the same time."""
+
 _PATHS = {404: "There is no such address.", 405: "This address does not take this method."}
 
 
@@ -86,6 +89,9 @@ class _Server:
         self._drift = Drift(models.offers.values() if drift else (), self._metrics.shifts)
         self._batches = Batches(limits, self._done)
         self._bytes = 0
+        # each of these may take the memory of a large image
+        self._reading = asyncio.Semaphore(_READING)
+        self._drawing = asyncio.Semaphore(limits.at_once)
         self.is_stopping: Callable[[], bool] = lambda: False
 
     def routes(self) -> list[Route]:
@@ -165,9 +171,7 @@ class _Server:
         offer = self._models.offer(name)
         format = requests.format_of(request.query_params)
         length = int(request.headers.get("content-length", self._limits.max_request))
-        if self._bytes + length > max(self._limits.waiting_bytes, self._limits.max_request):
-            raise busy("The server is busy with large requests.", 1)
-        self._bytes += length
+        self._reserve(length)
         try:
             body = await request.body()
             reading = partial(
@@ -180,8 +184,15 @@ class _Server:
             # what is small is read faster than a thread is found for it; forms need a thread
             kind = request.headers.get("content-type", "")
             slow = len(body) > _SMALL or self._limits.allow_urls or kind.startswith("multipart")
-            asked = await run_in_threadpool(reading) if slow else reading()
+            if slow:
+                async with self._reading:
+                    asked = await run_in_threadpool(reading)
+            else:
+                asked = reading()
             del body, reading
+            downloaded = max(0, sum(len(image.handle.data) for image in asked.images) - length)
+            self._reserve(downloaded)
+            length += downloaded
             if format == "image" and asked.several:
                 raise RefusedError(400, "There is one image for one image only.", "Send one.")
             options = requests.options_of(offer.task, asked.options, offer.labels, self._limits)
@@ -193,7 +204,8 @@ class _Server:
             ]
             results = await self._together(request, jobs)
             if format == "image":
-                return await run_in_threadpool(_drawn, results[0])
+                async with self._drawing:
+                    return await run_in_threadpool(_drawn, results[0])
             text = ", ".join(result.to_json() for result in results)
             text = f'{{"results": [{text}]}}' if asked.several else text
             return Response(text, media_type="application/json")
@@ -201,6 +213,16 @@ class _Server:
             return Response(status_code=499)  # nobody reads it; the metrics count it
         finally:
             self._bytes -= length
+
+    def _reserve(self, size: int) -> None:
+        """Count the bytes of a request that is being answered.
+
+        Raises:
+            RefusedError: There are too many (503).
+        """
+        if self._bytes + size > max(self._limits.waiting_bytes, self._limits.max_request):
+            raise busy("The server is busy with large requests.", 1)
+        self._bytes += size
 
     async def _together(self, request: Request, jobs: Sequence[Job]) -> list[Result]:
         """The results of all jobs; they are cancelled if the client goes or the time is over."""

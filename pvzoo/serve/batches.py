@@ -101,12 +101,12 @@ class Batches:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Finish what waits, and stop the threads."""
+        """Finish what waits, and stop the threads; one whose network hangs is left behind."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
         for thread in self._threads:
-            thread.join()
+            thread.join(self._limits.seconds)
 
     def _work(self) -> None:
         while jobs := self._next():

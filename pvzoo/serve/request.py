@@ -88,7 +88,17 @@ def read(
             f"The request has {len(sources)} images, more than {limits.max_images}.",
             "Send several requests.",
         )
-    images = [_image(name, source, limits) for name, source in sources]
+    images: list[ClientImage] = []
+    size = 0
+    for name, source in sources:
+        images.append(_image(name, source, limits))
+        size += len(images[-1].handle.data)
+        if size > limits.max_request:  # downloads
+            raise RefusedError(
+                413,
+                f"The images have more than {limits.max_request:,} bytes together.",
+                "Send several requests.",
+            )
     return Asked(images, several, {**_of_query(query), **options})
 
 
