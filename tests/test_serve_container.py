@@ -186,7 +186,7 @@ def test_compose_and_kubernetes_name_what_there_is():
     assert pod["securityContext"]["runAsUser"] == USER
     from pvzoo.serve.gate import OPEN
 
-    assert probes == OPEN, "probes have no token"
+    assert probes < OPEN, "probes have no token"
     help = subprocess.run(
         [sys.executable, "-m", "pvzoo", "serve", "--help"], capture_output=True, text=True
     ).stdout

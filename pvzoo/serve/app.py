@@ -19,8 +19,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+import pvzoo
 from pvzoo.drift.figures import Seen
 from pvzoo.inputs.images import ImageHandle
+from pvzoo.serve import inference_protocol as protocol
 from pvzoo.serve import request as requests
 from pvzoo.serve.batches import Batches, Job
 from pvzoo.serve.drift import Drift
@@ -102,6 +104,12 @@ class _Server:
             Route("/health/live", self._live),
             Route("/health/ready", self._ready),
             Route("/metrics", self._figures),
+            Route("/v2", self._server),
+            Route("/v2/health/live", self._live),
+            Route("/v2/health/ready", self._ready),
+            Route("/v2/models/{name}", self._network),
+            Route("/v2/models/{name}/ready", self._network),
+            Route("/v2/models/{name}/infer", self._infer, methods=["POST"]),
             Route("/openapi.json", self._openapi),
             Route("/", self._page),
         ]
@@ -143,6 +151,20 @@ class _Server:
     async def _figures(self, request: Request) -> Response:
         return Response(self._metrics.text(), media_type=CONTENT_TYPE)
 
+    async def _server(self, request: Request) -> Response:
+        return JSONResponse({"name": "pvzoo", "version": pvzoo.__version__, "extensions": []})
+
+    async def _network(self, request: Request) -> Response:
+        """The raw network; also whether it can be asked, as all models are loaded at the start."""
+        name = request.path_params["name"]
+        try:
+            offer = self._models.offer(name)
+            model = await run_in_threadpool(self._models.get, name)
+            graph = protocol.graph_of(model, name)
+            return JSONResponse(protocol.metadata(name, offer.card["runtime"], graph))
+        except Exception as error:
+            return answer_of(error)
+
     async def _openapi(self, request: Request) -> Response:
         return JSONResponse(self._description)
 
@@ -152,11 +174,20 @@ class _Server:
     # --- predictions ------------------------------------------------------------------------------
 
     async def _predict(self, request: Request) -> Response:
+        return await self._answered(request, self._predicted)
+
+    async def _infer(self, request: Request) -> Response:
+        return await self._answered(request, self._inferred)
+
+    async def _answered(
+        self, request: Request, how: Callable[[Request, str], Awaitable[Response]]
+    ) -> Response:
+        """The answer of `how`, or that for its error; both are counted."""
         start = time.monotonic()
         name = request.path_params["name"]
         try:
             async with asyncio.timeout(self._limits.seconds):
-                answer = await self._answer(request, name)
+                answer = await how(request, name)
         except TimeoutError:
             hint = "Send a smaller image, or try again later."
             late = f"There was no answer within {self._limits.seconds:g} seconds."
@@ -167,7 +198,7 @@ class _Server:
         self._metrics.request(known, answer.status_code, time.monotonic() - start)
         return answer
 
-    async def _answer(self, request: Request, name: str) -> Response:
+    async def _predicted(self, request: Request, name: str) -> Response:
         offer = self._models.offer(name)
         format = requests.format_of(request.query_params)
         length = int(request.headers.get("content-length", self._limits.max_request))
@@ -211,6 +242,25 @@ class _Server:
             return Response(text, media_type="application/json")
         except ClientDisconnect:
             return Response(status_code=499)  # nobody reads it; the metrics count it
+        finally:
+            self._bytes -= length
+
+    async def _inferred(self, request: Request, name: str) -> Response:
+        self._models.offer(name)
+        length = int(request.headers.get("content-length", self._limits.max_request))
+        if length > protocol.MOST_BYTES:
+            raise RefusedError(
+                413, f"The request has more than {protocol.MOST_BYTES:,} bytes.", "Make it smaller."
+            )
+        self._reserve(length)
+        try:
+            body = await request.body()
+            model = await run_in_threadpool(self._models.get, name)
+            async with self._drawing:
+                text = await run_in_threadpool(protocol.infer, body, model, name, self._limits)
+            return Response(text, media_type="application/json")
+        except ClientDisconnect:
+            return Response(status_code=499)
         finally:
             self._bytes -= length
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from pvzoo.serve.limits import Limits
 
-OPEN = frozenset({"/health/live", "/health/ready"})
+OPEN = frozenset({"/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready"})
 """Routes that need no token: those that the system asks which runs the server."""
 
 

@@ -145,7 +145,7 @@ _Source = tuple[str, bytes | str]
 
 
 def _of_json(body: bytes) -> tuple[list[_Source], bool, dict[str, Any]]:
-    found = _json(body, "The body")
+    found = plain_json(body, "The body")
     example = 'Send {"image": "<base64>", "options": {}} or {"images": ["<base64>", ...]}.'
     if not isinstance(found, dict) or ("image" in found) == ("images" in found):
         raise RefusedError(400, 'The JSON has neither "image" nor "images", or both.', example)
@@ -202,7 +202,7 @@ def _of_form(
     several = False
     for field, value in form.multi_items():
         if field == "options" and isinstance(value, str):
-            options = _json(value.encode(), "The field options")
+            options = plain_json(value.encode(), "The field options")
             if not isinstance(options, dict):
                 raise RefusedError(400, "The field options is not a JSON object.")
         elif field in ("image", "images") and isinstance(value, UploadFile):
@@ -220,7 +220,13 @@ def _of_form(
     return sources, several or len(sources) > 1, options
 
 
-def _json(data: bytes, what: str) -> Any:
+def plain_json(data: bytes, what: str) -> Any:
+    """JSON without NaN and infinities; `what` is its name in messages.
+
+    Raises:
+        RefusedError: It is not JSON (400).
+    """
+
     def refuse(constant: str) -> Any:
         raise ValueError(f"{constant} is not a number")
 
@@ -286,7 +292,7 @@ def _converted(text: _Text, types: frozenset[Any]) -> Any:
 
 def _plain(text: str) -> Any:
     try:
-        return _json(text.encode("utf-8", "replace"), "")
+        return plain_json(text.encode("utf-8", "replace"), "")
     except RefusedError:
         return str(text)
 
