@@ -258,6 +258,12 @@ BAD = {
         "content": b"--x\r\n", "headers": {"content-type": "multipart/form-data"}}),
     "an unknown option": (422, "no option 'treshold'. Did you mean 'threshold'?", {
         "content": SMALL, "params": {"treshold": 1}}),
+    "a very long class": (413, "more than 65,536 characters", {
+        "json": {"image": coded(SMALL), "options": {"classes": ["a" * 100_000]}}}),
+    "deep options": (422, "is not a class", {
+        "content": b'{"image": "%s", "options": {"classes": %s1%s}}' % (
+            coded(SMALL).encode(), b"[" * 300, b"]" * 300),
+        "headers": {"content-type": "application/json"}}),
     "an option of Python only": (422, "no option 'on_error'", {
         "content": SMALL, "params": {"on_error": "skip"}}),
     "a wrong value": (422, "threshold is 7", {"content": SMALL, "params": {"threshold": 7}}),

@@ -213,7 +213,7 @@ class _Server:
                 self._limits,
             )
             # what is small is read faster than a thread is found for it; forms need a thread
-            kind = request.headers.get("content-type", "")
+            kind = request.headers.get("content-type", "").lower()
             slow = len(body) > _SMALL or self._limits.allow_urls or kind.startswith("multipart")
             if slow:
                 async with self._reading:

@@ -47,6 +47,8 @@ def answer_of(error: Exception) -> JSONResponse:
             status = 404
         case ImageError() | UsageError():
             status = 422
+        case RecursionError():
+            status, message = 400, "The options are nested too deeply. Send simpler ones."
         case DeviceError():
             _log.error("a request failed: %s", error)
             status, message = 503, "The server has too little memory now. Try again later."

@@ -27,6 +27,7 @@ from pvzoo.tasks.options import kinds, of_predict
 from pvzoo.web.client_images import ClientImage, checked, fetch, too_large
 
 _FORMATS = ("json", "image")
+_MOST_OPTIONS = 2**16
 
 
 @dataclass(frozen=True)
@@ -121,8 +122,14 @@ def options_of(
 
     Raises:
         UsageError: The task does not have an option, or a value is not allowed.
-        RefusedError: There are too many prompts (413).
+        RefusedError: The options are too long, or there are too many prompts (413).
     """
+    if len(repr(given)) > _MOST_OPTIONS:  # names would be compared with all known ones
+        raise RefusedError(
+            413,
+            f"The options have more than {_MOST_OPTIONS:,} characters.",
+            "Send fewer or shorter.",
+        )
     options = {
         name: _converted(value, _types(type(task), name)) if isinstance(value, _Text) else value
         for name, value in given.items()
