@@ -227,7 +227,9 @@ class _Server:
             if format == "image" and asked.several:
                 raise RefusedError(400, "There is one image for one image only.", "Send one.")
             options = requests.options_of(offer.task, asked.options, offer.labels, self._limits)
-            model = self._models.loaded(name) or await run_in_threadpool(self._models.get, name)
+            model = self._models.loaded(name)
+            if model is None:
+                model = await run_in_threadpool(self._models.get, name)
             handle = Seen.of if self._drift.watches(name) else ImageHandle.of
             jobs = [
                 Job(name, model, options, handle(image.handle), image.size)
@@ -280,7 +282,8 @@ class _Server:
         results = asyncio.gather(*(asyncio.wrap_future(job.result) for job in jobs))
         gone = asyncio.create_task(_gone(request))
         try:
-            await asyncio.wait({results, gone}, return_when=asyncio.FIRST_COMPLETED)
+            either: list[asyncio.Future[Any]] = [results, gone]
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if not results.done():
                 raise ClientDisconnect
             return await results

@@ -20,43 +20,44 @@ class Metrics:
     """
 
     def __init__(self, waiting: Callable[[], int]) -> None:
-        self._registry = CollectorRegistry()
-        own = {"registry": self._registry}
+        self._registry = registry = CollectorRegistry()
         self._requests = Counter(
-            "pvzoo_requests", "Requests for predictions.", ["model", "status"], **own
+            "pvzoo_requests", "Requests for predictions.", ["model", "status"], registry=registry
         )
         self._seconds = Histogram(
             "pvzoo_request_seconds",
             "Seconds from the first byte of a request to its answer.",
             ["model"],
             buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
-            **own,
+            registry=registry,
         )
-        self._images = Counter("pvzoo_images", "Images that were predicted.", ["model"], **own)
+        self._images = Counter(
+            "pvzoo_images", "Images that were predicted.", ["model"], registry=registry
+        )
         self._batches = Histogram(
             "pvzoo_batch_images",
             "Images that were predicted together.",
             ["model"],
             buckets=(1, 2, 4, 8, 16, 32, 64),
-            **own,
+            registry=registry,
         )
         self._batch_seconds = Histogram(
-            "pvzoo_batch_seconds", "Seconds to predict a batch.", ["model"], **own
+            "pvzoo_batch_seconds", "Seconds to predict a batch.", ["model"], registry=registry
         )
         self._distance = Gauge(
             "pvzoo_drift_distance",
             "Largest difference of the cumulative distributions of a figure, in the last window "
             "of images and in validation.",
             ["model", "figure"],
-            **own,
+            registry=registry,
         )
         self._drift = Gauge(
             "pvzoo_drift",
             "Whether the last window of images differs from those of validation: 0 or 1.",
             ["model", "figure"],
-            **own,
+            registry=registry,
         )
-        Gauge("pvzoo_waiting_images", "Images that wait.", **own).set_function(
+        Gauge("pvzoo_waiting_images", "Images that wait.", registry=registry).set_function(
             lambda: float(waiting())
         )
 

@@ -93,7 +93,11 @@ def _get(summary: str, about: str, *, kind: str = "application/json") -> dict[st
 
 
 def _predict(offer: Offer, limits: Limits) -> dict[str, Any]:
-    image = {"type": "string", "contentEncoding": "base64", "description": "base64 or data URI"}
+    image: dict[str, Any] = {
+        "type": "string",
+        "contentEncoding": "base64",
+        "description": "base64 or data URI",
+    }
     if limits.allow_urls:
         url = {"type": "object", "properties": {"url": {"type": "string"}}, "required": ["url"]}
         image = {"anyOf": [image, url]}
