@@ -221,7 +221,7 @@ BAD = {
         "content": bombs.bmp()}),
     "too many bytes": (413, "has 1,100,000 bytes, more than 1,048,576", {
         "content": bytes(1_100_000)}),
-    "50 MB": (413, "The request is larger than 1,572,864 bytes.", {"content": bytes(50_000_000)}),
+    "50 MB": (413, "is larger than the 1,572,864 bytes allowed.", {"content": bytes(50_000_000)}),
     "50 MB of unknown length": (413, "The request is larger than", {
         "content": (bytes(1_000_000) for _ in range(50))}),
     "compressed": (415, "Compressed requests", {

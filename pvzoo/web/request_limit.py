@@ -53,7 +53,7 @@ class BodyLimit:
                 raise
 
     async def _refuse(self, send: Any) -> None:
-        message = f"The request is larger than {self._limit:,} bytes. Make its images smaller."
+        message = f"The request is larger than the {self._limit:,} bytes allowed. Make it smaller."
         text = json.dumps({"error": message}).encode()
         headers = [
             (b"content-type", b"application/json"),
