@@ -22,7 +22,11 @@ EXTRAS = {
     "onnxscript": "export",
     "openvino": "openvino",
     "peft": "train",
+    "prometheus_client": "serve",
+    "python_multipart": "serve",
+    "starlette": "serve",
     "supervision": "supervision",
+    "uvicorn": "serve",
 }
 """Name of the module -> extra."""
 

@@ -302,7 +302,14 @@ def _exported(
     if thresholds is not None and thresholds.task != opened.adapter.task:
         thresholds = None
     warn_if_otherwise(name, thresholds, opened.adapter, found.precision)
-    return Model(name, opened.adapter, None, runtime=opened.runtime, thresholds=thresholds)
+    return Model(
+        name,
+        opened.adapter,
+        None,
+        runtime=opened.runtime,
+        thresholds=thresholds,
+        manifest=found,
+    )
 
 
 def _thresholds(config: dict[str, Any], name: str) -> tuple[dict[str, Any], Thresholds | None]:

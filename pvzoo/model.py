@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from transformers import TrainerCallback
 
     from pvzoo.export.certificate import Certificate
+    from pvzoo.export.manifest import Manifest
     from pvzoo.networks.base import Network
     from pvzoo.progress import Progress
     from pvzoo.thresholds.choose import Target
@@ -41,6 +42,7 @@ class Model(Evaluator[R]):
         card: Its catalogue entry, if it was loaded by its catalogue name.
         report: The report of the training, if `fine_tune` made the model or wrote its folder.
         thresholds: The thresholds that `tune_thresholds` chose, or None.
+        manifest: What is known of it from its export; None if it was not exported.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Model(Evaluator[R]):
         device_map: Any = None,
         report: TrainingReport | None = None,
         thresholds: Thresholds | None = None,
+        manifest: Manifest | None = None,
     ) -> None:
         """Put a model together; ``runtime``, ``device`` and ``device_map`` as for `pvzoo.load`.
 
@@ -71,6 +74,7 @@ class Model(Evaluator[R]):
         self.network = network
         self.card = card
         self.report = report
+        self.manifest = manifest
 
     @property
     def device(self) -> Any:
@@ -246,6 +250,7 @@ class Model(Evaluator[R]):
             runtime=self.runtime,
             report=self.report,
             thresholds=thresholds,
+            manifest=self.manifest,
         )
 
     def demo(self, **options: Any) -> gradio.Blocks:
@@ -264,16 +269,15 @@ class Model(Evaluator[R]):
 
     @property
     def nbytes(self) -> int:
-        """The memory for its weights, in bytes."""
+        """The memory for its weights, in bytes; for an exported model, the size of its files."""
         if self.network is None:
-            return 0
+            return self.runtime.nbytes
         return sum(p.nbytes for p in self.network.module.parameters())
 
     def save(self, folder: str | Path) -> Path:
         """Write the model to a new folder that `pvzoo.load` and the model's own library can open.
 
-        The folder has a model card: what the model is, its metrics, its training data and how to
-        use it.
+        The folder has a model card: what it is, its metrics, its training data, how to use it.
 
         Raises:
             UsageError: The folder is not empty, or cannot be written.
@@ -281,15 +285,7 @@ class Model(Evaluator[R]):
         self._refuse_if_exported("saved; its folder can be copied")
         from pvzoo.hub.publish import save
 
-        folder = Path(folder).expanduser()
-        return save(
-            self.network,
-            folder,
-            name=self.name,
-            task=self.task,
-            report=self.report,
-            thresholds=self.thresholds,
-        )
+        return save(self.network, Path(folder).expanduser(), **self._own)
 
     def export(
         self,
@@ -363,6 +359,7 @@ class Model(Evaluator[R]):
         private: bool | None = None,
         message: str = "Upload with pvzoo",
         license: str | None = None,
+        endpoint: bool = False,
     ) -> str:
         """Upload the files of `save` to a repo of the Hub; return the address of the repo.
 
@@ -372,6 +369,7 @@ class Model(Evaluator[R]):
             message: The message of the commit.
             license: The licence of the weights for the model card, such as "apache-2.0"; None
                 takes that of the catalogue for the model, or for the one it was tuned from.
+            endpoint: Whether to add ``handler.py``, for an Inference Endpoint of Hugging Face.
 
         Raises:
             HubError: The Hub cannot be reached, or refuses.
@@ -382,14 +380,17 @@ class Model(Evaluator[R]):
         return push(
             self.network,
             repo_id,
-            name=self.name,
-            task=self.task,
-            report=self.report,
-            thresholds=self.thresholds,
             private=private,
             message=message,
             license=license,
+            endpoint=endpoint,
+            **self._own,
         )
+
+    @property
+    def _own(self) -> dict[str, Any]:
+        """What `save` and `push_to_hub` write of it, beside the network."""
+        return {name: getattr(self, name) for name in ("name", "task", "report", "thresholds")}
 
     def _refuse_if_exported(self, verb: str) -> None:
         if self.runtime.suffixes:

@@ -23,12 +23,13 @@ from PIL import Image
 import pvzoo
 from pvzoo.demo import EXAMPLES, Limits, build, launch
 from pvzoo.demo.cards import titles
-from pvzoo.demo.client_images import fetch, keep, read
+from pvzoo.demo.client_images import keep, read
 from pvzoo.demo.controls import controls_of, options_of
 from pvzoo.demo.opening import answers_at_once, own_examples
 from pvzoo.demo.output_cache import Answers
 from pvzoo.inputs import downloads
 from pvzoo.plugins import registry
+from pvzoo.web.client_images import fetch
 
 MODELS = {
     "image-classification": "efficientnet-lite0-pip",

@@ -531,6 +531,21 @@ def test_labelled_data_is_measured_with_both(made, tmp_path):
     assert all(mine == pytest.approx(theirs) for mine, theirs in found.metric.values())
 
 
+def test_the_images_of_the_data_are_the_reference_for_drift(made, tmp_path):
+    images = []
+    for index in range(30):
+        pixels = np.full((64, 80, 3), 8 * index, np.uint8)
+        (tmp_path / "data").mkdir(exist_ok=True)
+        Image.fromarray(pixels).save(tmp_path / "data" / f"{index:02}.png")
+        images.append(Image.fromarray(pixels))
+    made["classifier"].model.export(tmp_path / "new", data=tmp_path / "data")
+    reference = manifest.read(tmp_path / "new", "new").reference
+    assert reference["images"] == 30
+    assert reference["values"]["brightness"] == [8.0 * index for index in range(30)]
+    scores = sorted(r.scores.max() for r in pvzoo.load(tmp_path / "new").predict(images))
+    assert reference["values"]["score"] == pytest.approx(scores, abs=1e-4)
+
+
 @pytest.mark.parametrize(
     ("pixels", "covered", "faults"), [(0, 1, 0), (2, 1, 0), (3, 1, 1), (8, 4, 0), (9, 4, 1)]
 )

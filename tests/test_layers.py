@@ -18,7 +18,7 @@ MODULES = {
 TREES = {module: ast.parse(file.read_text(encoding="utf-8")) for module, file in MODULES.items()}
 PUBLIC = {*pvzoo.__all__} - {"PvzooError", "PvzooWarning"}
 """Names that `pvzoo` looks up when they are used, so that its own imports do not show them."""
-ON_TOP = ("pvzoo.cli", "pvzoo.demo", "pvzoo.testing")
+ON_TOP = ("pvzoo.cli", "pvzoo.demo", "pvzoo.serve", "pvzoo.testing", "pvzoo.web")
 """What is built of the public names; a model's verb `demo` leads there."""
 LIGHT = (
     *("pvzoo.inputs", "pvzoo.adapters", "pvzoo.tasks", "pvzoo.preprocess", "pvzoo.postprocess"),

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+import importlib.util
+import io
+import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 import transformers
 from checkpoints import timm_folder, transformers_folder
 from hub_server import GOOD_TOKEN
-from huggingface_hub import ModelCard
+from huggingface_hub import ModelCard, snapshot_download
 from PIL import Image
 
 import pvzoo
@@ -99,6 +104,34 @@ def test_a_pushed_model_is_loaded_by_its_name_by_whoever_comes(vit, hub, monkeyp
     again = pvzoo.load("me/ants-and-bees", device="cpu")
     assert np.array_equal(again.predict(NOISE).scores, vit.predict(NOISE).scores)
     vit.push_to_hub("me/ants-and-bees")  # once more, into the repo that is there now
+
+
+def test_a_model_pushed_as_an_endpoint_answers_as_the_toolkit_of_hugging_face_asks(
+    vit, hub, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("HF_TOKEN", GOOD_TOKEN)
+    vit.push_to_hub("me/endpoint", endpoint=True)
+    folder = Path(snapshot_download("me/endpoint"))
+    requirements = (folder / "requirements.txt").read_text().splitlines()
+    assert requirements == [f"pvzoo[torch]=={pvzoo.__version__}"]
+    spec = importlib.util.spec_from_file_location("handler", folder / "handler.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    handler = module.EndpointHandler(str(folder))
+    expected = json.loads(vit.predict(NOISE, top_k=2).to_json())["predictions"]
+    buffer = io.BytesIO()
+    image = NOISE
+    image.save(buffer, "PNG")
+    text = base64.b64encode(buffer.getvalue()).decode()
+    for sent in (image, buffer.getvalue(), text, f"data:image/png;base64,{text}"):
+        answer = handler({"inputs": sent, "parameters": {"top_k": 2}})
+        assert answer["predictions"] == expected
+    image.save(tmp_path / "secret.png")
+    for path in (str(tmp_path / "secret.png"), "http://127.0.0.1/x.png", None, 7):
+        with pytest.raises(ValueError, match="inputs is not"):
+            handler({"inputs": path})
+    with pytest.raises(UsageError, match="no option 'topk'"):
+        handler({"inputs": image, "parameters": {"topk": 1}})
 
 
 def test_pushing_without_a_right_to_is_a_clear_error(vit, hub, monkeypatch):

@@ -30,6 +30,7 @@ from pvzoo.cli import (  # noqa: F401 (they register their commands)
     predict,
     report,
     sample,
+    serve,
     training,
 )
 from pvzoo.cli.app import app, debugging, err, show_warning

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import contextlib
-import ctypes
 import os
 import re
 import shutil
@@ -22,20 +20,22 @@ import pvzoo
 from pvzoo.catalog.catalogue import catalogue, info
 from pvzoo.catalog.search import list_models
 from pvzoo.demo.cards import titles
-from pvzoo.demo.client_images import fetch, keep
+from pvzoo.demo.client_images import keep
 from pvzoo.demo.error_message import OneLine, message_of
 from pvzoo.demo.guard import Guarded
 from pvzoo.demo.limits import Limits
 from pvzoo.demo.markdown import plain
-from pvzoo.demo.model_cache import Shelf
 from pvzoo.demo.opening import answers_at_once, own_examples, within
 from pvzoo.demo.output_cache import Answers
 from pvzoo.demo.panel import Panel
-from pvzoo.demo.request_limit import BodyLimit
 from pvzoo.demo.routes import OnlyNeeded
 from pvzoo.errors import PvzooError, UsageError
 from pvzoo.plugins import registry
 from pvzoo.tasks.fixed import task_of
+from pvzoo.web.client_images import fetch
+from pvzoo.web.memory import share_arenas, trim
+from pvzoo.web.model_cache import Shelf
+from pvzoo.web.request_limit import BodyLimit
 
 if TYPE_CHECKING:
     from pvzoo.model import Model
@@ -106,9 +106,7 @@ def serve(
         examples: As for `build`.
         **options: As for `launch`.
     """
-    # glibc keeps the most memory that each thread ever used. To avoid this, all threads share two
-    # arenas, and `_sweep` trims them: without it 400 requests of 40 clients left 450 MB behind.
-    _libc("mallopt", _M_ARENA_MAX, 2)
+    share_arenas()
     folder = tempfile.mkdtemp(prefix="pvzoo-demo-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     os.environ["GRADIO_TEMP_DIR"] = folder
@@ -289,19 +287,11 @@ def _unused(name: str, used: set[str]) -> str:
     return found
 
 
-def _libc(name: str, *arguments: int) -> None:
-    with contextlib.suppress(OSError, AttributeError):  # the C library is not glibc
-        getattr(ctypes.CDLL("libc.so.6"), name)(*arguments)
-
-
-_M_ARENA_MAX = -8  # malloc.h
-
-
 def _sweep(folder: str, seconds: int) -> None:
     """Delete old files and return free memory to the system, every minute."""
     while Path(folder).exists():
         time.sleep(60)
-        _libc("malloc_trim", 0)
+        trim()
         old = time.time() - seconds
         for file in Path(folder).rglob("*"):
             try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import types
 import typing
 from collections.abc import Sequence
 from dataclasses import MISSING, Field, fields
@@ -14,7 +13,7 @@ import gradio as gr
 
 from pvzoo.errors import UsageError, short
 from pvzoo.tasks.base import Task
-from pvzoo.tasks.options import about
+from pvzoo.tasks.options import about, kinds
 
 
 class Control:
@@ -43,7 +42,7 @@ class Control:
         self.name = field.name
         self.about = _about(options, field.name)
         self.is_prompt = is_prompt
-        self._kinds = _kinds(typing.get_type_hints(options)[field.name])
+        self._kinds = kinds(typing.get_type_hints(options)[field.name])
         self._number = next((kind for kind in (float, int) if kind in self._kinds), None)
         default = None if field.default is MISSING else field.default
         if own_thresholds and field.name == "threshold":
@@ -162,13 +161,6 @@ def options_of(controls: Sequence[Control], values: Sequence[Any]) -> dict[str, 
     options = {c.name: c.value(v) for c, v in zip(controls, values, strict=True)}
     kept = {c.name for c in controls if c.may_be_none}
     return {name: value for name, value in options.items() if value is not None or name in kept}
-
-
-def _kinds(hint: Any) -> set[Any]:
-    """The alternatives of a type hint, each without its parameters."""
-    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
-        return {kind for part in typing.get_args(hint) for kind in _kinds(part)}
-    return {typing.get_origin(hint) or hint}
 
 
 def _about(options: type, name: str) -> str:

@@ -12,9 +12,9 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from pvzoo.demo.cards import titles
-from pvzoo.demo.client_images import ClientImage
 from pvzoo.demo.limits import Limits
 from pvzoo.errors import PvzooError
+from pvzoo.web.client_images import ClientImage
 
 if TYPE_CHECKING:
     from pvzoo.model import Model

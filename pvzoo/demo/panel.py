@@ -14,14 +14,15 @@ import gradio as gr
 from pvzoo.catalog.catalogue import info
 from pvzoo.catalog.search import list_models
 from pvzoo.demo.cards import about, about_model
-from pvzoo.demo.client_images import ClientImage, keep, read
+from pvzoo.demo.client_images import keep, read
 from pvzoo.demo.controls import controls_of, options_of
 from pvzoo.demo.error_message import message_of, sentence
 from pvzoo.demo.limits import Limits
 from pvzoo.demo.markdown import harmless, plain
-from pvzoo.demo.model_cache import Shelf
 from pvzoo.demo.output_cache import Answers
 from pvzoo.results.base import ResultWithRows
+from pvzoo.web.client_images import ClientImage
+from pvzoo.web.model_cache import Shelf
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -83,4 +83,5 @@ def open_folder(
         check_graph(folder / graph.file, found.files)
     where = None if device is None else str(device)
     opened = runtime_class.open(folder, found.graphs, device=where, threads=threads)
+    opened.nbytes = sum(stated["bytes"] for stated in found.files.values())
     return Exported(found, adapter_class(found.spec), opened)

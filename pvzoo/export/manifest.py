@@ -60,6 +60,8 @@ class Manifest:
         versions: The versions of the packages that made the export.
         thresholds: From `pvzoo.thresholds.values.Thresholds.to_json`; may be empty.
         certificate: See `pvzoo.export.certificate`; None if there is none.
+        reference: How the images look that the export was validated on, from
+            `pvzoo.drift.Reference.to_json`; None if it was exported without data.
     """
 
     spec: Spec
@@ -73,6 +75,7 @@ class Manifest:
     versions: Mapping[str, str] = field(default_factory=dict)
     thresholds: Mapping[str, Any] = field(default_factory=dict)
     certificate: Mapping[str, Any] | None = None
+    reference: Mapping[str, Any] | None = None
 
     @property
     def inputs(self) -> frozenset[str]:
@@ -105,6 +108,7 @@ class Manifest:
             "versions": dict(self.versions),
             "thresholds": dict(self.thresholds),
             "certificate": None if self.certificate is None else dict(self.certificate),
+            "reference": None if self.reference is None else dict(self.reference),
         }
 
 
@@ -184,6 +188,7 @@ def _manifest(found: Mapping[str, Any]) -> Manifest:
         dict(found["versions"]),
         dict(found["thresholds"]),
         None if found["certificate"] is None else dict(found["certificate"]),
+        None if found.get("reference") is None else dict(found["reference"]),
     )
 
 

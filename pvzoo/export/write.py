@@ -16,6 +16,7 @@ from PIL import Image
 from pvzoo.errors import DataError, ExportError, PvzooError, UnsupportedModelError, UsageError
 from pvzoo.export import manifest, reference
 from pvzoo.export.certificate import Certificate, certify, controls_of
+from pvzoo.export.drift_reference import drift_reference
 from pvzoo.export.exported import open_folder
 from pvzoo.export.precision import Export, check_precision, lower, split_data
 from pvzoo.export.seen import remember
@@ -153,6 +154,7 @@ def export(
         )
         manifest.write(made, part)
         opened = open_folder(part, name)
+        final = reference.Side(opened.adapter, opened.runtime)
         kept: list[reference.Answer] = []
         try:
             certificate = certify(
@@ -163,7 +165,7 @@ def export(
                     kept,
                     len(own),
                 ),
-                reference.Side(opened.adapter, opened.runtime),
+                final,
                 task,
                 adapter.labels,
                 tried,
@@ -175,9 +177,7 @@ def export(
                 shutil.copytree(part, keep_failed)
             raise
         if labelled is not None:
-            certificate.metric = _measured(
-                task, labelled, side, reference.Side(opened.adapter, opened.runtime), name
-            )
+            certificate.metric = _measured(task, labelled, side, final, name)
         if splits is not None:
             plain = Export(
                 part, graphs, opened.adapter, runtime_class, task, asked[0], _backbone(network)
@@ -190,11 +190,11 @@ def export(
                 allow_slower=allow_slower,
                 progress=say,
             )
-            lowered = reference.Side(opened.adapter, runtime_class.open(part, graphs))
+            final = reference.Side(opened.adapter, runtime_class.open(part, graphs))
             controls = controls_of(task, adapter.labels)
             kept = [
                 replace(answer, whole=None)
-                for answer in reference.answers(lowered, own, asked, controls, made.inputs)
+                for answer in reference.answers(final, own, asked, controls, made.inputs)
             ]
             made = replace(
                 made,
@@ -213,6 +213,14 @@ def export(
             ranges=_ranges(made, certificate),
             files=manifest.stated(part, [*made.files, reference.NAME]),
             certificate=told,
+            reference=drift_reference(
+                final,
+                task,
+                data if splits is None else splits[1],
+                labelled,
+                name=name,
+                thresholds=Thresholds.from_json(made.thresholds, name) if made.thresholds else None,
+            ),
         )
         manifest.write(made, part)
     remember(folder)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pvzoo.errors import HubError, UnsupportedModelError, UsageError
+from pvzoo.hub.endpoint import write_endpoint
 from pvzoo.hub.model_card import eval_entries, model_card
 from pvzoo.thresholds.values import Thresholds
 
@@ -140,6 +141,7 @@ def push(
     private: bool | None,
     message: str,
     license: str | None = None,
+    endpoint: bool = False,
 ) -> str:
     """Upload a model to a Hub repo, creating it if necessary. Returns the address of the commit.
 
@@ -166,6 +168,8 @@ def push(
             repo_id=repo_id,
             license=license,
         )
+        if endpoint:
+            write_endpoint(network, home)
         try:
             with explained(repo_id):
                 api = HfApi()

@@ -21,6 +21,7 @@ class Runtime(ABC):
     Attributes:
         device: The device that runs the network.
         dtype: The floating-point type the network computes in; None if there is no network.
+        nbytes: The size of the files that `pvzoo.load` opened, in bytes; 0 if there were none.
 
     Class attributes:
         suffixes: The suffixes of the files that `open` opens, such as ".onnx"; empty if the
@@ -29,6 +30,7 @@ class Runtime(ABC):
 
     device: Any
     dtype: Any
+    nbytes: int = 0
     suffixes: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod

@@ -70,6 +70,13 @@ def about(options: type, name: str) -> str:
     return ""
 
 
+def kinds(hint: Any) -> set[Any]:
+    """The alternatives of a type hint, each without its parameters."""
+    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
+        return {kind for part in typing.get_args(hint) for kind in kinds(part)}
+    return {typing.get_origin(hint) or hint}
+
+
 def _of(options: type) -> list[Option]:
     try:
         hints = typing.get_type_hints(options)

@@ -1,10 +1,10 @@
-"""The models of a demo: within a budget, and without a word on where they lie."""
+"""The models of a server: within a budget, and without a word on where they lie."""
 
 import pytest
 
 import pvzoo
 from pvzoo.catalog import catalogue
-from pvzoo.demo.model_cache import Shelf
+from pvzoo.web.model_cache import Shelf
 
 
 def test_the_models_used_least_recently_are_dropped(monkeypatch):

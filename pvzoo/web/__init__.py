@@ -1,0 +1,1 @@
+"""What the demo and the server share: limits for images of strangers, loaded models, memory."""
