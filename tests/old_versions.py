@@ -41,8 +41,18 @@ SINCE = (
         "its HTTP client imported rich",
     ),
     Since(
-        r"test_type_checkers_know", "huggingface-hub", "2.0", "types are checked with the newest"
+        r"type_checkers_know|checks_of_types",
+        "huggingface-hub",
+        "2.0",
+        "types are checked with the newest",
     ),
+    Since(
+        r"what_supervision_writes_is_read|supervision_reads_the_masks",
+        "supervision",
+        "0.31",
+        "supervision read and wrote these files in another way",
+    ),
+    Since(r"the_space_in_this_repository", "gradio", "6.31", "the Space names its version"),
     Since(
         r"what_the_page_says_is_so|every_runtime_asked|the_thresholds_and_uses_them|quickstart_labels",
         "onnx",

@@ -140,7 +140,7 @@ def test_a_damaged_reference_is_refused_when_the_server_starts(damage, reference
     told["reference"] = found
     file.write_text(json.dumps(told))
     with (
-        pytest.warns(pvzoo.errors.PvzooWarning, match="its certificate"),
+        pytest.warns(pvzoo.errors.PvzooWarning, match="the certificate"),
         pytest.raises(pvzoo.PvzooError, match="x: the reference for drift cannot be read"),
         running({"x": tmp_path / "export"}),
     ):
