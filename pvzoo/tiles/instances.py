@@ -68,7 +68,8 @@ def common_of(codes: Sequence[bytes], image: Size) -> Common:
         objects: Sequence[tuple[int, ...]], first: np.ndarray, second: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         whole = [_code(united([codes[m] for m in members], image), image) for members in objects]
-        sizes = coco.area(whole).astype(np.float64)
+        # of a list, pycocotools 2.0.11 cannot measure areas of more than 255 pixels
+        sizes = np.array([coco.area(code) for code in whole], dtype=np.float64)
         shares = np.zeros(len(first))
         order = np.argsort(first, kind="stable")
         starts = np.flatnonzero(np.diff(first[order], prepend=-1))
