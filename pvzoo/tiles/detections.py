@@ -1,22 +1,26 @@
 """Merge the objects that several tiles show, so that each is in the result once, and whole.
 
-The rule, for the objects of each class:
+The rule:
 
 1. A box is **cut** at a side that lies at an inner edge of its tile, which is not an edge of the
    image. All other boxes are seen whole.
-2. **Pieces are united.** Two boxes of neighbouring tiles are pieces of one object if each is cut at
+2. **Cut boxes that another tile has seen whole are dropped**: those that lie in the area of a tile
+   with a box that is seen whole, has at least half the score, and covers more than half of the cut
+   box. Its class may be another, because a piece of an object can look like something else.
+3. **Pieces are united.** Two boxes of neighbouring tiles are pieces of one object if each is cut at
    the edge that faces the other, and they agree in the part that both tiles see. Boxes agree if
-   their sides along the seam have an IoU above 0.5; masks agree if they have this IoU in that
-   part. A piece has at most one partner at each side. The box of the object is around all pieces,
-   and its score is the best of theirs.
-3. **The rest is matched greedily**, by score. The score of a cut box counts half, so that a box
-   seen whole is preferred. A box is dropped as another view of a better one if one of the two is
-   cut and more than half of its area lies in the other; if both are cut, the smaller is measured,
-   and the object is both together. Two boxes that are seen whole are the same object if their IoU
-   is above 0.5, unless they come from the same tile: the network said that these are two. The
-   better box stays, with the best score of all views.
-4. Of the pass over the whole image, boxes that fit into the overlap of the tiles are left out: some
-   tile has seen these objects whole, and larger.
+   their sides along the seam have an IoU above 0.5; masks agree if they have this IoU in that part.
+   Pieces of different classes need 0.75. A piece has at most one partner at each side. The box of
+   the object is around all pieces; its class and score are those of the best piece.
+4. **The rest is matched greedily in each class**, by score. The score of a cut box counts half. A
+   box is dropped as another view of a better one if one of the two is cut and more than half of its
+   area lies in the other; if both are cut, the smaller is measured, and the object is both
+   together. Two boxes that are seen whole are the same object if their IoU is above 0.5, unless
+   they come from the same tile: the network said that these are two. The better box stays, with the
+   best score of all views.
+5. The pass over the whole image sees less sharply. Its boxes that fit into the overlap of the tiles
+   are left out, because some tile has seen these objects whole. So are those that have an IoU above
+   0.5 with an object of the tiles that is whole and has at least half the score, of any class.
 
 Greedy matching by intersection over the smaller area is SAHI's (``GREEDYNMM`` with ``IOS``,
 ``sahi/postprocess/combine.py``). SAHI does not know which boxes are cut. So it also merges objects
@@ -26,41 +30,31 @@ that lie in others, and it does not unite pieces that share less than half of th
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from pvzoo.tiles.geometry import Area, Size
+from pvzoo.tiles.views import (
+    Views,
+    area_of,
+    best_of,
+    by_tile,
+    corners,
+    cut_sides,
+    in_common,
+    near_of,
+    touching,
+    union_of,
+)
 
 AGREE = 0.5
-"""Above this IoU, or share of the smaller area, two boxes show the same object."""
+"""Above this IoU, or share of an area, two boxes show the same object."""
+_OTHER_CLASS = 0.75
+"""Above this IoU, pieces of different classes are of one object."""
+_INSIDE = 0.9
+"""The least share of a cut box that must lie in a tile that has seen the object whole."""
 _CUT_COUNTS = 0.5
 """What the score of a cut box is multiplied by, for the order of matching."""
-_NEAR = 1 / 40
-"""A box ends at an edge of its tile if it is nearer than this share of the tile's side."""
-_NEAR_PIXELS = 2.0
-
-
-@dataclass(frozen=True, eq=False)
-class Views:
-    """What the tiles of an image show.
-
-    Attributes:
-        boxes: (n, 4) float64, left, top, right, bottom in pixels of the image.
-        scores: (n,) float32.
-        labels: (n,) int64 class ids.
-        tiles: (n,) int64, the index in `areas` of the tile of each box.
-        areas: The parts of the image: the tiles, and perhaps the whole.
-        image: (height, width) of the image.
-    """
-
-    boxes: np.ndarray
-    scores: np.ndarray
-    labels: np.ndarray
-    tiles: np.ndarray
-    areas: Sequence[Area]
-    image: Size
 
 
 class Group(NamedTuple):
@@ -86,18 +80,6 @@ Common = Callable[
 areas that pairs have in common and the (n,) areas of all objects."""
 
 
-def cut_sides(views: Views) -> np.ndarray:
-    """(n, 4) bool: whether a box is cut at its left, top, right and bottom side."""
-    height, width = views.image
-    areas = _corners(views.areas)
-    inner, near = areas != (0, 0, width, height), _near(areas)
-    limits = np.concatenate([areas[:, :2] + near, areas[:, 2:] - near], axis=1)[views.tiles]
-    boxes = views.boxes
-    beyond = np.concatenate([boxes[:, :2] <= limits[:, :2], boxes[:, 2:] >= limits[:, 2:]], axis=1)
-    cut: np.ndarray = beyond & inner[views.tiles]
-    return cut
-
-
 def merge(views: Views, shared: Shared | None = None, common: Common | None = None) -> list[Group]:
     """The objects, the best first; the module has the rule.
 
@@ -109,27 +91,51 @@ def merge(views: Views, shared: Shared | None = None, common: Common | None = No
     if not len(views.boxes):
         return []
     cut = cut_sides(views)
-    objects = _united(views, cut, shared or _along_seam(views.boxes))
+    left = ~_seen_whole(views, cut)
+    objects = _united(views, cut & left[:, None], shared or _along_seam(views.boxes))
+    objects = [members for members in objects if left[members[0]]]
     boxes = np.array([union_of(views.boxes[list(m)]) for m in objects])
-    labels = np.array([views.labels[m[0]] for m in objects])
+    labels = np.array([views.labels[best_of(views.scores, m)] for m in objects])
+    scores = np.array([views.scores[list(m)].max() for m in objects], dtype=np.float64)
+    is_cut = np.array([_is_cut(views.boxes, cut, m) for m in objects])
+    from_whole = np.array([views.areas[views.tiles[m[0]]].size == views.image for m in objects])
+    kept = np.flatnonzero(~_seen_sharper(boxes, scores, is_cut, from_whole))
+    objects = [objects[k] for k in kept]
+    boxes, labels, scores, is_cut = boxes[kept], labels[kept], scores[kept], is_cut[kept]
     first, second = touching(boxes, labels, max(views.areas[0].size))
     if common is None:
-        shares, sizes = _in_common(boxes, first, second), _area(boxes)
+        shares, sizes = in_common(boxes[first], boxes[second]), area_of(boxes)
     else:
         shares, sizes = common(objects, first, second)
-    is_cut = np.array([_is_cut(views.boxes, cut, m) for m in objects])
     same = _same(shares, sizes, is_cut, first, second)
     alone = [int(views.tiles[m[0]]) if len(m) == 1 else -1 for m in objects]
-    scores = [float(views.scores[list(m)].max()) for m in objects]
-    return _greedy(objects, scores, is_cut.tolist(), alone, first[same], second[same])
-
-
-def union_of(boxes: np.ndarray) -> np.ndarray:
-    """The (4,) box around (n, 4) boxes."""
-    return np.concatenate([boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)])
+    return _greedy(objects, scores.tolist(), is_cut.tolist(), alone, first[same], second[same])
 
 
 # --- pieces --------------------------------------------------------------------------------------
+
+
+def _seen_whole(views: Views, cut: np.ndarray) -> np.ndarray:
+    """(n,) bool: which boxes are cut, while another tile has seen their object whole."""
+    areas, boxes, scores = corners(views.areas), views.boxes, views.scores
+    dropped = cut.any(axis=1)
+    pieces = by_tile(np.flatnonzero(dropped), views.tiles)
+    wholes = by_tile(np.flatnonzero(~dropped), views.tiles)
+    dropped = np.zeros(len(boxes), dtype=bool)
+    tiles = [t for t, area in enumerate(views.areas) if area.size != views.image]
+    first, second = touching(areas[tiles], np.zeros(len(tiles)), max(views.areas[0].size))
+    for i, j in zip(first.tolist(), second.tolist(), strict=True):
+        for t, u in ((tiles[i], tiles[j]), (tiles[j], tiles[i])):
+            if t not in pieces or u not in wholes:
+                continue
+            some, others = pieces[t], wholes[u]
+            sizes = area_of(boxes[some])
+            some = some[in_common(boxes[some], areas[u]) >= _INSIDE * sizes]
+            shares = in_common(boxes[some][:, None], boxes[others])
+            seen = shares > AGREE * area_of(boxes[some])[:, None]
+            seen &= scores[others] >= scores[some][:, None] / 2
+            dropped[some[seen.any(axis=1)]] = True
+    return dropped
 
 
 def _united(views: Views, cut: np.ndarray, shared: Shared) -> list[tuple[int, ...]]:
@@ -155,42 +161,36 @@ def _partners(views: Views, cut: np.ndarray, axis: int, shared: Shared) -> list[
     """Pieces left of (or above) a seam with their partners on the other side."""
     ends, starts = np.flatnonzero(cut[:, axis + 2]), np.flatnonzero(cut[:, axis])
     boxes, scores, labels = views.boxes, views.scores, views.labels
-    areas = _corners(views.areas)
-    ending, starting = _by_tile(ends, views.tiles), _by_tile(starts, views.tiles)
+    areas = corners(views.areas)
+    ending, starting = by_tile(ends, views.tiles), by_tile(starts, views.tiles)
     lefts, rights = [starts[:0]], [starts[:0]]
     for t, u in _neighbours(areas, axis):
         if t not in ending or u not in starting:
             continue
         own, other = ending[t], starting[u]
-        near = _near(areas[t])[axis]
+        near = near_of(areas[t])[axis]
         # both must reach through all of the part that both tiles see
         own = own[boxes[own, axis] <= areas[u, axis] + near]
         other = other[boxes[other, axis + 2] >= areas[t, axis + 2] - near]
         one, two = scores[own][:, None], scores[other]
-        pairs = np.minimum(one, two) >= np.maximum(one, two) / 2
-        i, j = np.nonzero(pairs & (labels[own][:, None] == labels[other]))
+        i, j = np.nonzero(np.minimum(one, two) >= np.maximum(one, two) / 2)
         lefts.append(own[i])
         rights.append(other[j])
     left, right = np.concatenate(lefts), np.concatenate(rights)
     if not len(left):
         return []
     agreement = shared(left, right, axis)
+    same = labels[left] == labels[right]
+    agreement[~same & (agreement <= _OTHER_CLASS)] = 0
     taken: set[tuple[int, int]] = set()
     found = []
-    for k in np.argsort(-agreement, kind="stable").tolist():
+    for k in np.argsort(-agreement - same, kind="stable").tolist():
         i, j = int(left[k]), int(right[k])
         keys = {(i, int(views.tiles[j])), (j, int(views.tiles[i]))}
         if agreement[k] > AGREE and not taken & keys:
             taken |= keys
             found.append((i, j))
     return found
-
-
-def _by_tile(some: np.ndarray, tiles: np.ndarray) -> dict[int, np.ndarray]:
-    """The indices in `some`, by their tile."""
-    some = some[np.argsort(tiles[some], kind="stable")]
-    kinds, first = np.unique(tiles[some], return_index=True)
-    return dict(zip(kinds.tolist(), np.split(some, first[1:]), strict=True)) if len(some) else {}
 
 
 def _neighbours(areas: np.ndarray, axis: int) -> list[tuple[int, int]]:
@@ -234,58 +234,21 @@ def _is_cut(boxes: np.ndarray, cut: np.ndarray, members: tuple[int, ...]) -> boo
     return any(cut[some[index], side] for side, index in enumerate(outer))
 
 
+def _seen_sharper(
+    boxes: np.ndarray, scores: np.ndarray, is_cut: np.ndarray, from_whole: np.ndarray
+) -> np.ndarray:
+    """(n,) bool: which objects of the pass over the whole image a tile has seen whole too."""
+    dropped = np.zeros(len(boxes), dtype=bool)
+    others = np.flatnonzero(~from_whole & ~is_cut)
+    sizes = area_of(boxes)
+    for k in np.flatnonzero(from_whole):
+        shares = in_common(boxes[k], boxes[others])
+        same = shares > AGREE * (sizes[k] + sizes[others] - shares)
+        dropped[k] = bool((same & (scores[others] >= scores[k] / 2)).any())
+    return dropped
+
+
 # --- matching ------------------------------------------------------------------------------------
-
-
-def touching(boxes: np.ndarray, labels: np.ndarray, cell: int) -> tuple[np.ndarray, np.ndarray]:
-    """All pairs of boxes of one class that have an area in common: (k,) first and second indices.
-
-    Boxes are compared only within the cells of a grid, so the time grows with the number of boxes
-    and not with its square.
-
-    Args:
-        boxes: (n, 4) left, top, right, bottom.
-        labels: (n,) class ids.
-        cell: The side of a cell, in the unit of the boxes.
-    """
-    low = np.floor(boxes[:, :2] / cell).astype(np.int64)
-    high = np.floor(boxes[:, 2:] / cell).astype(np.int64)
-    spans = high - low + 1
-    counts = spans.prod(axis=1)
-    box = np.repeat(np.arange(len(boxes)), counts)
-    place = np.arange(len(box)) - np.repeat(np.cumsum(counts) - counts, counts)
-    y, x = np.divmod(place, spans[box, 0])
-    x, y = x + low[box, 0], y + low[box, 1]
-    order = np.lexsort((x, y, labels[box]))
-    box, x, y = box[order], x[order], y[order]
-    new = (np.diff(x) != 0) | (np.diff(y) != 0) | (np.diff(labels[box]) != 0)
-    bounds = np.concatenate([[0], np.flatnonzero(new) + 1, [len(box)]])
-    firsts, seconds = [box[:0]], [box[:0]]
-    for k in np.flatnonzero(np.diff(bounds) > 1):
-        some = box[bounds[k] : bounds[k + 1]]
-        here = boxes[some]
-        corner = np.maximum(here[:, None, :2], here[:, :2])
-        end = np.minimum(here[:, None, 2:], here[:, 2:])
-        # a pair that is in several cells counts where what they have in common begins
-        index = np.floor(corner / cell)
-        own = (index[..., 0] == x[bounds[k]]) & (index[..., 1] == y[bounds[k]])
-        i, j = np.nonzero(np.triu(own & (corner < end).all(axis=-1), 1))
-        firsts.append(some[i])
-        seconds.append(some[j])
-    return np.concatenate(firsts), np.concatenate(seconds)
-
-
-def _in_common(boxes: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """(k,) areas that pairs of boxes have in common."""
-    one, two = boxes[first], boxes[second]
-    sides = np.minimum(one[:, 2:], two[:, 2:]) - np.maximum(one[:, :2], two[:, :2])
-    area: np.ndarray = np.maximum(sides, 0).prod(axis=1)
-    return area
-
-
-def _area(boxes: np.ndarray) -> np.ndarray:
-    area: np.ndarray = np.maximum(boxes[:, 2:] - boxes[:, :2], 0).prod(axis=1)
-    return area
 
 
 def _same(
@@ -344,17 +307,3 @@ def _greedy(
                     members += objects[other]
         groups.append(Group(tuple(members), score))
     return sorted(groups, key=lambda group: -group.score)
-
-
-# --- areas ---------------------------------------------------------------------------------------
-
-
-def _corners(areas: Sequence[Area]) -> np.ndarray:
-    """(k, 4) float64: left, top, right, bottom of the tiles."""
-    return np.array(areas, dtype=np.float64).reshape(-1, 4)[:, [1, 0, 3, 2]]
-
-
-def _near(areas: np.ndarray) -> np.ndarray:
-    """(..., 2): how near to an edge of a tile a box must end to be cut by it, along x and y."""
-    near: np.ndarray = np.maximum(_NEAR_PIXELS, _NEAR * (areas[..., 2:] - areas[..., :2]))
-    return near

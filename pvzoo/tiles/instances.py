@@ -8,8 +8,9 @@ import numpy as np
 from pycocotools import mask as coco
 
 from pvzoo.results.masks import Masks, encode, enlarge
-from pvzoo.tiles.detections import Common, Shared, Views
+from pvzoo.tiles.detections import Common, Shared
 from pvzoo.tiles.geometry import Area, Size
+from pvzoo.tiles.views import Views
 
 
 def placed(masks: Masks, area: Area, image: Size) -> tuple[bytes, ...]:

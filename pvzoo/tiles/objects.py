@@ -11,9 +11,10 @@ import numpy as np
 from pvzoo.results.detections import Detections
 from pvzoo.results.instances import Instances
 from pvzoo.results.masks import Masks
-from pvzoo.tiles.detections import Views, merge, union_of
+from pvzoo.tiles.detections import merge
 from pvzoo.tiles.geometry import Area, Grid
 from pvzoo.tiles.instances import common_of, placed, shared_by, united
+from pvzoo.tiles.views import Views, best_of, union_of
 
 
 class ObjectJoiner:
@@ -67,7 +68,7 @@ class ObjectJoiner:
         else:
             groups = merge(views)
         # the other fields are those of the best view
-        first = [max(g.members, key=lambda m: float(views.scores[m])) for g in groups]
+        first = [best_of(views.scores, g.members) for g in groups]
         made: dict[str, Any] = {
             name: tuple(value[i] for i in first) if isinstance(value, tuple) else value[first]
             for name, value in rows.items()
