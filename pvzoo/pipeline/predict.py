@@ -19,6 +19,7 @@ from pvzoo.results.base import Result
 from pvzoo.results.several import Results
 from pvzoo.tasks.base import Task
 from pvzoo.thresholds.apply import applied
+from pvzoo.thresholds.fitted import warn_of_tiles
 from pvzoo.thresholds.values import Thresholds
 from pvzoo.tiles.choose import plan_of
 from pvzoo.tiles.geometry import Given
@@ -70,6 +71,8 @@ def stream(
     """
     prompts, controls = task.options(options, adapter.labels)
     asked, finish = applied(thresholds, adapter.labels, controls, options)
+    if thresholds is not None and options.get("threshold") is None:
+        warn_of_tiles(name, thresholds, tiles)
     if not isinstance(batch_size, int) or batch_size < 1:
         raise UsageError(f"batch_size is {batch_size!r}.", "Use an integer of at least 1.")
     if not callable(on_error) and on_error not in ("raise", "skip"):

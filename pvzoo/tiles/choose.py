@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
@@ -17,7 +17,7 @@ from pvzoo.results.semantic import SemanticMap
 from pvzoo.tasks.base import Task
 from pvzoo.tiles.geometry import Given, Size, Tiles
 
-AUTO = "auto"
+AUTO: Literal["auto"] = "auto"
 
 _LARGER = 1.5
 """With "auto", an image is cut into tiles if a side is longer than this many sides of the input."""
@@ -65,6 +65,20 @@ def recorded(tiles: Given | None) -> Any:
     if tiles is None or tiles == AUTO:
         return tiles
     return (tiles if isinstance(tiles, Tiles) else Tiles(tiles)).to_json()
+
+
+def from_record(record: Any) -> Given | None:
+    """The option that `recorded` was called with.
+
+    Raises:
+        UsageError: The record is damaged.
+    """
+    if not isinstance(record, Mapping):
+        return AUTO if record == AUTO else None
+    try:
+        return Tiles(tuple(record["size"]), record["overlap"], record["whole"])
+    except (KeyError, TypeError) as error:
+        raise UsageError(f"Recorded tiles are damaged: {short(record)}.", "Tune again.") from error
 
 
 def check(adapter: Adapter, task: Task, prompts: Mapping[str, Any]) -> None:
