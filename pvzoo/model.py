@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -245,16 +246,9 @@ class Model(Evaluator[R]):
                 batch_size=batch_size,
                 progress=show,
             )
-        return Model(
-            self.name,
-            self.adapter,
-            self.network,
-            card=self.card,
-            runtime=self.runtime,
-            report=self.report,
-            thresholds=thresholds,
-            manifest=self.manifest,
-        )
+        tuned = copy(self)
+        tuned.thresholds = thresholds
+        return tuned
 
     def demo(self, **options: Any) -> gradio.Blocks:
         """Open a page in a browser to try the model on images; needs ``pvzoo[demo]``.

@@ -94,11 +94,16 @@ def merge(views: Views, shared: Shared | None = None, common: Common | None = No
     left = ~_seen_whole(views, cut)
     objects = _united(views, cut & left[:, None], shared or _along_seam(views.boxes))
     objects = [members for members in objects if left[members[0]]]
-    boxes = np.array([union_of(views.boxes[list(m)]) for m in objects])
-    labels = np.array([views.labels[best_of(views.scores, m)] for m in objects])
-    scores = np.array([views.scores[list(m)].max() for m in objects], dtype=np.float64)
-    is_cut = np.array([_is_cut(views.boxes, cut, m) for m in objects])
-    from_whole = np.array([views.areas[views.tiles[m[0]]].size == views.image for m in objects])
+    first = np.array([members[0] for members in objects])
+    boxes, labels = views.boxes[first], views.labels[first]
+    scores, is_cut = views.scores[first].astype(np.float64), cut[first].any(axis=1)
+    near = np.tile(near_of(corners(views.areas))[views.tiles], 2)
+    for k, members in enumerate(objects):
+        if len(members) > 1:
+            some, best = list(members), best_of(views.scores, members)
+            boxes[k], labels[k] = union_of(views.boxes[some]), views.labels[best]
+            scores[k], is_cut[k] = views.scores[best], _is_cut(views.boxes, cut, near, some)
+    from_whole = np.array([area.size == views.image for area in views.areas])[views.tiles[first]]
     kept = np.flatnonzero(~_seen_sharper(boxes, scores, is_cut, from_whole))
     objects = [objects[k] for k in kept]
     boxes, labels, scores, is_cut = boxes[kept], labels[kept], scores[kept], is_cut[kept]
@@ -173,9 +178,9 @@ def _partners(views: Views, cut: np.ndarray, axis: int, shared: Shared) -> list[
         own = own[boxes[own, axis] <= areas[u, axis] + near]
         other = other[boxes[other, axis + 2] >= areas[t, axis + 2] - near]
         one, two = scores[own][:, None], scores[other]
-        i, j = np.nonzero(np.minimum(one, two) >= np.maximum(one, two) / 2)
-        lefts.append(own[i])
-        rights.append(other[j])
+        alike = np.nonzero(np.minimum(one, two) >= np.maximum(one, two) / 2)
+        lefts.append(own[alike[0]])
+        rights.append(other[alike[1]])
     left, right = np.concatenate(lefts), np.concatenate(rights)
     if not len(left):
         return []
@@ -227,11 +232,14 @@ def _along_seam(boxes: np.ndarray) -> Shared:
     return shared
 
 
-def _is_cut(boxes: np.ndarray, cut: np.ndarray, members: tuple[int, ...]) -> bool:
-    """Whether the box around some pieces is cut at one of its sides."""
-    some = list(members)
-    outer = [*boxes[some, :2].argmin(axis=0), *boxes[some, 2:].argmax(axis=0)]
-    return any(cut[some[index], side] for side, index in enumerate(outer))
+def _is_cut(boxes: np.ndarray, cut: np.ndarray, near: np.ndarray, members: list[int]) -> bool:
+    """Whether the box around some pieces is cut at a side: whether all pieces that reach it are."""
+    some = boxes[members]
+    outer = np.concatenate(
+        [some[:, :2] - some[:, :2].min(axis=0), some[:, 2:].max(axis=0) - some[:, 2:]], axis=1
+    )
+    reach = outer <= near[members]
+    return bool((cut[members] | ~reach).all(axis=0).any())
 
 
 def _seen_sharper(

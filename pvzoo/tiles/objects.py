@@ -43,7 +43,7 @@ class ObjectJoiner:
         if area.size == image:
             height, width = self._grid.shared
             sides = boxes[:, 2:] - boxes[:, :2]
-            found = found[(sides > (width, height)).any(axis=1)]
+            found = found[np.logical_or(sides[:, 0] > width, sides[:, 1] > height)]
         self._found.append(found)
         self._areas.append(area)
 

@@ -60,9 +60,10 @@ class MapJoiner:
         self._map = allocate(grid.image, kind)
         self._best = allocate(grid.image, np.float32) if with_scores else None
         self._counts = np.zeros(len(names), dtype=np.int64)
-        self._left = np.zeros(0, dtype=np.float32)  # of the tiles before in this row
-        self._above = np.zeros(0, dtype=np.float32)  # of the rows before
-        self._below = np.zeros(0, dtype=np.float32)  # for the next row
+        none: np.ndarray = np.zeros((0, 0, 0), dtype=np.float32)
+        self._left = none  # of the tiles before in this row
+        self._above = none  # of the rows before
+        self._below = none  # for the next row
 
     def add(self, area: Area, seen: RawOutputs) -> None:
         """Blend the scores of the next tile into the map."""

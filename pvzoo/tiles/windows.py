@@ -27,6 +27,8 @@ from pvzoo.tiles.geometry import Area, Size
 SHRUNK = 4096
 """The longest side to which a huge image is scaled down, in pixels."""
 
+_BLOCK = 2**22
+"""How many pixels of a huge image are read at once to scale it down."""
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _UPRIGHT = 1
 _KINDS = {0: "WhiteIsZero", 1: "BlackIsZero", 2: "RGB", 6: "YCbCr"}
@@ -52,16 +54,22 @@ def open_source(handle: ImageHandle) -> Source:
     """Open an image for reading parts of it.
 
     Raises:
-        ImageError: It cannot be read, or it is too large and cannot be read by windows.
+        ImageError: It cannot be read, or it is too large and cannot be read in parts.
     """
+    if isinstance(handle.data, Path) and _is_huge_tiff(handle.data):
+        return TiffSource(handle)
     try:
-        if isinstance(handle.data, Path) and is_huge_tiff(handle.data):
-            return TiffSource(handle)
-    except ImageError:
+        return MemorySource(handle.open())
+    except ImageError as error:
+        if isinstance(handle.data, Path) and "allowed" in error.what:
+            error.hint = f"{error.hint} {_IN_PARTS}"
+            error.args = (f"{error.what} {error.hint}",)
         raise
-    except Exception as error:  # tifffile raises many types for damaged files
-        raise _refused(handle, f"is damaged ({error_message(error)}).", "Copy it again.") from error
-    return MemorySource(handle.open())
+
+
+_IN_PARTS = (
+    'Or save it as a TIFF in tiles, and run pip install "pvzoo[large]": then it is read in parts.'
+)
 
 
 class MemorySource:
@@ -95,8 +103,6 @@ class TiffSource:
         import tifffile
 
         self._handle = handle
-        with open(handle.data, "rb") as file:
-            check_tags(file)
         self._file = tifffile.TiffFile(handle.data)
         self._page: Any = self._file.pages.first
         self._lock = threading.Lock()
@@ -111,7 +117,8 @@ class TiffSource:
         if page.dtype not in (np.uint8, np.uint16) or page.photometric not in _KINDS or not plain:
             raise _refused(
                 self._handle,
-                "is a huge TIFF whose pixels are not 8 or 16 bit grey or RGB, sample by sample.",
+                "is a huge TIFF whose pixels are not grey or RGB with 8 or 16 bits, or whose "
+                "channels are stored one after the other.",
                 "Save it as RGB with 8 bits, in tiles.",
             )
         if turned or page.imagedepth != 1:
@@ -195,10 +202,7 @@ class TiffSource:
         factor = -(-max(self.size) // SHRUNK)
         height, width = (-(-side // factor) for side in self.size)
         image = Image.new("RGB", (width, height))
-        rows, columns = (
-            max(factor, side // factor * factor)
-            for side in (self._piece[0] * _at_once(self._piece[0]), max(self._piece[1], 2048))
-        )
+        rows, columns = (max(factor, side // factor * factor) for side in self._block())
         for top in range(0, self.size[0], rows):
             for left in range(0, self.size[1], columns):
                 area = Area(
@@ -209,6 +213,19 @@ class TiffSource:
                 )
                 image.paste(self.read(area).reduce(factor), (left // factor, top // factor))
         return image
+
+    def _block(self) -> Size:
+        """(height, width) of the pieces that are read at once, to scale the image down."""
+        height, width = self._piece
+        most = min(_BLOCK, limits.most_pixels())
+        while 2 * height * width <= most:
+            if width <= height and width < self.size[1]:
+                width *= 2
+            elif height < self.size[0]:
+                height *= 2
+            else:
+                break
+        return height, width
 
     def check_whole(self) -> None:
         """It is too large for one tile.
@@ -221,30 +238,24 @@ class TiffSource:
         raise _refused(self._handle, what, f"Use smaller tiles. {hint}")
 
 
-def _at_once(height: int) -> int:
-    """How many rows of pieces are read at once to scale an image down."""
-    return max(1, 1024 // height)
-
-
-def is_huge_tiff(path: Path) -> bool:
-    """Whether a file is a TIFF that is larger than an image in memory may be.
-
-    Raises:
-        ImageError: It is one, but the package that reads it by windows is not installed.
-    """
-    if not path.is_file():
+def _is_huge_tiff(path: Path) -> bool:
+    """Whether a file is a TIFF that is larger than an image in memory may be, and can be opened."""
+    if not path.is_file() or not is_installed("tifffile"):
         return False
     with path.open("rb") as file:
         if file.read(4) not in _TIFF:
             return False
-    many_bytes = path.stat().st_size > limits.MAX_BYTES
-    if not is_installed("tifffile"):
-        return False
+        file.seek(0)
+        check_tags(file)
     import tifffile
 
-    with tifffile.TiffFile(path) as tiff:
-        page: Any = tiff.pages.first
-        return many_bytes or int(page.imagelength) * int(page.imagewidth) > limits.most_pixels()
+    try:
+        with tifffile.TiffFile(path) as tiff:
+            page: Any = tiff.pages.first
+            pixels = int(page.imagelength) * int(page.imagewidth)
+    except Exception:  # PIL says what is wrong with it
+        return False
+    return path.stat().st_size > limits.MAX_BYTES or pixels > limits.most_pixels()
 
 
 def _refused(handle: ImageHandle, what: str, hint: str) -> ImageError:
