@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
+import datasets
 import numpy as np
+import pvzoo_shapes
 import pytest
 import tile_models
-from PIL import Image
+from PIL import Image, ImageDraw
+from pycocotools import mask as coco
 from tile_models import box, canvas, disc
+from typer.testing import CliRunner
 
 import pvzoo
+from pvzoo.cli import app
 from pvzoo.errors import ImageError, PvzooWarning, UnsupportedModelError, UsageError
+from pvzoo.postprocess import semantic
+from pvzoo.postprocess.frame import Frame
+from pvzoo.results.masks import encode
+from pvzoo.thresholds.values import Thresholds
+from pvzoo.tiles.choose import from_record
 from pvzoo.tiles.geometry import Grid
 from pvzoo.tiles.semantic import allocate
 from pvzoo.tiles.views import touching
@@ -433,3 +444,158 @@ def test_maps_without_the_scores_of_all_classes_are_refused():
     model = colour_model.model("semantic-segmentation")
     with pytest.raises(UnsupportedModelError, match="does not give the scores of all classes"):
         model.predict(Image.fromarray(canvas((40, 40))), tiles=64)
+
+
+# --- networks ------------------------------------------------------------------------------------
+
+EXPORTS = Path(pvzoo_shapes.__file__).parent / "exports"
+
+
+@pytest.fixture(scope="module")
+def scenes():
+    return pvzoo_shapes.scenes("instance-segmentation", count=24, size=128, seed=1000)
+
+
+def grid_of(rows) -> Image.Image:
+    image = Image.new("RGB", (6 * 128, 4 * 128))
+    for index, row in enumerate(rows):
+        image.paste(row["image"], (index % 6 * 128, index // 6 * 128))
+    return image
+
+
+def one_row(rows, task: str) -> datasets.Dataset:
+    """The scenes as one image, with all their objects."""
+    found = {key: [] for key in rows[0]["objects"]}
+    for index, row in enumerate(rows):
+        x, y = index % 6 * 128, index // 6 * 128
+        for key, values in row["objects"].items():
+            for value in values:
+                if key == "bbox":
+                    value = [value[0] + x, value[1] + y, *value[2:]]
+                if key == "segmentation":
+                    mask = coco.decode(value).astype(bool)
+                    code = encode(mask, y, x, (512, 768)).decode()
+                    value = {"size": [512, 768], "counts": code}
+                found[key].append(value)
+    found["id"] = list(range(1, len(found["id"]) + 1))
+    head = {"image": grid_of(rows), "image_id": 0, "file_name": "all.png"}
+    row = {**head, "width": 768, "height": 512, "objects": found}
+    return datasets.Dataset.from_list([row], features=rows.features)
+
+
+@pytest.mark.parametrize(
+    ("name", "task"),
+    [
+        ("shapes-detector", "object-detection"),
+        ("shapes-mask2former-instance", "instance-segmentation"),
+    ],
+)
+def test_a_canvas_in_tiles_is_nearly_as_precise_as_its_scenes_alone(scenes, name, task):
+    """One pass over the canvas finds next to nothing."""
+    model = pvzoo.load(str(EXPORTS / name))
+    alone = model.evaluate(scenes).metrics["map"]
+    canvas = one_row(scenes, task)
+    in_tiles = model.evaluate(canvas, tiles=pvzoo.Tiles(128, overlap=0.4)).metrics["map"]
+    assert in_tiles > 0.9 * alone
+    assert in_tiles > 3 * model.evaluate(canvas).metrics["map"]
+
+
+@pytest.mark.parametrize(
+    ("name", "radius"), [("shapes-detector", 16), ("shapes-mask2former-instance", 24)]
+)
+def test_a_network_finds_an_object_once_wherever_a_seam_cuts_it(name, radius):
+    model = pvzoo.load(str(EXPORTS / name))
+
+    def square(x: int, size: tuple[int, int]) -> Image.Image:
+        image = Image.new("RGB", size, (200, 205, 210))
+        corners = (x - radius, 64 - radius, x + radius, 64 + radius)
+        ImageDraw.Draw(image).rectangle(corners, fill=(40, 80, 200))
+        return image
+
+    (alone,) = model.predict(square(64, (128, 128)))
+    for shift in range(50):
+        x = 50 + 2 * shift
+        found = model.predict(square(x, (230, 128)), tiles=pvzoo.Tiles(128, overlap=0.4))
+        assert len(found) == 1, (shift, found)
+        assert iou(found.boxes[0] - (x - 64, 0, x - 64, 0), alone.boxes[0]) > 0.9
+
+
+def test_an_exported_network_of_maps_is_the_same_in_one_tile_and_blended_in_many(scenes):
+    model = pvzoo.load(str(EXPORTS / "shapes-mask2former-semantic"))
+    image = scenes[0]["image"]
+    plain = model.predict(image, scores=True)
+    seen = model.adapter.preprocess(image)
+    outputs = model.adapter.run(model.runtime, seen[0])
+    dense = model.adapter.dense_scores(outputs, seen[1])
+    assert dense.shape == (len(model.labels), 128, 128)
+    assert dense.dtype == np.float32
+    assert (dense.argmax(axis=0) == plain.map).all()
+    assert np.allclose(dense.max(axis=0), plain.scores, atol=1e-5)
+    # tiles that do not overlap are the scenes themselves
+    tiled = model.predict(grid_of(scenes), tiles=pvzoo.Tiles(128, overlap=0))
+    for index in range(24):
+        part = tiled.map[index // 6 * 128 :, index % 6 * 128 :][:128, :128]
+        assert (part == model.predict(scenes[index]["image"]).map).all()
+
+
+@pytest.mark.parametrize("steps", ["bilinear", "aligned", "bicubic"])
+@pytest.mark.parametrize("classes", [1, 5])
+def test_the_scores_of_networks_of_pixels_have_the_class_of_the_map(steps, classes):
+    logits = np.random.default_rng(0).normal(size=(classes, 12, 16)).astype(np.float32) * 4
+    frame = Frame((96, 128), (90, 128), (133, 187))
+    labels, best = semantic.from_pixels(logits, frame, steps, with_scores=True)
+    dense = semantic.scores_from_pixels(logits, frame, steps)
+    assert dense.shape == (max(2, classes), 133, 187)
+    assert (dense.argmax(axis=0) == labels).all()
+    assert np.allclose(dense.max(axis=0), best, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(60, 150), (150, 60)])
+def test_the_scores_of_windows_have_the_class_of_the_map(size):
+    rng = np.random.default_rng(1)
+    classes = rng.normal(size=(3, 7, 6)).astype(np.float32) * 3
+    masks = rng.normal(size=(3, 7, 8, 8)).astype(np.float32) * 4
+    scaled = (32, 80) if size[0] < size[1] else (80, 32)
+    where = ([(0, 32), (24, 56), (48, 80)], (32, 32), scaled, size)
+    labels, best = semantic.from_windows(classes, masks, *where, with_scores=True)
+    dense = semantic.scores_from_windows(classes, masks, *where)
+    assert (dense.argmax(axis=0) == labels).all()
+    assert np.allclose(dense.max(axis=0), best, atol=1e-5)
+
+
+# --- thresholds and the command line -------------------------------------------------------------
+
+
+def test_thresholds_remember_the_tiles_they_were_tuned_with(scenes):
+    model = pvzoo.load(str(EXPORTS / "shapes-detector"))
+    tuned = model.tune_thresholds(scenes, tiles=pvzoo.Tiles(96, overlap=0.3))
+    assert tuned.thresholds.fitted_with["tiles"] == {
+        "size": [96, 96],
+        "overlap": 0.3,
+        "whole": True,
+    }
+    assert model.thresholds is None
+    image = scenes[0]["image"]
+    with pytest.warns(PvzooWarning, match="were chosen with tiles"):
+        tuned.predict(image)
+    with pytest.warns(PvzooWarning, match="were chosen with tiles"):
+        tuned.predict(image, tiles=96)
+    tuned.predict(image, tiles=pvzoo.Tiles(96, overlap=0.3))
+    tuned.predict(image, threshold=0.5)
+    again = Thresholds.from_json(json.loads(json.dumps(tuned.thresholds.to_json())), "it")
+    assert from_record(again.fitted_with["tiles"]) == pvzoo.Tiles((96, 96), overlap=0.3)
+
+
+def test_the_command_line_predicts_and_evaluates_in_tiles(scenes, tmp_path):
+    path = tmp_path / "all.png"
+    grid_of(scenes).save(path)
+    run = CliRunner().invoke
+    model = str(EXPORTS / "shapes-detector")
+    for text, tiles in (("128", 128), ("auto", "auto")):
+        done = run(app, ["predict", str(path), "--model", model, "--tiles", text, "--json"])
+        assert done.exit_code == 0, done.output
+        found = json.loads(done.stdout.splitlines()[-1])["predictions"]
+        assert found == pvzoo.load(model).predict(path, tiles=tiles).rows()
+        assert len(found) > 80
+    wrong = run(app, ["predict", str(path), "--model", model, "--tiles", "many"])
+    assert isinstance(wrong.exception, UsageError) or "tiles is 'many'" in wrong.output

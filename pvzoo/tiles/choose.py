@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from typing import Any, Literal
 
 import numpy as np
@@ -79,6 +80,12 @@ def from_record(record: Any) -> Given | None:
         return Tiles(tuple(record["size"]), record["overlap"], record["whole"])
     except (KeyError, TypeError) as error:
         raise UsageError(f"Recorded tiles are damaged: {short(record)}.", "Tune again.") from error
+
+
+def have_tiles(task: type[Task]) -> bool:
+    """Whether images of a task can be predicted in tiles, by what is known without a model."""
+    places = {field.name for field in fields(task.prompts)} & {*_PLACES}
+    return issubclass(task.result, Detections | SemanticMap) and not places
 
 
 def check(adapter: Adapter, task: Task, prompts: Mapping[str, Any]) -> None:

@@ -59,7 +59,7 @@ def open_source(handle: ImageHandle) -> Source:
     if isinstance(handle.data, Path) and _is_huge_tiff(handle.data):
         return TiffSource(handle)
     try:
-        return MemorySource(handle.open())
+        return MemorySource(handle.open_to_read())
     except ImageError as error:
         if isinstance(handle.data, Path) and "allowed" in error.what:
             error.hint = f"{error.hint} {_IN_PARTS}"
