@@ -69,7 +69,7 @@ class _Job:
         source = open_source(handle)
         whole, tiles = Area(0, 0, *source.size), plan(source.size)
         grid = None if tiles is None else Grid.of(source.size, tiles)
-        if tiles is None or grid is None or len(grid) == 1:
+        if grid is None or tiles is None or len(grid) == 1:
             source.check_whole()
             return cls(handle, source, [whole], None)
         parts = [*grid, whole] if tiles.whole and joining.whole else [*grid]
