@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -183,3 +185,38 @@ def test_small_files_are_read_as_without_tiles(tmp_path):
     path = tmp_path / "small.tif"
     tifffile.imwrite(path, np.zeros((*SIZE, 3), np.uint8), tile=(64, 64))
     assert isinstance(open_source(ImageHandle.of(path)), MemorySource)
+
+
+_PREDICT = """
+import sys, tile_models, pvzoo
+model = tile_models.model("object-detection")
+found = model.predict(sys.argv[1], tiles=pvzoo.Tiles(1024, overlap=0.1))
+status = open("/proc/self/status").read().splitlines()
+print(len(found), next(line.split()[1] for line in status if line.startswith("VmHWM")))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_memory_for_a_huge_tiff_does_not_grow_with_the_file(tmp_path):
+    """Each piece of 1,024 pixels has one object."""
+    piece = tile_models.canvas((1024, 1024))
+    tile_models.box(piece, "red", 400, 300, 470, 380)
+    peaks = []
+    for pieces in (10, 29):
+        path, side = tmp_path / f"{pieces}.tif", 1024 * pieces
+        stored = {"shape": (side, side, 3), "dtype": np.uint8, "photometric": "rgb"}
+        tifffile.imwrite(
+            path, (piece for _ in range(pieces**2)), tile=(1024, 1024), compression="zlib", **stored
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", _PREDICT, str(path)],
+            capture_output=True,
+            text=True,
+            cwd=Path(__file__).parent,
+        )
+        assert done.returncode == 0, done.stderr
+        objects, peak = map(int, done.stdout.split())
+        assert objects == pieces**2
+        peaks.append(peak)
+    assert peaks[1] < 1.3 * peaks[0]

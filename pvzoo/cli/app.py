@@ -141,7 +141,7 @@ BatchSize = Annotated[int, typer.Option(min=1, help="Largest number of images pe
 Tiles = Annotated[
     str | None,
     typer.Option(
-        metavar="PIXELS|auto",
+        metavar="PIXELS",
         help="Cut images into tiles with sides of this many pixels; auto: of the network's size.",
     ),
 ]
