@@ -76,7 +76,8 @@ class BlobAdapter(_Adapter):
                     continue
                 boxes.append([columns.start, rows.start, columns.stop, rows.stop])
                 labels.append(label)
-                masks.append(areas == i)
+                if self.task == "instance-segmentation":
+                    masks.append(areas == i)
         boxes = np.array(boxes, np.float32).reshape(-1, 4)
         labels = np.array(labels, np.int64)
         scores = np.full(len(boxes), 0.9, np.float32)
