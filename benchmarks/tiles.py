@@ -149,7 +149,7 @@ def run(way: str, columns: int, rows: int) -> dict[str, Any]:
     whole, image = image, image.crop((0, 0, 2 * STEP, 2 * STEP))
     predicted()  # warm up
     image = whole
-    Path("/proc/self/clear_refs").write_text("5")
+    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
     before, start, cpu = memory("VmRSS"), time.perf_counter(), time.process_time()
     found = predicted()
     seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
@@ -164,7 +164,7 @@ def run(way: str, columns: int, rows: int) -> dict[str, Any]:
 
 def memory(name: str) -> int:
     """A figure of this process in KiB."""
-    lines = Path("/proc/self/status").read_text().splitlines()
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(name))
 
 

@@ -191,7 +191,7 @@ _PREDICT = """
 import sys, tile_models, pvzoo
 model = tile_models.model("object-detection")
 found = model.predict(sys.argv[1], tiles=pvzoo.Tiles(1024, overlap=0.1))
-status = open("/proc/self/status").read().splitlines()
+status = open("/proc/self/status", encoding="utf-8").read().splitlines()
 print(len(found), next(line.split()[1] for line in status if line.startswith("VmHWM")))
 """
 
