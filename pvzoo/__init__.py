@@ -24,12 +24,14 @@ if TYPE_CHECKING:
     from pvzoo.loading import load
     from pvzoo.model import Model
     from pvzoo.plugins.states import list_plugins
+    from pvzoo.tiles.geometry import Tiles
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Card": "pvzoo.catalog.cards",
     "Model": "pvzoo.model",
+    "Tiles": "pvzoo.tiles.geometry",
     "choose": "pvzoo.benchmark.choose",
     "info": "pvzoo.catalog.catalogue",
     "list_models": "pvzoo.catalog.search",
@@ -43,6 +45,7 @@ __all__ = [
     "Model",
     "PvzooError",
     "PvzooWarning",
+    "Tiles",
     "choose",
     "info",
     "list_models",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from pvzoo.errors import UsageError
@@ -12,6 +13,7 @@ from pvzoo.progress import Progress, showing
 from pvzoo.results.several import R
 from pvzoo.tasks.options import of_evaluate
 from pvzoo.tasks.shown import shows
+from pvzoo.tiles.geometry import Given
 
 if TYPE_CHECKING:
     from pvzoo.results.base import Result
@@ -82,6 +84,7 @@ class Evaluator(Predictor[R]):
         data: Any,
         *,
         split: str | None = None,
+        tiles: Given | None = None,
         batch_size: int = 8,
         progress: bool | Progress | None = None,
         **options: Any,
@@ -97,6 +100,7 @@ class Evaluator(Predictor[R]):
         Args:
             data: Anything that `pvzoo.data.load` takes: a dataset, a Hub id, a folder or a file.
             split: The split to evaluate on, for data with several.
+            tiles: As for `stream`.
             batch_size: Most network inputs in one forward pass.
             progress: As for `stream`.
             **options: Options of the task that replace the ones its metrics are defined with, not
@@ -118,7 +122,7 @@ class Evaluator(Predictor[R]):
                 "evaluate does not take on_error: skipped images would change the metrics.",
                 "Remove unreadable images from the data; pvzoo.data.check names them.",
             )
-        plain = prediction.plain_stream(self.adapter, self.runtime, self._task, self.name)
+        plain = prediction.plain_stream(self.adapter, self.runtime, self._task, self.name, tiles)
         with showing(progress) as show:
             model = (plain, self._task, self.labels)
             return evaluate(
@@ -129,5 +133,5 @@ class Evaluator(Predictor[R]):
                 batch_size=batch_size,
                 progress=show,
                 name=self.name,
-                predict=self.stream,
+                predict=partial(self.stream, tiles=tiles),
             )

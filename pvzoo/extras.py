@@ -16,6 +16,7 @@ EXTRAS = {
     "defusedxml": "data",
     "pandas": "data",
     "gradio": "demo",
+    "imagecodecs": "large",
     "matplotlib": "train",
     "onnx": "export",
     "onnxruntime": "onnx",
@@ -26,6 +27,7 @@ EXTRAS = {
     "python_multipart": "serve",
     "starlette": "serve",
     "supervision": "supervision",
+    "tifffile": "large",
     "uvicorn": "serve",
 }
 """Name of the module -> extra."""
@@ -42,14 +44,15 @@ def needs(what: str, *modules: str) -> None:
         MissingExtraError: A package is missing; the message has the command that installs it.
     """
     for module in modules:
-        if not _is_installed(module):
+        if not is_installed(module):
             raise MissingExtraError(
                 f"{what} needs the package {module}, which is not installed.",
                 f'Run: pip install "pvzoo[{EXTRAS[module]}]"',
             )
 
 
-def _is_installed(module: str) -> bool:
+def is_installed(module: str) -> bool:
+    """Whether a top-level module can be imported; it is not imported."""
     try:
         return find_spec(module) is not None
     except (ImportError, ValueError):  # blocked, or only partly installed

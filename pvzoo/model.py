@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from pvzoo.networks.base import Network
     from pvzoo.progress import Progress
     from pvzoo.thresholds.choose import Target
+    from pvzoo.tiles.geometry import Given
     from pvzoo.training.report import TrainingReport
 
 
@@ -193,6 +195,7 @@ class Model(Evaluator[R]):
         split: str | None = None,
         target: Target = "f1",
         per_class: bool = True,
+        tiles: Given | None = None,
         batch_size: int = 8,
         progress: bool | Progress | None = None,
     ) -> Model[R]:
@@ -215,6 +218,7 @@ class Model(Evaluator[R]):
                 answers that are sure; with "f1" it is always sure.
             per_class: Whether each class has a threshold of its own. Classes with few examples have
                 the common one (``thresholds.fallback`` lists them).
+            tiles: As for `predict`, which should be called with the same tiles afterwards.
             batch_size: Most network inputs in one forward pass.
             progress: As for `stream`.
 
@@ -230,7 +234,7 @@ class Model(Evaluator[R]):
 
         with showing(progress) as show:
             thresholds = tune(
-                prediction.plain_stream(self.adapter, self.runtime, self._task, self.name),
+                prediction.plain_stream(self.adapter, self.runtime, self._task, self.name, tiles),
                 self._task,
                 self.labels,
                 data,
@@ -238,20 +242,13 @@ class Model(Evaluator[R]):
                 split=split,
                 target=target,
                 per_class=per_class,
-                fitted_with=fitted_with(self.adapter, self._task, self.dtype),
+                fitted_with=fitted_with(self.adapter, self._task, self.dtype, tiles),
                 batch_size=batch_size,
                 progress=show,
             )
-        return Model(
-            self.name,
-            self.adapter,
-            self.network,
-            card=self.card,
-            runtime=self.runtime,
-            report=self.report,
-            thresholds=thresholds,
-            manifest=self.manifest,
-        )
+        tuned = copy(self)
+        tuned.thresholds = thresholds
+        return tuned
 
     def demo(self, **options: Any) -> gradio.Blocks:
         """Open a page in a browser to try the model on images; needs ``pvzoo[demo]``.

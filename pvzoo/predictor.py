@@ -23,6 +23,7 @@ from pvzoo.tasks.fixed import task_of
 from pvzoo.tasks.options import of_network, of_predict
 from pvzoo.tasks.shown import shows
 from pvzoo.thresholds.values import Thresholds
+from pvzoo.tiles.geometry import Given
 
 if TYPE_CHECKING:
     from pvzoo.results.base import Result
@@ -139,6 +140,7 @@ class Predictor(Generic[R]):
         self: Predictor[S],
         images: Any,
         *,
+        tiles: Given | None = None,
         batch_size: int = 8,
         on_error: OnError = "raise",
         progress: bool | Progress | None = None,
@@ -151,6 +153,7 @@ class Predictor(Generic[R]):
 
         Args:
             images: An image (see `pvzoo.inputs.images`), or a list or other sequence of images.
+            tiles: As for `stream`.
             batch_size: Most network inputs in one forward pass.
             on_error: As for `stream`, but only for lists. Skipped images have no result in the
                 list.
@@ -162,7 +165,7 @@ class Predictor(Generic[R]):
             UsageError: The task does not have an option.
         """
         stream = cast(Predictor[Any], self).stream  # typed to accept any options
-        several = partial(stream, batch_size=batch_size, progress=progress, **options)
+        several = partial(stream, tiles=tiles, batch_size=batch_size, progress=progress, **options)
         answer: S | Results[S] = prediction.predict(several, images, on_error)
         return answer
 
@@ -213,6 +216,7 @@ class Predictor(Generic[R]):
         self: Predictor[S],
         source: Any,
         *,
+        tiles: Given | None = None,
         batch_size: int = 8,
         on_error: OnError = "raise",
         progress: bool | Progress | None = None,
@@ -226,6 +230,10 @@ class Predictor(Generic[R]):
             source: A folder (its image files and those of subfolders, by name, without hidden
                 ones), a glob pattern, any iterable of images, a `datasets.Dataset` or
                 `IterableDataset` with one image column, or one of its columns.
+            tiles: Cut images into tiles and merge what they show, so that small objects in large
+                images are found: the side of a tile in pixels of the image, "auto" for tiles of
+                the size of the network's input where an image is larger, or `pvzoo.Tiles`. Not for
+                classification and panoptic segmentation.
             batch_size: Most network inputs in one forward pass.
             on_error: What to do if an input is not an image, or the network fails on it: "raise" an
                 error; "skip" it with a `PvzooWarning`; or a function that is called with the
@@ -251,6 +259,7 @@ class Predictor(Generic[R]):
             on_error=on_error,
             progress=progress,
             thresholds=self.thresholds,
+            tiles=tiles,
         )
 
     @shows(of_network)

@@ -104,6 +104,19 @@ def test_options_reach_the_model_under_their_own_names(client, models, scene):
     assert len(expected) != len(model.predict(scene))
 
 
+def test_the_switch_for_tiles_finds_small_objects(client, models, tmp_path):
+    scenes = pvzoo_shapes.scenes("object-detection", count=12, size=128, seed=5)["image"]
+    image = Image.new("RGB", (512, 384))
+    for index, scene in enumerate(scenes):
+        image.paste(scene, (index % 4 * 128, index // 4 * 128))
+    image.save(tmp_path / "many.png")
+    model, file = models["object-detection"], handle_file(tmp_path / "many.png")
+    plain, _ = client.predict(file, api_name=endpoint(model))
+    tiled, _ = client.predict(file, tiles=True, api_name=endpoint(model))
+    assert tiled["predictions"] == model.predict(image, tiles="auto").rows()
+    assert len(tiled["predictions"]) > 2 * len(plain["predictions"])
+
+
 def test_endpoints_are_named_after_models_and_say_what_they_take(client):
     described = client.view_api(return_format="dict")["named_endpoints"]
     assert set(described) == {f"/predict_{n.replace('-', '_')}" for n in MODELS.values()}
@@ -116,6 +129,7 @@ def test_endpoints_are_named_after_models_and_say_what_they_take(client):
         "classes",
         "nms",
         "class_agnostic",
+        "tiles",
     ]
     needed = [name for name, p in parameters.items() if not p["parameter_has_default"]]
     assert needed == ["image"]
@@ -268,12 +282,14 @@ def test_the_page_has_a_control_for_each_option_that_can_be_seen():
         "classes": "Dropdown",
         "nms": "Textbox",
         "class_agnostic": "Checkbox",
+        "tiles": "Checkbox",
     }
     assert kinds["image-classification"] == {"top_k": "Number", "threshold": "Slider"}
-    assert kinds["semantic-segmentation"] == {}
+    assert kinds["semantic-segmentation"] == {"tiles": "Checkbox"}
     assert kinds["panoptic-segmentation"] == {"threshold": "Textbox", "overlap": "Textbox"}
     assert kinds["zero-shot-image-classification"]["prompts"] == "Textbox"
     assert kinds["mask-generation"]["points"] == "Textbox"
+    assert "tiles" not in kinds["mask-generation"]  # points are places in the whole image
 
 
 def test_controls_say_what_an_option_means_in_words_for_a_page():

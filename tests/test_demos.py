@@ -41,6 +41,14 @@ def test_the_example_of_predicting_takes_another_image_and_model(tmp_path):
     assert (tmp_path / "boxes.jpg").exists()
 
 
+def test_the_example_of_tiles_finds_what_one_pass_does_not(tmp_path):
+    lines = run("tiles.py", cwd=tmp_path).stdout.splitlines()
+    one_pass, in_tiles = (int(line.split()[2]) for line in lines[:2])
+    assert one_pass < 20
+    assert in_tiles > 150
+    assert Image.open(tmp_path / "tiles.png").size == (1024, 768)
+
+
 def test_the_example_of_a_folder_writes_a_line_an_image_and_names_what_is_broken(
     photographs, tmp_path
 ):

@@ -22,7 +22,7 @@ ON_TOP = ("pvzoo.cli", "pvzoo.demo", "pvzoo.serve", "pvzoo.testing", "pvzoo.web"
 """What is built of the public names; a model's verb `demo` leads there."""
 LIGHT = (
     *("pvzoo.inputs", "pvzoo.adapters", "pvzoo.tasks", "pvzoo.preprocess", "pvzoo.postprocess"),
-    *("pvzoo.metrics", "pvzoo.families", "pvzoo.results"),
+    *("pvzoo.metrics", "pvzoo.families", "pvzoo.results", "pvzoo.tiles"),
 )
 TORCH = (
     *("pvzoo.networks", "pvzoo.training", "pvzoo.runtimes.torch", "pvzoo.postprocess.tensors"),

@@ -63,7 +63,7 @@ OPTIONS = {
     "mask-generation": {"points": None, "point_labels": None, "boxes": None, "threshold": 0.0},
 }
 """Options of each task with their defaults, as its docstrings and docs have them."""
-COMMON = ["batch_size", "on_error", "progress"]
+COMMON = ["tiles", "batch_size", "on_error", "progress"]
 IMAGE = np.zeros((24, 32, 3), np.uint8)
 
 
@@ -116,7 +116,7 @@ def test_predict_and_stream_show_the_options_of_the_models_task(task):
 
 @pytest.mark.parametrize("task", OPTIONS)
 def test_evaluate_shows_the_defaults_that_the_figures_are_defined_with(task):
-    found = added(model_of(task).evaluate, ["split", "batch_size", "progress"])
+    found = added(model_of(task).evaluate, ["split", "tiles", "batch_size", "progress"])
     evaluation = registry.get("tasks", task).evaluation
     assert {name: p.default for name, p in found.items()} == {**OPTIONS[task], **evaluation}
 

@@ -42,6 +42,9 @@ assert_type(detector, pvzoo.Model[Detections])
 assert_type(pvzoo.load(task="object-detection"), pvzoo.Model[Detections])
 assert_type(detector.predict("street.jpg", threshold=0.7, classes=["car", 3]), Detections)
 assert_type(detector.predict(["a.jpg", "b.jpg"], nms=0.5, batch_size=2), Results[Detections])
+assert_type(detector.predict(photo, tiles=640), Detections)
+assert_type(detector.predict([photo], tiles=pvzoo.Tiles(640)), Results[Detections])
+detector.predict(photo, tiles="640")  # type: ignore[call-overload]
 assert_type(detector.stream("photos/", max_detections=9, on_error="skip"), Iterator[Detections])
 assert_type(detector.evaluate("coco/", class_agnostic=True, progress=False), Evaluation)
 detector.predict(photo, treshold=0.5)  # type: ignore[call-overload]

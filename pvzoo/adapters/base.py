@@ -227,6 +227,18 @@ class Adapter(ABC):
         """A batch of inputs -> outputs; the first axis of each output is the batch."""
         return graphs("model", inputs)
 
+    def dense_scores(self, outputs: dict[str, Any], meta: Meta) -> np.ndarray | None:
+        """The scores of all classes at every pixel of one image, for maps of images in tiles.
+
+        Arguments are as for `postprocess`, which takes the class with the best score.
+
+        Returns:
+            (classes, height, width) float32 at the size of the image; the same scale for all
+            images, such as probabilities or logits. None, the default, if there are no such scores:
+            then the adapter's maps cannot be predicted in tiles.
+        """
+        return None
+
     @abstractmethod
     def postprocess(self, outputs: dict[str, Any], meta: Meta, **controls: Any) -> Result:
         """The outputs of one image (first axis: its inputs) -> its result.

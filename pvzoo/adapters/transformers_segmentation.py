@@ -96,6 +96,27 @@ class TransformersSegmentationAdapter(Adapter):
             return self._panoptic(outputs, meta, **controls)
         return self._instances(outputs, meta, **controls)
 
+    def dense_scores(self, outputs: dict[str, Any], meta: Meta) -> np.ndarray:
+        """The scores of all classes; sums of probabilities, or logits for networks of pixels."""
+        arrays = {name: _array(value) for name, value in outputs.items()}
+        record = self.family.masks
+        if record is None:
+            logits = arrays["logits"][0]
+            frame = self._frame(logits, meta)
+            return semantic.scores_from_pixels(logits, frame, self.family.pixels)
+        classes, masks = arrays["classes"], arrays["masks"]
+        if "windows" in meta:
+            return semantic.scores_from_windows(
+                classes, masks, meta["windows"], meta["padded"], meta["valid"], meta["size"]
+            )
+        return semantic.scores_from_queries(
+            classes[0], masks[0], self._frame(masks[0], meta), masks_first=self._masks_first(record)
+        )
+
+    def _masks_first(self, record: MaskRecord) -> bool:
+        """Authors scale masks before they sum classes, but not in checkpoints for maps alone."""
+        return self.spec.extra["own_task"] != SEMANTIC or record.masks_first
+
     def _frame(self, masks: Any, meta: Meta) -> Frame:
         if self.family.masks is not None and self.family.masks.straight:
             height, width = masks.shape[-2:]
@@ -120,10 +141,12 @@ class TransformersSegmentationAdapter(Adapter):
             )
         else:
             classes, masks = outputs["classes"][0], outputs["masks"][0]
-            # Authors scale masks before they sum classes, but not in checkpoints for this task.
-            first = self.spec.extra["own_task"] != SEMANTIC or record.masks_first
             found = semantic.from_queries(
-                classes, masks, self._frame(masks, meta), masks_first=first, with_scores=scores
+                classes,
+                masks,
+                self._frame(masks, meta),
+                masks_first=self._masks_first(record),
+                with_scores=scores,
             )
         labels, best_scores = found
         return SemanticMap.of(labels, self._names, best_scores)
@@ -183,6 +206,14 @@ class TransformersSegmentationAdapter(Adapter):
             names=tuple(self.labels[i] for i in labels),
             masks=Masks(size, tuple(i.mask for i in found)),
         )
+
+
+def _array(value: Any) -> np.ndarray:
+    """An output as an array, also if it is a tensor on an accelerator."""
+    if isinstance(value, np.ndarray):
+        return value
+    array: np.ndarray = value.float().cpu().numpy()
+    return array
 
 
 def head_of(config: Mapping[str, Any]) -> Kind | None:

@@ -138,6 +138,13 @@ ModelName = Annotated[
     typer.Option("--model", "-m", help="Model: a catalogue name, Hub repo id or folder."),
 ]
 BatchSize = Annotated[int, typer.Option(min=1, help="Largest number of images per batch.")]
+Tiles = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PIXELS",
+        help="Cut images into tiles with sides of this many pixels; auto: of the network's size.",
+    ),
+]
 Device = Annotated[str | None, typer.Option(help="Device to compute on, such as cpu or cuda:0.")]
 DType = Annotated[str | None, typer.Option("--dtype", help="Type of the weights, such as float16.")]
 Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of the Hub repo.")]
@@ -159,3 +166,8 @@ def _root(
     debug: Debug = False,
 ) -> None:
     pass
+
+
+def tiles_of(text: str | None) -> Any:
+    """The option ``--tiles`` as `Model.predict` takes it."""
+    return int(text) if text is not None and text.isascii() and text.isdecimal() else text

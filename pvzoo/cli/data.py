@@ -23,11 +23,13 @@ from pvzoo.cli.app import (
     ModelName,
     Revision,
     Task,
+    Tiles,
     TrustRemoteCode,
     app,
     err,
     out,
     progress_bar,
+    tiles_of,
 )
 from pvzoo.plugins import registry
 
@@ -161,6 +163,7 @@ def evaluate(
     split: Split = None,
     reduce_labels: ReduceLabels = False,
     allow_outside: AllowOutside = False,
+    tiles: Tiles = None,
     batch_size: BatchSize = 8,
     device: Device = None,
     dtype: DType = None,
@@ -188,7 +191,9 @@ def evaluate(
         labels = registry.get("tasks", loaded.task).result.task
         dataset = load_data(data, labels, split, reduce_labels, allow_outside)
     with progress_bar() as show:
-        found = loaded.evaluate(dataset, batch_size=batch_size, progress=show)
+        found = loaded.evaluate(
+            dataset, tiles=tiles_of(tiles), batch_size=batch_size, progress=show
+        )
     if not processes().is_main_process:
         return
     if json:

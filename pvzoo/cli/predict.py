@@ -24,12 +24,14 @@ from pvzoo.cli.app import (
     ModelName,
     Revision,
     Task,
+    Tiles,
     TrustRemoteCode,
     app,
     debugging,
     err,
     out,
     progress_bar,
+    tiles_of,
 )
 from pvzoo.errors import ImageError, PvzooError, UsageError
 from pvzoo.plugins import registry
@@ -75,6 +77,7 @@ def predict(
     to: Annotated[
         str, typer.Option(help="Format of --review: cvat, label-studio or coco.")
     ] = "cvat",
+    tiles: Tiles = None,
     batch_size: BatchSize = 8,
     device: Device = None,
     dtype: DType = None,
@@ -111,7 +114,12 @@ def predict(
     answered = 0
     with progress_bar() as show:
         for result in loaded.stream(
-            images, batch_size=batch_size, on_error=report, progress=show, **options
+            images,
+            tiles=tiles_of(tiles),
+            batch_size=batch_size,
+            on_error=report,
+            progress=show,
+            **options,
         ):
             answered += 1
             if json:
@@ -161,7 +169,7 @@ def option_of(text: str) -> tuple[str, Any]:
         raise UsageError(
             f"--option {text} has no name or no value.", "Write NAME=VALUE, such as nms=0.5."
         )
-    if name in ("source", "batch_size", "on_error", "progress"):
+    if name in ("source", "tiles", "batch_size", "on_error", "progress"):
         raise UsageError(
             f"--option {text}: {name} is not an option of a task.", "See pvzoo predict --help."
         )

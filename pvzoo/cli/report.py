@@ -22,11 +22,13 @@ from pvzoo.cli.app import (
     ModelName,
     Revision,
     Task,
+    Tiles,
     TrustRemoteCode,
     app,
     err,
     out,
     progress_bar,
+    tiles_of,
 )
 from pvzoo.cli.data import Data, Split, load_data, task_of
 from pvzoo.errors import UsageError
@@ -128,6 +130,7 @@ def tune_thresholds(
     task: Task = None,
     split: Split = None,
     allow_outside: AllowOutside = False,
+    tiles: Tiles = None,
     batch_size: BatchSize = 8,
     device: Device = None,
     dtype: DType = None,
@@ -157,6 +160,7 @@ def tune_thresholds(
             dataset,
             target=_target(target),
             per_class=not common,
+            tiles=tiles_of(tiles),
             batch_size=batch_size,
             progress=show,
         )

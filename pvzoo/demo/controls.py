@@ -6,7 +6,7 @@ import json
 import re
 import typing
 from collections.abc import Sequence
-from dataclasses import MISSING, Field, fields
+from dataclasses import MISSING, Field, dataclass, fields
 from typing import Any
 
 import gradio as gr
@@ -14,6 +14,7 @@ import gradio as gr
 from pvzoo.errors import UsageError, short
 from pvzoo.tasks.base import Task
 from pvzoo.tasks.options import about, kinds
+from pvzoo.tiles.choose import AUTO, have_tiles
 
 
 class Control:
@@ -128,6 +129,17 @@ class Control:
         return [component.change]
 
 
+@dataclass(frozen=True)
+class _Switches:
+    """The options of a demo that are not those of a task.
+
+    Attributes:
+        tiles: Cut a large image into tiles, so that small objects are found; this takes longer.
+    """
+
+    tiles: bool = False
+
+
 def controls_of(
     task: type[Task], labels: Sequence[str], *, own_thresholds: bool = False
 ) -> list[Control]:
@@ -146,7 +158,7 @@ def controls_of(
             is_prompt=options is task.prompts,
             own_thresholds=own_thresholds,
         )
-        for options in (task.prompts, task.controls)
+        for options in (task.prompts, task.controls, *([_Switches] if have_tiles(task) else []))
         for field in fields(options)
         if field.name not in task.not_shown
     ]
@@ -159,6 +171,8 @@ def options_of(controls: Sequence[Control], values: Sequence[Any]) -> dict[str, 
         UsageError: As `Control.value`.
     """
     options = {c.name: c.value(v) for c, v in zip(controls, values, strict=True)}
+    if "tiles" in options:
+        options["tiles"] = AUTO if options["tiles"] else None
     kept = {c.name for c in controls if c.may_be_none}
     return {name: value for name, value in options.items() if value is not None or name in kept}
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pvzoo.demo.cards import titles
 from pvzoo.demo.limits import Limits
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from pvzoo.pipeline.batches import Outputs
     from pvzoo.results.base import Result
     from pvzoo.tasks.base import Task
+
+
+T = TypeVar("T")
 
 
 class Answers:
@@ -42,11 +45,16 @@ class Answers:
     ) -> tuple[Result, float]:
         """The result of ``model.predict(image, **options)``, and the seconds the network ran.
 
-        If the outputs were remembered, these are the seconds of the run that gave them.
+        If the outputs were remembered, these are the seconds of the run that gave them. Those of
+        tiles are not remembered.
 
         Raises:
             PvzooError: As `predict`; or the network did not finish in time.
         """
+        if options.get("tiles") is not None:
+            answer = self._run(model.name, model.predict, image.handle, **options)
+            found: tuple[Result, float] = answer
+            return found
         prompts = {f.name for f in fields(task.prompts)}
         asked = {name: value for name, value in options.items() if name in prompts}
         rest = {name: value for name, value in options.items() if name not in prompts}
@@ -69,24 +77,30 @@ class Answers:
             if key in self._known:
                 self._known.move_to_end(key)
                 return self._known[key]
-        run = self._network.submit(_timed, model.outputs, image.handle, **prompts)
-        try:
-            answer = run.result(timeout=self._limits.seconds)
-        except FutureTimeout:
-            run.cancel()
-            name = titles([model.name])[model.name]  # not the whole path of a folder
-            raise PvzooError(
-                f"{name} did not answer within {self._limits.seconds:g} seconds.",
-                "Try again later, with a smaller image or a smaller model.",
-            ) from None
+        answer = self._run(model.name, model.outputs, image.handle, **prompts)
         with self._lock:
             self._known[key] = answer
             while sum(kept.nbytes for kept, _ in self._known.values()) > self._limits.outputs:
                 self._known.popitem(last=False)
         return answer
 
+    def _run(
+        self, model: str, function: Callable[..., T], *args: Any, **options: Any
+    ) -> tuple[T, float]:
+        """What a function of a model returns, and its seconds."""
+        run = self._network.submit(_timed, function, *args, **options)
+        try:
+            return run.result(timeout=self._limits.seconds)
+        except FutureTimeout:
+            run.cancel()
+            name = titles([model])[model]  # not the whole path of a folder
+            raise PvzooError(
+                f"{name} did not answer within {self._limits.seconds:g} seconds.",
+                "Try again later, with a smaller image or a smaller model.",
+            ) from None
 
-def _timed(run: Callable[..., Outputs], *args: Any, **options: Any) -> tuple[Outputs, float]:
+
+def _timed(run: Callable[..., T], *args: Any, **options: Any) -> tuple[T, float]:
     start = time.perf_counter()
     outputs = run(*args, **options)
     return outputs, time.perf_counter() - start

@@ -35,6 +35,8 @@ from pvzoo.tasks.base import Task
 from pvzoo.thresholds.fitted import fitted_with
 from pvzoo.thresholds.tune import tune
 from pvzoo.thresholds.values import Thresholds
+from pvzoo.tiles.choose import from_record
+from pvzoo.tiles.geometry import Given
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -183,8 +185,9 @@ class Export:
 
     def tuned(self, thresholds: Thresholds, precision: str, labelled: Dataset) -> Thresholds:
         """Choose thresholds for the same target again, with the results of the files as now."""
+        tiles = from_record(thresholds.fitted_with.get("tiles"))
         return tune(
-            self._stream(self.folder),
+            self._stream(self.folder, tiles),
             self.task,
             self.adapter.labels,
             labelled,
@@ -192,14 +195,14 @@ class Export:
             split=None,
             target=thresholds.target,
             per_class=bool(thresholds.per_class or thresholds.fallback),
-            fitted_with=fitted_with(self.adapter, self.task, precision),
+            fitted_with=fitted_with(self.adapter, self.task, precision, tiles),
             batch_size=8,
             progress=lambda done, total: None,
         )
 
-    def _stream(self, folder: Path) -> Callable[..., Iterator[Any]]:
+    def _stream(self, folder: Path, tiles: Given | None = None) -> Callable[..., Iterator[Any]]:
         runtime = self.runtime_class.open(folder, self.graphs)
-        return predict.plain_stream(self.adapter, runtime, self.task, "the export")
+        return predict.plain_stream(self.adapter, runtime, self.task, "the export", tiles)
 
 
 def lower(

@@ -100,15 +100,21 @@ class ImageHandle:
         """
         return self._read(lambda image: image)
 
-    def _read(self, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    def open_to_read(self) -> Image.Image:
+        """As `open`, but the caller must not change the image, which may be that of the handle."""
+        return self._read(to_rgb, own=False)
+
+    def _read(
+        self, convert: Callable[[Image.Image], Image.Image], *, own: bool = True
+    ) -> Image.Image:
         try:
-            return self._converted(convert)
+            return self._converted(convert, own)
         except PvzooWarning:  # the caller turned warnings into errors
             raise
         except Exception as error:
             raise self._error(*self._explain(error)) from let_go(error)
 
-    def _converted(self, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    def _converted(self, convert: Callable[[Image.Image], Image.Image], own: bool) -> Image.Image:
         if isinstance(self.data, np.ndarray):
             return convert(Image.fromarray(self.data))
         if isinstance(self.data, Image.Image):
@@ -117,9 +123,8 @@ class ImageHandle:
                 self.data.load()
                 turn = encoded.orientation(self.data)
             converted = encoded.upright(convert(self.data), turn)
-            return (
-                converted.copy() if converted is self.data else converted
-            )  # the caller keeps an object of their own
+            # the caller keeps an object of their own
+            return converted.copy() if own and converted is self.data else converted
         if isinstance(self.data, Path):
             _check_path(self.data)
         else:

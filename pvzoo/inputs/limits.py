@@ -19,6 +19,11 @@ COSTLY = {"WEBP": 2, "LAB": 2, "JPEG2000": 3}
 """The limit of pixels is divided by this for formats and modes that need more memory and time."""
 
 
+def most_pixels() -> int:
+    """Most pixels of an image in memory, or of the part of one that is read at once."""
+    return Image.MAX_IMAGE_PIXELS or 2**62
+
+
 def check_bytes(count: int) -> None:
     """Refuse an encoded image that is empty or has too many bytes.
 

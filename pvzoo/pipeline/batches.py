@@ -88,7 +88,7 @@ def run(
                 finally:  # otherwise its traceback refers to this variable, in a reference cycle
                     del result
             else:
-                _report(result, on_error, stacklevel=5)
+                report(result, on_error, stacklevel=5)
 
     for outcome in _prepared(images, preprocess, check, ahead=batch_size + 2 * WORKERS):
         if isinstance(outcome, ImageError):
@@ -100,7 +100,7 @@ def run(
                     raise outcome
                 finally:  # as above
                     del outcome
-            _report(outcome, on_error, stacklevel=4)
+            report(outcome, on_error, stacklevel=4)
             continue
         waiting.append(outcome)
         shape = _shape(outcome.inputs)
@@ -209,7 +209,7 @@ def _prepared(
                 f"{handle.name} ({size}) cannot be prepared for this network ({error}).",
                 "Crop or scale the image to a more common size.",
                 source=handle.name,
-                index=index,
+                index=handle.index,
             )
             refused.__cause__ = error
             return refused
@@ -234,7 +234,7 @@ def _prepared(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _report(
+def report(
     error: ImageError, on_error: str | Callable[[ImageError], None], stacklevel: int
 ) -> None:
     """Report a skipped image; a warning points at the loop over the results."""

@@ -19,7 +19,12 @@ from pvzoo.results.base import Result
 from pvzoo.results.several import Results
 from pvzoo.tasks.base import Task
 from pvzoo.thresholds.apply import applied
+from pvzoo.thresholds.fitted import warn_of_tiles
 from pvzoo.thresholds.values import Thresholds
+from pvzoo.tiles.choose import plan_of
+from pvzoo.tiles.geometry import Given
+from pvzoo.tiles.joining import joining_of
+from pvzoo.tiles.run import run_in_tiles
 
 OnError = Literal["raise", "skip"] | Callable[[ImageError], None]
 
@@ -57,6 +62,7 @@ def stream(
     progress: bool | Progress | None,
     on_error: OnError = "raise",
     thresholds: Thresholds | None = None,
+    tiles: Given | None = None,
 ) -> Iterator[Any]:
     """See `Model.stream`.
 
@@ -65,28 +71,37 @@ def stream(
     """
     prompts, controls = task.options(options, adapter.labels)
     asked, finish = applied(thresholds, adapter.labels, controls, options)
+    if thresholds is not None and options.get("threshold") is None:
+        warn_of_tiles(name, thresholds, tiles)
     if not isinstance(batch_size, int) or batch_size < 1:
         raise UsageError(f"batch_size is {batch_size!r}.", "Use an integer of at least 1.")
     if not callable(on_error) and on_error not in ("raise", "skip"):
         raise UsageError(f"on_error is {on_error!r}.", "Use 'raise', 'skip' or a function.")
     preprocess, forward = partial(adapter.preprocess, **prompts), partial(adapter.run, runtime)
     images = images_of(source)
-    results = run(
-        images,
+    running = partial(
+        run,
         preprocess=preprocess,
         forward=forward,
         check=lambda: trial.check(name, preprocess, forward, way_out=trial.way_out(adapter)),
-        postprocess=lambda outputs, meta: finish(
-            _postprocessed(adapter, task, outputs, meta, asked)
-        ),
-        batch_size=batch_size,
-        on_error=on_error,
+        batch_size=getattr(tiles, "batch_size", None) or batch_size,
     )
+    postprocess = partial(_postprocessed, adapter, task)
+    if tiles is None:
+        results = running(
+            images,
+            postprocess=lambda outputs, meta: finish(postprocess(outputs, meta, asked)),
+            on_error=on_error,
+        )
+    else:
+        plan = plan_of(tiles, adapter, task, prompts)
+        joining = joining_of(adapter, task, postprocess, controls, asked, finish)
+        results = run_in_tiles(images, plan, joining, running, on_error)
     return _shown(results, count_of(source, images), progress)
 
 
 def plain_stream(
-    adapter: Adapter, runtime: Graphs, task: Task, name: str
+    adapter: Adapter, runtime: Graphs, task: Task, name: str, tiles: Given | None = None
 ) -> Callable[..., Iterator[Any]]:
     """``stream(images, batch_size=..., progress=..., **options)`` of a model without thresholds."""
 
@@ -100,6 +115,7 @@ def plain_stream(
             name=name,
             batch_size=batch_size,
             progress=progress,
+            tiles=tiles,
         )
 
     return plain

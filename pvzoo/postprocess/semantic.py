@@ -7,7 +7,7 @@ logits and pixel logits may be tensors on an accelerator; the resulting maps are
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -63,6 +63,43 @@ def from_queries(
         return tensors.from_queries(
             shares, mask_logits, frame, masks_first=masks_first, with_scores=with_scores
         )
+    painter = _of_queries(shares, mask_logits, frame, masks_first, scored=with_scores)
+    return _painted(painter, frame.image, with_scores)
+
+
+def scores_from_queries(
+    class_logits: np.ndarray, mask_logits: np.ndarray, frame: Frame, *, masks_first: bool
+) -> np.ndarray:
+    """As `from_queries`, but the scores of all classes: (classes, height, width) float32."""
+    shares = np.ascontiguousarray(softmax(class_logits)[:, :-1])
+    painter = _of_queries(shares, mask_logits, frame, masks_first, every=True)
+    return _dense(painter, shares.shape[1], frame.image)
+
+
+class _Painter(NamedTuple):
+    """Computes a map band by band.
+
+    Attributes:
+        of_rows: ``of_rows(index, paint)`` calls ``paint(column, classes, scores)`` for each tile of
+            a band: (k,) classes that may win, and their (k, rows, columns) scores. If only one may
+            win, there are no scores, unless they are asked for.
+        rows: The bands.
+    """
+
+    of_rows: Callable[[int, Callable[..., None]], None]
+    rows: Sequence[Band]
+
+
+def _of_queries(
+    shares: np.ndarray,
+    mask_logits: np.ndarray,
+    frame: Frame,
+    masks_first: bool,
+    *,
+    scored: bool = False,
+    every: bool = False,
+) -> _Painter:
+    """See `from_queries`; with `every`, all classes may win."""
     cells = mask_logits.shape[-2:]
     scales = [(cells, frame.image)]
     if not masks_first:
@@ -75,10 +112,10 @@ def from_queries(
         row = rows[index]
         low, high = map(sigmoid, bounds(mask_logits[:, row.cells], columns))
         least, most = (_product(bound, shares) for bound in (low, high))
-        possible = most >= least.max(axis=1, keepdims=True) - 1e-6
+        possible = (most >= least.max(axis=1, keepdims=True) - 1e-6) | every
         for c, column in enumerate(columns):
             classes = np.flatnonzero(possible[c])
-            if len(classes) == 1 and not with_scores:
+            if len(classes) == 1 and not (scored or every):
                 paint(column, classes)
                 continue
             some = shares[:, classes]
@@ -98,17 +135,26 @@ def from_queries(
             scores += constant[:, None, None]
             paint(column, classes, scores)
 
-    return _painted(of_rows, rows, frame.image, with_scores)
+    return _Painter(of_rows, rows)
 
 
-def _painted(
-    of_rows: Callable[..., None], rows: Sequence[Band], image: Size, with_scores: bool
-) -> Map:
-    """A map, painted band by band.
+def _dense(painter: _Painter, classes: int, image: Size) -> np.ndarray:
+    """(classes, height, width) float32 scores, from a painter of all classes."""
+    result = np.empty((classes, *image), dtype=np.float32)
 
-    ``of_rows(index, paint)`` is called for each band. It calls ``paint(column, classes, scores)``
-    for each tile: (k,) classes, and their (k, rows, columns) scores unless there is only one class.
-    """
+    def band(index: int) -> None:
+        def paint(column: Band, _: np.ndarray, scores: np.ndarray) -> None:
+            result[:, painter.rows[index].pixels, column.pixels] = scores
+
+        painter.of_rows(index, paint)
+
+    in_threads(band, range(len(painter.rows)))
+    return result
+
+
+def _painted(painter: _Painter, image: Size, with_scores: bool) -> Map:
+    """A map of the best classes."""
+    of_rows, rows = painter
     labels = np.empty(image, dtype=np.int16)
     best = np.empty(image, dtype=np.float32) if with_scores else None
 
@@ -180,6 +226,24 @@ def from_pixels(
         from pvzoo.postprocess import tensors
 
         return tensors.from_pixels(logits, frame, steps, with_scores=with_scores)
+    return _painted(_of_pixels(logits, frame, steps, scored=with_scores), frame.image, with_scores)
+
+
+def scores_from_pixels(logits: np.ndarray, frame: Frame, steps: PixelSteps) -> np.ndarray:
+    """As `from_pixels`, but the scores of all classes: (classes, height, width) float32."""
+    classes = max(2, len(logits))
+    return _dense(_of_pixels(logits, frame, steps, every=True), classes, frame.image)
+
+
+def _of_pixels(
+    logits: np.ndarray,
+    frame: Frame,
+    steps: PixelSteps,
+    *,
+    scored: bool = False,
+    every: bool = False,
+) -> _Painter:
+    """See `from_pixels`; with `every`, all classes may win."""
     cells = logits.shape[-2:]
     tile = tile_size((cells, frame.image))
     overshoot = 0.0
@@ -200,15 +264,15 @@ def from_pixels(
         row = rows[index]
         low, high = bounds(logits[:, row.cells], columns)
         margin = overshoot * (high - low)
-        possible = high + margin >= (low - margin).max(axis=1, keepdims=True)
+        possible = (high + margin >= (low - margin).max(axis=1, keepdims=True)) | every
         for c, column in enumerate(columns):
             classes = np.flatnonzero(possible[c])
-            if len(classes) == 1 and not with_scores:
+            if len(classes) == 1 and not (scored or every):
                 paint(column, classes)
             else:
                 paint(column, classes, values(logits, classes, row, column))
 
-    return _painted(of_rows, rows, frame.image, with_scores)
+    return _Painter(of_rows, rows)
 
 
 def from_windows(
@@ -240,6 +304,33 @@ def from_windows(
         return tensors.from_windows(
             shares, mask_logits, windows, network, scaled, image, with_scores=with_scores
         )
+    painter = _of_windows(shares, mask_logits, windows, network, scaled, image)
+    return _painted(painter, image, with_scores)
+
+
+def scores_from_windows(
+    class_logits: np.ndarray,
+    mask_logits: np.ndarray,
+    windows: Sequence[tuple[int, int]],
+    network: Size,
+    scaled: Size,
+    image: Size,
+) -> np.ndarray:
+    """As `from_windows`, but the scores of all classes: (classes, height, width) float32."""
+    shares = np.ascontiguousarray(softmax(class_logits)[..., :-1])
+    painter = _of_windows(shares, mask_logits, windows, network, scaled, image)
+    return _dense(painter, shares.shape[-1], image)
+
+
+def _of_windows(
+    shares: np.ndarray,
+    mask_logits: np.ndarray,
+    windows: Sequence[tuple[int, int]],
+    network: Size,
+    scaled: Size,
+    image: Size,
+) -> _Painter:
+    """See `from_windows`; all classes may win."""
     upright = image[0] > image[1]
     cells = mask_logits.shape[-2:]
     tile = tile_size((cells, image), (cells, network), (scaled, image))
@@ -276,7 +367,7 @@ def from_windows(
             scores = row.weights @ mean_scores(row, column) @ column.weights.T
             paint(column, classes, scores)
 
-    return _painted(of_rows, rows, image, with_scores)
+    return _Painter(of_rows, rows)
 
 
 def _used(matrix: np.ndarray, part: tuple[int, int]) -> Band:

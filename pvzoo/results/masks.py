@@ -137,11 +137,38 @@ def encode(mask: np.ndarray, top: int, left: int, size: tuple[int, int]) -> byte
     column, row = np.divmod(np.sort(column * (h + 1) + row), h + 1)
     # each column begins and ends outside the mask, so starts and ends alternate
     starts, ends = ((left + column) * height + top + row).reshape(-1, 2).T
-    # a run that reaches the bottom continues at the top of the next column
+    return _pack(*_joined(starts, ends), size)
+
+
+def enlarge(counts: bytes, size: tuple[int, int], factor: int, to: tuple[int, int]) -> bytes:
+    """The code of a mask in an image that is larger by a whole number, which is not made.
+
+    Args:
+        counts: The code of a mask.
+        size: (height, width) of it.
+        factor: How many pixels of the larger image, along each side, a pixel becomes.
+        to: (height, width) of the larger image. What lies beyond it is cut off.
+    """
+    mask = coco.decode({"size": list(size), "counts": counts})
+    changes = np.diff(mask.view(np.int8), axis=0, prepend=0, append=0) != 0
+    column, row = (side.reshape(-1, 2) for side in np.nonzero(changes.T))
+    height, width = to
+    columns = (column[:, :1] * factor + np.arange(factor)).astype(np.int64)
+    starts = columns * height + np.minimum(row[:, :1] * factor, height)
+    ends = columns * height + np.minimum(row[:, 1:] * factor, height)
+    inside = (columns < width) & (starts < ends)
+    starts, ends = starts[inside], ends[inside]
+    order = np.argsort(starts)
+    return _pack(*_joined(starts[order], ends[order]), to)
+
+
+def _joined(starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Runs in order, with those joined that touch: at the bottom of a column and the next top."""
     breaks = starts[1:] != ends[:-1]
-    starts = np.concatenate([starts[:1], starts[1:][breaks]])
-    ends = np.concatenate([ends[:-1][breaks], ends[-1:]])
-    return _pack(starts, ends, size)
+    return (
+        np.concatenate([starts[:1], starts[1:][breaks]]),
+        np.concatenate([ends[:-1][breaks], ends[-1:]]),
+    )
 
 
 def _pack(starts: np.ndarray, ends: np.ndarray, size: tuple[int, int]) -> bytes:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
 from pvzoo.errors import PvzooError, UsageError, nearest, short
 from pvzoo.progress import Progress
 from pvzoo.results.base import Result
+from pvzoo.tiles.geometry import Given
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -46,6 +47,7 @@ class CommonOptions(TypedDict, total=False):
     `pvzoo.predictor.Predictor` use. A plugin's task does not need a subclass.
     """
 
+    tiles: Given | None
     batch_size: int
     progress: bool | Progress | None
 

@@ -12,22 +12,28 @@ from pvzoo.errors import PvzooError, PvzooWarning
 from pvzoo.plugins import registry
 from pvzoo.tasks.base import Task
 from pvzoo.thresholds.values import Thresholds
+from pvzoo.tiles.choose import recorded
+from pvzoo.tiles.geometry import Given
 
 _SIZE = (640, 480)
 """The (width, height) of the image that is used to compare input sizes."""
 _SHORT = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16", "float64": "fp64"}
 
 
-def fitted_with(adapter: Adapter, task: Task, precision: Any) -> dict[str, Any]:
+def fitted_with(
+    adapter: Adapter, task: Task, precision: Any, tiles: Given | None = None
+) -> dict[str, Any]:
     """The value of `Thresholds.fitted_with` for a model.
 
     Args:
         adapter: Prepares images.
         task: The task of the model.
         precision: A dtype, or a text such as "int8".
+        tiles: The option of `Model.predict`.
     """
     text = str(precision).removeprefix("torch.")
-    found: dict[str, Any] = {"image_size": None, "precision": _SHORT.get(text, text), "tiles": None}
+    found: dict[str, Any] = {"image_size": None, "precision": _SHORT.get(text, text)}
+    found["tiles"] = recorded(tiles)
     try:
         prompts, _ = task.options({}, adapter.labels)
         inputs, _ = adapter.preprocess(Image.new("RGB", _SIZE), **prompts)
@@ -58,7 +64,7 @@ def warn_if_otherwise(
     other = [
         f"{key.replace('_', ' ')} {before[key]} (now {now[key]})"
         for key in now
-        if key in before and before[key] != now[key]
+        if key != "tiles" and key in before and before[key] != now[key]
     ]
     if other:
         warnings.warn(
@@ -66,4 +72,22 @@ def warn_if_otherwise(
             "Choose them again with model.tune_thresholds.",
             PvzooWarning,
             stacklevel=3,
+        )
+
+
+def warn_of_tiles(name: str, thresholds: Thresholds, tiles: Given | None) -> None:
+    """Warn of thresholds that were chosen with other tiles than those of a call.
+
+    Args:
+        name: The model's, for the message.
+        thresholds: Of the model.
+        tiles: The option of the call.
+    """
+    before, now = thresholds.fitted_with.get("tiles"), recorded(tiles)
+    if before != now:
+        warnings.warn(
+            f"The thresholds of {name} were chosen with tiles {before} (now {now}). "
+            "Choose them again with model.tune_thresholds, or pass threshold=.",
+            PvzooWarning,
+            stacklevel=4,
         )

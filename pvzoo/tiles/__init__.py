@@ -1,0 +1,1 @@
+"""Predict large images in tiles, and merge what the tiles show."""
