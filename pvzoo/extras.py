@@ -8,6 +8,7 @@ from pvzoo.errors import MissingExtraError
 
 EXTRAS = {
     "accelerate": "torch",
+    "av": "video",
     "torch": "torch",
     "torchvision": "torch",
     "timm": "torch",
@@ -26,6 +27,7 @@ EXTRAS = {
     "python_multipart": "serve",
     "starlette": "serve",
     "supervision": "supervision",
+    "trackers": "video",
     "uvicorn": "serve",
 }
 """Name of the module -> extra."""
