@@ -309,6 +309,11 @@ class _Reader:
         warnings.warn(f"{self.name} {what}", PvzooWarning, stacklevel=3)
 
 
+def is_video_name(name: str) -> bool:
+    """Whether a file or web address has the suffix of a video."""
+    return name.partition("?")[0].lower().endswith(tuple(SUFFIXES))
+
+
 def video_of(source: Any) -> Video | None:
     """The video that a source of `Model.stream` names: a file, an address, a camera; else None.
 
@@ -322,9 +327,8 @@ def video_of(source: Any) -> Video | None:
             raise UsageError(f"There is no camera {source}.", "The first camera is 0.")
         return Video(source)
     if is_address(source):
-        path = source.partition("?")[0].lower()
-        web = path.startswith(("http://", "https://"))
-        return Video(source) if not web or path.endswith(tuple(SUFFIXES)) else None
+        web = source.lower().startswith(("http://", "https://"))
+        return Video(source) if not web or is_video_name(source) else None
     return None
 
 
