@@ -44,15 +44,16 @@ def needs(what: str, *modules: str) -> None:
         MissingExtraError: A package is missing; the message has the command that installs it.
     """
     for module in modules:
-        if not _is_installed(module):
+        if not is_installed(module):
             raise MissingExtraError(
                 f"{what} needs the package {module}, which is not installed.",
                 f'Run: pip install "pvzoo[{EXTRAS[module]}]"',
             )
 
 
-def _is_installed(module: str) -> bool:
+def is_installed(*modules: str) -> bool:
+    """Whether all these top-level modules are installed; nothing is imported."""
     try:
-        return find_spec(module) is not None
+        return all(find_spec(module) is not None for module in modules)
     except (ImportError, ValueError):  # blocked, or only partly installed
         return False

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pvzoo.demo.cards import titles
 from pvzoo.demo.limits import Limits
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from pvzoo.pipeline.batches import Outputs
     from pvzoo.results.base import Result
     from pvzoo.tasks.base import Task
+
+T = TypeVar("T")
 
 
 class Answers:
@@ -54,6 +57,23 @@ class Answers:
         result: Result = outputs.result(**rest)
         return result, seconds
 
+    def run(self, model: Model, run: Callable[[], T]) -> T:
+        """What `run` returns, which runs the network of a model, alone and in time.
+
+        Raises:
+            PvzooError: The network did not finish in time; also all that `run` raises.
+        """
+        running = self._network.submit(run)
+        try:
+            return running.result(timeout=self._limits.seconds)
+        except FutureTimeout:
+            running.cancel()
+            name = titles([model.name])[model.name]  # not the whole path of a folder
+            raise PvzooError(
+                f"{name} did not answer within {self._limits.seconds:g} seconds.",
+                "Try again later, with a smaller image or a smaller model.",
+            ) from None
+
     def forget(self, name: str) -> None:
         """Drop the outputs of a model, and with them the references to the model."""
         with self._lock:
@@ -69,16 +89,8 @@ class Answers:
             if key in self._known:
                 self._known.move_to_end(key)
                 return self._known[key]
-        run = self._network.submit(_timed, model.outputs, image.handle, **prompts)
-        try:
-            answer = run.result(timeout=self._limits.seconds)
-        except FutureTimeout:
-            run.cancel()
-            name = titles([model.name])[model.name]  # not the whole path of a folder
-            raise PvzooError(
-                f"{name} did not answer within {self._limits.seconds:g} seconds.",
-                "Try again later, with a smaller image or a smaller model.",
-            ) from None
+        run = partial(model.outputs, image.handle, **prompts)
+        answer = self.run(model, partial(_timed, run))
         with self._lock:
             self._known[key] = answer
             while sum(kept.nbytes for kept, _ in self._known.values()) > self._limits.outputs:
@@ -86,7 +98,7 @@ class Answers:
         return answer
 
 
-def _timed(run: Callable[..., Outputs], *args: Any, **options: Any) -> tuple[Outputs, float]:
+def _timed(run: Callable[[], Outputs]) -> tuple[Outputs, float]:
     start = time.perf_counter()
-    outputs = run(*args, **options)
+    outputs = run()
     return outputs, time.perf_counter() - start

@@ -57,11 +57,12 @@ def name_of(place: Path | str | int) -> str:
     return shown(re.sub(r"(?<=://)[^/@]*@", "", str(place)))
 
 
-def opened(place: Path | str | int) -> InputContainer:
+def opened(place: Path | str | int, name: str) -> InputContainer:
     """The container of a video, to be closed by the caller.
 
     Args:
         place: A file, a network address, or the number of a camera.
+        name: What messages call it.
 
     Raises:
         ImageError: It cannot be opened, or is not a video.
@@ -70,7 +71,6 @@ def opened(place: Path | str | int) -> InputContainer:
     needs("Reading videos", "av")
     import av
 
-    name = name_of(place)
     try:
         file, kind, options = _how(place)
         container = av.open(

@@ -56,12 +56,14 @@ class Video:
         every: Give only each frame of this many, from the first one on.
         start: Seconds: frames before this time are left out.
         stop: Seconds: frames from this time on are left out. None for the end.
+        title: What results and messages call it; by default its path or address.
     """
 
     place: Path | str | int
     every: int = 1
     start: float = 0.0
     stop: float | None = None
+    title: str | None = None
 
     def __post_init__(self) -> None:
         if not _is_number(self.every, int) or self.every < 1:
@@ -75,8 +77,8 @@ class Video:
 
     @property
     def name(self) -> str:
-        """The path or address, or "camera 0"."""
-        return name_of(self.place)
+        """The title, or the path or address, or "camera 0"."""
+        return self.title or name_of(self.place)
 
     @property
     def live(self) -> bool:
@@ -89,7 +91,7 @@ class Video:
         Raises:
             ImageError: It is not a video.
         """
-        with opened(self.place) as container:
+        with opened(self.place, self.name) as container:
             stream = stream_of(container, self.name)
             rate, seconds = _rate(stream), _stated_seconds(stream)
         if seconds is None:
@@ -97,13 +99,23 @@ class Video:
         end = seconds if self.stop is None else min(self.stop, seconds)
         return float(rate), max(1, round(max(0.0, end - self.start) * rate / self.every))
 
+    def size(self) -> tuple[int, int]:
+        """(width, height) of the frames as they are stored, before they are turned.
+
+        Raises:
+            ImageError: It is not a video.
+        """
+        with opened(self.place, self.name) as container:
+            stream = stream_of(container, self.name)
+            return stream.width, stream.height
+
     def __iter__(self) -> Iterator[FrameHandle]:
         """The frames, in order.
 
         Raises:
             ImageError: It is not a video, or has no frames that can be decoded.
         """
-        with opened(self.place) as container:
+        with opened(self.place, self.name) as container:
             reader = _Reader(container, self.name, live=self.live)
             if self.start and not self.live:
                 reader.skip_to(self.start)
@@ -145,7 +157,7 @@ class Video:
                 "Keep result.image.open() or result.plot() inside the loop.",
             )
         for may_seek in (pts is not None, False):
-            with opened(self.place) as container:
+            with opened(self.place, self.name) as container:
                 reader = _Reader(container, self.name, live=False)
                 if may_seek:
                     container.seek(pts or 0, stream=reader.stream)

@@ -58,7 +58,7 @@ class Sound:
             out: Where the sound goes; no packet was written to it yet.
             codec: FFmpeg's name of the codec to use if `out` cannot hold the one of the video.
         """
-        container = opened(video.place)
+        container = opened(video.place, video.name)
         if not container.streams.audio:
             container.close()
             return None
