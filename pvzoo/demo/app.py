@@ -89,7 +89,7 @@ def build(
                 else:
                     task, name = _any_model(cards, image, shelf, answers, limits)
                     opens = answers_at_once([task], info(name))
-        if is_installed("av", "trackers"):
+        if limits.video_frames and is_installed("av", "trackers"):
             with gr.Tab("video"):
                 chosen = names or [card.name for card in cards if card.task in _WITH_BOXES]
                 first = names[0] if names else _first(_WITH_BOXES[0], chosen)

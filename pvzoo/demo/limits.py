@@ -19,7 +19,7 @@ class Limits(limits.Limits):
             needs no second run.
         keep_seconds: Seconds for which the files of a request are kept.
         video_seconds: The first seconds of a video are used, the rest is left out.
-        video_frames: Most frames of a video that are used.
+        video_frames: Most frames of a video that are used; 0 for a demo without videos.
         video_pixels: Most pixels of a frame.
     """
 
