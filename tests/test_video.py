@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
 import threading
+import tomllib
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -385,3 +387,23 @@ def test_a_folder_of_frames_stays_a_folder_of_images(model, tmp_path):
 
 def test_a_video_can_be_iterated_by_itself(clip):
     assert [frame.frame for frame in Video(clip, every=10)] == [0, 10, 20]
+
+
+def test_only_the_extras_that_say_so_install_parts_under_the_gpl():
+    """The wheels of av hold x264 and x265, and supervision needs av."""
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+
+    def packages(name: str) -> set[str]:
+        found: set[str] = set()
+        for line in extras[name]:
+            base, _, own = re.match(r"([\w-]+)(\[([\w,-]+)\])?", line).groups()
+            inner = [packages(part) for part in own.split(",")] if base == "pvzoo" else [{base}]
+            found = found.union(*inner)
+        return found
+
+    brings = {name for name in extras if packages(name) & {"av", "supervision", "trackers"}}
+    assert brings == {"video", "supervision", "test", "test-base"}
+    assert not {"av", "supervision", "trackers"} & {
+        re.match(r"[\w-]+", line)[0] for line in project["dependencies"]
+    }

@@ -108,7 +108,7 @@ def predict(
     """Predict what is in images or a video."""
     from pvzoo.cli.videos import video_in, written_to  # as numpy, only for this command
 
-    options = {"top_k": top_k, "threshold": threshold}
+    options: dict[str, Any] = {"top_k": top_k, "threshold": threshold}
     options = {k: v for k, v in options.items() if v is not None}
     options |= dict(map(option_of, option or ()))
     images = video_in(inputs) or _expand(inputs)

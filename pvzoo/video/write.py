@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
 from PIL import Image
 
 from pvzoo.errors import UsageError, error_message
@@ -18,7 +19,6 @@ from pvzoo.video.sound import Sound
 
 if TYPE_CHECKING:
     from av.container import OutputContainer
-    from av.video.stream import VideoStream
 
     from pvzoo.results.base import Result
 
@@ -82,7 +82,7 @@ class AnnotatedVideo:
         self._format = _FORMATS[self.path.suffix.lower()]
         self._part = self.path.with_name(f".{self.path.name}.part")
         self._out: OutputContainer | None = None
-        self._stream: VideoStream
+        self._stream: Any = None
         self._sound: Sound | None = None
         self._size = (0, 0)
         self._start = 0.0
@@ -155,7 +155,7 @@ class AnnotatedVideo:
             fits = drawn.width <= self._size[0] and drawn.height <= self._size[1]
             whole.paste(drawn if fits else drawn.resize(self._size))
             drawn = whole
-        frame = av.VideoFrame.from_image(drawn)
+        frame = av.VideoFrame.from_ndarray(np.array(drawn.convert("RGB")), format="rgb24")
         self._last = max(round(time * _TICKS), self._last + 1)
         frame.pts, frame.time_base = self._last, Fraction(1, _TICKS)
         if self._sound is not None:
