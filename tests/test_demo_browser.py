@@ -243,7 +243,7 @@ def test_a_video_is_shown_annotated(browser, tmp_path):
         wait_for_status(page, r"^12 frames, ")
         with page.expect_download() as download:
             page.get_by_role("button", name="JSON").locator("visible=true").click()
-        assert len(Path(download.value.path()).read_text().splitlines()) == 12
+        assert len(Path(download.value.path()).read_text(encoding="utf-8").splitlines()) == 12
         assert page.locator("video[src*='annotated']").count() == 1
         page.close()
     finally:

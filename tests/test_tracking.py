@@ -34,7 +34,7 @@ def truth(path: Path, squares=CROSSING, count=COUNT) -> Path:
             x0, y0, x1, y1 = max(0, left), max(0, top), min(160, right), min(96, bottom)
             if (x1 - x0) * (y1 - y0) >= 0.5 * square.side**2 and x1 > x0 and y1 > y0:
                 lines.append(f"{number + 1},{track},{x0},{y0},{x1 - x0},{y1 - y0},1,1,1\n")
-    path.write_text("".join(lines))
+    path.write_text("".join(lines), encoding="utf-8")
     return path
 
 

@@ -12,7 +12,7 @@ import videos
 
 
 def megabytes() -> float:
-    status = Path("/proc/self/status").read_text()
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
     return next(int(x.split()[1]) / 1024 for x in status.splitlines() if x.startswith("VmRSS"))
 
 
