@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -77,8 +77,10 @@ def tracker_of(track: Any, rate: float | None) -> Any:
 
 
 def check_task(task: Task) -> None:
-    """Raise a `UsageError` unless the results of a task have boxes."""
-    if not issubclass(task.result, Detections):
+    """Raise a `UsageError` unless the results of a task have boxes, and scores to choose from."""
+    if not issubclass(task.result, Detections) or "threshold" not in {
+        field.name for field in fields(task.controls)
+    }:
         raise UsageError(
             f"track is not an option of {task.id}.",
             "Objects are tracked by their boxes: use object detection or instance segmentation.",
@@ -100,15 +102,16 @@ class Follower:
             asked: What the adapter would be asked for without tracking.
             controls: The options of the prediction.
         """
-        self.asked = {
-            **asked,
-            "threshold": min(LOWEST, asked["threshold"]),
-            "max_detections": None,
+        self._limits = {
+            name: asked[name] for name in ("threshold", "max_detections") if name in asked
         }
+        weaker = {"threshold": min(LOWEST, asked["threshold"]), "max_detections": None}
+        self.asked = {**asked, **{name: weaker[name] for name in self._limits}}
         self._tracker = tracker
         self._needs_pixels = getattr(tracker, "enable_cmc", False)  # to see the camera move
-        self._limits = {name: asked[name] for name in ("threshold", "max_detections")}
-        self._overlap = {name: controls[name] for name in ("nms", "class_agnostic")}
+        self._overlap = {
+            name: controls[name] for name in ("nms", "class_agnostic") if name in controls
+        }
         self._time = -1.0
         self._trails: dict[int, deque[tuple[float, float]]] = {}
         self._seen: dict[int, int] = {}  # track id -> the number of the update that saw it last
