@@ -13,9 +13,9 @@ from videos import Square
 
 from pvzoo.demo import Limits
 from pvzoo.demo.client_images import keep
-from pvzoo.demo.model_cache import Shelf
 from pvzoo.demo.output_cache import Answers
 from pvzoo.demo.video_tab import VideoTab
+from pvzoo.web.model_cache import Shelf
 
 gr = pytest.importorskip("gradio")
 

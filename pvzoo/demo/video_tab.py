@@ -16,13 +16,13 @@ from pvzoo.demo.client_images import keep, uploaded
 from pvzoo.demo.error_message import message_of
 from pvzoo.demo.limits import Limits
 from pvzoo.demo.markdown import plain
-from pvzoo.demo.model_cache import Shelf
 from pvzoo.demo.output_cache import Answers
 from pvzoo.errors import ImageError, UsageError
 from pvzoo.inputs.video import Video
 from pvzoo.results.detections import Detections
 from pvzoo.tasks.fixed import task_of
 from pvzoo.video import AnnotatedVideo
+from pvzoo.web.model_cache import Shelf
 
 _BATCH = 4
 
