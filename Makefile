@@ -64,7 +64,7 @@ build: .venv/build
 # pip sees pvzoo and its plugins in one call, so a plugin's need for pvzoo is met from here
 .venv/quickstart: .venv/pyvenv.cfg pyproject.toml demos/requirements.txt $(PLUGINS)
 	$(BIN)/python -m pip install --quiet -r demos/requirements.txt \
-	    -e '.[train,demo,supervision,export,onnx]' $(patsubst %/pyproject.toml,-e ./%,$(PLUGINS))
+	    -e '.[train,demo,video,export,onnx]' $(patsubst %/pyproject.toml,-e ./%,$(PLUGINS))
 	@touch $@
 
 .venv/test: .venv/quickstart

@@ -8,6 +8,7 @@ from pvzoo.errors import MissingExtraError
 
 EXTRAS = {
     "accelerate": "torch",
+    "av": "video",
     "torch": "torch",
     "torchvision": "torch",
     "timm": "torch",
@@ -28,6 +29,7 @@ EXTRAS = {
     "starlette": "serve",
     "supervision": "supervision",
     "tifffile": "large",
+    "trackers": "video",
     "uvicorn": "serve",
 }
 """Name of the module -> extra."""
@@ -51,9 +53,9 @@ def needs(what: str, *modules: str) -> None:
             )
 
 
-def is_installed(module: str) -> bool:
-    """Whether a top-level module can be imported; it is not imported."""
+def is_installed(*modules: str) -> bool:
+    """Whether all these top-level modules are installed; nothing is imported."""
     try:
-        return find_spec(module) is not None
+        return all(find_spec(module) is not None for module in modules)
     except (ImportError, ValueError):  # blocked, or only partly installed
         return False

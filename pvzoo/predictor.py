@@ -14,6 +14,7 @@ from pvzoo.adapters.base import Adapter
 from pvzoo.inputs.images import OneImage
 from pvzoo.pipeline import predict as prediction
 from pvzoo.pipeline.batches import Outputs
+from pvzoo.pipeline.frames import Part
 from pvzoo.pipeline.predict import OnError
 from pvzoo.progress import Progress
 from pvzoo.results.several import R, Results
@@ -177,6 +178,9 @@ class Predictor(Generic[R]):
         source: Any,
         *,
         on_error: OnError = "raise",
+        every: int | None = None,
+        start: float | None = None,
+        stop: float | None = None,
         **options: Unpack[ClassificationOptions],
     ) -> Iterator[Classification]: ...
     @overload
@@ -185,6 +189,10 @@ class Predictor(Generic[R]):
         source: Any,
         *,
         on_error: OnError = "raise",
+        every: int | None = None,
+        start: float | None = None,
+        stop: float | None = None,
+        track: Any = False,
         **options: Unpack[DetectionOptions],
     ) -> Iterator[Detections]: ...
     @overload
@@ -193,6 +201,10 @@ class Predictor(Generic[R]):
         source: Any,
         *,
         on_error: OnError = "raise",
+        every: int | None = None,
+        start: float | None = None,
+        stop: float | None = None,
+        track: Any = False,
         **options: Unpack[DetectionOptions],
     ) -> Iterator[Instances]: ...
     @overload
@@ -201,6 +213,9 @@ class Predictor(Generic[R]):
         source: Any,
         *,
         on_error: OnError = "raise",
+        every: int | None = None,
+        start: float | None = None,
+        stop: float | None = None,
         **options: Unpack[SemanticOptions],
     ) -> Iterator[SemanticMap]: ...
     @overload
@@ -209,6 +224,9 @@ class Predictor(Generic[R]):
         source: Any,
         *,
         on_error: OnError = "raise",
+        every: int | None = None,
+        start: float | None = None,
+        stop: float | None = None,
         **options: Unpack[PanopticOptions],
     ) -> Iterator[Panoptic]: ...
     @shows(of_predict)
@@ -220,6 +238,10 @@ class Predictor(Generic[R]):
         batch_size: int = 8,
         on_error: OnError = "raise",
         progress: bool | Progress | None = None,
+        every: int | None = None,
+        start: float | None = None,
+        stop: float | None = None,
+        track: Any = False,
         **options: Any,
     ) -> Iterator[S]:
         """Predict any number of images; yields results one by one, in order, in bounded memory.
@@ -229,7 +251,9 @@ class Predictor(Generic[R]):
         Args:
             source: A folder (its image files and those of subfolders, by name, without hidden
                 ones), a glob pattern, any iterable of images, a `datasets.Dataset` or
-                `IterableDataset` with one image column, or one of its columns.
+                `IterableDataset` with one image column, or one of its columns. Or a video, which
+                needs the extra ``video``: a file, an address (``rtsp://``, or ``http(s)://`` with
+                the suffix of a video), or the number of a camera; see `pvzoo.inputs.video`.
             tiles: Cut images into tiles and merge what they show, so that small objects in large
                 images are found: the side of a tile in pixels of the image, "auto" for tiles of
                 the size of the network's input where an image is larger, or `pvzoo.Tiles`. Not for
@@ -240,6 +264,13 @@ class Predictor(Generic[R]):
                 `ImageError`, after which the image is skipped.
             progress: Whether to show a bar. None shows it on a terminal or in a notebook after
                 three seconds. Or a function, called with the number of images done, and of all.
+            every: Of a video, only each frame of this many.
+            start: Of a video, only frames from this time on, in seconds.
+            stop: Of a video, only frames before this time, in seconds.
+            track: Follow objects from frame to frame: results get a ``track_id``. True for
+                ByteTrack, the name of another tracker ("sort", "ocsort", "botsort", "cbiou"), or a
+                tracker of the package `trackers`. Only for tasks with boxes; needs the extra
+                ``video``. The images are taken as frames in order.
             **options: Options of the task, such as ``top_k`` or ``threshold``.
 
         Raises:
@@ -260,6 +291,8 @@ class Predictor(Generic[R]):
             progress=progress,
             thresholds=self.thresholds,
             tiles=tiles,
+            part=Part(every, start, stop),
+            track=track,
         )
 
     @shows(of_network)

@@ -223,6 +223,33 @@ def test_a_model_card_loads_nothing_from_elsewhere(browser, elsewhere, tmp_path)
     assert elsewhere.visits == []
 
 
+def test_a_video_is_shown_annotated(browser, tmp_path):
+    pytest.importorskip("av")
+    import videos
+
+    squares = [videos.Square(0, (5, 20), (2.0, 0.3))]
+    frames = [videos.scene(i, squares) for i in range(12)]
+    clip = videos.write(tmp_path / "clip.mp4", frames)
+    app = build([videos.model()])
+    launch(app, prevent_thread_lock=True, quiet=True)
+    try:
+        page = browser.new_page()
+        page.set_default_timeout(60_000)
+        page.goto(app.local_url)
+        page.get_by_role("tab", name="video").click()
+        page.locator("#video input[type=file]").set_input_files(clip)
+        page.locator("#video video").wait_for()
+        page.get_by_role("button", name="Predict").click()
+        wait_for_status(page, r"^12 frames, ")
+        with page.expect_download() as download:
+            page.get_by_role("button", name="JSON").locator("visible=true").click()
+        assert len(Path(download.value.path()).read_text(encoding="utf-8").splitlines()) == 12
+        assert page.locator("video[src*='annotated']").count() == 1
+        page.close()
+    finally:
+        app.close()
+
+
 def test_the_page_fits_a_phone(browser, address):
     page = browser.new_page(viewport={"width": 390, "height": 844})
     page.set_default_timeout(60_000)

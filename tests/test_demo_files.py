@@ -221,7 +221,7 @@ def test_other_inputs_are_no_files(page, places, private_server):
                 page.join("take", [file]),
                 page.join("load_example", [file]),
             ):
-                check_refused(came, "Only the image may be a file.")
+                check_refused(came, "Only the image or the video may be a file.")
     assert private_server.visits == []
 
 
@@ -240,7 +240,7 @@ def test_what_comes_with_a_click_is_no_file(any_model, places):
     for place in some(places):
         for more in ({"path": str(place)}, {"value": [{"path": str(place), "meta": META}]}):
             came = page.join("_add_point", [""], event_data={**click, **more})
-            check_refused(came, "Only the image may be a file.")
+            check_refused(came, "Only the image or the video may be a file.")
 
 
 @pytest.fixture

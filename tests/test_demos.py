@@ -109,3 +109,17 @@ def test_there_is_no_example_that_is_not_run():
         f"fine_tune_{task}"
         for task in ("classification", "detection", "semantic", "instance", "panoptic")
     }
+
+
+def test_the_example_of_a_video_follows_its_objects(tmp_path):
+    said = run("video.py", cwd=tmp_path).stdout
+    assert "tracks in tracks.txt, drawn in annotated.mp4" in said
+    assert "#0 " in said
+    assert len((tmp_path / "tracks.txt").read_text().splitlines()) > 50
+    assert (tmp_path / "annotated.mp4").stat().st_size > 10_000
+
+
+def test_the_example_of_counting_sees_what_crosses_the_line(tmp_path):
+    said = run("count_in_zone.py", cwd=tmp_path).stdout
+    assert int(said.rpartition("crossed the middle: ")[2]) >= 3
+    assert "in the left half" in said

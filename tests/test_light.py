@@ -28,7 +28,7 @@ TORCH_SIDE = (
 @pytest.fixture(scope="module")
 def light(tmp_path_factory) -> LightSite:
     """Without networks, without labelled data, without what only converts."""
-    absent = (*NETWORK, "datasets", "pandas", "supervision", "gradio", "peft")
+    absent = (*NETWORK, "datasets", "pandas", "supervision", "gradio", "peft", "av", "trackers")
     return LightSite(tmp_path_factory.mktemp("light") / "site-packages", (*absent, "matplotlib"))
 
 
@@ -159,6 +159,8 @@ REFUSALS = {
     ),
     "a table": ("result.to_pandas()", "data"),
     "supervision": ("result.to_supervision()", "supervision"),
+    "a video": ("list(pvzoo.load('face-cascade').stream('rtsp://127.0.0.1:1/a'))", "video"),
+    "tracking": ("pvzoo.load('face-cascade').stream([], track=True)", "video"),
     "a demo": ("pvzoo.load('face-cascade').demo()", "demo"),
 }
 

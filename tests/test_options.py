@@ -64,6 +64,7 @@ OPTIONS = {
 }
 """Options of each task with their defaults, as its docstrings and docs have them."""
 COMMON = ["tiles", "batch_size", "on_error", "progress"]
+VIDEO = ["every", "start", "stop", "track"]
 IMAGE = np.zeros((24, 32, 3), np.uint8)
 
 
@@ -105,8 +106,8 @@ def test_predict_and_stream_show_the_options_of_the_models_task(task):
     model = model_of(task)
     kind = registry.get("tasks", task)
     types = {**typing.get_type_hints(kind.prompts), **typing.get_type_hints(kind.controls)}
-    for method in (model.predict, model.stream):
-        found = added(method, COMMON)
+    for method, own in ((model.predict, []), (model.stream, VIDEO)):
+        found = added(method, [*COMMON, *own])
         assert {name: p.default for name, p in found.items()} == OPTIONS[task]
         assert {name: p.annotation for name, p in found.items()} == types
         assert all(p.kind is p.KEYWORD_ONLY for p in found.values())

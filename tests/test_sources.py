@@ -130,7 +130,6 @@ def test_what_is_no_folder_or_pattern_is_refused(folder: Path, tmp_path: Path, m
     refused(Path("gone"), "gone is not a folder")
     refused("*.tiff", "No file matches '*.tiff'")
     refused(folder / "a.png", "is a file", "model.predict")
-    refused(str(folder / "notes.txt"), "is a file", "model.predict")
     (tmp_path / "empty").mkdir()
     refused("empty", "empty has no image files", ".jpg")
     refused("", "empty")
@@ -175,7 +174,8 @@ def test_one_image_is_not_taken_apart_into_rows_or_lines(tmp_path: Path) -> None
     refused(Image.fromarray(IMAGES[0]), "single Image", "model.predict")
     refused({"bytes": data, "path": None}, "single dict", "model.predict")
     refused(None, "NoneType")
-    refused(3, "int")
+    refused(3.0, "float")
+    refused(True, "bool")
 
 
 # --- datasets -------------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ assert_type(classifier.stream("photos/", top_k=None), Iterator[Classification])
 assert_type(classifier.evaluate("pets/", split="test", top_k=5), Evaluation)
 classifier.predict(photo, topk=3)  # type: ignore[call-overload]
 classifier.predict(photo, top_k="3")  # type: ignore[call-overload]
+classifier.stream("street.mp4", track=True)  # type: ignore[call-arg]
 classifier.stream([photo], nms=0.5)  # type: ignore[call-arg]
 classifier.evaluate("pets/", overlap=0.5)  # type: ignore[call-arg]
 
@@ -49,6 +50,7 @@ assert_type(detector.stream("photos/", max_detections=9, on_error="skip"), Itera
 assert_type(detector.evaluate("coco/", class_agnostic=True, progress=False), Evaluation)
 detector.predict(photo, treshold=0.5)  # type: ignore[call-overload]
 detector.predict([photo], top_k=3)  # type: ignore[call-overload]
+detector.stream("street.mp4", every=2, start=1.5, stop=None, track="sort", threshold=0.3)
 detector.stream([photo], scores=True)  # type: ignore[call-arg]
 detector.evaluate("coco/", treshold=0.5)  # type: ignore[call-arg]
 

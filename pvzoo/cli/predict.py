@@ -44,7 +44,12 @@ if TYPE_CHECKING:
 @app.command()
 def predict(
     inputs: Annotated[
-        list[str], typer.Argument(help="Files, folders, glob patterns or URLs.", metavar="IMAGE")
+        list[str],
+        typer.Argument(
+            help="Files, folders, glob patterns or URLs. Or one video: a file, an address "
+            "(rtsp://), or the number of a camera.",
+            metavar="IMAGE",
+        ),
     ],
     model: ModelName = None,
     task: Task = None,
@@ -64,7 +69,10 @@ def predict(
     json: Json = False,
     save: Annotated[
         Path | None,
-        typer.Option(help="Write the images, with the results drawn, to this folder."),
+        typer.Option(
+            help="Write the images, with the results drawn, to this folder. Of a video: a video "
+            "file (.mp4, .mov, .mkv, .webm), with the sound kept."
+        ),
     ] = None,
     save_maps: Annotated[
         Path | None,
@@ -78,6 +86,21 @@ def predict(
         str, typer.Option(help="Format of --review: cvat, label-studio or coco.")
     ] = "cvat",
     tiles: Tiles = None,
+    every: Annotated[
+        int | None, typer.Option(min=1, help="Of a video, only each frame of this many.")
+    ] = None,
+    start: Annotated[
+        float | None, typer.Option(min=0, help="Of a video, the time to begin at, in seconds.")
+    ] = None,
+    stop: Annotated[
+        float | None, typer.Option(min=0, help="Of a video, the time to stop at, in seconds.")
+    ] = None,
+    track: Annotated[
+        str | None,
+        typer.Option(
+            help="Follow objects from frame to frame with this tracker, such as bytetrack."
+        ),
+    ] = None,
     batch_size: BatchSize = 8,
     device: Device = None,
     dtype: DType = None,
@@ -85,11 +108,14 @@ def predict(
     trust_remote_code: TrustRemoteCode = False,
     debug: Debug = False,
 ) -> None:
-    """Predict what is in images."""
-    options = {"top_k": top_k, "threshold": threshold}
+    """Predict what is in images or a video."""
+    from pvzoo.cli.videos import video_in, written_to  # as numpy, only for this command
+
+    options: dict[str, Any] = {"top_k": top_k, "threshold": threshold}
     options = {k: v for k, v in options.items() if v is not None}
     options |= dict(map(option_of, option or ()))
-    images = _expand(inputs)
+    images = video_in(inputs) or _expand(inputs)
+    options |= {"every": every, "start": start, "stop": stop, "track": track or False}
     if model is None:
         model = _default(task or "image-classification", plain=not (device or dtype or revision))
     loaded = pvzoo.load(
@@ -112,7 +138,7 @@ def predict(
     predicted = _predicted(kind, loaded.labels, review, to) if review else None
     drawings, maps = _FileNames(), _FileNames()
     answered = 0
-    with progress_bar() as show:
+    with written_to(save, images) as annotated, progress_bar() as show:
         for result in loaded.stream(
             images,
             tiles=tiles_of(tiles),
@@ -126,7 +152,9 @@ def predict(
                 sys.stdout.write(result.to_json() + "\n")
             else:
                 _print_result(result)
-            if save:
+            if annotated:
+                annotated.add(result)
+            elif save:
                 drawing = save / f"{drawings.of(result)}.png"
                 err.print(f"wrote {escape(str(result.save(drawing)))}")
             if save_maps:
@@ -136,6 +164,8 @@ def predict(
                     err.print(f"wrote {escape(str(file))}")
             if predicted:
                 predicted.add(result)
+    if annotated and answered:
+        err.print(f"wrote {escape(str(save))}")
     if predicted and review and answered:
         from pvzoo import data
 
@@ -158,6 +188,10 @@ def _default(task: str, *, plain: bool) -> str:
     return str(twin)
 
 
+_OWN = ("source", "tiles", "batch_size", "on_error", "progress", "every", "start", "stop", "track")
+"""Arguments of `Model.stream` that are not options of a task."""
+
+
 def option_of(text: str) -> tuple[str, Any]:
     """``NAME=VALUE`` as a keyword argument: JSON, a list of texts with commas, or one text.
 
@@ -169,7 +203,7 @@ def option_of(text: str) -> tuple[str, Any]:
         raise UsageError(
             f"--option {text} has no name or no value.", "Write NAME=VALUE, such as nms=0.5."
         )
-    if name in ("source", "tiles", "batch_size", "on_error", "progress"):
+    if name in _OWN:
         raise UsageError(
             f"--option {text}: {name} is not an option of a task.", "See pvzoo predict --help."
         )
@@ -225,7 +259,8 @@ class _FileNames:
 
 def _print_result(result: Result) -> None:
     rows = result.rows()
-    out.print(f"[bold]{escape(result.source or '')}[/]")
+    moment = "" if result.frame is None else f" frame {result.frame}, {result.time:.2f} s"
+    out.print(f"[bold]{escape(result.source or '')}[/]{moment}")
     if not rows:
         out.print("nothing above the threshold")
         return

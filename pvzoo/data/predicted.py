@@ -75,7 +75,10 @@ class Predicted:
             found = found if several else found[:1]
         self._names |= {row["name"]: None for row in found}
         data = result.image.data
-        if not isinstance(data, Path):  # the image was never a file
+        if result.frame is not None:
+            data = self._path(f"{self._count}.png")
+            result.image.open().save(data)
+        elif not isinstance(data, Path):  # the image was never a file
             self._path(f"{self._count}").write_bytes(data)
             data = self._path(f"{self._count}")
         name = result.image.file_name or f"{self._count:06d}.png"

@@ -29,7 +29,9 @@ from pvzoo.demo.opening import answers_at_once, own_examples, within
 from pvzoo.demo.output_cache import Answers
 from pvzoo.demo.panel import Panel
 from pvzoo.demo.routes import OnlyNeeded
+from pvzoo.demo.video_tab import VideoTab
 from pvzoo.errors import PvzooError, UsageError
+from pvzoo.extras import is_installed
 from pvzoo.plugins import registry
 from pvzoo.tasks.fixed import task_of
 from pvzoo.web.client_images import fetch
@@ -38,6 +40,7 @@ from pvzoo.web.model_cache import Shelf
 from pvzoo.web.request_limit import BodyLimit
 
 if TYPE_CHECKING:
+    from pvzoo.catalog.cards import Card
     from pvzoo.model import Model
 
 
@@ -73,16 +76,24 @@ def build(
     with app:
         files = own_examples(loaded) if examples is None else [Path(file) for file in examples]
         gr.Markdown("# pvzoo\n" + _headline(loaded))
-        with gr.Row():
+        answers = Answers(limits)
+        cards = [] if loaded else list_models()
+        shelf = Shelf(loaded, [c.name for c in cards], budget=limits.models, dropped=answers.forget)
+        with gr.Tab("image"), gr.Row():
             with gr.Column(scale=2, min_width=320):
                 image = _image(limits, files)
             with gr.Column(scale=3, min_width=320):
                 if loaded:
-                    _side_by_side(loaded, image, limits)
+                    _side_by_side(loaded, image, shelf, answers, limits)
                     opens = answers_at_once([model.task for model in loaded])
                 else:
-                    task, name = _any_model(image, limits)
+                    task, name = _any_model(cards, image, shelf, answers, limits)
                     opens = answers_at_once([task], info(name))
+        if limits.video_frames and is_installed("av", "trackers"):
+            with gr.Tab("video"):
+                chosen = names or [card.name for card in cards if card.task in _WITH_BOXES]
+                first = names[0] if names else _first(_WITH_BOXES[0], chosen)
+                VideoTab(chosen, first, shelf=shelf, answers=answers, limits=limits)
         if files and opens and within(files[0], limits):
             app.load(_first_example(files[0]), None, image, api_visibility="private")
     return app
@@ -153,6 +164,10 @@ def launch(app: Guarded, **options: Any) -> Guarded:
     return app
 
 
+_WITH_BOXES = ("object-detection", "instance-segmentation")
+"""Without models of one's own, the tasks whose models take videos."""
+
+
 def _headline(models: Sequence[Model]) -> str:
     if not models:
         return "Pick a task and a model, and try it on an image."
@@ -193,9 +208,9 @@ def _image(limits: Limits, examples: Sequence[Path]) -> gr.Image:
     return image
 
 
-def _side_by_side(models: Sequence[Model], image: gr.Image, limits: Limits) -> None:
-    answers = Answers(limits)
-    shelf = Shelf(models, (), budget=limits.models)
+def _side_by_side(
+    models: Sequence[Model], image: gr.Image, shelf: Shelf, answers: Answers, limits: Limits
+) -> None:
     used: set[str] = set()
     called = titles([model.name for model in models])
     with gr.Row():
@@ -219,15 +234,13 @@ def _side_by_side(models: Sequence[Model], image: gr.Image, limits: Limits) -> N
                 )
 
 
-def _any_model(image: gr.Image, limits: Limits) -> tuple[str, str]:
+def _any_model(
+    cards: Sequence[Card], image: gr.Image, shelf: Shelf, answers: Answers, limits: Limits
+) -> tuple[str, str]:
     """Make the panels of all tasks. Returns the task and the model that are selected at first."""
-    cards = list_models()
     ids = dict.fromkeys(part.name for part in registry.parts("tasks"))  # pvzoo's own come first
     choices = {id: [c.name for c in cards if c.task == id] for id in ids}
     choices = {id: found for id, found in choices.items() if found}
-    answers = Answers(limits)
-    every = [name for names in choices.values() for name in names]
-    shelf = Shelf((), every, budget=limits.models, dropped=answers.forget)
     tasks = [(id.replace("-", " "), id) for id in choices]
     task = gr.Radio(tasks, value=next(iter(choices)), label="task", elem_id="task")
     turns = [gr.State(0) for _ in choices]  # a panel predicts when its number changes

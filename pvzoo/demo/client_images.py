@@ -1,6 +1,6 @@
 """Read the images that clients send to a demo, within the limits.
 
-Only `read` opens files that a client names. `pvzoo.demo.guard` makes sure of that.
+Only `read` and `uploaded` open files that a client names. `pvzoo.demo.guard` makes sure of that.
 """
 
 from __future__ import annotations
@@ -42,6 +42,18 @@ def read(value: Any, limits: Limits) -> ClientImage:
     if is_address(place):
         return fetch(place, limits)
     return checked(*_kept(place, limits), limits)
+
+
+def uploaded(value: Any, limits: Limits) -> tuple[bytes, str]:
+    """The bytes and the file name of a video that a client uploaded.
+
+    Raises:
+        ImageError: It is too large or is not available; see `read`.
+    """
+    place = value.get("path") if isinstance(value, dict) else None
+    if not isinstance(place, str) or is_address(place):
+        raise _not_here()
+    return _kept(place, limits)
 
 
 def keep(data: bytes, name: str) -> str:

@@ -2,8 +2,8 @@
 
 Gradio looks for paths and addresses of files in all values that clients send, for any component.
 It moves or downloads those with a key "meta", after a check of their folder. The components open
-the others. So this module keeps files away from Gradio: only the image may be a file, and it goes
-unchanged to `pvzoo.demo.client_images.read`. Files in other values are refused.
+the others. So this module keeps files away from Gradio: only the image and the video may be files,
+and they go unchanged to `pvzoo.demo.client_images`. Files in other values are refused.
 """
 
 from __future__ import annotations
@@ -50,7 +50,9 @@ class Guarded(gr.Blocks):
         images: dict[int, Any] = {}
         others: list[Any] = []
         for index, value in enumerate(inputs):
-            if index < len(block_fn.inputs) and isinstance(block_fn.inputs[index], gr.Image):
+            if index < len(block_fn.inputs) and isinstance(
+                block_fn.inputs[index], gr.Image | gr.Video
+            ):
                 images[index] = value
                 others.append(None)
             else:
@@ -85,7 +87,7 @@ def _refuse_files(value: Any) -> None:
     """
     if isinstance(value, dict):
         if "path" in value:
-            raise gr.Error("Only the image may be a file.", print_exception=False)
+            raise gr.Error("Only the image or the video may be a file.", print_exception=False)
         value = list(value.values())
     if isinstance(value, list | tuple):
         for part in value:

@@ -18,6 +18,9 @@ class Limits(limits.Limits):
         outputs: Most bytes of network outputs in memory. They are kept so that another threshold
             needs no second run.
         keep_seconds: Seconds for which the files of a request are kept.
+        video_seconds: The first seconds of a video are used, the rest is left out.
+        video_frames: Most frames of a video that are used; 0 for a demo without videos.
+        video_pixels: Most pixels of a frame.
     """
 
     seconds: float = 120.0
@@ -25,3 +28,6 @@ class Limits(limits.Limits):
     at_once: int = 4
     outputs: int = 512 * 2**20
     keep_seconds: int = 1800
+    video_seconds: float = 20.0
+    video_frames: int = 300
+    video_pixels: int = 2_100_000

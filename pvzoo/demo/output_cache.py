@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import fields
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pvzoo.demo.cards import titles
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from pvzoo.pipeline.batches import Outputs
     from pvzoo.results.base import Result
     from pvzoo.tasks.base import Task
-
 
 T = TypeVar("T")
 
@@ -52,7 +52,9 @@ class Answers:
             PvzooError: As `predict`; or the network did not finish in time.
         """
         if options.get("tiles") is not None:
-            answer = self._run(model.name, model.predict, image.handle, **options)
+            answer = self.run(
+                model, partial(_timed, partial(model.predict, image.handle, **options))
+            )
             found: tuple[Result, float] = answer
             return found
         prompts = {f.name for f in fields(task.prompts)}
@@ -61,6 +63,23 @@ class Answers:
         outputs, seconds = self._outputs(model, image, asked)
         result: Result = outputs.result(**rest)
         return result, seconds
+
+    def run(self, model: Model, run: Callable[[], T]) -> T:
+        """What `run` returns, which runs the network of a model, alone and in time.
+
+        Raises:
+            PvzooError: The network did not finish in time; also all that `run` raises.
+        """
+        running = self._network.submit(run)
+        try:
+            return running.result(timeout=self._limits.seconds)
+        except FutureTimeout:
+            running.cancel()
+            name = titles([model.name])[model.name]  # not the whole path of a folder
+            raise PvzooError(
+                f"{name} did not answer within {self._limits.seconds:g} seconds.",
+                "Try again later, with a smaller image or a smaller model.",
+            ) from None
 
     def forget(self, name: str) -> None:
         """Drop the outputs of a model, and with them the references to the model."""
@@ -77,30 +96,16 @@ class Answers:
             if key in self._known:
                 self._known.move_to_end(key)
                 return self._known[key]
-        answer = self._run(model.name, model.outputs, image.handle, **prompts)
+        run = partial(model.outputs, image.handle, **prompts)
+        answer = self.run(model, partial(_timed, run))
         with self._lock:
             self._known[key] = answer
             while sum(kept.nbytes for kept, _ in self._known.values()) > self._limits.outputs:
                 self._known.popitem(last=False)
         return answer
 
-    def _run(
-        self, model: str, function: Callable[..., T], *args: Any, **options: Any
-    ) -> tuple[T, float]:
-        """What a function of a model returns, and its seconds."""
-        run = self._network.submit(_timed, function, *args, **options)
-        try:
-            return run.result(timeout=self._limits.seconds)
-        except FutureTimeout:
-            run.cancel()
-            name = titles([model])[model]  # not the whole path of a folder
-            raise PvzooError(
-                f"{name} did not answer within {self._limits.seconds:g} seconds.",
-                "Try again later, with a smaller image or a smaller model.",
-            ) from None
 
-
-def _timed(run: Callable[..., T], *args: Any, **options: Any) -> tuple[T, float]:
+def _timed(run: Callable[[], T]) -> tuple[T, float]:
     start = time.perf_counter()
-    outputs = run(*args, **options)
-    return outputs, time.perf_counter() - start
+    found = run()
+    return found, time.perf_counter() - start

@@ -184,6 +184,8 @@ def no_image(head: bytes) -> tuple[str, str]:
             "is a HEIC image, which PIL alone cannot read.",
             "Install pillow-heif and call pillow_heif.register_heif_opener(), or save it as JPEG.",
         )
+    if head[4:8] == b"ftyp" or head[:4] == b"\x1aE\xdf\xa3" or head[8:12] == b"AVI ":
+        return "is a video, not an image.", "Use model.stream(file) for its frames."
     if head.lstrip()[:1] == b"<":
         return "is a web page, XML or SVG, not an image of pixels.", "Save the image as PNG."
     return (

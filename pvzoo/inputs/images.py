@@ -57,11 +57,15 @@ class ImageHandle:
         data: A path, bytes, a PIL image or an array.
         name: The path or URL, or the kind of object; used in messages and JSON.
         index: Its index in the list or stream it came in.
+        frame: Its index among all frames of the video it is from, if it is from one.
+        time: Seconds since the first frame of that video.
     """
 
     data: Any = field(repr=False)
     name: str
     index: int = 0
+    frame: int | None = None
+    time: float | None = None
 
     @property
     def file_name(self) -> str:

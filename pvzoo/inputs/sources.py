@@ -13,6 +13,7 @@ from typing import Any
 
 from pvzoo.errors import UsageError
 from pvzoo.inputs.names import expand
+from pvzoo.inputs.video import Video, video_of
 
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
@@ -21,7 +22,10 @@ SUFFIXES = frozenset(
 
 
 def images_of(source: Any) -> Iterable[Any]:
-    """The images of a folder, a glob pattern, a dataset or any other iterable.
+    """The images of a folder, a glob pattern, a dataset, a video or any other iterable.
+
+    A `Video` is returned for the file of a video, for the address of one, and for the number of a
+    camera.
 
     For a folder, these are its image files and those of its subfolders, in the order of names;
     hidden files (whose name begins with a dot, such as the ``._photo.jpg`` of macOS) are left out.
@@ -30,6 +34,8 @@ def images_of(source: Any) -> Iterable[Any]:
     Raises:
         UsageError: The source is none of these, or the folder or pattern has no images.
     """
+    if (video := video_of(source)) is not None:
+        return video
     if isinstance(source, Path):
         return _folder(source)
     if isinstance(source, str):
@@ -57,10 +63,14 @@ def images_of(source: Any) -> Iterable[Any]:
 def count_of(source: Any, images: Iterable[Any]) -> int | None:
     """The number of images, if it can be known before they are read; else None.
 
+    That of the frames of a video is what its file states, and may be wrong by a few.
+
     Args:
         source: The argument of `images_of`.
         images: What `images_of` returned.
     """
+    if isinstance(images, Video):
+        return None if images.live else images.facts()[1]
     for thing in (images, source):
         if isinstance(thing, Sized) and not isinstance(thing, str):
             try:
@@ -107,10 +117,10 @@ def _is_address(text: str) -> bool:
     return "://" in start or start.startswith("data:")
 
 
-def _folder_or_pattern(text: str) -> Iterable[Path]:
+def _folder_or_pattern(text: str) -> Iterable[Any]:
     if _is_address(text):
         raise UsageError(
-            f"stream does not take a single address ({text[:200]}).",
+            f"stream does not take the single address of an image ({text[:200]}).",
             "Use model.predict for one image, or pass a list of addresses.",
         )
     if not text.strip():
@@ -131,8 +141,10 @@ def _folder_or_pattern(text: str) -> Iterable[Path]:
     return _folder(path) if exists or not glob.has_magic(text) else _glob(str(path))
 
 
-def _folder(folder: Path) -> Iterable[Path]:
+def _folder(folder: Path) -> Iterable[Any]:
     folder = expand(folder)
+    if folder.is_file() and folder.suffix.lower() not in SUFFIXES:
+        return Video(folder)
     if folder.is_file():
         raise UsageError(
             f"{folder} is a file, not a folder.", "Use model.predict for one image, or a list."

@@ -11,8 +11,10 @@ from typing import Any, Literal
 from pvzoo.adapters.base import Adapter, Graphs, Meta
 from pvzoo.errors import ImageError, UsageError
 from pvzoo.inputs.sources import count_of, images_of
+from pvzoo.inputs.video import Video
 from pvzoo.pipeline import trial
 from pvzoo.pipeline.batches import Outputs, run, run_one
+from pvzoo.pipeline.frames import Part, following, frames_of, released
 from pvzoo.plugins.calls import calling, fault_of
 from pvzoo.progress import Progress, showing
 from pvzoo.results.base import Result
@@ -63,11 +65,13 @@ def stream(
     on_error: OnError = "raise",
     thresholds: Thresholds | None = None,
     tiles: Given | None = None,
+    part: Part | None = None,
+    track: Any = False,
 ) -> Iterator[Any]:
     """See `Model.stream`.
 
     `options` are the task's options. `name` is the name of the model in messages. `thresholds` are
-    the model's thresholds.
+    the model's thresholds. `part` is the part of a video.
     """
     prompts, controls = task.options(options, adapter.labels)
     asked, finish = applied(thresholds, adapter.labels, controls, options)
@@ -78,7 +82,11 @@ def stream(
     if not callable(on_error) and on_error not in ("raise", "skip"):
         raise UsageError(f"on_error is {on_error!r}.", "Use 'raise', 'skip' or a function.")
     preprocess, forward = partial(adapter.preprocess, **prompts), partial(adapter.run, runtime)
-    images = images_of(source)
+    images = frames_of(images_of(source), part or Part())
+    follower = following(track, task, images, asked, controls) if track else None
+    done = finish
+    if follower is not None:
+        asked, controls, done = follower.asked, {**controls, **follower.asked}, _as_it_is
     running = partial(
         run,
         preprocess=preprocess,
@@ -90,14 +98,22 @@ def stream(
     if tiles is None:
         results = running(
             images,
-            postprocess=lambda outputs, meta: finish(postprocess(outputs, meta, asked)),
+            postprocess=lambda outputs, meta: done(postprocess(outputs, meta, asked)),
             on_error=on_error,
         )
     else:
         plan = plan_of(tiles, adapter, task, prompts)
-        joining = joining_of(adapter, task, postprocess, controls, asked, finish)
+        joining = joining_of(adapter, task, postprocess, controls, asked, done)
         results = run_in_tiles(images, plan, joining, running, on_error)
+    if follower is not None:
+        results = follower.results(results, finish)
+    if isinstance(images, Video):
+        results = released(results)
     return _shown(results, count_of(source, images), progress)
+
+
+def _as_it_is(result: Any) -> Any:
+    return result
 
 
 def plain_stream(

@@ -85,6 +85,16 @@ class Result(ABC):
         """The path or URL of the input, or the kind of object that it was."""
         return self.image.name if self.image else None
 
+    @property
+    def frame(self) -> int | None:
+        """The index of the frame in the video that it is from, or None."""
+        return self.image.frame if self.image else None
+
+    @property
+    def time(self) -> float | None:
+        """Seconds since the first frame of the video that it is from, or None."""
+        return self.image.time if self.image else None
+
     @abstractmethod
     def draw(self, image: Image.Image) -> Image.Image:
         """A new image: `image` (upright RGB, of this result's size) with the result drawn on it."""
@@ -145,11 +155,13 @@ class Result(ABC):
         return path
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain Python values, ready for JSON."""
+        """Plain Python values, ready for JSON; with ``frame`` and ``time`` if from a video."""
         height, width = self.size
+        moment = {} if self.frame is None else {"frame": self.frame, "time": self.time}
         return {
             "task": self.task,
             "source": self.source,
+            **moment,
             "width": width,
             "height": height,
             "predictions": self.rows(),

@@ -98,12 +98,13 @@ def draw_objects(
     names: Sequence[str],
     masks: Masks | None = None,
     colours: Sequence[Colour] | None = None,
+    trails: Sequence[np.ndarray] | None = None,
 ) -> Image.Image:
-    """Draw boxes, masks if there are any, and labels that stay inside the frame.
+    """Draw boxes, masks and trails if there are any, and labels that stay inside the frame.
 
     Objects with a better score (without scores: with a larger box) get their label first. A label
     that would cover others is left out. Small images are enlarged. Each object has the colour of
-    its class, or that of `colours`.
+    its class, or that of `colours`. A trail is (k, 2) points, x and y.
     """
     colours = [class_colour(label) for label in labels] if colours is None else colours
     if masks is not None:
@@ -116,6 +117,10 @@ def draw_objects(
     sides = boxes[:, 2:] - boxes[:, :2]
     order = np.argsort(-(sides.prod(axis=1) if scores is None else scores), kind="stable")
     endings = [""] * len(boxes) if scores is None else [f" {score:.2f}" for score in scores]
+    for colour, trail in zip(colours, trails or (), strict=False):
+        if len(trail) > 1:
+            points = (trail * zoom).ravel().tolist()
+            pen.line(points, colour, max(2, size // 5), joint="curve")
     for i in order[::-1]:
         pen.rectangle(tuple(boxes[i]), outline=colours[i], width=max(2, size // 7))
     _write(

@@ -64,5 +64,4 @@ class Instances(Detections):
 
     def draw(self, image: Image.Image) -> Image.Image:
         """The image with masks, boxes, class names and scores; a small image is enlarged."""
-        values = (self.boxes, self.scores, self.labels, self.names, self.masks)
-        return draw_objects(image, *values)
+        return draw_objects(image, *self.drawn, self.masks, trails=self.trails)
