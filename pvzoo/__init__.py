@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pvzoo.catalog.catalogue import info
     from pvzoo.catalog.search import list_models
     from pvzoo.inputs.images import open_image
+    from pvzoo.jobs.bulk import bulk
     from pvzoo.loading import load
     from pvzoo.model import Model
     from pvzoo.plugins.states import list_plugins
@@ -30,6 +31,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Card": "pvzoo.catalog.cards",
     "Model": "pvzoo.model",
+    "bulk": "pvzoo.jobs.bulk",
     "choose": "pvzoo.benchmark.choose",
     "info": "pvzoo.catalog.catalogue",
     "list_models": "pvzoo.catalog.search",
@@ -43,6 +45,7 @@ __all__ = [
     "Model",
     "PvzooError",
     "PvzooWarning",
+    "bulk",
     "choose",
     "info",
     "list_models",

@@ -25,6 +25,8 @@ EXTRAS = {
     "prometheus_client": "serve",
     "python_multipart": "serve",
     "starlette": "serve",
+    "pyarrow": "bulk",
+    "ray": "bulk",
     "supervision": "supervision",
     "uvicorn": "serve",
 }
