@@ -6,9 +6,11 @@ output, so it does not matter which process dies, or when.
 
 from __future__ import annotations
 
+import math
 import os
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,7 +93,7 @@ class OnRay:
         gpus: float,
     ) -> None:
         self._load = load
-        _start(address, (workers or 0) * cpus, (workers or 0) * gpus)
+        self._mine = _start(address, (workers or 0) * cpus, (workers or 0) * gpus)
         import ray
 
         try:
@@ -167,7 +169,8 @@ class OnRay:
         """Stop the workers, and Ray if it was started for this job."""
         import ray
 
-        ray.shutdown()
+        if self._mine:
+            ray.shutdown()
 
 
 def _result(answer: Any) -> Any:
@@ -180,32 +183,64 @@ def _failed(error: PvzooError) -> Failed:
     return Failed(type(error).__name__, error.what, error.hint)
 
 
-def _start(address: str | None, cpus: float, gpus: float) -> None:
-    # what Ray would otherwise do by itself: report usage, and change CUDA_VISIBLE_DEVICES
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    import ray
+def _start(address: str | None, cpus: float, gpus: float) -> bool:
+    """Connect to a cluster, or start Ray on this machine; returns whether it is to be stopped."""
+    with _environment() if address is None else nullcontext():
+        import ray
 
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
+        if ray.is_initialized():  # by the caller, whose cluster is then used
+            return False
+        quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
+        try:
+            if address is not None:
+                ray.init(address=address, **quiet)
+                return True
+            ray.init(
+                address="local",
+                include_dashboard=False,
+                num_cpus=max(math.ceil(cpus), os.cpu_count() or 1),
+                num_gpus=math.ceil(gpus) or None,
+                object_store_memory=_STORE,
+                **quiet,
+            )
+        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+            where = address or "on this machine"
+            raise PvzooError(
+                f"Ray cannot be used {where} ({error_message(error)}).",
+                "Check the address; without an address and with one worker, Ray is not needed.",
+            ) from error
+        if (listens := ray.util.get_node_ip_address()) not in ("127.0.0.1", "::1"):
+            ray.shutdown()
+            raise PvzooError(
+                f"Ray would listen on {listens}, because it was imported before pvzoo.bulk began.",
+                "Set RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=0 before Python starts.",
+            )
+    return True
+
+
+@contextmanager
+def _environment() -> Iterator[None]:
+    """What Ray reads from the environment when it starts on this machine, and only then.
+
+    Without clusters, as on Windows and macOS, Ray listens on the loopback address; on Linux it
+    would listen on all. It would also report its usage, start a process for each CPU in advance,
+    and hide GPUs from processes that asked for none.
+    """
+    settings = {
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_prestart_worker_first_driver": "0",
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    }
+    before = {name: os.environ.get(name) for name in settings}
+    os.environ.update(settings)
     try:
-        if address is not None:
-            ray.init(address=address, **quiet)
-            return
-        ray.init(
-            address="local",
-            include_dashboard=False,
-            _node_ip_address="127.0.0.1",
-            num_cpus=max(int(cpus + 0.999), os.cpu_count() or 1),
-            num_gpus=int(gpus + 0.999) or None,
-            object_store_memory=_STORE,
-            **quiet,
-        )
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        where = address or "on this machine"
-        raise PvzooError(
-            f"Ray cannot be used {where} ({error_message(error)}).",
-            "Check the address; without --ray-address and with --workers 1 Ray is not needed.",
-        ) from error
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
 
 
 _STORE = 100 * 2**20

@@ -65,6 +65,7 @@ class Worker:
 
     def about(self) -> dict[str, Any]:
         """What the model is, by which a job recognises it."""
+        part = registry.part_of(type(self.model.runtime))
         revision = self.load.get("revision")
         card = self.model.card
         if revision is None and card is not None:
@@ -73,7 +74,7 @@ class Worker:
             "model": self.model.name,
             "revision": revision,
             "task": self.model.task,
-            "runtime": type(self.model.runtime).__name__,
+            "runtime": part.name if part else type(self.model.runtime).__name__,
             "dtype": str(self.model.dtype),
             "weights": fingerprint(self.model, self.load),
         }
