@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -48,7 +48,7 @@ def part_name(shard: int) -> str:
 
 
 class PartWriter:
-    """Writes the rows of one part to an open file, in bounded memory."""
+    """Writes the rows of one part to an open file, in bounded memory; a context manager."""
 
     def __init__(self, file: Any, schema: pa.Schema, about: Mapping[str, Any]) -> None:
         self.schema = schema.with_metadata({"pvzoo": json.dumps(about, ensure_ascii=False)})
@@ -64,11 +64,15 @@ class PartWriter:
         if len(self.buffer) >= _ROW_GROUP:
             self._flush()
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         """Write what is left, and how many rows and errors there are."""
-        self._flush()
-        counts = json.dumps({"rows": self.rows, "errors": self.errors})
-        self.writer.add_key_value_metadata({_COUNTS.decode(): counts})
+        if error is None:
+            self._flush()
+            counts = json.dumps({"rows": self.rows, "errors": self.errors})
+            self.writer.add_key_value_metadata({_COUNTS.decode(): counts})
         self.writer.close()
 
     def _flush(self) -> None:

@@ -64,8 +64,7 @@ def make(source: Source, out: Place, shard_size: int | None) -> Plan:
     """
     shards, inputs = 0, 0
     known = True
-    with (out / NAME).committed(out / WRITING) as file:
-        writer = pq.ParquetWriter(file, _SCHEMA, compression="zstd")
+    with (out / NAME).committed(out / WRITING) as file, pq.ParquetWriter(file, _SCHEMA) as writer:
         for entries in _shards(source, shard_size):
             columns = [
                 [os.fsencode(entry.path) for entry in entries],
@@ -88,7 +87,6 @@ def make(source: Source, out: Place, shard_size: int | None) -> Plan:
             "inputs": inputs if known else None,
         }
         writer.add_key_value_metadata({_KEY.decode(): json.dumps(about)})
-        writer.close()
     return read(out, source.base.root)
 
 

@@ -104,13 +104,13 @@ class Worker:
         kind = registry.get("tasks", self.model.task).result
         found = items(work.plan, self._inputs.of(shard), allow_outside=work.allow_outside)
         place = work.out / part_name(shard)
+        told = {**work.job, "shard": shard}
         with place.committed(work.out / WRITING) as file:
-            writer = PartWriter(file, schema(kind), {**work.job, "shard": shard})
-            for row in rows(self.model, found, work, f"{shard:06d}"):
-                writer.add(row)
-                if most_errors is not None and writer.errors > most_errors:
-                    raise TooManyErrors(row["error"] or "")
-            writer.close()
+            with PartWriter(file, schema(kind), told) as writer:
+                for row in rows(self.model, found, work, f"{shard:06d}"):
+                    writer.add(row)
+                    if most_errors is not None and writer.errors > most_errors:
+                        raise TooManyErrors(row["error"] or "")
             size = file.tell()
         return Part(shard, writer.rows, writer.errors, size)
 
