@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pvzoo.errors import PvzooError, UsageError
+from pvzoo.errors import PvzooError, UsageError, error_message
 from pvzoo.extras import needs
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def bulk(
     from pvzoo.jobs.progress import shower
     from pvzoo.jobs.shard import Work
     from pvzoo.jobs.sources import source_of
-    from pvzoo.jobs.storage import Place
+    from pvzoo.jobs.storage import Place, StorageError
 
     _check(batch_size, shard_size, workers, cpus_per_worker, num_gpus, max_errors, options)
     inputs, home = source_of(os.fspath(source), column), Place.of(os.fspath(out))
@@ -135,6 +135,11 @@ def bulk(
         cut = _planned(inputs, home, shard_size)
         work = Work(home, cut, job, options, batch_size, allow_outside)
         return _run(engine, work, max_errors, shower(progress), started)
+    except OSError as error:  # a full disk, or a folder that nobody may write to
+        raise StorageError(
+            f"{home} cannot be used ({error_message(error)}).",
+            "Check the disk and the permissions. The same command goes on where it stopped.",
+        ) from error
     finally:
         engine.close()
 

@@ -66,6 +66,9 @@ class RayWorker:
             return self._worker.do(work, shard, most_errors)
         except PvzooError as error:
             return _failed(error)
+        except OSError as error:  # a full disk
+            hint = "Check the disk of the node. The same command goes on where it stopped."
+            return Failed("", f"Shard {shard} cannot be done ({error_message(error)}).", hint)
 
 
 class OnRay:

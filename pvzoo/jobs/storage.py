@@ -7,6 +7,7 @@ timeout) is tried again for about a minute.
 
 from __future__ import annotations
 
+import io
 import os
 import random
 import re
@@ -18,7 +19,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any, TypeVar, cast
 
 from pyarrow import fs as arrow
 
@@ -126,14 +127,14 @@ class Place:
                 return "folder" if os.path.isdir(self.path) else "file" * os.path.isfile(self.path)
             except ValueError:  # a null character
                 return ""
-        found = self._patiently(lambda: self.fs.get_file_info(self.path)).type
+        found = self.patiently(lambda: self.fs.get_file_info(self.path)).type
         return {arrow.FileType.File: "file", arrow.FileType.Directory: "folder"}.get(found, "")
 
     def size(self) -> int:
         """The size of a file in bytes."""
         if self.local:
             return os.path.getsize(self.path)
-        return int(self._patiently(lambda: self.fs.get_file_info(self.path)).size or 0)
+        return int(self.patiently(lambda: self.fs.get_file_info(self.path)).size or 0)
 
     def entries(self) -> list[tuple[str, bool]]:
         """(name, whether it is a folder) of all that is in a folder, by name; empty without it."""
@@ -144,7 +145,7 @@ class Place:
             except (FileNotFoundError, NotADirectoryError, PermissionError):
                 return []
         selector = arrow.FileSelector(self.path, allow_not_found=True)
-        found = self._patiently(lambda: self.fs.get_file_info(selector))
+        found = self.patiently(lambda: self.fs.get_file_info(selector))
         names = {(f.base_name, f.type == arrow.FileType.Directory) for f in found}
         return sorted((name, folder) for name, folder in names if name)
 
@@ -167,17 +168,15 @@ class Place:
                 data: bytes = file.read() if most is None else file.read(most)
                 return data
 
-        return self._patiently(once)
+        return self.patiently(once)
 
-    def open(self) -> Any:
-        """A file to read from anywhere in it, for pyarrow."""
-        return self._patiently(lambda: self.fs.open_input_file(self.path))
+    def open(self) -> IO[bytes]:
+        """A file to read from anywhere in it."""
+        return open(self.path, "rb") if self.local else cast(IO[bytes], _Patient(self))
 
-    def open_stream(self) -> Any:
+    def open_stream(self) -> IO[bytes]:
         """A file to read from its beginning to its end."""
-        if self.local:
-            return open(self.path, "rb")
-        return self._patiently(lambda: self.fs.open_input_stream(self.path, buffer_size=_CHUNK))
+        return open(self.path, "rb") if self.local else io.BufferedReader(_Patient(self), _CHUNK)
 
     # --- writing ----------------------------------------------------------------------------------
 
@@ -191,7 +190,7 @@ class Place:
         if not self.local:
             with tempfile.TemporaryFile() as file:
                 yield file
-                self._patiently(lambda: self._upload(file))
+                self.patiently(lambda: self._upload(file))
             return
         os.makedirs(scratch.path, exist_ok=True)
         beside = os.path.join(scratch.path, f"{self.name}.{uuid.uuid4().hex}")
@@ -230,8 +229,12 @@ class Place:
         if self.fs.get_file_info(self.path).size != size:
             raise OSError("the store has not kept all that was sent")
 
-    def _patiently(self, call: Callable[[], T]) -> T:
-        """The result of a call, which is tried again if the store fails."""
+    def patiently(self, call: Callable[[], T]) -> T:
+        """The result of a call, which is tried again if the store fails.
+
+        Raises:
+            StorageError: The store fails again and again.
+        """
         for pause in (*PAUSES, None):
             try:
                 return call()
@@ -247,6 +250,37 @@ class Place:
                     ) from error
                 time.sleep(pause * random.uniform(0.5, 1.5))
         raise AssertionError
+
+
+class _Patient(io.RawIOBase):
+    """A file of a store; each of its parts is asked for again if the store fails."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._file = place.patiently(lambda: place.fs.open_input_file(place.path))
+        self._size = int(self._file.size())
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
+        self._at = start + offset
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        count = min(len(buffer), max(0, self._size - self._at))
+        data = self._place.patiently(lambda: self._file.read_at(count, self._at)) if count else b""
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
 
 
 @lru_cache(maxsize=64)
