@@ -133,19 +133,19 @@ def stages(home: Path, count: int | None) -> None:
     print(f"bytes per row {(home / 'part').stat().st_size / len(rows):.0f}")
 
 
-def table_of(home: Path, count: int) -> Path:
-    """A table of small PNGs, each another colour."""
+def table_of(home: Path, count: int, group: int) -> Path:
+    """A table of small PNGs, each another colour, in row groups of this many rows."""
     cells = []
     for index in range(256):
         buffer = io.BytesIO()
         Image.new("RGB", (8, 8), (index, 255 - index, 128)).save(buffer, "PNG")
         cells.append(buffer.getvalue())
-    writer = pq.ParquetWriter(home / "t.parquet", pa.schema([("image", pa.binary())]))
-    with writer:
-        for start in range(0, count, 1000):
-            part = [cells[n % 256] for n in range(start, min(start + 1000, count))]
+    file = home / f"{count}.parquet"
+    with pq.ParquetWriter(file, pa.schema([("image", pa.binary())])) as writer:
+        for start in range(0, count, group):
+            part = [cells[n % 256] for n in range(start, min(start + group, count))]
             writer.write_table(pa.table({"image": part}, schema=writer.schema))
-    return home / "t.parquet"
+    return file
 
 
 def plugin(home: Path, seconds: float) -> str:
@@ -157,11 +157,15 @@ def plugin(home: Path, seconds: float) -> str:
 
 
 def scaling(home: Path, count: int | None) -> None:
-    """The speed from the first part to the last, without the start of Ray and of the workers."""
-    model = plugin(home, 0.2)
+    """The speed without the start of Ray and of the workers.
+
+    Work begins one shard before the first part is there.
+    """
+    seconds, shard = 0.2, 16
+    model = plugin(home, seconds)
     base = None
     for workers in (1, 2, 4, 8):
-        images = table_of(home, (count or 200) * workers)
+        images = table_of(home, (count or 160) * workers, shard)
         seen: list[tuple[float, int]] = []
         pvzoo.bulk(
             str(images),
@@ -169,18 +173,18 @@ def scaling(home: Path, count: int | None) -> None:
             model=model,
             workers=workers,
             cpus_per_worker=0.25,
-            shard_size=1000,
+            shard_size=shard,
             progress=lambda s, seen=seen: seen.append((time.monotonic(), s.rows)),
         )
-        (start, before), (end, after) = seen[0], seen[-1]
-        speed = (after - before) / (end - start)
+        begin, (end, rows) = seen[0][0] - shard * seconds, seen[-1]
+        speed = rows / (end - begin)
         base = base or speed
-        print(f"{workers} workers: {speed:.1f} rows/s, {speed / base:.2f}x", flush=True)
+        print(f"{workers} workers: {speed:.2f} rows/s, {speed / base:.2f}x", flush=True)
 
 
 def million(home: Path, count: int | None) -> None:
     model = plugin(home, 0)
-    images = table_of(home, count or 1_000_000)
+    images = table_of(home, count or 1_000_000, 1000)
     samples: list[int] = []
     done = threading.Event()
 
