@@ -9,19 +9,21 @@ import threading
 import time
 from collections.abc import Iterator
 
-import boto3
 import pyarrow.dataset as parquet
 import pyarrow.fs
 import pyarrow.parquet as pq
 import pytest
-from moto.server import DomainDispatcherApplication, create_backend_app
 from PIL import Image
-from werkzeug.serving import make_server
 
 import pvzoo
 from pvzoo.errors import PvzooError
 from pvzoo.export.twins import shipped_folder
 from pvzoo.jobs import storage
+
+pytest.importorskip("moto.server", reason="moto is installed with the extra test")
+import boto3
+from moto.server import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import make_server
 
 MODEL = str(shipped_folder(pvzoo.info("shapes-detector")))
 

@@ -15,8 +15,8 @@ from pvzoo.inputs import limits
 from pvzoo.inputs.images import ImageHandle
 from pvzoo.inputs.names import readable, shown
 from pvzoo.jobs import tables, tars
+from pvzoo.jobs.entries import Entry
 from pvzoo.jobs.plan import Plan
-from pvzoo.jobs.sources import Entry
 from pvzoo.jobs.storage import Place
 
 AHEAD = 32

@@ -104,9 +104,9 @@ class OnRay:
         except PvzooError:
             self.close()
             raise
-        actor = ray.remote(RayWorker)
+        actor: Any = ray.remote(RayWorker)
         self._new = lambda: actor.options(num_cpus=cpus, num_gpus=gpus).remote(dict(load))
-        self._first = self._new()
+        self._first: Any = self._new()
 
     def about(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """See `Worker.about`; asked of the first worker, for the driver may have no accelerator."""

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pvzoo.errors import PvzooError
-from pvzoo.jobs.sources import Entry, Kind, Source
+from pvzoo.jobs.entries import Entry, Kind, Source
 from pvzoo.jobs.storage import WRITING, Place
 
 NAME = "_inputs.parquet"

@@ -10,62 +10,20 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from itertools import chain
-from typing import Literal
 
 from pvzoo.errors import PvzooError, UsageError
-from pvzoo.inputs.names import readable
 from pvzoo.inputs.sources import SUFFIXES
+from pvzoo.jobs.entries import Entry, Source, suffix
 from pvzoo.jobs.storage import Place
-
-Kind = Literal["files", "listed", "tars", "table"]
-"""What the entries are: image files, paths as somebody wrote them, tar files, tables of images."""
+from pvzoo.jobs.tables import table
 
 VIDEOS = frozenset({".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv"})
 LISTS = frozenset({".txt", ".lst", ".list"})
 _BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")
 _MAGIC = re.compile(r"[*?\[]|\{\d+\.\.\d+\}")
 _HUB = re.compile(r"[\w.-]+/[\w.-]+")
-
-
-@dataclass(frozen=True)
-class Entry:
-    """Where inputs are.
-
-    Attributes:
-        path: On the file system of `Source.base`; of kind "listed" as somebody wrote it.
-        start: The first row group of a table, else None.
-        stop: The row group after the last one, else None.
-        count: How many inputs it has, if that is known.
-    """
-
-    path: str
-    start: int | None = None
-    stop: int | None = None
-    count: int | None = 1
-
-
-@dataclass(frozen=True)
-class Source:
-    """The inputs of a job.
-
-    Attributes:
-        text: What the user wrote, with an absolute path and without secrets.
-        kind: What the entries are.
-        base: The folder that paths are relative to; it also gives the file system.
-        column: The column of a table.
-        foreign: Whether paths come from a table, which a stranger may have made.
-        entries: In a fixed order; they can be gone through once.
-    """
-
-    text: str
-    kind: Kind
-    base: Place
-    entries: Iterable[Entry]
-    column: str | None = None
-    foreign: bool = False
 
 
 def source_of(text: str, column: str | None = None) -> Source:
@@ -95,11 +53,6 @@ def source_of(text: str, column: str | None = None) -> Source:
     raise PvzooError(f"There is nothing at {place}.", f"Check the path{where}.")
 
 
-def suffix(name: str) -> str:
-    """The suffix of a name in small letters, such as ".jpg"."""
-    return os.path.splitext(name)[1].lower()
-
-
 def _of_one_file(place: Place, column: str | None) -> Source:
     kind = suffix(place.name)
     if kind in LISTS:
@@ -127,8 +80,6 @@ def _of_files(text: str, base: Place, paths: Iterator[str], column: str | None) 
     kind = suffix(first)
     every = _of_one_kind(text, kind, chain([first], paths))
     if kind == ".parquet":
-        from pvzoo.jobs.tables import table
-
         return table(text, base, every, column)
     if column is not None:
         raise UsageError(f"{text} is not a table, so it has no column {column!r}.", "Leave it out.")
@@ -164,7 +115,7 @@ def _video(place: Place) -> PvzooError:
 def _walk(folder: Place) -> Iterator[str]:
     """Files with a known suffix, in the order of names, without hidden ones; folder by folder."""
     known = SUFFIXES | {".tar", ".parquet"}
-    videos = []
+    videos: list[str] = []
     found = False
     for path in _all_files(folder):
         if suffix(path) in known:
@@ -262,8 +213,3 @@ def _on_hub(name: str) -> Place:
     with explained(name, None):
         commit = HfApi().dataset_info(name).sha
     return Place.of(f"hf://datasets/{name}@{commit}")
-
-
-def shown(path: str) -> str:
-    """A path for people, also if it is not valid UTF-8."""
-    return readable(path)

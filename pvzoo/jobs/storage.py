@@ -145,8 +145,8 @@ class Place:
             except (FileNotFoundError, NotADirectoryError, PermissionError):
                 return []
         selector = arrow.FileSelector(self.path, allow_not_found=True)
-        found = self.patiently(lambda: self.fs.get_file_info(selector))
-        names = {(f.base_name, f.type == arrow.FileType.Directory) for f in found}
+        infos = self.patiently(lambda: self.fs.get_file_info(selector))
+        names = {(info.base_name, info.type == arrow.FileType.Directory) for info in infos}
         return sorted((name, folder) for name, folder in names if name)
 
     def read(self, most: int | None = None) -> bytes:

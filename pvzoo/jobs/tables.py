@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pvzoo.errors import DataError, UsageError, error_message
-from pvzoo.jobs.sources import Entry, Source
+from pvzoo.jobs.entries import Entry, Source
 from pvzoo.jobs.storage import Place
 
 _BATCH = 64

@@ -14,7 +14,7 @@ from pvzoo.errors import ImageError, error_message
 from pvzoo.inputs import limits
 from pvzoo.inputs.names import readable
 from pvzoo.inputs.sources import SUFFIXES
-from pvzoo.jobs.sources import suffix
+from pvzoo.jobs.entries import suffix
 from pvzoo.jobs.storage import Place, StorageError
 
 PICKLES = frozenset({".pkl", ".pickle", ".pyd", ".pth", ".pt"})
@@ -30,7 +30,7 @@ def images(place: Place) -> Iterator[tuple[str, bytes | ImageError]]:
                 if found is not None:
                     count += 1
                     yield f"tar://{readable(member.name)}::{place}", found
-                archive.members = []  # type: ignore[attr-defined] # it would keep all of them
+                archive.members = []  # it would keep all of them
             _check_end(archive)
     except FileNotFoundError:
         yield str(place), ImageError(f"{place} does not exist.", "Check the path.")
