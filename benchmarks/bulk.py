@@ -71,7 +71,7 @@ def overhead(home: Path, count: int | None) -> None:
         pvzoo.bulk(str(images), str(out), model=detector(), workers=1, progress=False)
 
     ratios = []
-    for turn in range(3):  # in turns, so that what else the machine does hits both
+    for turn in range(2):  # in turns, so that what else the machine does hits both
         start = time.process_time()
         plain = stream()
         by_stream = time.process_time() - start
@@ -161,11 +161,11 @@ def scaling(home: Path, count: int | None) -> None:
 
     Work begins one shard before the first part is there.
     """
-    seconds, shard = 0.2, 16
+    seconds, shard = 0.2, 50
     model = plugin(home, seconds)
     base = None
     for workers in (1, 2, 4, 8):
-        images = table_of(home, (count or 160) * workers, shard)
+        images = table_of(home, (count or 150) * workers, shard)
         seen: list[tuple[float, int]] = []
         pvzoo.bulk(
             str(images),
