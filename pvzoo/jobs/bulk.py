@@ -14,12 +14,12 @@ from pvzoo.errors import PvzooError, UsageError, error_message
 from pvzoo.extras import needs
 
 if TYPE_CHECKING:
+    from pvzoo.jobs.entries import Source
     from pvzoo.jobs.here import Here
     from pvzoo.jobs.on_ray import OnRay
     from pvzoo.jobs.plan import Plan
     from pvzoo.jobs.progress import Seen
     from pvzoo.jobs.shard import Work
-    from pvzoo.jobs.sources import Source
     from pvzoo.jobs.storage import Place
 
 MANIFEST_SECONDS = 60.0

@@ -30,7 +30,7 @@ def images(place: Place) -> Iterator[tuple[str, bytes | ImageError]]:
                 if found is not None:
                     count += 1
                     yield f"tar://{readable(member.name)}::{place}", found
-                archive.members = []  # it would keep all of them
+                archive.members = []  # type: ignore[attr-defined] # it would keep all of them
             _check_end(archive)
     except FileNotFoundError:
         yield str(place), ImageError(f"{place} does not exist.", "Check the path.")
@@ -49,7 +49,7 @@ def images(place: Place) -> Iterator[tuple[str, bytes | ImageError]]:
 
 def _check_end(archive: tarfile.TarFile) -> None:
     """Refuse an archive with more after its end: `tarfile` takes a damaged header for the end."""
-    while chunk := archive.fileobj.read(2**20):  # type: ignore[union-attr]
+    while chunk := archive.fileobj.read(2**20):
         if chunk.strip(b"\0"):
             raise tarfile.ReadError("there is data after its end, or a header is damaged")
 
