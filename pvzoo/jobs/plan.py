@@ -64,7 +64,10 @@ def make(source: Source, out: Place, shard_size: int | None) -> Plan:
     """
     shards, inputs = 0, 0
     known = True
-    with (out / NAME).committed(out / WRITING) as file, pq.ParquetWriter(file, _SCHEMA) as writer:
+    with (
+        (out / NAME).committed(out / WRITING) as file,
+        pq.ParquetWriter(file, _SCHEMA, compression="zstd") as writer,
+    ):
         for entries in _shards(source, shard_size):
             columns = [
                 [os.fsencode(entry.path) for entry in entries],
