@@ -190,7 +190,7 @@ def million(home: Path, count: int | None) -> None:
 
     def watch() -> None:
         while not done.wait(1):
-            pages = int(Path("/proc/self/statm").read_text().split()[1])
+            pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1])
             samples.append(pages * resource.getpagesize())
 
     watcher = threading.Thread(target=watch)
