@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pvzoo.catalog.catalogue import info
     from pvzoo.catalog.search import list_models
     from pvzoo.inputs.images import open_image
+    from pvzoo.jobs.bulk import bulk
     from pvzoo.loading import load
     from pvzoo.model import Model
     from pvzoo.plugins.states import list_plugins
@@ -32,6 +33,7 @@ _HOMES = {
     "Card": "pvzoo.catalog.cards",
     "Model": "pvzoo.model",
     "Tiles": "pvzoo.tiles.geometry",
+    "bulk": "pvzoo.jobs.bulk",
     "choose": "pvzoo.benchmark.choose",
     "info": "pvzoo.catalog.catalogue",
     "list_models": "pvzoo.catalog.search",
@@ -46,6 +48,7 @@ __all__ = [
     "PvzooError",
     "PvzooWarning",
     "Tiles",
+    "bulk",
     "choose",
     "info",
     "list_models",

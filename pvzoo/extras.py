@@ -27,6 +27,8 @@ EXTRAS = {
     "prometheus_client": "serve",
     "python_multipart": "serve",
     "starlette": "serve",
+    "pyarrow": "bulk",
+    "ray": "bulk",
     "supervision": "supervision",
     "tifffile": "large",
     "trackers": "video",

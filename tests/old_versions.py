@@ -59,6 +59,7 @@ SINCE = (
         "0",
         "the extra export is missing",
     ),
+    Since(r"test_bulk_kills\.py", "ray", "0", "the extra bulk is missing"),
 )
 
 

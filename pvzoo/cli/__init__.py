@@ -21,6 +21,7 @@ from typing import Any
 from rich.markup import escape
 
 from pvzoo.cli import (  # noqa: F401 (they register their commands)
+    bulk,
     catalog,
     data,
     demo,

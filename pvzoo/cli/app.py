@@ -19,17 +19,9 @@ from pvzoo.progress import Progress, showing
 SOME_FAILED = 3
 
 _ORDER = (
-    *("list", "info", "choose", "sample", "predict", "demo", "serve", "check", "convert"),
-    *(
-        "evaluate",
-        "report",
-        "compare",
-        "fine-tune",
-        "tune-thresholds",
-        "benchmark",
-        "export",
-        "verify",
-    ),
+    *("list", "info", "choose", "sample", "predict", "bulk", "demo", "serve", "check"),
+    *("convert", "evaluate", "report", "compare", "fine-tune", "tune-thresholds"),
+    *("benchmark", "export", "verify"),
     *("space", "plugins", "new-plugin", "verify-plugin"),
 )
 """The order of the commands in the help: the order of use. Other commands come last."""
