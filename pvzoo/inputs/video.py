@@ -194,7 +194,8 @@ class FrameHandle(ImageHandle):
         if self._held is not None:
             self._held.frame = None
 
-    def _converted(self, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    def _converted(self, convert: Callable[[Image.Image], Image.Image], own: bool) -> Image.Image:
+        # each call makes a new image, so `own` changes nothing
         assert self.video is not None
         frame = self._held.frame if self._held else None
         if frame is None:
