@@ -91,6 +91,17 @@ def test_each_image_has_a_row_with_what_predict_says_and_a_damaged_one_an_error(
     assert "is not an image" in c["error"]
 
 
+def test_images_are_predicted_in_tiles_and_other_tiles_are_another_job(folder, tmp_path, detector):
+    tiles = pvzoo.Tiles(96, overlap=0.4)
+    run(folder, tmp_path / "out", detector, tiles=tiles)
+    model = pvzoo.load(detector)
+    for row in rows(tmp_path / "out")[:2]:
+        expected = model.predict(row["path"], tiles=tiles).to_dict()
+        assert row["predictions"] == expected["predictions"]
+    with pytest.raises(PvzooError, match="tiles"):
+        run(folder, tmp_path / "out", detector, tiles=96)
+
+
 @pytest.mark.parametrize("task", ["instance", "semantic", "panoptic"])
 def test_masks_are_coco_codes_that_pycocotools_reads(folder, tmp_path, task):
     from pycocotools import mask as coco

@@ -120,6 +120,21 @@ def test_options_are_parameters_of_the_address_or_json(client, model):
     assert {row["name"] for row in one["predictions"]} == {"heart"}
 
 
+def test_a_large_image_is_predicted_in_tiles(client, model):
+    large = Image.new("RGB", (512, 256))
+    for i, scene in enumerate(scenes(8)):
+        large.paste(scene, (128 * (i % 4), 128 * (i // 4)))
+    for tiles in ("160", "auto"):
+        answer = client.post(f"{PREDICT}?tiles={tiles}", content=png(large))
+        wanted = int(tiles) if tiles.isdecimal() else tiles
+        assert equal(answer.json(), model.predict(large, tiles=wanted))
+    named = {
+        p["name"]
+        for p in client.get("/openapi.json").json()["paths"][PREDICT]["post"]["parameters"]
+    }
+    assert "tiles" in named
+
+
 def test_several_images_have_their_results_in_order(client, model):
     images = scenes(3, seed=7)
     expected = model.predict(images)
@@ -267,6 +282,10 @@ BAD = {
     "an option of Python only": (422, "no option 'on_error'", {
         "content": SMALL, "params": {"on_error": "skip"}}),
     "a wrong value": (422, "threshold is 7", {"content": SMALL, "params": {"threshold": 7}}),
+    "too many tiles": (413, "needs 961 tiles, more than 100", {
+        "content": png(Image.new("RGB", (800, 800))), "params": {"tiles": 32}}),
+    "tiles of no size": (422, "The size of tiles is 0", {"content": SMALL, "params": {"tiles": 0}}),
+    "tiles of no number": (422, "tiles is 'many'", {"content": SMALL, "params": {"tiles": "many"}}),
     "a wrong class": (422, "no class 'hart'", {"content": SMALL, "params": {"classes": "hart"}}),
     "an unknown format": (400, "no format 'pdf'", {"content": SMALL, "params": {"format": "pdf"}}),
     "one image for several": (400, "one image only", {

@@ -20,9 +20,11 @@ from pvzoo.cli.app import (
     Json,
     Revision,
     Task,
+    Tiles,
     TrustRemoteCode,
     app,
     out,
+    tiles_of,
 )
 from pvzoo.cli.predict import option_of
 
@@ -52,6 +54,7 @@ def bulk(
             "--option", "-o", metavar="NAME=VALUE", help="Any other option of the task, as top_k=3."
         ),
     ] = None,
+    tiles: Tiles = None,
     column: Annotated[
         str | None, typer.Option(help="The column of a table with the paths or images.")
     ] = None,
@@ -87,7 +90,8 @@ def bulk(
     """Predict millions of images into Parquet files; the same command goes on after a crash."""
     import pvzoo
 
-    options = {} if threshold is None else {"threshold": threshold}
+    given = {"threshold": threshold, "tiles": tiles_of(tiles)}
+    options = {name: value for name, value in given.items() if value is not None}
     report = pvzoo.bulk(
         source,
         output,

@@ -99,7 +99,8 @@ def bulk(
         allow_outside: Whether paths in a table may lead out of the folder of the table.
         progress: None for a line on a terminal, True for lines anywhere, False for nothing, or a
             function that is called with a `pvzoo.jobs.progress.Seen` after each shard.
-        **options: Options of the task, such as ``top_k`` or ``threshold``.
+        **options: ``tiles``, as for `Model.stream`, and options of the task, such as ``top_k`` or
+            ``threshold``.
 
     Raises:
         MissingExtraError: pyarrow is not installed, or Ray where it is needed.

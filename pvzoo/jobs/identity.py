@@ -10,6 +10,7 @@ import pvzoo
 from pvzoo.errors import PvzooError, UsageError, short
 from pvzoo.jobs.parts import write_json
 from pvzoo.jobs.storage import Place
+from pvzoo.tiles.choose import recorded
 
 NAME = "_job.json"
 
@@ -23,11 +24,13 @@ def job_of(
         model: What `Worker.about` says.
         source: The source, as text.
         column: Of a table.
-        options: Of the task.
+        options: Of `Model.stream`: those of the task, and ``tiles``.
 
     Raises:
         UsageError: An option cannot be written down as JSON.
     """
+    if options.get("tiles") is not None:
+        options = {**options, "tiles": recorded(options["tiles"])}
     try:
         plain = json.loads(json.dumps(dict(options), allow_nan=False))
     except (TypeError, ValueError) as error:

@@ -32,6 +32,7 @@ from pvzoo.serve.limits import Limits
 from pvzoo.serve.metrics import CONTENT_TYPE, Metrics
 from pvzoo.serve.models import Models
 from pvzoo.serve.openapi import describe, page
+from pvzoo.serve.tiles import check_tiles
 from pvzoo.web.request_limit import BodyLimit, ReadToEnd
 
 if TYPE_CHECKING:
@@ -230,6 +231,10 @@ class _Server:
             model = self._models.loaded(name)
             if model is None:
                 model = await run_in_threadpool(self._models.get, name)
+            sizes = [image.size for image in asked.images]
+            if "tiles" in options:
+                most = self._limits.max_tiles
+                await run_in_threadpool(check_tiles, model, offer.task, options, sizes, most)
             handle = Seen.of if self._drift.watches(name) else ImageHandle.of
             jobs = [
                 Job(name, model, options, handle(image.handle), image.size)

@@ -15,6 +15,7 @@ class Limits(limits.Limits):
         max_request: Most bytes of a request, with all its images.
         max_images: Most images in a request.
         max_prompts: Most texts, points or other values in the prompts of a request.
+        max_tiles: Most tiles of the images of a request together.
         seconds: Most seconds from the first byte of a request to its answer.
         queue: Most images that wait; further ones are answered 503.
         waiting_bytes: Most bytes of all requests that are being answered.
@@ -28,6 +29,7 @@ class Limits(limits.Limits):
     max_request: int = 32 * 2**20
     max_images: int = 16
     max_prompts: int = 100
+    max_tiles: int = 100
     seconds: float = 30.0
     queue: int = 128
     waiting_bytes: int = 256 * 2**20

@@ -15,6 +15,7 @@ import pvzoo
 from pvzoo.serve.limits import Limits
 from pvzoo.serve.models import Offer
 from pvzoo.tasks.options import Option, kinds, of_predict
+from pvzoo.tiles.choose import have_tiles
 
 _TYPES = {float: "number", int: "integer", bool: "boolean", str: "string"}
 _ERRORS = {
@@ -155,8 +156,17 @@ def _error(about: str) -> dict[str, Any]:
     return {"description": about, "content": {"application/json": {"schema": schema}}}
 
 
+_TILES = Option(
+    "tiles",
+    int | str | None,
+    None,
+    'Cut a large image into tiles with sides of this many pixels, or "auto".',
+)
+
+
 def _options(offer: Offer) -> list[Option]:
-    return [o for o in of_predict(type(offer.task)) if o.name not in offer.fixed]
+    found = [o for o in of_predict(type(offer.task)) if o.name not in offer.fixed]
+    return [*found, _TILES] if have_tiles(type(offer.task)) else found
 
 
 def _parameter(option: Option) -> dict[str, Any]:

@@ -134,6 +134,7 @@ def options_of(
         name: _converted(value, _types(type(task), name)) if isinstance(value, _Text) else value
         for name, value in given.items()
     }
+    tiles = {"tiles": options.pop("tiles")} if "tiles" in options else {}
     prompts, _ = task.options(options, labels)
     count = sum(map(_leaves, prompts.values()))
     if count > limits.max_prompts:
@@ -142,7 +143,7 @@ def options_of(
             f"The prompts have {count} values, more than {limits.max_prompts}.",
             "Send several requests.",
         )
-    return options
+    return {**options, **tiles}
 
 
 # --- the three forms ------------------------------------------------------------------------------
