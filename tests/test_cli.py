@@ -238,17 +238,9 @@ def test_a_misspelt_model_gets_the_nearest_names():
 
 
 ORDER = (
-    *("list", "info", "choose", "sample", "predict", "demo", "serve", "check", "convert"),
-    *(
-        "evaluate",
-        "report",
-        "compare",
-        "fine-tune",
-        "tune-thresholds",
-        "benchmark",
-        "export",
-        "verify",
-    ),
+    *("list", "info", "choose", "sample", "predict", "bulk", "demo", "serve", "check", "convert"),
+    *("evaluate", "report", "compare", "fine-tune", "tune-thresholds"),
+    *("benchmark", "export", "verify"),
     *("space", "plugins", "new-plugin", "verify-plugin"),
 )
 
