@@ -7,6 +7,7 @@ import dataclasses
 import json
 import logging
 import shutil
+import warnings
 
 import numpy as np
 import pytest
@@ -211,3 +212,35 @@ def test_the_rest_of_a_run_is_compared_at_its_end_if_it_is_enough():
         watch.finish()
         assert len(reports) == expected
         assert all(shift.is_drift for (shift,) in reports)
+
+
+def test_a_bulk_job_reports_darkened_images_and_no_others(reference, tmp_path):
+    pytest.importorskip("pyarrow")
+    export = shutil.copytree(DETECTOR, tmp_path / "export")
+    told = json.loads((export / "pvzoo-export.json").read_text(encoding="utf-8"))
+    text = json.dumps({**told, "reference": reference})
+    (export / "pvzoo-export.json").write_text(text, encoding="utf-8")
+    for name, share in (("usual", 1.0), ("dark", 0.3)):
+        (tmp_path / name).mkdir()
+        for i, image in enumerate(scenes(70, seed=500)):
+            darkened = ImageEnhance.Brightness(image).enhance(share)
+            darkened.save(tmp_path / name / f"{i}.png")
+
+    def run(name, **options):
+        out, options = tmp_path / f"{name}-{len(options)}", {"workers": 1, **options}
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            report = pvzoo.bulk(
+                tmp_path / name, out, model=export, workers=1, shard_size=70, **options
+            )
+        said = [str(w.message) for w in caught if "validated on" in str(w.message)]
+        return report.drift, said
+
+    assert run("usual") == (0, [])
+    assert run("dark", drift=False) == (0, [])
+    parts, (said,) = run("dark")
+    assert parts == 1
+    assert said.startswith("part-000000.parquet has other images than the model was validated on")
+    manifest = json.loads((tmp_path / "dark-0" / "_manifest.json").read_text(encoding="utf-8"))
+    assert any(text.startswith("brightness") for text in manifest["parts"][0]["drift"])
+    assert run("dark")[0] == 1, "a finished job says it too"

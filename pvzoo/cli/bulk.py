@@ -73,6 +73,9 @@ def bulk(
         int | None, typer.Option(min=0, help="Stop if more rows than this have errors.")
     ] = None,
     allow_outside: AllowOutside = False,
+    no_drift: Annotated[
+        bool, typer.Option("--no-drift", help="Do not compare images with those of validation.")
+    ] = False,
     batch_size: BatchSize = 8,
     device: Device = None,
     dtype: DType = None,
@@ -106,6 +109,7 @@ def bulk(
         ray_address=ray_address,
         max_errors=max_errors,
         allow_outside=allow_outside,
+        drift=not no_drift,
         device=device,
         dtype=dtype,
         revision=revision,
@@ -120,6 +124,7 @@ def bulk(
         out.print(
             f"{escape(report.out)}: {report.rows:,} rows in {report.parts:,} files, "
             f"{report.errors:,} with errors; {report.new:,} are new"
+            + (f"; {report.drift:,} with drift" if report.drift else "")
         )
     if report.errors:
         raise typer.Exit(SOME_FAILED if report.errors < report.rows else 1)

@@ -38,7 +38,13 @@ class Seen(ImageHandle):
 
     def open(self) -> Image.Image:
         """As `ImageHandle.open`."""
-        image = super().open()
+        return self._measured(super().open())
+
+    def open_to_read(self) -> Image.Image:
+        """As `ImageHandle.open_to_read`."""
+        return self._measured(super().open_to_read())
+
+    def _measured(self, image: Image.Image) -> Image.Image:
         if not self.light:
             self.light[:] = _light(image)
         return image

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,7 +80,7 @@ class Watch:
                 if len(values) >= self._window:
                     full[name], self._seen[name] = values, []
         if full:
-            self._report([self._shift(name, values) for name, values in full.items()])
+            self._report([shift_of(self._reference, *found) for found in full.items()])
 
     def finish(self) -> None:
         """Compare what is left, if it is enough: at the end of a run over a folder."""
@@ -88,15 +88,23 @@ class Watch:
             left = {name: v for name, v in self._seen.items() if len(v) >= self._window // 4}
             self._seen = {name: [] for name in self._seen}
         if left:
-            self._report([self._shift(name, values) for name, values in left.items()])
+            self._report([shift_of(self._reference, *found) for found in left.items()])
 
-    def _shift(self, name: str, values: list[float]) -> Shift:
-        found, expected = np.sort(np.array(values)), self._reference.values[name]
-        by_chance = chance(self._reference.images, len(found), alpha=_ALPHA)
-        return Shift(
-            name,
-            distance(expected, found),
-            max(_LEAST_DISTANCE, by_chance),
-            float(np.median(found)),
-            float(np.median(expected)),
-        )
+
+def shift_of(reference: Reference, name: str, values: Sequence[float]) -> Shift:
+    """How the values of a figure differ from the reference.
+
+    Args:
+        reference: Of the model.
+        name: The figure, one that the reference has.
+        values: Of the images that are compared, in any order.
+    """
+    found, expected = np.sort(np.array(values)), reference.values[name]
+    by_chance = chance(reference.images, len(found), alpha=_ALPHA)
+    return Shift(
+        name,
+        distance(expected, found),
+        max(_LEAST_DISTANCE, by_chance),
+        float(np.median(found)),
+        float(np.median(expected)),
+    )

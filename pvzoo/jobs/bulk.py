@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pvzoo.errors import PvzooError, UsageError, error_message
+from pvzoo.errors import PvzooError, PvzooWarning, UsageError, error_message
 from pvzoo.extras import needs
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ class BulkReport:
         parts: How many Parquet files there are.
         new: How many rows this call wrote; the others were there.
         seconds: How long this call took.
+        drift: How many parts have images that differ from those that the model was validated on;
+            the manifest says how.
     """
 
     out: str
@@ -45,6 +48,7 @@ class BulkReport:
     parts: int
     new: int
     seconds: float
+    drift: int = 0
 
 
 def bulk(
@@ -62,6 +66,7 @@ def bulk(
     ray_address: str | None = None,
     max_errors: int | None = None,
     allow_outside: bool = False,
+    drift: bool = True,
     device: Any = None,
     dtype: Any = None,
     revision: str | None = None,
@@ -97,6 +102,8 @@ def bulk(
             runs on this machine, listens on the loopback address only, and has no dashboard.
         max_errors: Stop if more rows than this have errors; by default no number is too many.
         allow_outside: Whether paths in a table may lead out of the folder of the table.
+        drift: Whether images are compared with those that the model was validated on, if its export
+            says how these look. A `PvzooWarning` reports the first shard that differs.
         progress: None for a line on a terminal, True for lines anywhere, False for nothing, or a
             function that is called with a `pvzoo.jobs.progress.Seen` after each shard.
         **options: ``tiles``, as for `Model.stream`, and options of the task, such as ``top_k`` or
@@ -134,7 +141,7 @@ def bulk(
         job = identity.job_of(engine.about(options), inputs.text, column, options)
         identity.settle(home, job)
         cut = _planned(inputs, home, shard_size)
-        work = Work(home, cut, job, options, batch_size, allow_outside)
+        work = Work(home, cut, job, options, batch_size, allow_outside, drift)
         return _run(engine, work, max_errors, shower(progress), started)
     except OSError as error:  # a full disk, or a folder that nobody may write to
         raise StorageError(
@@ -219,13 +226,21 @@ def _run(
     before = clock.rows
     todo = [shard for shard in range(work.plan.shards) if shard not in parts]
     due = time.monotonic() + MANIFEST_SECONDS
-    seen = clock.add(0, 0)
+    seen, warned = clock.add(0, 0), False
     try:
         left = None if max_errors is None else max_errors - clock.errors
         if left is not None and left < 0:
             raise TooManyErrors("")
         for part in engine.parts(work, todo, left) if todo else ():
             parts[part.shard] = part
+            if part.drift and not warned:
+                warned = True
+                warnings.warn(
+                    f"{part.name} has other images than the model was validated on: "
+                    f"{'; '.join(part.drift)}.",
+                    PvzooWarning,
+                    stacklevel=3,
+                )
             seen = clock.add(part.rows, part.errors)
             show(seen)
             if max_errors is not None and clock.errors > max_errors:
@@ -251,4 +266,5 @@ def _run(
         len(parts),
         clock.rows - before,
         time.monotonic() - started,
+        sum(bool(part.drift) for part in parts.values()),
     )

@@ -29,12 +29,14 @@ class Part:
         rows: One for each input of the shard.
         errors: How many of them have an error instead of a result.
         bytes: Its size.
+        drift: How its images differ from those that the model was validated on, as sentences.
     """
 
     shard: int
     rows: int
     errors: int
     bytes: int
+    drift: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -55,6 +57,7 @@ class PartWriter:
         self.writer = pq.ParquetWriter(file, self.schema, compression="zstd")
         self.buffer: list[dict[str, Any]] = []
         self.rows = self.errors = 0
+        self.drift: tuple[str, ...] = ()
 
     def add(self, row: dict[str, Any]) -> None:
         """Write a row."""
@@ -71,7 +74,8 @@ class PartWriter:
         """Write what is left, and how many rows and errors there are."""
         if error is None:
             self._flush()
-            counts = json.dumps({"rows": self.rows, "errors": self.errors})
+            found = {"rows": self.rows, "errors": self.errors, "drift": self.drift}
+            counts = json.dumps(found)
             self.writer.add_key_value_metadata({_COUNTS.decode(): counts})
         self.writer.close()
 
@@ -106,13 +110,15 @@ def _examined(out: Place, shard: int) -> Part | None:
         counts = json.loads(metadata[_COUNTS])
     except (pa.ArrowInvalid, KeyError, ValueError):
         return None
-    return Part(shard, counts["rows"], counts["errors"], place.size())
+    return Part(shard, counts["rows"], counts["errors"], place.size(), tuple(counts["drift"]))
 
 
 def _listed(out: Place) -> list[Part]:
     try:
         parts = json.loads((out / MANIFEST).read())["parts"]
-        return [Part(p["shard"], p["rows"], p["errors"], p["bytes"]) for p in parts]
+        return [
+            Part(p["shard"], p["rows"], p["errors"], p["bytes"], tuple(p["drift"])) for p in parts
+        ]
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return []
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pvzoo.catalog.resolve import resolve
+from pvzoo.drift.figures import Seen, figures_of
+from pvzoo.drift.reference import LEAST, Reference
+from pvzoo.drift.watch import shift_of
 from pvzoo.errors import ImageError, PvzooError
 from pvzoo.export import manifest
 from pvzoo.hub import download as hub
@@ -39,6 +42,7 @@ class Work:
         options: Options of the task.
         batch_size: Most network inputs in one forward pass.
         allow_outside: Whether paths in a table may lead out of its folder.
+        watch: Whether images are compared with those that the model was validated on.
     """
 
     out: Place
@@ -47,6 +51,7 @@ class Work:
     options: Mapping[str, Any]
     batch_size: int
     allow_outside: bool
+    watch: bool = True
 
 
 class Worker:
@@ -62,6 +67,12 @@ class Worker:
         self.load = load
         self.model: Model[Any] = load_model(**load)
         self._inputs: Inputs | None = None
+        told = self.model.manifest
+        self._reference = (
+            Reference.from_json(told.reference, self.model.name)
+            if told and told.reference
+            else None
+        )
 
     def about(self) -> dict[str, Any]:
         """What the model is, by which a job recognises it."""
@@ -105,20 +116,36 @@ class Worker:
         found = items(work.plan, self._inputs.of(shard), allow_outside=work.allow_outside)
         place = work.out / part_name(shard)
         told = {**work.job, "shard": shard}
+        figures: list[dict[str, float]] | None
+        figures = [] if self._reference is not None and work.watch else None
         with place.committed(work.out / WRITING) as file:
             with PartWriter(file, schema(kind), told) as writer:
-                for row in rows(self.model, found, work, f"{shard:06d}"):
+                for row in rows(self.model, found, work, f"{shard:06d}", figures):
                     writer.add(row)
                     if most_errors is not None and writer.errors > most_errors:
                         raise TooManyErrors(row["error"] or "")
+                if self._reference is not None and figures:
+                    writer.drift = _drift(self._reference, figures)
             size = file.tell()
-        return Part(shard, writer.rows, writer.errors, size)
+        return Part(shard, writer.rows, writer.errors, size, writer.drift)
 
 
 def rows(
-    model: Model[Any], found: Iterator[Item], work: Work, shard: str
+    model: Model[Any],
+    found: Iterator[Item],
+    work: Work,
+    shard: str,
+    figures: list[dict[str, float]] | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """The rows of a shard in the order of its inputs, each exactly once."""
+    """The rows of a shard in the order of its inputs, each exactly once.
+
+    Args:
+        model: The model.
+        found: The inputs.
+        work: Of the job.
+        shard: The name of the shard, with which ids begin.
+        figures: Gets what `pvzoo.drift.figures_of` says of each image; None for nothing.
+    """
     names: dict[int, str] = {}
     done: dict[int, dict[str, Any]] = {}  # by the index of the input; soon emptied
     streamed: list[int] = []  # what the stream calls image 0 is the first input that was read
@@ -136,7 +163,7 @@ def rows(
                 fail(index, item)
                 continue
             streamed.append(index)
-            yield item
+            yield item if figures is None else Seen(item.data, item.name)
 
     def ready(first: int) -> Iterator[dict[str, Any]]:
         while first in done:
@@ -154,6 +181,8 @@ def rows(
     given = 0
     for result in results:
         index = streamed[result.image.index]
+        if figures is not None and isinstance(result.image, Seen):
+            figures.append(figures_of(result.image, result, own_options=bool(work.options)))
         done[index] = of_result(result, f"{shard}-{index:06d}", names[index])
         for row in ready(given):
             given += 1
@@ -163,6 +192,18 @@ def rows(
         yield row
     if given != count:
         raise PvzooError(f"Input {given} of shard {shard} has neither a result nor an error.")
+
+
+def _drift(reference: Reference, figures: Sequence[Mapping[str, float]]) -> tuple[str, ...]:
+    """How the images of a shard differ from the reference, if they are enough to tell."""
+    if len(figures) < LEAST:
+        return ()
+    shifts = [
+        shift_of(reference, name, [row[name] for row in figures])
+        for name in reference.values
+        if all(name in row for row in figures)
+    ]
+    return tuple(str(shift) for shift in shifts if shift.is_drift)
 
 
 def fingerprint(model: Model[Any], load: Mapping[str, Any]) -> str:
