@@ -227,7 +227,7 @@ def test_a_bulk_job_reports_darkened_images_and_no_others(reference, tmp_path):
             darkened.save(tmp_path / name / f"{i}.png")
 
     def run(name, **options):
-        out, options = tmp_path / f"{name}-{len(options)}", {"workers": 1, **options}
+        out = tmp_path / f"{name}-{len(options)}"
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             report = pvzoo.bulk(
