@@ -57,7 +57,8 @@ def model(request):
 
 
 def test_objects_scores_and_order_are_those_of_the_network(model, clip):
-    for options in ({}, {"threshold": 0.05}, {"max_detections": 2}, {"nms": 0.3}):
+    tiles = {"tiles": 80, "threshold": 0.3, "max_detections": 3}
+    for options in ({}, {"threshold": 0.05}, {"max_detections": 2}, {"nms": 0.3}, tiles):
         plain = list(model.stream(clip, **options))
         tracked = list(model.stream(clip, track=True, **options))
         assert len(plain) == len(tracked) == COUNT
@@ -66,6 +67,7 @@ def test_objects_scores_and_order_are_those_of_the_network(model, clip):
             np.testing.assert_array_equal(a.scores, b.scores)
             np.testing.assert_array_equal(a.labels, b.labels)
             assert a.names == b.names
+            assert (a.image.frame, a.image.time) == (b.image.frame, b.image.time)
             assert a.track_id is None
             assert len(b.track_id) == len(b.trails) == len(b)
             if model.task == "instance-segmentation":
