@@ -159,6 +159,7 @@ def test_a_model_that_computes_without_a_network_is_measured_in_its_own_way(
     assert row.disk == 0
 
 
+@pytest.mark.slow
 def test_the_command_line_writes_a_table_and_a_csv_file(tiny: Path, tmp_path: Path) -> None:
     file = tmp_path / "table.csv"
     done = run("benchmark", tiny, "--runtime", "torch", "--rounds", "1", "--csv", file)

@@ -116,6 +116,7 @@ def test_a_store_that_fails_and_is_slow_gives_the_same_rows_as_a_good_one(store)
     assert [row["error"] is None for row in good].count(False) == 1
 
 
+@pytest.mark.slow
 def test_a_store_that_is_down_stops_the_job_with_a_sentence_and_no_row_becomes_an_error(
     store, monkeypatch
 ):

@@ -111,6 +111,7 @@ def test_there_is_no_example_that_is_not_run():
     }
 
 
+@pytest.mark.slow
 def test_the_example_of_a_video_follows_its_objects(tmp_path):
     said = run("video.py", cwd=tmp_path).stdout
     assert "tracks in tracks.txt, drawn in annotated.mp4" in said
@@ -119,6 +120,7 @@ def test_the_example_of_a_video_follows_its_objects(tmp_path):
     assert (tmp_path / "annotated.mp4").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_the_example_of_counting_sees_what_crosses_the_line(tmp_path):
     said = run("count_in_zone.py", cwd=tmp_path).stdout
     assert int(said.rpartition("crossed the middle: ")[2]) >= 3

@@ -261,7 +261,7 @@ def test_a_folder_that_misses_a_shard_names_it(tmp_path):
     transformers_folder(tmp_path, "vit", max_shard_size="10KB")
     lost = sorted(tmp_path.glob("*.safetensors"))[1]
     lost.unlink()
-    with pytest.raises(WeightsError, match=f"{lost.name} is missing"):
+    with pytest.raises(WeightsError, match=f"{lost.name}, .* is missing"):
         pvzoo.load(tmp_path)
 
 
