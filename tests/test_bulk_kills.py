@@ -80,9 +80,11 @@ class Job:
         self.process.kill()
         self.process.wait()
         end = time.monotonic() + 30
-        while any(map(is_alive, started)) and time.monotonic() < end:  # Ray ends by itself
+        while any(map(can_write, started)) and time.monotonic() < end:  # Ray ends by itself
             time.sleep(0.1)
-        assert not any(map(is_alive, started))
+        assert not any(map(can_write, started))
+        for process in filter(is_alive, started):  # Ray leaves two agents behind
+            os.kill(process, signal.SIGKILL)
 
     def kill_worker(self) -> None:
         workers = [p for p in descendants(self.process.pid) if b"ray::RayWorker" in command_of(p)]
@@ -121,6 +123,10 @@ def command_of(process: int) -> bytes:
 
 def is_alive(process: int) -> bool:
     return bool(command_of(process))  # that of a zombie is empty
+
+
+def can_write(process: int) -> bool:
+    return is_alive(process) and b"Agent" not in command_of(process)
 
 
 def size_of(file: Path) -> int:

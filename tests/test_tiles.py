@@ -23,9 +23,10 @@ from pvzoo.postprocess.frame import Frame
 from pvzoo.results.masks import encode
 from pvzoo.thresholds.values import Thresholds
 from pvzoo.tiles.choose import from_record
-from pvzoo.tiles.geometry import Grid
+from pvzoo.tiles.detections import merge
+from pvzoo.tiles.geometry import Area, Grid
 from pvzoo.tiles.semantic import allocate
-from pvzoo.tiles.views import touching
+from pvzoo.tiles.views import Views, touching
 
 TILES = pvzoo.Tiles(96, overlap=0.25, whole=False)
 
@@ -354,6 +355,35 @@ def test_a_network_that_fails_on_a_tile_loses_that_image_only(monkeypatch):
     found = model.predict(images, tiles=TILES, on_error=errors.append)
     assert [r.image.index for r in found] == [0, 2]
     assert [error.index for error in errors] == [1]
+
+
+def test_a_box_that_takes_the_place_of_a_better_one_gets_its_score():
+    """Otherwise a threshold that is applied later, as for tracks, would remove both."""
+    areas = [Area(0, 0, 100, 100), Area(0, 80, 100, 180), Area(0, 0, 100, 180)]
+
+    def merged(boxes, scores, labels, tiles):
+        arrays = np.array(boxes, float), np.array(scores, np.float32), np.array(labels)
+        found = merge(Views(*arrays, np.array(tiles), areas, (100, 180)))
+        return [(group.members, round(float(group.score), 2)) for group in found]
+
+    cut, whole, seen_by_all = [85, 10, 98, 40], [85, 10, 110, 40], [12, 12, 70, 90]
+    assert merged([cut, whole], [0.6, 0.35], [0, 0], [0, 1]) == [((1,), 0.6)]
+    assert [m for m, _ in merged([cut, whole], [0.6, 0.35], [0, 1], [0, 1])] == [(0,), (1,)]
+    assert merged([[10, 10, 70, 90], seen_by_all], [0.46, 0.9], [0, 0], [0, 2]) == [((0,), 0.9)]
+
+
+def test_pieces_of_a_mask_are_united_without_an_overlap(masker):
+    tiles = pvzoo.Tiles(100, overlap=0, whole=False)
+    pixels = canvas((100, 200))
+    box(pixels, "red", 40, 20, 160, 70)
+    assert len(masker.predict(pixels, tiles=tiles)) == len(masker.predict(pixels)) == 1
+
+
+def test_paths_that_the_system_refuses_are_errors_of_their_image(finder):
+    failed = []
+    images = [scene(1), "x" * 300 + ".jpg"]
+    assert len([*finder.stream(images, tiles=TILES, on_error=failed.append)]) == 1
+    assert [error.index for error in failed] == [1]
 
 
 def test_options_apply_to_the_merged_result(finder):

@@ -7,6 +7,7 @@ import pickle
 import re
 import threading
 import tomllib
+import warnings
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -99,6 +100,51 @@ def test_a_part_has_the_same_frames_as_the_whole(model, clip, part, expected):
 def test_a_start_after_the_end_gives_nothing_and_a_warning(model, clip):
     with pytest.warns(PvzooWarning, match=r"no frames after 9.*ends at 1\.2"):
         assert list(model.stream(clip, start=9)) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [("a.ts", "mpeg2video"), ("a.mpg", "mpeg2video"), ("a.mkv", "libx264"), ("a.wmv", "wmv2")],
+)
+def test_a_start_gives_the_right_frames_in_containers_that_do_not_seek_exactly(
+    tmp_path, name, codec
+):
+    frames = (videos.numbered(i) for i in range(100))
+    path = videos.write(tmp_path / name, frames, codec=codec, g="12", qmin="1", qmax="2")
+    for start in (0.6, 3.0):
+        first = next(iter(Video(path, start=start)))
+        assert first.frame == round(first.time * 25) == videos.number_of(first.open())
+        assert first.time == pytest.approx(start, abs=0.05)
+
+
+def test_a_video_whose_frames_grow_is_not_decoded_beyond_the_limit_of_pixels(tmp_path, monkeypatch):
+    parts = [
+        videos.write(tmp_path / f"{height}.h264", [np.zeros((height, width, 3), np.uint8)] * count)
+        for height, width, count in ((48, 64, 400), (480, 640, 6))
+    ]
+    both = tmp_path / "both.h264"
+    both.write_bytes(b"".join(part.read_bytes() for part in parts))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100_000)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = {frame.open().size for frame in Video(both)}
+    assert found == {(64, 48)}
+
+
+def test_frames_after_the_clock_has_jumped_back_are_not_lost(tmp_path):
+    frames = [np.zeros((48, 64, 3), np.uint8)] * 20
+    late = videos.write(tmp_path / "a.ts", frames, times=[50 + i / 25 for i in range(20)])
+    early = videos.write(tmp_path / "b.ts", frames)
+    both = tmp_path / "both.ts"
+    both.write_bytes(late.read_bytes() + early.read_bytes())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert len(list(Video(both))) == 40
+
+
+def test_a_video_that_is_not_there_is_a_sentence(tmp_path):
+    with pytest.raises(ImageError, match="does not exist"):
+        next(iter(Video(tmp_path / "nothing.mp4")))
 
 
 def test_a_variable_frame_rate_is_honoured(model, tmp_path):

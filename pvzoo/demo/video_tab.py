@@ -133,6 +133,7 @@ class VideoTab:
                 # one step after the other, so that the requests of others get their turns
                 step = partial(next, results, None)
                 while (result := self._answers.run(model, step)) is not None:
+                    self._check_size(file, *result.size[::-1])  # it may change within a video
                     written.add(result)
                     lines.append(result.to_json())
                     progress((len(lines), self._limits.video_frames), unit="frames")
@@ -153,10 +154,12 @@ class VideoTab:
         ]
 
     def _check_pixels(self, video: Video) -> None:
-        width, height = video.size()
+        self._check_size(video.name, *video.size())
+
+    def _check_size(self, name: str, width: int, height: int) -> None:
         if width * height > self._limits.video_pixels:
             raise ImageError(
-                f"{video.name} has frames of {width:,} x {height:,} pixels, more than the "
+                f"{name} has frames of {width:,} x {height:,} pixels, more than the "
                 f"{self._limits.video_pixels:,} allowed.",
                 "Make it smaller.",
             )

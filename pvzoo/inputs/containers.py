@@ -125,7 +125,7 @@ def _how(place: Path | str | int) -> tuple[str, str | None, dict[str, str]]:
         kind, device = _CAMERAS.get(sys.platform, _CAMERAS["linux"])
         options = {"framerate": "30"} if kind == "avfoundation" else {}
         return device.format(place), kind, options
-    options = {"format_whitelist": ",".join(CONTAINERS), **_most_pixels()}
+    options = {"format_whitelist": ",".join(CONTAINERS), **most_pixels()}
     if isinstance(place, Path):
         return f"file:{place.absolute()}", None, {**options, "protocol_whitelist": "file"}
     options["protocol_whitelist"] = _PROTOCOLS
@@ -134,7 +134,7 @@ def _how(place: Path | str | int) -> tuple[str, str | None, dict[str, str]]:
     return place, None, options
 
 
-def _most_pixels() -> dict[str, str]:
+def most_pixels() -> dict[str, str]:
     """FFmpeg's own limit, which holds before the first frame is decoded."""
     most = Image.MAX_IMAGE_PIXELS
     return {} if most is None else {"max_pixels": str(most)}
@@ -142,6 +142,8 @@ def _most_pixels() -> dict[str, str]:
 
 def _refusal(place: Path | str | int, name: str, error: Exception) -> ImageError:
     if isinstance(place, Path):
+        if not place.is_file():
+            return ImageError(f"{name} does not exist.", "Check the path.", source=name)
         if place.stat().st_size == 0:
             return ImageError(
                 f"{name} is empty (0 bytes).", "Copy or download it again.", source=name

@@ -17,6 +17,7 @@ result.
 from __future__ import annotations
 
 import warnings
+from bisect import bisect_left
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -28,7 +29,7 @@ import numpy as np
 from PIL import Image
 
 from pvzoo.errors import ImageError, PvzooWarning, UsageError, error_message
-from pvzoo.inputs.containers import is_address, name_of, opened, stream_of
+from pvzoo.inputs.containers import is_address, most_pixels, name_of, opened, stream_of
 from pvzoo.inputs.images import ImageHandle
 from pvzoo.inputs.limits import check_pixels
 
@@ -115,16 +116,25 @@ class Video:
         Raises:
             ImageError: It is not a video, or has no frames that can be decoded.
         """
+        if not self.start or self.live:
+            yield from self._frames(seeks=False)
+            return
+        try:
+            yield from self._frames(seeks=True)
+        except _TooLate:  # nothing was given yet
+            yield from self._frames(seeks=False)
+
+    def _frames(self, *, seeks: bool) -> Iterator[FrameHandle]:
         with opened(self.place, self.name) as container:
             reader = _Reader(container, self.name, live=self.live)
-            if self.start and not self.live:
+            if seeks:
                 reader.skip_to(self.start)
             first: int | None = None
             with closing(reader.frames()) as frames:
                 for number, time, frame in frames:
                     if self.stop is not None and time >= self.stop:
                         return
-                    if time < self.start:
+                    if self.start and time < self.start:  # times may jump back below 0
                         continue
                     first = number if first is None else first
                     if (number - first) % self.every == 0:
@@ -210,6 +220,10 @@ def upright(frame: VideoFrame) -> Image.Image:
     return Image.fromarray(np.rot90(pixels, round(frame.rotation / 90) % 4))
 
 
+class _TooLate(Exception):
+    """A container went to a later place than it was asked to."""
+
+
 class _Held:
     """A decoded frame until it is released; copies and pickles of it are released."""
 
@@ -227,10 +241,14 @@ class _Reader:
         self.container = container
         self.stream = stream_of(container, name)
         self.stream.thread_type = "AUTO"
+        # the options of the container are not those of its decoder
+        self.stream.codec_context.options = {**self.stream.codec_context.options, **most_pixels()}
         self.name = name
         self.rate = _rate(self.stream)
         self.origin = None if live else self.stream.start_time
         self.next = 0  # the index of the next frame
+        self.before: list[int] = []  # timestamps of the frames before the part to read
+        self.key: int | None = None  # where the part to read should begin, after `skip_to`
         self.seen = 0
         self.last = 0.0
         self.damage = ""  # what is damaged, and after what time
@@ -247,18 +265,16 @@ class _Reader:
         times: list[int] = []
         key: int | None = None
         for packet in self.container.demux(self.stream):
-            if packet.pts is None or packet.dts is None:
-                continue
-            if packet.dts >= target:
+            if packet.dts is not None and packet.dts >= target:
                 break
-            if packet.pts < target and not packet.is_discard:
+            if packet.pts is not None and packet.pts < target and not packet.is_discard:
                 times.append(packet.pts)
                 if packet.is_keyframe:
                     key = packet.pts if key is None else max(key, packet.pts)
         if key is None:
             key = self.origin
         self.container.seek(key, stream=self.stream)
-        self.next = sum(time < key for time in times)
+        self.before, self.key = sorted(times), key
 
     def frames(self) -> Generator[tuple[int, float, VideoFrame], None, None]:
         """(index, seconds, frame) of each frame."""
@@ -281,6 +297,10 @@ class _Reader:
                 self._note(error_message(error))
                 continue
             for frame in decoded:
+                if self.key is not None:  # containers without an index do not seek exactly
+                    if frame.pts is None or frame.pts > self.key:
+                        raise _TooLate
+                    self.next, self.key = bisect_left(self.before, frame.pts), None
                 number, self.next = self.next, self.next + 1
                 self.seen += 1
                 self.last = self._time(frame, number)

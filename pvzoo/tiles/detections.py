@@ -5,8 +5,9 @@ The rule:
 1. A box is **cut** at a side that lies at an inner edge of its tile, which is not an edge of the
    image. All other boxes are seen whole.
 2. **Cut boxes that another tile has seen whole are dropped**: those that lie in the area of a tile
-   with a box that is seen whole, has at least half the score, and covers more than half of the cut
-   box. Its class may be another, because a piece of an object can look like something else.
+   with a box that is seen whole, covers more than half of the cut box, and has at least half its
+   score; three quarters if its class is another, because a piece of an object can look like
+   something else. In one class, the whole box gets the best score of both.
 3. **Pieces are united.** Two boxes of neighbouring tiles are pieces of one object if each is cut at
    the edge that faces the other, and they agree in the part that both tiles see. Boxes agree if
    their sides along the seam have an IoU above 0.5; masks agree if they have this IoU in that part.
@@ -20,7 +21,7 @@ The rule:
    best score of all views.
 5. The pass over the whole image sees less sharply. Its boxes that fit into the overlap of the tiles
    are left out, because some tile has seen these objects whole. So are those that have an IoU above
-   0.5 with an object of the tiles that is whole and has at least half the score, of any class.
+   0.5 with a whole object of the tiles that has enough of the score, as in rule 2.
 
 Greedy matching by intersection over the smaller area is SAHI's (``GREEDYNMM`` with ``IOS``,
 ``sahi/postprocess/combine.py``). SAHI does not know which boxes are cut. So it also merges objects
@@ -30,6 +31,7 @@ that lie in others, and it does not unite pieces that share less than half of th
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -55,6 +57,15 @@ _INSIDE = 0.9
 """The least share of a cut box that must lie in a tile that has seen the object whole."""
 _CUT_COUNTS = 0.5
 """What the score of a cut box is multiplied by, for the order of matching."""
+
+
+def _enough(alike: np.ndarray) -> np.ndarray:
+    """The least share of a box's score that another one must have to take its place.
+
+    Args:
+        alike: Whether the two have one class, of any shape.
+    """
+    return np.where(alike, 0.5, 0.75)
 
 
 class Group(NamedTuple):
@@ -91,8 +102,9 @@ def merge(views: Views, shared: Shared | None = None, common: Common | None = No
     if not len(views.boxes):
         return []
     cut = cut_sides(views)
-    left = ~_seen_whole(views, cut)
-    objects = _united(views, cut & left[:, None], shared or _along_seam(views.boxes))
+    dropped, better = _seen_whole(views, cut)
+    views, left = replace(views, scores=better), ~dropped
+    objects = _united(views, cut & left[:, None], shared or along_seam(views.boxes))
     objects = [members for members in objects if left[members[0]]]
     first = np.array([members[0] for members in objects])
     boxes, labels = views.boxes[first], views.labels[first]
@@ -104,7 +116,7 @@ def merge(views: Views, shared: Shared | None = None, common: Common | None = No
             boxes[k], labels[k] = union_of(views.boxes[some]), views.labels[best]
             scores[k], is_cut[k] = views.scores[best], _is_cut(views.boxes, cut, near, some)
     from_whole = np.array([area.size == views.image for area in views.areas])[views.tiles[first]]
-    kept = np.flatnonzero(~_seen_sharper(boxes, scores, is_cut, from_whole))
+    kept = np.flatnonzero(~_seen_sharper(boxes, scores, labels, is_cut, from_whole))
     objects = [objects[k] for k in kept]
     boxes, labels, scores, is_cut = boxes[kept], labels[kept], scores[kept], is_cut[kept]
     first, second = touching(boxes, labels, max(views.areas[0].size))
@@ -120,9 +132,14 @@ def merge(views: Views, shared: Shared | None = None, common: Common | None = No
 # --- pieces --------------------------------------------------------------------------------------
 
 
-def _seen_whole(views: Views, cut: np.ndarray) -> np.ndarray:
-    """(n,) bool: which boxes are cut, while another tile has seen their object whole."""
+def _seen_whole(views: Views, cut: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(n,) bool: which boxes are cut, while another tile has seen their object whole.
+
+    And the (n,) scores, in which a whole box has the best score of its pieces: a later threshold
+    must not remove it after it replaced them.
+    """
     areas, boxes, scores = corners(views.areas), views.boxes, views.scores
+    better = scores.copy()
     dropped = cut.any(axis=1)
     pieces = by_tile(np.flatnonzero(dropped), views.tiles)
     wholes = by_tile(np.flatnonzero(~dropped), views.tiles)
@@ -138,9 +155,14 @@ def _seen_whole(views: Views, cut: np.ndarray) -> np.ndarray:
             some = some[in_common(boxes[some], areas[u]) >= _INSIDE * sizes]
             shares = in_common(boxes[some][:, None], boxes[others])
             seen = shares > AGREE * area_of(boxes[some])[:, None]
-            seen &= scores[others] >= scores[some][:, None] / 2
+            alike = views.labels[others] == views.labels[some][:, None]
+            seen &= scores[others] >= scores[some][:, None] * _enough(alike)
             dropped[some[seen.any(axis=1)]] = True
-    return dropped
+            for k, row in zip(some, seen & alike, strict=True):
+                if row.any():  # the whole box that shows most of the piece
+                    one = others[row][in_common(boxes[k], boxes[others[row]]).argmax()]
+                    better[one] = max(better[one], scores[k])
+    return dropped, better
 
 
 def _united(views: Views, cut: np.ndarray, shared: Shared) -> list[tuple[int, ...]]:
@@ -215,7 +237,7 @@ def _neighbours(areas: np.ndarray, axis: int) -> list[tuple[int, int]]:
     return found
 
 
-def _along_seam(boxes: np.ndarray) -> Shared:
+def along_seam(boxes: np.ndarray) -> Shared:
     """Compares pieces by the IoU of their sides along the seam."""
 
     def shared(left: np.ndarray, right: np.ndarray, axis: int) -> np.ndarray:
@@ -243,16 +265,28 @@ def _is_cut(boxes: np.ndarray, cut: np.ndarray, near: np.ndarray, members: list[
 
 
 def _seen_sharper(
-    boxes: np.ndarray, scores: np.ndarray, is_cut: np.ndarray, from_whole: np.ndarray
+    boxes: np.ndarray,
+    scores: np.ndarray,
+    labels: np.ndarray,
+    is_cut: np.ndarray,
+    from_whole: np.ndarray,
 ) -> np.ndarray:
-    """(n,) bool: which objects of the pass over the whole image a tile has seen whole too."""
+    """(n,) bool: which objects of the pass over the whole image a tile has seen whole too.
+
+    The object of the tile gets the best score of both, in `scores`.
+    """
     dropped = np.zeros(len(boxes), dtype=bool)
     others = np.flatnonzero(~from_whole & ~is_cut)
     sizes = area_of(boxes)
     for k in np.flatnonzero(from_whole):
         shares = in_common(boxes[k], boxes[others])
         same = shares > AGREE * (sizes[k] + sizes[others] - shares)
-        dropped[k] = bool((same & (scores[others] >= scores[k] / 2)).any())
+        alike = labels[others] == labels[k]
+        same &= scores[others] >= scores[k] * _enough(alike)
+        dropped[k] = bool(same.any())
+        if (same & alike).any():
+            best = others[np.where(same & alike, shares, -1).argmax()]
+            scores[best] = max(scores[best], scores[k])
     return dropped
 
 

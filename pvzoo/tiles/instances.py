@@ -8,7 +8,7 @@ import numpy as np
 from pycocotools import mask as coco
 
 from pvzoo.results.masks import Masks, encode, enlarge
-from pvzoo.tiles.detections import Common, Shared
+from pvzoo.tiles.detections import Common, Shared, along_seam
 from pvzoo.tiles.geometry import Area, Size
 from pvzoo.tiles.views import Views
 
@@ -24,7 +24,7 @@ def placed(masks: Masks, area: Area, image: Size) -> tuple[bytes, ...]:
     if masks.size == image:
         return masks.counts
     if masks.size != area.size:
-        factor = -(-area.size[0] // masks.size[0])
+        factor = -(-max(area.size) // max(masks.size))  # of the longer side: it is exact
         return tuple(enlarge(code, masks.size, factor, image) for code in masks.counts)
     return tuple(encode(mask, area.top, area.left, image) for mask in masks)
 
@@ -38,12 +38,15 @@ def united(codes: Sequence[bytes], image: Size) -> bytes:
 
 def shared_by(codes: Sequence[bytes], views: Views) -> Shared:
     """Compares the masks of pieces in the part that both tiles see."""
-    strips: dict[tuple[int, int], dict[str, object]] = {}
+    strips: dict[tuple[int, int], dict[str, object] | None] = {}
+    beside = along_seam(views.boxes)  # for tiles that only touch
 
-    def strip(i: int, j: int) -> dict[str, object]:
+    def strip(i: int, j: int) -> dict[str, object] | None:
         one, two = views.areas[i], views.areas[j]
         top, left = max(one.top, two.top), max(one.left, two.left)
         size = min(one.bottom, two.bottom) - top, min(one.right, two.right) - left
+        if min(size) < 1:
+            return None
         return _code(encode(np.ones(size, dtype=bool), top, left, views.image), views.image)
 
     def shared(left: np.ndarray, right: np.ndarray, axis: int) -> np.ndarray:
@@ -52,9 +55,11 @@ def shared_by(codes: Sequence[bytes], views: Views) -> Shared:
             key = int(views.tiles[i]), int(views.tiles[j])
             if key not in strips:
                 strips[key] = strip(*key)
+            if (common := strips[key]) is None:
+                found[k] = beside(left[k : k + 1], right[k : k + 1], axis)[0]
+                continue
             both = [
-                coco.merge([_code(codes[m], views.image), strips[key]], intersect=True)
-                for m in (i, j)
+                coco.merge([_code(codes[m], views.image), common], intersect=True) for m in (i, j)
             ]
             found[k] = coco.iou([both[0]], [both[1]], [0])[0, 0]
         return found

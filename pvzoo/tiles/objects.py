@@ -33,7 +33,7 @@ class ObjectJoiner:
     def add(self, area: Area, seen: Detections) -> None:
         """Take the objects of a tile, or of the whole image."""
         image = self._grid.image
-        scale = -(-area.size[0] // seen.size[0])  # a huge image was scaled down
+        scale = -(-max(area.size) // max(seen.size))  # a huge image was scaled down
         corner = np.array([area.left, area.top] * 2, dtype=np.float64)
         boxes = seen.boxes.astype(np.float64) * scale + corner
         changed: dict[str, Any] = {"boxes": boxes, "size": image, "image": None}

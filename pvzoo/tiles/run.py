@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -61,6 +62,16 @@ class _Job:
     parts: Sequence[Area]
     joiner: Joiner | None
     done: int = 0
+    _read: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def was_read(self) -> None:
+        """Forget the pixels after the last part was read."""
+        with self._lock:
+            self._read += 1
+            if self._read == len(self.parts) and self.source is not None:
+                self.source.close()
+                self.source = None
 
     @classmethod
     def of(
@@ -92,8 +103,11 @@ class _Part(ImageHandle):
         assert self.job is not None
         assert self.area is not None
         source = self.job.source
-        assert source is not None  # it is kept until all parts are done
-        return source.whole() if self.area.size == source.size else source.read(self.area)
+        assert source is not None  # it is kept until all parts are read
+        try:
+            return source.whole() if self.area.size == source.size else source.read(self.area)
+        finally:
+            self.job.was_read()
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,7 +180,7 @@ def run_in_tiles(
                 if job.done < len(job.parts):
                     continue
                 result = job.joiner.result()
-            job.source = job.joiner = None
+            job.joiner = None
             yield replace(result, image=job.handle)
     while errors:
         report(errors.pop(0), on_error, stacklevel=4)

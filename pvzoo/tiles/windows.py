@@ -46,6 +46,9 @@ class Source(Protocol):
     def whole(self) -> Image.Image:
         """The whole image, perhaps scaled down by a whole number."""
 
+    def close(self) -> None:
+        """Close its file."""
+
     def check_whole(self) -> None:
         """Refuse an image that cannot be read at once."""
 
@@ -87,6 +90,9 @@ class MemorySource:
         """The image itself."""
         return self._image
 
+    def close(self) -> None:
+        """It has no file."""
+
     def check_whole(self) -> None:
         """It is in memory already."""
 
@@ -107,7 +113,11 @@ class TiffSource:
         self._page: Any = self._file.pages.first
         self._lock = threading.Lock()
         self.size = (int(self._page.imagelength), int(self._page.imagewidth))
-        self._check()
+        try:
+            self._check()
+        except ImageError:
+            self.close()
+            raise
 
     def _check(self) -> None:
         page = self._page
@@ -227,6 +237,10 @@ class TiffSource:
                 break
         return height, width
 
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
     def check_whole(self) -> None:
         """It is too large for one tile.
 
@@ -240,13 +254,16 @@ class TiffSource:
 
 def _is_huge_tiff(path: Path) -> bool:
     """Whether a file is a TIFF that is larger than an image in memory may be, and can be opened."""
-    if not path.is_file() or not is_installed("tifffile"):
-        return False
-    with path.open("rb") as file:
-        if file.read(4) not in _TIFF:
+    try:
+        if not path.is_file() or not is_installed("tifffile"):
             return False
-        file.seek(0)
-        check_tags(file)
+        with path.open("rb") as file:
+            if file.read(4) not in _TIFF:
+                return False
+            file.seek(0)
+            check_tags(file)
+    except (OSError, ImageError):  # `ImageHandle.open` says what is wrong, with the name
+        return False
     import tifffile
 
     try:

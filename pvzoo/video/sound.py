@@ -59,7 +59,8 @@ class Sound:
             codec: FFmpeg's name of the codec to use if `out` cannot hold the one of the video.
         """
         container = opened(video.place, video.name)
-        if not container.streams.audio:
+        source = next((s for s in container.streams.audio if s.codec_context is not None), None)
+        if source is None:  # or FFmpeg does not know what it is
             container.close()
             return None
         frames = stream_of(container, video.name)
@@ -67,7 +68,6 @@ class Sound:
         if frames.start_time is not None and frames.time_base is not None:
             origin = frames.start_time * frames.time_base
         begin = origin + Fraction(start).limit_denominator(1_000_000)
-        source = container.streams.audio[0]
         if start and source.time_base:
             container.seek(int(begin / source.time_base), stream=source)
         return cls(container, source, out, codec, begin, video.name)
