@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 from itertools import product
@@ -220,3 +221,21 @@ def test_the_memory_for_a_huge_tiff_does_not_grow_with_the_file(tmp_path):
         assert objects == pieces**2
         peaks.append(peak)
     assert peaks[1] < 1.3 * peaks[0]
+
+
+def test_a_piece_that_holds_a_larger_image_than_it_states_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 60_000)
+    buffer = io.BytesIO()
+    Image.new("RGB", (2000, 2000)).save(buffer, "JPEG")
+    path = tmp_path / "bomb.tif"
+    tifffile.imwrite(
+        path,
+        iter([buffer.getvalue()] * 16),
+        shape=(1024, 1024, 3),
+        dtype=np.uint8,
+        tile=(256, 256),
+        compression="jpeg",
+        photometric="rgb",
+    )
+    with pytest.raises(ImageError, match="larger than it states"):
+        open_source(ImageHandle.of(path)).read(Area(0, 0, 300, 300))

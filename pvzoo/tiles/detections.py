@@ -330,7 +330,7 @@ def _greedy(
     """
     views: dict[int, list[int]] = {}
     for i, j in zip(first.tolist(), second.tolist(), strict=True):
-        if is_cut[i] or is_cut[j] or alone[i] != alone[j] or alone[i] < 0:
+        if alone[i] != alone[j] or alone[i] < 0:
             views.setdefault(i, []).append(j)
             views.setdefault(j, []).append(i)
     rank = np.array(scores) * np.where(is_cut, _CUT_COUNTS, 1.0)

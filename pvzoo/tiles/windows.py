@@ -7,13 +7,14 @@ from their beginning, so they stay below the limits of `pvzoo.inputs.limits`.
 
 from __future__ import annotations
 
+import io
 import math
 import threading
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from pvzoo.errors import ImageError, PvzooError, error_message
 from pvzoo.extras import is_installed
@@ -95,6 +96,10 @@ class MemorySource:
 
     def check_whole(self) -> None:
         """It is in memory already."""
+
+
+_IMAGES = (6, 7, 33003, 33004, 33005, 33007, 34712, 34892, 34933, 34934, 50001)
+"""Compressions of TIFF whose pieces are images of their own: JPEG, JPEG 2000, WebP."""
 
 
 class TiffSource:
@@ -187,6 +192,8 @@ class TiffSource:
                 with self._lock:
                     self._file.filehandle.seek(int(page.dataoffsets[index]))
                     data = self._file.filehandle.read(count)
+                if page.compression in _IMAGES:
+                    _check_held(data, high, wide)
                 piece, _, _ = page.decode(data, index, **more)
                 if piece is None:
                     continue
@@ -250,6 +257,23 @@ class TiffSource:
         height, width = self.size
         what, hint = limits.too_many_pixels(limits.most_pixels(), f"it is {width:,} x {height:,}")
         raise _refused(self._handle, what, f"Use smaller tiles. {hint}")
+
+
+def _check_held(data: bytes, high: int, wide: int) -> None:
+    """Refuse a piece whose bytes are an image that is larger than the file states.
+
+    Raises:
+        ImageError: It is larger. It would be decoded as a whole.
+    """
+    try:
+        with Image.open(io.BytesIO(data)) as held:
+            fits = held.width <= wide and held.height <= high
+    except UnidentifiedImageError:  # what Pillow does not know is left to the decoder
+        return
+    except Image.DecompressionBombError:
+        fits = False
+    if not fits:
+        raise ImageError("has a piece that is larger than it states.", "Save it again.")
 
 
 def _is_huge_tiff(path: Path) -> bool:
