@@ -12,10 +12,13 @@ import numpy as np
 import pytest
 from bombs import BOMBS
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 import pvzoo
 from pvzoo.errors import ImageError
 from pvzoo.inputs import encoded
+from pvzoo.web.client_images import checked
+from pvzoo.web.limits import Limits
 
 TESTS = Path(__file__).parent
 MEGABYTES = 1000
@@ -84,6 +87,36 @@ def test_postscript_is_not_run():
     file = io.BytesIO()
     Image.new("RGB", (8, 8)).save(file, "EPS")
     with pytest.raises(ImageError, match="is PostScript, a program"):
+        pvzoo.open_image(file.getvalue())
+
+
+def icon(side: int) -> bytes:
+    """A Windows icon that says it is of 1 x 1 pixels and holds a PNG of `side` x `side`."""
+    file = io.BytesIO()
+    Image.new("1", (side, side)).save(file, "PNG")
+    png = file.getvalue()
+    return struct.pack("<HHHBBBBHHII", 0, 1, 1, 1, 1, 0, 0, 1, 1, len(png), 22) + png
+
+
+def test_an_image_inside_an_icon_is_not_decoded(monkeypatch):
+    decoded: list[tuple[int, int]] = []
+    load = PngImageFile.load
+    monkeypatch.setattr(
+        PngImageFile, "load", lambda image: (decoded.append(image.size), load(image))[1]
+    )
+    data = icon(1000)
+    with pytest.raises(ImageError, match="is an icon or another file that holds images"):
+        pvzoo.open_image(data)
+    assert checked(data, "a.ico", Limits(max_pixels=1000)).size == (0, 0)
+    assert not decoded
+
+
+@pytest.mark.parametrize("format", ["ICO", "ICNS", "BLP"])
+def test_a_file_that_holds_images_is_refused_by_a_sentence(format):
+    file = io.BytesIO()
+    image = Image.new("P" if format == "BLP" else "RGB", (32, 32))
+    image.save(file, format)
+    with pytest.raises(ImageError, match=r"does not read\. Save the image as PNG\."):
         pvzoo.open_image(file.getvalue())
 
 

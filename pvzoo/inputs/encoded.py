@@ -1,7 +1,8 @@
 """Open encoded images with PIL within limits, and turn them upright.
 
 Files may be hostile. Before any pixel is decoded, a file is refused if it has too many pixels, if
-it is a program (EPS), or if its tags claim more bytes than it has.
+it is a program (EPS), if it is of a format that holds other image files (as icons do), or if its
+tags claim more bytes than it has.
 """
 
 from __future__ import annotations
@@ -33,6 +34,10 @@ ONE_IMAGE_FORMATS = frozenset({"MPO", "JPEG"})
 """Formats whose further frames are not pages or animation. MPO is a JPEG of a phone with a preview
 or a depth map after the photograph."""
 
+CONTAINERS = frozenset({"BLP", "CUR", "ICNS", "ICO", "IPTC"})
+"""Formats that hold other image files, which PIL decodes when it opens them: the size in the header
+does not limit the pixels."""
+
 PIL_LOCK = threading.Lock()
 """One PIL image may occur twice in a list, and PIL's decoders are not safe for two threads."""
 
@@ -42,6 +47,13 @@ _EXIF = b"Exif\0\0"
 _SLACK = 2**24  # bytes, for small files whose tags share a value
 # Bytes of a value of each type that tags have.
 _TAG_SIZES = dict(enumerate((1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4), start=1)) | {16: 8}
+
+
+def formats() -> tuple[str, ...]:
+    """The formats that are read: those of PIL and its plugins, without `CONTAINERS`."""
+    Image.preinit()  # the usual formats are tried first
+    Image.init()
+    return tuple(format for format in Image.ID if format not in CONTAINERS)
 
 
 def opened(data: Path | bytes | BinaryIO) -> Image.Image:
@@ -60,7 +72,7 @@ def opened(data: Path | bytes | BinaryIO) -> Image.Image:
         data = io.BytesIO(data) if isinstance(data, bytes) else data
         check_tags(data)
         data.seek(0)
-    image = Image.open(data)
+    image = Image.open(data, formats=formats())
     try:
         if image.format == "EPS":
             raise ImageError(
@@ -186,9 +198,14 @@ def no_image(head: bytes) -> tuple[str, str]:
         )
     if head[4:8] == b"ftyp" or head[:4] == b"\x1aE\xdf\xa3" or head[8:12] == b"AVI ":
         return "is a video, not an image.", "Use model.stream(file) for its frames."
+    if head[:4] in (b"\0\0\1\0", b"\0\0\2\0", b"icns", b"BLP1", b"BLP2"):
+        return (
+            "is an icon or another file that holds images, which pvzoo does not read.",
+            "Save the image as PNG.",
+        )
     if head.lstrip()[:1] == b"<":
         return "is a web page, XML or SVG, not an image of pixels.", "Save the image as PNG."
     return (
-        "is not an image in a format PIL can read.",
+        "is not an image in a format that pvzoo reads.",
         "Use a JPEG, PNG, WebP, BMP, GIF or TIFF file.",
     )

@@ -17,6 +17,7 @@ These are the rules:
 * **File objects** are read from their start if they can be rewound, as PIL does, else from their
   current position.
 * **PostScript** (EPS) is a program and is not run.
+* **Icons** (ICO, CUR, ICNS), BLP and IPTC hold other image files and are not read.
 
 These are the limits against hostile input. `PIL.Image.MAX_IMAGE_PIXELS` is PIL's own limit, 89
 megapixels by default; half of it is allowed for WebP and LAB and a third for JPEG 2000, which need

@@ -14,7 +14,7 @@ from PIL import Image
 
 from pvzoo.errors import ImageError
 from pvzoo.inputs.downloads import download
-from pvzoo.inputs.encoded import check_tags
+from pvzoo.inputs.encoded import check_tags, formats
 from pvzoo.inputs.images import ImageHandle
 from pvzoo.web.limits import Limits
 
@@ -101,7 +101,7 @@ def _size(data: bytes) -> tuple[tuple[int, int], int]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # this limit is lower than PIL's
             check_tags(io.BytesIO(data))
-            width, height = Image.open(io.BytesIO(data)).size
+            width, height = Image.open(io.BytesIO(data), formats=formats()).size
     except Image.DecompressionBombError as error:
         count = re.search(r"\d+", str(error))
         return (0, 0), int(count[0]) if count else 0
