@@ -271,6 +271,9 @@ BAD = {
     "an unknown field": (400, "unknown field 'picture'", {"files": {"picture": SMALL}}),
     "a form without its boundary": (400, "The form cannot be read", {
         "content": b"--x\r\n", "headers": {"content-type": "multipart/form-data"}}),
+    "a form in another charset": (415, "The charset of the form is 'punycode'. Send UTF-8.", {
+        "content": b"--x\r\nContent-Disposition: form-data; name=options\r\n\r\na\r\n--x--\r\n",
+        "headers": {"content-type": "multipart/form-data; boundary=x; charset=punycode"}}),
     "an unknown option": (422, "no option 'treshold'. Did you mean 'threshold'?", {
         "content": SMALL, "params": {"treshold": 1}}),
     "a very long class": (413, "more than 65,536 characters", {
@@ -329,6 +332,10 @@ def test_with_addresses_allowed_private_ones_are_refused(model):
         answer = client.post(PREDICT, json={"image": {"url": "file:///etc/passwd"}})
         assert answer.status_code == 422
         assert "is not a web address" in answer.json()["error"]
+        half = {"content": rb'{"image": {"url": "\ud800"}}'}
+        answer = client.post(PREDICT, **half, headers={"content-type": "application/json"})
+        assert answer.status_code == 422
+        assert "? is not a web address" in answer.json()["error"]
 
 
 def test_too_many_prompts_are_refused():

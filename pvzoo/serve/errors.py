@@ -57,4 +57,6 @@ def answer_of(error: Exception) -> JSONResponse:
             _log.error("a request failed", exc_info=error)
             status = 500
             message = "Something went wrong on the server. Its log has the details."
+    # JSON of a client can hold half a character, which is not UTF-8
+    message = message.encode("utf-8", "replace").decode()
     return JSONResponse({"error": message}, status, dict(headers))

@@ -16,6 +16,7 @@ from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any
 
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
@@ -194,6 +195,10 @@ def _of_form(
         yield body
 
     try:
+        _, parameters = parse_options_header(headers["content-type"])
+        charset = parameters.get(b"charset", b"utf-8").decode("latin-1")
+        if charset.lower() not in ("utf-8", "utf8"):  # some of Python's are slow or unsafe
+            raise RefusedError(415, f"The charset of the form is {short(charset)}.", "Send UTF-8.")
         parser = _Form(
             Headers(headers),
             stream(),  # type: ignore[arg-type]
