@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import bombs
 import httpx
@@ -466,20 +467,32 @@ def test_requests_in_flight_share_a_budget_of_bytes(held):
     with ThreadPoolExecutor(9) as pool:
         large = [pool.submit(held.post, DARK, content=bytes(30_000_000)) for _ in range(2)]
         assert {job.result().status_code for job in large} == {413}
-    started = threading.Event()
+    sent, finish = threading.Event(), threading.Event()
 
-    def slow():
-        yield b"x"
-        started.set()
-        time.sleep(1)
+    def large():
+        yield bytes(2**20 - 10)
+        sent.set()
+        finish.wait(10)
 
     limits = Limits(max_request=2**20, waiting_bytes=2**20)
     with running({"brightness": brightness()}, limits=limits) as client, ThreadPoolExecutor() as p:
-        first = p.submit(client.post, DARK, content=slow())
-        assert started.wait(10)
+        first = p.submit(client.post, DARK, content=large())
+        assert sent.wait(10)
         time.sleep(0.1)
         assert client.post(DARK, content=grey(10)).status_code == 503
+        finish.set()
         assert first.result().status_code == 422
+        assert client.post(DARK, content=grey(10)).status_code == 200
+
+
+def test_clients_that_only_announce_bytes_keep_nobody_out():
+    limits = Limits(max_request=2**20, waiting_bytes=2**20)
+    with running({"brightness": brightness()}, limits=limits) as client, ExitStack() as stack:
+        host, port = client.base_url.host, client.base_url.port
+        for length in (f"content-length: {2**20}", "transfer-encoding: chunked"):
+            connection = stack.enter_context(socket.create_connection((host, port)))
+            connection.sendall(f"POST {DARK} HTTP/1.1\r\nhost: a\r\n{length}\r\n\r\n".encode())
+        time.sleep(0.1)
         assert client.post(DARK, content=grey(10)).status_code == 200
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from serving import DETECTOR, brightness, running, scenes
@@ -57,6 +59,15 @@ def test_outputs_can_be_chosen_and_data_may_be_flat(client, arrays):
     request = {"inputs": inputs, "outputs": [{"name": "logits"}]}
     (output,) = client.post(INFER, json=request).json()["outputs"]
     assert output["name"] == "logits"
+
+
+def test_a_request_of_unknown_length_is_answered(client, arrays):
+    inputs = [tensor(name, array) for name, array in arrays.items()]
+    body = json.dumps({"inputs": inputs, "outputs": [{"name": "logits"}]}).encode()
+    assert client.post(INFER, content=iter([body[:1000], body[1000:]])).status_code == 200
+    endless = client.post(INFER, content=(bytes(2**20) for _ in range(17)))
+    assert endless.status_code == 413
+    assert "more than 16,777,216 bytes" in endless.json()["error"]
 
 
 def test_the_server_and_its_models_are_ready(client):

@@ -25,8 +25,9 @@ from pvzoo.inputs.images import ImageHandle
 from pvzoo.serve import inference_protocol as protocol
 from pvzoo.serve import request as requests
 from pvzoo.serve.batches import Batches, Job
+from pvzoo.serve.budget import Budget
 from pvzoo.serve.drift import Drift
-from pvzoo.serve.errors import RefusedError, answer_of, busy
+from pvzoo.serve.errors import RefusedError, answer_of
 from pvzoo.serve.gate import Gate
 from pvzoo.serve.limits import Limits
 from pvzoo.serve.metrics import CONTENT_TYPE, Metrics
@@ -91,7 +92,7 @@ class _Server:
         self._metrics = Metrics(lambda: self._batches.waiting)
         self._drift = Drift(models.offers.values() if drift else (), self._metrics.shifts)
         self._batches = Batches(limits, self._done)
-        self._bytes = 0
+        self._budget = Budget(max(limits.waiting_bytes, limits.max_request))
         # each of these may take the memory of a large image
         self._reading = asyncio.Semaphore(_READING)
         self._drawing = asyncio.Semaphore(limits.at_once)
@@ -189,6 +190,8 @@ class _Server:
         try:
             async with asyncio.timeout(self._limits.seconds):
                 answer = await how(request, name)
+        except ClientDisconnect:
+            answer = Response(status_code=499)  # nobody reads it; the metrics count it
         except TimeoutError:
             hint = "Send a smaller image, or try again later."
             late = f"There was no answer within {self._limits.seconds:g} seconds."
@@ -202,10 +205,8 @@ class _Server:
     async def _predicted(self, request: Request, name: str) -> Response:
         offer = self._models.offer(name)
         format = requests.format_of(request.query_params)
-        length = int(request.headers.get("content-length", self._limits.max_request))
-        self._reserve(length)
-        try:
-            body = await request.body()
+        with self._budget.share() as share:
+            body = await share.body(request, self._limits.max_request)
             reading = partial(
                 requests.read,
                 dict(request.headers),
@@ -222,9 +223,8 @@ class _Server:
             else:
                 asked = reading()
             del body, reading
-            downloaded = max(0, sum(len(image.handle.data) for image in asked.images) - length)
-            self._reserve(downloaded)
-            length += downloaded
+            size = sum(len(image.handle.data) for image in asked.images)
+            share.add(max(0, size - share.size))  # downloads
             if format == "image" and asked.several:
                 raise RefusedError(400, "There is one image for one image only.", "Send one.")
             options = requests.options_of(offer.task, asked.options, offer.labels, self._limits)
@@ -247,39 +247,15 @@ class _Server:
             text = ", ".join(result.to_json() for result in results)
             text = f'{{"results": [{text}]}}' if asked.several else text
             return Response(text, media_type="application/json")
-        except ClientDisconnect:
-            return Response(status_code=499)  # nobody reads it; the metrics count it
-        finally:
-            self._bytes -= length
 
     async def _inferred(self, request: Request, name: str) -> Response:
         self._models.offer(name)
-        length = int(request.headers.get("content-length", self._limits.max_request))
-        if length > protocol.MOST_BYTES:
-            raise RefusedError(
-                413, f"The request has more than {protocol.MOST_BYTES:,} bytes.", "Make it smaller."
-            )
-        self._reserve(length)
-        try:
-            body = await request.body()
+        with self._budget.share() as share:
+            body = await share.body(request, protocol.MOST_BYTES)
             model = await run_in_threadpool(self._models.get, name)
             async with self._drawing:
                 text = await run_in_threadpool(protocol.infer, body, model, name, self._limits)
             return Response(text, media_type="application/json")
-        except ClientDisconnect:
-            return Response(status_code=499)
-        finally:
-            self._bytes -= length
-
-    def _reserve(self, size: int) -> None:
-        """Count the bytes of a request that is being answered.
-
-        Raises:
-            RefusedError: There are too many (503).
-        """
-        if self._bytes + size > max(self._limits.waiting_bytes, self._limits.max_request):
-            raise busy("The server is busy with large requests.", 1)
-        self._bytes += size
 
     async def _together(self, request: Request, jobs: Sequence[Job]) -> list[Result]:
         """The results of all jobs; they are cancelled if the client goes or the time is over."""
