@@ -11,7 +11,8 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import bombs
 import httpx
@@ -35,7 +36,7 @@ from serving import (
 import pvzoo
 from pvzoo.serve import Limits
 from pvzoo.serve.models import names_of
-from pvzoo.serve.request import options_of, read
+from pvzoo.serve.request import Asked, images_of, options_of, read
 
 PREDICT = "/v1/models/shapes/predict"
 LIMITS = Limits(
@@ -337,6 +338,64 @@ def test_with_addresses_allowed_private_ones_are_refused(model):
         answer = client.post(PREDICT, **half, headers={"content-type": "application/json"})
         assert answer.status_code == 422
         assert "? is not a web address" in answer.json()["error"]
+
+
+@contextmanager
+def slow_images(seconds):
+    """The address of an image that arrives after so many seconds, and the list of its requests."""
+    asked = []
+
+    class Slow(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            time.sleep(seconds)
+            with suppress(OSError):  # nobody waits any more
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(SMALL)
+
+        def log_message(self, *args):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Slow)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/a.png", asked
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_slow_addresses_do_not_keep_other_requests_out(monkeypatch):
+    monkeypatch.setattr("pvzoo.inputs.downloads.is_public", lambda host: True)
+    limits = Limits(allow_urls=True, url_seconds=3, seconds=1)
+    with (
+        slow_images(2.5) as (url, asked),
+        running({"brightness": brightness()}, limits=limits) as client,
+        ThreadPoolExecutor(20) as pool,
+    ):
+        body = {"image": {"url": url}}
+        slow = [pool.submit(client.post, DARK, json=body) for _ in range(8)]
+        while len(asked) < 8:
+            time.sleep(0.01)
+        assert client.post(DARK, files={"image": grey(10)}).status_code == 200
+        assert client.post(DARK, content=grey(10)).status_code == 200
+        assert not any(answer.done() for answer in slow)
+        assert {answer.result().status_code for answer in slow} == {504}
+        assert client.post(DARK, json=body).status_code == 504
+        assert len(asked) == 8, "a download that nobody waits for still keeps its place"
+
+
+def test_the_addresses_of_a_request_share_one_limit_of_time(monkeypatch):
+    monkeypatch.setattr("pvzoo.inputs.downloads.is_public", lambda host: True)
+    with slow_images(0.4) as (url, _):
+        one, many = (Asked([("image", url)] * count, True, {}) for count in (1, 4))
+        limits = Limits(allow_urls=True, url_seconds=1)
+        assert len(images_of(one, limits)) == 1
+        with pytest.raises(pvzoo.PvzooError, match=r"did not arrive within [0-9.]+ seconds"):
+            images_of(many, limits)
 
 
 def test_too_many_prompts_are_refused():

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -34,6 +34,7 @@ from pvzoo.serve.metrics import CONTENT_TYPE, Metrics
 from pvzoo.serve.models import Models
 from pvzoo.serve.openapi import describe, page
 from pvzoo.serve.tiles import check_tiles
+from pvzoo.web.client_images import ClientImage
 from pvzoo.web.request_limit import BodyLimit, ReadToEnd
 
 if TYPE_CHECKING:
@@ -42,7 +43,10 @@ if TYPE_CHECKING:
 
 _SMALL = 2**20
 _READING = 8
-"""How many requests are decoded from forms and JSON, or download images, at the same time."""
+"""How many requests are decoded from forms and JSON at the same time."""
+_DOWNLOADING = 8
+"""How many requests download images at the same time. Others do not wait for them."""
+_T = TypeVar("_T")
 
 _PATHS = {404: "There is no such address.", 405: "This address does not take this method."}
 
@@ -95,6 +99,7 @@ class _Server:
         self._budget = Budget(max(limits.waiting_bytes, limits.max_request))
         # each of these may take the memory of a large image
         self._reading = asyncio.Semaphore(_READING)
+        self._downloading = asyncio.Semaphore(_DOWNLOADING)
         self._drawing = asyncio.Semaphore(limits.at_once)
         self.is_stopping: Callable[[], bool] = lambda: False
 
@@ -207,23 +212,9 @@ class _Server:
         format = requests.format_of(request.query_params)
         with self._budget.share() as share:
             body = await share.body(request, self._limits.max_request)
-            reading = partial(
-                requests.read,
-                dict(request.headers),
-                request.query_params.multi_items(),
-                body,
-                self._limits,
-            )
-            # what is small is read faster than a thread is found for it; forms need a thread
-            kind = request.headers.get("content-type", "").lower()
-            slow = len(body) > _SMALL or self._limits.allow_urls or kind.startswith("multipart")
-            if slow:
-                async with self._reading:
-                    asked = await run_in_threadpool(reading)
-            else:
-                asked = reading()
-            del body, reading
-            size = sum(len(image.handle.data) for image in asked.images)
+            asked, images = await self._read(request, body)
+            del body
+            size = sum(len(image.handle.data) for image in images)
             share.add(max(0, size - share.size))  # downloads
             if format == "image" and asked.several:
                 raise RefusedError(400, "There is one image for one image only.", "Send one.")
@@ -231,19 +222,15 @@ class _Server:
             model = self._models.loaded(name)
             if model is None:
                 model = await run_in_threadpool(self._models.get, name)
-            sizes = [image.size for image in asked.images]
+            sizes = [image.size for image in images]
             if "tiles" in options:
                 most = self._limits.max_tiles
                 await run_in_threadpool(check_tiles, model, offer.task, options, sizes, most)
             handle = Seen.of if self._drift.watches(name) else ImageHandle.of
-            jobs = [
-                Job(name, model, options, handle(image.handle), image.size)
-                for image in asked.images
-            ]
+            jobs = [Job(name, model, options, handle(image.handle), image.size) for image in images]
             results = await self._together(request, jobs)
             if format == "image":
-                async with self._drawing:
-                    return await run_in_threadpool(_drawn, results[0])
+                return await _in_thread(self._drawing, partial(_drawn, results[0]))
             text = ", ".join(result.to_json() for result in results)
             text = f'{{"results": [{text}]}}' if asked.several else text
             return Response(text, media_type="application/json")
@@ -253,9 +240,23 @@ class _Server:
         with self._budget.share() as share:
             body = await share.body(request, protocol.MOST_BYTES)
             model = await run_in_threadpool(self._models.get, name)
-            async with self._drawing:
-                text = await run_in_threadpool(protocol.infer, body, model, name, self._limits)
+            infer = partial(protocol.infer, body, model, name, self._limits)
+            text = await _in_thread(self._drawing, infer)
             return Response(text, media_type="application/json")
+
+    async def _read(
+        self, request: Request, body: bytes
+    ) -> tuple[requests.Asked, list[ClientImage]]:
+        """What a request asks for, and its images."""
+        headers, query = dict(request.headers), request.query_params.multi_items()
+        reading = partial(requests.read, headers, query, body, self._limits)
+        # what is small is read faster than a thread is found for it; forms need a thread
+        slow = len(body) > _SMALL or headers.get("content-type", "").lower().startswith("multipart")
+        asked = await _in_thread(self._reading, reading) if slow else reading()
+        opening = partial(requests.images_of, asked, self._limits)
+        if asked.has_addresses:
+            return asked, await _in_thread(self._downloading, opening)
+        return asked, await _in_thread(self._reading, opening) if slow else opening()
 
     async def _together(self, request: Request, jobs: Sequence[Job]) -> list[Result]:
         """The results of all jobs; they are cancelled if the client goes or the time is over."""
@@ -274,6 +275,14 @@ class _Server:
             results.add_done_callback(_look)
             for job in jobs:
                 job.result.cancel()
+
+
+async def _in_thread(places: asyncio.Semaphore, work: Callable[[], _T]) -> _T:
+    """What `work` gives in a thread. It keeps its place until it ends, also after the answer."""
+    await places.acquire()
+    running = asyncio.ensure_future(run_in_threadpool(work))
+    running.add_done_callback(lambda _: places.release())
+    return await asyncio.shield(running)
 
 
 def _look(results: asyncio.Future[Any]) -> None:

@@ -10,8 +10,9 @@ import asyncio
 import base64
 import binascii
 import json
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any
@@ -30,20 +31,28 @@ from pvzoo.web.client_images import ClientImage, checked, fetch, too_large
 _FORMATS = ("json", "image")
 _MOST_OPTIONS = 2**16
 
+Source = tuple[str, bytes | str]
+"""The name of an image, and its bytes or its web address."""
+
 
 @dataclass(frozen=True)
 class Asked:
     """What a client asks for.
 
     Attributes:
-        images: At least one.
+        sources: Of each image its name, and its bytes or its web address; at least one.
         several: Whether the answer is a list, also for one image.
         options: Options of `predict`.
     """
 
-    images: Sequence[ClientImage]
+    sources: Sequence[Source]
     several: bool
     options: Mapping[str, Any]
+
+    @property
+    def has_addresses(self) -> bool:
+        """Whether an image is named by its web address."""
+        return any(isinstance(source, str) for _, source in self.sources)
 
 
 class _Form(MultiPartParser):
@@ -55,7 +64,7 @@ class _Form(MultiPartParser):
 def read(
     headers: Mapping[str, str], query: Sequence[tuple[str, str]], body: bytes, limits: Limits
 ) -> Asked:
-    """Read a request. Images that it names by their web addresses are downloaded.
+    """Read a request, without its images.
 
     Args:
         headers: Of the request, with names in lower case.
@@ -64,9 +73,7 @@ def read(
         limits: How much it may contain.
 
     Raises:
-        RefusedError: It is not in one of the forms (400, 415), or names a web address and the
-            server takes none (403).
-        ImageError: An image is too large, or cannot be downloaded.
+        RefusedError: It is not in one of the forms (400, 415), or has too many images (413).
     """
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     if headers.get("content-encoding", "identity") != "identity":
@@ -90,10 +97,22 @@ def read(
             f"The request has {len(sources)} images, more than {limits.max_images}.",
             "Send several requests.",
         )
+    return Asked(sources, several, {**_of_query(query), **options})
+
+
+def images_of(asked: Asked, limits: Limits) -> list[ClientImage]:
+    """The images of a request. Those that it names by their web addresses are downloaded.
+
+    Raises:
+        RefusedError: The server takes no web addresses (403), the images are too large together
+            (413), or their downloads take too long together (422).
+        ImageError: An image is too large, or cannot be downloaded.
+    """
     images: list[ClientImage] = []
     size = 0
-    for name, source in sources:
-        images.append(_image(name, source, limits))
+    end = time.monotonic() + limits.url_seconds
+    for name, source in asked.sources:
+        images.append(_image(name, source, limits, end))
         size += len(images[-1].handle.data)
         if size > limits.max_request:  # downloads
             raise RefusedError(
@@ -101,7 +120,7 @@ def read(
                 f"The images have more than {limits.max_request:,} bytes together.",
                 "Send several requests.",
             )
-    return Asked(images, several, {**_of_query(query), **options})
+    return images
 
 
 def format_of(query: Mapping[str, str]) -> str:
@@ -149,11 +168,8 @@ def options_of(
 
 # --- the three forms ------------------------------------------------------------------------------
 
-_Source = tuple[str, bytes | str]
-"""The name of an image, and its bytes or its web address."""
 
-
-def _of_json(body: bytes) -> tuple[list[_Source], bool, dict[str, Any]]:
+def _of_json(body: bytes) -> tuple[list[Source], bool, dict[str, Any]]:
     found = plain_json(body, "The body")
     example = 'Send {"image": "<base64>", "options": {}} or {"images": ["<base64>", ...]}.'
     if not isinstance(found, dict) or ("image" in found) == ("images" in found):
@@ -171,7 +187,7 @@ def _of_json(body: bytes) -> tuple[list[_Source], bool, dict[str, Any]]:
     return list(map(_of_value, names, values)), several, options
 
 
-def _of_value(name: str, value: Any) -> _Source:
+def _of_value(name: str, value: Any) -> Source:
     if isinstance(value, dict) and set(value) == {"url"} and isinstance(value["url"], str):
         return name, value["url"]
     if not isinstance(value, str):
@@ -190,7 +206,7 @@ def _of_value(name: str, value: Any) -> _Source:
 
 def _of_form(
     headers: Mapping[str, str], body: bytes, limits: Limits
-) -> tuple[list[_Source], bool, dict[str, Any]]:
+) -> tuple[list[Source], bool, dict[str, Any]]:
     async def stream() -> AsyncIterator[bytes]:
         yield body
 
@@ -210,7 +226,7 @@ def _of_form(
         raise RefusedError(400, f"The form cannot be read: {error.message}") from None
     except (KeyError, ValueError, RuntimeError):
         raise RefusedError(400, "The form cannot be read.", "Send multipart/form-data.") from None
-    sources: list[_Source] = []
+    sources: list[Source] = []
     options: dict[str, Any] = {}
     several = False
     for field, value in form.multi_items():
@@ -253,13 +269,20 @@ def plain_json(data: bytes, what: str) -> Any:
 # --- images and options ---------------------------------------------------------------------------
 
 
-def _image(name: str, source: bytes | str, limits: Limits) -> ClientImage:
+def _image(name: str, source: bytes | str, limits: Limits, end: float) -> ClientImage:
     if isinstance(source, str):
         if not limits.allow_urls:
             raise RefusedError(
                 403, f"{name} is a web address, and this server takes none.", "Send the image."
             )
-        return fetch(source, limits)
+        left = round(end - time.monotonic(), 1)
+        if left <= 0:
+            raise RefusedError(
+                422,
+                f"The images did not arrive within {limits.url_seconds:g} seconds together.",
+                "Name fewer addresses, or send the images.",
+            )
+        return fetch(source, replace(limits, url_seconds=left))
     if len(source) > limits.max_bytes:
         raise too_large(name, len(source), limits)
     return checked(source, name, limits)

@@ -12,7 +12,7 @@ class Limits:
     Attributes:
         max_bytes: Most bytes of an image, uploaded or downloaded.
         max_pixels: Most pixels of an image.
-        url_seconds: Most seconds for the download of an image from its address.
+        url_seconds: Most seconds for the downloads of a request together.
         models: Most bytes of weights in memory. If a further model needs room, the models that
             were used least recently are dropped.
     """
