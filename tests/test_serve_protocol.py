@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from serving import DETECTOR, brightness, running, scenes
 
 import pvzoo
+from pvzoo.serve import Limits
+from pvzoo.serve.inference_protocol import infer
 
 INFER = "/v2/models/shapes/infer"
 
@@ -112,6 +115,32 @@ def test_a_wrong_array_is_answered_by_a_sentence(client, arrays, changes, status
 def test_a_wrong_request_is_answered_by_a_sentence(client, path, request_, status, words):
     answer = client.post(path, **request_)
     assert (answer.status_code, words in answer.json()["error"]) == (status, True), answer.text
+
+
+@pytest.mark.parametrize("value", ["null", "1e999", "-1e39"])
+def test_data_that_is_not_finite_is_refused(client, value):
+    body = (
+        '{"inputs": [{"name": "pixel_values", "datatype": "FP32", "shape": [1, 3, 128, 128], '
+        f'"data": [{value}{", 0" * (3 * 128 * 128 - 1)}]}}]}}'
+    )
+    answer = client.post(INFER, content=body)
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["error"] == (
+        "The data of pixel_values has null or a number too large for FP32. Correct it."
+    )
+
+
+def test_an_output_that_is_not_finite_is_an_error(model, arrays):
+    """A runtime of a plugin may give such outputs; those of pvzoo raise an error themselves."""
+
+    def runtime(graph, inputs):
+        return {name: np.full((1, 2), np.nan) for name in model.manifest.graphs[graph].outputs}
+
+    other = SimpleNamespace(manifest=model.manifest, runtime=runtime)
+    body = json.dumps({"inputs": [tensor(name, array) for name, array in arrays.items()]})
+    with pytest.raises(pvzoo.PvzooError, match="An output of the network is not finite") as error:
+        infer(body.encode(), other, "shapes", Limits())
+    assert error.value.status == 422
 
 
 def test_an_unknown_output_is_refused(client, arrays):

@@ -88,7 +88,7 @@ def infer(body: bytes, model: Model[Any], name: str, limits: Limits) -> bytes:
 
     Raises:
         RefusedError: The request is not as the protocol has it (400), is too large (413), or the
-            network does not take its arrays (422).
+            network does not take its arrays or gives values that are not finite (422).
         DeviceError: There is too little memory.
     """
     graph = graph_of(model, name)
@@ -123,7 +123,12 @@ def infer(body: bytes, model: Model[Any], name: str, limits: Limits) -> bytes:
         }
         for key in wanted
     ]
-    return json.dumps(answer).encode()
+    try:
+        return json.dumps(answer, allow_nan=False).encode()
+    except ValueError:
+        raise RefusedError(
+            422, "An output of the network is not finite for these inputs.", "Send other values."
+        ) from None
 
 
 def _array(entry: Any, graph: Graph, limits: Limits) -> tuple[str, np.ndarray]:
@@ -160,7 +165,8 @@ def _array(entry: Any, graph: Graph, limits: Limits) -> tuple[str, np.ndarray]:
             "Send several requests.",
         )
     try:
-        array = np.array(data, dtype=dtype)
+        with np.errstate(over="ignore"):  # too large numbers become infinite
+            array = np.array(data, dtype=dtype)
     except (ValueError, TypeError, OverflowError):
         raise RefusedError(
             400, f"The data of {name} is not an array of {datatype}.", "Send numbers."
@@ -170,6 +176,10 @@ def _array(entry: Any, graph: Graph, limits: Limits) -> tuple[str, np.ndarray]:
             400,
             f"{name} has {array.size:,} values, but its shape {shape} has {math.prod(shape):,}.",
             "Correct one of them.",
+        )
+    if not np.isfinite(array).all():
+        raise RefusedError(
+            400, f"The data of {name} has null or a number too large for {datatype}.", "Correct it."
         )
     return name, array.reshape(shape)
 
