@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 import signal
 import socket
 import subprocess
@@ -507,6 +508,18 @@ def test_an_image_on_which_an_adapter_fails_does_not_cost_the_others(caplog):
         "error": "Something went wrong on the server. Its log has the details."
     }
     assert "pure white" in caplog.text, "those who run the server read it in its log"
+
+
+@pytest.mark.filterwarnings("ignore:.*the certificate comes from")
+def test_a_damaged_reference_stops_the_start_only_if_drift_is_watched(tmp_path):
+    folder = shutil.copytree(DETECTOR, tmp_path / "damaged")
+    manifest = folder / "pvzoo-export.json"
+    told = json.loads(manifest.read_text(encoding="utf-8"))
+    manifest.write_text(json.dumps({**told, "reference": {"images": "many"}}), encoding="utf-8")
+    with running({"shapes": folder}, drift=False) as client:
+        assert client.get("/health/ready").status_code == 200
+    with pytest.raises(pvzoo.PvzooError, match="shapes: the reference for drift cannot be read"):
+        running({"shapes": folder}).__enter__()
 
 
 def test_models_share_a_budget_of_memory():

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 from pvzoo.drift.figures import Seen, figures_of
+from pvzoo.drift.reference import Reference
 from pvzoo.drift.watch import Shift, Watch
 from pvzoo.serve.batches import Job
 from pvzoo.serve.models import Offer
@@ -20,6 +21,9 @@ class Drift:
     Args:
         offers: The models.
         report: Called with the name of a model and the shifts of a window of its images.
+
+    Raises:
+        WeightsError: A reference is damaged.
     """
 
     def __init__(
@@ -27,7 +31,10 @@ class Drift:
     ) -> None:
         self._report = report
         self._watches = {
-            offer.name: Watch(offer.reference, partial(self._reported, offer.name))
+            offer.name: Watch(
+                Reference.from_json(offer.reference, offer.name),
+                partial(self._reported, offer.name),
+            )
             for offer in offers
             if offer.reference is not None
         }

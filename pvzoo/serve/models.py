@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pvzoo
-from pvzoo.drift.reference import Reference
 from pvzoo.errors import ModelNotFoundError, PvzooError, UsageError, nearest
 from pvzoo.serve.limits import Limits
 from pvzoo.tasks.base import Task
@@ -30,7 +29,8 @@ class Offer:
         labels: Its classes.
         fixed: Prompts that were fixed at export, so requests do not have them.
         card: What the server tells clients about it, ready for JSON.
-        reference: How the images look that it was validated on; None if its export has none.
+        reference: How the images look that it was validated on, as its manifest has it: not
+            checked; None if its export has none.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Offer:
     labels: tuple[str, ...]
     fixed: frozenset[str]
     card: Mapping[str, Any]
-    reference: Reference | None
+    reference: Any
 
 
 class Models:
@@ -146,9 +146,7 @@ def _offer(name: str, model: Model[Any]) -> Offer:
         "certificate": manifest.certificate if manifest else None,
     }
     spec = model.adapter.spec
-    reference = None
-    if manifest is not None and manifest.reference is not None:
-        reference = Reference.from_json(manifest.reference, name)
+    reference = manifest.reference if manifest else None
     return Offer(name, task_of(spec), model.labels, frozenset(spec.prompts), card, reference)
 
 
