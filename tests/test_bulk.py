@@ -277,6 +277,32 @@ def test_a_source_without_images_is_a_sentence(tmp_path, monkeypatch, detector, 
         run(source, tmp_path / "out", detector)
 
 
+def test_more_workers_than_a_cluster_has_room_for_end_the_job_and_leave_no_worker(
+    folder, tmp_path, detector
+):
+    script = """
+import sys, time, ray, pvzoo
+ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False)
+source, out, model = sys.argv[1:]
+options = {"model": model, "shard_size": 2, "workers": 2, "cpus_per_worker": 1}
+assert pvzoo.bulk(source, out, progress=False, **options).rows == 3
+until = time.monotonic() + 10
+while ray.available_resources().get("CPU") != 1:
+    assert time.monotonic() < until, ray.available_resources()
+    time.sleep(0.05)
+"""
+    command = [sys.executable, "-c", script, str(folder), str(tmp_path / "out"), str(detector)]
+    environment = {
+        **os.environ,
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_prestart_worker_first_driver": "0",
+    }
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert len(rows(tmp_path / "out")) == 3
+
+
 # --- sources --------------------------------------------------------------------------------------
 
 

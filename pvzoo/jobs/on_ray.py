@@ -96,6 +96,7 @@ class OnRay:
         gpus: float,
     ) -> None:
         self._load = load
+        self._actors: list[Any] = []
         self._mine = _start(address, (workers or 0) * cpus, (workers or 0) * gpus)
         import ray
 
@@ -104,9 +105,14 @@ class OnRay:
         except PvzooError:
             self.close()
             raise
-        actor: Any = ray.remote(RayWorker)
-        self._new = lambda: actor.options(num_cpus=cpus, num_gpus=gpus).remote(dict(load))
-        self._first: Any = self._new()
+        worker: Any = ray.remote(RayWorker)
+        self._kind: Any = worker.options(num_cpus=cpus, num_gpus=gpus)
+        self._first = self._new()
+
+    def _new(self) -> Any:
+        actor = self._kind.remote(dict(self._load))
+        self._actors.append(actor)
+        return actor
 
     def about(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """See `Worker.about`; asked of the first worker, for the driver may have no accelerator."""
@@ -123,9 +129,9 @@ class OnRay:
         return told
 
     def parts(self, work: Work, shards: Iterable[int], most_errors: int | None) -> Iterator[Part]:
-        """Do shards; gives each part when it is written.
+        """Do shards, once; gives each part when it is written.
 
-        If a worker dies, another one does its shard.
+        If a worker dies, another one does its shard. A worker that has nothing left to do ends.
         """
         import ray
 
@@ -139,6 +145,8 @@ class OnRay:
             if todo:
                 shard = todo.popleft()
                 busy[actor.do.remote(given, shard, left)] = (actor, shard)
+            else:  # its CPUs are for a worker that has a shard and waits for room
+                ray.kill(actor)
 
         actors = [self._first, *(self._new() for _ in range(min(self.workers, len(todo)) - 1))]
         for actor in actors:
@@ -174,6 +182,9 @@ class OnRay:
 
         if self._mine:
             ray.shutdown()
+            return
+        for actor in self._actors:
+            ray.kill(actor)
 
 
 def _result(answer: Any) -> Any:
