@@ -311,6 +311,20 @@ def test_a_pattern_means_the_files_that_match(folder, tmp_path, detector):
     assert [Path(row["path"]).name for row in rows(tmp_path / "out")] == ["a.png", "b.png"]
 
 
+def test_images_whose_names_begin_with_an_underscore_are_read_and_unfinished_files_are_not(
+    tmp_path, detector, scene
+):
+    names = ["_DSC0001.JPG", "_raw/b.png", "_temporary/c.png", "_writing/d.png", ".e.png"]
+    for name in names:
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        scene.save(tmp_path / "in" / name)
+    (tmp_path / "in" / "_metadata.parquet").write_bytes(b"")
+    for index, source in enumerate((tmp_path / "in", tmp_path / "in" / "**" / "*")):
+        run(source, tmp_path / f"out{index}", detector)
+        found = [row["path"] for row in rows(tmp_path / f"out{index}")]
+        assert found == [str(tmp_path / "in" / name) for name in names[:2]]
+
+
 def test_a_list_may_name_the_same_image_twice_and_images_that_are_missing(
     folder, tmp_path, detector
 ):

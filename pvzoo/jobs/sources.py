@@ -16,13 +16,14 @@ from itertools import chain
 from pvzoo.errors import PvzooError, UsageError
 from pvzoo.inputs.sources import SUFFIXES
 from pvzoo.jobs.entries import Entry, Source, suffix
-from pvzoo.jobs.storage import Place
+from pvzoo.jobs.storage import WRITING, Place
 from pvzoo.jobs.tables import table
 
 VIDEOS = frozenset({".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv"})
 LISTS = frozenset({".txt", ".lst", ".list"})
 _BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")
 _MAGIC = re.compile(r"[*?\[]|\{\d+\.\.\d+\}")
+_NOT_DATA = (WRITING, "_temporary", "_delta_log")  # folders that pvzoo, Spark and Delta write
 _HUB = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -129,11 +130,13 @@ def _walk(folder: Place) -> Iterator[str]:
 
 def _all_files(folder: Place) -> Iterator[str]:
     for name, is_folder in folder.entries():
-        if name.startswith((".", "_")):  # "_" marks what is not data, such as this job's own files
+        if name.startswith("."):
             continue
         if is_folder:
-            yield from _all_files(folder / name)
-        else:
+            if name not in _NOT_DATA:
+                yield from _all_files(folder / name)
+        elif not name.startswith("_") or suffix(name) in SUFFIXES:
+            # "_" marks files that are not data, such as _metadata.parquet; cameras write _DSC1.JPG
             yield (folder / name).path
 
 
