@@ -412,6 +412,68 @@ def test_paths_in_a_table_that_lead_out_of_its_folder_are_errors_unless_allowed(
     assert [row["error"] for row in rows(tmp_path / "all")] == [None, None, None]
 
 
+def test_later_tables_without_the_column_are_named_before_anything_is_written(
+    tmp_path, detector, scene
+):
+    good = {"image": [encoded(scene)], "name": ["a.png"]}
+    for column, other in (("image", {"image": ["a"]}), ("name", {"file": ["a"]})):
+        pq.write_table(pa.table(good), tmp_path / "1.parquet")
+        pq.write_table(pa.table(other), tmp_path / "2.parquet")
+        with pytest.raises(PvzooError, match=rf"2\.parquet has no column '{column}'"):
+            run(tmp_path / "*.parquet", tmp_path / f"out-{column}", detector, column=column)
+
+
+def test_paths_in_a_table_that_are_not_text_are_rows(tmp_path, detector, scene):
+    latin = os.fsdecode(b"caf\xe9.png")
+    scene.save(tmp_path / "a.png")
+    shutil.copy(tmp_path / "a.png", tmp_path / latin)
+    names = pa.array([b"a.png", b"caf\xe9.png", b"gone\xff.png", None])
+    text = pa.StringArray.from_buffers(4, *names.buffers()[1:], names.buffers()[0])
+    pq.write_table(pa.table({"file": text}), tmp_path / "paths.parquet")
+    nothing = pa.nulls(4, pa.binary())
+    structs = pa.StructArray.from_arrays([nothing, text], ["bytes", "path"])
+    pq.write_table(pa.table({"image": structs}), tmp_path / "structs.parquet")
+    for name in ("paths", "structs"):
+        run(tmp_path / f"{name}.parquet", tmp_path / name, detector)
+        errors = [row["error"] for row in rows(tmp_path / name)]
+        assert errors[:2] == [None, None]
+        assert "does not exist" in errors[2]
+        assert errors[3] is not None
+    kind = pa.struct({"bytes": pa.binary(), "path": pa.int64()})
+    table = pa.table({"image": pa.array([{"bytes": None, "path": 7}], kind)})
+    pq.write_table(table, tmp_path / "n.parquet")
+    run(tmp_path / "n.parquet", tmp_path / "integer", detector)
+    assert "not text" in rows(tmp_path / "integer")[0]["error"]
+
+
+def test_each_row_in_a_damaged_part_of_a_table_is_an_error_and_the_others_are_read(
+    tmp_path, detector, scene
+):
+    file = tmp_path / "t.parquet"
+    table = pa.table({"image": [encoded(scene)] * 6})
+    pq.write_table(table, file, row_group_size=2, use_dictionary=False)
+    chunk = pq.read_metadata(file).row_group(1).column(0)
+    content = bytearray(file.read_bytes())
+    content[chunk.data_page_offset : chunk.data_page_offset + 40] = b"\xff" * 40
+    file.write_bytes(content)
+    run(file, tmp_path / "out", detector)
+    found = rows(tmp_path / "out")
+    assert [row["path"] for row in found] == [f"{file}#{n}" for n in range(6)]
+    assert [row["error"] is None for row in found] == [True, True, False, False, True, True]
+    assert f"{file}#2 is in a damaged part of the table" in found[2]["error"]
+
+
+def test_a_damaged_table_of_paths_is_named(tmp_path, detector):
+    file = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"file": ["a.png"] * 6}), file, use_dictionary=False)
+    chunk = pq.read_metadata(file).row_group(0).column(0)
+    content = bytearray(file.read_bytes())
+    content[chunk.data_page_offset : chunk.data_page_offset + 20] = b"\xff" * 20
+    file.write_bytes(content)
+    with pytest.raises(PvzooError, match=r"t\.parquet is damaged"):
+        run(file, tmp_path / "out", detector)
+
+
 class Bomb:
     def __reduce__(self):
         return (os.mkdir, ("pickle-was-opened",))
@@ -474,6 +536,18 @@ def test_a_tar_file_with_a_damaged_header_loses_no_image_in_silence(tmp_path, de
     (tmp_path / "d.tar").write_bytes(content)
     report = run(tmp_path / "d.tar", tmp_path / "out", detector)
     assert (report.rows, report.errors) == (2, 1)
+
+
+def test_a_tar_file_with_hundreds_of_long_names_in_a_row_is_an_error(tmp_path, detector, scene):
+    write_tar(tmp_path / "d-0.tar", [("1.png", encoded(scene))])
+    long = tarfile.TarInfo("././@LongLink")
+    long.type, long.size = tarfile.GNUTYPE_LONGNAME, 4
+    header = long.tobuf(tarfile.GNU_FORMAT) + b"abc\0".ljust(512, b"\0")
+    (tmp_path / "d-1.tar").write_bytes(header * 2000 + bytes(1024))
+    run(tmp_path / "*.tar", tmp_path / "out", detector)
+    good, bad = rows(tmp_path / "out")
+    assert good["error"] is None
+    assert f"{tmp_path}/d-1.tar is damaged" in bad["error"]
 
 
 def test_a_dataset_of_the_hub_is_read_at_the_commit_that_it_has(

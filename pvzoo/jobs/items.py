@@ -55,11 +55,21 @@ def _rows(plan: Plan, entry: Entry, allow_outside: bool) -> Iterator[Item]:
     place = plan.base.at(entry.path)
     assert plan.column is not None
     for name, value in tables.images(place, plan.column, entry.start or 0, entry.stop or 0):
+        if isinstance(value, ImageError):
+            yield name, value
+            continue
         row = value if isinstance(value, dict) else {"bytes": value}
         data, path = row.get("bytes"), row.get("path")
-        if data is None and path:  # a row of `datasets` that only names its file
+        if data is None and isinstance(path, bytes) and path:
+            # a row of `datasets` that only names its file
+            path = os.fsdecode(path)
             name = f"{name} {shown(path)}"
             yield name, _listed(place.parent, path, True, allow_outside)
+        elif data is None and path:
+            yield (
+                name,
+                _error(name, f"has the path {path!r:.40}, which is not text.", "Write text."),
+            )
         elif data is None:
             yield name, _error(name, "is empty.", "Leave the row out.")
         else:

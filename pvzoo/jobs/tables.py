@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pvzoo.errors import DataError, UsageError, error_message
+from pvzoo.errors import DataError, ImageError, UsageError, error_message
 from pvzoo.jobs.entries import Entry, Source
 from pvzoo.jobs.storage import Place
 
@@ -18,10 +19,11 @@ _BATCH = 64
 
 
 def table(text: str, base: Place, paths: Iterable[str], column: str | None) -> Source:
-    """The source that Parquet files are, which all have the columns of the first.
+    """The source that Parquet files are, which all have the column of the first.
 
     Raises:
-        DataError: The first file is damaged.
+        DataError: The first file is damaged. While the entries are listed: another file is, or it
+            has no such column.
         UsageError: There is not exactly one column that could be meant, or none of this name.
     """
     paths = iter(paths)
@@ -35,7 +37,7 @@ def table(text: str, base: Place, paths: Iterable[str], column: str | None) -> S
         )
     every = chain([first], paths)
     if _has_images(schema.field(column).type):
-        entries = (entry for path in every for entry in _row_groups(base.at(path)))
+        entries = (entry for path in every for entry in _row_groups(base.at(path), column))
         return Source(text, "table", base, entries, column)
     if not _is_text(schema.field(column).type):
         raise UsageError(
@@ -65,19 +67,73 @@ def opened(place: Place) -> pq.ParquetFile:
 def images(place: Place, column: str, start: int, stop: int) -> Iterator[tuple[str, Any]]:
     """(name, bytes or None or path) of the rows of some row groups.
 
-    The name is the file and the index of the row in it.
+    The name is the file and the index of the row in it. Instead of the value, each row that is left
+    of a row group with a damage has an `ImageError`.
     """
     with opened(place) as file:
         row = sum(file.metadata.row_group(group).num_rows for group in range(start))
-        groups = list(range(start, stop))
-        for batch in file.iter_batches(_BATCH, row_groups=groups, columns=[column]):
-            for value in batch.column(0).to_pylist():
-                yield f"{place}#{row}", value
-                row += 1
+        for group in range(start, stop):
+            end = row + file.metadata.row_group(group).num_rows
+            damage = "it has fewer rows than it says"
+            try:
+                for value in _values(file, column, _BATCH, [group]):
+                    yield f"{place}#{row}", value
+                    row += 1
+            except _Damaged as error:
+                damage = str(error)
+            for left in range(row, end):
+                name = f"{place}#{left}"
+                what = f"{name} is in a damaged part of the table ({damage})."
+                yield name, ImageError(what, "Copy or write the table again.", source=name)
+            row = end
 
 
-def _row_groups(place: Place) -> Iterator[Entry]:
+class _Damaged(Exception):
+    """A part of a table cannot be read."""
+
+
+def _values(
+    file: pq.ParquetFile, column: str, rows: int, groups: list[int] | None = None
+) -> Iterator[Any]:
+    """The values of a column; a text is bytes, because a path need not be valid text.
+
+    Raises:
+        _Damaged: The values that follow cannot be read.
+        OSError: The disk fails.
+        StorageError: The store fails again and again.
+    """
+    batches = file.iter_batches(rows, row_groups=groups, columns=[column])
+    while True:
+        try:
+            batch = next(batches, None)
+            values = [] if batch is None else _plain(batch.column(0)).to_pylist()
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise  # of the disk, not of Arrow
+            raise _Damaged(error_message(error)) from error
+        if batch is None:
+            return
+        yield from values
+
+
+def _plain(array: pa.Array) -> pa.Array:
+    """An array with bytes instead of texts."""
+    if _is_text(array.type):
+        return array.cast(pa.large_binary())
+    if pa.types.is_struct(array.type):
+        fields = [
+            (field.name, _plain(array.field(index)))
+            for index, field in enumerate(array.type)
+            if field.name in ("bytes", "path")
+        ]
+        names, arrays = zip(*fields, strict=True)
+        return pa.StructArray.from_arrays(arrays, names, mask=array.is_null())
+    return array
+
+
+def _row_groups(place: Place, column: str) -> Iterator[Entry]:
     with opened(place) as file:
+        _check_column(file, place, column, _has_images)
         for group in range(file.num_row_groups):
             count = file.metadata.row_group(group).num_rows
             if count:
@@ -86,8 +142,23 @@ def _row_groups(place: Place) -> Iterator[Entry]:
 
 def _paths(place: Place, column: str) -> Iterator[str]:
     with opened(place) as file:
-        for batch in file.iter_batches(10_000, columns=[column]):
-            yield from (value or "" for value in batch.column(0).to_pylist())
+        _check_column(file, place, column, _is_text)
+        try:
+            for value in _values(file, column, 10_000):
+                yield os.fsdecode(value or b"")
+        except _Damaged as error:
+            raise DataError(f"{place} is damaged ({error}).", "Copy or write it again.") from error
+
+
+def _check_column(
+    file: pq.ParquetFile, place: Place, column: str, wanted: Callable[[pa.DataType], bool]
+) -> None:
+    schema = file.schema_arrow
+    if column not in schema.names or not wanted(schema.field(column).type):
+        raise DataError(
+            f"{place} has no column {column!r} of the type that it has in the first table.",
+            "Write it with the columns of the other tables, or leave it out.",
+        )
 
 
 def _only_column(text: str, schema: pa.Schema) -> str:

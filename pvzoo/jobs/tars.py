@@ -36,7 +36,8 @@ def images(place: Place) -> Iterator[tuple[str, bytes | ImageError]]:
         yield str(place), ImageError(f"{place} does not exist.", "Check the path.")
     except StorageError:
         raise
-    except (tarfile.TarError, ValueError, EOFError, OverflowError) as error:
+    except (tarfile.TarError, ValueError, EOFError, OverflowError, RecursionError) as error:
+        # RecursionError: hundreds of headers with long names, one after the other
         after = f" after {count} images" if count else ""
         yield (
             str(place),
