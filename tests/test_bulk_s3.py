@@ -160,3 +160,24 @@ def test_an_object_that_is_missing_is_an_error_at_once(store, tmp_path):
     assert good["error"] is None
     assert "does not exist" in missing["error"]
     assert len([path for _, path in store.requests if "99" in path]) == 1
+
+
+def test_a_path_that_no_store_can_have_is_an_error_at_once(store, monkeypatch):
+    pauses = []
+    monkeypatch.setattr(storage.time, "sleep", pauses.append)
+    good = "day 0/ü+00.png"
+    files, path = pyarrow.fs.FileSystem.from_uri(store.address("photos/in/list.txt"))
+    with files.open_output_stream(path) as stream:
+        stream.write(f"{good}\nday 0//x.png\nfoo://x.png\n{good}\n".encode())
+    pvzoo.bulk(
+        store.address("photos/in/list.txt"), store.address("photos/out"), model=MODEL, workers=1
+    )
+    found = rows(store, "photos/out")
+    errors = [row["error"] for row in found]
+    assert [error is None for error in errors] == [True, False, False, True]
+    assert "day 0//x.png does not exist" in errors[1]
+    assert "foo:// cannot be opened" in errors[2]
+    for source in ("photos//in", "photos/in//*.png"):
+        with pytest.raises(PvzooError, match="There is nothing|has no images"):
+            pvzoo.bulk(store.address(source), store.address("photos/b"), model=MODEL, workers=1)
+    assert not any(pauses)

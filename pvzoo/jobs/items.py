@@ -7,6 +7,7 @@ import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from pvzoo.inputs.names import readable, shown
 from pvzoo.jobs import tables, tars
 from pvzoo.jobs.entries import Entry
 from pvzoo.jobs.plan import Plan
-from pvzoo.jobs.storage import Place
+from pvzoo.jobs.storage import Place, StorageError
 
 AHEAD = 32
 """How many files of an object store are asked for at once: each takes tens of milliseconds."""
@@ -115,12 +116,22 @@ def _listed(base: Place, path: str, foreign: bool, allow_outside: bool) -> Image
         return _handle(path, name)
     try:
         if _ADDRESS.match(path):
-            return _of_place(Place.of(path), path)
+            return _of_address(path, name)
         if base.local:
             return _of_path(os.path.join(base.path, path), path)
         return _of_place(base / path, path)
     except ImageError as error:
         return error
+
+
+def _of_address(path: str, name: str) -> ImageHandle | ImageError:
+    try:
+        place = Place.of(path)
+        with suppress(OSError):  # of a store that fails; reading tries again
+            _ = place.fs
+    except StorageError as error:  # nothing can ever be read there
+        return ImageError(f"{name}: {error.what}", error.hint, source=name)
+    return _of_place(place, path)
 
 
 def _is_inside(path: str) -> bool:

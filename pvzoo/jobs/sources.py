@@ -48,7 +48,7 @@ def source_of(text: str, column: str | None = None) -> Source:
         return _of_files(str(place), place, _walk(place), column)
     if kind == "file":
         return _of_one_file(place, column)
-    if _MAGIC.search(text):
+    if _MAGIC.search(text if place.local else place.path):  # an address may have ?settings
         return _of_files(str(place), _fixed_part(place), _matches(place), column)
     where = f" (the current folder is {os.getcwd()})" if place.local else ""
     raise PvzooError(f"There is nothing at {place}.", f"Check the path{where}.")

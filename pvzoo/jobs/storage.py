@@ -21,6 +21,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any, TypeVar, cast
 
+from pyarrow import ArrowInvalid
 from pyarrow import fs as arrow
 
 from pvzoo.errors import PvzooError, error_message
@@ -95,7 +96,7 @@ class Place:
 
     @property
     def fs(self) -> Any:
-        """Its `pyarrow.fs.FileSystem`."""
+        """Its `pyarrow.fs.FileSystem`; for errors see `_opened`."""
         return _opened(self.root)
 
     @property
@@ -127,7 +128,10 @@ class Place:
                 return "folder" if os.path.isdir(self.path) else "file" * os.path.isfile(self.path)
             except ValueError:  # a null character
                 return ""
-        found = self.patiently(lambda: self.fs.get_file_info(self.path)).type
+        try:
+            found = self.patiently(lambda: self.fs.get_file_info(self.path)).type
+        except FileNotFoundError:
+            return ""
         return {arrow.FileType.File: "file", arrow.FileType.Directory: "folder"}.get(found, "")
 
     def size(self) -> int:
@@ -145,7 +149,10 @@ class Place:
             except (FileNotFoundError, NotADirectoryError, PermissionError):
                 return []
         selector = arrow.FileSelector(self.path, allow_not_found=True)
-        infos = self.patiently(lambda: self.fs.get_file_info(selector))
+        try:
+            infos = self.patiently(lambda: self.fs.get_file_info(selector))
+        except FileNotFoundError:
+            return []
         names = {(info.base_name, info.type == arrow.FileType.Directory) for info in infos}
         return sorted((name, folder) for name, folder in names if name)
 
@@ -233,13 +240,16 @@ class Place:
         """The result of a call, which is tried again if the store fails.
 
         Raises:
+            FileNotFoundError: The store cannot have a file of this name, such as ``a//b``.
             StorageError: The store fails again and again.
         """
         for pause in (*PAUSES, None):
             try:
                 return call()
-            except _FINAL:
+            except (*_FINAL, StorageError):
                 raise
+            except ArrowInvalid as error:
+                raise FileNotFoundError(error_message(error)) from error
             except Exception as error:  # one class per file system
                 refused = any(word in str(error) for word in ("ACCESS_DENIED", "403"))
                 if pause is None or refused or (self.local and isinstance(error, OSError)):
@@ -285,7 +295,12 @@ class _Patient(io.RawIOBase):
 
 @lru_cache(maxsize=64)
 def _opened(root: str) -> Any:
-    """The file system of an address; each process opens it once."""
+    """The file system of an address; each process opens it once.
+
+    Raises:
+        StorageError: There is no such file system, or its package is not installed.
+        OSError: The store fails.
+    """
     if not root:
         return arrow.LocalFileSystem()
     scheme = root.partition("://")[0]
@@ -295,7 +310,7 @@ def _opened(root: str) -> Any:
         import fsspec
 
         return arrow.PyFileSystem(arrow.FSSpecHandler(fsspec.filesystem(scheme)))
-    except (ImportError, ValueError, OSError, NotImplementedError) as error:
+    except (ImportError, ValueError, TypeError, NotImplementedError) as error:
         raise StorageError(
             f"{scheme}:// cannot be opened ({error_message(error)}).",
             "Check the address, and install the package of this file system if it names one.",
