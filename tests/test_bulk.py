@@ -311,6 +311,18 @@ def test_a_pattern_means_the_files_that_match(folder, tmp_path, detector):
     assert [Path(row["path"]).name for row in rows(tmp_path / "out")] == ["a.png", "b.png"]
 
 
+def test_an_output_folder_in_the_source_is_not_a_source(folder, detector, monkeypatch):
+    monkeypatch.chdir(folder)
+    (folder.parent / "link").symlink_to(folder)
+    for source in (".", "../link", "**/*"):
+        out = folder / "0 found"
+        run(source, out, detector, shard_size=1)
+        (out / "part-000001.parquet").unlink()
+        assert run(source, out, detector).new == 1
+        assert len(rows(out)) == 3
+        shutil.rmtree(out)
+
+
 def test_images_whose_names_begin_with_an_underscore_are_read_and_unfinished_files_are_not(
     tmp_path, detector, scene
 ):
@@ -550,18 +562,23 @@ def test_a_tar_file_with_hundreds_of_long_names_in_a_row_is_an_error(tmp_path, d
     assert f"{tmp_path}/d-1.tar is damaged" in bad["error"]
 
 
-def test_a_dataset_of_the_hub_is_read_at_the_commit_that_it_has(
+def test_a_dataset_of_the_hub_is_read_at_the_commit_that_it_had_when_the_job_began(
     tmp_path, detector, scene, hub, own_cache
 ):
     table = pa.table({"image": [{"bytes": encoded(scene), "path": "1.png"}] * 3})
-    pq.write_table(table, tmp_path / "train.parquet")
+    pq.write_table(table, tmp_path / "train.parquet", row_group_size=1)
     content = (tmp_path / "train.parquet").read_bytes()
-    hub.add_repo("datasets/me/scenes", {"data/train-0.parquet": content})
-    run("me/scenes", tmp_path / "out", detector)
+    first = hub.add_repo("datasets/me/scenes", {"data/train-0.parquet": content})
+    run("me/scenes", tmp_path / "out", detector, shard_size=1)
     found = rows(tmp_path / "out")
     assert len(found) == 3
     assert all(row["predictions"] for row in found)
-    assert found[0]["path"].startswith("hf://datasets/me/scenes@")
+    assert found[0]["path"].startswith(f"hf://datasets/me/scenes@{first}/")
+    (tmp_path / "out" / "part-000001.parquet").unlink()
+    hub.commit("datasets/me/scenes", {"data/train-1.parquet": content})
+    assert run("me/scenes", tmp_path / "out", detector).new == 1
+    assert rows(tmp_path / "out") == found
+    assert run("me/scenes", tmp_path / "new", detector).rows == 6
 
 
 def test_any_file_system_of_fsspec_is_source_and_sink(folder, detector):

@@ -178,6 +178,6 @@ def test_a_path_that_no_store_can_have_is_an_error_at_once(store, monkeypatch):
     assert "day 0//x.png does not exist" in errors[1]
     assert "foo:// cannot be opened" in errors[2]
     for source in ("photos//in", "photos/in//*.png"):
-        with pytest.raises(PvzooError, match="There is nothing|has no images"):
+        with pytest.raises(PvzooError, match=r"There is nothing|has no images"):
             pvzoo.bulk(store.address(source), store.address("photos/b"), model=MODEL, workers=1)
     assert not any(pauses)

@@ -125,7 +125,8 @@ def bulk(
     from pvzoo.jobs.storage import Place, StorageError
 
     _check(batch_size, shard_size, workers, cpus_per_worker, num_gpus, max_errors, options)
-    inputs, home = source_of(os.fspath(source), column), Place.of(os.fspath(out))
+    home = Place.of(os.fspath(out))
+    inputs = source_of(os.fspath(source), column, home)
     load = {
         "name": model if not isinstance(model, Path) else str(model),
         "task": task,

@@ -72,6 +72,15 @@ def settle(out: Place, job: Mapping[str, Any]) -> bool:
     return True
 
 
+def source_before(out: Place) -> str | None:
+    """The source of the job that an output folder belongs to; None if there is none yet."""
+    try:
+        source = json.loads((out / NAME).read())["source"]
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
+        return None  # `settle` says what is wrong
+    return source if isinstance(source, str) else None
+
+
 def _differences(before: Any, now: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
     """(what, value before, value now) of all that is not the same."""
     found = []

@@ -15,6 +15,7 @@ from itertools import chain
 
 from pvzoo.errors import PvzooError, UsageError
 from pvzoo.inputs.sources import SUFFIXES
+from pvzoo.jobs import identity
 from pvzoo.jobs.entries import Entry, Source, suffix
 from pvzoo.jobs.storage import WRITING, Place
 from pvzoo.jobs.tables import table
@@ -27,13 +28,15 @@ _NOT_DATA = (WRITING, "_temporary", "_delta_log")  # folders that pvzoo, Spark a
 _HUB = re.compile(r"[\w.-]+/[\w.-]+")
 
 
-def source_of(text: str, column: str | None = None) -> Source:
+def source_of(text: str, column: str | None, out: Place) -> Source:
     """The inputs that a text names; only what is needed to know their kind is listed.
 
     Args:
         text: A folder, a pattern, a list file, a Parquet file, a tar file, the address of one of
             these, or the name of a dataset on the Hub.
         column: The column of a table that has the paths or images.
+        out: The output folder of the job; what is in it is not a source. If a job there has begun
+            with the same dataset of the Hub, it goes on with the same commit.
 
     Raises:
         PvzooError: There is nothing, or it has no images, or it has videos.
@@ -43,13 +46,15 @@ def source_of(text: str, column: str | None = None) -> Source:
     place = Place.of(text)
     kind = place.kind()
     if not kind and place.local and _HUB.fullmatch(text) and not text.startswith("."):
-        place, kind = _on_hub(text), "folder"
+        place, kind = _on_hub(text, out), "folder"
+    if out.local:
+        out = out.at(os.path.realpath(out.path))
     if kind == "folder":
-        return _of_files(str(place), place, _walk(place), column)
+        return _of_files(str(place), place, _walk(place, out), column)
     if kind == "file":
         return _of_one_file(place, column)
     if _MAGIC.search(text if place.local else place.path):  # an address may have ?settings
-        return _of_files(str(place), _fixed_part(place), _matches(place), column)
+        return _of_files(str(place), _fixed_part(place), _matches(place, out), column)
     where = f" (the current folder is {os.getcwd()})" if place.local else ""
     raise PvzooError(f"There is nothing at {place}.", f"Check the path{where}.")
 
@@ -113,12 +118,12 @@ def _video(place: Place) -> PvzooError:
 # --- folders and patterns -------------------------------------------------------------------------
 
 
-def _walk(folder: Place) -> Iterator[str]:
+def _walk(folder: Place, out: Place) -> Iterator[str]:
     """Files with a known suffix, in the order of names, without hidden ones; folder by folder."""
     known = SUFFIXES | {".tar", ".parquet"}
     videos: list[str] = []
     found = False
-    for path in _all_files(folder):
+    for path in _all_files(folder, out):
         if suffix(path) in known:
             found = True
             yield path
@@ -128,16 +133,24 @@ def _walk(folder: Place) -> Iterator[str]:
         raise _video(folder.at(videos[0]))
 
 
-def _all_files(folder: Place) -> Iterator[str]:
+def _all_files(folder: Place, out: Place) -> Iterator[str]:
     for name, is_folder in folder.entries():
         if name.startswith("."):
             continue
         if is_folder:
-            if name not in _NOT_DATA:
-                yield from _all_files(folder / name)
+            if name not in _NOT_DATA and not _is_same(folder / name, out):
+                yield from _all_files(folder / name, out)
         elif not name.startswith("_") or suffix(name) in SUFFIXES:
             # "_" marks files that are not data, such as _metadata.parquet; cameras write _DSC1.JPG
             yield (folder / name).path
+
+
+def _is_same(folder: Place, out: Place) -> bool:
+    if folder.name != out.name:
+        return False
+    if folder.local and out.local:
+        return os.path.realpath(folder.path) == out.path
+    return str(folder) == str(out)
 
 
 def _fixed_part(pattern: Place) -> Place:
@@ -147,11 +160,11 @@ def _fixed_part(pattern: Place) -> Place:
     return pattern.at(pattern.path[: found.start()].rpartition("/")[0] or "/")
 
 
-def _matches(pattern: Place) -> Iterator[str]:
+def _matches(pattern: Place, out: Place) -> Iterator[str]:
     matches = re.compile(_regular(pattern.path), re.DOTALL).fullmatch
     videos = None
     found = False
-    for path in _all_files(_fixed_part(pattern)):
+    for path in _all_files(_fixed_part(pattern), out):
         if not matches(path):
             continue
         if suffix(path) in VIDEOS:
@@ -207,8 +220,14 @@ def _line(line: bytes) -> str:
     return os.fsdecode(line.removesuffix(b"\r")).strip(" \t")
 
 
-def _on_hub(name: str) -> Place:
-    """A dataset of the Hub at the commit it has now, so that it cannot change during the job."""
+def _on_hub(name: str, out: Place) -> Place:
+    """A dataset of the Hub at the commit it has now, so that it cannot change during the job.
+
+    A job that goes on has the commit with which it began.
+    """
+    before = identity.source_before(out) or ""
+    if re.fullmatch(rf"hf://datasets/{re.escape(name)}@[0-9a-f]+", before):
+        return Place.of(before)
     from huggingface_hub import HfApi
 
     from pvzoo.hub.errors import explained
