@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as parquet
+import pyarrow.fs
 import pyarrow.parquet as pq
 import pytest
 import stand_in
@@ -25,6 +26,7 @@ from PIL import Image
 import pvzoo
 from pvzoo.errors import PvzooError, UsageError
 from pvzoo.export.twins import shipped_folder
+from pvzoo.jobs.storage import Place
 
 SCRIPTS = ("straße", "улица", "街道", "شارع", "सड़क")
 
@@ -579,6 +581,23 @@ def test_a_dataset_of_the_hub_is_read_at_the_commit_that_it_had_when_the_job_beg
     assert run("me/scenes", tmp_path / "out", detector).new == 1
     assert rows(tmp_path / "out") == found
     assert run("me/scenes", tmp_path / "new", detector).rows == 6
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("abfs://c@me.dfs.core.windows.net/a/b", "abfs://me.dfs.core.windows.net/c/a/b"),
+        ("abfss://me.blob.core.windows.net/c/a/b", "abfss://me.blob.core.windows.net/c/a/b"),
+        ("abfs://me.dfs.core.windows.net/c/a/b", "abfs://me.dfs.core.windows.net/c/a/b"),
+        ("abfs://me:c2VjcmV0@c/a/b?enable_tls=true", "abfs://c/a/b"),
+    ],
+)
+def test_an_address_of_azure_means_the_path_that_pyarrow_says(address, said):
+    place = Place.of(address)
+    files, path = pyarrow.fs.FileSystem.from_uri(address)
+    assert place.path == path.lstrip("/") == "c/a/b"
+    assert place.fs.equals(files)
+    assert str(place) == said
 
 
 def test_any_file_system_of_fsspec_is_source_and_sink(folder, detector):

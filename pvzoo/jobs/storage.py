@@ -83,6 +83,11 @@ class Place:
         host, slash, path = rest.partition("/")
         if scheme not in _NATIVE:
             return cls(rest, f"{scheme}://", f"{scheme}://")
+        if scheme in ("abfs", "abfss"):
+            root = f"{scheme}://{host}{query}"
+            start, server = _of_azure(scheme, host, query)
+            inner = "/".join(filter(None, (start, path)))
+            return cls(inner, root, f"{scheme}://{server}")
         bucket = host.rpartition("@")[2]
         within = bool(bucket) and scheme not in ("hdfs", "viewfs")
         start = bucket.partition("@")[0] if within else ""
@@ -294,6 +299,22 @@ class _Patient(io.RawIOBase):
 
 
 @lru_cache(maxsize=64)
+def _of_azure(scheme: str, host: str, query: str) -> tuple[str, str]:
+    """(container that is in the host or "", what messages have before the path) of an address.
+
+    The container may be at three points (``container@account.domain/``,
+    ``account.domain/container``, ``account:key@container``); pyarrow knows at which it is.
+    """
+    try:
+        found: str = arrow.FileSystem.from_uri(f"{scheme}://{host}/x{query}")[1]
+    except (ValueError, NotImplementedError) as error:
+        raise _cannot_open(scheme, error) from error
+    container = found.removesuffix("x").strip("/")
+    server = host.rpartition("@")[2]
+    return container, "" if server == container else f"{server}/"
+
+
+@lru_cache(maxsize=64)
 def _opened(root: str) -> Any:
     """The file system of an address; each process opens it once.
 
@@ -311,7 +332,11 @@ def _opened(root: str) -> Any:
 
         return arrow.PyFileSystem(arrow.FSSpecHandler(fsspec.filesystem(scheme)))
     except (ImportError, ValueError, TypeError, NotImplementedError) as error:
-        raise StorageError(
-            f"{scheme}:// cannot be opened ({error_message(error)}).",
-            "Check the address, and install the package of this file system if it names one.",
-        ) from error
+        raise _cannot_open(scheme, error) from error
+
+
+def _cannot_open(scheme: str, error: Exception) -> StorageError:
+    return StorageError(
+        f"{scheme}:// cannot be opened ({error_message(error)}).",
+        "Check the address, and install the package of this file system if it names one.",
+    )
