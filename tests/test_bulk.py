@@ -188,6 +188,35 @@ def test_a_part_that_was_cut_off_is_made_again(folder, tmp_path, detector):
     assert rows(out) == before
 
 
+@pytest.mark.parametrize("cut", [lambda plan: plan[:-20], lambda plan: b"", lambda plan: b"x" * 99])
+def test_a_damaged_plan_is_made_again_before_the_first_part_and_refused_after_it(
+    folder, tmp_path, detector, cut
+):
+    out = tmp_path / "out"
+    run(folder, out, detector)
+    plan = out / "_inputs.parquet"
+    plan.write_bytes(cut(plan.read_bytes()))
+    with pytest.raises(PvzooError, match=r"_inputs\.parquet is damaged .* Choose a new folder"):
+        run(folder, out, detector)
+    (out / "part-000000.parquet").unlink()
+    assert run(folder, out, detector).rows == 3
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"rows": None}, {"rows": "many"}, {"errors": []}, {"drift": 3}, {"bytes": 1e999}]
+)
+def test_a_manifest_with_values_of_a_wrong_type_is_written_again(folder, tmp_path, detector, wrong):
+    out = tmp_path / "out"
+    run(folder, out, detector)
+    good = (out / "_manifest.json").read_text()
+    manifest = json.loads(good)
+    manifest["parts"][0].update(wrong)
+    (out / "_manifest.json").write_text(json.dumps(manifest))
+    report = run(folder, out, detector)
+    assert (report.rows, report.errors, report.new) == (3, 1, 0)
+    assert (out / "_manifest.json").read_text() == good
+
+
 def test_images_that_come_later_do_not_change_a_job(folder, tmp_path, detector, scene):
     out = tmp_path / "out"
     run(folder, out, detector)
@@ -224,6 +253,19 @@ def test_other_weights_under_the_same_name_are_refused(folder, tmp_path, detecto
     (model / "pvzoo-export.json").write_text(json.dumps(manifest))
     with pytest.raises(PvzooError, match="the model's weights"):
         run(folder, tmp_path / "out", model)
+
+
+@pytest.mark.filterwarnings("ignore::pvzoo.errors.PvzooWarning")  # of an export elsewhere
+def test_a_damaged_reference_of_a_model_only_stops_a_job_that_watches_for_drift(
+    folder, tmp_path, detector
+):
+    model = shutil.copytree(detector, tmp_path / "model")
+    manifest = json.loads((model / "pvzoo-export.json").read_text())
+    manifest["reference"] = {"images": "many"}
+    (model / "pvzoo-export.json").write_text(json.dumps(manifest))
+    with pytest.raises(PvzooError, match="the reference for drift cannot be read"):
+        run(folder, tmp_path / "out", model)
+    assert run(folder, tmp_path / "out", model, drift=False).rows == 3
 
 
 def test_a_folder_with_other_files_is_refused(folder, tmp_path, detector):

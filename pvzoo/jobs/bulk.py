@@ -197,12 +197,20 @@ def _engine(
 
 
 def _planned(source: Source, out: Place, shard_size: int | None) -> Plan:
-    """The plan that an earlier run made, or a new one."""
-    from pvzoo.jobs import plan
+    """The plan that an earlier run made, or a new one.
+
+    Raises:
+        DamagedPlan: There are parts, and it is not known any more which inputs they have.
+    """
+    from pvzoo.jobs import parts, plan
 
     try:
         return plan.read(out, source.base.root)
     except FileNotFoundError:
+        return plan.make(source, out, shard_size)
+    except plan.DamagedPlan:
+        if parts.written(out):
+            raise
         return plan.make(source, out, shard_size)
 
 

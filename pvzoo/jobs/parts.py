@@ -117,10 +117,17 @@ def _listed(out: Place) -> list[Part]:
     try:
         parts = json.loads((out / MANIFEST).read())["parts"]
         return [
-            Part(p["shard"], p["rows"], p["errors"], p["bytes"], tuple(p["drift"])) for p in parts
+            Part(
+                int(p["shard"]),
+                int(p["rows"]),
+                int(p["errors"]),
+                int(p["bytes"]),
+                tuple(map(str, p["drift"])),
+            )
+            for p in parts
         ]
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return []
+    except (FileNotFoundError, ValueError, KeyError, TypeError, OverflowError):
+        return []  # the parts say it themselves
 
 
 def write_manifest(

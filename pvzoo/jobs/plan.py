@@ -16,7 +16,7 @@ from itertools import chain, islice
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pvzoo.errors import PvzooError
+from pvzoo.errors import PvzooError, error_message
 from pvzoo.jobs.entries import Entry, Kind, Source
 from pvzoo.jobs.storage import WRITING, Place
 
@@ -27,6 +27,10 @@ _SHARDS = 64  # at least, where there are enough inputs: so that several workers
 # Paths are bytes, because names of files need not be valid text.
 _SCHEMA = pa.schema([("path", pa.binary()), ("start", pa.int64()), ("stop", pa.int64())])
 _KEY = b"pvzoo.plan"
+
+
+class DamagedPlan(PvzooError):
+    """The plan of an output folder cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -102,11 +106,19 @@ def read(out: Place, root: str) -> Plan:
 
     Raises:
         FileNotFoundError: There is no plan yet.
+        DamagedPlan: The plan is damaged.
     """
-    with (out / NAME).open() as file:
-        metadata = pq.read_metadata(file)
-    about = json.loads(metadata.metadata[_KEY])
-    base = Place(os.fsdecode(bytes.fromhex(about["path"])), root, about["prefix"])
+    try:
+        with (out / NAME).open() as file:
+            metadata = pq.read_metadata(file)
+        about = json.loads(metadata.metadata[_KEY])
+        base = Place(os.fsdecode(bytes.fromhex(about["path"])), root, about["prefix"])
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # of the disk, not of Arrow
+        raise DamagedPlan(
+            f"{out / NAME} is damaged ({error_message(error)}).", "Choose a new folder."
+        ) from error
     return Plan(
         about["kind"],
         base,

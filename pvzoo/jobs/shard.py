@@ -67,12 +67,6 @@ class Worker:
         self.load = load
         self.model: Model[Any] = load_model(**load)
         self._inputs: Inputs | None = None
-        told = self.model.manifest
-        self._reference = (
-            Reference.from_json(told.reference, self.model.name)
-            if told and told.reference
-            else None
-        )
 
     def about(self) -> dict[str, Any]:
         """What the model is, by which a job recognises it."""
@@ -98,6 +92,13 @@ class Worker:
         """
         self.model.stream([], **options)
 
+    def _reference(self) -> Reference | None:
+        """What the model was validated on, if its export says it."""
+        told = self.model.manifest
+        if not told or not told.reference:
+            return None
+        return Reference.from_json(told.reference, self.model.name)
+
     def do(self, work: Work, shard: int, most_errors: int | None = None) -> Part:
         """Predict the inputs of a shard and write its part.
 
@@ -116,16 +117,16 @@ class Worker:
         found = items(work.plan, self._inputs.of(shard), allow_outside=work.allow_outside)
         place = work.out / part_name(shard)
         told = {**work.job, "shard": shard}
-        figures: list[dict[str, float]] | None
-        figures = [] if self._reference is not None and work.watch else None
+        reference = self._reference() if work.watch else None
+        figures: list[dict[str, float]] | None = None if reference is None else []
         with place.committed(work.out / WRITING) as file:
             with PartWriter(file, schema(kind), told) as writer:
                 for row in rows(self.model, found, work, f"{shard:06d}", figures):
                     writer.add(row)
                     if most_errors is not None and writer.errors > most_errors:
                         raise TooManyErrors(row["error"] or "")
-                if self._reference is not None and figures:
-                    writer.drift = _drift(self._reference, figures)
+                if reference is not None and figures:
+                    writer.drift = _drift(reference, figures)
             size = file.tell()
         return Part(shard, writer.rows, writer.errors, size, writer.drift)
 
