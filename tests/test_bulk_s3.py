@@ -170,9 +170,9 @@ def test_a_path_that_no_store_can_have_is_an_error_at_once(store, monkeypatch):
     with files.open_output_stream(path) as stream:
         stream.write(f"{good}\nday 0//x.png\nfoo://x.png\n{good}\n".encode())
     pvzoo.bulk(
-        store.address("photos/in/list.txt"), store.address("photos/out"), model=MODEL, workers=1
+        store.address("photos/in/list.txt"), store.address("photos/odd"), model=MODEL, workers=1
     )
-    found = rows(store, "photos/out")
+    found = rows(store, "photos/odd")
     errors = [row["error"] for row in found]
     assert [error is None for error in errors] == [True, False, False, True]
     assert "day 0//x.png does not exist" in errors[1]
