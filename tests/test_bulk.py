@@ -321,6 +321,7 @@ def test_a_source_without_images_is_a_sentence(tmp_path, monkeypatch, detector, 
         run(source, tmp_path / "out", detector)
 
 
+@pytest.mark.slow
 def test_more_workers_than_a_cluster_has_room_for_end_the_job_and_leave_no_worker(
     folder, tmp_path, detector
 ):
