@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import colour_model
 import datasets
 import numpy as np
 import pytest
@@ -335,6 +336,16 @@ def test_supervision_reads_the_boxes_of_coco_and_yolo(tmp_path: Path) -> None:
             boxes[:, 2:] += boxes[:, :2]
             assert np.allclose(found.xyxy, boxes, atol=1e-3)
             assert (found.class_id if len(boxes) else np.array([])).tolist() == things["category"]
+
+
+def test_a_dict_of_splits_is_written_and_other_objects_are_refused(tmp_path):
+    made = colour_model.dataset("object-detection", tmp_path / "images", 3, size=(32, 32))
+    write({"train": made, "validation": made.select([0])}, tmp_path / "out", "coco")
+    assert {*load(tmp_path / "out")} == {"train", "validation"}
+    for wrong, name in ((["a"], "list"), ({"train": 7}, "int")):
+        with pytest.raises(UsageError, match=f"does not take a {name}"):
+            write(wrong, tmp_path / "other", "coco")
+    assert not (tmp_path / "other").exists()
 
 
 def test_supervision_reads_the_masks_of_coco_and_the_classes_of_folders(tmp_path: Path) -> None:

@@ -17,11 +17,11 @@ from pvzoo.plugins import registry
 from pvzoo.plugins.calls import calling
 
 if TYPE_CHECKING:
-    from datasets import Dataset, DatasetDict
+    from datasets import Dataset
 
 
 def write(
-    data: Dataset | DatasetDict,
+    data: Dataset | Mapping[str, Dataset],
     folder: str | Path,
     format: str,
     *,
@@ -53,7 +53,7 @@ def write(
     predictions, in a column ``scores``, are written to coco, cvat and label-studio.
 
     Args:
-        data: A dataset of one task.
+        data: A dataset of one task, or datasets by the names of their splits.
         folder: A folder that does not exist or is empty. It appears when everything is written, or
             not at all.
         format: A format in the table, or a plugin's format.
@@ -65,12 +65,18 @@ def write(
     Raises:
         DataError: The format cannot store the task or the labels of an image, an image cannot be
             read, or the folder cannot be written.
-        UsageError: There is no such format.
+        UsageError: There is no such format, or the data is not a dataset.
     """  # noqa: E501
-    from datasets import DatasetDict
+    from datasets import Dataset
 
-    splits: Mapping[str | None, Dataset]
-    splits = {**data} if isinstance(data, DatasetDict) else {None: data}
+    splits: Mapping[str | None, Dataset] = (
+        {**data} if isinstance(data, Mapping) else {None: data}  # type: ignore[dict-item]
+    )
+    if wrong := [type(one).__name__ for one in splits.values() if not isinstance(one, Dataset)]:
+        raise UsageError(
+            f"write does not take a {wrong[0]}.",
+            "Pass a dataset, or a dict of datasets by split, as pvzoo.data.load returns them.",
+        )
     named(format)
     parts = Parts.of(splits, progress)
     writer = writer_of(format, parts.task)
